@@ -1,0 +1,209 @@
+"""Frozen records that cross layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+
+class Colour(StrEnum):
+    """The traffic light; grey means "not enough data" and is never a judgement."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+    GREY = "grey"
+
+
+class DecidedBy(StrEnum):
+    """Which part had the last word on a colour."""
+
+    MODEL = "model"
+    RULE = "rule"
+    OVERRIDE = "override"
+    HYSTERESIS = "hysteresis"
+    ELIGIBILITY = "eligibility"
+
+
+Family = Literal[
+    "recency", "breadth", "complaints", "satisfaction", "value", "relationship", "attributes", "own"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One signal, declared once: query, constraint, reason text, docs and signature all come from here.
+
+    Attributes
+    ----------
+    name : str
+        Column name; carries the unit or the window.
+    family : str
+        One of :data:`Family`.
+    unit : str
+        What one unit of the value is ("days", "events", "share" …).
+    sql : str
+        Expression over the blocks of :mod:`churnrisk.features` at one (account, as_of).
+    label : str
+        A noun phrase for people, without the value: "days since last event".
+    why : str
+        The reason sentence when the value speaks for churn; ``{value}`` is formatted in.
+    monotone : int
+        +1 when a higher value can only raise the churn probability, -1 the other way, 0 when unknown.
+    requires : tuple of str
+        Tables and columns it needs, as "table" or "table.column"; absent ones drop the feature.
+    categorical : bool
+        True when the value is a name and not a number.
+    influence : bool
+        True when a customer-success team can change the value (a complaint can be resolved, tenure cannot).
+    """
+
+    name: str
+    family: Family
+    unit: str
+    sql: str
+    label: str
+    why: str
+    monotone: int = 0
+    requires: tuple[str, ...] = ()
+    categorical: bool = False
+    influence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One broken rule of the contract, with how often, where, and the mend."""
+
+    table: str
+    column: str
+    rule: str
+    level: Literal["error", "warn"]
+    count: int
+    examples: tuple[str, ...]
+    mend: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one account has the probability it has, one feature's share of it.
+
+    Attributes
+    ----------
+    feature, family, text : str
+        Which signal, and the sentence for people.
+    value : float or str or None
+        The account's value at the as-of date; None when unknown.
+    contribution : float
+        Log-odds added to the average account's log-odds; positive speaks for churn.
+    usual_low, usual_high : float or None
+        The middle 80 % of retained accounts.
+    previous : float or str or None
+        The value at the account's last published snapshot.
+    """
+
+    feature: str
+    family: str
+    text: str
+    value: float | str | None
+    contribution: float
+    usual_low: float | None = None
+    usual_high: float | None = None
+    previous: float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ColourEvidence:
+    """What happened to the accounts of one final colour on a later block.
+
+    ``churn_low`` and ``churn_high`` are exact (Clopper-Pearson) 95 % bounds of the churn rate.
+    """
+
+    colour: Colour
+    accounts: int
+    churned: int
+    churn_rate: float
+    churn_low: float
+    churn_high: float
+    promise: str = ""
+    kept: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One published scoring run."""
+
+    run_id: int
+    run_key: str
+    as_of: datetime
+    published_at: datetime
+    model_version: str
+    policy_version: str
+    inputs_digest: str
+    accounts: int
+    red: int
+    amber: int
+    green: int
+    grey: int
+    forced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedListRow:
+    """One line of the red list: who, how serious, why, and what to do next."""
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    colour: Colour
+    previous_colour: Colour | None
+    decided_by: DecidedBy
+    churn_probability: float
+    previous_probability: float | None
+    annual_value: float | None
+    expected_loss: float | None
+    renewal_at: datetime | None
+    days_to_renewal: int | None
+    days_in_colour: int
+    rule: str | None
+    reasons: tuple[Reason, ...]
+    next_step: str
+
+    @property
+    def arrow(self) -> str:
+        """``↑`` riskier than at the last run, ``↓`` safer, ``→`` the same, ``•`` new."""
+        if self.previous_colour is None:
+            return "•"
+        order = {Colour.GREEN: 0, Colour.GREY: 0, Colour.AMBER: 1, Colour.RED: 2}
+        step = order[self.colour] - order[self.previous_colour]
+        return "↑" if step > 0 else "↓" if step < 0 else "→"
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A figure at the top of the red list with its value at the run before; None when there was none."""
+
+    label: str
+    value: float
+    previous: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RedList:
+    """The totals of a run and its rows, worst expected loss first."""
+
+    run: Run
+    previous_run: Run | None
+    totals: tuple[Total, ...]
+    rows: tuple[RedListRow, ...]
