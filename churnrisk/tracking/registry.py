@@ -1,0 +1,322 @@
+"""The life of a project's model: trained, loaded, promoted, rolled back."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
+from churnrisk.tracking.record import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
+from churnrisk.tracking.store import Store
+from churnrisk.tracking.trusted import load_trusted, trusted_types_of
+from churnrisk.tracking.writing import DOCUMENTS, MODEL_FILE, as_json, write_training
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+# Tags of a version. MLflow keeps no history of aliases, so the history is kept here.
+PROMOTIONS_TAG = "churnrisk.promotions"
+ROLLBACKS_TAG = "churnrisk.rollbacks"
+
+_MENDS = {
+    CHAMPION: "run `churnrisk train`, then `churnrisk promote`",
+    CANDIDATE: "run `churnrisk train`",
+}
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Runs and model versions of one project.
+
+    Nothing in the process is changed: two projects in one process do not see each other.
+
+    Attributes
+    ----------
+    uri : str or None
+        An MLflow tracking URI (server or database); None means SQLite in
+        ``<workspace>/models/mlflow.db`` with files in ``<workspace>/models/artifacts``.
+    workspace : Path
+        The project folder.
+    experiment : str
+        Name of the MLflow experiment.
+    model_name : str
+        Name of the registered model.
+    """
+
+    uri: str | None
+    workspace: Path
+    experiment: str
+    model_name: str = "churn"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w\-. ]+", self.model_name):
+            raise UsageError(
+                "expected a model name of letters, digits, spaces and `_-.`, found "
+                f"{self.model_name!r}; change `model_name` under [tracking] in churnrisk.toml"
+            )
+        if not self.experiment.strip():
+            raise UsageError(
+                "expected the name of an MLflow experiment, found an empty one; "
+                "set `experiment` under [tracking] in churnrisk.toml"
+            )
+
+    @property
+    def _store(self) -> Store:
+        return Store(self.uri, self.workspace)
+
+    def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
+        """Store one training as a run, register its model and make that the candidate.
+
+        Parameters
+        ----------
+        record : TrainingRecord
+            The training.
+
+        Returns
+        -------
+        ModelVersionInfo
+            The new version.
+
+        Raises
+        ------
+        ChurnRiskError
+            If the model cannot be stored safely or the store fails; no version is left behind then.
+        """
+        trusted_types = trusted_types_of(record.classifier)
+        with self._store.opened() as client:
+            written = write_training(
+                client,
+                record,
+                experiment_id=self._experiment_id(client),
+                model_name=self.model_name,
+                trusted_types=trusted_types,
+            )
+            return self._infos(client, [written])[0]
+
+    def versions(self) -> list[ModelVersionInfo]:
+        """All registered versions, newest first; empty before the first training."""
+        if self._store.is_empty:
+            return []
+        with self._store.opened() as client:
+            found = client.search_model_versions(f"name = '{self.model_name}'")
+            return sorted(self._infos(client, found), key=lambda info: -info.version)
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`.
+
+        Parameters
+        ----------
+        alias_or_version : str or int
+            ``"champion"``, ``"candidate"`` or the number of a version.
+
+        Returns
+        -------
+        LoadedModel
+            The classifier with its policy, profile and feature catalogue.
+
+        Raises
+        ------
+        NoChampionError
+            If no version carries the alias.
+        UsageError
+            If there is no such version.
+        ChurnRiskError
+            If the model is not in skops format, holds types that are not trusted, is damaged, or the
+            store fails.
+        """
+        self._require_store(alias_or_version)
+        with TemporaryDirectory() as scratch:
+            with self._store.opened() as client:
+                version = self._find(client, alias_or_version)
+                folder = self._fetch(client, version, Path(scratch))
+                _require_skops(folder)
+            documents = _read_documents(folder / DOCUMENTS)
+            # Out of the store's silence: scikit-learn warns of a model from another version.
+            classifier = load_trusted(folder / MODEL_FILE)
+        return LoadedModel(
+            classifier=classifier,
+            policy=documents.get("policy.json", {}),
+            profile=documents.get("profile.json", {}),
+            features=documents.get("features.json", []),
+            documents=documents,
+            version=int(version.version),
+            run_id=version.run_id or "",
+            tags=dict(version.tags),
+        )
+
+    def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
+        """Make a version the champion and write why, and whom it follows, into its tags.
+
+        Parameters
+        ----------
+        version : int
+            The version to promote.
+        decision : dict
+            The evidence, author and time of the decision, as plain data.
+
+        Returns
+        -------
+        ModelVersionInfo
+            The promoted version.
+
+        Raises
+        ------
+        NoChampionError
+            If nothing was trained yet.
+        UsageError
+            If there is no such version, or it is the champion already.
+        """
+        self._require_store(version)
+        with self._store.opened() as client:
+            found = self._find(client, version)
+            previous = self._aliases(client).get(CHAMPION)
+            if previous == version:
+                raise UsageError(f"version {version} is the champion already; nothing to promote")
+            entry = {"previous_champion": previous, "decision": decision}
+            # The tag first: an alias without its history could not be rolled back.
+            _append(client, found, PROMOTIONS_TAG, entry)
+            client.set_registered_model_alias(self.model_name, CHAMPION, str(version))
+            return self._infos(client, [self._find(client, version)])[0]
+
+    def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
+        """Give the alias ``champion`` back to the version that the champion replaced.
+
+        Parameters
+        ----------
+        reason : dict
+            Author, time and reason, as plain data; written into the tags of the version that goes.
+
+        Returns
+        -------
+        ModelVersionInfo
+            The champion after the rollback.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no champion.
+        UsageError
+            If the champion replaced none, or its forerunner was deleted.
+        """
+        self._require_store(CHAMPION)
+        with self._store.opened() as client:
+            current = self._find(client, CHAMPION)
+            history = json.loads(current.tags.get(PROMOTIONS_TAG, "[]"))
+            previous = history[-1]["previous_champion"] if history else None
+            if previous is None:
+                raise UsageError(
+                    f"version {current.version} replaced no other champion, so there is none to go back "
+                    "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
+                )
+            restored = self._find(client, int(previous))
+            _append(client, current, ROLLBACKS_TAG, {"back_to": previous, "reason": reason})
+            client.set_registered_model_alias(self.model_name, CHAMPION, restored.version)
+            return self._infos(client, [restored])[0]
+
+    def _require_store(self, wanted: str | int) -> None:
+        if self._store.is_empty:
+            raise _absent(wanted, known=[])
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        artifacts = self._store.artifacts
+        location = artifacts.as_uri() if artifacts else None
+        found = client.get_experiment_by_name(self.experiment)
+        if found is None:
+            return str(client.create_experiment(self.experiment, artifact_location=location))
+        if self.uri is None and found.artifact_location != location:
+            # The project folder was moved: MLflow would go on writing to the old place.
+            client.rename_experiment(found.experiment_id, f"{self.experiment} (moved, {found.experiment_id})")
+            return str(client.create_experiment(self.experiment, artifact_location=location))
+        return str(found.experiment_id)
+
+    def _aliases(self, client: MlflowClient) -> dict[str, int]:
+        # search_model_versions returns versions without their aliases.
+        if not client.search_registered_models(f"name = '{self.model_name}'", max_results=1):
+            return {}
+        registered = client.get_registered_model(self.model_name)
+        return {alias: int(version) for alias, version in registered.aliases.items()}
+
+    def _find(self, client: MlflowClient, wanted: str | int) -> ModelVersion:
+        is_number = str(wanted).isdecimal()
+        number = int(wanted) if is_number else self._aliases(client).get(str(wanted))
+        where = f"name = '{self.model_name}'"
+        known = {int(found.version): found for found in client.search_model_versions(where)}
+        if number is None or number not in known:
+            raise _absent(wanted, sorted(known))
+        return known[number]
+
+    def _infos(self, client: MlflowClient, found: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
+        aliases = self._aliases(client)
+        return [
+            ModelVersionInfo(
+                version=int(version.version),
+                created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+                aliases=tuple(sorted(a for a, number in aliases.items() if number == int(version.version))),
+                metrics=dict(client.get_run(version.run_id).data.metrics) if version.run_id else {},
+                run_id=version.run_id or "",
+                tags=dict(version.tags),
+            )
+            for version in found
+        ]
+
+    def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
+        """Folder with the files of a version; nothing in it is built."""
+        from mlflow.artifacts import download_artifacts
+
+        location = client.get_model_version_download_uri(self.model_name, version.version)
+        artifacts = self._store.artifacts
+        if self.uri is None and artifacts and version.model_id:
+            # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
+            own = artifacts / "models" / version.model_id / "artifacts"
+            if own.is_dir():
+                return own
+        fetched = download_artifacts(
+            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
+        )
+        return Path(fetched)
+
+
+def _absent(wanted: str | int, known: list[int]) -> ChurnRiskError:
+    if str(wanted).isdecimal() and known:
+        listed = ", ".join(map(str, known))
+        return UsageError(f"there is no model version {wanted}; there are {listed}")
+    name = "model" if str(wanted).isdecimal() else wanted
+    mend = _MENDS.get(str(wanted), _MENDS[CANDIDATE])
+    return NoChampionError(f"there is no {name} yet; {mend}")
+
+
+def _require_skops(folder: Path) -> None:
+    from mlflow.models import Model
+
+    flavour = Model.load(str(folder)).flavors.get("sklearn", {})
+    written_as = flavour.get("serialization_format", "an unknown format")
+    if written_as != "skops":
+        raise ChurnRiskError(
+            f"expected a model stored as skops, found {written_as}, which can run any code when it is "
+            "opened. It was not loaded. Train the model with `churnrisk train`."
+        )
+
+
+def _read_documents(folder: Path) -> dict[str, Any]:
+    try:
+        return {
+            file.relative_to(folder).as_posix(): json.loads(file.read_text(encoding="utf-8"))
+            for file in sorted(folder.rglob("*.json"))
+        }
+    except ValueError as cause:
+        raise ChurnRiskError(
+            f"a document of the stored model is damaged: {cause}. Run `churnrisk train` again."
+        ) from cause
+
+
+def _append(client: MlflowClient, version: ModelVersion, tag: str, entry: dict[str, Any]) -> None:
+    history = [*json.loads(version.tags.get(tag, "[]")), entry]
+    client.set_model_version_tag(version.name, version.version, tag, as_json(history))

@@ -1,0 +1,134 @@
+"""Which types a stored model may consist of; the list is ours and never read from the model."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+from churnrisk.errors import ChurnRiskError
+
+# Beyond what skops trusts by itself (public scikit-learn estimators, numpy and scipy arrays, plain
+# containers). Names and not prefixes: "numpy." would also admit numpy.load, which unpickles.
+TRUSTED_TYPES = frozenset(
+    {
+        "functools.partial",  # holds a function that must be trusted itself
+        "numpy.dtype",
+        "sklearn._loss.link.HalfLogitLink",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.calibration._TemperatureScaling",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.metrics._scorer._PassthroughScorer",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
+        "sklearn.utils.validation.check_array",
+    }
+)
+
+OWN_PACKAGE = "churnrisk.model"
+
+
+def distrusted(names: list[str]) -> list[str]:
+    """Those of the type names that a stored model must not contain."""
+    return [name for name in names if name not in TRUSTED_TYPES and not _is_own_class(name)]
+
+
+def _is_own_class(name: str) -> bool:
+    """Tell a class defined in churnrisk.model from what that package merely imported."""
+    module_name, _, class_name = name.rpartition(".")
+    if module_name != OWN_PACKAGE and not module_name.startswith(OWN_PACKAGE + "."):
+        return False
+    try:
+        found = getattr(importlib.import_module(module_name), class_name, None)
+    except ImportError:
+        return False
+    return inspect.isclass(found) and f"{found.__module__}.".startswith(OWN_PACKAGE + ".")
+
+
+def trusted_types_of(classifier: object) -> list[str]:
+    """Types to name when the classifier is stored.
+
+    Parameters
+    ----------
+    classifier : object
+        A fitted scikit-learn classifier.
+
+    Returns
+    -------
+    list of str
+        Full type names beyond those that skops trusts by itself; all of them are on the allow-list.
+
+    Raises
+    ------
+    ChurnRiskError
+        If the classifier cannot be stored without pickle, or has types that loading would refuse.
+    """
+    import skops.io
+
+    kind = type(classifier).__name__
+    try:
+        names: list[str] = skops.io.get_untrusted_types(data=skops.io.dumps(classifier))
+    except Exception as cause:  # skops raises whatever the state of the object makes it raise
+        raise ChurnRiskError(
+            f"expected a model that can be stored without pickle, found {kind}: {cause}. Use a "
+            "scikit-learn classifier without lambdas, local classes or pandas objects in its state."
+        ) from cause
+    if refused := distrusted(names):
+        raise ChurnRiskError(
+            f"expected a model of trusted types, but {kind} holds {', '.join(refused)}; it would be "
+            "refused when loaded. Use classifiers from scikit-learn or churnrisk.model."
+        )
+    return names
+
+
+def load_trusted(file: Path) -> Any:
+    """Load a skops file if every type in it is on the allow-list.
+
+    Parameters
+    ----------
+    file : Path
+        A ``.skops`` file.
+
+    Returns
+    -------
+    object
+        The object in the file.
+
+    Raises
+    ------
+    ChurnRiskError
+        If the file is away or damaged, holds a type that is not trusted (then nothing of it is
+        built), or was written by versions that these ones cannot read.
+    """
+    import skops.io
+
+    try:
+        names: list[str] = skops.io.get_untrusted_types(file=file)
+    except (OSError, BadZipFile, KeyError, ValueError, TypeError) as cause:
+        raise ChurnRiskError(
+            f"expected a model file {file.name}, found one that cannot be read: {cause}. "
+            "Run `churnrisk train` again."
+        ) from cause
+    if refused := distrusted(names):
+        raise ChurnRiskError(
+            f"the stored model holds types that churnrisk does not trust: {', '.join(refused)}. It was "
+            "not loaded. Train it again with `churnrisk train`, and find out who registered this one."
+        )
+    try:
+        return skops.io.load(file, trusted=names)
+    except Exception as cause:  # an estimator's __setstate__ may raise anything on a foreign state
+        raise ChurnRiskError(
+            f"the stored model cannot be rebuilt with the installed versions: {cause}. "
+            "Run `churnrisk train` again."
+        ) from cause
