@@ -1,1 +1,36 @@
-"""decision"""
+"""From a probability to a colour that keeps a promise, and from a colour to the next step."""
+
+from churnrisk.decision.bounds import independent_rows, lower_bound, upper_bound
+from churnrisk.decision.config import DecisionConfig
+from churnrisk.decision.decide import decide, policy_version
+from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
+from churnrisk.decision.hysteresis import hold_back
+from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
+from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
+from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
+
+__all__ = [
+    "TrafficLight",
+    "NO_GREEN",
+    "NO_RED",
+    "Promise",
+    "Rule",
+    "DEFAULT_RULES",
+    "apply_rules",
+    "rules_notes",
+    "hold_back",
+    "decide",
+    "policy_version",
+    "DecisionConfig",
+    "colour_evidence",
+    "rule_evidence",
+    "RuleEvidence",
+    "upper_bound",
+    "lower_bound",
+    "independent_rows",
+    "Play",
+    "Playbook",
+    "load_playbook",
+    "parse_playbook",
+    "next_step",
+]

@@ -1,0 +1,136 @@
+"""The one place where model, rules, hysteresis and people settle an account's colour."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.decision.hysteresis import hold_back
+from churnrisk.decision.lights import TrafficLight
+from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules
+from churnrisk.decision.severity import GREY_CODE, to_codes, to_colours
+from churnrisk.errors import UsageError
+from churnrisk.records import Colour, DecidedBy
+
+DEFAULT_MARGIN = 0.3
+
+
+def decide(
+    p: npt.ArrayLike | pd.Series,
+    X: pd.DataFrame,
+    *,
+    light: TrafficLight,
+    rules: Iterable[Rule] = DEFAULT_RULES,
+    previous: pd.DataFrame | None = None,
+    overrides: pd.Series | None = None,
+    grey: pd.Series | None = None,
+    margin: float = DEFAULT_MARGIN,
+) -> pd.DataFrame:
+    """Settle the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
+
+    Parameters
+    ----------
+    p : array-like of shape (accounts,)
+        Churn probabilities; a missing one makes the account grey.
+    X : DataFrame of shape (accounts, features)
+        One row per account, with the account id as index (or as index level ``account_id``).
+    light : TrafficLight
+        Fitted.
+    rules : iterable of Rule
+        See :func:`churnrisk.decision.apply_rules`.
+    previous : DataFrame indexed by account id, optional
+        The run before: ``colour`` and ``raw_colour``.
+    overrides : Series of colours indexed by account id, optional
+        Those in force now. Grey accounts stay grey: there is nothing to judge.
+    grey : Series of reasons indexed by account id, optional
+        Why an account is not eligible; null where it is.
+    margin : float
+        Of :func:`churnrisk.decision.hold_back`, in log-odds.
+
+    Returns
+    -------
+    DataFrame indexed like X
+        ``colour`` (final), ``raw_colour`` (before hysteresis and override), ``model_colour``, ``decided_by``
+        (see :class:`churnrisk.records.DecidedBy`), ``rule`` (the deciding rule, or why an account
+        is grey; else None). ``attrs["notes"]`` names the rules not applicable.
+    """
+    scores = np.asarray(p, dtype=float)
+    if len(scores) != len(X):
+        raise UsageError(f"expected one probability per row of X, found {len(scores)} for {len(X)} rows.")
+    accounts = _account_ids(X)
+    model = light.predict(scores)
+    settled = apply_rules(X, model, rules)
+    settled["raw_colour"], settled["model_colour"] = settled["colour"], model
+    if previous is not None and len(previous):
+        _hold(settled, scores, light, previous.reindex(accounts), margin)
+    if overrides is not None and len(overrides):
+        _override(settled, overrides.reindex(accounts))
+    reasons = None if grey is None else grey.reindex(accounts)
+    _turn_grey(settled, np.isnan(scores), reasons)
+    return settled[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
+
+
+def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = DEFAULT_MARGIN) -> str:
+    """Return 12 hexadecimal digits that change whenever the same p and features could get another colour."""
+    active = [asdict(rule) for rule in rules if rule.enabled]
+    thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
+    text = json.dumps({"thresholds": thresholds, "rules": active, "margin": margin}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _account_ids(X: pd.DataFrame) -> pd.Index:
+    ids = X.index.get_level_values("account_id") if "account_id" in X.index.names else X.index
+    if not ids.is_unique:
+        raise UsageError(
+            "expected one row per account, found repeated account ids. Decide one as_of at a time."
+        )
+    return ids
+
+
+def _hold(
+    settled: pd.DataFrame,
+    scores: npt.NDArray[np.float64],
+    light: TrafficLight,
+    before: pd.DataFrame,
+    margin: float,
+) -> None:
+    raw = settled["raw_colour"].to_numpy()
+    held = hold_back(
+        raw,
+        scores,
+        light=light,
+        previous=before["colour"],
+        previous_raw=before["raw_colour"] if "raw_colour" in before else before["colour"],
+        margin=margin,
+    )
+    _set(settled, held != raw, held, DecidedBy.HYSTERESIS)
+
+
+def _override(settled: pd.DataFrame, overrides: pd.Series) -> None:
+    codes = to_codes(overrides)
+    _set(settled, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
+
+
+def _turn_grey(settled: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None) -> None:
+    ineligible = np.zeros(len(settled), dtype=bool) if reasons is None else reasons.notna().to_numpy()
+    grey = ineligible | unscored
+    why = np.full(len(settled), "no probability", dtype=object)
+    if reasons is not None:
+        why[ineligible] = reasons.to_numpy(dtype=object)[ineligible]
+    _set(settled, grey, np.full(len(settled), str(Colour.GREY), dtype=object), DecidedBy.ELIGIBILITY)
+    settled.loc[grey, ["raw_colour", "model_colour"]] = str(Colour.GREY)
+    settled["rule"] = np.where(grey, why, settled["rule"])
+
+
+def _set(
+    settled: pd.DataFrame, where: npt.NDArray[np.bool_], colours: npt.NDArray[np.object_], by: DecidedBy
+) -> None:
+    settled["colour"] = np.where(where, colours, settled["colour"].to_numpy())
+    settled["decided_by"] = np.where(where, str(by), settled["decided_by"].to_numpy())
+    settled["rule"] = settled["rule"].mask(where, None)

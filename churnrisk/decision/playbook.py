@@ -1,0 +1,219 @@
+"""What to do next: plays as data, chosen by colour, main reason, stage and days to renewal."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.errors import UsageError
+from churnrisk.records import Colour, Family
+
+Mask = npt.NDArray[np.bool_]
+STAGES = ("adopter", "loyalist", "advocate")
+KINDS = ("retain", "upsell", "referral")
+_COLOURS = tuple(str(colour) for colour in Colour)
+# Who may be asked for something; everybody else would feel it (practice 000, 001).
+_ONLY_FOR = {"upsell": "loyalist", "referral": "advocate"}
+
+
+@dataclass(frozen=True)
+class Play:
+    """One play. An empty tuple or None asks nothing about that side of the account.
+
+    Attributes
+    ----------
+    name, action, channel, owner : str
+        What to do, how, and whose role it is.
+    deadline_days : int
+        Days from the run until it is to be done.
+    source : str
+        The practice it follows.
+    colours, families, stages : tuple of str
+        Colours it fits, families of the main reason, lifecycle stages.
+    renewal_days : (int, int) or None
+        Half-open range of days to renewal.
+    kind : {"retain", "upsell", "referral"}
+        An upsell fits green loyalists only, a referral green advocates only.
+    """
+
+    name: str = ""
+    action: str = ""
+    channel: str = ""
+    owner: str = ""
+    deadline_days: int = 0
+    source: str = ""
+    colours: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    renewal_days: tuple[int, int] | None = None
+    kind: str = "retain"
+
+    def __post_init__(self) -> None:
+        for name in ("name", "action", "channel", "owner", "source"):
+            if not str(getattr(self, name)).strip():
+                raise UsageError(f"play '{self.name}': expected a text for {name}, found none. Fill it in.")
+        if self.deadline_days < 1:
+            raise UsageError(f"play '{self.name}': expected deadline_days >= 1, found {self.deadline_days}.")
+        if not self.colours:
+            raise UsageError(f"play '{self.name}': expected at least one colour, found none. Add colours.")
+        for name, known in (("colours", _COLOURS), ("families", get_args(Family)), ("stages", STAGES)):
+            _check_names(self.name, name, getattr(self, name), known)
+        _check_names(self.name, "kind", (self.kind,), KINDS)
+        if self.renewal_days is not None and not self.renewal_days[0] < self.renewal_days[1]:
+            raise UsageError(
+                f"play '{self.name}': expected renewal_days = [from, to), found {self.renewal_days}."
+            )
+        stage = _ONLY_FOR.get(self.kind)
+        if stage and (self.colours, self.stages) != (("green",), (stage,)):
+            raise UsageError(
+                f"play '{self.name}': {self.kind} is for green {stage}s only, found colours {self.colours} and "
+                f'stages {self.stages}. Set colours = ["green"] and stages = ["{stage}"].'
+            )
+
+    @property
+    def sentence(self) -> str:
+        """The next step as one sentence: action, owner, channel, deadline."""
+        days = "1 day" if self.deadline_days == 1 else f"{self.deadline_days} days"
+        return f"{self.action} ({self.owner}, {self.channel}, within {days})."
+
+    def fits(self, rows: pd.DataFrame) -> Mask:
+        """Return which rows it fits; a missing value fits no condition."""
+        fits = rows["colour"].isin(self.colours).to_numpy(dtype=bool)
+        for column, wanted in (("family", self.families), ("stage", self.stages)):
+            if wanted:
+                fits &= rows[column].isin(wanted).to_numpy(dtype=bool)
+        if self.renewal_days is not None:
+            days = pd.to_numeric(rows["days_to_renewal"], errors="coerce").to_numpy(
+                dtype=float, na_value=np.nan
+            )
+            fits &= (days >= self.renewal_days[0]) & (days < self.renewal_days[1])
+        return fits
+
+
+@dataclass(frozen=True)
+class Playbook:
+    """Plays in order of precedence and what to do when none fits."""
+
+    plays: tuple[Play, ...]
+    fallback: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [play.name for play in self.plays]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError(
+                f"playbook: expected one play per name, found {twice} more than once. Rename one."
+            )
+        missing = [colour for colour in _COLOURS if not self.fallback.get(colour)]
+        unknown = sorted(set(self.fallback) - set(_COLOURS))
+        if missing or unknown:
+            raise UsageError(
+                f"playbook: [fallback] expects a sentence for each of {list(_COLOURS)}, "
+                f"missing {missing}, unknown {unknown}."
+            )
+
+    def choose(self, rows: pd.DataFrame) -> pd.Series:
+        """Return the name of the first fitting play per row; None where only the fallback fits."""
+        chosen = np.full(len(rows), None, dtype=object)
+        complete = _with_columns(rows)
+        for play in reversed(self.plays):
+            chosen[play.fits(complete)] = play.name
+        return pd.Series(chosen, index=rows.index, name="play", dtype=object)
+
+    def next_step(self, rows: pd.DataFrame) -> pd.Series:
+        """Return the next step of each account as one sentence.
+
+        Parameters
+        ----------
+        rows : DataFrame of shape (accounts, …)
+            ``colour`` is required; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may
+            be missing, as columns or as values.
+
+        Returns
+        -------
+        Series of str indexed like rows
+        """
+        sentences = {play.name: play.sentence for play in self.plays}
+        fallback = rows["colour"].astype(object).map(dict(self.fallback))
+        steps = self.choose(rows).map(sentences).astype(object)
+        return steps.where(steps.notna(), fallback).rename("next_step")
+
+
+def load_playbook(path: Path | str | None = None) -> Playbook:
+    """Read a playbook; None reads the shipped one.
+
+    Raises
+    ------
+    UsageError
+        If the file is missing, is no TOML, or a play contradicts itself.
+    """
+    if path is None:
+        return _shipped()
+    try:
+        return parse_playbook(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"playbook: expected a file at {path}, found none. Mend playbook under [decision]."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"playbook: {path} cannot be read ({error}). Save it as UTF-8 text.") from error
+
+
+def parse_playbook(text: str) -> Playbook:
+    """Return the playbook that a TOML text describes."""
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"playbook: expected TOML, found {error}. Mend that line.") from error
+    _check_names("playbook", "sections", tuple(content), ("plays", "fallback"))
+    plays = content.get("plays", [])
+    if not isinstance(plays, list) or not all(isinstance(play, dict) for play in plays):
+        raise UsageError(
+            "playbook: expected plays as [[plays]] sections, found something else. Use [[plays]]."
+        )
+    return Playbook(tuple(_play(play) for play in plays), content.get("fallback", {}))
+
+
+def next_step(rows: pd.DataFrame, playbook: Playbook | None = None) -> pd.Series:
+    """Return the next step per account from the given or the shipped playbook: :meth:`Playbook.next_step`."""
+    return (playbook or load_playbook()).next_step(rows)
+
+
+@cache
+def _shipped() -> Playbook:
+    return parse_playbook(files("churnrisk.decision").joinpath("playbook.toml").read_text(encoding="utf-8"))
+
+
+def _play(raw: Mapping[str, Any]) -> Play:
+    name = raw.get("name", "")
+    _check_names(str(name), "settings", tuple(raw), tuple(known.name for known in fields(Play)))
+    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    try:
+        return Play(**lists)
+    except (TypeError, IndexError) as error:
+        raise UsageError(
+            f"play '{name}': a value has the wrong type ({error}). Compare the shipped plays."
+        ) from error
+
+
+def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str, ...]) -> None:
+    unknown = [name for name in found if name not in known]
+    if unknown:
+        raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Mend them.")
+
+
+def _with_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    if "colour" not in rows.columns:
+        raise UsageError(f"next steps expect a column 'colour', found {list(rows.columns)}. Decide first.")
+    optional = {name: rows.get(name) for name in ("family", "stage", "days_to_renewal")}
+    absent = {name: None for name, column in optional.items() if column is None}
+    return rows.assign(**absent) if absent else rows
