@@ -1,0 +1,105 @@
+"""Monotone maps from raw to calibrated log-odds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit, logit
+from sklearn.isotonic import IsotonicRegression
+
+from churnrisk.model.panel import Bools, Floats
+
+Method = Literal["auto", "sigmoid", "isotonic", "none"]
+
+# Isotonic maps are step functions with many free values: with fewer rows or churners they fit noise.
+ISOTONIC_ROWS = 5_000
+ISOTONIC_CHURNED = 1_000
+
+
+class Calibrator(Protocol):
+    """A non-decreasing map of log-odds."""
+
+    def apply(self, log_odds: Floats) -> Floats:
+        """Return calibrated log-odds, shape (n,)."""
+
+
+@dataclass
+class Affine:
+    """``intercept + slope * log_odds`` with slope > 0: keeps the order strictly; (1, 0) changes nothing."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+
+    def apply(self, log_odds: Floats) -> Floats:
+        """Return calibrated log-odds, shape (n,)."""
+        return self.intercept + self.slope * log_odds
+
+
+@dataclass
+class Steps:
+    """A piecewise linear map through the levels of an isotonic fit, tilted slightly to keep the order strict.
+
+    Attributes
+    ----------
+    raw, calibrated : ndarray of float64, shape (k,)
+        Strictly ascending knots.
+    """
+
+    raw: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
+    calibrated: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
+
+    def apply(self, log_odds: Floats) -> Floats:
+        """Return calibrated log-odds, shape (n,); beyond the outer knots the slope is 1."""
+        inside = np.interp(log_odds, self.raw, self.calibrated)
+        above = np.maximum(log_odds - self.raw[-1], 0.0)
+        below = np.minimum(log_odds - self.raw[0], 0.0)
+        return np.asarray(inside + above + below, dtype=np.float64)
+
+
+def fit_affine(log_odds: Floats, churned: Bools) -> Affine:
+    """Fit Platt's sigmoid with smoothed targets and a slope bounded above zero.
+
+    Source: Platt (1999), "Probabilistic outputs for support vector machines", section 2.2.
+    """
+    positives, negatives = int(churned.sum()), int((~churned).sum())
+    target = np.where(churned, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(at: Floats) -> tuple[float, Floats]:
+        z = at[1] + np.exp(at[0]) * log_odds
+        gap = expit(z) - target
+        # The weak pull towards slope 1 decides only where the rows cannot.
+        value = np.mean(np.logaddexp(0, z) - target * z) + 1e-4 * at[0] ** 2
+        slope = np.mean(gap * np.exp(at[0]) * log_odds) + 2e-4 * at[0]
+        return float(value), np.array([slope, np.mean(gap)])
+
+    found = minimize(loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=[(-5, 3), (-20, 20)])
+    return Affine(float(np.exp(found.x[0])), float(found.x[1]))
+
+
+def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
+    """Fit an isotonic regression and join the middles of its levels by lines in log-odds."""
+    isotonic = IsotonicRegression(out_of_bounds="clip").fit(log_odds, churned.astype(float))
+    rate = isotonic.predict(log_odds)
+    levels, member = np.unique(rate, return_inverse=True)
+    size = np.bincount(member)
+    raw = np.bincount(member, weights=log_odds) / size
+    # Half a row on either side keeps a level of none or all finite.
+    shrunk = (levels * size + 0.5) / (size + 1.0)
+    calibrated = np.maximum.accumulate(logit(shrunk)) + 1e-6 * np.arange(len(levels))
+    if len(levels) < 2:
+        return Steps(np.array([raw[0], raw[0] + 1.0]), np.array([calibrated[0], calibrated[0] + 1.0]))
+    return Steps(raw, calibrated)
+
+
+def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine | Steps:
+    """Fit the calibrator asked for; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
+    if method == "none":
+        return Affine()
+    fewer = min(int(churned.sum()), int((~churned).sum()))
+    many = len(churned) >= ISOTONIC_ROWS and fewer >= ISOTONIC_CHURNED
+    if method == "isotonic" or (method == "auto" and many):
+        return fit_steps(log_odds, churned)
+    return fit_affine(log_odds, churned)

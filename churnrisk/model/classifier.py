@@ -1,0 +1,329 @@
+"""The churn model: candidates chosen in time order, calibrated on a later block, with exact reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from churnrisk.model.calibration import Affine, Method, fit_calibrator
+from churnrisk.model.encoding import FrameEncoder
+from churnrisk.model.faults import ModelInputError
+from churnrisk.model.folds import choose_folds
+from churnrisk.model.given import GivenModel
+from churnrisk.model.panel import Bools, Floats, accounts_of
+from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
+from churnrisk.model.splits import uniform_of
+
+
+class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Churn probability per (account_id, as_of), with its reasons.
+
+    `fit` chooses between candidates by time-ordered cross-validation on log loss (the additive model wins ties
+    within one standard error, because its reasons are exact), `calibrate` maps log-odds to probabilities on a later
+    block. No class weights and no resampling: they distort probabilities.
+
+    Parameters
+    ----------
+    candidates : tuple of {"logistic", "additive", "full"}
+        Regularised logistic regression; boosted trees without interactions; boosted trees with them.
+    estimator : classifier, optional
+        Any scikit-learn classifier, used instead of the candidates.
+    monotone : dict of str to {-1, 0, 1}, optional
+        By column name: +1 when a higher value can only raise the churn probability. Holds for boosted trees.
+    n_splits : int, default 3
+        Folds of the search.
+    embargo_days : int, default 30
+        ``gap + horizon``: days between the training and the validation dates of a fold.
+    calibration : {"auto", "sigmoid", "isotonic", "none"}, default "auto"
+        "auto" takes isotonic from 5,000 rows with 1,000 of either class, else sigmoid.
+    max_iter : int, default 500
+        Most trees; the search finds how many are used.
+    max_search_rows : int, default 150000
+        The search uses a sample of the accounts beyond this many rows; the final fit uses all.
+    min_class_count : int, default 10
+        Fewer churned or retained rows than this are refused.
+    random_state : int, default 0
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (2,)
+        Retained and churned, in sorted order.
+    chosen_ : str
+        The candidate in use, "given" for `estimator`.
+    why_chosen_ : str
+    cv_results_ : list of dict
+        One per setting tried: candidate, setting, mean log loss, log loss per fold.
+    cv_folds_ : str
+        How the folds were cut.
+    notes_ : list of str
+        Columns left out, and the like.
+    exact_ : bool
+        True when contributions are exact, False when they are approximated.
+    calibrator_ : Affine or Steps
+    baseline_ : float
+        Mean calibrated log-odds of the training rows where the calibration is affine (sigmoid or none);
+        mean uncalibrated log-odds otherwise.
+
+    Notes
+    -----
+    Rows are a DataFrame with index (account_id, as_of); a plain array works too and is split without time.
+    """
+
+    def __init__(
+        self,
+        *,
+        candidates: tuple[str, ...] = ("logistic", "additive", "full"),
+        estimator: Any = None,
+        monotone: Mapping[str, int] | None = None,
+        n_splits: int = 3,
+        embargo_days: int = 30,
+        calibration: Method = "auto",
+        max_iter: int = 500,
+        max_search_rows: int = 150_000,
+        min_class_count: int = 10,
+        random_state: int = 0,
+    ) -> None:
+        self.candidates = candidates
+        self.estimator = estimator
+        self.monotone = monotone
+        self.n_splits = n_splits
+        self.embargo_days = embargo_days
+        self.calibration = calibration
+        self.max_iter = max_iter
+        self.max_search_rows = max_search_rows
+        self.min_class_count = min_class_count
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Choose a candidate and fit it on all rows; calibration starts as the identity.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : array-like of shape (n,)
+            Two classes; the greater one is "churned".
+
+        Raises
+        ------
+        ModelInputError
+            When a class is missing or too rare, no column varies, or a parameter is out of range. It is both a
+            ``ContractError`` and a ``ValueError``.
+        """
+        self._check_params()
+        if not isinstance(X, pd.DataFrame):
+            X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        else:
+            validate_data(self, X, skip_check_array=True)
+        churned = self._churned_at_fit(X, y)
+        self.encoder_ = FrameEncoder().fit(X)
+        self.notes_ = list(self.encoder_.notes_)
+        if not len(self.encoder_.kept_):
+            raise ModelInputError(
+                f"expected a column with two different values, found none among {X.shape[1]}. Add features."
+            )
+        self._fit_model(X, self.encoder_.transform(X), churned)
+        self.calibrator_: Any = Affine()
+        self.calibration_ = "none"
+        return self
+
+    def calibrate(self, X: Any, y: Any) -> Self:
+        """Fit the map from log-odds to probability on a later block; calling it again replaces the map.
+
+        Raises
+        ------
+        ModelInputError
+            When the block lacks a class.
+        """
+        check_is_fitted(self)
+        labels = column_or_1d(y)
+        check_consistent_length(X, labels)
+        churned = np.asarray(labels == self.classes_[1], dtype=bool)
+        if churned.all() or not churned.any():
+            raise ModelInputError(
+                f"calibration needs both churned and retained accounts (classes), found {int(churned.sum())} churned "
+                f"of {len(churned)}. Widen the calibration block."
+            )
+        self.calibrator_ = fit_calibrator(self.raw_log_odds(X), churned, self.calibration)
+        kinds = {"Affine": "sigmoid", "Steps": "isotonic"}
+        self.calibration_ = "none" if self.calibration == "none" else kinds[type(self.calibrator_).__name__]
+        return self
+
+    def raw_log_odds(self, X: Any) -> Floats:
+        """Return uncalibrated log-odds, shape (n,)."""
+        return np.asarray(self.model_.decision_function(self._encoded(X)), dtype=np.float64)
+
+    def decision_function(self, X: Any) -> Floats:
+        """Return calibrated log-odds, shape (n,)."""
+        check_is_fitted(self)
+        return np.asarray(self.calibrator_.apply(self.raw_log_odds(X)), dtype=np.float64)
+
+    def predict_proba(self, X: Any) -> Floats:
+        """Return the probabilities of retained and churned, shape (n, 2)."""
+        churn = expit(self.decision_function(X))
+        return np.column_stack([1.0 - churn, churn])
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Return the likelier class, shape (n,)."""
+        churned = (self.decision_function(X) > 0).astype(np.int64)
+        return np.asarray(self.classes_[churned])
+
+    @property
+    def baseline_(self) -> float:
+        """Log-odds that the contributions add to."""
+        check_is_fitted(self)
+        raw = float(self.model_.baseline_)
+        if isinstance(self.calibrator_, Affine):
+            return self.calibrator_.intercept + self.calibrator_.slope * raw
+        return raw
+
+    @property
+    def raw_baseline_(self) -> float:
+        """Mean uncalibrated log-odds of the training rows."""
+        check_is_fitted(self)
+        return float(self.model_.baseline_)
+
+    def contributions(self, X: Any, *, calibrated: bool = True) -> pd.DataFrame:
+        """Return each input column's share of the log-odds, one row per row of `X`, one column per input column.
+
+        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the sum is
+        ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope. Isotonic calibration
+        has no one slope: each row's shares are multiplied by one number of the row's own, or where that would turn
+        their signs, moved by equal parts. Columns left out have 0.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        calibrated : bool, default True
+        """
+        encoded = self._encoded(X)
+        shares = self.model_.contributions(encoded)
+        if calibrated and isinstance(self.calibrator_, Affine):
+            shares = shares * self.calibrator_.slope
+        elif calibrated:
+            shares = _meeting(shares, self.raw_baseline_, self.calibrator_)
+        names = getattr(self, "feature_names_in_", None)
+        columns = [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
+        table = np.zeros((len(encoded), self.n_features_in_))
+        table[:, self.encoder_.kept_] = shares
+        return pd.DataFrame(table, columns=pd.Index(columns), index=getattr(X, "index", None))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _encoded(self, X: Any) -> Floats:
+        check_is_fitted(self)
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=False, skip_check_array=True)
+        else:
+            X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        return self.encoder_.transform(X)
+
+    def _check_params(self) -> None:
+        unknown = [name for name in self.candidates if name not in SETTINGS]
+        if unknown or not self.candidates:
+            raise ModelInputError(f"expected candidates among {list(SETTINGS)}, found {list(self.candidates)}.")
+        if self.calibration not in ("auto", "sigmoid", "isotonic", "none"):
+            raise ModelInputError(
+                f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
+            )
+
+    def _churned_at_fit(self, X: Any, y: Any) -> Bools:
+        if y is None:
+            raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
+        labels = column_or_1d(y, warn=True)
+        check_consistent_length(X, labels)
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ModelInputError(
+                "Only binary classification is supported. "
+                f"The type of the target is {type_of_target(labels)}. Give churned or not."
+            )
+        counts = np.bincount(codes, minlength=2)
+        if len(self.classes_) < 2:
+            raise ModelInputError(
+                f"training needs both churned and retained accounts (two classes), found only {self.classes_[0]!r} "
+                f"in {len(labels)} rows. Check the churn definition or widen the history."
+            )
+        if counts.min() < self.min_class_count:
+            raise ModelInputError(
+                f"training needs at least {self.min_class_count} churned and as many retained rows, found {counts[1]} "
+                f"churned and {counts[0]} retained. Widen the history, lengthen the horizon or add accounts."
+            )
+        return np.asarray(codes == 1, dtype=bool)
+
+    def _fit_model(self, X: Any, encoded: Floats, churned: Bools) -> None:
+        categorical = self.encoder_.categorical_
+        self.cv_results_: list[dict[str, Any]] = []
+        if self.estimator is not None:
+            self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
+            self.model_: Any = GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
+        else:
+            monotone = self._monotone(categorical)
+            trial = self._searched(X, SearchInput(encoded, churned, categorical, monotone, _accounts(X)))
+            self.chosen_ = trial.candidate
+            self.model_ = build(trial.candidate, trial.setting, monotone, self.random_state)
+        self.model_.fit(encoded, churned, categorical)
+        self.exact_ = bool(self.model_.exact_)
+
+    def _monotone(self, categorical: Bools) -> tuple[int, ...]:
+        wanted = dict(self.monotone or {})
+        names = self.encoder_.names_
+        return tuple(0 if c else int(wanted.get(n, 0)) for n, c in zip(names, categorical, strict=True))
+
+    def _searched(self, X: Any, rows: SearchInput) -> Trial:
+        n = len(rows.churned)
+        if n > self.max_search_rows:
+            keep = uniform_of(rows.accounts, self.random_state + 2) < self.max_search_rows / n
+            self.notes_.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
+            X, rows = X[keep], SearchInput(
+                rows.encoded[keep], rows.churned[keep], rows.categorical, rows.monotone, rows.accounts[keep]
+            )
+        folds = choose_folds(
+            X,
+            rows.churned,
+            n_splits=self.n_splits,
+            embargo_days=self.embargo_days,
+            seed=self.random_state,
+        )
+        self.cv_folds_ = folds.how
+        if not folds.pairs:
+            self.why_chosen_ = "the first candidate: too few rows of one class to compare"
+            first = self.candidates[0]
+            setting = dict(SETTINGS[first][0])
+            return Trial(first, setting, np.empty(0))
+        trials = search(rows, folds, self.candidates, max_iter=self.max_iter, seed=self.random_state)
+        self.cv_results_ = [
+            {"candidate": t.candidate, "setting": t.setting, "log_loss": t.mean, "folds": t.fold_means}
+            for t in trials
+        ]
+        later = np.concatenate([validation for _, validation in folds.pairs])
+        chosen, self.why_chosen_ = choose(trials, rows.accounts[later])
+        return chosen
+
+
+def _accounts(X: Any) -> npt.NDArray[Any]:
+    accounts = accounts_of(X)
+    return np.arange(len(X)).astype(str) if accounts is None else accounts
+
+
+def _meeting(shares: Floats, baseline: float, calibrator: Any) -> Floats:
+    total = shares.sum(axis=1)
+    wanted = calibrator.apply(baseline + total) - baseline
+    ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
+    usable = (ratio > 0.1) & (ratio < 10)
+    moved = shares + ((wanted - total) / shares.shape[1])[:, None]
+    return np.where(usable[:, None], shares * ratio[:, None], moved)

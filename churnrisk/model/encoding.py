@@ -1,0 +1,172 @@
+"""From a mixed frame to one float64 matrix: learned levels, missing kept missing, useless columns left out."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from churnrisk.model.faults import ModelInputError
+from churnrisk.model.panel import Bools, Floats
+
+
+class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Turn numeric and categorical columns into one float64 matrix that boosted trees read directly.
+
+    Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least `min_count`
+    times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and
+    missing stays NaN. Columns without two different values are left out; ``notes_`` names them.
+
+    Parameters
+    ----------
+    min_count : int, default 50
+        A level rarer than this becomes "other".
+    max_levels : int, default 30
+        Most levels kept per column. Trees sort levels by their churn rate, so many small ones invite overfitting.
+
+    Attributes
+    ----------
+    names_ : list of str
+        Names of the kept columns, one per column of the output.
+    kept_ : ndarray of int, shape (k,)
+        Their positions among the input columns.
+    levels_ : dict of int to list of str
+        Kept levels by output position, categorical columns only.
+    notes_ : list of str
+        One note per column left out.
+    """
+
+    def __init__(self, *, min_count: int = 50, max_levels: int = 30) -> None:
+        self.min_count = min_count
+        self.max_levels = max_levels
+
+    @property
+    def categorical_(self) -> Bools:
+        """Which output columns hold codes, shape (k,)."""
+        check_is_fitted(self)
+        return np.isin(np.arange(len(self.kept_)), list(self.levels_))
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn levels and which columns to keep.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : ignored
+
+        Raises
+        ------
+        ModelInputError
+            When a number is infinite or no column varies.
+        """
+        columns = self._columns(X, reset=True)
+        self.notes_: list[str] = []
+        self.levels_: dict[int, list[str]] = {}
+        self.names_: list[str] = []
+        kept: list[int] = []
+        for place, (name, values) in enumerate(columns):
+            if values.dtype == object:
+                counts = pd.Series(values).value_counts()
+                if len(counts) + (counts.sum() < len(values)) < 2:
+                    self.notes_.append(f"column '{name}' is left out: it has no two different values")
+                    continue
+                frequent = counts.index[counts >= self.min_count][: self.max_levels]
+                self.levels_[len(kept)] = [str(level) for level in frequent]
+            elif not _varies(values):
+                self.notes_.append(f"column '{name}' is left out: it has no two different values")
+                continue
+            kept.append(place)
+            self.names_.append(name)
+        self.kept_ = np.asarray(kept, dtype=np.int64)
+        return self
+
+    def transform(self, X: Any) -> Floats:
+        """Return the matrix, float64 of shape (n, k), NaN for missing."""
+        check_is_fitted(self)
+        columns = self._columns(X, reset=False)
+        encoded = np.empty((len(columns[0][1]), len(self.kept_)), dtype=np.float64)
+        for out, place in enumerate(self.kept_):
+            name, values = columns[place]
+            if out in self.levels_:
+                encoded[:, out] = _codes(values, self.levels_[out])
+            elif values.dtype == object:
+                raise ModelInputError(
+                    f"column '{name}' was numeric when the model was fitted, found text now. Mend its type."
+                )
+            else:
+                encoded[:, out] = values
+        return encoded
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:
+        """Return the names of the output columns."""
+        check_is_fitted(self)
+        return np.asarray(self.names_, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _columns(self, X: Any, *, reset: bool) -> list[tuple[str, npt.NDArray[Any]]]:
+        if not isinstance(X, pd.DataFrame):
+            matrix = validate_data(
+                self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=1
+            )
+            return [(f"x{i}", matrix[:, i]) for i in range(matrix.shape[1])]
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        if X.shape[0] == 0 or X.shape[1] == 0:
+            raise ModelInputError(
+                f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) (shape={X.shape}) while a "
+                "minimum of 1 is required. Give at least one row and one column."
+            )
+        return [(str(name), _column(X.iloc[:, i], str(name))) for i, name in enumerate(X.columns)]
+
+
+def _column(column: pd.Series[Any], name: str) -> npt.NDArray[Any]:
+    kind = column.dtype
+    if pd.api.types.is_complex_dtype(kind):
+        raise ModelInputError(f"Complex data not supported, found some in column '{name}'. Give real numbers.")
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        raise ModelInputError(
+            f"column '{name}' holds dates, expected numbers or categories. Give days relative to as_of."
+        )
+    if isinstance(kind, pd.CategoricalDtype):
+        return _as_text(column.astype(object))
+    if pd.api.types.is_numeric_dtype(kind):
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        try:
+            values = pd.to_numeric(column).to_numpy(dtype=np.float64, na_value=np.nan)
+        except (ValueError, TypeError):
+            return _as_text(column.astype(object))
+    if np.isinf(values).any():
+        raise ModelInputError(f"column '{name}' holds an infinite number (infinity). Give NaN where unknown.")
+    return values
+
+
+def _as_text(column: pd.Series[Any]) -> npt.NDArray[np.object_]:
+    text = np.empty(len(column), dtype=object)
+    known = column.notna().to_numpy()
+    text[known] = column.to_numpy()[known].astype(str)
+    return text
+
+
+def _varies(values: Floats) -> bool:
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return False
+    return len(known) < len(values) or bool(known.min() < known.max())
+
+
+def _codes(values: npt.NDArray[Any], levels: list[str]) -> Floats:
+    if values.dtype != object:
+        values = _as_text(pd.Series(values))
+    codes = pd.Index(levels, dtype=object).get_indexer(pd.Index(values, dtype=object)).astype(np.float64)
+    codes[codes < 0] = len(levels)
+    codes[pd.isna(values)] = np.nan
+    return codes

@@ -1,0 +1,159 @@
+"""Which candidate and which settings: cross-validated log loss, with the additive model winning ties."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from churnrisk.model.additive import EVERY, BoostedTrees, log_losses
+from churnrisk.model.folds import Folds
+from churnrisk.model.linear import LinearModel
+from churnrisk.model.panel import Bools, Floats
+
+Candidate = Literal["logistic", "additive", "full"]
+
+# Tried in order; the next one only while the one before improved.
+SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
+    "logistic": ({"C": 0.1}, {"C": 0.01}, {"C": 0.001}),
+    "additive": (
+        {"learning_rate": 0.08, "max_leaf_nodes": 6, "min_samples_leaf": 50, "l2": 10.0, "max_features": 0.3},
+        {"learning_rate": 0.04, "max_leaf_nodes": 4, "min_samples_leaf": 100, "l2": 20.0, "max_features": 0.3},
+    ),
+    "full": (
+        {"learning_rate": 0.04, "max_leaf_nodes": 31, "min_samples_leaf": 100, "l2": 10.0, "max_features": 0.2},
+        {"learning_rate": 0.04, "max_leaf_nodes": 12, "min_samples_leaf": 100, "l2": 20.0, "max_features": 0.2},
+    ),
+}
+PATIENCE = 60
+
+
+@dataclass
+class Trial:
+    """One candidate with one setting: its out-of-fold log loss per row, and what to fit on all rows."""
+
+    candidate: str
+    setting: dict[str, Any]
+    losses: Floats
+    fold_means: list[float] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float:
+        """Mean out-of-fold log loss."""
+        return float(self.losses.mean())
+
+
+@dataclass(frozen=True)
+class SearchInput:
+    """The encoded rows of the search.
+
+    Attributes
+    ----------
+    encoded : ndarray of float64, shape (n, d)
+    churned : ndarray of bool, shape (n,)
+    categorical : ndarray of bool, shape (d,)
+    monotone : tuple of int, one per encoded column
+    accounts : ndarray, shape (n,)
+    """
+
+    encoded: Floats
+    churned: Bools
+    categorical: Bools
+    monotone: tuple[int, ...]
+    accounts: npt.NDArray[Any]
+
+
+def build(candidate: str, setting: dict[str, Any], monotone: tuple[int, ...], seed: int) -> Any:
+    """Return an unfitted model of a candidate."""
+    if candidate == "logistic":
+        return LinearModel(**setting)
+    return BoostedTrees(additive=candidate == "additive", monotone=monotone, random_state=seed, **setting)
+
+
+def search(
+    rows: SearchInput, folds: Folds, candidates: Sequence[str], *, max_iter: int, seed: int
+) -> list[Trial]:
+    """Try every candidate's settings on the folds, each next setting only while the one before improved."""
+    trials: list[Trial] = []
+    for candidate in candidates:
+        best = np.inf
+        for setting in SETTINGS[candidate]:
+            trial = _try(rows, folds, candidate, setting, max_iter=max_iter, seed=seed)
+            trials.append(trial)
+            if trial.mean >= best - 1e-5:
+                break
+            best = trial.mean
+    return trials
+
+
+def _try(
+    rows: SearchInput, folds: Folds, candidate: str, setting: dict[str, Any], *, max_iter: int, seed: int
+) -> Trial:
+    curves = [
+        _curve(rows, pair, build(candidate, _fitting(setting, len(pair[0]), max_iter), rows.monotone, seed))
+        for pair in folds.pairs
+    ]
+    at = _best_stage(curves)
+    kept = [curve[min(at, len(curve) - 1)] for curve in curves]
+    chosen = _fitting(setting, len(rows.churned), (at + 1) * EVERY)
+    losses = np.concatenate(kept).astype(np.float64)
+    return Trial(candidate, chosen, losses, [float(k.mean()) for k in kept])
+
+
+def _fitting(setting: dict[str, Any], rows: int, max_iter: int) -> dict[str, Any]:
+    if "C" in setting:
+        return dict(setting)
+    # Small panels could not split at all with the leaf sizes that suit large ones.
+    leaf = min(setting["min_samples_leaf"], max(2, rows // 40))
+    return {**setting, "min_samples_leaf": leaf, "max_iter": max_iter}
+
+
+def _curve(rows: SearchInput, pair: tuple[Any, Any], model: Any) -> Floats:
+    fit, later = ((rows.encoded[side], rows.churned[side]) for side in pair)
+    if isinstance(model, BoostedTrees):
+        return model.losses_while_growing(fit, later, rows.categorical, PATIENCE)
+    model.fit(*fit, rows.categorical)
+    return log_losses(model.decision_function(later[0]), later[1])[None, :]
+
+
+def _best_stage(curves: list[Floats]) -> int:
+    longest = max(len(curve) for curve in curves)
+    total = np.zeros(longest)
+    for curve in curves:
+        sums = curve.sum(axis=1, dtype=np.float64)
+        total += np.append(sums, np.full(longest - len(sums), sums[-1]))
+    return int(np.argmin(total))
+
+
+def choose(trials: list[Trial], accounts: npt.NDArray[Any]) -> tuple[Trial, str]:
+    """Return the trial to use and why, by mean log loss; additive wins ties within one standard error.
+
+    The standard error is that of the paired difference, with accounts as the units.
+
+    Parameters
+    ----------
+    trials : list of Trial
+    accounts : ndarray, shape (n,)
+        Account of each out-of-fold row, in the order of ``Trial.losses``.
+    """
+    best = min(trials, key=lambda trial: trial.mean)
+    additive = [trial for trial in trials if trial.candidate == "additive"]
+    if best.candidate == "additive" or not additive:
+        return best, f"{best.candidate} has the lowest log loss, {best.mean:.5f}"
+    rival = min(additive, key=lambda trial: trial.mean)
+    gap, error = rival.mean - best.mean, paired_error(rival.losses - best.losses, accounts)
+    if gap <= error:
+        why = f"additive is within one standard error ({gap:.5f} <= {error:.5f}) of {best.candidate}"
+        return rival, why + " and its reasons are exact"
+    return best, f"{best.candidate} beats additive by {gap:.5f}, more than one standard error ({error:.5f})"
+
+
+def paired_error(differences: Floats, accounts: npt.NDArray[Any]) -> float:
+    """Return the standard error of the mean difference, rows of one account summed first."""
+    _, member = np.unique(accounts, return_inverse=True)
+    centred = np.bincount(member, weights=differences - differences.mean())
+    n = len(centred)
+    return float(np.sqrt(np.sum(centred**2) * n / max(1, n - 1)) / len(differences))

@@ -1,0 +1,229 @@
+"""Folds and blocks that keep time order, an embargo between them, and accounts together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.model_selection import BaseCrossValidator
+
+from churnrisk.errors import ContractError
+from churnrisk.model.faults import ModelInputError
+from churnrisk.model.panel import Bools, Dates, Ints, as_dates, as_of_of
+
+MEND = (
+    "Widen the history, reduce the horizon or the number of test snapshots, "
+    'or set split = "accounts" under [model] in churnrisk.toml.'
+)
+
+
+class PanelSplit(BaseCrossValidator):  # type: ignore[misc]
+    """Expanding, time-ordered folds over a panel, with an embargo before each validation block.
+
+    Every validation row is at least `embargo_days` later than the last training row of its fold, so
+    with ``embargo_days = gap + horizon`` no training label reaches into the validation block.
+
+    Parameters
+    ----------
+    n_splits : int, default 3
+        Number of folds; each validates on a later block of as-of dates than the fold before.
+    embargo_days : int, default 30
+        Least distance in days between the last training and the first validation date.
+    """
+
+    def __init__(self, n_splits: int = 3, *, embargo_days: int = 30) -> None:
+        self.n_splits = n_splits
+        self.embargo_days = embargo_days
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """Return the number of folds."""
+        return self.n_splits
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[tuple[Ints, Ints]]:
+        """Yield (train, validation) row positions, oldest fold first.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, d)
+            Its index level ``as_of`` gives the dates, unless `groups` does.
+        y : ignored
+        groups : array-like of shape (n,), optional
+            As-of date of each row.
+
+        Raises
+        ------
+        ModelInputError
+            When no dates are given, or they are too few for the folds and the embargo.
+        """
+        as_of = as_of_of(X) if groups is None else as_dates(groups)
+        if as_of is None:
+            raise ModelInputError(
+                "PanelSplit needs an as-of date per row, found none. "
+                "Give X an index with a level 'as_of', or pass the dates as groups."
+            )
+        for last_train, dates in date_folds(as_of, self.n_splits, self.embargo_days):
+            yield np.flatnonzero(as_of <= last_train), np.flatnonzero(np.isin(as_of, dates))
+
+
+def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.datetime64, Dates]]:
+    """Return (last training date, validation dates) per fold, oldest first.
+
+    Raises
+    ------
+    ModelInputError
+        When there are fewer than `n_splits` dates that have a training date an embargo before them.
+    """
+    dates = np.unique(as_of)
+    embargo = np.timedelta64(embargo_days, "D")
+    usable = dates[(dates >= dates[0] + embargo) & (dates > dates[0])] if len(dates) else dates
+    if n_splits < 1 or len(usable) < n_splits:
+        raise ModelInputError(
+            f"{n_splits} time-ordered folds need at least {n_splits} as-of dates that lie {embargo_days} days "
+            f"or more after the first one, found {len(usable)} of {len(dates)} dates. {MEND}"
+        )
+    # The first third stays for training where there is enough, so that the oldest fold learns something.
+    keep = min(len(usable), max(n_splits, len(dates) - len(dates) // 3))
+    chunks = np.array_split(usable[-keep:], n_splits)
+    return [(dates[(dates <= c[0] - embargo) & (dates < c[0])][-1], c) for c in chunks]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Three blocks of rows; a row in none of them lies in an embargo.
+
+    Attributes
+    ----------
+    fit, calibration, test : ndarray of bool, shape (n,)
+        Rows to learn from, to calibrate on (later), to test on (latest).
+    notes : tuple of str
+        What was made smaller than asked, and why.
+    """
+
+    fit: Bools
+    calibration: Bools
+    test: Bools
+    notes: tuple[str, ...] = ()
+
+
+def blocks(
+    as_of: Sequence[Any] | npt.NDArray[Any] | pd.Index,
+    *,
+    embargo_days: int,
+    test_snapshots: int,
+    calibration_snapshots: int,
+) -> Blocks:
+    """Cut a panel into fit, calibration and test blocks of as-of dates in time order.
+
+    The sizes asked for are kept where the dates suffice; else the calibration block shrinks first, then the test
+    block, and ``notes`` says so.
+
+    Parameters
+    ----------
+    as_of : array-like of datetime64, shape (n,)
+        As-of date of each row.
+    embargo_days : int
+        ``gap + horizon``: least distance in days between two blocks.
+    test_snapshots, calibration_snapshots : int
+        Number of as-of dates wanted in the last and the middle block.
+
+    Raises
+    ------
+    ContractError
+        When even one date per block does not fit.
+    """
+    row_dates = as_dates(as_of)
+    dates = np.unique(row_dates)
+    for test in range(test_snapshots, 0, -1):
+        for calibration in range(calibration_snapshots, 0, -1):
+            cut = _cut(dates, np.timedelta64(embargo_days, "D"), test, calibration)
+            if cut is not None:
+                masks = [np.isin(row_dates, block) for block in cut]
+                asked = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
+                notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in asked if got < want)
+                return Blocks(masks[0], masks[1], masks[2], notes)
+    raise ContractError(
+        f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of dates "
+        f"that span {2 * embargo_days} days, found {_span(dates)}. {MEND}"
+    )
+
+
+def _cut(
+    dates: Dates, embargo: np.timedelta64, test: int, calibration: int
+) -> tuple[Dates, Dates, Dates] | None:
+    if test + calibration >= len(dates):
+        return None
+    last = dates[-test:]
+    before = dates[(dates <= last[0] - embargo) & (dates < last[0])]
+    middle = before[-calibration:]
+    if len(middle) < calibration:
+        return None
+    first = before[(before <= middle[0] - embargo) & (before < middle[0])]
+    return (first, middle, last) if len(first) else None
+
+
+def _shrunk(name: str, want: int, got: int, found: int) -> str:
+    return f"the {name} block has {got} as-of dates instead of {want}: only {found} dates are mature"
+
+
+def _span(dates: Dates) -> str:
+    if len(dates) == 0:
+        return "none"
+    days = int((dates[-1] - dates[0]) / np.timedelta64(1, "D"))
+    return f"{len(dates)} as-of date{'s' if len(dates) > 1 else ''} that span {days} days"
+
+
+def account_blocks(
+    account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index,
+    *,
+    seed: int,
+    shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
+) -> Blocks:
+    """Cut rows into three account-disjoint blocks, for data that hold one as-of date only.
+
+    An account's block depends on its id and the seed alone, so it is the same in every process and stays when
+    other accounts come or go.
+
+    Parameters
+    ----------
+    account_id : array-like of shape (n,)
+    seed : int
+    shares : tuple of three floats
+        Expected shares of fit, calibration and test; they sum to 1.
+
+    Raises
+    ------
+    ContractError
+        When a block stays empty.
+    """
+    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ModelInputError(f"expected three positive shares that sum to 1, found {shares}. Mend the shares.")
+    place = uniform_of(account_id, seed)
+    fit, test = place < shares[0], place >= shares[0] + shares[1]
+    cut = Blocks(fit, ~fit & ~test, test, ("split by account, not by time",))
+    if not (cut.fit.any() and cut.calibration.any() and cut.test.any()):
+        raise ContractError(
+            f"a split by account needs accounts in each of its three blocks, found {len(pd.unique(place))} "
+            "accounts in all. Add accounts."
+        )
+    return cut
+
+
+def account_halves(account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index, seed: int) -> Bools:
+    """Return True for the accounts of one half, shape (n,): deterministic, account-disjoint.
+
+    One half of the calibration block calibrates, the other certifies the lights.
+    """
+    return uniform_of(account_id, seed + 1) < 0.5
+
+
+def uniform_of(account_id: Any, seed: int) -> npt.NDArray[np.float64]:
+    """Return a number in [0, 1) per row, shape (n,), that depends on the account and the seed alone."""
+    ids = np.asarray(account_id).astype(str).astype(object)
+    key = f"churnrisk{seed:07d}"[:16].ljust(16, "0")
+    hashed = pd.util.hash_array(ids, hash_key=key, categorize=True)
+    # Only 53 bits fit a float64 exactly.
+    return np.asarray((hashed >> np.uint64(11)) / float(1 << 53), dtype=np.float64)
