@@ -1,1 +1,8 @@
-"""sample"""
+"""A seeded world of customers with known causes of churn."""
+
+from churnrisk.sample.causes import CAUSES, INTERCEPT, PROTECTIONS, RISKS
+from churnrisk.sample.defects import Defect
+from churnrisk.sample.export import write_world
+from churnrisk.sample.world import World, make_world
+
+__all__ = ["CAUSES", "INTERCEPT", "PROTECTIONS", "RISKS", "Defect", "World", "make_world", "write_world"]

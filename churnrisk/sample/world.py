@@ -1,0 +1,225 @@
+"""A seeded world of a software company's customers, with known causes of churn and true probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from churnrisk.errors import UsageError
+from churnrisk.sample import causes
+from churnrisk.sample.customers import PERIOD_DAYS, Bools, Customers, Ints, draw_customers
+from churnrisk.sample.owners import Owners
+from churnrisk.sample.support import Support
+from churnrisk.sample.tables import contract_tables
+from churnrisk.sample.terms import OPEN, Terms
+from churnrisk.sample.usage import Usage
+
+# Use, complaints and surveys run for a while before the first day, so that no window starts empty.
+_WARM_UP_PERIODS = 3
+_ENDS_AT_RENEWAL_SHARE = 0.85
+_COMES_BACK_SHARE = 0.08
+_COMES_BACK_AFTER_DAYS = (60, 150)
+_NOT_YET = OPEN
+
+
+@dataclass(frozen=True)
+class World:
+    """The tables of one company, in the contract's column names and without defects.
+
+    Attributes
+    ----------
+    seed : int
+        What it was drawn from.
+    start, end : pandas.Timestamp
+        The world's first instant, and the first instant after it.
+    accounts : pandas.DataFrame
+        One row per account.
+    events : pandas.DataFrame
+        One row per session.
+    complaints, subscriptions, surveys : pandas.DataFrame
+        One row per complaint, per term (a renewal starts a new row on the day the former ends), per answer.
+    attributes : pandas.DataFrame
+        One row per account and change of owner.
+    truth : pandas.DataFrame
+        One row per (account_id, as_of) of accounts that are customers at ``as_of``, every 30 days from
+        ``start`` to ``end``: ``churn_probability`` is the probability from which churn in
+        ``[as_of, as_of + 30 days)`` was drawn — so a ``contractual`` label with a horizon of 30 days
+        and no gap is a draw from it —, one ``log_odds_<cause>`` column per cause, ``main_cause``, and
+        ``churned``, the draw itself, missing at ``end``. ``logit(churn_probability)`` is
+        ``causes.INTERCEPT`` plus the sum of the causes.
+    """
+
+    seed: int
+    start: pd.Timestamp
+    end: pd.Timestamp
+    accounts: pd.DataFrame
+    events: pd.DataFrame
+    complaints: pd.DataFrame
+    subscriptions: pd.DataFrame
+    surveys: pd.DataFrame
+    attributes: pd.DataFrame
+    truth: pd.DataFrame
+
+
+def make_world(*, seed: int = 7, accounts: int = 2000, months: int = 18, end: str = "2026-07-01") -> World:
+    """Simulate a company's customers; the same arguments give the same world.
+
+    Parameters
+    ----------
+    seed : int
+        Source of all randomness.
+    accounts : int
+        How many accounts there ever are; some sign up before the world starts, some during it.
+    months : int
+        Length in periods of 30 days, so that every label window has the same length.
+    end : str
+        The day after the last one, as an ISO date.
+
+    Raises
+    ------
+    UsageError
+        When a number is out of its range or ``end`` is no date.
+    """
+    _check(seed=seed, accounts=accounts, months=months)
+    last = _parse_day(end)
+    start = last - pd.Timedelta(days=PERIOD_DAYS * months)
+    simulation = _Simulation(seed, accounts=accounts, months=months, first_weekday=start.weekday())
+    simulation.run()
+    tables = contract_tables(
+        simulation.rng,
+        start=start,
+        end=last,
+        customers=simulation.customers,
+        usage=simulation.usage,
+        support=simulation.support,
+        owners=simulation.owners,
+        terms=simulation.terms.table(simulation.live),
+        truth=simulation.truth,
+    )
+    return World(seed=seed, start=start, end=last, **tables)
+
+
+def _check(*, seed: int, accounts: int, months: int) -> None:
+    for name, value, least, most in (
+        ("seed", seed, 0, 2**63),
+        ("accounts", accounts, 1, 10_000_000),
+        ("months", months, 1, 120),
+    ):
+        if not least <= value <= most:
+            message = f"expected {name} between {least} and {most}, found {value}; choose one in that range"
+            raise UsageError(message)
+
+
+def _parse_day(text: str) -> pd.Timestamp:
+    try:
+        return pd.Timestamp(text).normalize().tz_localize(None)
+    except ValueError as error:
+        raise UsageError(f"expected end as a date like 2026-07-01, found {text!r}; write it so") from error
+
+
+class _Simulation:
+    """Period by period, all accounts at once: look back, draw who churns, then live the period."""
+
+    def __init__(self, seed: int, *, accounts: int, months: int, first_weekday: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self._months = months
+        self.customers: Customers = draw_customers(self.rng, accounts=accounts, days=months * PERIOD_DAYS)
+        self.usage = Usage(self.rng, self.customers, first_weekday=first_weekday)
+        self.support = Support(self.rng, self.customers)
+        self.owners = Owners(self.rng, self.customers)
+        self.terms = Terms(self.rng, self.customers)
+        self.truth: list[pd.DataFrame] = []
+        self.live = self.customers.sign_up_day < -_WARM_UP_PERIODS * PERIOD_DAYS
+        self._start_day = self.customers.sign_up_day.copy()
+        self._leave_nobody = np.zeros(accounts, dtype=bool)
+
+    def run(self) -> None:
+        self._renew_until(-_WARM_UP_PERIODS * PERIOD_DAYS)
+        for period in range(-_WARM_UP_PERIODS, self._months):
+            self._live_through(period * PERIOD_DAYS, may_churn=period >= 0)
+        self._look_back(self._months * PERIOD_DAYS, churned=None)
+
+    def _renew_until(self, day: int) -> None:
+        due = self.terms.renews < day
+        while due.any():
+            self.terms.renew(due)
+            due = self.terms.renews < day
+
+    def _live_through(self, day: int, *, may_churn: bool) -> None:
+        parts = causes.contributions(self._situation(day))
+        draw = self.rng.random(len(self.customers)) < causes.churn_probability(parts)
+        churns = self.live & draw & may_churn
+        if may_churn:
+            self._write_truth(day, parts, churned=churns)
+        leave_day = self._leave_days(day, churns)
+        self._settle_terms(day, churns, leave_day)
+        arrives = (self._start_day >= day) & (self._start_day < day + PERIOD_DAYS)
+        first = np.where(self.live, 0, np.where(arrives, self._start_day - day, PERIOD_DAYS))
+        end = np.where(churns, leave_day - day, PERIOD_DAYS)
+        self.usage.change_habits(trouble=parts["complaints"] + parts["satisfaction"] + parts["owner_change"])
+        self.usage.use(day, first=first, end=end)
+        self.support.survey(day, first=first, end=end, level=self.usage.level)
+        self.support.complain(day, first=first, end=end)
+        self.owners.hand_over(day, who=self.live & ~churns)
+        self.live = (self.live & ~churns) | arrives
+
+    def _leave_days(self, day: int, churns: Bools) -> Ints:
+        """Draw the day on which each leaves, mostly the renewal, and whether it comes back later."""
+        size = len(churns)
+        renews = self.terms.renews
+        at_renewal = (renews > day) & (renews < day + PERIOD_DAYS)
+        at_renewal &= self.rng.random(size) < _ENDS_AT_RENEWAL_SHARE
+        any_day = day + self.rng.integers(1, PERIOD_DAYS, size)
+        leave_day = np.where(at_renewal, renews, any_day)
+        back = churns & (self.rng.random(size) < _COMES_BACK_SHARE)
+        return_day = leave_day + self.rng.integers(*_COMES_BACK_AFTER_DAYS, size)
+        self._start_day = np.where(churns, np.where(back, return_day, _NOT_YET), self._start_day)
+        return leave_day
+
+    def _settle_terms(self, day: int, churns: Bools, leave_day: Ints) -> None:
+        renews = self.terms.renews
+        due = self.live & (renews >= day) & (renews < day + PERIOD_DAYS)
+        self.terms.renew(due & (~churns | (leave_day > renews)))
+        self.terms.end(churns, leave_day)
+        returns = (self._start_day >= day) & (self._start_day < day + PERIOD_DAYS)
+        returns &= self._start_day > self.customers.sign_up_day
+        self.terms.start(returns, self._start_day)
+        self.usage.start_afresh(returns)
+
+    def _look_back(self, day: int, *, churned: Bools | None) -> None:
+        self._write_truth(day, causes.contributions(self._situation(day)), churned=churned)
+
+    def _write_truth(self, day: int, parts: dict[str, np.ndarray], *, churned: Bools | None) -> None:
+        rows = pd.DataFrame(
+            {
+                "account": np.arange(len(self.customers)),
+                "day": day,
+                "churn_probability": causes.churn_probability(parts),
+                **{f"log_odds_{cause}": parts[cause] for cause in causes.CAUSES},
+                "main_cause": causes.main_cause(parts),
+                "churned": pd.array([None] * len(self.live) if churned is None else churned, dtype="boolean"),
+            }
+        )
+        self.truth.append(rows[self.live])
+
+    def _situation(self, day: int) -> causes.Situation:
+        sessions_30, sessions_31_90 = self.usage.sessions()
+        renews = self.terms.renews
+        return causes.Situation(
+            days_since_last=self.usage.days_since_last(day),
+            sessions_30=sessions_30,
+            sessions_31_90=sessions_31_90,
+            features_30=self.usage.distinct_features(day, window_days=30),
+            features_90=self.usage.distinct_features(day, window_days=90),
+            users_30=self.usage.users_30,
+            open_complaints=self.support.open_weight(day),
+            owner_changed_60=self.owners.changed_within_60(day),
+            contacts=self.customers.contacts,
+            renews_in_30=(renews >= day) & (renews < day + PERIOD_DAYS),
+            annual=self.terms.annual,
+            price_rise_90=self.terms.price_rise(day),
+            last_score=self.support.last_score(day),
+            tenure_days=(day - self.customers.sign_up_day).astype(float),
+        )
