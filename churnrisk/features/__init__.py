@@ -1,1 +1,20 @@
-"""features"""
+"""The catalogue of signals and the query that computes them point in time.
+
+A block (events, complaints, …) prepares named columns per (account_id, as_of); a feature is one SQL
+expression over those columns. Blocks read raw rows, features never do.
+"""
+
+from churnrisk.features.build import FeatureFrame, build_features
+from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
+from churnrisk.features.leaks import Leak, find_leaks
+
+__all__ = [
+    "CATALOGUE",
+    "FeatureConfig",
+    "FeatureFrame",
+    "Leak",
+    "OwnFeature",
+    "build_features",
+    "find_leaks",
+    "select_features",
+]

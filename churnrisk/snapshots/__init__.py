@@ -1,1 +1,23 @@
-"""snapshots"""
+"""Which accounts are looked at when (as-of dates), and what became of them (labels)."""
+
+from churnrisk.snapshots.calendar import (
+    Horizon,
+    SnapshotConfig,
+    data_span,
+    labelled_dates,
+    scoring_date,
+    training_dates,
+)
+from churnrisk.snapshots.churn import ChurnConfig
+from churnrisk.snapshots.panel import build_panel
+
+__all__ = [
+    "ChurnConfig",
+    "Horizon",
+    "SnapshotConfig",
+    "build_panel",
+    "data_span",
+    "labelled_dates",
+    "scoring_date",
+    "training_dates",
+]

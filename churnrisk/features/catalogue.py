@@ -1,0 +1,144 @@
+"""The catalogue: every feature there is, and which of them a project's tables can feed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from churnrisk.contract import Available
+from churnrisk.errors import UsageError
+from churnrisk.features.breadth import BREADTH
+from churnrisk.features.complaints import COMPLAINTS
+from churnrisk.features.recency import RECENCY, key_feature
+from churnrisk.features.relationship import RELATIONSHIP
+from churnrisk.features.satisfaction import SATISFACTION
+from churnrisk.features.value import VALUE
+from churnrisk.records import Feature
+from churnrisk.sources import identifier
+
+CATALOGUE: tuple[Feature, ...] = (*RECENCY, *BREADTH, *COMPLAINTS, *SATISFACTION, *VALUE, *RELATIONSHIP)
+
+
+@dataclass(frozen=True)
+class OwnFeature:
+    """A signal of the user's own: one entry of ``[[features.own]]`` in churnrisk.toml.
+
+    ``sql`` is an expression over the prepared columns that ``churnrisk features --sql`` lists.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    name: str
+    sql: str
+    unit: str = ""
+    label: str = ""
+    why: str = ""
+    monotone: int = 0
+    influence: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise UsageError(
+                f"[[features.own]] name {self.name!r} must be lower-case letters, digits and underscores."
+            )
+        if self.monotone not in (-1, 0, 1):
+            raise UsageError(f"[[features.own]] {self.name}: monotone must be -1, 0 or 1; found {self.monotone}.")
+
+    def declare(self) -> Feature:
+        """Return the feature as the catalogue holds it."""
+        label = self.label or self.name.replace("_", " ")
+        why = self.why or f"{label[:1].upper()}{label[1:]} is {{value:.4g}}"
+        return Feature(self.name, "own", self.unit, self.sql, label, why, self.monotone, (), influence=self.influence)
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """The settings of ``[features]``.
+
+    Attributes
+    ----------
+    key_features : tuple of str
+        Product features whose own recency matters, like "login".
+    static : tuple of str
+        Columns of ``accounts`` that never change (a country, an acquisition channel). Other columns of
+        ``accounts`` show today's state and would leak the future into older snapshots.
+    exclude : tuple of str
+        Features to leave out.
+    own : tuple of OwnFeature
+        Signals of the user's own.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    key_features: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    own: tuple[OwnFeature, ...] = ()
+
+
+def select_features(config: FeatureConfig, available: Available) -> tuple[Feature, ...]:
+    """Return the features that the tables can feed, in catalogue order.
+
+    Raises
+    ------
+    UsageError
+        If a setting names a column or feature that does not exist, or a name is taken twice.
+    """
+    _require_static(config, available)
+    offered = (
+        *CATALOGUE,
+        *(key_feature(name, position) for position, name in enumerate(config.key_features)),
+        *_attribute_features("attributes", available.own_columns("attributes"), available),
+        *_attribute_features("accounts", config.static, available),
+        *(own.declare() for own in config.own),
+    )
+    _require_unique(offered)
+    names = {feature.name for feature in offered}
+    unknown = sorted(set(config.exclude) - names)
+    if unknown:
+        raise UsageError(f"[features] exclude names {', '.join(unknown)}, which are no features of this project.")
+    return tuple(
+        feature
+        for feature in offered
+        if feature.name not in config.exclude and all(available.has(need) for need in feature.requires)
+    )
+
+
+def _require_static(config: FeatureConfig, available: Available) -> None:
+    unknown = sorted(set(config.static) - set(available.tables["accounts"]))
+    if unknown:
+        raise UsageError(
+            f"[features] static names {', '.join(unknown)}; accounts has {', '.join(available.tables['accounts'])}."
+        )
+
+
+def _require_unique(features: tuple[Feature, ...]) -> None:
+    names = [feature.name.lower() for feature in features]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two features are called {', '.join(twice)}. Rename the column under [tables.*.columns], or the own feature."
+        )
+
+
+def _attribute_features(table: str, columns: tuple[str, ...], available: Available) -> list[Feature]:
+    categorical = set(available.categorical.get(table, ())) | {"segment", "plan", "owner"}
+    return [
+        Feature(
+            name=column,
+            family="attributes",
+            unit="",
+            sql=identifier(f"{table}.{column}"),
+            label=_words(column),
+            why=f"{_words(column)}: {{value}}" if column in categorical else f"{_words(column)}: {{value:.4g}}",
+            requires=(f"{table}.{column}",),
+            categorical=column in categorical,
+        )
+        for column in columns
+    ]
+
+
+def _words(column: str) -> str:
+    """Turn ``MonthlyMinutes`` or ``monthly_minutes`` into "monthly minutes"."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", column).replace("_", " ")
+    return spaced.lower().strip()

@@ -1,0 +1,31 @@
+"""What customers say when asked: the last survey, its change, and whether it says "not satisfied"."""
+
+from churnrisk.records import Feature
+
+_S = ("surveys",)
+
+
+def _feature(name: str, unit: str, sql: str, label: str, why: str, monotone: int) -> Feature:
+    return Feature(name, "satisfaction", unit, sql, label, why, monotone, _S, influence=True)
+
+
+SATISFACTION = (
+    _feature(
+        "last_survey_score", "0-10", "last_score", "last survey score",
+        "The last survey score was {value:.0f} of 10", -1,
+    ),
+    _feature(
+        "survey_score_change", "points", "last_score - previous_score", "change of the survey score",
+        "The survey score moved by {value:+.0f} points", -1,
+    ),
+    _feature(
+        "detractor", "yes/no",
+        "case when last_score is null then null when last_score <= 6 and last_answer_at >= as_of - interval 90 day "
+        "then 1 else 0 end",
+        "stated dissatisfaction in the last 90 days", "Said in a survey that they are not satisfied", +1,
+    ),
+    _feature(
+        "days_since_survey", "days", "date_diff('day', last_answer_at, as_of)", "days since the last survey answer",
+        "Last answered a survey {value:.0f} days ago", 0,
+    ),
+)  # fmt: skip

@@ -1,0 +1,136 @@
+"""churnrisk.toml and the environment become one validated project."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from churnrisk.decision.config import DecisionConfig
+from churnrisk.errors import UsageError
+from churnrisk.features.catalogue import FeatureConfig
+from churnrisk.snapshots.calendar import SnapshotConfig
+from churnrisk.snapshots.churn import ChurnConfig
+from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.workflows.project import ModelConfig, Project
+
+FILE_NAME = "churnrisk.toml"
+
+
+@dataclass(frozen=True)
+class ProjectSection:
+    """The settings of ``[project]``: the company's name, as it stands over reports."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class HistorySection:
+    """The settings of ``[history]``: SQLAlchemy URL of the store; ``${NAME}`` comes from the environment."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class TrackingSection:
+    """The settings of ``[tracking]``: an MLflow tracking URI, and the experiment's name."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    uri: str | None = None
+    experiment: str = "churn"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that churnrisk.toml may say."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    project: ProjectSection = field(default_factory=ProjectSection)
+    tables: dict[str, TableConfig] = field(default_factory=dict)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    churn: ChurnConfig = field(default_factory=ChurnConfig)
+    snapshots: SnapshotConfig = field(default_factory=SnapshotConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    history: HistorySection = field(default_factory=HistorySection)
+    tracking: TrackingSection = field(default_factory=TrackingSection)
+
+
+def load_project(directory: Path, *, data: Path | None = None) -> Project:
+    """Read ``churnrisk.toml`` in a project folder.
+
+    Parameters
+    ----------
+    directory : Path
+        The project folder: models, history and the settings live there.
+    data : Path, optional
+        Where relative table paths start; default: ``CHURNRISK_DATA`` or the project folder.
+
+    Raises
+    ------
+    UsageError
+        If the folder holds no churnrisk.toml, or it is not valid.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise UsageError(
+            f"{directory} holds no {FILE_NAME}. Run `churnrisk init` there, or choose a project folder with --project."
+        )
+    settings = parse_settings(path.read_bytes(), origin=str(path))
+    base = data or Path(os.environ.get("CHURNRISK_DATA") or directory)
+    return Project(
+        directory=directory.resolve(),
+        data=base.resolve(),
+        name=settings.project.name or directory.resolve().name,
+        tables=settings.tables,
+        engine=settings.engine,
+        churn=settings.churn,
+        snapshots=settings.snapshots,
+        features=settings.features,
+        model=settings.model,
+        decision=settings.decision,
+        history_url=os.path.expandvars(os.environ.get("CHURNRISK_HISTORY_URL") or settings.history.url or ""),
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or settings.tracking.uri,
+        experiment=settings.tracking.experiment,
+    )
+
+
+def parse_settings(text: bytes, *, origin: str = FILE_NAME) -> Settings:
+    """Validate the text of a churnrisk.toml; every mistake is named at once.
+
+    Raises
+    ------
+    UsageError
+        If it is not valid TOML or says something unknown.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        raw: dict[str, Any] = tomllib.loads(text.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{origin} is not valid TOML: {error}. Correct it and run again.") from error
+    try:
+        return TypeAdapter(Settings).validate_python(raw)
+    except ValidationError as error:
+        mistakes = "\n".join(f"  {_place(item['loc'])}: {_message(item)}" for item in error.errors())
+        raise UsageError(f"{origin} says something that is not understood:\n{mistakes}\nCorrect it and run again.") from None
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    *sections, key = [str(part) for part in location]
+    return f"[{'.'.join(sections)}] {key}" if sections else f"[{key}]"
+
+
+def _message(item: Any) -> str:
+    if item["type"] == "unexpected_keyword_argument":
+        return "is no setting"
+    return f"{str(item['msg']).lower()}; found {item['input']!r}"

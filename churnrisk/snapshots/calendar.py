@@ -1,0 +1,159 @@
+"""As-of dates: when snapshots are taken, and which of them are mature.
+
+An ``as_of`` is an instant at 00:00; what happened on that day is not known yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from churnrisk.contract import TABLES
+from churnrisk.errors import ContractError, UsageError
+from churnrisk.snapshots.churn import ChurnConfig
+from churnrisk.sources import Tables
+
+#: The longest default feature window; the first snapshot leaves this much history before it if it can.
+WARM_UP = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class SnapshotConfig:
+    """The settings of ``[snapshots]``.
+
+    Attributes
+    ----------
+    every_days : int
+        Days between training snapshots.
+    first, last : date, optional
+        Bounds of the training snapshots; they are counted from ``first`` if it is given, else back from
+        the last mature day.
+    data_until : date, optional
+        The tables are complete before this day; default: the day after their last row.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    every_days: int = 30
+    first: date | None = None
+    last: date | None = None
+    data_until: date | None = None
+
+    def __post_init__(self) -> None:
+        if self.every_days < 1:
+            raise UsageError(f"[snapshots] every_days must be at least 1; found {self.every_days}.")
+        if self.first and self.last and self.last < self.first:
+            raise UsageError(f"[snapshots] last {self.last} lies before first {self.first}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """The span that the data cover: ``[start, end)``, both at 00:00."""
+
+    start: datetime
+    end: datetime
+
+
+def data_span(tables: Tables, config: SnapshotConfig, *, now: datetime) -> Horizon:
+    """Return the span of days that the tables cover, rows dated after ``now`` left aside.
+
+    Raises
+    ------
+    ContractError
+        If no table holds a dated row.
+    """
+    horizons = [
+        tables.engine.rows(
+            f"select min({column}), max({column}) from {table} "
+            f"where {column} <= timestamp '{now:%Y-%m-%d %H:%M:%S}'"
+        )[0]
+        for table, column in _dated_columns(tables)
+    ]
+    starts = [row[0] for row in horizons if row[0]]
+    ends = [row[1] for row in horizons if row[1]]
+    if not starts:
+        raise ContractError(
+            f"no table holds a row dated before {now:%Y-%m-%d}, so there is nothing to look at. "
+            "Check the date columns in churnrisk.toml."
+        )
+    if config.data_until:
+        return Horizon(_midnight(min(starts)), _midnight(config.data_until))
+    # a flat table's snapshot is its label's date; happenings fill their last day
+    last_day = timedelta(days=0 if _is_flat(tables) else 1)
+    return Horizon(_midnight(min(starts)), _midnight(max(ends)) + last_day)
+
+
+def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) -> list[datetime]:
+    """Return the as-of dates whose label window the data reach the end of, oldest first.
+
+    Raises
+    ------
+    ContractError
+        If there is none.
+    """
+    last_mature = span.end - churn.outcome_delay
+    last = min(last_mature, _midnight(config.last)) if config.last else last_mature
+    step = timedelta(days=config.every_days)
+    if config.first:
+        first = _midnight(config.first)
+        dates = [first + number * step for number in range((last - first) // step + 1)]
+    else:
+        earliest = span.start + min(WARM_UP, (last_mature - span.start) / 3)
+        dates = sorted(last - number * step for number in range((last - earliest) // step + 1))
+    if not dates:
+        raise ContractError(
+            f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
+            f"is known {churn.outcome_delay.days} days after its as-of date. Bring a longer history, or lower "
+            "horizon_days under [churn] in churnrisk.toml."
+        )
+    return dates
+
+
+def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:
+    """Return the as-of dates of the user's own labels, within the configured bounds."""
+    dates = [_midnight(row[0]) for row in tables.engine.rows("select distinct as_of from labels order by as_of")]
+    first = _midnight(config.first) if config.first else dates[0]
+    last = _midnight(config.last) if config.last else dates[-1]
+    return [moment for moment in dates if first <= moment <= last]
+
+
+def scoring_date(span: Horizon, wanted: date | None) -> datetime:
+    """Return the as-of date to score: the wanted one, or the latest the data allow.
+
+    Raises
+    ------
+    UsageError
+        If the wanted date lies outside the data.
+    """
+    if wanted is None:
+        return span.end
+    as_of = _midnight(wanted)
+    if not span.start < as_of <= span.end:
+        raise UsageError(
+            f"as-of date {as_of:%Y-%m-%d} lies outside the data, which cover {span.start:%Y-%m-%d} to "
+            f"{span.end:%Y-%m-%d}. Choose a date in between, or bring newer data."
+        )
+    return as_of
+
+
+def _dated_columns(tables: Tables) -> list[tuple[str, str]]:
+    """Columns that show how far the data reach; plans such as renewal dates do not."""
+    dated = [
+        (name, spec.time)
+        for name, spec in TABLES.items()
+        if spec.time and name not in ("attributes", "labels") and tables.available.has(name)
+    ]
+    if tables.available.has("subscriptions.ended_at"):
+        dated.append(("subscriptions", "ended_at"))
+    if _is_flat(tables):
+        dated = [("labels", "as_of")] if tables.available.has("labels") else [("attributes", "valid_from")]
+    return dated
+
+
+def _is_flat(tables: Tables) -> bool:
+    happenings = ("events", "complaints", "subscriptions", "surveys")
+    return not any(tables.available.has(name) for name in happenings)
+
+
+def _midnight(moment: date | datetime) -> datetime:
+    return datetime(moment.year, moment.month, moment.day)

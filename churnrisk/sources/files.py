@@ -1,0 +1,77 @@
+"""Files as relations: CSV, Parquet and JSON, compressed or not, one or a glob of them."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from pathlib import Path
+
+from churnrisk.errors import UsageError
+from churnrisk.sources.config import TableConfig
+from churnrisk.sources.quoting import literal
+
+_COMPRESSED = (".gz", ".zst")
+_READERS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+
+
+def file_kind(path: str | Path) -> str | None:
+    """Return "csv", "parquet" or "json" by the file's name, or None for anything else."""
+    name = str(path).lower()
+    for ending in _COMPRESSED:
+        name = name.removesuffix(ending)
+    return _READERS.get(Path(name).suffix)
+
+
+def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
+    """Return the files that a path or glob names, sorted.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or their kinds are unknown or mixed.
+    """
+    absolute = str(base / Path(pattern).expanduser())
+    files = [Path(name) for name in sorted(glob.glob(absolute, recursive=True)) if Path(name).is_file()]
+    if not files:
+        there = ", ".join(sorted(path.name for path in base.glob("*") if file_kind(path))[:8]) or "no data files"
+        raise UsageError(
+            f"[tables.{table}] path {pattern!r} matches no file in {base}, where there is: {there}. "
+            "Correct the path in churnrisk.toml."
+        )
+    kinds = {file_kind(path) for path in files}
+    if len(kinds) != 1 or None in kinds:
+        raise UsageError(
+            f"[tables.{table}] path {pattern!r} must match files of one kind, CSV, Parquet or JSON "
+            f"(.gz and .zst too); it matches {', '.join(path.name for path in files[:5])}."
+        )
+    return files
+
+
+def scan(files: Sequence[Path], config: TableConfig) -> str:
+    """Return the SQL relation that reads the files; CSV values arrive as text."""
+    kind = file_kind(files[0])
+    names = "[" + ", ".join(literal(str(path)) for path in files) + "]"
+    if kind == "parquet":
+        return f"read_parquet({names}, union_by_name = true)"
+    if kind == "json":
+        return f"read_json({names}, union_by_name = true)"
+    options = ["all_varchar = true", "header = true", "union_by_name = true", "null_padding = false"]
+    if config.delimiter or Path(files[0]).name.lower().split(".")[1:2] == ["tsv"]:
+        options.append(f"delim = {literal(config.delimiter or chr(9))}")
+    if config.encoding:
+        options.append(f"encoding = {literal(config.encoding)}")
+    return f"read_csv({names}, {', '.join(options)})"
+
+
+def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:
+    """Name, size and modification time of each file: what tells a changed input cheaply."""
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]

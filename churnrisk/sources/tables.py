@@ -1,0 +1,198 @@
+"""Open the tables of a project: the user's names become the contract's, raw text becomes its types.
+
+For every table ``t`` the engine then holds ``raw_t`` (contract names, source types) and ``t`` (contract
+types, rows without their required values left out; the check counts them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from churnrisk.contract.casts import cast
+from churnrisk.contract.tables import TABLES, Available, TableSpec
+from churnrisk.errors import ContractError, UsageError
+from churnrisk.sources.config import TableConfig
+from churnrisk.sources.database import read_batches
+from churnrisk.sources.engine import Engine
+from churnrisk.sources.files import file_kind, find_files, fingerprint, scan
+from churnrisk.sources.quoting import identifier
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The opened tables.
+
+    Attributes
+    ----------
+    engine : Engine
+        Holds a relation per table.
+    available : Available
+        What is there.
+    native : mapping of str to mapping of str to str
+        The source's type of each raw column.
+    date_formats : mapping of str to str or None
+        strptime format of each table's text dates.
+    digest : str
+        Changes when an input file or its mapping changes.
+    """
+
+    engine: Engine
+    available: Available
+    native: Mapping[str, Mapping[str, str]]
+    date_formats: Mapping[str, str | None]
+    digest: str
+
+
+def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
+    """Create the raw and the typed relation of every configured table.
+
+    Raises
+    ------
+    UsageError
+        If a table is unknown, a file is missing, or a mapped column does not exist.
+    ContractError
+        If a file cannot be read.
+    """
+    _require_known(configs)
+    columns: dict[str, tuple[str, ...]] = {}
+    categorical: dict[str, tuple[str, ...]] = {}
+    native: dict[str, Mapping[str, str]] = {}
+    marks: list[object] = []
+    for name, config in configs.items():
+        marks.append([name, repr(config), _open_raw(engine, name, config)])
+        native[name] = engine.columns(f"raw_{name}")
+        _require_columns(TABLES[name], native[name])
+        types = _own_types(engine, TABLES[name], native[name])
+        columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
+        categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
+        _open_typed(engine, TABLES[name], config, native[name], types)
+    digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
+    formats = {name: config.date_format for name, config in configs.items()}
+    return Tables(engine, Available(columns, categorical), native, formats, digest)
+
+
+def _require_known(configs: Mapping[str, TableConfig]) -> None:
+    unknown = sorted(set(configs) - set(TABLES))
+    if unknown:
+        raise UsageError(
+            f"churnrisk.toml maps unknown tables {', '.join(unknown)}; the contract has {', '.join(TABLES)}."
+        )
+    if "accounts" not in configs or len(configs) < 2:
+        raise UsageError(
+            "a project needs [tables.accounts] and at least one more table; churnrisk.toml maps "
+            f"{', '.join(configs) or 'none'}. `churnrisk init` guesses a mapping from a folder of files."
+        )
+
+
+def _open_raw(engine: Engine, name: str, config: TableConfig) -> object:
+    """Create ``raw_<name>`` and return what identifies its content."""
+    if config.url and config.table:
+        return _copy_database(engine, name, config)
+    if config.sql:
+        # a table and not a view: it is read several times and may be dear to compute
+        engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
+        mark: object = engine.rows(f"select count(*), bit_xor(hash(s)) from source_{name} s")
+    else:
+        files = find_files(str(config.path), base=engine.base, table=name)
+        mark = fingerprint(files)
+        stored = "temp table" if file_kind(files[0]) == "json" else "temp view"
+        engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
+    _rename(engine, name, config)
+    return mark
+
+
+def _copy_database(engine: Engine, name: str, config: TableConfig) -> object:
+    for number, batch in enumerate(read_batches(str(config.url), str(config.table))):
+        engine.table_from("batch", batch)
+        verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
+        engine.run(f"{verb} select * from batch")
+    _rename(engine, name, config)
+    return engine.rows(f"select count(*), bit_xor(hash(s)) from source_{name} s")
+
+
+def _rename(engine: Engine, name: str, config: TableConfig) -> None:
+    there = engine.columns(f"source_{name}")
+    lower = {column.lower(): column for column in there}
+    chosen: dict[str, str] = {}
+    for contract_name, own_name in config.columns.items():
+        if own_name.lower() not in lower:
+            raise UsageError(
+                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, which {name} has not; "
+                f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
+            )
+        chosen[contract_name] = lower[own_name.lower()]
+    taken = set(chosen.values())
+    chosen |= {column: column for column in there if column not in taken and column not in chosen}
+    renamed = ", ".join(f"{identifier(own)} as {identifier(new.strip())}" for new, own in chosen.items())
+    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
+
+
+def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
+    missing = [column for column in spec.required if column not in there]
+    if missing:
+        raise ContractError(
+            f"{spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "
+            f"{', '.join(there)}. Map it under [tables.{spec.name}.columns] in churnrisk.toml."
+        )
+
+
+def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+    """Say of each column of the user's own whether it holds numbers, flags, text or something else."""
+    own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
+    types = {column: _native_kind(type_) for column, type_ in own.items()} if spec.open else dict.fromkeys(own, "other")
+    text = [column for column, kind in types.items() if kind == "text"]
+    if not text:
+        return types
+    counts = ", ".join(
+        f"count(nullif(trim({identifier(column)}), '')) = count(try_cast({identifier(column)} as double)), "
+        f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
+        for column in text
+    )
+    row = engine.rows(f"select {counts} from raw_{spec.name}")[0]
+    for number, column in enumerate(text):
+        all_numbers, distinct, filled = row[3 * number : 3 * number + 3]
+        if all_numbers and filled:
+            types[column] = "number"
+        elif distinct > max(50, filled / 2):
+            types[column] = "other"  # free text and keys are no categories
+    return types
+
+
+def _native_kind(type_: str) -> str:
+    if type_ == "BOOLEAN":
+        return "flag"
+    if type_ == "VARCHAR" or type_.startswith("ENUM"):
+        return "text"
+    numeric = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "U")
+    return "number" if type_.startswith(numeric) and type_ != "UUID" else "other"
+
+
+def _open_typed(
+    engine: Engine, spec: TableSpec, config: TableConfig, native: Mapping[str, str], own: Mapping[str, str]
+) -> None:
+    expressions: list[str] = []
+    for column, type_ in native.items():
+        quoted = identifier(column)
+        declared = spec.column(column)
+        if declared:
+            value = cast(quoted, declared.type, native=type_, date_format=config.date_format)
+        elif own[column] == "number":
+            value = cast(quoted, "number", native=type_)
+        elif own[column] == "flag":
+            value = f"cast({quoted} as integer)"
+        elif own[column] == "text":
+            value = cast(quoted, "text", native=type_)
+        else:
+            continue
+        expressions.append(f"{value} as {quoted}")
+    complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
+    source_is_columnar = bool(config.path) and file_kind(config.path or "") == "parquet"
+    stored = "temp view" if source_is_columnar else "temp table"
+    engine.run(
+        f"create {stored} {spec.name} as "
+        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    )
