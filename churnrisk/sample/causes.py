@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from churnrisk.sample.customers import Bools, Floats, Ints
 
-INTERCEPT = -3.4
+INTERCEPT = -3.1
 RISKS = ("silence", "decline", "narrowing", "complaints", "owner_change", "renewal", "price", "satisfaction")
 PROTECTIONS = ("breadth", "users", "tenure")
 CAUSES = RISKS + PROTECTIONS
@@ -88,7 +88,7 @@ def contributions(now: Situation) -> dict[str, Floats]:
         "narrowing": np.where(silent, 0.0, 3.2 * np.clip(lost_share - 0.35, 0.0, 0.5)),
         "complaints": np.minimum(now.open_complaints, 2.4),
         "owner_change": np.where(now.owner_changed_60, handover, 0.0),
-        "renewal": np.where(now.annual, np.where(now.renews_in_30, 1.6, -1.0), 0.0),
+        "renewal": np.where(now.annual, np.where(now.renews_in_30, 2.2, -1.6), 0.0),
         "price": np.minimum(8.0 * now.price_rise_90, 1.4),
         "satisfaction": _satisfaction(now.last_score),
         "breadth": -0.5 * np.log2((1.0 + now.features_90) / 5.0),
