@@ -273,9 +273,10 @@ class Tracking:
 
         location = client.get_model_version_download_uri(self.model_name, version.version)
         artifacts = self._store.artifacts
-        if self.uri is None and artifacts and version.model_id:
+        if self.uri is None and artifacts:
             # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
-            own = artifacts / "models" / version.model_id / "artifacts"
+            # They end in models/<model id>/artifacts.
+            own = artifacts.joinpath(*location.split("/")[-3:])
             if own.is_dir():
                 return own
         fetched = download_artifacts(
