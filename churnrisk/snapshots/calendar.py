@@ -5,8 +5,11 @@ An ``as_of`` is an instant at 00:00; what happened on that day is not known yet.
 
 from __future__ import annotations
 
+from calendar import monthrange
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import count
 
 from churnrisk.contract import TABLES
 from churnrisk.errors import ContractError, UsageError
@@ -25,6 +28,8 @@ class SnapshotConfig:
     ----------
     every_days : int
         Days between training snapshots.
+    every_months : int, optional
+        Calendar months between them instead, for businesses that bill by the month.
     first, last : date, optional
         Bounds of the training snapshots; they are counted from ``first`` if it is given, else back from
         the last mature day.
@@ -35,6 +40,7 @@ class SnapshotConfig:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
     every_days: int = 30
+    every_months: int | None = None
     first: date | None = None
     last: date | None = None
     data_until: date | None = None
@@ -42,6 +48,8 @@ class SnapshotConfig:
     def __post_init__(self) -> None:
         if self.every_days < 1:
             raise UsageError(f"[snapshots] every_days must be at least 1; found {self.every_days}.")
+        if self.every_months is not None and not 1 <= self.every_months <= 12:
+            raise UsageError(f"[snapshots] every_months must be 1 to 12; found {self.every_months}.")
         if self.first and self.last and self.last < self.first:
             raise UsageError(f"[snapshots] last {self.last} lies before first {self.first}.")
 
@@ -93,13 +101,12 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
     """
     last_mature = span.end - churn.outcome_delay
     last = min(last_mature, _midnight(config.last)) if config.last else last_mature
-    step = timedelta(days=config.every_days)
     if config.first:
         first = _midnight(config.first)
-        dates = [first + number * step for number in range((last - first) // step + 1)]
+        dates = list(_steps(first, last, config, forward=True))
     else:
         earliest = span.start + min(WARM_UP, (last_mature - span.start) / 3)
-        dates = sorted(last - number * step for number in range((last - earliest) // step + 1))
+        dates = sorted(_steps(last, earliest, config, forward=False))
     if not dates:
         raise ContractError(
             f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
@@ -107,6 +114,25 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
             "horizon_days under [churn] in churnrisk.toml."
         )
     return dates
+
+
+def _steps(start: datetime, stop: datetime, config: SnapshotConfig, *, forward: bool) -> Iterator[datetime]:
+    """Yield dates from ``start`` towards ``stop``, which is included if it is hit."""
+    sign = 1 if forward else -1
+    for number in count():
+        moment = (
+            _months_later(start, sign * number * config.every_months)
+            if config.every_months
+            else start + timedelta(days=sign * number * config.every_days)
+        )
+        if moment > stop if forward else moment < stop:
+            return
+        yield moment
+
+
+def _months_later(start: datetime, months: int) -> datetime:
+    year, month = divmod(start.year * 12 + start.month - 1 + months, 12)
+    return datetime(year, month + 1, min(start.day, monthrange(year, month + 1)[1]))
 
 
 def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:

@@ -20,6 +20,8 @@ class TableConfig:
         The contract's name to the user's name; names that agree need no entry.
     delimiter, encoding : str, optional
         For CSV files that are not comma-separated UTF-8.
+    nulls : tuple of str
+        Texts in CSV files that mean "unknown", like "NA".
     date_format : str, optional
         strptime format of text dates that are not ISO 8601, like "%d/%m/%Y".
     """
@@ -33,6 +35,7 @@ class TableConfig:
     columns: dict[str, str] = field(default_factory=dict)
     delimiter: str | None = None
     encoding: str | None = None
+    nulls: tuple[str, ...] = ()
     date_format: str | None = None
 
     def __post_init__(self) -> None:

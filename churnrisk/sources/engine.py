@@ -123,16 +123,26 @@ def explain(error: Exception) -> ChurnRiskError:
         )
     if re.search(r"unicode|utf-8|encod", text, re.IGNORECASE):
         return ContractError(
-            f"a file is not in the expected encoding: {text} Save it as UTF-8, or set "
+            f"a file is not in the expected encoding: {_file_trouble(error)} Save it as UTF-8, or set "
             'encoding = "latin-1" for its table in churnrisk.toml.'
         )
     if isinstance(error, duckdb.IOException):
         return ContractError(f"a file cannot be read: {text} Check the path and whether the file is whole.")
     if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
-        return ContractError(f"a table cannot be read: {text}")
+        return ContractError(
+            f"a table cannot be read: {_file_trouble(error)}. Correct that line, or say what stands for "
+            'an unknown value: nulls = ["NA"] for a path, nullstr = \'NA\' inside read_csv(…).'
+        )
     if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
         return UsageError(f"SQL does not run: {text} Mend it in churnrisk.toml.")
     return ChurnRiskError(f"the table engine failed: {text}")
+
+
+def _file_trouble(error: Exception) -> str:
+    """Return what a reader says of a file, without its advice for SQL authors."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    wanted = [line for line in lines[1:] if line.startswith(("Error when", "Could not", "Expected", "Invalid", "file ="))]
+    return " ".join([lines[0].removesuffix("."), *wanted[:3]])
 
 
 def _first_line(error: Exception) -> str:

@@ -41,7 +41,7 @@ class _Shape:
 
     def bits(self, template: str) -> str:
         """Add up the bits that a mask expression sets over all words."""
-        return " + ".join(f"coalesce(bit_count({template.format(i=i)}), 0)" for i in range(self.words)) or "0"
+        return " + ".join(f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words)) or "0"
 
 
 def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
