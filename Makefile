@@ -1,0 +1,55 @@
+# Everything runs in .venv, which `setup` makes from python3 and constraints.txt.
+PYTHON ?= python3
+COV_MIN ?= 90
+WORKERS ?= 2
+BIN := .venv/bin
+READY := .venv/.ready
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export MPLBACKEND ?= agg
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint format test demo docs bench results clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## Make .venv with the pinned dependencies (only when they changed)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "churnrisk needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version 2>&1). Say which to use: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Setting up .venv (some minutes, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+lint: setup ## Check style, types, import walls and generated docs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python docs/build.py --check
+
+format: setup ## Put the code into the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## Run all tests with branch coverage
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
+
+demo: setup ## Run the main job on the sample, into build/demo
+	@$(BIN)/churnrisk demo --dir build/demo
+
+docs: setup ## Write docs/cli.md and docs/features.md anew
+	$(BIN)/python docs/build.py
+
+bench: setup ## Run the benchmarks
+	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+results: setup ## Write docs/results.md anew (needs the real data sets)
+	$(BIN)/python docs/results.py
+
+clean: ## Delete what was generated, except .venv
+	rm -rf build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
