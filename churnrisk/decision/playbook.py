@@ -90,12 +90,12 @@ class Play:
         fits = rows["colour"].isin(self.colours).to_numpy(dtype=bool)
         for column, wanted in (("family", self.families), ("stage", self.stages)):
             if wanted:
-                fits &= rows[column].isin(wanted).to_numpy(dtype=bool)
+                fits = fits & rows[column].isin(wanted).to_numpy(dtype=bool)
         if self.renewal_days is not None:
             days = pd.to_numeric(rows["days_to_renewal"], errors="coerce").to_numpy(
                 dtype=float, na_value=np.nan
             )
-            fits &= (days >= self.renewal_days[0]) & (days < self.renewal_days[1])
+            fits = fits & (days >= self.renewal_days[0]) & (days < self.renewal_days[1])
         return fits
 
 
@@ -196,7 +196,9 @@ def _shipped() -> Playbook:
 def _play(raw: Mapping[str, Any]) -> Play:
     name = raw.get("name", "")
     _check_names(str(name), "settings", tuple(raw), tuple(known.name for known in fields(Play)))
-    lists = {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}
+    lists: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()
+    }
     try:
         return Play(**lists)
     except (TypeError, IndexError) as error:

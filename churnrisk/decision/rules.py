@@ -1,4 +1,4 @@
-"""Rules over the model's colour, as data: conditions on features that make an account at least amber or red."""
+"""Rules over the model's colour, as data: conditions on features that make an account worse."""
 
 from __future__ import annotations
 

@@ -1,1 +1,19 @@
-"""history"""
+"""What was scored and published, in SQLite or another SQL database."""
+
+from churnrisk.history.guard import check_colour_jump
+from churnrisk.history.overrides import NewOverride, active_overrides, add_override, end_override
+from churnrisk.history.rows import SCORE_COLUMNS
+from churnrisk.history.run import NewRun, Publication
+from churnrisk.history.store import HistoryStore
+
+__all__ = [
+    "HistoryStore",
+    "NewRun",
+    "Publication",
+    "SCORE_COLUMNS",
+    "check_colour_jump",
+    "NewOverride",
+    "add_override",
+    "end_override",
+    "active_overrides",
+]

@@ -1,0 +1,147 @@
+"""Connections to the history database, and database errors in plain words."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.history.migrate import is_current, upgrade
+
+_WRITES = "churnrisk_writes"
+_MIGRATION_LOCK = 748_291_003
+_MENDS = {
+    "locked": "another program is writing to it. Try again when that has finished",
+    "readonly": "it cannot be written. Give this user write access to the file and its folder",
+    "unable to open": "it cannot be opened. Make the folder first, or mend the path",
+    "not a database": "it is not a SQLite database. Restore a backup, or name another file",
+    "malformed": "the file is damaged. Restore a backup, or name another file",
+    "disk is full": "the disk is full. Make room and run again",
+    "disk i/o": "the disk reported an error. Check the disk, then run again",
+}
+
+
+class Database:
+    """One database: an engine with the settings that publishing needs.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy URL, such as ``sqlite:///history.db`` or ``postgresql+psycopg://…``.
+    busy_seconds : float
+        How long to wait for another writer.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float = 60.0) -> None:
+        self._url = _parsed(url)
+        self.shown = self._url.render_as_string(hide_password=True)
+        self._is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _engine(self._url, busy_seconds if self._is_sqlite else None)
+        if self._is_sqlite:
+            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "begin", _begin_sqlite)
+
+    def prepare(self) -> None:
+        """Bring the schema up to date; a no-op on a current one, so a read-only copy can be read."""
+        with self.reading() as connection:
+            if is_current(connection):
+                return
+        if self._is_sqlite:
+            self._keep_readers_going()
+        with self.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            # Another process may have upgraded between the look and the lock.
+            if not is_current(connection):
+                upgrade(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of the database."""
+        with self._told(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction: all of it or nothing; on SQLite it waits for other writers first."""
+        with self._told(), self._engine.connect() as connection:
+            connection.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def _keep_readers_going(self) -> None:
+        """Switch to the write-ahead log, under which the red list can be read while a run is published."""
+        with self._told(), self._engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("pragma journal_mode = wal")
+            cursor.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise self._in_plain_words(error) from error
+        except sqlite3.Error as error:
+            raise self._in_plain_words(error) from error
+
+    def _in_plain_words(self, error: Exception) -> ChurnRiskError:
+        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        for sign, mend in _MENDS.items():
+            if sign in cause.lower():
+                return UsageError(f"the history at {self.shown}: {mend} ({cause}).")
+        return UsageError(
+            f"the history at {self.shown} does not answer as expected ({cause}). Check the database."
+        )
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise UsageError(
+            f"the history expects a database URL such as sqlite:///history.db, found {url!r}. "
+            "Mend it in churnrisk.toml."
+        ) from error
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise UsageError(
+            f"the history expects a file, found {url!r}, which is lost at the end. Use sqlite:///history.db."
+        )
+    return parsed
+
+
+def _engine(url: URL, busy_seconds: float | None) -> Engine:
+    options: dict[str, Any] = {} if busy_seconds is None else {"connect_args": {"timeout": busy_seconds}}
+    try:
+        # Runs are few and long: a pool would only keep files open.
+        return create_engine(url, poolclass=NullPool, **options)
+    except (NoSuchModuleError, ImportError) as error:
+        raise UsageError(
+            f"the history at {url.render_as_string()} needs a driver that is not installed ({error}). "
+            "Install it with pip."
+        ) from error
+
+
+def _set_up_sqlite(connection: Any, _record: Any) -> None:
+    # pysqlite's own transactions begin too late to keep two publishers apart: _begin_sqlite says BEGIN.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("pragma synchronous = normal")
+    cursor.execute("pragma foreign_keys = on")
+    cursor.execute("pragma cache_size = -65536")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,88 @@
+"""Colours that people have set, with author, reason and expiry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+import pandas as pd
+from sqlalchemy import insert, or_, select, update
+
+from churnrisk.errors import UsageError
+from churnrisk.history.rows import naive_utc
+from churnrisk.history.schema import overrides
+from churnrisk.history.store import HistoryStore
+
+
+@dataclass(frozen=True, slots=True)
+class NewOverride:
+    """A colour that a person sets for an account, in force in ``[created_at, expires_at)``.
+
+    Raises
+    ------
+    UsageError
+        If author or reason is empty, the colour is none of green, amber and red, or it expires at once.
+    """
+
+    account_id: str
+    colour: str
+    author: str
+    reason: str
+    created_at: datetime
+    expires_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.colour not in ("green", "amber", "red"):
+            raise UsageError(f"an override expects green, amber or red, found {self.colour!r}. Choose one.")
+        if not self.author.strip() or not self.reason.strip():
+            raise UsageError("an override expects an author and a reason, found an empty one. Give both.")
+        if not naive_utc(self.created_at) < naive_utc(self.expires_at):
+            raise UsageError(
+                f"an override expects an expiry after {self.created_at}, found {self.expires_at}. Choose a later one."
+            )
+
+
+def add_override(store: HistoryStore, override: NewOverride) -> int:
+    """Record an override and return its id; it takes effect at the next scoring run."""
+    instants = {
+        "created_at": naive_utc(override.created_at),
+        "expires_at": naive_utc(override.expires_at),
+    }
+    with store.database.writing() as connection:
+        key = connection.execute(
+            insert(overrides).values(**(asdict(override) | instants))
+        ).inserted_primary_key
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
+
+
+def end_override(store: HistoryStore, override_id: int, *, at: datetime) -> None:
+    """End an override before it expires.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that id still open.
+    """
+    open_one = (overrides.c.override_id == override_id) & overrides.c.ended_at.is_(None)
+    with store.database.writing() as connection:
+        ended = connection.execute(update(overrides).where(open_one).values(ended_at=naive_utc(at)))
+    if not ended.rowcount:
+        raise UsageError(
+            f"expected an open override, found none with id {override_id}. See the list of overrides."
+        )
+
+
+def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
+    """Return the overrides in force at an instant, indexed by account id; the last one wins."""
+    moment = naive_utc(at)
+    query = (
+        select(overrides)
+        .where(overrides.c.created_at <= moment, overrides.c.expires_at > moment)
+        .where(or_(overrides.c.ended_at.is_(None), overrides.c.ended_at > moment))
+        .order_by(overrides.c.override_id)
+    )
+    with store.database.reading() as connection:
+        result = connection.execute(query)
+        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+    return frame.drop_duplicates("account_id", keep="last").set_index("account_id")

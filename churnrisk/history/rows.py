@@ -1,0 +1,99 @@
+"""Between a DataFrame of scores and rows of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from churnrisk.errors import ContractError
+from churnrisk.history.schema import scores
+
+SCORE_COLUMNS = tuple(
+    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
+)
+_REQUIRED = ("account_id", "colour", "decided_by")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+_COLOURS = ("green", "amber", "red", "grey")
+
+
+def check_scores(frame: pd.DataFrame) -> None:
+    """Raise ContractError when a frame cannot be stored as scores."""
+    missing = [name for name in _REQUIRED if name not in frame.columns]
+    unknown = [str(name) for name in frame.columns if name not in SCORE_COLUMNS]
+    if missing or unknown:
+        raise ContractError(
+            f"scores expect the columns {list(_REQUIRED)} and may have {list(SCORE_COLUMNS)}; "
+            f"missing {missing}, unknown {unknown}."
+        )
+    for name in _REQUIRED:
+        if frame[name].isna().any():
+            raise ContractError(f"scores: {int(frame[name].isna().sum())} rows have no {name}. Fill them in.")
+    odd = sorted(set(map(str, frame["colour"].unique())) - set(_COLOURS))
+    if odd:
+        raise ContractError(f"scores: expected the colours {list(_COLOURS)}, found {odd}.")
+
+
+def to_rows(
+    frame: pd.DataFrame, *, run_id: int, as_of: datetime, text_instants: bool
+) -> list[tuple[Any, ...]]:
+    """Return one tuple per score in the order of the table's columns.
+
+    Parameters
+    ----------
+    text_instants : bool
+        True for SQLite, which stores instants as text.
+    """
+    columns: list[Iterable[Any]] = []
+    started = as_instants(pd.Series([as_of]), text=text_instants)[0]
+    for column in scores.columns:
+        if column.name == "run_id":
+            columns.append(repeat(run_id, len(frame)))
+        elif column.name == "colour_since":
+            columns.append(repeat(started, len(frame)))
+        elif column.name not in frame.columns:
+            columns.append(repeat(None, len(frame)))
+        else:
+            columns.append(_values(frame[column.name], column.name, text_instants))
+    return list(zip(*columns, strict=True))
+
+
+def as_instants(instants: pd.Series, *, text: bool) -> list[Any]:
+    """Return UTC instants as text in SQLAlchemy's format for SQLite, or as datetimes; None where missing."""
+    moments = pd.to_datetime(instants)
+    if moments.dt.tz is not None:
+        moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
+    values = moments.to_numpy().astype("datetime64[us]")
+    if text:
+        written = np.char.replace(np.datetime_as_string(values, unit="us"), "T", " ").astype(object)
+        return _with_none(written, np.isnat(values))
+    return _with_none(values.astype(object), np.isnat(values))
+
+
+def naive_utc(instant: datetime) -> datetime:
+    """Return an instant in UTC without an offset; one without an offset is taken as UTC."""
+    return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def _values(values: pd.Series, name: str, text_instants: bool) -> list[Any]:
+    if name in _NUMBERS:
+        numbers = pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
+        return _with_none(numbers, np.isnan(numbers))
+    if name == "renewal_at":
+        return as_instants(values, text=text_instants)
+    missing = values.isna().to_numpy(dtype=bool)
+    # A categorical or an enum column would reach the driver as objects it does not know.
+    plain = values.astype(object).where(~missing, "").map(str)
+    return _with_none(plain.to_numpy(dtype=object), missing)
+
+
+def _with_none(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> list[Any]:
+    if not missing.any():
+        return list(values.tolist())
+    filled = values.astype(object)
+    filled[missing] = None
+    return list(filled)

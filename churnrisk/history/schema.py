@@ -1,0 +1,78 @@
+"""The tables of the history: runs, their scores, and what people have overridden.
+
+Instants are stored in UTC without an offset. Change a table only together with a new migration.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+metadata = MetaData()
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", Integer, primary_key=True),
+    Column("run_key", String(64), nullable=False, unique=True),
+    Column("as_of", DateTime, nullable=False, index=True),
+    Column("published_at", DateTime, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("inputs_digest", Text, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("red", BigInteger, nullable=False),
+    Column("amber", BigInteger, nullable=False),
+    Column("green", BigInteger, nullable=False),
+    Column("grey", BigInteger, nullable=False),
+    Column("forced_by", Text),
+)
+
+# No index by account: its past is one look-up of the key per run, and a second index would double the writing.
+scores = Table(
+    "scores",
+    metadata,
+    Column("run_id", Integer, ForeignKey("runs.run_id"), primary_key=True),
+    Column("account_id", Text, primary_key=True),
+    Column("name", Text),
+    Column("owner", Text),
+    Column("segment", Text),
+    Column("probability", Float),
+    Column("log_odds", Float),
+    Column("colour", String(8), nullable=False),
+    Column("raw_colour", String(8)),
+    Column("model_colour", String(8)),
+    Column("decided_by", String(16), nullable=False),
+    Column("rule", Text),
+    Column("colour_since", DateTime, nullable=False),
+    Column("annual_value", Float),
+    Column("renewal_at", DateTime),
+    Column("reasons", Text),
+    Column("contributions", Text),
+    Column("stage", Text),
+    Column("next_step", Text),
+    sqlite_with_rowid=False,
+)
+
+overrides = Table(
+    "overrides",
+    metadata,
+    Column("override_id", Integer, primary_key=True),
+    Column("account_id", Text, nullable=False, index=True),
+    Column("colour", String(8), nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False),
+    Column("ended_at", DateTime),
+)

@@ -1,0 +1,279 @@
+"""What was published: runs and their scores, whole or not at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from churnrisk.errors import ContractError, UsageError
+from churnrisk.history.database import Database
+from churnrisk.history.rows import check_scores, naive_utc, to_rows
+from churnrisk.history.run import NewRun, Publication
+from churnrisk.history.schema import runs, scores
+from churnrisk.records import Run
+
+Guard = Callable[[Run, Run | None], None]
+_BATCH = 50_000
+_PREVIOUS = ("account_id", "colour", "raw_colour", "model_colour", "probability", "log_odds", "colour_since")
+
+
+class HistoryStore:
+    """The history in SQLite (default) or another SQL database; opens it and brings its schema up to date.
+
+    A *live* run is the last one published for its as-of date. "The run before" an instant is the live run
+    with the greatest smaller as-of date, whatever the order of publishing.
+
+    Parameters
+    ----------
+    url : str
+        An SQLAlchemy URL: ``sqlite:///path/to/history.db``.
+    busy_seconds : float
+        How long to wait while another process publishes (SQLite).
+
+    Raises
+    ------
+    UsageError
+        If the database cannot be opened, is damaged, or has a schema of a newer churnrisk.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float = 60.0) -> None:
+        self.database = Database(url, busy_seconds=busy_seconds)
+        self.database.prepare()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    def publish(
+        self, run: NewRun, frames: pd.DataFrame | Iterable[pd.DataFrame], *, guard: Guard | None = None
+    ) -> Publication:
+        """Publish a run with all its scores in one transaction, or return the run already published.
+
+        Parameters
+        ----------
+        run : NewRun
+            A run of the same key is published once only, also by two processes at once.
+        frames : DataFrame or iterable of DataFrames
+            One row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`;
+            not touched when the run is already there.
+        guard : callable, optional
+            Called with the new run and the run before (None for the first) just before the end;
+            what it raises leaves everything as it was.
+
+        Raises
+        ------
+        ContractError
+            If the scores are empty, name an account twice, or have wrong columns.
+        """
+        found = self.find_run(run.run_key)
+        if found is not None:
+            return Publication(found, is_new=False)
+        try:
+            with self.database.writing() as connection:
+                return self._publish(connection, run, frames, guard)
+        except _TakenError:
+            won = self.find_run(run.run_key)
+            if won is None:
+                raise UsageError(f"run {run.run_key} could not be published. Run again.") from None
+            return Publication(won, is_new=False)
+
+    def find_run(self, run_key: str) -> Run | None:
+        """Return the published run of a key, None if there is none."""
+        with self.database.reading() as connection:
+            return _one(connection, select(runs).where(runs.c.run_key == run_key))
+
+    def latest_run(self, before: datetime | None = None) -> Run | None:
+        """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
+        with self.database.reading() as connection:
+            return _run_before(connection, before)
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return all published runs, latest as-of date first."""
+        ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+        with self.database.reading() as connection:
+            return tuple(Run(**row._mapping) for row in connection.execute(ordered))
+
+    def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return the scores of a run, one row per account, sorted by account id.
+
+        Parameters
+        ----------
+        columns : iterable of str, optional
+            Columns of the table to read; None reads all and adds ``days_in_colour``: whole days from
+            the first as-of date of the present colour to the run's own.
+        """
+        picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
+        query = select(*picked).where(scores.c.run_id == run_id).order_by(scores.c.account_id)
+        with self.database.reading() as connection:
+            run = _one(connection, select(runs).where(runs.c.run_id == run_id))
+            if run is None:
+                raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+            frame = _frame(connection, query)
+        if columns is None:
+            frame["days_in_colour"] = (pd.Timestamp(run.as_of) - frame["colour_since"]).dt.days
+        return frame
+
+    def account_history(self, account_id: str) -> pd.DataFrame:
+        """Return an account's score at every live run, oldest first, with ``as_of`` and the run's versions."""
+        live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+        query = (
+            select(runs.c.as_of, runs.c.published_at, runs.c.model_version, runs.c.policy_version, scores)
+            .join(scores, scores.c.run_id == runs.c.run_id)
+            .where(runs.c.run_id.in_(live), scores.c.account_id == account_id)
+            .order_by(runs.c.as_of)
+        )
+        with self.database.reading() as connection:
+            return _frame(connection, query)
+
+    def previous_colours(self, as_of: datetime) -> pd.DataFrame:
+        """Return the colours of the run before ``as_of``, indexed by account id; empty if there is none.
+
+        Columns: colour, raw_colour, model_colour, probability, log_odds, colour_since.
+        """
+        with self.database.reading() as connection:
+            before = _run_before(connection, as_of)
+            picked = select(*(scores.c[name] for name in _PREVIOUS))
+            frame = _frame(connection, picked.where(scores.c.run_id == (before.run_id if before else None)))
+        return frame.set_index("account_id")
+
+    def _publish(
+        self,
+        connection: Connection,
+        run: NewRun,
+        frames: pd.DataFrame | Iterable[pd.DataFrame],
+        guard: Guard | None,
+    ) -> Publication:
+        run_id = _claim(connection, run)
+        counts = _insert_scores(connection, run_id, run, _batches(frames))
+        if not counts.total():
+            raise ContractError(
+                "a run needs scores, found none. Check that accounts are eligible at this as_of."
+            )
+        connection.execute(
+            update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
+        )
+        _date_colours(connection, run_id, naive_utc(run.as_of))
+        published = _one(connection, select(runs).where(runs.c.run_id == run_id))
+        assert published is not None  # noqa: S101 - inserted above in this transaction
+        if guard is not None:
+            guard(published, _run_before(connection, naive_utc(run.as_of)))
+        return Publication(published, is_new=True)
+
+
+class _TakenError(Exception):
+    """Another process has published a run of this key in the meantime."""
+
+
+def _claim(connection: Connection, run: NewRun) -> int:
+    """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
+    values = run.values() | _totals(Counter()) | {"accounts": 0}
+    try:
+        key = connection.execute(insert(runs).values(**values)).inserted_primary_key
+    except IntegrityError as error:
+        raise _TakenError from error
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
+
+
+def _insert_scores(
+    connection: Connection, run_id: int, run: NewRun, frames: Iterator[pd.DataFrame]
+) -> Counter[str]:
+    compiled = insert(scores).compile(dialect=connection.dialect)
+    names = [column.name for column in scores.columns]
+    text_instants = connection.dialect.name == "sqlite"
+    counts: Counter[str] = Counter()
+    for frame in frames:
+        check_scores(frame)
+        rows: list[Any] = to_rows(
+            frame, run_id=run_id, as_of=naive_utc(run.as_of), text_instants=text_instants
+        )
+        if not compiled.positional:
+            rows = [dict(zip(names, row, strict=True)) for row in rows]
+        try:
+            # Past SQLAlchemy's per-row processing, which costs more than the insert itself.
+            connection.exec_driver_sql(str(compiled), rows)
+        except IntegrityError as error:
+            raise ContractError(
+                "scores: an account has two scores in one run. Keep one per account."
+            ) from error
+        counts.update({str(colour): int(n) for colour, n in frame["colour"].value_counts().items()})
+    return counts
+
+
+def _date_colours(connection: Connection, run_id: int, as_of: datetime) -> None:
+    """Carry "in this colour since" over from run to run, also into later runs when this one is a backfill."""
+    newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+    later = (
+        select(runs.c.run_id, runs.c.as_of)
+        .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
+        .order_by(runs.c.as_of)
+    )
+    targets = [(run_id, as_of), *((row.run_id, row.as_of) for row in connection.execute(later))]
+    for target, instant in targets:
+        if target != run_id:
+            connection.execute(update(scores).where(scores.c.run_id == target).values(colour_since=instant))
+        before = _run_before(connection, instant)
+        if before is not None:
+            _carry_over(connection, before.run_id, target)
+
+
+def _carry_over(connection: Connection, source: int, target: int) -> None:
+    old = scores.alias("old")
+    connection.execute(
+        update(scores)
+        .where(
+            scores.c.run_id == target,
+            old.c.run_id == source,
+            old.c.account_id == scores.c.account_id,
+            old.c.colour == scores.c.colour,
+        )
+        .values(colour_since=old.c.colour_since)
+    )
+
+
+def _run_before(connection: Connection, before: datetime | None) -> Run | None:
+    query = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+    return _one(connection, query if before is None else query.where(runs.c.as_of < naive_utc(before)))
+
+
+def _one(connection: Connection, query: Select[Any]) -> Run | None:
+    row = connection.execute(query).first()
+    return None if row is None else Run(**row._mapping)
+
+
+def _frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    result = connection.execute(query)
+    columns = list(result.keys())
+    frame = pd.DataFrame.from_records(result.fetchall(), columns=columns)
+    instants = {"as_of", "published_at", "renewal_at", "colour_since"} & set(columns)
+    numbers = {"probability", "log_odds", "annual_value"} & set(columns)
+    types = dict.fromkeys(instants, "datetime64[us]") | dict.fromkeys(numbers, "float64")
+    return frame.astype(types)
+
+
+def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for frame in [frames] if isinstance(frames, pd.DataFrame) else frames:
+        for first in range(0, len(frame), _BATCH):
+            yield frame.iloc[first : first + _BATCH]
+
+
+def _totals(counts: Counter[str]) -> dict[str, int]:
+    return {colour: counts[colour] for colour in ("red", "amber", "green", "grey")}
