@@ -1,0 +1,101 @@
+"""Numbers, dates and colours in words, the same in every report."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from churnrisk.records import Colour, DecidedBy, Interval, RedListRow
+
+UNKNOWN = "–"  # noqa: RUF001 - a dash is what readers of tables know as "no value"
+
+SHAPES = {Colour.RED: "▲", Colour.AMBER: "◆", Colour.GREEN: "●", Colour.GREY: "○"}
+ARROWS = {
+    "↑": "riskier than at the last run",
+    "↓": "safer than at the last run",
+    "→": "as before",
+    "•": "new",
+}
+_DECIDERS = {
+    DecidedBy.MODEL: "by the model",
+    DecidedBy.RULE: "by a rule",
+    DecidedBy.OVERRIDE: "by a person",
+    DecidedBy.HYSTERESIS: "kept until the model is sure",
+    DecidedBy.ELIGIBILITY: "not enough data",
+}
+
+
+def is_known(number: float | None) -> bool:
+    """Whether there is a finite number."""
+    return number is not None and math.isfinite(number)
+
+
+def count(number: float | None) -> str:
+    """Return a figure with thousands separators; decimals only where they say something."""
+    if number is None or not math.isfinite(number):
+        return UNKNOWN
+    if abs(number) >= 100 or float(number).is_integer():
+        return f"{number:,.0f}"
+    return f"{number:,.2f}".rstrip("0").rstrip(".")
+
+
+def money(amount: float | None, currency: str) -> str:
+    """Return an amount rounded to whole units, with the currency before it."""
+    if amount is None or not math.isfinite(amount):
+        return UNKNOWN
+    sign = "-" if round(amount) < 0 else ""
+    return f"{sign}{currency}{abs(amount):,.0f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage: whole ones from 10 on, one decimal below."""
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    digits = 0 if abs(share) >= 0.0995 or share == 0 else 1
+    return f"{share * 100:.{digits}f} %"
+
+
+def day(moment: datetime | None) -> str:
+    """Return a date as people write it."""
+    return UNKNOWN if moment is None else f"{moment.day} {moment:%b %Y}"
+
+
+def days(number: int) -> str:
+    """Return a number of days with its unit."""
+    return "1 day" if number == 1 else f"{number:,} days"
+
+
+def renewal(row: RedListRow) -> str:
+    """Return when the contract renews, as seen from the run."""
+    left = row.days_to_renewal
+    if left is None:
+        return UNKNOWN
+    if left < 0:
+        return f"{days(-left)} ago"
+    return "today" if left == 0 else f"in {days(left)}"
+
+
+def probability_change(row: RedListRow) -> str:
+    """Return the change since the last run in percentage points; empty when there is none to tell."""
+    if not is_known(row.previous_probability) or not is_known(row.churn_probability):
+        return ""
+    points = round((row.churn_probability - (row.previous_probability or 0.0)) * 100)
+    if points == 0:
+        return "unchanged"
+    return f"{points:+d} {'point' if abs(points) == 1 else 'points'}"
+
+
+def decided(row: RedListRow) -> str:
+    """Return what had the last word on the colour."""
+    if row.decided_by is DecidedBy.RULE and row.rule:
+        return f"by the rule {row.rule.replace('_', ' ')}"
+    return _DECIDERS[row.decided_by]
+
+
+def figure(value: Interval | float | None) -> str:
+    """Return a model figure, with its 95 % interval where there is one."""
+    if isinstance(value, Interval):
+        if not is_known(value.value):
+            return UNKNOWN
+        return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:.3f}"

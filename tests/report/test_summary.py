@@ -1,0 +1,104 @@
+"""What the report adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churnrisk.records import Colour, RedList
+from churnrisk.report import summary, wording
+
+from .conftest import ROW, RUN
+
+Make = Callable[..., RedList]
+
+
+def test_value_at_risk_is_added_up_by_segment_and_colour(make_redlist: Make) -> None:
+    redlist = make_redlist(
+        {"segment": "SMB", "annual_value": 100.0},
+        {"segment": "SMB", "annual_value": 50.0, "colour": Colour.AMBER},
+        {"segment": "Enterprise", "annual_value": 300.0},
+        {"segment": "Enterprise", "annual_value": 999.0, "colour": Colour.GREEN},
+        {"segment": None, "annual_value": 1.0},
+    )
+    chart = summary.charts(redlist, currency="$")[0]
+    shown = [(bar.label, bar.red, bar.amber) for bar in chart.bars]
+    assert shown == [
+        ("Enterprise", "$300", "$0"), ("SMB", "$100", "$50"), (summary.NO_SEGMENT, "$1", "$0"),
+    ]  # fmt: skip
+    assert chart.bars[0].red_width == 100.0
+    assert (chart.bars[1].red_width, chart.bars[1].amber_width) == (33.3, 16.7)
+
+
+def test_renewal_quarters_are_in_order_of_time(make_redlist: Make) -> None:
+    dates = [datetime(2027, 1, 1), datetime(2026, 9, 30), None, datetime(2026, 10, 1)]
+    redlist = make_redlist(*[{"renewal_at": date} for date in dates])
+    chart = summary.charts(redlist, currency="")[1]
+    assert [bar.label for bar in chart.bars] == ["2026 Q3", "2026 Q4", "2027 Q1", summary.NO_RENEWAL]
+
+
+def test_without_values_accounts_are_counted(make_redlist: Make) -> None:
+    chart = summary.charts(make_redlist({"annual_value": None}, {"annual_value": None}), currency="€")[0]
+    assert chart.counted == "accounts"
+    assert chart.bars[0].red == "2"
+
+
+def test_many_segments_are_folded_so_that_the_sum_stays(make_redlist: Make) -> None:
+    redlist = make_redlist(*[{"segment": f"S{i:02}", "annual_value": 10.0} for i in range(12)])
+    chart = summary.charts(redlist, currency="")[0]
+    assert len(chart.bars) == 8
+    assert chart.bars[-1].label == "5 others"
+    assert sum(float(bar.red) for bar in chart.bars) == 120
+
+
+@given(st.lists(st.tuples(st.sampled_from(list(Colour)), st.none() | st.floats(0, 1e9)), max_size=30))
+def test_bars_never_leave_their_box(rows: list[tuple[Colour, float | None]]) -> None:
+    listed = tuple(
+        replace(ROW, colour=colour, annual_value=value, segment=str(i % 4))
+        for i, (colour, value) in enumerate(rows)
+    )
+    for chart in summary.charts(RedList(RUN, None, (), listed), currency=""):
+        for bar in chart.bars:
+            assert 0 <= bar.red_width + bar.amber_width <= 100.2
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"), [(0.0, "0 %"), (0.0123, "1.2 %"), (0.0996, "10 %"), (0.624, "62 %"), (1.0, "100 %")]
+)
+def test_percentages_are_as_exact_as_they_are_small(share: float, shown: str) -> None:
+    assert wording.percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [(None, wording.UNKNOWN), (0, "today"), (1, "in 1 day"), (30, "in 30 days"), (-3, "3 days ago")],
+)
+def test_renewals_are_told_from_the_day_of_the_run(left: int | None, shown: str) -> None:
+    assert wording.renewal(replace(ROW, days_to_renewal=left)) == shown
+
+
+@pytest.mark.parametrize(
+    ("before", "shown"), [(None, ""), (0.62, "unchanged"), (0.61, "+1 point"), (0.8, "-18 points")]
+)
+def test_probability_changes_are_in_points(before: float | None, shown: str) -> None:
+    row = replace(ROW, churn_probability=0.62, previous_probability=before)
+    assert wording.probability_change(row) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"),
+    [
+        (1234.5, "€1,234"),
+        (-5.0, "-€5"),
+        (-0.2, "€0"),
+        (None, wording.UNKNOWN),
+        (float("inf"), wording.UNKNOWN),
+    ],
+)
+def test_amounts_carry_their_currency(amount: float | None, shown: str) -> None:
+    assert wording.money(amount, "€") == shown
