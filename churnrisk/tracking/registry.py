@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-# Tags of a version. MLflow keeps no history of aliases, so the history is kept here.
+# Tag of a version. MLflow keeps no history of aliases, so the history is kept here.
 PROMOTIONS_TAG = "churnrisk.promotions"
-ROLLBACKS_TAG = "churnrisk.rollbacks"
 
 _MENDS = {
     CHAMPION: "run `churnrisk train`, then `churnrisk promote`",
@@ -182,7 +181,7 @@ class Tracking:
                 raise UsageError(f"version {version} is the champion already; nothing to promote")
             entry = {"previous_champion": previous, "decision": decision}
             # The tag first: an alias without its history could not be rolled back.
-            _append(client, found, PROMOTIONS_TAG, entry)
+            _write_promotions(client, found, [*_promotions(found), entry])
             client.set_registered_model_alias(self.model_name, CHAMPION, str(version))
             return self._infos(client, [self._find(client, version)])[0]
 
@@ -192,7 +191,7 @@ class Tracking:
         Parameters
         ----------
         reason : dict
-            Author, time and reason, as plain data; written into the tags of the version that goes.
+            Author, time and reason, as plain data; written into the history of the version that goes.
 
         Returns
         -------
@@ -209,16 +208,20 @@ class Tracking:
         self._require_store(CHAMPION)
         with self._store.opened() as client:
             current = self._find(client, CHAMPION)
-            history = json.loads(current.tags.get(PROMOTIONS_TAG, "[]"))
-            previous = history[-1]["previous_champion"] if history else None
+            history = _promotions(current)
+            live: list[dict[str, Any]] = [entry for entry in history if "rolled_back" not in entry]
+            last = live[-1] if live else {}
+            previous = last.get("previous_champion")
             if previous is None:
                 raise UsageError(
                     f"version {current.version} replaced no other champion, so there is none to go back "
                     "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
                 )
             restored = self._find(client, int(previous))
-            _append(client, current, ROLLBACKS_TAG, {"back_to": previous, "reason": reason})
+            # The alias first: an entry marked too early would hide the way back.
             client.set_registered_model_alias(self.model_name, CHAMPION, restored.version)
+            last["rolled_back"] = reason
+            _write_promotions(client, current, history)
             return self._infos(client, [restored])[0]
 
     def _require_store(self, wanted: str | int) -> None:
@@ -255,12 +258,13 @@ class Tracking:
 
     def _infos(self, client: MlflowClient, found: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
         aliases = self._aliases(client)
+        metrics = _metrics_of(client, [version.run_id for version in found if version.run_id])
         return [
             ModelVersionInfo(
                 version=int(version.version),
                 created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
                 aliases=tuple(sorted(a for a, number in aliases.items() if number == int(version.version))),
-                metrics=dict(client.get_run(version.run_id).data.metrics) if version.run_id else {},
+                metrics=metrics.get(version.run_id or "", {}),
                 run_id=version.run_id or "",
                 tags=dict(version.tags),
             )
@@ -283,6 +287,16 @@ class Tracking:
             artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
         )
         return Path(fetched)
+
+
+def _metrics_of(client: MlflowClient, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    """Metrics by run, in one query; runs that were deleted are left out."""
+    if not run_ids:
+        return {}
+    listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(everywhere, f"attributes.run_id IN ({listed})", max_results=len(run_ids))
+    return {run.info.run_id: dict(run.data.metrics) for run in runs}
 
 
 def _absent(wanted: str | int, known: list[int]) -> ChurnRiskError:
@@ -318,6 +332,10 @@ def _read_documents(folder: Path) -> dict[str, Any]:
         ) from cause
 
 
-def _append(client: MlflowClient, version: ModelVersion, tag: str, entry: dict[str, Any]) -> None:
-    history = [*json.loads(version.tags.get(tag, "[]")), entry]
-    client.set_model_version_tag(version.name, version.version, tag, as_json(history))
+def _promotions(version: ModelVersion) -> list[dict[str, Any]]:
+    history: list[dict[str, Any]] = json.loads(version.tags.get(PROMOTIONS_TAG, "[]"))
+    return history
+
+
+def _write_promotions(client: MlflowClient, version: ModelVersion, history: list[dict[str, Any]]) -> None:
+    client.set_model_version_tag(version.name, version.version, PROMOTIONS_TAG, as_json(history))

@@ -124,8 +124,6 @@ def _check_sqlite(database: Path) -> None:
         return
     with closing(sqlite3.connect(database, timeout=_BUSY_SECONDS)) as connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if not os.access(database, os.W_OK):
-            raise PermissionError(f"{database.name} is read-only")
 
 
 def _client(address: str) -> MlflowClient:

@@ -163,9 +163,45 @@ def test_promotion_keeps_its_history_and_rollback_follows_it(
     assert restored.version == 1
     assert "champion" in restored.aliases
     assert project.load().version == 1
-    assert "twice as long" in project.versions()[0].tags["churnrisk.rollbacks"]
+    assert "twice as long" in project.versions()[0].tags["churnrisk.promotions"]
     with pytest.raises(UsageError, match="replaced no other champion"):
         project.rollback(reason={})
+
+
+def test_rolling_back_retraces_every_promotion_and_never_swaps_to_and_fro(
+    project: Tracking, make_record: MakeRecord
+) -> None:
+    for _ in range(2):
+        project.log_training(make_record())
+    for version in (1, 2, 1):
+        project.promote(version, decision={})
+
+    assert project.rollback(reason={}).version == 2
+    assert project.rollback(reason={}).version == 1
+    with pytest.raises(UsageError, match="version 1 replaced no other champion"):
+        project.rollback(reason={})
+    assert project.load().version == 1
+
+
+def test_a_store_at_an_address_of_its_own_works_like_the_default(
+    tmp_path: Path, blank_store: Path, make_record: MakeRecord
+) -> None:
+    shutil.copy(blank_store, tmp_path / "runs.db")
+    own = Tracking("sqlite:///runs.db", tmp_path, "demo")
+    own.log_training(make_record(metrics={"auc": float("nan")}, params={"sql": "x" * 10_000}))
+    loaded = own.load("candidate")
+    assert loaded.version == 1
+    assert loaded.policy["red_from"] == 0.4
+    assert np.isnan(own.versions()[0].metrics["auc"])
+
+
+def test_a_version_whose_run_was_deleted_is_still_listed_and_loaded(
+    project: Tracking, make_record: MakeRecord
+) -> None:
+    info = project.log_training(make_record())
+    client_of(project).delete_run(info.run_id)
+    assert [(listed.version, listed.metrics) for listed in project.versions()] == [(1, {})]
+    assert project.load("candidate").version == 1
 
 
 def test_promoting_the_champion_again_is_refused(project: Tracking, make_record: MakeRecord) -> None:

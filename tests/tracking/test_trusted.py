@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from churnrisk.errors import ChurnRiskError
+from churnrisk.model import ChurnClassifier
 from churnrisk.tracking import Tracking, TrainingRecord
 from churnrisk.tracking.trusted import distrusted, load_trusted, trusted_types_of
 
@@ -49,6 +50,20 @@ def test_calibrated_scikit_learn_classifiers_survive_storage(
 ) -> None:
     X, y = panel[0][["days_silent"]], panel[1]
     model = CalibratedClassifierCV(FrozenEstimator(classifier.fit(X, y)), method=method).fit(X, y)
+    trusted_types_of(model)
+    skops.io.dump(model, tmp_path / "model.skops")
+    loaded = load_trusted(tmp_path / "model.skops")
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("candidate", ["logistic", "additive", "full"])
+def test_our_own_classifier_survives_storage(candidate: str, panel: Panel, tmp_path: Path) -> None:
+    X, y = panel
+    model = (
+        ChurnClassifier(candidates=(candidate,), max_iter=5, monotone={"days_silent": 1})
+        .fit(X, y)
+        .calibrate(X, y)
+    )
     trusted_types_of(model)
     skops.io.dump(model, tmp_path / "model.skops")
     loaded = load_trusted(tmp_path / "model.skops")
