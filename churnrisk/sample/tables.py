@@ -92,7 +92,7 @@ def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFra
     account, feature = np.concatenate(usage.account), np.concatenate(usage.feature)
     order = np.lexsort((feature, account, minute))
     order = order[keep[order]]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "account_id": _ids(account[order]),
             "occurred_at": clock.minute(minute[order]),
@@ -101,6 +101,8 @@ def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFra
             "recorded_at": clock.minute(recorded[order]),
         }
     )
+    # Two sessions in one minute would look like a row written twice, which is a defect and counted as one.
+    return table.drop_duplicates(ignore_index=True)
 
 
 def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd.DataFrame:

@@ -155,6 +155,10 @@ def test_nothing_is_known_after_the_end(world: World) -> None:
     assert (world.attributes["valid_from"] < world.end).all()
 
 
+def test_no_event_is_there_twice(world: World) -> None:
+    assert not world.events.duplicated().any()
+
+
 def test_a_few_percent_of_the_events_arrive_late(world: World) -> None:
     late = (world.events["recorded_at"] > world.events["occurred_at"]).mean()
     assert 0.02 < late < 0.04
