@@ -35,6 +35,9 @@ format: setup ## Put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One thread each: the workers use the cores already.
+test: export OMP_NUM_THREADS := 1
+test: export OPENBLAS_NUM_THREADS := 1
 test: setup ## Run all tests with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
 

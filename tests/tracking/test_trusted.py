@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -33,18 +34,17 @@ Panel = tuple[pd.DataFrame, np.ndarray]
 
 
 @pytest.mark.parametrize(
-    "classifier",
+    ("classifier", "method"),
     [
-        LogisticRegression(),
-        make_pipeline(StandardScaler(), LogisticRegression()),
-        HistGradientBoostingClassifier(max_iter=3, early_stopping=True),
-        GradientBoostingClassifier(n_estimators=3),
-        RandomForestClassifier(n_estimators=3),
-        ExtraTreesClassifier(n_estimators=3),
+        (LogisticRegression(), "isotonic"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "sigmoid"),
+        (HistGradientBoostingClassifier(max_iter=3, early_stopping=True), "sigmoid"),
+        (GradientBoostingClassifier(n_estimators=3), "sigmoid"),
+        (RandomForestClassifier(n_estimators=3), "sigmoid"),
+        (ExtraTreesClassifier(n_estimators=3), "isotonic"),
     ],
-    ids=lambda classifier: type(classifier).__name__,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
 def test_calibrated_scikit_learn_classifiers_survive_storage(
     classifier: LogisticRegression, method: str, panel: Panel, tmp_path: Path
 ) -> None:
@@ -160,3 +160,12 @@ def test_a_damaged_document_is_one_clear_error(
     (folder / "churnrisk" / "policy.json").write_text("{")
     with pytest.raises(ChurnRiskError, match="damaged"):
         project.load("candidate")
+
+
+def test_a_model_file_that_lost_a_part_is_one_clear_error(panel: Panel, tmp_path: Path) -> None:
+    model = LogisticRegression().fit(panel[0][["days_silent"]], panel[1])
+    skops.io.dump(model, tmp_path / "whole.skops")
+    with ZipFile(tmp_path / "whole.skops") as whole, ZipFile(tmp_path / "part.skops", "w") as part:
+        part.writestr("schema.json", whole.read("schema.json"))
+    with pytest.raises(ChurnRiskError, match=r"cannot be rebuilt .* Run `churnrisk train` again"):
+        load_trusted(tmp_path / "part.skops")
