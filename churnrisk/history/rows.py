@@ -67,11 +67,13 @@ def as_instants(instants: pd.Series, *, text: bool) -> list[Any]:
     moments = pd.to_datetime(instants)
     if moments.dt.tz is not None:
         moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
-    values = moments.to_numpy().astype("datetime64[us]")
+    # Instants repeat (days, renewal dates): writing each one once is far cheaper than writing all.
+    codes, distinct = pd.factorize(moments.to_numpy().astype("datetime64[us]"))
     if text:
-        written = np.char.replace(np.datetime_as_string(values, unit="us"), "T", " ").astype(object)
-        return _with_none(written, np.isnat(values))
-    return _with_none(values.astype(object), np.isnat(values))
+        written = [stamp.replace("T", " ") for stamp in np.datetime_as_string(distinct, unit="us").tolist()]
+    else:
+        written = distinct.tolist()
+    return list(np.array([*written, None], dtype=object)[codes])
 
 
 def naive_utc(instant: datetime) -> datetime:
@@ -85,10 +87,10 @@ def _values(values: pd.Series, name: str, text_instants: bool) -> list[Any]:
         return _with_none(numbers, np.isnan(numbers))
     if name == "renewal_at":
         return as_instants(values, text=text_instants)
-    missing = values.isna().to_numpy(dtype=bool)
-    # A categorical or an enum column would reach the driver as objects it does not know.
-    plain = values.astype(object).where(~missing, "").map(str)
-    return _with_none(plain.to_numpy(dtype=object), missing)
+    # A categorical or an enum would reach the driver as an object it does not know.
+    known = pd.api.types.infer_dtype(values, skipna=True) in ("string", "empty")
+    plain = values if known and values.dtype == object else values.astype("str")
+    return _with_none(plain.to_numpy(dtype=object), plain.isna().to_numpy(dtype=bool))
 
 
 def _with_none(values: np.ndarray[Any, Any], missing: np.ndarray[Any, Any]) -> list[Any]:

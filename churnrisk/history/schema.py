@@ -61,7 +61,6 @@ scores = Table(
     Column("contributions", Text),
     Column("stage", Text),
     Column("next_step", Text),
-    sqlite_with_rowid=False,
 )
 
 overrides = Table(

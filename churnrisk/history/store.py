@@ -21,6 +21,8 @@ from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
+_INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
+_NUMBERS = ("probability", "log_odds", "annual_value")
 _PREVIOUS = ("account_id", "colour", "raw_colour", "model_colour", "probability", "log_odds", "colour_since")
 
 
@@ -261,12 +263,17 @@ def _one(connection: Connection, query: Select[Any]) -> Run | None:
 
 def _frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
     result = connection.execute(query)
-    columns = list(result.keys())
-    frame = pd.DataFrame.from_records(result.fetchall(), columns=columns)
-    instants = {"as_of", "published_at", "renewal_at", "colour_since"} & set(columns)
-    numbers = {"probability", "log_odds", "annual_value"} & set(columns)
-    types = dict.fromkeys(instants, "datetime64[us]") | dict.fromkeys(numbers, "float64")
-    return frame.astype(types)
+    names = list(result.keys())
+    columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
+    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
+
+
+def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
+    if name in _INSTANTS:
+        return pd.Series(column, dtype="datetime64[us]")
+    return pd.Series(
+        column, dtype="float64" if name in _NUMBERS else "int64" if name == "run_id" else "object"
+    )
 
 
 def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

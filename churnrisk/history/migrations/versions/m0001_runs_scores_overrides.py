@@ -49,7 +49,6 @@ def upgrade() -> None:
         sa.Column("contributions", sa.Text),
         sa.Column("stage", sa.Text),
         sa.Column("next_step", sa.Text),
-        sqlite_with_rowid=False,
     )
     op.create_table(
         "overrides",
