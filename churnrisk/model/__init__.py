@@ -1,1 +1,82 @@
-"""model"""
+"""The churn model: splits in time order, the estimator, calibration, evaluation, reasons, plots.
+
+The names load on first use, because scikit-learn takes more than a second to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from churnrisk.model.classifier import ChurnClassifier
+    from churnrisk.model.encoding import FrameEncoder
+    from churnrisk.model.evaluation import Evaluation, evaluate
+    from churnrisk.model.faults import ModelInputError
+    from churnrisk.model.plots import (
+        plot_calibration,
+        plot_feature_effects,
+        plot_lift,
+        plot_precision_recall,
+    )
+    from churnrisk.model.profile import ReasonProfile
+    from churnrisk.model.reasons import explain, family_contributions, read_reasons
+    from churnrisk.model.recency import RecencyRule
+    from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
+    from churnrisk.model.trust import allowed_types
+
+_HOMES = {
+    "ChurnClassifier": "classifier",
+    "FrameEncoder": "encoding",
+    "RecencyRule": "recency",
+    "PanelSplit": "splits",
+    "Blocks": "splits",
+    "blocks": "splits",
+    "account_blocks": "splits",
+    "account_halves": "splits",
+    "Evaluation": "evaluation",
+    "evaluate": "evaluation",
+    "ReasonProfile": "profile",
+    "explain": "reasons",
+    "family_contributions": "reasons",
+    "read_reasons": "reasons",
+    "plot_calibration": "plots",
+    "plot_feature_effects": "plots",
+    "plot_lift": "plots",
+    "plot_precision_recall": "plots",
+    "ModelInputError": "faults",
+    "allowed_types": "trust",
+}
+
+__all__ = [
+    "ChurnClassifier",
+    "FrameEncoder",
+    "RecencyRule",
+    "PanelSplit",
+    "Blocks",
+    "blocks",
+    "account_blocks",
+    "account_halves",
+    "Evaluation",
+    "evaluate",
+    "ReasonProfile",
+    "explain",
+    "family_contributions",
+    "read_reasons",
+    "plot_calibration",
+    "plot_feature_effects",
+    "plot_lift",
+    "plot_precision_recall",
+    "ModelInputError",
+    "allowed_types",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

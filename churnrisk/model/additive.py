@@ -15,15 +15,15 @@ from churnrisk.model.shares import shares_of_distance
 
 TOLERANCE = 1e-6
 EVERY = 10
-_CHUNK = 50
+_CHUNK = 100
 
 
 class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     """Histogram gradient boosting on an encoded matrix (see ``FrameEncoder``), additive or full.
 
-    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column step
-    functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up and added,
-    and the looked-up values are its exact contributions.
+    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column
+    step functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up
+    and added, and the looked-up values are its exact contributions.
 
     Parameters
     ----------
@@ -82,6 +82,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         self.binner_ = Binner.learn(encoded, categorical)
         binned = self.binner_.bins(encoded)
         self.trees_ = self._trees(categorical).fit(binned, churned)
+        self.n_iter_ = int(self.trees_.n_iter_)
         self._tabulate(binned)
         return self
 
@@ -96,10 +97,11 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         binned, binned_later = binner.bins(fit[0]), binner.bins(later[0])
         trees = self._trees(categorical).set_params(warm_start=True)
         losses: list[Floats] = []
-        for size in range(_CHUNK, self.max_iter + 1, _CHUNK):
+        for size in [*range(_CHUNK, self.max_iter, _CHUNK), self.max_iter]:
+            done = EVERY * len(losses)
             trees.set_params(max_iter=size).fit(binned, fit[1])
             stages = enumerate(trees.staged_decision_function(binned_later), start=1)
-            new = (np.ravel(m) for i, m in stages if i > size - _CHUNK and i % EVERY == 0)
+            new = (np.ravel(m) for i, m in stages if i > done and (i % EVERY == 0 or i == size))
             losses.extend(log_losses(margin, later[1]).astype(np.float32) for margin in new)
             means = [loss.mean(dtype=np.float64) for loss in losses]
             if EVERY * (len(means) - 1 - int(np.argmin(means))) >= patience:
@@ -111,20 +113,20 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         binned = self.binner_.bins(encoded)
         if self.exact_:
-            return self.baseline_ + self._looked_up(binned).sum(axis=1)
+            return np.asarray(self.baseline_ + self._looked_up(binned).sum(axis=1), dtype=np.float64)
         return np.asarray(self.trees_.decision_function(binned), dtype=np.float64)
 
     def contributions(self, encoded: Floats) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model. Otherwise each is the mean of two effects of setting the column to the row's
-        value, see :func:`churnrisk.model.shares.shares_of_distance`.
+        Exact for an additive model. Otherwise each is the mean of two effects of setting the column to the
+        row's value, see :func:`churnrisk.model.shares.shares_of_distance`.
         """
         check_is_fitted(self)
         binned = self.binner_.bins(encoded)
         if self.exact_:
             return self._looked_up(binned)
-        return self._shares(binned) - self.means_
+        return np.asarray(self._shares(binned) - self.means_, dtype=np.float64)
 
     def _trees(self, categorical: Bools) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(
@@ -149,7 +151,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         ]
         self._build_tables()
         if not self.exact_:
-            sample = binned[:: max(1, len(binned) // 2_000)]
+            sample = binned[:: max(1, len(binned) // 500)]
             self.means_ = self._shares(sample).mean(axis=0)
             self.baseline_ = float(self._margin(self.typical_[None, :])[0] + self.means_.sum())
 

@@ -19,7 +19,8 @@ class Binner:
     Attributes
     ----------
     edges : list of ndarray
-        Ascending inner edges per column; bin i holds ``edges[i - 1] < value <= edges[i]``. Empty for categories.
+        Ascending inner edges per column; bin i holds ``edges[i - 1] < value <= edges[i]``. Empty for
+        categories.
     categorical : ndarray of bool, shape (d,)
     counts : list of int
         Number of bins per column, missing not counted.
@@ -31,7 +32,7 @@ class Binner:
 
     @classmethod
     def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = 255) -> Binner:
-        """Take quantiles as edges where a column has more than `most_bins` different values, else the midpoints.
+        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints.
 
         Parameters
         ----------
@@ -78,4 +79,5 @@ def _edges(column: Floats, most_bins: int) -> Floats:
         return middles
     share = np.cumsum(counts)[:-1] / counts.sum()
     wanted = np.arange(1, most_bins) / most_bins
-    return middles[np.unique(np.minimum(np.searchsorted(share, wanted), len(middles) - 1))]
+    kept: Floats = middles[np.unique(np.minimum(np.searchsorted(share, wanted), len(middles) - 1))]
+    return kept

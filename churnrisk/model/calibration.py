@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.special import expit, logit  # type: ignore[import-untyped]
 from sklearn.isotonic import IsotonicRegression
 
 from churnrisk.model.panel import Bools, Floats
@@ -95,7 +95,7 @@ def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
 
 
 def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine | Steps:
-    """Fit the calibrator asked for; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
+    """Fit what is asked for; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
     if method == "none":
         return Affine()
     fewer = min(int(churned.sum()), int((~churned).sum()))

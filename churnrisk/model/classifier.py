@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
@@ -27,9 +27,9 @@ from churnrisk.model.splits import uniform_of
 class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Churn probability per (account_id, as_of), with its reasons.
 
-    `fit` chooses between candidates by time-ordered cross-validation on log loss (the additive model wins ties
-    within one standard error, because its reasons are exact), `calibrate` maps log-odds to probabilities on a later
-    block. No class weights and no resampling: they distort probabilities.
+    `fit` chooses between candidates by time-ordered cross-validation on log loss (the additive model wins
+    ties within one standard error, because its reasons are exact), `calibrate` maps log-odds to
+    probabilities on a later block. No class weights and no resampling: they distort probabilities.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``gap + horizon``: days between the training and the validation dates of a fold.
     calibration : {"auto", "sigmoid", "isotonic", "none"}, default "auto"
         "auto" takes isotonic from 5,000 rows with 1,000 of either class, else sigmoid.
-    max_iter : int, default 500
+    max_iter : int, default 400
         Most trees; the search finds how many are used.
     max_search_rows : int, default 150000
         The search uses a sample of the accounts beyond this many rows; the final fit uses all.
@@ -87,7 +87,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_splits: int = 3,
         embargo_days: int = 30,
         calibration: Method = "auto",
-        max_iter: int = 500,
+        max_iter: int = 400,
         max_search_rows: int = 150_000,
         min_class_count: int = 10,
         random_state: int = 0,
@@ -115,8 +115,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ModelInputError
-            When a class is missing or too rare, no column varies, or a parameter is out of range. It is both a
-            ``ContractError`` and a ``ValueError``.
+            When a class is missing or too rare, no column varies, or a parameter is out of range. It is
+            both a ``ContractError`` and a ``ValueError``.
         """
         self._check_params()
         if not isinstance(X, pd.DataFrame):
@@ -149,8 +149,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         churned = np.asarray(labels == self.classes_[1], dtype=bool)
         if churned.all() or not churned.any():
             raise ModelInputError(
-                f"calibration needs both churned and retained accounts (classes), found {int(churned.sum())} churned "
-                f"of {len(churned)}. Widen the calibration block."
+                f"calibration needs both churned and retained accounts (classes), found {int(churned.sum())} "
+                f"churned of {len(churned)}. Widen the calibration block."
             )
         self.calibrator_ = fit_calibrator(self.raw_log_odds(X), churned, self.calibration)
         kinds = {"Affine": "sigmoid", "Steps": "isotonic"}
@@ -191,13 +191,19 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return float(self.model_.baseline_)
 
-    def contributions(self, X: Any, *, calibrated: bool = True) -> pd.DataFrame:
-        """Return each input column's share of the log-odds, one row per row of `X`, one column per input column.
+    @property
+    def n_iter_(self) -> int:
+        """Trees in use, or steps of the solver of a linear model; 1 for a given estimator."""
+        check_is_fitted(self)
+        return int(self.model_.n_iter_)
 
-        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the sum is
-        ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope. Isotonic calibration
-        has no one slope: each row's shares are multiplied by one number of the row's own, or where that would turn
-        their signs, moved by equal parts. Columns left out have 0.
+    def contributions(self, X: Any, *, calibrated: bool = True) -> pd.DataFrame:
+        """Return each input column's share of the log-odds, rows and columns as those of `X`.
+
+        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the
+        sum is ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope.
+        Isotonic calibration has no one slope: each row's shares are multiplied by one number of the row's
+        own, or where that would turn their signs, moved by equal parts. Columns left out have 0.
 
         Parameters
         ----------
@@ -234,7 +240,9 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _check_params(self) -> None:
         unknown = [name for name in self.candidates if name not in SETTINGS]
         if unknown or not self.candidates:
-            raise ModelInputError(f"expected candidates among {list(SETTINGS)}, found {list(self.candidates)}.")
+            raise ModelInputError(
+                f"expected candidates among {list(SETTINGS)}, found {list(self.candidates)}."
+            )
         if self.calibration not in ("auto", "sigmoid", "isotonic", "none"):
             raise ModelInputError(
                 f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
@@ -245,6 +253,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
         labels = column_or_1d(y, warn=True)
         check_consistent_length(X, labels)
+        assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) > 2:
@@ -255,13 +264,13 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         counts = np.bincount(codes, minlength=2)
         if len(self.classes_) < 2:
             raise ModelInputError(
-                f"training needs both churned and retained accounts (two classes), found only {self.classes_[0]!r} "
-                f"in {len(labels)} rows. Check the churn definition or widen the history."
+                "training needs both churned and retained accounts (two classes), found "
+                f"only {self.classes_[0]!r} in {len(labels)} rows. Check the churn definition."
             )
         if counts.min() < self.min_class_count:
             raise ModelInputError(
-                f"training needs at least {self.min_class_count} churned and as many retained rows, found {counts[1]} "
-                f"churned and {counts[0]} retained. Widen the history, lengthen the horizon or add accounts."
+                f"training needs at least {self.min_class_count} churned and as many retained rows, found "
+                f"{counts[1]} churned and {counts[0]} retained. Widen the history or add accounts."
             )
         return np.asarray(codes == 1, dtype=bool)
 
@@ -289,8 +298,15 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if n > self.max_search_rows:
             keep = uniform_of(rows.accounts, self.random_state + 2) < self.max_search_rows / n
             self.notes_.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
-            X, rows = X[keep], SearchInput(
-                rows.encoded[keep], rows.churned[keep], rows.categorical, rows.monotone, rows.accounts[keep]
+            X, rows = (
+                X[keep],
+                SearchInput(
+                    rows.encoded[keep],
+                    rows.churned[keep],
+                    rows.categorical,
+                    rows.monotone,
+                    rows.accounts[keep],
+                ),
             )
         folds = choose_folds(
             X,
@@ -326,4 +342,5 @@ def _meeting(shares: Floats, baseline: float, calibrator: Any) -> Floats:
     ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
     usable = (ratio > 0.1) & (ratio < 10)
     moved = shares + ((wanted - total) / shares.shape[1])[:, None]
-    return np.where(usable[:, None], shares * ratio[:, None], moved)
+    met = np.where(usable[:, None], shares * ratio[:, None], moved)
+    return np.asarray(met, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""From a mixed frame to one float64 matrix: learned levels, missing kept missing, useless columns left out."""
+"""From a mixed frame to one float64 matrix: learned levels, missing stays missing, constants left out."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from churnrisk.model.panel import Bools, Floats
 class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn numeric and categorical columns into one float64 matrix that boosted trees read directly.
 
-    Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least `min_count`
-    times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and
-    missing stays NaN. Columns without two different values are left out; ``notes_`` names them.
+    Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least
+    `min_count` times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further
+    code, "other", and missing stays NaN. Columns without two different values are left out; ``notes_``
+    names them.
 
     Parameters
     ----------
     min_count : int, default 50
         A level rarer than this becomes "other".
     max_levels : int, default 30
-        Most levels kept per column. Trees sort levels by their churn rate, so many small ones invite overfitting.
+        Most levels kept per column. Trees sort levels by their churn rate, so many small ones invite
+        overfitting.
 
     Attributes
     ----------
@@ -121,8 +123,8 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         validate_data(self, X, reset=reset, skip_check_array=True)
         if X.shape[0] == 0 or X.shape[1] == 0:
             raise ModelInputError(
-                f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) (shape={X.shape}) while a "
-                "minimum of 1 is required. Give at least one row and one column."
+                f"Found array with {X.shape[0]} sample(s) and {X.shape[1]} feature(s) (shape={X.shape}) "
+                "while a minimum of 1 is required. Give at least one row and one column."
             )
         return [(str(name), _column(X.iloc[:, i], str(name))) for i, name in enumerate(X.columns)]
 
@@ -130,7 +132,9 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 def _column(column: pd.Series[Any], name: str) -> npt.NDArray[Any]:
     kind = column.dtype
     if pd.api.types.is_complex_dtype(kind):
-        raise ModelInputError(f"Complex data not supported, found some in column '{name}'. Give real numbers.")
+        raise ModelInputError(
+            f"Complex data not supported, found some in column '{name}'. Give real numbers."
+        )
     if pd.api.types.is_datetime64_any_dtype(kind):
         raise ModelInputError(
             f"column '{name}' holds dates, expected numbers or categories. Give days relative to as_of."

@@ -27,9 +27,9 @@ class Folds:
 def choose_folds(X: Any, churned: Bools, *, n_splits: int, embargo_days: int, seed: int) -> Folds:
     """Return the folds for a panel; folds in which a side lacks a class are left out.
 
-    With two or more as-of dates the folds are those of ``PanelSplit``, fewer where the dates do not suffice. With
-    one date, or none with an embargo between, accounts are kept together instead; without accounts in the index,
-    rows are drawn stratified by class.
+    With two or more as-of dates the folds are those of ``PanelSplit``, fewer where the dates do not
+    suffice. With one date, or none with an embargo between, accounts are kept together instead; without
+    accounts in the index, rows are drawn stratified by class.
     """
     as_of = as_of_of(X)
     if as_of is not None:

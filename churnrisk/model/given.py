@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import logit
+from scipy.special import logit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
@@ -22,8 +22,8 @@ _CLIP = 1e-6
 class GivenModel(BaseEstimator):  # type: ignore[misc]
     """A user's classifier behind the interface of the candidates.
 
-    It gets the encoded matrix as a frame with the columns' names when its tags say that it takes NaN, else the
-    imputed, scaled and one-hot design of the logistic candidate.
+    It gets the encoded matrix as a frame with the columns' names when its tags say that it takes NaN, else
+    the imputed, scaled and one-hot design of the logistic candidate.
 
     Parameters
     ----------
@@ -34,6 +34,7 @@ class GivenModel(BaseEstimator):  # type: ignore[misc]
     """
 
     exact_ = False
+    n_iter_ = 1
 
     def __init__(self, *, estimator: Any = None, names: tuple[str, ...] = ()) -> None:
         self.estimator = estimator
@@ -70,7 +71,7 @@ class GivenModel(BaseEstimator):  # type: ignore[misc]
 
     def contributions(self, encoded: Floats) -> Floats:
         """Return each column's share of the log-odds, shape (n, d), see ``shares_of_distance``."""
-        return self._shares(encoded) - self.means_
+        return np.asarray(self._shares(encoded) - self.means_, dtype=np.float64)
 
     def _frame(self, encoded: Floats) -> pd.DataFrame:
         if self.design_ is None:

@@ -15,10 +15,11 @@ MOST_LEVELS = 50
 
 
 class Design:
-    """The numeric design of a linear model: imputed, scaled, one-hot, each output column owned by an input column.
+    """The numeric design of a linear model: imputed, scaled, one-hot; each column has an input as owner.
 
-    Numbers are centred on their median, scaled by their spread and passed through arcsinh, which is near linear in
-    the middle and tames long tails; a missing number is imputed by the median and flagged by a column of its own.
+    Numbers are centred on their median, scaled by their spread and passed through arcsinh, which is near
+    linear in the middle and tames long tails; a missing number is imputed by the median and flagged by a
+    column of its own.
     """
 
     median: Floats
@@ -33,7 +34,7 @@ class Design:
         deviation = np.nanstd(known, axis=0)
         spread = np.where(high > low, (high - low) / 2, deviation)
         self.median, self.spread = middle, np.where(spread > 0, spread, 1.0)
-        self.flagged = np.isnan(encoded).any(axis=0)
+        self.flagged = np.asarray(np.isnan(encoded).any(axis=0), dtype=bool)
         codes = np.where(categorical, np.nanmax(known, axis=0) + 1, 0).astype(np.int64)
         self.levels = np.minimum(codes, MOST_LEVELS)
         return self
@@ -88,15 +89,16 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         fitted = LogisticRegression(C=self.C, max_iter=500, tol=1e-5, solver="lbfgs")
         fitted.fit(matrix - self.mean_, churned)
         self.coef_ = np.asarray(fitted.coef_[0], dtype=np.float64)
+        self.n_iter_ = int(np.max(fitted.n_iter_))
         self.baseline_ = float(fitted.intercept_[0])
         return self
 
     def decision_function(self, encoded: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
-        return self.baseline_ + self.contributions(encoded).sum(axis=1)
+        return np.asarray(self.baseline_ + self.contributions(encoded).sum(axis=1), dtype=np.float64)
 
     def contributions(self, encoded: Floats) -> Floats:
-        """Return each input column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it."""
+        """Return each input column's share of the log-odds, shape (n, d), centred on training."""
         check_is_fitted(self)
         parts = (self.design_.transform(encoded) - self.mean_) * self.coef_
         owner = self.design_.owner

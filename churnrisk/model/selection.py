@@ -20,15 +20,23 @@ Candidate = Literal["logistic", "additive", "full"]
 SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
     "logistic": ({"C": 0.1}, {"C": 0.01}, {"C": 0.001}),
     "additive": (
-        {"learning_rate": 0.08, "max_leaf_nodes": 6, "min_samples_leaf": 50, "l2": 10.0, "max_features": 0.3},
-        {"learning_rate": 0.04, "max_leaf_nodes": 4, "min_samples_leaf": 100, "l2": 20.0, "max_features": 0.3},
+        {"learning_rate": 0.12, "max_leaf_nodes": 6, "min_samples_leaf": 50, "l2": 10.0, "max_features": 0.3},
+        {"learning_rate": 0.04, "max_leaf_nodes": 4, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.3},
     ),
     "full": (
-        {"learning_rate": 0.04, "max_leaf_nodes": 31, "min_samples_leaf": 100, "l2": 10.0, "max_features": 0.2},
-        {"learning_rate": 0.04, "max_leaf_nodes": 12, "min_samples_leaf": 100, "l2": 20.0, "max_features": 0.2},
+        {
+            "learning_rate": 0.06,
+            "max_leaf_nodes": 24,
+            "min_samples_leaf": 100,
+            "l2": 10.0,
+            "max_features": 0.2,
+        },
+        {"learning_rate": 0.04, "max_leaf_nodes": 8, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.2},
     ),
 }
-PATIENCE = 60
+# With more rows than this a milder setting has never won, and the search would take minutes.
+FEW_ROWS = 30_000
+PATIENCE = 50
 
 
 @dataclass
@@ -80,7 +88,7 @@ def search(
     trials: list[Trial] = []
     for candidate in candidates:
         best = np.inf
-        for setting in SETTINGS[candidate]:
+        for setting in SETTINGS[candidate][: None if len(rows.churned) <= FEW_ROWS else 1]:
             trial = _try(rows, folds, candidate, setting, max_iter=max_iter, seed=seed)
             trials.append(trial)
             if trial.mean >= best - 1e-5:
@@ -98,7 +106,7 @@ def _try(
     ]
     at = _best_stage(curves)
     kept = [curve[min(at, len(curve) - 1)] for curve in curves]
-    chosen = _fitting(setting, len(rows.churned), (at + 1) * EVERY)
+    chosen = _fitting(setting, len(rows.churned), min((at + 1) * EVERY, max_iter))
     losses = np.concatenate(kept).astype(np.float64)
     return Trial(candidate, chosen, losses, [float(k.mean()) for k in kept])
 

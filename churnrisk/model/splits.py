@@ -82,8 +82,8 @@ def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.
     usable = dates[(dates >= dates[0] + embargo) & (dates > dates[0])] if len(dates) else dates
     if n_splits < 1 or len(usable) < n_splits:
         raise ModelInputError(
-            f"{n_splits} time-ordered folds need at least {n_splits} as-of dates that lie {embargo_days} days "
-            f"or more after the first one, found {len(usable)} of {len(dates)} dates. {MEND}"
+            f"{n_splits} time-ordered folds need at least {n_splits} as-of dates that lie {embargo_days} "
+            f"days or more after the first one, found {len(usable)} of {len(dates)} dates. {MEND}"
         )
     # The first third stays for training where there is enough, so that the oldest fold learns something.
     keep = min(len(usable), max(n_splits, len(dates) - len(dates) // 3))
@@ -118,8 +118,8 @@ def blocks(
 ) -> Blocks:
     """Cut a panel into fit, calibration and test blocks of as-of dates in time order.
 
-    The sizes asked for are kept where the dates suffice; else the calibration block shrinks first, then the test
-    block, and ``notes`` says so.
+    The sizes asked for are kept where the dates suffice; else the calibration block shrinks first, then the
+    test block, and ``notes`` says so.
 
     Parameters
     ----------
@@ -146,8 +146,8 @@ def blocks(
                 notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in asked if got < want)
                 return Blocks(masks[0], masks[1], masks[2], notes)
     raise ContractError(
-        f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of dates "
-        f"that span {2 * embargo_days} days, found {_span(dates)}. {MEND}"
+        f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of "
+        f"dates that span {2 * embargo_days} days, found {_span(dates)}. {MEND}"
     )
 
 
@@ -200,7 +200,9 @@ def account_blocks(
         When a block stays empty.
     """
     if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
-        raise ModelInputError(f"expected three positive shares that sum to 1, found {shares}. Mend the shares.")
+        raise ModelInputError(
+            f"expected three positive shares that sum to 1, found {shares}. Mend the shares."
+        )
     place = uniform_of(account_id, seed)
     fit, test = place < shares[0], place >= shares[0] + shares[1]
     cut = Blocks(fit, ~fit & ~test, test, ("split by account, not by time",))

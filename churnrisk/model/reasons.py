@@ -1,0 +1,185 @@
+"""Why each account has its probability: the largest contributions, in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.model.faults import ModelInputError
+from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints
+from churnrisk.model.profile import ReasonProfile
+from churnrisk.model.wording import Value, plain, sentence
+from churnrisk.records import Feature, Reason
+
+FAMILY_MOST = 2
+# Less than this moves no probability by a visible amount.
+NEGLIGIBLE = 1e-4
+
+
+def explain(
+    contributions: pd.DataFrame,
+    X: pd.DataFrame,
+    features: Sequence[Feature] | Mapping[str, Feature],
+    profile: ReasonProfile,
+    *,
+    top: int = 3,
+    previous: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Return the reasons of each row, one row per row of `X`, in its order.
+
+    Reasons are the largest positive contributions, at most two of one family. A row without a positive one
+    gets the largest contribution of the family that speaks least against churn, in neutral words, so no row
+    is without.
+
+    Parameters
+    ----------
+    contributions : DataFrame of shape (n, d)
+        Log-odds per input column, as ``ChurnClassifier.contributions`` gives them.
+    X : DataFrame of shape (n, d)
+        The same rows, with index (account_id, as_of).
+    features : sequence of Feature, or dict by name
+        Columns that it does not name are told by their own name.
+    profile : ReasonProfile
+    top : int, default 3
+    previous : DataFrame, optional
+        Values at each account's last published snapshot, indexed by account_id.
+
+    Returns
+    -------
+    DataFrame
+        Columns account_id, as_of, reasons: a JSON list of ``Reason`` as dicts, largest contribution first.
+        Read it with :func:`read_reasons`.
+
+    Raises
+    ------
+    ModelInputError
+        When the rows of both frames differ or `X` has no (account_id, as_of) index.
+    """
+    if not X.index.equals(contributions.index) or not {ACCOUNT, AS_OF} <= set(X.index.names):
+        raise ModelInputError(
+            "expected contributions and X on one index (account_id, as_of), found "
+            f"{list(contributions.index.names)} and {list(X.index.names)}. Give the same rows to both."
+        )
+    catalogue = _catalogue(contributions.columns, features)
+    told = _chosen(contributions.to_numpy(dtype=np.float64), [f.family for f in catalogue], top)
+    rows, columns, parts = told
+    values = _cells(X.loc[:, list(contributions.columns)], rows, columns)
+    before = _before(previous, X, contributions.columns, rows, columns)
+    cells = zip(columns, parts, values, before, strict=True)
+    dicts = [asdict(_reason(catalogue[j], float(part), now, then, profile)) for j, part, now, then in cells]
+    ends = np.cumsum(np.bincount(rows, minlength=len(X)))
+    lists = [json.dumps(dicts[a:b], ensure_ascii=False) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    return pd.DataFrame(
+        {
+            ACCOUNT: X.index.get_level_values(ACCOUNT),
+            AS_OF: X.index.get_level_values(AS_OF),
+            "reasons": lists,
+        }
+    )
+
+
+def read_reasons(stored: str) -> tuple[Reason, ...]:
+    """Return the reasons that one cell of :func:`explain` holds."""
+    return tuple(Reason(**fields) for fields in json.loads(stored))
+
+
+def family_contributions(
+    contributions: pd.DataFrame, features: Sequence[Feature] | Mapping[str, Feature]
+) -> pd.DataFrame:
+    """Return log-odds summed to families, one column per family; what no feature names is "attributes"."""
+    families = [f.family for f in _catalogue(contributions.columns, features)]
+    return contributions.T.groupby(np.array(families)).sum().T
+
+
+def _catalogue(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:
+    known = dict(features) if isinstance(features, Mapping) else {f.name: f for f in features}
+    return [known.get(str(name)) or _unnamed(str(name)) for name in columns]
+
+
+def _unnamed(name: str) -> Feature:
+    label = name.replace("_", " ")
+    return Feature(name, family="attributes", unit="", sql="", label=label, why="")
+
+
+def _chosen(parts: Floats, families: Sequence[str], top: int) -> tuple[Ints, Ints, Floats]:
+    """Return (row, column, contribution) of the reasons, sorted by row, then largest first."""
+    n, d = parts.shape
+    if n == 0 or d == 0:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
+    names, family = np.unique(np.asarray(families), return_inverse=True)
+    allowed = _within_family(parts, family, len(names)) & (parts > NEGLIGIBLE)
+    score = np.where(allowed, parts, -np.inf)
+    most = min(top, d)
+    best = np.argpartition(-score, most - 1, axis=1)[:, :most]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(score, best, axis=1), axis=1), axis=1)
+    taken = np.isfinite(np.take_along_axis(score, best, axis=1))
+    bare = ~taken.any(axis=1)
+    best[bare, 0] = _least_against(parts[bare], family, len(names))
+    taken[bare, 0] = True
+    rows, rank = np.nonzero(taken)
+    columns = best[rows, rank].astype(np.int64)
+    return rows.astype(np.int64), columns, parts[rows, columns]
+
+
+def _within_family(parts: Floats, family: npt.NDArray[Any], count: int) -> Bools:
+    """Return which cells are among the two largest of their family in their row."""
+    allowed = np.ones(parts.shape, dtype=bool)
+    for k in range(count):
+        members = np.flatnonzero(family == k)
+        if len(members) <= FAMILY_MOST:
+            continue
+        keep = np.argpartition(-parts[:, members], FAMILY_MOST - 1, axis=1)[:, :FAMILY_MOST]
+        mask = np.zeros((len(parts), len(members)), dtype=bool)
+        np.put_along_axis(mask, keep, True, axis=1)
+        allowed[:, members] = mask
+    return allowed
+
+
+def _least_against(parts: Floats, family: npt.NDArray[Any], count: int) -> Ints:
+    sums = np.column_stack([parts[:, family == k].sum(axis=1) for k in range(count)])
+    within = family[None, :] == sums.argmax(axis=1)[:, None]
+    return np.asarray(np.where(within, parts, -np.inf).argmax(axis=1), dtype=np.int64)
+
+
+def _cells(frame: pd.DataFrame, rows: Ints, columns: Ints) -> list[Value]:
+    """Return the values of single cells; only the chosen ones become Python objects."""
+    values = np.empty(len(rows), dtype=object)
+    for j in np.unique(columns):
+        here = columns == j
+        values[here] = frame.iloc[:, int(j)].iloc[rows[here]].astype(object).to_numpy()
+    return [plain(value) for value in values]
+
+
+def _before(
+    previous: pd.DataFrame | None, X: pd.DataFrame, names: pd.Index, rows: Ints, columns: Ints
+) -> list[Value]:
+    if previous is None or previous.empty:
+        return [None] * len(rows)
+    kept = previous.droplevel(AS_OF) if AS_OF in previous.index.names else previous
+    kept = kept[~kept.index.duplicated(keep="last")].reindex(columns=names)
+    at = kept.index.get_indexer(X.index.get_level_values(ACCOUNT))[rows]
+    known = at >= 0
+    found: list[Value] = [None] * len(rows)
+    cells = _cells(kept, at[known], columns[known])
+    for place, value in zip(np.flatnonzero(known), cells, strict=True):
+        found[int(place)] = value
+    return found
+
+
+def _reason(feature: Feature, part: float, now: Value, then: Value, profile: ReasonProfile) -> Reason:
+    return Reason(
+        feature=feature.name,
+        family=feature.family,
+        text=sentence(feature, now, profile, for_churn=part > NEGLIGIBLE),
+        value=now,
+        contribution=part,
+        usual_low=profile.low.get(feature.name),
+        usual_high=profile.high.get(feature.name),
+        previous=then,
+    )

@@ -1,0 +1,160 @@
+import io
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import skops.io
+from conftest import MONOTONE, make_panel
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import cross_validate
+
+from churnrisk.errors import ContractError
+from churnrisk.model import ChurnClassifier, PanelSplit, allowed_types
+
+
+def test_contributions_and_baseline_sum_to_the_uncalibrated_log_odds(fitted, panel):
+    X = panel[0].iloc[:300]
+    shares = fitted.contributions(X, calibrated=False)
+    assert list(shares.columns) == list(X.columns)
+    assert np.allclose(fitted.raw_baseline_ + shares.sum(axis=1), fitted.raw_log_odds(X), atol=1e-9)
+    assert (shares["nothing"] == 0).all()
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "none"])
+def test_contributions_and_baseline_sum_to_the_calibrated_log_odds(panel, method):
+    X, y, _ = panel
+    model = ChurnClassifier(candidates=("additive",), calibration=method, max_iter=40).fit(X, y)
+    later, labels, _ = make_panel(seed=7)
+    model.calibrate(later, labels)
+    total = model.baseline_ + model.contributions(later).sum(axis=1)
+    assert model.calibration_ == method
+    assert np.allclose(total, model.decision_function(later), atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_calibration_never_changes_the_order(additive, panel, method):
+    model = joblib.loads(joblib.dumps(additive)) if hasattr(joblib, "loads") else _copy(additive)
+    model.calibration = method
+    X = panel[0]
+    later, labels, _ = make_panel(seed=3)
+    raw = np.sort(np.unique(model.raw_log_odds(X)))
+    model.calibrate(later, labels)
+    assert (np.diff(model.calibrator_.apply(raw)) > 0).all()
+
+
+def _copy(model):
+    stored = io.BytesIO()
+    joblib.dump(model, stored)
+    stored.seek(0)
+    return joblib.load(stored)
+
+
+def test_calibration_mends_probabilities_that_are_too_high(panel):
+    X, y, _ = panel
+    model = ChurnClassifier(candidates=("logistic",)).fit(X, y)
+    later, _, z = make_panel(seed=5)
+    labels = np.random.default_rng(0).random(len(z)) < 1 / (1 + np.exp(-(z - 1.5)))
+    before = model.predict_proba(later)[:, 1].mean()
+    after = model.calibrate(later, labels).predict_proba(later)[:, 1].mean()
+    assert before > labels.mean() + 0.1
+    assert after == pytest.approx(labels.mean(), abs=0.01)
+
+
+def test_the_model_finds_most_of_the_signal_that_is_there(fitted):
+    X, y, z = make_panel(seed=11)
+    assert roc_auc_score(y, fitted.predict_proba(X)[:, 1]) > roc_auc_score(y, z) - 0.03
+
+
+def test_monotone_constraints_hold_for_boosted_trees(additive, panel):
+    row = panel[0].iloc[[0] * 60].copy()
+    row["days_since_last_event"] = np.linspace(0, 200, 60)
+    assert (np.diff(additive.predict_proba(row)[:, 1]) >= 0).all()
+
+
+def test_additive_wins_a_tie_with_the_full_model(panel):
+    X, y, _ = panel
+    model = ChurnClassifier(candidates=("additive", "full"), monotone=MONOTONE, max_iter=60).fit(X, y)
+    assert model.chosen_ == "additive"
+    assert model.exact_
+    assert {r["candidate"] for r in model.cv_results_} == {"additive", "full"}
+    assert "time-ordered" in model.cv_folds_
+
+
+def test_the_full_model_wins_where_features_interact():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(4000, 2)), columns=["left", "right"])
+    y = (rng.random(4000) < np.where(X.left * X.right > 0, 0.8, 0.2)).astype(int)
+    model = ChurnClassifier(max_iter=60).fit(X, y)
+    assert model.chosen_ == "full"
+    total = model.baseline_ + model.contributions(X.iloc[:50]).sum(axis=1)
+    assert np.allclose(total, model.decision_function(X.iloc[:50]), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [RandomForestClassifier(20, min_samples_leaf=20, random_state=0), LogisticRegression(max_iter=500)],
+)
+def test_any_scikit_learn_classifier_can_be_given(panel, given):
+    X, y, _ = panel
+    model = ChurnClassifier(estimator=given).fit(X, y)
+    shares = model.contributions(X.iloc[:30])
+    assert model.chosen_ == "given"
+    assert roc_auc_score(y, model.predict_proba(X)[:, 1]) > 0.7
+    total = model.baseline_ + shares.sum(axis=1)
+    assert np.allclose(total, model.decision_function(X.iloc[:30]), atol=1e-8)
+
+
+def test_unseen_and_missing_categories_get_a_probability(fitted, panel):
+    X = panel[0].iloc[:3].copy()
+    X["plan"] = pd.Categorical(["never seen", None, "pro"])
+    assert np.isfinite(fitted.predict_proba(X)).all()
+
+
+def test_nullable_integers_and_text_give_the_same_model(panel):
+    X, y, _ = panel
+    other = X.assign(
+        complaints_open=X["complaints_open"].astype("Int64"), plan=X["plan"].astype(str).astype(object)
+    )
+    one, two = (ChurnClassifier(candidates=("logistic",)).fit(frame, y) for frame in (X, other))
+    assert np.array_equal(one.predict_proba(X), two.predict_proba(other))
+
+
+def test_refitting_gives_the_same_probabilities(additive, panel):
+    X, y, _ = panel
+    assert np.array_equal(clone(additive).fit(X, y).predict_proba(X), additive.predict_proba(X))
+
+
+def test_it_works_in_cross_validation_with_the_panel_split(panel):
+    X, y, _ = panel
+    model = ChurnClassifier(candidates=("logistic",))
+    scores = cross_validate(model, X, y, cv=PanelSplit(2, embargo_days=30), scoring="roc_auc")["test_score"]
+    assert (scores > 0.7).all()
+
+
+@pytest.mark.parametrize(
+    ("y", "told"), [([0] * 50, "both churned and retained"), ([1] * 4 + [0] * 46, "at least 10 churned")]
+)
+def test_labels_that_cannot_teach_break_the_contract(y, told):
+    with pytest.raises(ContractError, match=told):
+        ChurnClassifier().fit(pd.DataFrame({"x": np.arange(50.0)}), y)
+
+
+def test_an_infinite_number_is_named_with_its_column(panel):
+    X, y, _ = panel
+    with pytest.raises(ContractError, match="days_since_last_event"):
+        ChurnClassifier().fit(X.assign(days_since_last_event=np.inf), y)
+
+
+def test_a_stored_model_holds_allowed_types_only_and_predicts_the_same(fitted, panel):
+    X, y, _ = panel
+    fitted.calibrate(X, y)
+    stored = skops.io.dumps(fitted)
+    found = skops.io.get_untrusted_types(data=stored)
+    assert set(found) <= set(allowed_types())
+    loaded = skops.io.loads(stored, trusted=found)
+    assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
+    assert loaded.contributions(X.iloc[:20]).equals(fitted.contributions(X.iloc[:20]))
