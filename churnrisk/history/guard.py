@@ -21,7 +21,8 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
     Parameters
     ----------
     new, old : mapping of colour name to accounts
-        This run and the last one; colours left out count as 0. Without accounts in ``old`` nothing is checked.
+        This run and the last one; colours left out count as 0. Without accounts in ``old`` nothing is
+        checked.
     limit : float
         Largest change of a share of all accounts, 0 to 1.
 

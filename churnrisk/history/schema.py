@@ -38,7 +38,7 @@ runs = Table(
     Column("forced_by", Text),
 )
 
-# No index by account: its past is one look-up of the key per run, and a second index would double the writing.
+# No index by account: its past is one look-up of the key per run; a second index would double the writing.
 scores = Table(
     "scores",
     metadata,
