@@ -162,10 +162,20 @@ def test_a_damaged_document_is_one_clear_error(
         project.load("candidate")
 
 
-def test_a_model_file_that_lost_a_part_is_one_clear_error(panel: Panel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [(None, "one that cannot be read"), (b"no array", "cannot be rebuilt with the installed versions")],
+    ids=["lost", "garbled"],
+)
+def test_a_model_file_with_a_spoiled_part_is_one_clear_error(
+    spoil: bytes | None, message: str, panel: Panel, tmp_path: Path
+) -> None:
     model = LogisticRegression().fit(panel[0][["days_silent"]], panel[1])
     skops.io.dump(model, tmp_path / "whole.skops")
-    with ZipFile(tmp_path / "whole.skops") as whole, ZipFile(tmp_path / "part.skops", "w") as part:
-        part.writestr("schema.json", whole.read("schema.json"))
-    with pytest.raises(ChurnRiskError, match=r"cannot be rebuilt .* Run `churnrisk train` again"):
-        load_trusted(tmp_path / "part.skops")
+    with ZipFile(tmp_path / "whole.skops") as whole, ZipFile(tmp_path / "spoiled.skops", "w") as spoiled:
+        for name in whole.namelist():
+            part = whole.read(name) if name == "schema.json" else spoil
+            if part is not None:
+                spoiled.writestr(name, part)
+    with pytest.raises(ChurnRiskError, match=rf"{message}.* Run `churnrisk train` again"):
+        load_trusted(tmp_path / "spoiled.skops")
