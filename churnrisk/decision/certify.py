@@ -61,10 +61,11 @@ def certify(
 
 
 def fixed_sequence(accounts: Ints, bad: Ints, limit: float, alpha: float, min_accounts: int) -> Mask:
-    """Return which of nested, growing sets have a bad rate of at most ``limit``, wrongly with chance ``alpha``.
+    """Return which of nested, growing sets have a bad rate of at most ``limit``.
 
-    The walk stops at the first set whose upper bound exceeds the limit. Where it starts depends on
-    the numbers of accounts only, never on labels.
+    The chance that any set is named wrongly is at most ``alpha``. The walk stops at the first set
+    whose upper bound exceeds the limit. Where it starts depends on the numbers of accounts only, never
+    on labels.
 
     Parameters
     ----------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from churnrisk.decision.lights import TrafficLight, check_policy
+from churnrisk.decision.lights import TrafficLight
+from churnrisk.decision.policy import check_policy
 from churnrisk.decision.rules import DEFAULT_RULES, Rule
 from churnrisk.errors import UsageError
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from churnrisk.decision.bounds import Floats, independent_rows
 from churnrisk.decision.certify import GRID, Certified, Ints, certify
 from churnrisk.decision.evidence import Promise, colour_evidence
+from churnrisk.decision.policy import check_policy
 from churnrisk.decision.severity import GREY_CODE, to_colours
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour, ColourEvidence
@@ -38,7 +39,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     Parameters
     ----------
     policy : {"certified", "fixed"}
-        ``certified`` finds the thresholds so that the colours keep their promise; ``fixed`` takes two numbers.
+        ``certified`` finds the thresholds so that the colours keep their promise; ``fixed`` takes two
+        numbers.
     green_max_churn : float, optional
         Largest churn rate green may have; None: a quarter of the base odds of the block given to ``fit``.
     red_min_churn : float, optional
@@ -193,7 +195,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             fitted = {name: saved["fitted"][name] for name in _FITTED}
         except (KeyError, TypeError) as error:
             raise UsageError(
-                f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. Train again."
+                f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
+                "Train again."
             ) from error
         for name in ("green_max_churn_", "red_min_churn_"):
             fitted[name] = float("nan") if fitted[name] is None else fitted[name]
@@ -222,8 +225,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     def _limits(self) -> tuple[float, float]:
         if self.base_rate_ in (0.0, 1.0):
             raise ContractError(
-                f"the lights need churned and retained accounts, found {self.accounts_} accounts of one kind only. "
-                "Use a longer block, or policy = 'fixed'."
+                f"the lights need churned and retained accounts, found {self.accounts_} accounts of one kind "
+                "only. Use a longer block, or policy = 'fixed'."
             )
         odds = self.base_rate_ / (1.0 - self.base_rate_)
         green, red = _from_odds(odds / _ODDS_FACTOR), _from_odds(odds * _ODDS_FACTOR)
@@ -242,48 +245,17 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         notes = []
         if not certified.green.any():
             notes.append(
-                f"green is empty: no threshold shows a churn rate of at most {self.green_max_churn_:.2%} {ending}"
+                "green is empty: no threshold shows a churn rate of at most "
+                f"{self.green_max_churn_:.2%} {ending}"
             )
         elif self.amber_from_ == NO_GREEN:
             notes.append("green is empty: every threshold that would do for green also does for red")
         if not certified.red.any():
             notes.append(
-                f"red is empty: no threshold shows a churn rate of at least {self.red_min_churn_:.2%} {ending}"
+                "red is empty: no threshold shows a churn rate of at least "
+                f"{self.red_min_churn_:.2%} {ending}"
             )
         return tuple(notes)
-
-
-def check_policy(params: Mapping[str, Any]) -> None:
-    """Raise UsageError, with the mend, when parameters of :class:`TrafficLight` contradict themselves."""
-    policy, amber, red = params["policy"], params["amber_from"], params["red_from"]
-    if policy not in ("certified", "fixed"):
-        raise UsageError(
-            f"expected policy 'certified' or 'fixed', found {policy!r}. Choose one under [decision]."
-        )
-    if policy == "fixed" and (amber is None or red is None or not 0.0 <= amber <= red <= 1.0):
-        raise UsageError(
-            f"policy 'fixed' expects 0 <= amber_from <= red_from <= 1, found amber_from={amber}, red_from={red}. "
-            "Give both under [decision] in churnrisk.toml."
-        )
-    if policy == "certified" and (amber is not None or red is not None):
-        raise UsageError(
-            f"policy 'certified' finds its thresholds itself, found amber_from={amber}, red_from={red}. "
-            "Remove them, or choose policy = 'fixed'."
-        )
-    for name in ("green_max_churn", "red_min_churn"):
-        if params[name] is not None and not 0.0 < params[name] < 1.0:
-            raise UsageError(
-                f"expected 0 < {name} < 1, found {params[name]}. It is a churn rate, not a percentage."
-            )
-    green, least = params["green_max_churn"], params["red_min_churn"]
-    if green is not None and least is not None and green >= least:
-        raise UsageError(
-            f"expected green_max_churn < red_min_churn, found {green} and {least}. Lower the first."
-        )
-    if not 0.5 <= params["confidence"] < 1.0:
-        raise UsageError(f"expected 0.5 <= confidence < 1, found {params['confidence']}. Usual is 0.95.")
-    if params["min_accounts"] < 1:
-        raise UsageError(f"expected min_accounts >= 1, found {params['min_accounts']}. Usual is 30.")
 
 
 def _widest(certified: Certified) -> tuple[float, float]:
@@ -298,8 +270,8 @@ def _checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tupl
     scores, labels = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
     if scores.ndim != 1 or scores.shape != labels.shape or not len(scores):
         raise ContractError(
-            f"the lights expect one probability and one label per row, found shapes {scores.shape} and {labels.shape}. "
-            "Check that the calibration block holds mature snapshots."
+            f"the lights expect one probability and one label per row, found shapes {scores.shape} "
+            f"and {labels.shape}. Check that the calibration block holds mature snapshots."
         )
     if not ((scores >= 0) & (scores <= 1)).all() or not np.isin(labels, (0.0, 1.0)).all():
         raise ContractError(

@@ -75,8 +75,8 @@ class Play:
         stage = _ONLY_FOR.get(self.kind)
         if stage and (self.colours, self.stages) != (("green",), (stage,)):
             raise UsageError(
-                f"play '{self.name}': {self.kind} is for green {stage}s only, found colours {self.colours} and "
-                f'stages {self.stages}. Set colours = ["green"] and stages = ["{stage}"].'
+                f"play '{self.name}': {self.kind} is for green {stage}s only, found colours {self.colours} "
+                f'and stages {self.stages}. Set colours = ["green"] and stages = ["{stage}"].'
             )
 
     @property

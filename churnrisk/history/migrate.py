@@ -27,8 +27,8 @@ def is_current(connection: Connection) -> bool:
     script = ScriptDirectory.from_config(_config())
     if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
         raise UsageError(
-            f"the history has schema version '{found}', this churnrisk knows up to '{script.get_current_head()}'. "
-            "Update churnrisk, or name another history database."
+            f"the history has schema version '{found}', this churnrisk knows up to "
+            f"'{script.get_current_head()}'. Update churnrisk, or name another history database."
         )
     return found == script.get_current_head()
 

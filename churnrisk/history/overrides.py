@@ -38,7 +38,8 @@ class NewOverride:
             raise UsageError("an override expects an author and a reason, found an empty one. Give both.")
         if not naive_utc(self.created_at) < naive_utc(self.expires_at):
             raise UsageError(
-                f"an override expects an expiry after {self.created_at}, found {self.expires_at}. Choose a later one."
+                f"an override expects an expiry after {self.created_at}, found {self.expires_at}. "
+                "Choose a later one."
             )
 
 

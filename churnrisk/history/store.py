@@ -134,7 +134,7 @@ class HistoryStore:
         return frame
 
     def account_history(self, account_id: str) -> pd.DataFrame:
-        """Return an account's score at every live run, oldest first, with ``as_of`` and the run's versions."""
+        """Return an account's score at every live run, oldest first, with as_of and the run's versions."""
         live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
         query = (
             select(runs.c.as_of, runs.c.published_at, runs.c.model_version, runs.c.policy_version, scores)

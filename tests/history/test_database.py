@@ -54,7 +54,7 @@ def test_a_damaged_database_is_told(tmp_path, url, new_run, scored):
 def test_a_newer_schema_is_told_and_left_alone(url, tmp_path):
     HistoryStore(url).close()
     _execute(tmp_path, "update alembic_version set version_num = '9999'")
-    with pytest.raises(UsageError, match="schema version '9999'.*Update churnrisk"):
+    with pytest.raises(UsageError, match=r"schema version '9999'.*Update churnrisk"):
         HistoryStore(url)
 
 
