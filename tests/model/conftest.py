@@ -1,13 +1,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+from threadpoolctl import threadpool_limits
 
 from churnrisk.model import ChurnClassifier
 from churnrisk.records import Feature
 
 
 def make_panel(accounts=400, dates=6, *, seed=0, every_days=30):
-    """A panel with a known log-odds: silence and complaints raise churn, breadth lowers it, noise does nothing."""
+    """A panel of known log-odds: silence and complaints raise churn, breadth lowers it."""
     rng = np.random.default_rng(seed)
     as_of = pd.date_range("2024-01-01", periods=dates, freq=f"{every_days}D")
     names = [f"a{i:04d}" for i in range(accounts)]
@@ -67,6 +68,13 @@ FEATURES = (
     Feature("plan", "value", "name", "", "plan", "Plan {value}", categorical=True),
 )
 MONOTONE = {f.name: f.monotone for f in FEATURES}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """On so few rows several threads only wait for each other."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from threadpoolctl import threadpool_limits
 
 from churnrisk.model import ChurnClassifier, FrameEncoder
 
@@ -18,9 +17,7 @@ SMALL = {"min_class_count": 1, "max_iter": 20, "n_splits": 2}
     ]
 )
 def test_estimators_keep_the_conventions_of_scikit_learn(estimator, check):
-    # On so few rows several threads only wait for each other.
-    with threadpool_limits(limits=1):
-        check(estimator)
+    check(estimator)
 
 
 def test_a_model_of_too_few_churners_is_refused_by_default():

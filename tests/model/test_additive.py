@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from churnrisk.model.additive import BoostedTrees
+from churnrisk.model.binning import Binner
+from churnrisk.model.encoding import FrameEncoder
+
+
+@pytest.fixture(scope="module")
+def trees():
+    rng = np.random.default_rng(0)
+    encoded = np.column_stack([rng.normal(size=1500), rng.integers(0, 4, 1500), rng.exponential(1, 1500)])
+    encoded[rng.random(1500) < 0.2, 2] = np.nan
+    churned = rng.random(1500) < 1 / (1 + np.exp(-encoded[:, 0] - (encoded[:, 1] == 2)))
+    categorical = np.array([False, True, False])
+    model = BoostedTrees(max_iter=60, min_samples_leaf=20).fit(encoded, churned, categorical)
+    return model, encoded
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_tables_reproduce_the_trees_on_any_row(trees, seed):
+    model, _ = trees
+    rng = np.random.default_rng(seed)
+    rows = np.column_stack([rng.normal(0, 5, 40), rng.integers(0, 9, 40), rng.normal(0, 5, 40)]).astype(float)
+    rows[rng.random(rows.shape) < 0.3] = np.nan
+    walked = model.trees_.decision_function(model.binner_.bins(rows))
+    assert model.exact_
+    assert np.abs(model.decision_function(rows) - walked).max() < 1e-6
+
+
+def test_contributions_are_centred_on_the_training_mean(trees):
+    model, encoded = trees
+    assert np.abs(model.contributions(encoded).mean(axis=0)).max() < 1e-9
+    assert model.baseline_ == pytest.approx(model.decision_function(encoded).mean())
+
+
+def test_a_column_contributes_the_same_whatever_the_others_are(trees):
+    model, encoded = trees
+    moved = encoded.copy()
+    moved[:, 0] = 0.3
+    assert np.array_equal(model.contributions(moved)[:, 1:], model.contributions(encoded)[:, 1:])
+
+
+def test_tables_that_disagree_are_built_again_on_load(trees):
+    model, encoded = trees
+    state = {**model.__getstate__(), "tables_": [table + 1.0 for table in model.tables_]}
+    loaded = BoostedTrees.__new__(BoostedTrees)
+    loaded.__setstate__(state)
+    assert np.allclose(loaded.decision_function(encoded), model.decision_function(encoded), atol=1e-9)
+
+
+@given(values=st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=400))
+def test_bins_keep_the_order_and_stay_few(values):
+    column = np.array(values)[:, None]
+    binner = Binner.learn(column, np.array([False]), most_bins=16)
+    bins = binner.bins(column)[:, 0]
+    order = np.argsort(column[:, 0], kind="stable")
+    assert (np.diff(bins[order]) >= 0).all()
+    assert bins.max() < binner.counts[0] <= 16
+
+
+def test_rare_and_unseen_levels_share_one_code_and_missing_stays_missing():
+    levels = np.array(["a"] * 6 + ["b"] * 4 + ["c"], dtype=object)
+    import pandas as pd
+
+    encoder = FrameEncoder(min_count=3).fit(pd.DataFrame({"plan": levels}))
+    codes = encoder.transform(pd.DataFrame({"plan": ["a", "b", "c", "new", None]}))[:, 0]
+    assert codes[:4].tolist() == [0, 1, 2, 2]
+    assert np.isnan(codes[4])
+
+
+def test_columns_without_two_values_are_left_out_with_a_note():
+    encoder = FrameEncoder().fit(np.array([[1.0, 2.0, np.nan], [1.0, 3.0, np.nan]]))
+    assert encoder.names_ == ["x1"]
+    assert len(encoder.notes_) == 2

@@ -1,0 +1,128 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import FEATURES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churnrisk.errors import ContractError
+from churnrisk.model import ReasonProfile, explain, family_contributions, read_reasons
+from churnrisk.model.wording import quantity
+from churnrisk.records import Feature
+
+
+def told(contributions, values, features=FEATURES, **more):
+    index = pd.MultiIndex.from_tuples(
+        [(f"a{i}", pd.Timestamp("2024-05-01")) for i in range(len(values))], names=["account_id", "as_of"]
+    )
+    X = pd.DataFrame(values, index=index)
+    shares = pd.DataFrame(contributions, index=index, columns=X.columns)
+    profile = ReasonProfile(
+        {"days_since_last_event": 1.0, "nps": 6.0},
+        {"days_since_last_event": 5.0, "nps": 8.0},
+        {"days_since_last_event": 20.0, "nps": 9.0},
+    )
+    out = explain(shares, X, features, profile, **more)
+    return [read_reasons(cell) for cell in out["reasons"]]
+
+
+def test_the_largest_positive_contribution_comes_first_in_its_own_words():
+    values = [{"days_since_last_event": 41.0, "complaints_open": 2.0, "nps": 8.0}]
+    reasons = told([[1.5, 0.4, -0.2]], values)[0]
+    assert reasons[0].text == "No activity for 41 days"
+    assert [r.feature for r in reasons] == ["days_since_last_event", "complaints_open"]
+    assert (reasons[0].usual_low, reasons[0].usual_high) == (1.0, 20.0)
+
+
+def test_a_value_on_the_safe_side_is_told_neutrally():
+    reasons = told([[0.3]], [{"days_since_last_event": 2.0}])[0]
+    assert reasons[0].text.startswith("Days since last event is 2 days (usually 1")
+
+
+def test_a_missing_value_is_told_as_missing():
+    reason = told([[0.3]], [{"nps": np.nan}])[0][0]
+    assert reason.text == "No last NPS answer on record"
+    assert reason.value is None
+
+
+def test_every_row_has_a_reason_even_without_a_positive_contribution():
+    reasons = told([[-0.5, -0.1]], [{"days_since_last_event": 41.0, "nps": 3.0}])[0]
+    assert [r.feature for r in reasons] == ["nps"]
+    assert reasons[0].text.startswith("Last NPS answer is 3")
+
+
+def test_at_most_two_reasons_of_one_family():
+    features = [Feature(f"f{i}", "recency", "days", "", f"f {i}", "{value}") for i in range(3)]
+    features.append(Feature("g", "value", "", "", "g", "{value}"))
+    reasons = told([[0.9, 0.8, 0.7, 0.1]], [{"f0": 1.0, "f1": 1.0, "f2": 1.0, "g": 1.0}], features)[0]
+    assert [r.feature for r in reasons] == ["f0", "f1", "g"]
+
+
+def test_the_previous_value_comes_from_the_last_snapshot():
+    previous = pd.DataFrame({"days_since_last_event": [9.0]}, index=pd.Index(["a0"], name="account_id"))
+    values = [{"days_since_last_event": 41.0}, {"days_since_last_event": 41.0}]
+    first, second = told([[1.0], [1.0]], values, previous=previous)
+    assert first[0].previous == 9.0
+    assert second[0].previous is None
+
+
+def test_categories_are_told_by_name():
+    assert told([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan is basic"
+
+
+@given(
+    cells=st.lists(
+        st.tuples(st.floats(-3, 3), st.one_of(st.just(np.nan), st.floats(-1e7, 1e7))), min_size=1, max_size=30
+    )
+)
+def test_reasons_are_positive_and_no_text_ever_says_nan(cells):
+    values = [{"days_since_last_event": v, "nps": v} for _, v in cells]
+    for reasons, (share, _) in zip(told([[s, s / 2] for s, _ in cells], values), cells, strict=True):
+        assert 1 <= len(reasons) <= 2
+        assert all(r.contribution > 0 for r in reasons) or share <= 3e-4
+        assert "nan" not in json.dumps([r.text for r in reasons]).lower()
+
+
+def test_families_sum_to_the_whole(additive, panel):
+    shares = additive.contributions(panel[0].iloc[:50])
+    assert np.allclose(family_contributions(shares, FEATURES).sum(axis=1), shares.sum(axis=1))
+
+
+def test_the_planted_cause_is_the_first_reason(additive, panel):
+    X, y, _ = panel
+    risky = X.iloc[:20].copy()
+    risky["days_since_last_event"] = 95.0
+    profile = ReasonProfile.fit(X, y, FEATURES)
+    out = explain(additive.contributions(risky), risky, FEATURES, profile)
+    first = [read_reasons(cell)[0] for cell in out["reasons"]]
+    assert np.mean([r.feature == "days_since_last_event" for r in first]) > 0.8
+
+
+def test_a_profile_survives_json_and_knows_retained_accounts_only(panel):
+    X, y, _ = panel
+    profile = ReasonProfile.fit(X, y, FEATURES)
+    assert ReasonProfile.from_dict(json.loads(json.dumps(profile.to_dict()))) == profile
+    retained = X["features_30"][y == 0]
+    assert profile.high["features_30"] == pytest.approx(retained.quantile(0.9))
+    assert "plan" not in profile.low
+
+
+def test_frames_of_different_rows_are_refused(panel):
+    X = panel[0]
+    with pytest.raises(ContractError, match="on one index"):
+        explain(X.iloc[:2], X.iloc[1:3], FEATURES, ReasonProfile({}, {}, {}))
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.345, "share", "34.5 %"),
+        (1.0, "days", "1 day"),
+        (12345.6, "events", "12,346 events"),
+        (1.0, "flag", "yes"),
+    ],
+)
+def test_quantities_read_well(value, unit, text):
+    assert quantity(value, unit) == text
