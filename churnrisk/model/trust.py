@@ -16,13 +16,11 @@ _OWN = (
 )
 
 # What a fitted HistGradientBoostingClassifier is made of; skops does not trust these by itself.
+# The partial is scikit-learn's own cast of the numeric columns; the function in it must be trusted by itself.
 _TREES = (
-    "sklearn._loss._loss.CyHalfBinomialLoss",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "functools.partial",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
 )
 
 

@@ -38,8 +38,7 @@ def test_blocks_are_disjoint_in_time_order_with_an_embargo_between(days, embargo
     as_of = dates_of(days)
     try:
         cut = blocks(as_of, embargo_days=embargo, test_snapshots=test, calibration_snapshots=calibration)
-    except ContractError as refused:
-        assert 'split = "accounts"' in str(refused)
+    except ContractError:
         return
     apart = np.timedelta64(embargo, "D")
     assert as_of[cut.calibration].min() - as_of[cut.fit].max() >= apart
@@ -68,7 +67,7 @@ def test_a_frame_without_dates_is_refused_with_the_mend():
 
 
 def test_one_snapshot_is_refused_with_what_was_found():
-    with pytest.raises(ContractError, match="found 1 as-of date "):
+    with pytest.raises(ContractError, match=r'found 1 as-of date .*split = "accounts"'):
         blocks(dates_of([0]), embargo_days=30, test_snapshots=2, calibration_snapshots=2)
 
 
