@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import beta  # type: ignore[import-untyped]  # scipy publishes no types
+from scipy.special import betaincinv  # type: ignore[import-untyped]  # scipy publishes no types
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,7 +17,7 @@ def upper_bound(churned: npt.ArrayLike, accounts: npt.ArrayLike, confidence: flo
     """
     k, n = np.broadcast_arrays(np.asarray(churned, float), np.asarray(accounts, float))
     certain = k >= n
-    bound = beta.ppf(confidence, k + 1, np.where(certain, 1.0, n - k))
+    bound = betaincinv(k + 1, np.where(certain, 1.0, n - k), confidence)
     return np.where(certain, 1.0, bound)
 
 
