@@ -8,7 +8,7 @@ from churnrisk.decision.hysteresis import hold_back
 from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
 from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
 from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
-from churnrisk.decision.stages import lifecycle_stage
+from churnrisk.decision.stage import lifecycle_stage
 
 __all__ = [
     "TrafficLight",
