@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from churnrisk.model.binning import Binner
 from churnrisk.model.panel import Bools, Floats
 from churnrisk.model.shares import shares_of_distance
+from churnrisk.model.threads import threads_for
 
 TOLERANCE = 1e-6
 EVERY = 10
@@ -81,9 +82,10 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         """
         self.binner_ = Binner.learn(encoded, categorical)
         binned = self.binner_.bins(encoded)
-        self.trees_ = self._trees(categorical).fit(binned, churned)
-        self.n_iter_ = int(self.trees_.n_iter_)
-        self._tabulate(binned)
+        with threads_for(encoded):
+            self.trees_ = self._trees(categorical).fit(binned, churned)
+            self.n_iter_ = int(self.trees_.n_iter_)
+            self._tabulate(binned)
         return self
 
     def losses_while_growing(

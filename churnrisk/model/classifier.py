@@ -10,8 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit  # type: ignore[import-untyped]
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import assert_all_finite, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from churnrisk.model.calibration import Affine, Method, fit_calibrator
@@ -19,6 +18,7 @@ from churnrisk.model.encoding import FrameEncoder
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.folds import choose_folds
 from churnrisk.model.given import GivenModel
+from churnrisk.model.labels import two_classes
 from churnrisk.model.panel import Bools, Floats, accounts_of
 from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
 from churnrisk.model.splits import uniform_of
@@ -123,7 +123,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
         else:
             validate_data(self, X, skip_check_array=True)
-        churned = self._churned_at_fit(X, y)
+        self.classes_, churned = two_classes(X, y, self.min_class_count)
         self.encoder_ = FrameEncoder().fit(X)
         self.notes_ = list(self.encoder_.notes_)
         if not len(self.encoder_.kept_):
@@ -247,32 +247,6 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ModelInputError(
                 f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
             )
-
-    def _churned_at_fit(self, X: Any, y: Any) -> Bools:
-        if y is None:
-            raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
-        labels = column_or_1d(y, warn=True)
-        check_consistent_length(X, labels)
-        assert_all_finite(labels, input_name="y")
-        check_classification_targets(labels)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) > 2:
-            raise ModelInputError(
-                "Only binary classification is supported. "
-                f"The type of the target is {type_of_target(labels)}. Give churned or not."
-            )
-        counts = np.bincount(codes, minlength=2)
-        if len(self.classes_) < 2:
-            raise ModelInputError(
-                "training needs both churned and retained accounts (two classes), found "
-                f"only {self.classes_[0]!r} in {len(labels)} rows. Check the churn definition."
-            )
-        if counts.min() < self.min_class_count:
-            raise ModelInputError(
-                f"training needs at least {self.min_class_count} churned and as many retained rows, found "
-                f"{counts[1]} churned and {counts[0]} retained. Widen the history or add accounts."
-            )
-        return np.asarray(codes == 1, dtype=bool)
 
     def _fit_model(self, X: Any, encoded: Floats, churned: Bools) -> None:
         categorical = self.encoder_.categorical_

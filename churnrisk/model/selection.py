@@ -13,6 +13,7 @@ from churnrisk.model.additive import EVERY, BoostedTrees, log_losses
 from churnrisk.model.folds import Folds
 from churnrisk.model.linear import LinearModel
 from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.threads import threads_for
 
 Candidate = Literal["logistic", "additive", "full"]
 
@@ -122,7 +123,8 @@ def _fitting(setting: dict[str, Any], rows: int, max_iter: int) -> dict[str, Any
 def _curve(rows: SearchInput, pair: tuple[Any, Any], model: Any) -> Floats:
     fit, later = ((rows.encoded[side], rows.churned[side]) for side in pair)
     if isinstance(model, BoostedTrees):
-        return model.losses_while_growing(fit, later, rows.categorical, PATIENCE)
+        with threads_for(fit[0]):
+            return model.losses_while_growing(fit, later, rows.categorical, PATIENCE)
     model.fit(*fit, rows.categorical)
     return log_losses(model.decision_function(later[0]), later[1])[None, :]
 

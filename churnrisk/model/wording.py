@@ -64,9 +64,8 @@ def quantity(value: Value, unit: str) -> str:
 def sentence(feature: Feature, value: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
     """Return the reason sentence for one value of one account.
 
-    ``Feature.why`` where the value speaks for churn and stands on the churn side of the retained median (or
-    on either side, where the direction is unknown, not at all); else a neutral sentence with the usual
-    range.
+    That is ``Feature.why`` where the value speaks for churn and stands on the churn side of the retained
+    median; else, and where no direction is known, a neutral sentence with the usual range.
     """
     if value is None:
         return f"No {feature.label} on record"
