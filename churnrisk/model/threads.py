@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from churnrisk.model.panel import Floats
 
-# Below this many cells threads wait for each other longer than they work: with both cores of a machine busy, a
+# Below this many cells threads wait for each other longer than they work: with both cores busy, a
 # search on 2,400 rows took 1 s with one thread and more than 90 s with two.
 _FEW_CELLS = 400_000
 
