@@ -30,16 +30,22 @@ def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None
     if type_ == "timestamp":
         return _timestamp(column, native, date_format)
     if type_ == "severity":
-        return _severity(column)
+        return _severity(column, native)
     if type_ == "boolean":
         return _boolean(column, native)
     if type_ in ("number", "integer"):
-        number = f"try_cast({column} as double)"
+        number = as_double(column, native)
         # nan and infinity are no quantities: they would poison every sum they meet
         return f"case when isfinite({number}) then {number} end"
     if native == "VARCHAR":
         return f"nullif(trim({column}), '')"
     return f"cast({column} as varchar)"
+
+
+def as_double(column: str, native: str) -> str:
+    """Return the SQL that reads a number, or null where there is none."""
+    # DuckDB 2.0 pushes a bare try_cast into the CSV reader, where it fails instead of yielding null
+    return f"try_cast(trim({column}) as double)" if native == "VARCHAR" else f"try_cast({column} as double)"
 
 
 def missing(column: str, native: str) -> str:
@@ -61,10 +67,10 @@ def _timestamp(column: str, native: str, date_format: str | None) -> str:
     return f"cast(try_cast(trim({column}) as timestamptz) as timestamp)"
 
 
-def _severity(column: str) -> str:
+def _severity(column: str, native: str) -> str:
     whens = " ".join(f"when '{word}' then {level}" for word, level in _SEVERITY_WORDS.items())
     text = f"lower(trim(cast({column} as varchar)))"
-    number = f"try_cast({column} as double)"
+    number = as_double(column, native)
     return f"coalesce(case {text} {whens} end, case when {number} between 1 and 4 then {number} end)"
 
 

@@ -6,6 +6,7 @@ expression over those columns. Blocks read raw rows, features never do.
 
 from churnrisk.features.build import FeatureFrame, build_features
 from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
+from churnrisk.features.facts import account_facts
 from churnrisk.features.leaks import Leak, find_leaks
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "FeatureFrame",
     "Leak",
     "OwnFeature",
+    "account_facts",
     "build_features",
     "find_leaks",
     "select_features",

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from churnrisk.records import ColourEvidence, RedList
 from churnrisk.report import summary, wording
-from churnrisk.report.files import write_whole
+from churnrisk.files import write_whole
 from churnrisk.report.summary import Figure
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from churnrisk.records import RedList, RedListRow
 from churnrisk.report import summary, wording
-from churnrisk.report.files import write_whole
+from churnrisk.files import write_whole
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract.casts import cast
+from churnrisk.contract.casts import as_double, cast
 from churnrisk.contract.tables import TABLES, Available, TableSpec
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources.config import TableConfig
@@ -148,7 +148,7 @@ def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> di
     if not text:
         return types
     counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count(try_cast({identifier(column)} as double)), "
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
         f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
         for column in text
     )

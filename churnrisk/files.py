@@ -19,7 +19,7 @@ def write_whole(path: str | Path, content: bytes) -> Path:
     """
     target = Path(path)
     if target.is_dir():
-        raise UsageError(f"expected a file name for the report, found the folder {target}; add a file name")
+        raise UsageError(f"expected a file name, found the folder {target}; add a file name")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, content)

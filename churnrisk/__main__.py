@@ -1,0 +1,5 @@
+"""``python -m churnrisk``."""
+
+from churnrisk.cli import main
+
+main()

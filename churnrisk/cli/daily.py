@@ -1,0 +1,191 @@
+"""Commands of every day: score, redlist, explain, report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churnrisk.cli.app import app
+from churnrisk.cli.show import (
+    AsOfOption,
+    AuthorOption,
+    DryRunOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    author_or_unknown,
+    emit,
+    progress,
+    project_of,
+    say,
+    show_rows,
+)
+
+if TYPE_CHECKING:
+    from churnrisk.records import RedList, RedListRow
+
+COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
+_SHAPES = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
+
+
+@app.command(epilog="Example: `churnrisk score --as-of 2026-06-01`. A batch job needs no more than `churnrisk score`.")
+def score(
+    context: typer.Context,
+    as_of: AsOfOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Publish even if the colour mix jumps.")] = False,
+    author: AuthorOption = None,
+    dry_run: DryRunOption = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the scores (.csv or .parquet).")
+    ] = None,
+) -> None:
+    """Score every account with the champion and publish the run."""
+    from churnrisk.workflows.score import score as run_score
+    from churnrisk.workflows.score_file import require_ending, write_scores
+
+    if output:
+        require_ending(output)
+    with progress() as report:
+        scored = run_score(
+            project_of(context),
+            as_of=as_of.date() if as_of else None,
+            now=datetime.now(),
+            dry_run=dry_run,
+            forced_by=author_or_unknown(author) if force else None,
+            progress=report,
+        )
+    for note in scored.notes:
+        say(f"note: {note}")
+    run = scored.run
+    if run is not None and not scored.is_new:
+        say(f"run {run.run_id} as of {run.as_of:%Y-%m-%d} is published already; nothing to do")
+        return
+    if output:
+        write_scores(scored.scores, output)
+        say(f"wrote {output}")
+    if run is None:
+        counts = scored.scores["colour"].value_counts().to_dict()
+        say("dry run, nothing published: " + ", ".join(f"{n:,} {colour}" for colour, n in counts.items()))
+        return
+    say(
+        f"published run {run.run_id} as of {run.as_of:%Y-%m-%d}: {run.accounts:,} accounts, {run.red:,} red, "
+        f"{run.amber:,} amber, {run.green:,} green, {run.grey:,} grey"
+    )
+
+
+@app.command(epilog="Example: `churnrisk redlist --owner 'Ada' --newly-red --format csv --output monday.csv`.")
+def redlist(
+    context: typer.Context,
+    as_of: AsOfOption = None,
+    owner: Annotated[str | None, typer.Option(help="Only this owner's accounts.")] = None,
+    segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
+    colour: Annotated[str, typer.Option(help="Colours to list, separated by commas.")] = "red,amber",
+    newly_red: Annotated[bool, typer.Option("--newly-red", help="Only accounts red since the last run.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")] = None,
+    format_: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """List who to call first, why, and what to do next."""
+    from churnrisk.workflows.redlist import RedListFilter, red_list
+
+    colours = tuple(part.strip() for part in colour.split(","))
+    shown = limit or (25 if format_ in (None, Format.TABLE) and output is None else None)
+    wanted = RedListFilter(colours, owner, segment, newly_red, None)
+    found = red_list(project_of(context), as_of=as_of.date() if as_of else None, wanted=wanted)
+    rows = [redlist_dict(row) for row in found.rows[:shown]]
+    if format_ in (None, Format.TABLE) and output is None:
+        show_totals(found)
+    columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
+               "days_to_renewal": "days to renewal", "probability": "churn", "why": "why", "next_step": "next step"}  # fmt: skip
+    people = [row | _for_people(row) for row in rows] if format_ in (None, Format.TABLE) else rows
+    title = f"{len(rows)} of {len(found.rows)} accounts, worst first"
+    show_rows(people, title=title, format_=format_, output=output, columns=columns, styles=_style)
+
+
+@app.command(epilog="Example: `churnrisk explain A-00042`.")
+def explain(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Account id.")],
+    format_: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """Say why an account has its colour, and how it came there."""
+    import json
+
+    from churnrisk.cli.explain import account_text, account_dict
+    from churnrisk.workflows.account import account_view
+
+    view = account_view(project_of(context), account)
+    if format_ is Format.CSV:
+        show_rows(account_dict(view)["history"], title=account, format_=format_, output=output, columns={})
+    elif format_ is Format.JSON or (output and output.suffix == ".json"):
+        emit(json.dumps(account_dict(view), default=str, ensure_ascii=False, indent=2) + "\n", output)
+    else:
+        emit(account_text(view), output)
+
+
+@app.command(epilog="Example: `churnrisk report --output monday.html`.")
+def report(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: .html or .xlsx.")
+    ] = Path("report.html"),
+    as_of: AsOfOption = None,
+) -> None:
+    """Write the red list as one HTML file or an xlsx workbook, for those without a terminal."""
+    from churnrisk.workflows.report import write_report
+
+    with progress() as show:
+        write_report(project_of(context), output, as_of=as_of.date() if as_of else None, progress=show)
+    say(f"wrote {output}")
+
+
+def redlist_dict(row: RedListRow) -> dict[str, Any]:
+    """Return a row as programs get it."""
+    return {
+        "account_id": row.account_id,
+        "name": row.name,
+        "owner": row.owner,
+        "segment": row.segment,
+        "colour": str(row.colour),
+        "arrow": row.arrow,
+        "previous_colour": str(row.previous_colour) if row.previous_colour else None,
+        "decided_by": str(row.decided_by),
+        "rule": row.rule,
+        "probability": row.churn_probability,
+        "previous_probability": row.previous_probability,
+        "annual_value": row.annual_value,
+        "expected_loss": row.expected_loss,
+        "renewal_at": row.renewal_at,
+        "days_to_renewal": row.days_to_renewal,
+        "days_in_colour": row.days_in_colour,
+        "reasons": [reason.text for reason in row.reasons],
+        "next_step": row.next_step,
+    }
+
+
+def show_totals(found: RedList) -> None:
+    """Print the totals over the list."""
+    parts = []
+    for total in found.totals:
+        change = "" if total.previous is None else f" ({total.value - total.previous:+,.0f})"
+        parts.append(f"{total.label.lower()} {total.value:,.0f}{change}")
+    since = f", changes since {found.previous_run.as_of:%Y-%m-%d}" if found.previous_run else ""
+    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: " + ", ".join(parts) + "\n")
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    rule = f"Rule: {row['rule']}. " if row["rule"] else ""
+    return {
+        "light": f"{_SHAPES[row['colour']]} {row['colour']} {row['arrow']}",
+        "account": f"{row['name']} ({row['account_id']})" if row["name"] else row["account_id"],
+        "probability": f"{row['probability']:.0%}" if row["probability"] is not None else "–",
+        "why": rule + "; ".join(row["reasons"][:2]),
+    }
+
+
+def _style(row: dict[str, Any]) -> str | None:
+    return "red" if row["colour"] == "red" else None

@@ -1,0 +1,52 @@
+"""Facts about accounts for display: names, owners, values. They are today's state and never signals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from churnrisk.sources import Tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MONTHS = 12
+
+
+def account_facts(tables: Tables) -> pd.DataFrame:
+    """Return what the red list shows of each account of the latest panel date.
+
+    The engine must hold ``feature_inputs`` (see :func:`churnrisk.features.build_features`).
+
+    Returns
+    -------
+    DataFrame
+        Indexed by account_id: name, owner, segment (text or missing), annual_value (twelve times the
+        monthly revenue), renewal_at, tenure_days, last_survey_score.
+    """
+    available = tables.available
+    mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
+    renewal = _first(
+        tables,
+        ("subscriptions.renewal_at", "i.next_renewal_at"),
+        ("accounts.renewal_at", "a.renewal_at"),
+        absent="null::timestamp",
+    )
+    owner = _first(tables, ("attributes.owner", "i.owner"), ("accounts.owner", "a.owner"), absent="null::varchar")
+    name = _first(tables, ("accounts.name", "a.name"), absent="null::varchar")
+    segment = _first(tables, ("accounts.segment", "a.segment"), absent="null::varchar")
+    survey = "i.last_score" if available.has("surveys") else "null::double"
+    frame = tables.engine.arrow(
+        f"select i.account_id, {name} as name, {owner} as owner, {segment} as segment, "
+        f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
+        "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
+        f"{survey} as last_survey_score "
+        "from feature_inputs i join accounts a on a.account_id = i.account_id "
+        "where i.as_of = (select max(as_of) from as_of_dates)"
+    ).to_pandas()
+    return frame.set_index("account_id")
+
+
+def _first(tables: Tables, *choices: tuple[str, str], absent: str) -> str:
+    """Return the first expression whose column is there, with the later ones to fill its gaps."""
+    there = [expression for need, expression in choices if tables.available.has(need)]
+    return f"coalesce({', '.join(there)})" if there else absent

@@ -1,0 +1,160 @@
+"""Guess which contract table each file of a folder is, and which of its columns is which."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from churnrisk.contract import TABLES, TableSpec
+from churnrisk.errors import ChurnRiskError
+from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.engine import Engine
+from churnrisk.sources.files import file_kind, scan
+from churnrisk.sources.quoting import identifier
+
+_FILE_WORDS = {
+    "complaints": ("complaint", "ticket", "support", "case", "incident"),
+    "subscriptions": ("subscription", "contract", "term", "purchase", "licen"),
+    "surveys": ("survey", "nps", "csat", "rating", "feedback"),
+    "attributes": ("history", "attribute", "snapshot"),
+    "labels": ("label", "outcome"),
+    "events": ("event", "usage", "activity", "engagement", "log", "session", "learning", "order", "invoice", "transaction"),
+    "accounts": ("account", "customer", "client", "company", "companies", "crm", "personal", "student", "member", "train"),
+}  # fmt: skip
+
+#: Other people's words for the contract's columns, letters and digits only.
+_SYNONYMS = {
+    "account_id": ("accountid", "customerid", "clientid", "companyid", "organizationid", "orgid", "studentid",
+                   "memberid", "custid", "acctid", "account", "customer", "client", "userid", "id"),
+    "name": ("name", "accountname", "companyname", "customername", "organization"),
+    "signed_up_at": ("signedupat", "signupdate", "signup", "createdat", "created", "dateregistered", "registeredat",
+                     "begindate", "customersince", "joined", "joindate"),
+    "owner": ("owner", "csm", "accountmanager", "accountowner", "customersuccessmanager"),
+    "segment": ("segment", "industry", "tier", "vertical"),
+    "plan": ("plan", "plantier", "planname", "purchasetype", "type", "product"),
+    "mrr": ("mrr", "mrramount", "monthlycharges", "monthlyrevenue", "monthlyfee", "amount"),
+    "seats": ("seats", "licenses", "seatcount"),
+    "renewal_at": ("renewalat", "renewaldate", "renewson", "nextrenewal", "termend"),
+    "contacts": ("contacts", "contactcount"),
+    "occurred_at": ("occurredat", "timestamp", "eventtime", "eventdate", "ts", "time", "date", "datewatched",
+                    "dateengaged", "usagedate", "invoicedate", "orderdate", "createdat", "datetime"),
+    "feature": ("feature", "featurename", "event", "eventname", "action", "courseid", "stockcode", "module"),
+    "user_id": ("userid", "user", "useremail", "personid", "contactid"),
+    "quantity": ("quantity", "count", "usagecount", "minuteswatched", "amount", "units"),
+    "recorded_at": ("recordedat", "loadedat", "ingestedat", "syncedat", "receivedat"),
+    "opened_at": ("openedat", "opened", "submittedat", "createdat", "created", "dateopened", "opendate"),
+    "resolved_at": ("resolvedat", "resolved", "closedat", "closed", "solvedat", "closedate"),
+    "severity": ("severity", "priority", "urgency"),
+    "category": ("category", "topic", "reason", "type"),
+    "csat": ("csat", "satisfactionscore", "satisfaction", "rating"),
+    "first_response_at": ("firstresponseat", "firstreplyat", "respondedat", "firstreply"),
+    "started_at": ("startedat", "startdate", "start", "begindate", "datepurchased", "from", "validfrom"),
+    "ended_at": ("endedat", "enddate", "end", "canceledat", "cancelledat", "to", "validto"),
+    "auto_renew": ("autorenew", "autorenewflag", "autorenewal"),
+    "answered_at": ("answeredat", "date", "respondedat", "daterated", "submittedat", "surveydate", "createdat"),
+    "score": ("score", "nps", "npsscore", "rating", "courserating"),
+    "kind": ("kind", "surveytype", "survey"),
+    "valid_from": ("validfrom", "effectivefrom", "since", "from", "changedat", "startdate"),
+    "as_of": ("asof", "asofdate", "snapshotdate", "date"),
+    "churned": ("churned", "churn", "churnflag", "ischurned", "label", "target", "exited", "attrition"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class GuessedTable:
+    """One file, what it was taken for, and what is left open.
+
+    Attributes
+    ----------
+    table : str or None
+        Contract table; None when nothing fits.
+    columns : dict of str to str
+        Contract name to the file's name.
+    all_columns : tuple of str
+        What the file has.
+    """
+
+    path: str
+    table: str | None
+    columns: dict[str, str]
+    all_columns: tuple[str, ...]
+
+
+def guess_tables(folder: Path) -> list[GuessedTable]:
+    """Look at every data file in a folder and guess its place in the contract.
+
+    A table is given to the file that fits it best; other files stay without one.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
+    guesses: list[GuessedTable] = []
+    with Engine(EngineConfig(), base=folder) as engine:
+        for path in files:
+            columns = _columns(engine, path)
+            ranked = sorted((_fit(path, columns, spec, engine) for spec in TABLES.values()), key=lambda item: -item[0])
+            best = [(score, guess) for score, guess in ranked if score > 0]
+            unmapped = GuessedTable(path.name, None, {}, tuple(columns))
+            guesses.append(best[0][1] if best else unmapped)
+    return _one_file_per_table(guesses)
+
+
+def _columns(engine: Engine, path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(engine.columns(scan([path], TableConfig(path=path.name))))
+    except ChurnRiskError:
+        return ()  # the file is shown as one that nothing fits
+
+
+def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) -> tuple[float, GuessedTable]:
+    """Score how well a file fits a table: its required columns, its optional ones, and its name."""
+    found: dict[str, str] = {}
+    for column in spec.columns:
+        own = _match(column.name, [name for name in columns if name not in found.values()])
+        if own:
+            found[column.name] = own
+    missing = tuple(name for name in spec.required if name not in found)
+    named = any(word in path.stem.lower() for word in _FILE_WORDS[spec.name])
+    guess = GuessedTable(path.name, spec.name, found, tuple(columns))
+    if missing:
+        return 0.0, guess
+    if spec.name == "accounts" and not _is_unique(engine, path, found["account_id"]):
+        return 0.0, guess
+    if spec.name in ("labels", "attributes") and not named:
+        return 0.0, guess
+    return 10.0 * named + len(found), guess
+
+
+def _match(contract_name: str, columns: Sequence[str]) -> str | None:
+    plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in columns}
+    for word in (contract_name.replace("_", ""), *_SYNONYMS[contract_name]):
+        if word in plain:
+            return plain[word]
+    return None
+
+
+def _is_unique(engine: Engine, path: Path, column: str) -> bool:
+    relation = scan([path], TableConfig(path=path.name))
+    quoted = identifier(column)
+    return bool(engine.value(f"select count(*) = count(distinct {quoted}) and count(*) > 0 from {relation}"))
+
+
+def _one_file_per_table(guesses: Sequence[GuessedTable]) -> list[GuessedTable]:
+    taken: dict[str, GuessedTable] = {}
+    for guess in guesses:
+        if guess.table is None:
+            continue
+        rival = taken.get(guess.table)
+        if rival is None or _worth(guess) > _worth(rival):
+            taken[guess.table] = guess
+    return [
+        guess
+        if guess.table is None or taken[guess.table] is guess
+        else GuessedTable(guess.path, None, {}, guess.all_columns)
+        for guess in guesses
+    ]
+
+
+def _worth(guess: GuessedTable) -> tuple[int, int]:
+    """Of two files for one table, take the one with more mapped columns; then the one that says less of products."""
+    return len(guess.columns), -len(guess.all_columns)

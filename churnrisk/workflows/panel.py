@@ -1,0 +1,160 @@
+"""From a project's tables to the panel that models are trained on, checked on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from churnrisk.contract import blocking, validate
+from churnrisk.errors import ContractError
+from churnrisk.features import FeatureFrame, build_features, select_features
+from churnrisk.records import Feature, Violation
+from churnrisk.snapshots import Horizon, build_panel, data_span, labelled_dates, training_dates
+from churnrisk.sources import Engine, Tables, open_tables
+from churnrisk.workflows.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class CheckedTables:
+    """Opened tables that keep the contract, with the warnings that do not block."""
+
+    tables: Tables
+    violations: Sequence[Violation]
+    span: Horizon
+
+
+@dataclass(frozen=True)
+class TrainingPanel:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    X : DataFrame
+        One row per (account_id, as_of), eligible and mature; a column per feature.
+    y : Series
+        1 where the account churned inside the label window; aligned with X.
+    features : tuple of Feature
+        The columns' declarations.
+    violations : sequence of Violation
+        Warnings of the contract check.
+    span : Horizon
+        What the data cover.
+    digest : str
+        Fingerprint of the inputs.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    features: tuple[Feature, ...]
+    violations: Sequence[Violation]
+    span: Horizon
+    digest: str
+
+
+@contextmanager
+def checked_tables(project: Project, *, now: datetime, progress: Progress) -> Iterator[CheckedTables]:
+    """Open the project's tables and check them against the contract.
+
+    Raises
+    ------
+    ContractError
+        If a violation blocks; the message names all of them.
+    """
+    with Engine(project.engine, base=project.data) as engine:
+        progress("reading tables")
+        tables = open_tables(engine, project.tables)
+        progress("checking the contract")
+        violations = check_tables(tables, now=now)
+        refuse(violations)
+        yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
+
+
+def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
+    """Return all violations of the contract, blocking ones first."""
+    return validate(
+        tables.engine.rows, tables.available, native=tables.native, date_formats=tables.date_formats, now=now
+    )
+
+
+def refuse(violations: Sequence[Violation]) -> None:
+    """Raise one error that names every blocking violation, if there is any."""
+    errors = blocking(violations)
+    if not errors:
+        return
+    lines = [
+        f"  {item.table}{'.' + item.column if item.column else ''}: {item.rule}"
+        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.mend}"
+        for item in errors
+    ]
+    raise ContractError("the tables break the contract:\n" + "\n".join(lines))
+
+
+def training_panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+    """Compute labels and features of every mature snapshot.
+
+    Parameters
+    ----------
+    project : Project
+        The project.
+    now : datetime
+        Rows dated later are set aside.
+    progress : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    ContractError
+        If the tables break the contract or hold no eligible account with a known outcome.
+    """
+    with checked_tables(project, now=now, progress=progress) as checked:
+        tables = checked.tables
+        dates = (
+            labelled_dates(tables, project.snapshots)
+            if project.churn.definition == "labels" and tables.available.has("labels")
+            else training_dates(checked.span, project.snapshots, project.churn)
+        )
+        progress(f"labelling {len(dates)} snapshots")
+        build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        features = select_features(project.features, tables.available)
+        progress(f"computing {len(features)} features")
+        frame = build_features(
+            tables, features, key_features=project.features.key_features, labelled_only=True
+        )
+        require_rows(frame, project)
+        return TrainingPanel(
+            frame.X,
+            frame.churned.astype("int8"),
+            features,
+            checked.violations,
+            checked.span,
+            tables.digest,
+        )
+
+
+def require_rows(frame: FeatureFrame, project: Project) -> None:
+    """Refuse a panel that nothing can be learned from.
+
+    Raises
+    ------
+    ContractError
+        If it has no rows or one class only.
+    """
+    if frame.X.empty:
+        raise ContractError(
+            f"no account is eligible at any snapshot with a known outcome (definition {project.churn.definition!r}). "
+            "Check [churn] in churnrisk.toml and that account ids agree between the tables."
+        )
+    if frame.churned.nunique() < 2:
+        what = "churned" if frame.churned.iloc[0] else "stayed"
+        raise ContractError(
+            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to tell apart. "
+            "Check the definition and its windows under [churn] in churnrisk.toml."
+        )

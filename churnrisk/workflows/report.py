@@ -1,0 +1,82 @@
+"""Write the red list as a static HTML page or a workbook, with what the colours promise and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from churnrisk import report
+from churnrisk.errors import UsageError
+from churnrisk.records import Colour, ColourEvidence, Interval, RedList
+from churnrisk.workflows.panel import Progress
+from churnrisk.workflows.project import Project
+from churnrisk.workflows.redlist import RedListFilter, red_list
+from churnrisk.workflows.train import tracking_of
+
+_LABELS = {
+    "auc": ("AUC", True),
+    "average_precision": ("Average precision", True),
+    "lift_top_10": ("Lift in the top 10 %", True),
+    "recall_at_capacity": ("Recall at capacity", True),
+    "log_loss": ("Log loss", False),
+    "brier": ("Brier score", False),
+    "calibration_error": ("Calibration error", False),
+}
+
+
+def write_report(project: Project, path: Path, *, as_of: date | None, progress: Progress) -> RedList:
+    """Write the red list of a published run to ``.html`` or ``.xlsx``.
+
+    Raises
+    ------
+    UsageError
+        If the ending is another one, or nothing has been published.
+    """
+    if path.suffix not in (".html", ".xlsx"):
+        raise UsageError(f"the ending of {path.name} names no format. Use .html or .xlsx.")
+    progress("reading the history")
+    found = red_list(project, as_of=as_of, wanted=RedListFilter())
+    if path.suffix == ".xlsx":
+        progress("writing the workbook")
+        report.write_workbook(path, found, company=project.name)
+        return found
+    progress("reading what the colours promised")
+    documents = tracking_of(project).load(found.run.model_version).documents
+    progress("writing the page")
+    report.write_report(
+        path,
+        found,
+        company=project.name,
+        evidence=_evidence(documents.get("evidence.json", [])),
+        metrics=_figures(documents.get("evaluation.json", {})),
+    )
+    return found
+
+
+def _evidence(stored: Sequence[dict[str, Any]]) -> tuple[ColourEvidence, ...]:
+    return tuple(
+        ColourEvidence(**{**row, "colour": Colour(row["colour"]), "churn_rate": _number(row["churn_rate"])})
+        for row in stored
+    )
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _figures(stored: dict[str, Any]) -> list[report.Figure]:
+    scorers = stored.get("figures", {})
+    return [
+        report.Figure(
+            label,
+            {scorer: _interval(figures.get(name)) for scorer, figures in scorers.items()},
+            higher_is_better=higher,
+        )
+        for name, (label, higher) in _LABELS.items()
+    ]
+
+
+def _interval(stored: dict[str, Any] | None) -> Interval | None:
+    return None if stored is None else Interval(**{name: _number(value) for name, value in stored.items()})

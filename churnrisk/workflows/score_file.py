@@ -1,0 +1,35 @@
+"""Write scores beside the history, for those who read files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from churnrisk.errors import UsageError
+from churnrisk.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def require_ending(path: Path) -> None:
+    """Refuse a file whose ending names no format, before any work is done.
+
+    Raises
+    ------
+    UsageError
+        If the ending is neither .csv nor .parquet.
+    """
+    if path.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"the ending of {path.name} names no format. Use .csv or .parquet.")
+
+
+def write_scores(scores: pd.DataFrame, path: Path) -> None:
+    """Write the scores whole, as CSV or Parquet by the file's ending."""
+    buffer = io.BytesIO()
+    if path.suffix == ".parquet":
+        scores.to_parquet(buffer, index=False)
+    else:
+        scores.to_csv(buffer, index=False)
+    write_whole(path, buffer.getvalue())

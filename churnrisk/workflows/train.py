@@ -1,0 +1,291 @@
+"""Train: panel, blocks, candidates, calibration, lights, evaluation, and the record in the registry."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from churnrisk import __version__
+from churnrisk.decision import (
+    Promise,
+    RuleEvidence,
+    TrafficLight,
+    apply_rules,
+    colour_evidence,
+    policy_version,
+    rule_evidence,
+)
+from churnrisk.errors import NoChampionError
+from churnrisk.model import (
+    Blocks,
+    ChurnClassifier,
+    Evaluation,
+    ReasonProfile,
+    RecencyRule,
+    account_blocks,
+    account_halves,
+    blocks,
+    evaluate,
+)
+from churnrisk.records import Colour, ColourEvidence, Feature
+from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
+from churnrisk.workflows.model_card import model_card
+from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.workflows.project import Project
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+RECENCY = "recency rule"
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with everything that was measured about it.
+
+    Attributes
+    ----------
+    classifier, light, profile : objects
+        The calibrated model, the fitted lights, the usual ranges.
+    features : tuple of Feature
+        The model's columns.
+    evaluation : Evaluation
+        On the test block, beside the base rate, the recency rule and the champion.
+    evidence, model_evidence : tuple of ColourEvidence
+        What happened to the final colours on the test block, and to the model's own without the rules.
+    rules : tuple of RuleEvidence
+        What happened to the accounts of each rule.
+    notes : tuple of str
+        What a reader should know: blocks made smaller, columns left out, empty colours.
+    """
+
+    classifier: ChurnClassifier
+    light: TrafficLight
+    profile: ReasonProfile
+    features: tuple[Feature, ...]
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...]
+    model_evidence: tuple[ColourEvidence, ...]
+    rules: tuple[RuleEvidence, ...]
+    notes: tuple[str, ...]
+
+
+def tracking_of(project: Project) -> Tracking:
+    """Return the registry of a project."""
+    return Tracking(project.tracking_uri, project.directory, project.experiment)
+
+
+def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Trained, ModelVersionInfo]:
+    """Train a model on every mature snapshot and register it as the candidate.
+
+    Raises
+    ------
+    ContractError
+        If the tables break the contract or do not hold enough to train on.
+    """
+    panel = training_panel(project, now=now, progress=progress)
+    cut = cut_blocks(panel.X, project)
+    tracking = tracking_of(project)
+    trained = fit(panel, cut, project, champion=_champion(tracking), progress=progress)
+    progress("recording the run")
+    version = tracking.log_training(_record(trained, panel, cut, project))
+    return trained, version
+
+
+def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
+    """Cut a panel into fit, calibration and test rows as ``[model]`` says."""
+    if project.model.split == "accounts":
+        return account_blocks(X.index.get_level_values("account_id"), seed=project.model.seed)
+    return blocks(
+        X.index.get_level_values("as_of"),
+        embargo_days=project.churn.outcome_delay.days,
+        test_snapshots=project.model.test_snapshots,
+        calibration_snapshots=project.model.calibration_snapshots,
+    )
+
+
+def fit(
+    panel: TrainingPanel,
+    cut: Blocks,
+    project: Project,
+    *,
+    champion: LoadedModel | None,
+    progress: Progress,
+) -> Trained:
+    """Fit on the first block, calibrate and certify on the second, measure on the third."""
+    X, y = panel.X, panel.y
+    progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
+    classifier = ChurnClassifier(
+        candidates=project.model.candidates,
+        monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
+        embargo_days=project.churn.outcome_delay.days,
+        random_state=project.model.seed,
+    ).fit(X[cut.fit], y[cut.fit])
+    progress("calibrating and certifying the colours")
+    # Half of the accounts calibrate and the others certify: the colours' promise must not rest on
+    # probabilities that were fitted to the same outcomes.
+    calibrating = account_halves(X.index.get_level_values("account_id"), seed=project.model.seed)
+    classifier.calibrate(X[cut.calibration & calibrating], y[cut.calibration & calibrating])
+    certifying = cut.calibration & ~calibrating
+    light = project.decision.light().fit(
+        classifier.predict_proba(X[certifying])[:, 1],
+        y[certifying].to_numpy(),
+        groups=X[certifying].index.get_level_values("account_id"),
+    )
+    progress("measuring on the test block")
+    profile = ReasonProfile.fit(X[cut.fit | cut.calibration], y[cut.fit | cut.calibration], panel.features)
+    evaluation = measure(classifier, X, y, cut, project, champion=champion)
+    return Trained(
+        classifier,
+        light,
+        profile,
+        panel.features,
+        evaluation,
+        *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_),
+    )
+
+
+def measure(
+    classifier: Any, X: pd.DataFrame, y: pd.Series, cut: Blocks, project: Project, *, champion: LoadedModel | None
+) -> Evaluation:
+    """Measure a model on the test block beside the base rate, the recency rule and the champion."""
+    test = X[cut.test]
+    baselines: dict[str, Any] = {}
+    if RecencyRule.applies_to(X[cut.fit]):
+        baselines[RECENCY] = RecencyRule().fit(X[cut.fit], y[cut.fit]).predict_proba(test)[:, 1]
+    if champion is not None:
+        baselines[CHAMPION] = champion.classifier.predict_proba(test[model_columns(champion)])[:, 1]
+    snapshots = test.index.get_level_values("as_of").nunique()
+    return evaluate(
+        y[cut.test],
+        classifier.predict_proba(test)[:, 1],
+        test.index.get_level_values("account_id"),
+        baselines=baselines,
+        capacity=project.decision.capacity * snapshots,
+        seed=project.model.seed,
+    )
+
+
+def colours_on_test(
+    classifier: Any, light: TrafficLight, X: pd.DataFrame, y: pd.Series, project: Project
+) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
+    """Return the evidence for the final colours, for the model's own, and for each rule."""
+    rules = project.decision.active_rules()
+    model_colours = light.predict(classifier.predict_proba(X)[:, 1])
+    final = apply_rules(X, model_colours, rules)["colour"]
+    accounts = X.index.get_level_values("account_id")
+    promises = promises_of(light)
+    return (
+        colour_evidence(final, y, accounts, promises),
+        colour_evidence(model_colours, y, accounts, promises),
+        rule_evidence(X, y, accounts, model_colours, rules),
+    )
+
+
+def promises_of(light: TrafficLight) -> list[Promise]:
+    """Return what the colours promise; nothing for thresholds that somebody chose."""
+    if light.policy == "fixed":
+        return []
+    return [
+        Promise(Colour.GREEN, at_most=light.green_max_churn_),
+        Promise(Colour.RED, at_least=light.red_min_churn_),
+    ]
+
+
+def model_columns(model: LoadedModel) -> list[str]:
+    """Names of the columns that a stored model reads."""
+    return [feature["name"] for feature in model.features]
+
+
+def _champion(tracking: Tracking) -> LoadedModel | None:
+    try:
+        return tracking.load(CHAMPION)
+    except NoChampionError:
+        return None
+
+
+def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Project) -> TrainingRecord:
+    classifier, light = trained.classifier, trained.light
+    version = policy_version(light, project.decision.active_rules(), project.decision.hysteresis_margin)
+    example = panel.X[cut.test].head(5).reset_index(drop=True)
+    return TrainingRecord(
+        classifier=classifier,
+        X_example=example,
+        params={
+            "candidate": classifier.chosen_,
+            "why": classifier.why_chosen_,
+            "calibration": classifier.calibration_,
+            "features": len(panel.features),
+            "split": project.model.split,
+            "seed": project.model.seed,
+            **{f"churn.{name}": value for name, value in asdict(project.churn).items()},
+            "policy": light.policy,
+            "amber_from": light.amber_from_,
+            "red_from": light.red_from_,
+        },
+        metrics=flat_metrics(trained.evaluation),
+        datasets=_datasets(panel, cut),
+        figures=_figures(trained, panel, cut),
+        texts={"model_card.md": model_card(trained, panel, project)},
+        jsons={
+            "policy.json": {"light": light.to_dict(), "policy_version": version},
+            "profile.json": trained.profile.to_dict(),
+            "features.json": [asdict(feature) for feature in panel.features],
+            "evaluation.json": trained.evaluation.to_dict(),
+            "evidence.json": [asdict(row) for row in trained.evidence],
+            "candidates.json": classifier.cv_results_,
+        },
+        tags={
+            "data_digest": panel.digest,
+            "code_version": __version__,
+            "seed": str(project.model.seed),
+            "policy_version": version,
+            "churn_definition": project.churn.definition,
+        },
+    )
+
+
+def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return every figure and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc`` …"""
+    metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
+    for scorer, figures in evaluation.figures.items():
+        prefix = "" if scorer == "model" else scorer.replace(" ", "_") + "_"
+        for name, interval in figures.items():
+            metrics[f"{prefix}{name}"] = interval.value
+            if scorer == "model":
+                metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def _datasets(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
+    records = []
+    for block, mask in (("fit", cut.fit), ("calibration", cut.calibration), ("test", cut.test)):
+        dates = panel.X[mask].index.get_level_values("as_of")
+        digest = f"{int(pd.util.hash_pandas_object(panel.X[mask]).sum() & np.uint64(2**64 - 1)):016x}"
+        records.append(DatasetRecord(block, dates.min(), dates.max(), int(mask.sum()), digest))  # type: ignore[arg-type]
+    return tuple(records)
+
+
+def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks) -> dict[str, Figure]:
+    from matplotlib.figure import Figure
+
+    from churnrisk.model import plot_calibration, plot_feature_effects, plot_lift, plot_precision_recall
+
+    y = panel.y[cut.test].to_numpy()
+    p = trained.classifier.predict_proba(panel.X[cut.test])[:, 1]
+    figures: dict[str, Figure] = {}
+    for name, plot in (
+        ("precision_recall", plot_precision_recall),
+        ("calibration", plot_calibration),
+        ("lift", plot_lift),
+    ):
+        figures[name] = Figure(figsize=(6, 4.5), layout="constrained")
+        plot(y, p, ax=figures[name].subplots())
+    figures["feature_effects"] = plot_feature_effects(trained.classifier, panel.X[cut.fit])
+    return figures
