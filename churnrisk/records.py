@@ -49,13 +49,16 @@ class Feature:
     label : str
         A noun phrase for people, without the value: "days since last event".
     why : str
-        The reason sentence when the value speaks for churn; ``{value}`` is formatted in.
+        The reason sentence; ``{value}`` is formatted in. With a direction (``monotone``) it may take sides
+        ("only 2 people active") and is used on the churn side alone; without one it states the value.
     monotone : int
         +1 when a higher value can only raise the churn probability, -1 the other way, 0 when unknown.
     requires : tuple of str
         Tables and columns it needs, as "table" or "table.column"; absent ones drop the feature.
     categorical : bool
         True when the value is a name and not a number.
+    why_missing : str
+        The reason sentence when there is no value.
     influence : bool
         True when a customer-success team can change the value (a complaint can be resolved, tenure cannot).
     """
@@ -70,6 +73,7 @@ class Feature:
     requires: tuple[str, ...] = ()
     categorical: bool = False
     influence: bool = False
+    why_missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +186,12 @@ class RedListRow:
 
     @property
     def arrow(self) -> str:
-        """``↑`` riskier than at the last run, ``↓`` safer, ``→`` the same, ``•`` new."""
+        """``↑`` riskier than at the last run, ``↓`` safer, ``→`` the same, ``•`` new or grey."""
         if self.previous_colour is None:
             return "•"
-        order = {Colour.GREEN: 0, Colour.GREY: 0, Colour.AMBER: 1, Colour.RED: 2}
+        if Colour.GREY in (self.colour, self.previous_colour):
+            return "•"  # grey is no judgement, so leaving it or falling into it is no step
+        order = {Colour.GREEN: 0, Colour.AMBER: 1, Colour.RED: 2}
         step = order[self.colour] - order[self.previous_colour]
         return "↑" if step > 0 else "↓" if step < 0 else "→"
 

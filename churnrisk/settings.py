@@ -122,7 +122,9 @@ def parse_settings(text: bytes, *, origin: str = FILE_NAME) -> Settings:
         return TypeAdapter(Settings).validate_python(raw)
     except ValidationError as error:
         mistakes = "\n".join(f"  {_place(item['loc'])}: {_message(item)}" for item in error.errors())
-        raise UsageError(f"{origin} says something that is not understood:\n{mistakes}\nCorrect it and run again.") from None
+        raise UsageError(
+            f"{origin} says something that is not understood:\n{mistakes}\nCorrect it and run again."
+        ) from None
 
 
 def _place(location: tuple[int | str, ...]) -> str:

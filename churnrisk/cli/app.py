@@ -37,10 +37,12 @@ def _project(
         Path, typer.Option("--project", "-p", metavar="DIR", help="Project folder, with its churnrisk.toml.")
     ] = Path(),
     data: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where relative table paths start, if not in the project folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Where relative table paths start, if not in the project folder."),
     ] = None,
     _version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     context.obj = (project, data)
@@ -74,5 +76,7 @@ def _leave(message: str, code: int) -> None:
     sys.exit(code)
 
 
-# the commands register themselves
-from churnrisk.cli import daily, model, start  # noqa: E402, F401
+# the commands register themselves, in the order in which help shows them
+from churnrisk.cli import start  # noqa: E402, F401, I001
+from churnrisk.cli import model  # noqa: E402, F401
+from churnrisk.cli import daily  # noqa: E402, F401

@@ -31,7 +31,9 @@ COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
 _SHAPES = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
 
 
-@app.command(epilog="Example: `churnrisk score --as-of 2026-06-01`. A batch job needs no more than `churnrisk score`.")
+@app.command(
+    epilog="Example: `churnrisk score --as-of 2026-06-01`. A batch job needs no more than `churnrisk score`."
+)
 def score(
     context: typer.Context,
     as_of: AsOfOption = None,
@@ -39,7 +41,8 @@ def score(
     author: AuthorOption = None,
     dry_run: DryRunOption = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Also write the scores (.csv or .parquet).")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Also write the scores (.csv or .parquet)."),
     ] = None,
 ) -> None:
     """Score every account with the champion and publish the run."""
@@ -76,14 +79,18 @@ def score(
     )
 
 
-@app.command(epilog="Example: `churnrisk redlist --owner 'Ada' --newly-red --format csv --output monday.csv`.")
+@app.command(
+    epilog="Example: `churnrisk redlist --owner 'Ada' --newly-red --format csv --output monday.csv`."
+)
 def redlist(
     context: typer.Context,
     as_of: AsOfOption = None,
     owner: Annotated[str | None, typer.Option(help="Only this owner's accounts.")] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     colour: Annotated[str, typer.Option(help="Colours to list, separated by commas.")] = "red,amber",
-    newly_red: Annotated[bool, typer.Option("--newly-red", help="Only accounts red since the last run.")] = False,
+    newly_red: Annotated[
+        bool, typer.Option("--newly-red", help="Only accounts red since the last run.")
+    ] = False,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")] = None,
     format_: FormatOption = None,
     output: OutputOption = None,
@@ -99,7 +106,8 @@ def redlist(
     if format_ in (None, Format.TABLE) and output is None:
         show_totals(found)
     columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
-               "days_to_renewal": "days to renewal", "probability": "churn", "why": "why", "next_step": "next step"}  # fmt: skip
+               "days_to_renewal": "days to renewal", "probability": "churn", "why": "why",
+               "next_step": "next step"}  # fmt: skip
     people = [row | _for_people(row) for row in rows] if format_ in (None, Format.TABLE) else rows
     title = f"{len(rows)} of {len(found.rows)} accounts, worst first"
     show_rows(people, title=title, format_=format_, output=output, columns=columns, styles=_style)
@@ -115,7 +123,7 @@ def explain(
     """Say why an account has its colour, and how it came there."""
     import json
 
-    from churnrisk.cli.explain import account_text, account_dict
+    from churnrisk.cli.explain import account_dict, account_text
     from churnrisk.workflows.account import account_view
 
     view = account_view(project_of(context), account)

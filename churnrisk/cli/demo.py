@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from churnrisk.cli.app import app
 from churnrisk.cli.show import say
 from churnrisk.errors import UsageError
 
@@ -32,7 +33,7 @@ def run_demo(directory: Path, source: Path | None) -> None:
     else:
         shutil.copytree(source, directory, dirs_exist_ok=True)
     (directory / _MARK).touch()
-    context = typer.Context(typer.main.get_command(typer.Typer(callback=lambda: None)))
+    context = typer.Context(typer.main.get_command(app))
     context.obj = (directory, None)
     shown = os.path.relpath(directory)
     for command, run in (

@@ -47,7 +47,9 @@ def train(context: typer.Context, format_: FormatOption = None, output: OutputOp
     show_evidence(trained.evidence, "What happened to the colours there", format_, output)
     for note in trained.notes:
         say(f"note: {note}")
-    say(f"version {version.version} ({trained.classifier.chosen_}: {trained.classifier.why_chosen_}) is the candidate")
+    say(
+        f"version {version.version} ({trained.classifier.chosen_}: {trained.classifier.why_chosen_}) is the candidate"
+    )
     say("next: churnrisk promote")
 
 
@@ -55,7 +57,9 @@ def train(context: typer.Context, format_: FormatOption = None, output: OutputOp
 def evaluate(
     context: typer.Context,
     model: Annotated[str, typer.Option("--model", help="champion, candidate or a version.")] = "champion",
-    folds: Annotated[int | None, typer.Option(min=2, max=20, help="Folds of accounts, for flat tables.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, max=20, help="Folds of accounts, for flat tables.")
+    ] = None,
     format_: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -94,7 +98,9 @@ def models(context: typer.Context, format_: FormatOption = None, output: OutputO
     show_rows(rows, title="Models", format_=format_, output=output, columns=columns)
 
 
-@app.command(epilog="Example: `churnrisk promote` takes the candidate; `churnrisk promote 3` takes version 3.")
+@app.command(
+    epilog="Example: `churnrisk promote` takes the candidate; `churnrisk promote 3` takes version 3."
+)
 def promote(
     context: typer.Context,
     version: Annotated[str | None, typer.Argument(help="Version; default: the candidate.")] = None,

@@ -32,14 +32,16 @@ class Format(StrEnum):
 
 FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help="How the list comes out.")]
 OutputOption = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal."),
 ]
 AsOfOption = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="As-of date; default: the latest.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")]
 AuthorOption = Annotated[
-    str | None, typer.Option("--author", envvar=["CHURNRISK_AUTHOR", "USER"], help="Who decides; kept in the record.")
+    str | None,
+    typer.Option("--author", envvar=["CHURNRISK_AUTHOR", "USER"], help="Who decides; kept in the record."),
 ]
 
 
@@ -137,7 +139,9 @@ def _by_ending(output: Path | None) -> Format:
         return Format.TABLE
     endings = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.TABLE}
     if output.suffix not in endings:
-        raise UsageError(f"the ending of {output.name} names no format. Use .csv, .json or .txt, or give --format.")
+        raise UsageError(
+            f"the ending of {output.name} names no format. Use .csv, .json or .txt, or give --format."
+        )
     return endings[output.suffix]
 
 
@@ -153,7 +157,9 @@ def _table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
+    )
     for key, heading in columns.items():
         numeric = any(isinstance(row.get(key), int | float) for row in rows)
         table.add_column(heading, justify="right" if numeric else "left", overflow="fold")

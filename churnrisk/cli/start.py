@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from churnrisk.cli.app import app
-from churnrisk.cli.show import DryRunOption, Format, FormatOption, OutputOption, progress, project_of, say, show_rows
+from churnrisk.cli.show import (
+    DryRunOption,
+    Format,
+    FormatOption,
+    OutputOption,
+    progress,
+    project_of,
+    say,
+    show_rows,
+)
 from churnrisk.errors import ContractError
 
 
@@ -56,7 +65,9 @@ def check(
     columns = {"level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
                "examples": "such as", "mend": "what to do"}  # fmt: skip
     if rows or format_ is Format.JSON:
-        show_rows(rows, title="Contract", format_=format_, output=output, columns=columns, styles=_level_style)
+        show_rows(
+            rows, title="Contract", format_=format_, output=output, columns=columns, styles=_level_style
+        )
     errors = sum(row["level"] == "error" for row in rows)
     say(", ".join(f"{name} {count:,} rows" for name, count in found.rows.items()))
     if found.span:
@@ -64,11 +75,19 @@ def check(
     if found.leaks is not None:
         for leak in found.leaks:
             say(f"leak: {leak.feature} changes for {leak.accounts} accounts, such as {leak.example}")
-        say("no feature sees the future" if not found.leaks else "a feature that sees the future must be mended")
+        say(
+            "no feature sees the future"
+            if not found.leaks
+            else "a feature that sees the future must be mended"
+        )
     if errors:
-        raise ContractError(f"{errors} violation{'s' if errors > 1 else ''} of the contract must be mended first.")
+        raise ContractError(
+            f"{errors} violation{'s' if errors > 1 else ''} of the contract must be mended first."
+        )
     if found.leaks:
-        raise ContractError(f"{len(found.leaks)} features see the future. Mend or exclude them under [features].")
+        raise ContractError(
+            f"{len(found.leaks)} features see the future. Mend or exclude them under [features]."
+        )
     say(f"the tables keep the contract{f', with {len(rows)} warnings' if rows else ''}")
 
 
@@ -88,14 +107,18 @@ def sample(
     from churnrisk.workflows.sample import make_sample
 
     with progress() as report:
-        written = make_sample(folder, seed=seed, accounts=accounts, months=months, force=force, progress=report)
+        written = make_sample(
+            folder, seed=seed, accounts=accounts, months=months, force=force, progress=report
+        )
     say(written)
     say(f"next: churnrisk --project {folder} train")
 
 
 @app.command(epilog="Example: `churnrisk demo --dir build/demo`.")
 def demo(
-    directory: Annotated[Path, typer.Option("--dir", help="Folder to work in; made anew.")] = Path("churnrisk-demo"),
+    directory: Annotated[Path, typer.Option("--dir", help="Folder to work in; made anew.")] = Path(
+        "churnrisk-demo"
+    ),
     source: Annotated[
         Path | None, typer.Option("--sample", help="Folder of a sample world; default: make one.")
     ] = None,

@@ -9,7 +9,10 @@ _U = ("events.user_id",)
 def _feature(
     name: str, unit: str, sql: str, label: str, why: str, monotone: int, requires: tuple[str, ...] = _F
 ) -> Feature:
-    return Feature(name, "breadth", unit, sql, label, why, monotone, requires, influence=True)
+    missing = "" if "subscriptions.seats" in requires else "Nobody active in the last 30 days"
+    return Feature(
+        name, "breadth", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
+    )
 
 
 BREADTH = (
@@ -23,11 +26,11 @@ BREADTH = (
     ),
     _feature(
         "features_90", "features", "coalesce(features_90, 0)", "product features used in the last 90 days",
-        "Only {value:.0f} product features used in the last 90 days", 0,
+        "{value:.0f} product features used in the last 90 days", 0,
     ),
     _feature(
         "feature_share_90", "share", "coalesce(features_90, 0) / nullif(known_features, 0)::double",
-        "share of the product used in the last 90 days", "Uses only {value:.0%} of the product", 0,
+        "share of the product used in the last 90 days", "Uses {value:.0%} of the product", 0,
     ),
     _feature(
         "features_dropped", "features", "coalesce(features_dropped, 0)", "product features no longer used",
@@ -42,7 +45,7 @@ BREADTH = (
         "Only {value:.0f} people active in the last 30 days", -1, _U,
     ),
     _feature(
-        "users_trend_30", "share",
+        "users_trend_30", "trend",
         "(coalesce(users_30, 0) - coalesce(users_prev_30, 0)) / nullif(coalesce(users_30, 0) + coalesce(users_prev_30, 0), 0)::double",
         "trend of active people against the 30 days before", "Fewer people active than in the 30 days before", -1, _U,
     ),

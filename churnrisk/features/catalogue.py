@@ -42,13 +42,17 @@ class OwnFeature:
                 f"[[features.own]] name {self.name!r} must be lower-case letters, digits and underscores."
             )
         if self.monotone not in (-1, 0, 1):
-            raise UsageError(f"[[features.own]] {self.name}: monotone must be -1, 0 or 1; found {self.monotone}.")
+            raise UsageError(
+                f"[[features.own]] {self.name}: monotone must be -1, 0 or 1; found {self.monotone}."
+            )
 
     def declare(self) -> Feature:
         """Return the feature as the catalogue holds it."""
         label = self.label or self.name.replace("_", " ")
         why = self.why or f"{label[:1].upper()}{label[1:]} is {{value:.4g}}"
-        return Feature(self.name, "own", self.unit, self.sql, label, why, self.monotone, (), influence=self.influence)
+        return Feature(
+            self.name, "own", self.unit, self.sql, label, why, self.monotone, (), influence=self.influence
+        )
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,9 @@ def select_features(config: FeatureConfig, available: Available) -> tuple[Featur
     names = {feature.name for feature in offered}
     unknown = sorted(set(config.exclude) - names)
     if unknown:
-        raise UsageError(f"[features] exclude names {', '.join(unknown)}, which are no features of this project.")
+        raise UsageError(
+            f"[features] exclude names {', '.join(unknown)}, which are no features of this project."
+        )
     return tuple(
         feature
         for feature in offered
@@ -130,7 +136,9 @@ def _attribute_features(table: str, columns: tuple[str, ...], available: Availab
             unit="",
             sql=identifier(f"{table}.{column}"),
             label=_words(column),
-            why=f"{_words(column)}: {{value}}" if column in categorical else f"{_words(column)}: {{value:.4g}}",
+            why=f"{_words(column)}: {{value}}"
+            if column in categorical
+            else f"{_words(column)}: {{value:.4g}}",
             requires=(f"{table}.{column}",),
             categorical=column in categorical,
         )

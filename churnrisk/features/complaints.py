@@ -7,9 +7,18 @@ _R = ("complaints.resolved_at",)
 
 
 def _feature(
-    name: str, unit: str, sql: str, label: str, why: str, monotone: int, requires: tuple[str, ...] = _C
+    name: str,
+    unit: str,
+    sql: str,
+    label: str,
+    why: str,
+    monotone: int,
+    requires: tuple[str, ...] = _C,
+    missing: str = "Never complained",
 ) -> Feature:
-    return Feature(name, "complaints", unit, sql, label, why, monotone, requires, influence=True)
+    return Feature(
+        name, "complaints", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
+    )
 
 
 COMPLAINTS = (
@@ -31,7 +40,7 @@ COMPLAINTS = (
     ),
     _feature(
         "oldest_open_complaint_days", "days", "date_diff('day', oldest_open_at, as_of)", "age of the oldest open complaint",
-        "A complaint has been open for {value:.0f} days", 0, _R,
+        "A complaint has been open for {value:.0f} days", 0, _R, "No open complaint",
     ),
     _feature(
         "days_since_complaint", "days", "date_diff('day', last_complaint_at, as_of)", "days since the last complaint",
@@ -39,11 +48,11 @@ COMPLAINTS = (
     ),
     _feature(
         "first_response_hours", "hours", "response_seconds / nullif(responses, 0) / 3600.0::double", "mean hours to the first response",
-        "First responses took {value:.0f} hours on average", +1, ("complaints.first_response_at",),
+        "First responses took {value:.0f} hours on average", +1, ("complaints.first_response_at",), "No complaint answered",
     ),
     _feature(
         "resolution_hours", "hours", "resolution_seconds / nullif(resolutions, 0) / 3600.0::double", "mean hours to resolution",
-        "Complaints took {value:.0f} hours to resolve on average", +1, _R,
+        "Complaints took {value:.0f} hours to resolve on average", +1, _R, "No complaint resolved",
     ),
     _feature(
         "complaints_reopened_90", "complaints", "coalesce(reopened_90, 0)", "complaints that came back within 14 days",
@@ -52,9 +61,10 @@ COMPLAINTS = (
     _feature(
         "complaint_csat", "score", "csat_sum::double / nullif(csat_count, 0)", "satisfaction with resolved complaints",
         "Rated the handling of complaints {value:.1f}", -1, ("complaints.csat", "complaints.resolved_at"),
+        "Never rated the handling of a complaint",
     ),
     _feature(
         "complaints_per_active_day", "a day", "coalesce(complaints_90, 0) / nullif(active_days_90, 0)::double",
-        "complaints per active day in the last 90", "{value:.2f} complaints per active day", 0, ("complaints", "events"),
+        "complaints per active day in the last 90", "{value:.2f} complaints per active day", 0, ("complaints", "events"), "No active day in the last 90",
     ),
 )  # fmt: skip

@@ -31,11 +31,13 @@ def account_facts(tables: Tables) -> pd.DataFrame:
         ("accounts.renewal_at", "a.renewal_at"),
         absent="null::timestamp",
     )
-    owner = _first(tables, ("attributes.owner", "i.owner"), ("accounts.owner", "a.owner"), absent="null::varchar")
+    owner = _first(
+        tables, ("attributes.owner", "i.owner"), ("accounts.owner", "a.owner"), absent="null::varchar"
+    )
     name = _first(tables, ("accounts.name", "a.name"), absent="null::varchar")
     segment = _first(tables, ("accounts.segment", "a.segment"), absent="null::varchar")
     survey = "i.last_score" if available.has("surveys") else "null::double"
-    frame = tables.engine.arrow(
+    frame: pd.DataFrame = tables.engine.arrow(
         f"select i.account_id, {name} as name, {owner} as owner, {segment} as segment, "
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "

@@ -86,4 +86,8 @@ def _restore(tables: Tables) -> None:
 
 
 def _kind(tables: Tables, name: str) -> str:
-    return "view" if tables.engine.rows(f"select 1 from duckdb_views() where view_name = '{name}' limit 1") else "table"
+    return (
+        "view"
+        if tables.engine.rows(f"select 1 from duckdb_views() where view_name = '{name}' limit 1")
+        else "table"
+    )

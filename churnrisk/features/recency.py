@@ -7,15 +7,24 @@ _Q = ("events.quantity",)
 
 
 def _feature(
-    name: str, unit: str, sql: str, label: str, why: str, monotone: int, requires: tuple[str, ...] = _E
+    name: str,
+    unit: str,
+    sql: str,
+    label: str,
+    why: str,
+    monotone: int,
+    requires: tuple[str, ...] = _E,
+    missing: str = "No activity in the last 60 days",
 ) -> Feature:
-    return Feature(name, "recency", unit, sql, label, why, monotone, requires, influence=True)
+    return Feature(
+        name, "recency", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
+    )
 
 
 RECENCY = (
     _feature(
         "days_since_last_event", "days", "date_diff('day', last_day, as_of)", "days since the last activity",
-        "No activity for {value:.0f} days", +1,
+        "No activity for {value:.0f} days", +1, missing="Never active",
     ),
     _feature(
         "silent_30d", "yes/no", "case when last_day is null or last_day < as_of - interval 30 day then 1 else 0 end",
@@ -31,7 +40,7 @@ RECENCY = (
     ),
     _feature(
         "active_days_90", "days", "coalesce(active_days_90, 0)", "active days in the last 90",
-        "Active on only {value:.0f} of the last 90 days", 0,
+        "Active on {value:.0f} of the last 90 days", 0,
     ),
     _feature(
         "events_7", "events", "coalesce(events_7, 0)", "events in the last 7 days",
@@ -39,42 +48,44 @@ RECENCY = (
     ),
     _feature(
         "events_30", "events", "coalesce(events_30, 0)", "events in the last 30 days",
-        "Only {value:.0f} events in the last 30 days", -1,
+        "Only {value:,.0f} events in the last 30 days", -1,
     ),
     _feature(
         "events_90", "events", "coalesce(events_90, 0)", "events in the last 90 days",
-        "Only {value:.0f} events in the last 90 days", 0,
+        "{value:,.0f} events in the last 90 days", 0,
     ),
     _feature(
-        "events_trend_30", "share",
+        "events_trend_30", "trend",
         "(coalesce(events_30, 0) - coalesce(events_prev_30, 0)) / nullif(coalesce(events_30, 0) + coalesce(events_prev_30, 0), 0)::double",
         "trend of events against the 30 days before", "Activity is falling against the 30 days before", -1,
     ),
     _feature(
-        "active_days_trend_30", "share",
+        "active_days_trend_30", "trend",
         "(coalesce(active_days_30, 0) - coalesce(active_days_prev_30, 0)) "
         "/ nullif(coalesce(active_days_30, 0) + coalesce(active_days_prev_30, 0), 0)::double",
         "trend of active days against the 30 days before", "Fewer active days than in the 30 days before", -1,
     ),
     _feature(
         "usual_gap_days", "days", "date_diff('day', first_day_long, last_day) / nullif(active_days_long - 1, 0)::double",
-        "usual days between two active days", "Usually {value:.0f} days pass between two active days", 0,
+        "usual days between two active days", "{value:.0f} days pass between two active days", 0,
+        missing="Active on fewer than two days in the last half year",
     ),
     _feature(
         "overdue_ratio", "times",
         "date_diff('day', last_day, as_of) * nullif(active_days_long - 1, 0) / greatest(date_diff('day', first_day_long, last_day), 1)::double",
         "silence against the account's own usual gap", "Silent {value:.1f} times as long as is usual for this account", +1,
+        missing="Active on fewer than two days in the last half year",
     ),
     _feature(
         "quantity_30", "units", "coalesce(quantity_30, 0)::double", "quantity in the last 30 days",
-        "Only {value:.0f} units in the last 30 days", -1, _Q,
+        "Only {value:,.0f} units in the last 30 days", -1, _Q,
     ),
     _feature(
         "quantity_90", "units", "coalesce(quantity_90, 0)::double", "quantity in the last 90 days",
-        "Only {value:.0f} units in the last 90 days", 0, _Q,
+        "{value:,.0f} units in the last 90 days", 0, _Q,
     ),
     _feature(
-        "quantity_trend_30", "share",
+        "quantity_trend_30", "trend",
         "(coalesce(quantity_30, 0) - coalesce(quantity_prev_30, 0))::double "
         "/ nullif(abs(coalesce(quantity_30, 0)) + abs(coalesce(quantity_prev_30, 0)), 0)::double",
         "trend of quantity against the 30 days before", "Quantity is falling against the 30 days before", -1, _Q,
@@ -87,4 +98,5 @@ def key_feature(name: str, position: int) -> Feature:
     return _feature(
         f"days_since_{name}", "days", f"date_diff('day', last_key_{position}, as_of)", f"days since the last {name}",
         f"No {name} for {{value:.0f}} days", +1, ("events.feature",),
+        f"Never used {name}",
     )  # fmt: skip

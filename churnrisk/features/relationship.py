@@ -15,5 +15,6 @@ RELATIONSHIP = (
     Feature(
         "days_since_owner_change", "relationship", "days", "date_diff('day', owner_changed_at, as_of)",
         "days since the owner changed", "The owner changed {value:.0f} days ago", 0, ("attributes.owner",),
+        why_missing="The owner never changed",
     ),
 )  # fmt: skip

@@ -3,12 +3,18 @@
 from churnrisk.records import Feature
 
 _S = ("subscriptions",)
+_MISSING = {
+    "days_to_renewal": "No renewal date on record",
+    "mrr_change_90": "No price 90 days ago to compare with",
+}
 
 
 def _feature(
     name: str, unit: str, sql: str, label: str, why: str, requires: tuple[str, ...], monotone: int = 0
 ) -> Feature:
-    return Feature(name, "value", unit, sql, label, why, monotone, requires)
+    return Feature(
+        name, "value", unit, sql, label, why, monotone, requires, why_missing=_MISSING.get(name, "")
+    )
 
 
 VALUE = (
@@ -30,7 +36,7 @@ VALUE = (
     ),
     _feature(
         "renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
-        "Renewed only {value:.0f} times so far", _S,
+        "Renewed {value:.0f} times so far", _S,
     ),
     _feature(
         "term_age_days", "days", "date_diff('day', last_term_started_at, as_of)", "days since the current term began",

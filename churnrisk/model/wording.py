@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from typing import Any
 
@@ -14,10 +15,39 @@ Value = float | str | None
 
 # These units say nothing beside the number; the label carries the meaning.
 _SILENT_UNITS = frozenset(
-    {"", "flag", "ratio", "score", "name", "category", "level", "index", "number", "count", "none"}
+    {
+        "",
+        "flag",
+        "ratio",
+        "score",
+        "name",
+        "category",
+        "level",
+        "index",
+        "number",
+        "count",
+        "none",
+        "trend",
+        "1-4",
+        "0-10",
+    }
 )
 _SHARES = frozenset({"share", "fraction", "proportion"})
 _FLAGS = frozenset({"flag", "bool", "boolean", "yes/no"})
+_SINGULAR = {
+    "product features": "product feature",
+    "new product features": "new product feature",
+    "active days": "active day",
+    "events": "event",
+    "days": "day",
+    "complaints": "complaint",
+    "hours": "hour",
+    "people": "person",
+    "times": "time",
+    "units": "unit",
+    "paid seats": "paid seat",
+}
+_ONE = re.compile(rf"\b1 ({'|'.join(_SINGULAR)})\b")
 
 
 def plain(value: Any) -> Value:
@@ -65,14 +95,15 @@ def sentence(feature: Feature, value: Value, profile: ReasonProfile, *, for_chur
     """Return the reason sentence for one value of one account.
 
     That is ``Feature.why`` where the value speaks for churn and stands on the churn side of the retained
-    median; else, and where no direction is known, a neutral sentence with the usual range.
+    median, or where the feature has no direction (with the usual range then); else a neutral sentence.
     """
     if value is None:
-        return f"No {feature.label} on record"
-    if for_churn and on_churn_side(feature, value, profile):
-        told = _why(feature, value)
-        if told is not None:
-            return told
+        return feature.why_missing or f"No {feature.label} on record"
+    told = _why(feature, value)
+    if told is not None and feature.monotone == 0:
+        return told + _usually(feature, value, profile)
+    if told is not None and for_churn and on_churn_side(feature, value, profile):
+        return told
     return _neutral(feature, value, profile)
 
 
@@ -81,26 +112,41 @@ def on_churn_side(feature: Feature, value: Value, profile: ReasonProfile) -> boo
     median = profile.median.get(feature.name)
     if feature.monotone == 0 or isinstance(value, str) or value is None or median is None:
         return False
-    return (value - median) * feature.monotone > 0
+    # a trend that merely rises less than others' is not falling
+    middle = 0.0 if feature.unit == "trend" else median
+    return (value - middle) * feature.monotone > 0
 
 
 def _why(feature: Feature, value: Value) -> str | None:
     names = {name for _, name, _, _ in string.Formatter().parse(feature.why) if name is not None}
-    if names - {"value"}:
+    if names - {"value"} or not feature.why:
         return None
     try:
-        return feature.why.format(value=value)
+        return _grammatical(feature.why.format(value=value))
     except (ValueError, TypeError, IndexError):
         return None
 
 
+def _grammatical(text: str) -> str:
+    """Mend what a template cannot know: "only 0 events" and "1 days"."""
+    text = (
+        text.replace("Active on only 0 of", "Not active on any of")
+        .replace("Only 0 ", "No ")
+        .replace("only 0 new", "no new")
+    )
+    return _ONE.sub(lambda found: f"1 {_SINGULAR[found[1]]}", text)
+
+
 def _neutral(feature: Feature, value: Value, profile: ReasonProfile) -> str:
     label = feature.label[:1].upper() + feature.label[1:]
-    told = f"{label} is {quantity(value, feature.unit)}"
+    return f"{label}: {quantity(value, feature.unit)}" + _usually(feature, value, profile)
+
+
+def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
     low, high = profile.low.get(feature.name), profile.high.get(feature.name)
     if isinstance(value, str) or low is None or high is None or feature.unit in _FLAGS:
-        return told
+        return ""
     if low == high:
-        return f"{told} (usually {quantity(low, feature.unit)})"
+        return f" (usually {quantity(low, feature.unit)})"
     bare = feature.unit if feature.unit in _SHARES else ""
-    return f"{told} (usually {quantity(low, bare)}–{quantity(high, bare)})"  # noqa: RUF001
+    return f" (usually {quantity(low, bare)}–{quantity(high, bare)})"  # noqa: RUF001

@@ -1,1 +1,1 @@
-"""workflows"""
+"""Use cases: each takes a project and its adapters, and returns records."""

@@ -88,4 +88,6 @@ def _unknown(store: HistoryStore, account_id: str) -> UsageError:
         return UsageError("nothing has been scored yet. Run `churnrisk score`.")
     known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
     close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
-    return UsageError(f"no published run holds account {account_id!r}; there are for example {', '.join(close)}.")
+    return UsageError(
+        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
+    )

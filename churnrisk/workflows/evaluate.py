@@ -91,9 +91,7 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         )
         classifier.fit(panel.X.iloc[learn], panel.y.iloc[learn])
         p[test] = classifier.predict_proba(panel.X.iloc[test])[:, 1]
-    evaluation = evaluate(
-        panel.y, p, accounts, capacity=project.decision.capacity, seed=project.model.seed
-    )
+    evaluation = evaluate(panel.y, p, accounts, capacity=project.decision.capacity, seed=project.model.seed)
     return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
 
 

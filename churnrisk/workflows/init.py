@@ -78,10 +78,14 @@ def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, Sta
         raise UsageError(f"{folder} is no folder. Give the folder that holds your tables.")
     path = folder / "churnrisk.toml"
     if path.exists() and not (force or dry_run):
-        raise UsageError(f"{path} exists already. Use --force to replace it, or --dry-run to see what would be written.")
+        raise UsageError(
+            f"{path} exists already. Use --force to replace it, or --dry-run to see what would be written."
+        )
     guesses = guess_tables(folder)
     if not guesses:
-        raise UsageError(f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url.")
+        raise UsageError(
+            f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url."
+        )
     text, questions = render(folder, guesses)
     if not dry_run:
         write_whole(path, text.encode())
@@ -97,20 +101,26 @@ def render(folder: Path, guesses: Sequence[GuessedTable]) -> tuple[str, list[str
     questions: list[str] = []
     if flat:
         parts.append(_flat_tables(by_table["accounts"], flat))
-        questions.append(f"{flat} was taken for the label; if your table has a date of observation, use it in [tables.labels]")
+        questions.append(
+            f"{flat} was taken for the label; if your table has a date of observation, use it in [tables.labels]"
+        )
     else:
         if "accounts" not in by_table:
             parts.append(_accounts_from(by_table))
         parts += [_mapping(by_table[name]) for name in TABLES if name in by_table]
-    for guess in guesses:
-        if guess.table is None:
-            questions.append(f"{guess.path} fits no table; it has {', '.join(guess.all_columns) or 'no readable columns'}")
+    questions += [
+        f"{guess.path} fits no table; it has {', '.join(guess.all_columns) or 'no readable columns'}"
+        for guess in guesses
+        if guess.table is None
+    ]
     if "accounts" not in by_table:
         questions.append("no file lists the accounts one row each, so they are taken from the other tables")
     definition = "labels" if flat else _definition(by_table)
     parts += [_CHURN[definition], _TAIL]
     if flat:
-        parts.append('\n[model]\nsplit = "accounts"           # one snapshot only: validate on held-out accounts\n')
+        parts.append(
+            '\n[model]\nsplit = "accounts"           # one snapshot only: validate on held-out accounts\n'
+        )
     if questions:
         parts.insert(1, "\n# Left open:\n" + "".join(f"#   {question}\n" for question in questions))
     return "".join(parts), questions
@@ -127,7 +137,9 @@ def _flat_label(by_table: dict[str, GuessedTable]) -> str | None:
     if set(by_table) != {"accounts"}:
         return None
     words = ("churned", "churn", "churnflag", "ischurned", "exited", "attrition")
-    return next((name for name in by_table["accounts"].all_columns if name.lower().replace("_", "") in words), None)
+    return next(
+        (name for name in by_table["accounts"].all_columns if name.lower().replace("_", "") in words), None
+    )
 
 
 def _flat_tables(guess: GuessedTable, label: str) -> str:
@@ -137,7 +149,8 @@ def _flat_tables(guess: GuessedTable, label: str) -> str:
         "accounts": f"select {account} as account_id from {source}",
         "attributes": f"select {account} as account_id, date '2000-01-01' as valid_from, "
         f"* exclude ({account}, {_sql_name(label)}) from {source}",
-        "labels": f"select {account} as account_id, date '2000-07-01' as as_of, {_sql_name(label)} as churned from {source}",
+        "labels": f"select {account} as account_id, date '2000-07-01' as as_of, "
+        f"{_sql_name(label)} as churned from {source}",
     }
     return "".join(f"\n[tables.{name}]\nsql = '''{query}'''\n" for name, query in queries.items())
 

@@ -22,8 +22,8 @@ def model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str:
         f"{f' after a gap of {churn.gap_days}' if churn.gap_days else ''}.",
         f"Candidate in use: **{trained.classifier.chosen_}** ({trained.classifier.why_chosen_}). "
         f"Reasons are {'exact' if trained.classifier.exact_ else 'approximated'}.",
-        f"Panel: {len(panel.X):,} rows, {dates.nunique()} snapshots from {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}, "
-        f"{len(panel.features)} features, inputs {panel.digest}.",
+        f"Panel: {len(panel.X):,} rows, {dates.nunique()} snapshots from {dates.min():%Y-%m-%d} to "
+        f"{dates.max():%Y-%m-%d}, {len(panel.features)} features, inputs {panel.digest}.",
         "## On the test block",
         _figures(trained),
         "## What happened to the colours there",

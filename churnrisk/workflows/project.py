@@ -44,7 +44,9 @@ class ModelConfig:
             if getattr(self, name) < 1:
                 raise UsageError(f"[model] {name} must be at least 1; found {getattr(self, name)}.")
         if not self.candidates:
-            raise UsageError('[model] candidates is empty; name at least one of "logistic", "additive", "full".')
+            raise UsageError(
+                '[model] candidates is empty; name at least one of "logistic", "additive", "full".'
+            )
 
 
 @dataclass(frozen=True)

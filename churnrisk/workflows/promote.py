@@ -23,7 +23,14 @@ class Promotion:
 
 
 def promote(
-    project: Project, *, version: str | None, author: str, force: bool, dry_run: bool, now: datetime, progress: Progress
+    project: Project,
+    *,
+    version: str | None,
+    author: str,
+    force: bool,
+    dry_run: bool,
+    now: datetime,
+    progress: Progress,
 ) -> Promotion:
     """Make a version (default: the candidate) the champion, unless it is clearly worse than today's.
 

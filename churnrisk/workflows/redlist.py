@@ -75,7 +75,9 @@ def find_run(store: HistoryStore, as_of: date | None) -> Run:
         if run.as_of == moment:
             return run
     there = ", ".join(f"{run.as_of:%Y-%m-%d}" for run in runs[:8]) or "none"
-    raise UsageError(f"no run is published as of {moment:%Y-%m-%d}; there are {there}. Run `churnrisk score --as-of`.")
+    raise UsageError(
+        f"no run is published as of {moment:%Y-%m-%d}; there are {there}. Run `churnrisk score --as-of`."
+    )
 
 
 def _with_previous(scores: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +97,9 @@ def _choose(scores: pd.DataFrame, wanted: RedListFilter) -> pd.DataFrame:
         keep &= (scores["colour"] == "red") & (scores["previous_colour"] != "red")
     order = scores.assign(red_first=scores["colour"] != "red")
     by = ["expected_loss", "probability"] if scores["annual_value"].notna().any() else ["probability"]
-    ordered = order[keep].sort_values(["red_first", *by, "account_id"], ascending=[True, *[False] * len(by), True])
+    ordered = order[keep].sort_values(
+        ["red_first", *by, "account_id"], ascending=[True, *[False] * len(by), True]
+    )
     return ordered.head(wanted.limit) if wanted.limit else ordered
 
 
@@ -127,7 +131,9 @@ def _rows(scores: pd.DataFrame, as_of: datetime) -> tuple[RedListRow, ...]:
     )
 
 
-def _totals(run: Run, before: Run | None, scores: pd.DataFrame, previous: pd.DataFrame | None) -> tuple[Total, ...]:
+def _totals(
+    run: Run, before: Run | None, scores: pd.DataFrame, previous: pd.DataFrame | None
+) -> tuple[Total, ...]:
     def figures(frame: pd.DataFrame, as_of: datetime) -> dict[str, float]:
         red = frame["colour"] == "red"
         days = (frame["renewal_at"] - pd.Timestamp(as_of)).dt.days

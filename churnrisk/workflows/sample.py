@@ -9,7 +9,9 @@ from churnrisk.sample import make_world, write_world
 from churnrisk.workflows.panel import Progress
 
 
-def make_sample(folder: Path, *, seed: int, accounts: int, months: int, force: bool, progress: Progress) -> str:
+def make_sample(
+    folder: Path, *, seed: int, accounts: int, months: int, force: bool, progress: Progress
+) -> str:
     """Write a sample world and say in a sentence what it is.
 
     Raises
@@ -24,6 +26,6 @@ def make_sample(folder: Path, *, seed: int, accounts: int, months: int, force: b
     progress("writing its tables")
     write_world(world, folder)
     return (
-        f"wrote {len(world.accounts):,} accounts, {len(world.events):,} events and {len(world.complaints):,} complaints "
-        f"to {folder}; the true churn probabilities are in truth.parquet"
+        f"wrote {len(world.accounts):,} accounts, {len(world.events):,} events and "
+        f"{len(world.complaints):,} complaints to {folder}; the true churn probabilities are in truth.parquet"
     )

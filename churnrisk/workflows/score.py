@@ -203,7 +203,9 @@ def _features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[
         what = " and ".join(
             part
             for part in (
-                f"reads {', '.join(missing)}, which today's tables and settings do not feed" if missing else "",
+                f"reads {', '.join(missing)}, which today's tables and settings do not feed"
+                if missing
+                else "",
                 f"was trained on other definitions of {', '.join(changed)}" if changed else "",
             )
             if part
@@ -213,7 +215,12 @@ def _features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[
 
 
 def _add_reasons(
-    scores: pd.DataFrame, X: pd.DataFrame, model: LoadedModel, features: tuple[Feature, ...], *, previous: pd.DataFrame
+    scores: pd.DataFrame,
+    X: pd.DataFrame,
+    model: LoadedModel,
+    features: tuple[Feature, ...],
+    *,
+    previous: pd.DataFrame,
 ) -> None:
     """Put reasons on the red and amber rows."""
     shown = scores["colour"].isin(["red", "amber"]).to_numpy()
@@ -229,7 +236,9 @@ def _add_reasons(
         previous=previous if len(previous) else None,
     )
     scores.loc[shown, "reasons"] = explained["reasons"].to_numpy()
-    scores.loc[shown, "contributions"] = contributions.round(4).to_json(orient="records", lines=True).splitlines()
+    scores.loc[shown, "contributions"] = (
+        contributions.round(4).to_json(orient="records", lines=True).splitlines()
+    )
 
 
 def _add_next_steps(scores: pd.DataFrame, project: Project, moment: datetime) -> None:

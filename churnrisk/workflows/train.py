@@ -152,7 +152,13 @@ def fit(
 
 
 def measure(
-    classifier: Any, X: pd.DataFrame, y: pd.Series, cut: Blocks, project: Project, *, champion: LoadedModel | None
+    classifier: Any,
+    X: pd.DataFrame,
+    y: pd.Series,
+    cut: Blocks,
+    project: Project,
+    *,
+    champion: LoadedModel | None,
 ) -> Evaluation:
     """Measure a model on the test block beside the base rate, the recency rule and the champion."""
     test = X[cut.test]
@@ -252,7 +258,7 @@ def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Projec
 
 
 def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Return every figure and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc`` …"""
+    """Return every figure and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc``."""
     metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
     for scorer, figures in evaluation.figures.items():
         prefix = "" if scorer == "model" else scorer.replace(" ", "_") + "_"

@@ -7,7 +7,9 @@ from churnrisk.sources import Tables, identifier
 
 def attributes_block(tables: Tables) -> str:
     """Create ``attribute_columns`` and return its name."""
-    columns = [name for name in tables.available.tables["attributes"] if name not in ("account_id", "valid_from")]
+    columns = [
+        name for name in tables.available.tables["attributes"] if name not in ("account_id", "valid_from")
+    ]
     latest = "".join(
         # each fact holds until another value replaces it; the value itself breaks ties of the date
         f", arg_max(t.{identifier(name)}, row(t.valid_from, t.{identifier(name)})) "

@@ -11,7 +11,9 @@ REOPENED_WITHIN = "interval 14 day"
 def complaints_block(tables: Tables) -> str:
     """Create ``complaint_columns`` and return its name."""
     available, engine = tables.available, tables.engine
-    resolved_at = f"greatest({optional(available, 'complaints', 'resolved_at', 'c', 'timestamp')}, c.opened_at)"
+    resolved_at = (
+        f"greatest({optional(available, 'complaints', 'resolved_at', 'c', 'timestamp')}, c.opened_at)"
+    )
     if not available.has("complaints.resolved_at"):
         resolved_at = "null::timestamp"
     engine.run(

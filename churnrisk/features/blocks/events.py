@@ -41,7 +41,10 @@ class _Shape:
 
     def bits(self, template: str) -> str:
         """Add up the bits that a mask expression sets over all words."""
-        return " + ".join(f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words)) or "0"
+        return (
+            " + ".join(f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words))
+            or "0"
+        )
 
 
 def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
@@ -167,14 +170,16 @@ def _windows(shape: _Shape) -> str:
     columns = [f"(sum(n) filter (where {where}))::bigint as events_{name}" for name, where in spans.items()]
     columns += [f"sum(quantity) filter (where {where}) as quantity_{name}" for name, where in spans.items()]
     columns += [
-        f"(sum(bit_count(days)) filter (where {where}))::bigint as active_days_{name}" for name, where in spans.items()
+        f"(sum(bit_count(days)) filter (where {where}))::bigint as active_days_{name}"
+        for name, where in spans.items()
     ]
     columns += [
         "sum(bit_count(days))::bigint as active_days_long",
         "min(first_day) as first_day_long",
     ]
     columns += [
-        f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}" for days in (7, 30, 90)
+        f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
+        for days in (7, 30, 90)
     ]
     recent = "coalesce(bit_or(mask_{i}) filter (where age <= 30), 0)"
     before = "coalesce(bit_or(mask_{i}) filter (where age > 30 and age <= 90), 0)"
