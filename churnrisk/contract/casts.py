@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from churnrisk.contract.tables import ColumnType
 
-_SEVERITY_WORDS = {"low": 1, "minor": 1, "medium": 2, "normal": 2, "high": 3, "major": 3, "critical": 4, "urgent": 4}
+_SEVERITY_WORDS = {
+    "low": 1,
+    "minor": 1,
+    "medium": 2,
+    "normal": 2,
+    "high": 3,
+    "major": 3,
+    "critical": 4,
+    "urgent": 4,
+}
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 

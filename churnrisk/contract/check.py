@@ -104,7 +104,9 @@ class _TableCheck:
         if not count:
             return None
         relation = relation or self.spec.name
-        examples = self.rows(f"select distinct cast({example} as varchar) e from {relation} where {where} order by e limit 3")
+        examples = self.rows(
+            f"select distinct cast({example} as varchar) e from {relation} where {where} order by e limit 3"
+        )
         level = level or ("error" if count > share * self.total else "warn")
         shown = tuple(str(row[0]) for row in examples)
         return Violation(self.spec.name, column, rule, level, int(count), shown, mend)
@@ -161,7 +163,9 @@ class _TableCheck:
         zone = f"regexp_matches(trim(\"{column.name}\"), '\\d{{2}}:\\d{{2}}.*(Z|[+-]\\d{{2}}(:?\\d{{2}})?)$')"
         raw = f"raw_{self.spec.name}"
         timed = f"\"{column.name}\" like '%:%'"
-        with_zone, all_timed = self.rows(f"select count(*) filter (where {zone}), count(*) filter (where {timed}) from {raw}")[0]
+        with_zone, all_timed = self.rows(
+            f"select count(*) filter (where {zone}), count(*) filter (where {timed}) from {raw}"
+        )[0]
         if not 0 < with_zone < all_timed:
             return None
         rule = "some times have a zone and some have none"
@@ -194,13 +198,17 @@ class _TableCheck:
         again = f"(select any_value(account_id) as account_id, count(*) - 1 as extra from {hashes} group by h having count(*) > 1)"
         count = self.rows(f"select coalesce(sum(extra), 0) from {again}")[0][0]
         mend = "Remove the copies if they are no real repeats; they are counted as they stand."
-        return self._violation("", "row is there twice", count, "account_id", "true", mend, relation=again, level="warn")
+        return self._violation(
+            "", "row is there twice", count, "account_id", "true", mend, relation=again, level="warn"
+        )
 
     def _unknown_accounts(self) -> Violation | None:
         if self.spec.name == "accounts":
             return None
         where = "account_id not in (select account_id from accounts)"
-        mend = "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
+        mend = (
+            "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
+        )
         return self._violation(
             "account_id",
             "account is not in accounts",
@@ -234,7 +242,14 @@ class _TableCheck:
         mend = "Check signed_up_at or the dates of this table; the rows are used as they stand."
         count = self._count(where, relation=relation)
         return self._violation(
-            time, "is before the account's sign-up", count, "account_id", where, mend, relation=relation, level="warn"
+            time,
+            "is before the account's sign-up",
+            count,
+            "account_id",
+            where,
+            mend,
+            relation=relation,
+            level="warn",
         )
 
     def _score_range(self) -> Violation | None:

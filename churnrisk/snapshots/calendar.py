@@ -137,7 +137,9 @@ def _months_later(start: datetime, months: int) -> datetime:
 
 def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:
     """Return the as-of dates of the user's own labels, within the configured bounds."""
-    dates = [_midnight(row[0]) for row in tables.engine.rows("select distinct as_of from labels order by as_of")]
+    dates = [
+        _midnight(row[0]) for row in tables.engine.rows("select distinct as_of from labels order by as_of")
+    ]
     first = _midnight(config.first) if config.first else dates[0]
     last = _midnight(config.last) if config.last else dates[-1]
     return [moment for moment in dates if first <= moment <= last]

@@ -66,7 +66,9 @@ def _first_seen(tables: Tables, churn: ChurnConfig) -> str:
         ]
     unknown = "select account_id, timestamp '1900-01-01' as seen_at from accounts"
     union = " union all ".join(seen) if seen else unknown
-    fallback = f"select account_id, min(seen_at) as first_seen_at, true as dated from ({union}) group by account_id"
+    fallback = (
+        f"select account_id, min(seen_at) as first_seen_at, true as dated from ({union}) group by account_id"
+    )
     if tables.available.has("accounts.signed_up_at") or not seen:
         # an account whose sign-up nobody wrote down has been there all along
         return (
@@ -148,7 +150,9 @@ def _panel(tables: Tables, churn: ChurnConfig, data_end: datetime) -> str:
     }[churn.definition]
     young = f"f.dated and f.first_seen_at > d.as_of - interval {churn.min_tenure_days} day"
     mature_until = data_end - churn.outcome_delay
-    mature = "true" if churn.definition == "labels" else f"as_of <= timestamp '{mature_until:%Y-%m-%d %H:%M:%S}'"
+    mature = (
+        "true" if churn.definition == "labels" else f"as_of <= timestamp '{mature_until:%Y-%m-%d %H:%M:%S}'"
+    )
     return (
         "select account_id, as_of, grey_reason, "
         f"case when grey_reason is null and {mature} then churned end as churned from ("

@@ -37,14 +37,20 @@ def read_batches(url: str, table: str) -> Iterator[pa.Table]:
             seen = False
             for rows in result.partitions(BATCH_ROWS):
                 seen = True
-                yield pa.table({name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)})
+                yield pa.table(
+                    {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+                )
             if not seen:
                 yield pa.table({name: pa.array([], pa.string()) for name in names})
     except sa.exc.NoSuchTableError as error:
-        raise UsageError(f"the database has no table {table!r}. Correct `table` in churnrisk.toml.") from error
+        raise UsageError(
+            f"the database has no table {table!r}. Correct `table` in churnrisk.toml."
+        ) from error
     except sa.exc.SQLAlchemyError as error:
         # the URL may carry a password: SQLAlchemy's own message does not, ours must not either
         reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
-        raise UsageError(f"table {table!r} cannot be read from the database: {reason}. Check its url.") from error
+        raise UsageError(
+            f"table {table!r} cannot be read from the database: {reason}. Check its url."
+        ) from error
     finally:
         engine.dispose()

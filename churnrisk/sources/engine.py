@@ -131,7 +131,7 @@ def explain(error: Exception) -> ChurnRiskError:
     if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
         return ContractError(
             f"a table cannot be read: {_file_trouble(error)}. Correct that line, or say what stands for "
-            'an unknown value: nulls = ["NA"] for a path, nullstr = \'NA\' inside read_csv(…).'
+            "an unknown value: nulls = [\"NA\"] for a path, nullstr = 'NA' inside read_csv(…)."
         )
     if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
         return UsageError(f"SQL does not run: {text} Mend it in churnrisk.toml.")
@@ -141,7 +141,11 @@ def explain(error: Exception) -> ChurnRiskError:
 def _file_trouble(error: Exception) -> str:
     """Return what a reader says of a file, without its advice for SQL authors."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [line for line in lines[1:] if line.startswith(("Error when", "Could not", "Expected", "Invalid", "file ="))]
+    wanted = [
+        line
+        for line in lines[1:]
+        if line.startswith(("Error when", "Could not", "Expected", "Invalid", "file ="))
+    ]
     return " ".join([lines[0].removesuffix("."), *wanted[:3]])
 
 
@@ -156,5 +160,7 @@ def _spill_parent(config: EngineConfig) -> str | None:
         return None
     path = Path(config.temp_directory).expanduser()
     if not path.is_dir():
-        raise UsageError(f"[engine] temp_directory {path} is not a directory. Make it, or leave the setting out.")
+        raise UsageError(
+            f"[engine] temp_directory {path} is not a directory. Make it, or leave the setting out."
+        )
     return str(path)

@@ -42,7 +42,9 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     absolute = str(base / Path(pattern).expanduser())
     files = [Path(name) for name in sorted(glob.glob(absolute, recursive=True)) if Path(name).is_file()]
     if not files:
-        there = ", ".join(sorted(path.name for path in base.glob("*") if file_kind(path))[:8]) or "no data files"
+        there = (
+            ", ".join(sorted(path.name for path in base.glob("*") if file_kind(path))[:8]) or "no data files"
+        )
         raise UsageError(
             f"[tables.{table}] path {pattern!r} matches no file in {base}, where there is: {there}. "
             "Correct the path in churnrisk.toml."

@@ -92,7 +92,9 @@ def guess_tables(folder: Path) -> list[GuessedTable]:
     with Engine(EngineConfig(), base=folder) as engine:
         for path in files:
             columns = _columns(engine, path)
-            ranked = sorted((_fit(path, columns, spec, engine) for spec in TABLES.values()), key=lambda item: -item[0])
+            ranked = sorted(
+                (_fit(path, columns, spec, engine) for spec in TABLES.values()), key=lambda item: -item[0]
+            )
             best = [(score, guess) for score, guess in ranked if score > 0]
             unmapped = GuessedTable(path.name, None, {}, tuple(columns))
             guesses.append(best[0][1] if best else unmapped)

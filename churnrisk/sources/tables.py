@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from churnrisk.contract.casts import as_double, cast
 from churnrisk.contract.tables import TABLES, Available, TableSpec
@@ -143,7 +142,11 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
 def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
     """Say of each column of the user's own whether it holds numbers, flags, text or something else."""
     own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
-    types = {column: _native_kind(type_) for column, type_ in own.items()} if spec.open else dict.fromkeys(own, "other")
+    types = (
+        {column: _native_kind(type_) for column, type_ in own.items()}
+        if spec.open
+        else dict.fromkeys(own, "other")
+    )
     text = [column for column, kind in types.items() if kind == "text"]
     if not text:
         return types
