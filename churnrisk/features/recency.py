@@ -66,15 +66,34 @@ RECENCY = (
         "trend of active days against the 30 days before", "Fewer active days than in the 30 days before", -1,
     ),
     _feature(
-        "usual_gap_days", "days", "date_diff('day', first_day_long, last_day) / nullif(active_days_long - 1, 0)::double",
+        "active_days_180", "days", "coalesce(active_days_180, 0)", "active days in the last 180",
+        "Active on {value:.0f} of the last 180 days", 0,
+    ),
+    _feature(
+        "active_days_365", "days", "coalesce(active_days_365, 0)", "active days in the last 365",
+        "Active on {value:.0f} of the last 365 days", 0,
+    ),
+    _feature(
+        "activity_span_days", "days", "date_diff('day', first_day_365, last_day)",
+        "days between the first and the last activity of the last year",
+        "{value:.0f} days lie between the first and the last activity of the last year", 0,
+        missing="No activity in the last year",
+    ),
+    _feature(
+        "events_per_active_day", "events", "events_365 / nullif(active_days_365, 0)::double",
+        "events per active day in the last year", "{value:.1f} events per active day in the last year", 0,
+        missing="No activity in the last year",
+    ),
+    _feature(
+        "usual_gap_days", "days", "date_diff('day', first_day_365, last_day) / nullif(active_days_365 - 1, 0)::double",
         "usual days between two active days", "{value:.0f} days pass between two active days", 0,
-        missing="Active on fewer than two days in the last half year",
+        missing="Active on fewer than two days in the last year",
     ),
     _feature(
         "overdue_ratio", "times",
-        "date_diff('day', last_day, as_of) * nullif(active_days_long - 1, 0) / greatest(date_diff('day', first_day_long, last_day), 1)::double",
+        "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) / greatest(date_diff('day', first_day_365, last_day), 1)::double",
         "silence against the account's own usual gap", "Silent {value:.1f} times as long as is usual for this account", +1,
-        missing="Active on fewer than two days in the last half year",
+        missing="Active on fewer than two days in the last year",
     ),
     _feature(
         "quantity_30", "units", "coalesce(quantity_30, 0)::double", "quantity in the last 30 days",
@@ -83,6 +102,15 @@ RECENCY = (
     _feature(
         "quantity_90", "units", "coalesce(quantity_90, 0)::double", "quantity in the last 90 days",
         "{value:,.0f} units in the last 90 days", 0, _Q,
+    ),
+    _feature(
+        "quantity_365", "units", "coalesce(quantity_365, 0)::double", "quantity in the last 365 days",
+        "{value:,.0f} units in the last 365 days", 0, _Q,
+    ),
+    _feature(
+        "quantity_per_active_day", "units", "quantity_365::double / nullif(active_days_365, 0)",
+        "quantity per active day in the last year", "{value:,.1f} units per active day in the last year", 0, _Q,
+        "No activity in the last year",
     ),
     _feature(
         "quantity_trend_30", "trend",

@@ -15,8 +15,8 @@ from churnrisk.features.blocks.columns import known_at, optional
 from churnrisk.sources import Tables, literal
 
 #: Window edges in days before ``as_of``; the account's usual rhythm is read from HISTORY_DAYS.
-EDGES = (0, 7, 30, 60, 90)
-HISTORY_DAYS = 180
+EDGES = (0, 7, 30, 60, 90, 180)
+HISTORY_DAYS = 365
 _BITS = 63  # a mask word is a signed 64-bit integer
 _LONGEST_SEGMENT = 60  # days; must fit into one mask word
 
@@ -174,8 +174,11 @@ def _windows(shape: _Shape) -> str:
         for name, where in spans.items()
     ]
     columns += [
-        "sum(bit_count(days))::bigint as active_days_long",
-        "min(first_day) as first_day_long",
+        "(sum(bit_count(days)) filter (where age <= 180))::bigint as active_days_180",
+        "sum(bit_count(days))::bigint as active_days_365",
+        "sum(n)::bigint as events_365",
+        "sum(quantity) as quantity_365",
+        "min(first_day) as first_day_365",
     ]
     columns += [
         f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
