@@ -18,6 +18,11 @@ _SEVERITY_WORDS = {
     "critical": 4,
     "urgent": 4,
 }
+#: Greater numbers are taken for mistakes; fourteen digits fit into the decimals that sums run over.
+LARGEST = "1e14"
+#: Earlier and later dates are taken for mistakes, such as 0001-01-01 for "unknown".
+EARLIEST, LATEST = "1900-01-01", "9999-12-31 23:59:59.999999"
+
 _TRUE = ("true", "t", "yes", "y", "1")
 _FALSE = ("false", "f", "no", "n", "0")
 
@@ -44,8 +49,8 @@ def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None
         return _boolean(column, native)
     if type_ in ("number", "integer"):
         number = as_double(column, native)
-        # nan and infinity are no quantities: they would poison every sum they meet
-        return f"case when isfinite({number}) then {number} end"
+        # nan and infinity are no quantities; sums run over decimals, which end at LARGEST
+        return f"case when abs({number}) < {LARGEST} then {number} end"
     if native == "VARCHAR":
         return f"nullif(trim({column}), '')"
     return f"cast({column} as varchar)"
@@ -65,15 +70,25 @@ def missing(column: str, native: str) -> str:
 
 
 def _timestamp(column: str, native: str, date_format: str | None) -> str:
-    if native == "TIMESTAMP":
-        return column
+    moment = _moment(column, native, date_format)
+    return f"case when {moment} between timestamp '{EARLIEST}' and timestamp '{LATEST}' then {moment} end"
+
+
+def _moment(column: str, native: str, date_format: str | None) -> str:
+    if native.startswith(("TIMESTAMP", "DATE")):
+        return f"cast({column} as timestamp)"
     if native != "VARCHAR":
-        return f"try_cast({column} as timestamp)"
+        # the engine knows no way from a number to a date: as text it is read or counted as wrong
+        column = f"cast({column} as varchar)"
+    text = f"trim({column})"
     if date_format:
         quoted = date_format.replace("'", "''")
-        return f"try_strptime(trim({column}), '{quoted}')"
-    # by way of timestamptz, so that an offset in the text is honoured; the session's zone is UTC
-    return f"cast(try_cast(trim({column}) as timestamptz) as timestamp)"
+        return f"try_strptime({text}, '{quoted}')"
+    # a cast to timestamp drops an offset in the text, one to timestamptz honours it (the session's zone is
+    # UTC) but takes twice as long: it is for texts that have room for an offset
+    plain = f"length({column}) = 10 or length({column}) = 19 and substr({column}, 17, 1) = ':'"
+    aware = f"cast(try_cast({text} as timestamptz) as timestamp)"
+    return f"case when {plain} then try_cast({column} as timestamp) else {aware} end"
 
 
 def _severity(column: str, native: str) -> str:

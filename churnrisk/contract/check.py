@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from churnrisk.contract.casts import cast, missing
-from churnrisk.contract.tables import EXPECTED, TABLES, Available, ColumnSpec, TableSpec
+from churnrisk.contract.rules import Rule, account_rules, raw_rules, typed_rules
+from churnrisk.contract.tables import TABLES, Available, TableSpec
 from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
-
-#: A defect in more than this share of a table's rows blocks: then the mapping is wrong, not a few rows.
-MAX_DEFECT_SHARE = 0.05
-MAX_UNKNOWN_SHARE = 0.5
 
 
 def validate(
@@ -40,13 +36,8 @@ def validate(
     """
     found: list[Violation] = []
     for name in available.tables:
-        spec = TABLES[name]
-        total = rows(f"select count(*) from raw_{name}")[0][0]
-        if total == 0:
-            found.append(_empty(spec))
-            continue
-        check = _TableCheck(rows, spec, available, total, native[name], date_formats.get(name), now)
-        found.extend(check.all())
+        check = _TableCheck(rows, TABLES[name], available)
+        found.extend(check.all(native=native[name], date_format=date_formats.get(name), now=now))
     return sorted(found, key=lambda violation: (violation.level != "error", violation.table))
 
 
@@ -55,215 +46,86 @@ def blocking(violations: Iterable[Violation]) -> list[Violation]:
     return [violation for violation in violations if violation.level == "error"]
 
 
-def _empty(spec: TableSpec) -> Violation:
-    mend = f"Check the file or SQL of [tables.{spec.name}], or take the table out of churnrisk.toml."
-    return Violation(spec.name, "", "table has no rows", "error", 0, (), mend)
-
-
 class _TableCheck:
-    """All rules over one table."""
+    """All rules over one table, each relation read once and once more per broken rule."""
 
-    def __init__(
-        self,
-        rows: Rows,
-        spec: TableSpec,
-        available: Available,
-        total: int,
-        native: Mapping[str, str],
-        date_format: str | None,
-        now: datetime,
-    ) -> None:
-        self.rows, self.spec, self.total, self.native = rows, spec, total, native
-        self.date_format, self.now = date_format, now
-        self.columns = [column for column in spec.columns if column.name in available.tables[spec.name]]
-        self.names = {column.name for column in self.columns}
+    def __init__(self, rows: Rows, spec: TableSpec, available: Available) -> None:
+        self.rows, self.spec, self.available = rows, spec, available
+        self.columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
+        self.total = 0
 
-    def all(self) -> list[Violation]:
-        found = [self._values(column) for column in self.columns]
-        found += [self._future(column) for column in self.columns if self._is_happening(column)]
-        found += [self._mixed_zones(column) for column in self.columns if column.type == "timestamp"]
-        found += [self._duplicates(), self._unknown_accounts()]
-        found += [self._negative(name) for name in ("mrr", "seats", "quantity") if name in self.names]
-        found += [self._order(*pair) for pair in _ORDERED if self.names.issuperset(pair)]
-        found += [self._before_sign_up(), self._score_range()]
-        return [violation for violation in found if violation is not None]
+    def all(self, *, native: Mapping[str, str], date_format: str | None, now: datetime) -> list[Violation]:
+        name = self.spec.name
+        self.total = int(self.rows(f"select count(*) from raw_{name}")[0][0])
+        if not self.total:
+            return [self._empty()]
+        names = frozenset(column.name for column in self.columns)
+        sign_up_known = self.available.has("accounts.signed_up_at")
+        return [
+            *self._broken(f"raw_{name}", raw_rules(self.columns, native=native, date_format=date_format)),
+            *self._broken(name, typed_rules(self.spec, names, now=now)),
+            *(self._repeated_keys() if self.spec.key else self._repeated_rows()),
+            *self._broken(self._with_accounts(), account_rules(self.spec, sign_up_known=sign_up_known)),
+        ]
 
-    def _violation(
-        self,
-        column: str,
-        rule: str,
-        count: int,
-        example: str,
-        where: str,
-        mend: str,
-        *,
-        relation: str | None = None,
-        share: float = MAX_DEFECT_SHARE,
-        level: Literal["error", "warn"] | None = None,
-    ) -> Violation | None:
-        if not count:
-            return None
-        relation = relation or self.spec.name
-        examples = self.rows(
-            f"select distinct cast({example} as varchar) e from {relation} where {where} order by e limit 3"
+    def _empty(self) -> Violation:
+        mend = f"Check the file or SQL of [tables.{self.spec.name}], or take the table out of churnrisk.toml."
+        return Violation(self.spec.name, "", "table has no rows", "error", 0, (), mend)
+
+    def _broken(self, relation: str, rules: Sequence[Rule]) -> list[Violation]:
+        """Count the broken rows of all rules in one pass, and look at examples where there are any."""
+        if not rules:
+            return []
+        counts = ", ".join(
+            f"count(*) filter (where {rule.where}), count(*) filter (where {rule.only_among})"
+            for rule in rules
         )
-        level = level or ("error" if count > share * self.total else "warn")
-        shown = tuple(str(row[0]) for row in examples)
-        return Violation(self.spec.name, column, rule, level, int(count), shown, mend)
+        row = self.rows(f"select {counts} from {relation}")[0]
+        broken = [
+            (rule, int(count))
+            for rule, count, among in zip(rules, row[::2], row[1::2], strict=True)
+            if count and not (rule.only_among != "false" and count >= among)
+        ]
+        return [self._violation(relation, rule, count) for rule, count in broken]
 
-    def _count(self, where: str, *, relation: str | None = None) -> int:
-        return int(self.rows(f"select count(*) from {relation or self.spec.name} where {where}")[0][0])
+    def _violation(self, relation: str, rule: Rule, count: int) -> Violation:
+        shown = self.rows(
+            f"select distinct cast({rule.example} as varchar) as example from {relation} "
+            f"where {rule.where} order by example limit 3"
+        )
+        level = rule.level or ("error" if count > rule.share * self.total else "warn")
+        examples = tuple(str(example) for (example,) in shown)
+        return Violation(self.spec.name, rule.column, rule.says, level, count, examples, rule.mend)
 
-    def _values(self, column: ColumnSpec) -> Violation | None:
-        """Find raw values that are absent where they must not be, or do not fit the type."""
-        native = self.native[column.name]
-        quoted = f'"{column.name}"'
-        value = cast(quoted, column.type, native=native, date_format=self.date_format)
-        absent = missing(quoted, native)
-        raw = f"raw_{self.spec.name}"
-        wrong = f"({value}) is null and not {absent}"
-        count = self._count(wrong, relation=raw)
-        if count:
-            handled = "their rows are left out" if column.required else "they count as unknown"
-            extra = " or set date_format" if column.type == "timestamp" else ""
-            return self._violation(
-                column.name,
-                f"not {EXPECTED[column.type]}",
-                count,
-                quoted,
-                wrong,
-                f"Correct the values{extra}; {handled} until then.",
-                relation=raw,
-            )
-        if not column.required:
-            return None
-        return self._violation(
-            column.name,
-            "value is missing",
-            self._count(absent, relation=raw),
-            "'(empty)'",
-            absent,
-            "Fill it in; the rows are left out until then.",
-            relation=raw,
+    def _with_accounts(self) -> str:
+        sign_up = "min(signed_up_at)" if self.available.has("accounts.signed_up_at") else "null::timestamp"
+        return (
+            f"(select t.account_id, t.{self.spec.time or 'account_id'} as happened_at, a.signed_up_at, "
+            f"a.account_id is null as is_unknown from {self.spec.name} t left join ("
+            f"select account_id, {sign_up} as signed_up_at from accounts group by account_id) a using (account_id))"
         )
 
-    def _is_happening(self, column: ColumnSpec) -> bool:
-        return column.type == "timestamp" and column.name in _HAPPENINGS
-
-    def _future(self, column: ColumnSpec) -> Violation | None:
-        where = f"{column.name} > timestamp '{self.now:%Y-%m-%d %H:%M:%S}'"
-        mend = "Correct the dates; a snapshot counts such rows only once their date has come."
-        return self._violation(
-            column.name, "date lies in the future", self._count(where), f"{column.name}", where, mend
-        )
-
-    def _mixed_zones(self, column: ColumnSpec) -> Violation | None:
-        if self.native[column.name] != "VARCHAR" or self.date_format:
-            return None
-        zone = f"regexp_matches(trim(\"{column.name}\"), '\\d{{2}}:\\d{{2}}.*(Z|[+-]\\d{{2}}(:?\\d{{2}})?)$')"
-        raw = f"raw_{self.spec.name}"
-        timed = f"\"{column.name}\" like '%:%'"
-        with_zone, all_timed = self.rows(
-            f"select count(*) filter (where {zone}), count(*) filter (where {timed}) from {raw}"
-        )[0]
-        if not 0 < with_zone < all_timed:
-            return None
-        rule = "some times have a zone and some have none"
-        mend = "Write all times with their zone, or all in UTC; times without one are read as UTC."
-        return self._violation(
-            column.name, rule, with_zone, f'"{column.name}"', zone, mend, relation=raw, level="warn"
-        )
-
-    def _duplicates(self) -> Violation | None:
-        key = self.spec.key
-        if not key:
-            return self._duplicate_rows()
-        columns = ", ".join(key)
-        again = f"(select {columns} from {self.spec.name} group by {columns} having count(*) > 1)"
-        count = self.rows(f"select count(*) from {again}")[0][0]
+    def _repeated_keys(self) -> list[Violation]:
+        key = ", ".join(self.spec.key)
         level: Literal["error", "warn"] = "warn" if self.spec.name == "attributes" else "error"
-        return self._violation(
-            ", ".join(key),
-            "key appears more than once",
-            count,
-            key[0],
-            "true",
-            "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml.",
-            relation=again,
-            level=level,
-        )
+        mend = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
+        again = f"select account_id, 1 as extra from {self.spec.name} group by {key} having count(*) > 1"
+        return self._repeated(again, key, "key appears more than once", level, mend)
 
-    def _duplicate_rows(self) -> Violation | None:
-        hashes = f"(select account_id, hash(t) as h from {self.spec.name} t)"
-        again = f"(select any_value(account_id) as account_id, count(*) - 1 as extra from {hashes} group by h having count(*) > 1)"
-        count = self.rows(f"select coalesce(sum(extra), 0) from {again}")[0][0]
+    def _repeated_rows(self) -> list[Violation]:
         mend = "Remove the copies if they are no real repeats; they are counted as they stand."
-        return self._violation(
-            "", "row is there twice", count, "account_id", "true", mend, relation=again, level="warn"
+        again = (
+            "select any_value(account_id) as account_id, count(*) - 1 as extra from ("
+            f"select account_id, hash(t) as h from {self.spec.name} t) group by h having count(*) > 1"
         )
+        return self._repeated(again, "", "row is there twice", "warn", mend)
 
-    def _unknown_accounts(self) -> Violation | None:
-        if self.spec.name == "accounts":
-            return None
-        where = "account_id not in (select account_id from accounts)"
-        mend = (
-            "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
-        )
-        return self._violation(
-            "account_id",
-            "account is not in accounts",
-            self._count(where),
-            "account_id",
-            where,
-            mend,
-            share=MAX_UNKNOWN_SHARE,
-        )
-
-    def _negative(self, name: str) -> Violation | None:
-        where = f"{name} < 0"
-        mend = "Correct the sign, or move refunds into a table of their own; they are used as they stand."
-        return self._violation(name, "is negative", self._count(where), name, where, mend, level="warn")
-
-    def _order(self, earlier: str, later: str) -> Violation | None:
-        where = f"{later} < {earlier}"
-        mend = f"Correct one of the dates; {later} counts as {earlier} until then."
-        example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
-        return self._violation(later, f"is before {earlier}", self._count(where), example, where, mend)
-
-    def _before_sign_up(self) -> Violation | None:
-        time = self.spec.time
-        if self.spec.name in ("accounts", "attributes", "labels") or time is None:
-            return None
-        relation = f"(select t.account_id, t.{time} as happened_at, a.signed_up_at from {self.spec.name} t join accounts a using (account_id))"
-        if not self.rows("select 1 from (describe accounts) where column_name = 'signed_up_at'"):
-            return None
-        # whole days: sign-up is often known to the day only
-        where = "cast(happened_at as date) < cast(signed_up_at as date)"
-        mend = "Check signed_up_at or the dates of this table; the rows are used as they stand."
-        count = self._count(where, relation=relation)
-        return self._violation(
-            time,
-            "is before the account's sign-up",
-            count,
-            "account_id",
-            where,
-            mend,
-            relation=relation,
-            level="warn",
-        )
-
-    def _score_range(self) -> Violation | None:
-        if self.spec.name != "surveys":
-            return None
-        where = "score not between 0 and 10"
-        mend = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
-        return self._violation("score", "is outside 0-10", self._count(where), "score", where, mend)
-
-
-_ORDERED = (("opened_at", "resolved_at"), ("opened_at", "first_response_at"), ("started_at", "ended_at"))
-_HAPPENINGS = frozenset(
-    {
-        "signed_up_at", "occurred_at", "opened_at", "resolved_at", "first_response_at", "started_at",
-        "answered_at", "valid_from", "recorded_at", "as_of",
-    }
-)  # fmt: skip
+    def _repeated(
+        self, again: str, column: str, says: str, level: Literal["error", "warn"], mend: str
+    ) -> list[Violation]:
+        # examples come from the same pass: finding repeats is the dearest part of the check
+        count, lowest = self.rows(f"select sum(extra), min(account_id, 50) from ({again})")[0]
+        if not count:
+            return []
+        examples = tuple(sorted(set(lowest))[:3])
+        return [Violation(self.spec.name, column, says, level, int(count), examples, mend)]

@@ -80,7 +80,7 @@ def _first_seen(tables: Tables, churn: ChurnConfig) -> str:
 
 
 def _known(alias: str, time: str, tables: Tables, table: str) -> str:
-    """The instant from which a row may be used: when it happened, or was recorded if that is later."""
+    """Return the instant from which a row may be used: when it happened, or was recorded if that is later."""
     if tables.available.has(f"{table}.recorded_at"):
         return f"greatest({alias}.{time}, coalesce({alias}.recorded_at, {alias}.{time}))"
     return f"{alias}.{time}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.errors import ChurnRiskError, ContractError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.sources.config import EngineConfig
+from churnrisk.sources.explain import explain, first_line
 from churnrisk.sources.quoting import identifier, literal
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Engine:
                 self._connection.execute(f"set threads = {int(config.threads)}")
         except duckdb.Error as error:
             self.close()
-            raise UsageError(f"[engine] in churnrisk.toml: {_first_line(error)}") from error
+            raise UsageError(f"[engine] in churnrisk.toml: {first_line(error)}") from error
 
     def __enter__(self) -> Engine:
         return self
@@ -91,8 +91,14 @@ class Engine:
 
     def columns(self, relation: str) -> dict[str, str]:
         """Names and types of a relation's columns, as DuckDB names the types."""
-        described = self.rows(f"describe select * from {relation}")
-        return {row[0]: row[1] for row in described}
+        import duckdb
+
+        try:
+            # not by `describe`, which spells renamed columns as their source does
+            described = self._connection.sql(f"select * from {relation}")
+            return dict(zip(described.columns, map(str, described.types), strict=True))
+        except duckdb.Error as error:
+            raise explain(error) from error
 
     def table_from(self, name: str, table: pd.DataFrame | pa.Table) -> None:
         """Make a temporary table of a data frame or Arrow table."""
@@ -109,50 +115,6 @@ class Engine:
             return self._connection.execute(sql)
         except duckdb.Error as error:
             raise explain(error) from error
-
-
-def explain(error: Exception) -> ChurnRiskError:
-    """Turn an engine error into one for a person."""
-    import duckdb
-
-    text = _first_line(error)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return ChurnRiskError(
-            f"out of memory or spill space: {text} Raise memory_limit under [engine] in churnrisk.toml, "
-            "or point temp_directory at a disk with more room."
-        )
-    if re.search(r"unicode|utf-8|encod", text, re.IGNORECASE):
-        return ContractError(
-            f"a file is not in the expected encoding: {_file_trouble(error)} Save it as UTF-8, or set "
-            'encoding = "latin-1" for its table in churnrisk.toml.'
-        )
-    if isinstance(error, duckdb.IOException):
-        return ContractError(f"a file cannot be read: {text} Check the path and whether the file is whole.")
-    if isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException):
-        return ContractError(
-            f"a table cannot be read: {_file_trouble(error)}. Correct that line, or say what stands for "
-            "an unknown value: nulls = [\"NA\"] for a path, nullstr = 'NA' inside read_csv(…)."
-        )
-    if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
-        return UsageError(f"SQL does not run: {text} Mend it in churnrisk.toml.")
-    return ChurnRiskError(f"the table engine failed: {text}")
-
-
-def _file_trouble(error: Exception) -> str:
-    """Return what a reader says of a file, without its advice for SQL authors."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    wanted = [
-        line
-        for line in lines[1:]
-        if line.startswith(("Error when", "Could not", "Expected", "Invalid", "file ="))
-    ]
-    return " ".join([lines[0].removesuffix("."), *wanted[:3]])
-
-
-def _first_line(error: Exception) -> str:
-    line = str(error).strip().splitlines()[0]
-    # the engine's own file:line hints mean nothing to our users
-    return line if line.endswith((".", "!", "?")) else line + "."
 
 
 def _spill_parent(config: EngineConfig) -> str | None:

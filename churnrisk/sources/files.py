@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,8 +40,12 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     UsageError
         If there is none, or their kinds are unknown or mixed.
     """
-    absolute = str(base / Path(pattern).expanduser())
-    files = [Path(name) for name in sorted(glob.glob(absolute, recursive=True)) if Path(name).is_file()]
+    named = Path(pattern).expanduser()
+    # a file that is called like the pattern wins; the folder's own name is never a pattern
+    matches = (
+        [str(named)] if (base / named).is_file() else glob.glob(str(named), root_dir=base, recursive=True)
+    )
+    files = sorted(path for path in (base / match for match in matches) if path.is_file())
     if not files:
         there = (
             ", ".join(sorted(path.name for path in base.glob("*") if file_kind(path))[:8]) or "no data files"
@@ -61,19 +66,24 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
 def scan(files: Sequence[Path], config: TableConfig) -> str:
     """Return the SQL relation that reads the files; CSV values arrive as text."""
     kind = file_kind(files[0])
-    names = "[" + ", ".join(literal(str(path)) for path in files) + "]"
+    names = "[" + ", ".join(literal(plain_path(path)) for path in files) + "]"
     if kind == "parquet":
         return f"read_parquet({names}, union_by_name = true)"
     if kind == "json":
         return f"read_json({names}, union_by_name = true)"
     options = ["all_varchar = true", "header = true", "union_by_name = true", "null_padding = false"]
-    if config.delimiter or Path(files[0]).name.lower().split(".")[1:2] == ["tsv"]:
+    if config.delimiter or ".tsv" in files[0].suffixes:
         options.append(f"delim = {literal(config.delimiter or chr(9))}")
     if config.encoding:
         options.append(f"encoding = {literal(config.encoding)}")
     if config.nulls:
         options.append("nullstr = [" + ", ".join(literal(text) for text in ("", *config.nulls)) + "]")
     return f"read_csv({names}, {', '.join(options)})"
+
+
+def plain_path(path: Path) -> str:
+    """Return a path in which the engine sees no wildcards, whatever the folders are called."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:

@@ -20,8 +20,10 @@ _FILE_WORDS = {
     "surveys": ("survey", "nps", "csat", "rating", "feedback"),
     "attributes": ("history", "attribute", "snapshot"),
     "labels": ("label", "outcome"),
-    "events": ("event", "usage", "activity", "engagement", "log", "session", "learning", "order", "invoice", "transaction"),
-    "accounts": ("account", "customer", "client", "company", "companies", "crm", "personal", "student", "member", "train"),
+    "events": ("event", "usage", "activity", "engagement", "log", "session", "learning", "order", "invoice",
+               "transaction"),
+    "accounts": ("account", "customer", "client", "company", "companies", "crm", "personal", "student", "member",
+                 "train"),
 }  # fmt: skip
 
 #: Other people's words for the contract's columns, letters and digits only.

