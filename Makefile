@@ -42,7 +42,7 @@ test: setup ## Run all tests with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
 
 demo: setup ## Run the main job on the sample, into build/demo
-	@$(BIN)/churnrisk demo --dir build/demo
+	@$(BIN)/churnrisk demo --dir build/demo --sample data/sample
 
 docs: setup ## Write docs/cli.md and docs/features.md anew
 	$(BIN)/python docs/build.py

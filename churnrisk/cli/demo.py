@@ -1,19 +1,18 @@
-"""The demo: the main job on the sample, step by step, each step the command that it stands for."""
+"""The demo: the main job on the sample, each step the very command line that it shows."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
-
-import typer
 
 from churnrisk.cli.app import app
 from churnrisk.cli.show import say
 from churnrisk.errors import UsageError
 
-_PLAIN: dict[str, Any] = {"format_": None, "output": None}
+_MARK = ".churnrisk-demo"
 
 
 def run_demo(directory: Path, source: Path | None) -> None:
@@ -24,51 +23,38 @@ def run_demo(directory: Path, source: Path | None) -> None:
     UsageError
         If the folder holds something that is no earlier demo.
     """
-    from churnrisk.cli import daily, model, start
-
     _empty(directory)
+    shown = os.path.relpath(directory)
     if source is None:
-        say("$ churnrisk sample")
-        start.sample(directory, seed=7, accounts=2000, months=18, force=True)
+        _run("sample", shown, "--force")
     else:
         shutil.copytree(source, directory, dirs_exist_ok=True)
     (directory / _MARK).touch()
-    context = typer.Context(typer.main.get_command(app))
-    context.obj = (directory, None)
-    shown = os.path.relpath(directory)
-    for command, run in (
-        ("check", lambda: start.check(context, leaks=True, **_PLAIN)),
-        ("train", lambda: model.train(context, **_PLAIN)),
-        ("promote", lambda: model.promote(context, version=None, force=False, author="demo", dry_run=False)),
-        ("score", lambda: _score_two(context)),
-        ("redlist --limit 12", lambda: daily.redlist(context, **_LIST)),
-        ("report", lambda: daily.report(context, output=directory / "report.html", as_of=None)),
-    ):
-        say(f"\n$ churnrisk --project {shown} {command}")
-        run()
-    say(f"\nOpen {os.path.relpath(directory / 'report.html')} in a browser.")
+    month_ago = _latest(directory) - timedelta(days=30)
+    here = ("--project", shown)
+    _run(*here, "check", "--leaks")
+    _run(*here, "train")
+    _run(*here, "promote", "--author", "demo")
+    # a month ago first, so that the list of today has arrows
+    _run(*here, "score", "--as-of", f"{month_ago:%Y-%m-%d}")
+    _run(*here, "score")
+    _run(*here, "redlist", "--limit", "10")
+    _run(*here, "report", "--output", f"{shown}/report.html")
+    say(f"\nOpen {shown}/report.html in a browser.")
     say(f"Why one account: churnrisk --project {shown} explain ACCOUNT")
     say("On your own data: churnrisk init FOLDER_WITH_YOUR_TABLES")
 
 
-_MARK = ".churnrisk-demo"
-_LIST: dict[str, Any] = {
-    "as_of": None, "owner": None, "segment": None, "colour": "red,amber", "newly_red": False, "limit": 12, **_PLAIN,
-}  # fmt: skip
+def _run(*arguments: str) -> None:
+    say(f"\n$ churnrisk {shlex.join(arguments)}")
+    app(list(arguments), standalone_mode=False)
 
 
-def _score_two(context: typer.Context) -> None:
-    """Score a month ago and today, so that the list has arrows."""
-    from datetime import datetime, timedelta
-
-    from churnrisk.cli import daily
-    from churnrisk.cli.show import project_of
+def _latest(directory: Path) -> datetime:
+    from churnrisk.settings import load_project
     from churnrisk.workflows.span import latest_date
 
-    month_ago = latest_date(project_of(context), now=datetime.now()) - timedelta(days=30)
-    plain: dict[str, Any] = {"force": False, "author": "demo", "dry_run": False, "output": None}
-    daily.score(context, as_of=month_ago, **plain)
-    daily.score(context, as_of=None, **plain)
+    return latest_date(load_project(directory), now=datetime.now())
 
 
 def _empty(directory: Path) -> None:

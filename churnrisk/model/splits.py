@@ -15,6 +15,9 @@ from churnrisk.errors import ContractError
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.panel import Bools, Dates, Ints, as_dates, as_of_of
 
+#: Share of the accounts that calibrate where no later block of dates can.
+HELD_OUT_SHARE = 0.3
+
 MEND = (
     "Widen the history, reduce the horizon or the number of test snapshots, "
     'or set split = "accounts" under [model] in churnrisk.toml.'
@@ -115,11 +118,14 @@ def blocks(
     embargo_days: int,
     test_snapshots: int,
     calibration_snapshots: int,
+    account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index | None = None,
+    seed: int = 0,
 ) -> Blocks:
     """Cut a panel into fit, calibration and test blocks of as-of dates in time order.
 
     The sizes asked for are kept where the dates suffice; else the calibration block shrinks first, then the
-    test block, and ``notes`` says so.
+    test block, and ``notes`` says so. Where the history is too short for a calibration block between the
+    other two, and `account_id` is given, held-out accounts of the latest training dates calibrate instead.
 
     Parameters
     ----------
@@ -129,6 +135,10 @@ def blocks(
         ``gap + horizon``: least distance in days between two blocks.
     test_snapshots, calibration_snapshots : int
         Number of as-of dates wanted in the last and the middle block.
+    account_id : array-like of shape (n,), optional
+        Account of each row; without it a history too short for three blocks is refused.
+    seed : int, default 0
+        Of the draw of held-out accounts.
 
     Raises
     ------
@@ -145,10 +155,35 @@ def blocks(
                 asked = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
                 notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in asked if got < want)
                 return Blocks(masks[0], masks[1], masks[2], notes)
+    if account_id is not None:
+        for test in range(test_snapshots, 0, -1):
+            before = _before_test(dates, np.timedelta64(embargo_days, "D"), test)
+            if len(before):
+                held_out = uniform_of(account_id, seed + 3) < HELD_OUT_SHARE
+                return _with_held_out(
+                    row_dates, before[-calibration_snapshots:], dates[-test:], before, held_out
+                )
     raise ContractError(
         f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of "
         f"dates that span {2 * embargo_days} days, found {_span(dates)}. {MEND}"
     )
+
+
+def _with_held_out(row_dates: Dates, middle: Dates, last: Dates, before: Dates, held_out: Bools) -> Blocks:
+    note = (
+        f"the history is too short for a later calibration block: {HELD_OUT_SHARE:.0%} of the accounts, held out of "
+        "training, calibrate on the latest training dates instead"
+    )
+    fit = np.isin(row_dates, before) & ~held_out
+    return Blocks(fit, np.isin(row_dates, middle) & held_out, np.isin(row_dates, last), (note,))
+
+
+def _before_test(dates: Dates, embargo: np.timedelta64, test: int) -> Dates:
+    """Return the dates whose label windows end before a test block of so many dates begins."""
+    if test >= len(dates):
+        return dates[:0]
+    first = dates[-test]
+    return dates[(dates <= first - embargo) & (dates < first)]
 
 
 def _cut(
@@ -157,7 +192,7 @@ def _cut(
     if test + calibration >= len(dates):
         return None
     last = dates[-test:]
-    before = dates[(dates <= last[0] - embargo) & (dates < last[0])]
+    before = _before_test(dates, embargo, test)
     middle = before[-calibration:]
     if len(middle) < calibration:
         return None

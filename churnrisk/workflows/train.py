@@ -106,6 +106,8 @@ def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
         embargo_days=project.churn.outcome_delay.days,
         test_snapshots=project.model.test_snapshots,
         calibration_snapshots=project.model.calibration_snapshots,
+        account_id=X.index.get_level_values("account_id"),
+        seed=project.model.seed,
     )
 
 

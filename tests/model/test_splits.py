@@ -101,3 +101,16 @@ def test_shares_of_accounts_are_about_as_asked():
     assert cut.fit.mean() == pytest.approx(0.6, abs=0.02)
     assert cut.test.mean() == pytest.approx(0.2, abs=0.02)
     assert account_halves([f"a{i}" for i in range(20_000)], 0).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_history_too_short_for_three_blocks_calibrates_on_held_out_accounts() -> None:
+    dates = np.repeat(pd.date_range("2026-01-01", periods=5, freq="30D"), 200)
+    accounts = np.tile([f"a{i}" for i in range(200)], 5)
+    with pytest.raises(ContractError, match="at least 3 as-of dates"):
+        blocks(dates, embargo_days=100, test_snapshots=1, calibration_snapshots=1)
+    cut = blocks(dates, embargo_days=100, test_snapshots=1, calibration_snapshots=1, account_id=accounts)
+    assert cut.fit.any()
+    assert cut.calibration.any()
+    assert not set(accounts[cut.fit]) & set(accounts[cut.calibration])
+    assert dates[cut.fit].max() + pd.Timedelta(days=100) <= dates[cut.test].min()
+    assert "held out" in cut.notes[0]
