@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from churnrisk.contract import Available
+from churnrisk.contract import TABLES, Available
 from churnrisk.errors import UsageError
 from churnrisk.features.breadth import BREADTH
 from churnrisk.features.complaints import COMPLAINTS
@@ -15,6 +15,9 @@ from churnrisk.features.satisfaction import SATISFACTION
 from churnrisk.features.value import VALUE
 from churnrisk.records import Feature
 from churnrisk.sources import identifier
+
+#: Columns that every feature table has beside its features.
+_TAKEN = frozenset({"account_id", "as_of", "grey_reason", "churned"})
 
 CATALOGUE: tuple[Feature, ...] = (*RECENCY, *BREADTH, *COMPLAINTS, *SATISFACTION, *VALUE, *RELATIONSHIP)
 
@@ -96,34 +99,40 @@ def select_features(config: FeatureConfig, available: Available) -> tuple[Featur
         *_attribute_features("accounts", config.static, available),
         *(own.declare() for own in config.own),
     )
-    _require_unique(offered)
     names = {feature.name for feature in offered}
     unknown = sorted(set(config.exclude) - names)
     if unknown:
         raise UsageError(
             f"[features] exclude names {', '.join(unknown)}, which are no features of this project."
         )
-    return tuple(
+    chosen = tuple(
         feature
         for feature in offered
         if feature.name not in config.exclude and all(available.has(need) for need in feature.requires)
     )
+    _require_unique(chosen)
+    return chosen
 
 
 def _require_static(config: FeatureConfig, available: Available) -> None:
-    unknown = sorted(set(config.static) - set(available.tables["accounts"]))
+    spec = TABLES["accounts"]
+    unfit = {column.name for column in spec.columns if column.type in ("id", "timestamp")} | {"name"}
+    there = [name for name in available.tables["accounts"] if name not in unfit]
+    unknown = sorted(set(config.static) - set(there))
     if unknown:
         raise UsageError(
-            f"[features] static names {', '.join(unknown)}; accounts has {', '.join(available.tables['accounts'])}."
+            f"[features] static names {', '.join(unknown)}; of accounts it may name "
+            f"{', '.join(there) or 'nothing, as there are no further columns'}."
         )
 
 
 def _require_unique(features: tuple[Feature, ...]) -> None:
     names = [feature.name.lower() for feature in features]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted({name for name in names if names.count(name) > 1 or name in _TAKEN})
     if twice:
         raise UsageError(
-            f"two features are called {', '.join(twice)}. Rename the column under [tables.*.columns], or the own feature."
+            f"the feature name {', '.join(twice)} is taken. Rename the column under [tables.*.columns] or the "
+            "own feature, or leave one out by [features] exclude."
         )
 
 

@@ -136,13 +136,26 @@ def _months_later(start: datetime, months: int) -> datetime:
 
 
 def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:
-    """Return the as-of dates of the user's own labels, within the configured bounds."""
+    """Return the as-of dates of the user's own labels, within the configured bounds.
+
+    Raises
+    ------
+    ContractError
+        If there is none.
+    """
+    days = tables.engine.rows("select distinct cast(as_of as date) as day from labels order by day")
     dates = [
-        _midnight(row[0]) for row in tables.engine.rows("select distinct as_of from labels order by as_of")
+        _midnight(day)
+        for (day,) in days
+        if (not config.first or config.first <= day) and (not config.last or day <= config.last)
     ]
-    first = _midnight(config.first) if config.first else dates[0]
-    last = _midnight(config.last) if config.last else dates[-1]
-    return [moment for moment in dates if first <= moment <= last]
+    if not dates:
+        found = f"they reach from {days[0][0]} to {days[-1][0]}" if days else "it has no usable row"
+        raise ContractError(
+            f"no label lies between [snapshots] first {config.first} and last {config.last} in churnrisk.toml: "
+            f"{found}. Correct the bounds or labels.as_of."
+        )
+    return dates
 
 
 def scoring_date(span: Horizon, wanted: date | None) -> datetime:

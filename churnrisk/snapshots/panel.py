@@ -41,7 +41,7 @@ def build_panel(tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *
             f"map; it maps {', '.join(tables.available.tables)}. Map it, or choose another definition."
         )
     engine = tables.engine
-    values = ", ".join(f"(timestamp '{moment:%Y-%m-%d}')" for moment in dates)
+    values = ", ".join(f"(timestamp '{moment:%Y-%m-%d}')" for moment in sorted(set(dates)))
     engine.run(f"create or replace temp table as_of_dates as select * from (values {values}) d(as_of)")
     engine.run(f"create or replace temp table first_seen as {_first_seen(tables, churn)}")
     activity, outcome = {
@@ -99,7 +99,7 @@ def _contractual(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
     lost = (
         f"select distinct s.account_id, {end} as churned_at from subscriptions s "
         f"left join subscriptions n on n.account_id = s.account_id and n.started_at <= {end} + {grace} "
-        f"and (n.ended_at is null or n.ended_at > {end}) "
+        f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
         f"where s.ended_at is not null and n.account_id is null"
     )
     return state, _happened(lost, churn)
@@ -137,8 +137,12 @@ def _inactivity(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
 
 
 def _labels(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
-    state = "select account_id, as_of, true as active from labels"
-    return state, "select account_id, as_of, churned from labels"
+    # a snapshot is taken at 00:00 of its label's day, before anything that the label may have seen
+    of_day = (
+        "select account_id, cast(as_of as date)::timestamp as as_of, bool_or(churned) as churned from labels"
+    )
+    state = "select distinct account_id, cast(as_of as date)::timestamp as as_of, true as active from labels"
+    return state, f"{of_day} group by 1, 2"
 
 
 def _panel(tables: Tables, churn: ChurnConfig, data_end: datetime) -> str:
