@@ -1,6 +1,6 @@
 """From a probability to a colour that keeps a promise, and from a colour to the next step."""
 
-from churnrisk.decision.bounds import independent_rows, lower_bound, upper_bound
+from churnrisk.decision.bounds import lower_bound, upper_bound
 from churnrisk.decision.config import DecisionConfig
 from churnrisk.decision.decide import decide, policy_version
 from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
@@ -28,7 +28,6 @@ __all__ = [
     "RuleEvidence",
     "upper_bound",
     "lower_bound",
-    "independent_rows",
     "Play",
     "Playbook",
     "load_playbook",

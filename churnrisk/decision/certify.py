@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from churnrisk.decision.bounds import Floats, upper_bound
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from churnrisk.decision.bounds import Floats
+from churnrisk.decision.exposure import Ints, Mask, Tally, churn_levels, tally
 
 # Thresholds are fixed before any data are seen: 0.04 apart in log-odds, from 1 in 10,000 up.
 GRID: Floats = 1.0 / (1.0 + np.exp(-np.arange(-9.2, 9.21, 0.04)))
@@ -28,14 +25,27 @@ class Certified:
 
 
 def certify(
-    p: Floats, y: Ints, *, green_max: float, red_min: float, confidence: float, min_accounts: int
+    p: Floats,
+    y: Ints,
+    accounts: Ints,
+    *,
+    green_max: float,
+    red_min: float,
+    confidence: float,
+    min_accounts: int,
 ) -> Certified:
     """Test every threshold of the grid, green upward and red downward.
 
+    The chance that any threshold of a colour is named wrongly is at most ``1 - confidence``: a walk stops
+    at the first threshold whose bound misses the promise. Where it starts depends on how many
+    accounts and rows lie on its side of the thresholds, never on their labels.
+
     Parameters
     ----------
-    p, y : ndarray of shape (accounts,)
-        Scores and labels (0/1) of independent accounts.
+    p, y : ndarray of shape (rows,)
+        Scores and labels (0/1).
+    accounts : ndarray of shape (rows,)
+        See :func:`churnrisk.decision.exposure.account_codes`.
     green_max, red_min : float
         Largest churn rate of green, least churn rate of red.
     confidence : float
@@ -48,37 +58,50 @@ def certify(
     Source: fixed-sequence testing as in Angelopoulos, Bates, Candès, Jordan & Lei (2021),
     "Learn then Test", arXiv:2110.01052.
     """
-    order = np.argsort(p, kind="stable")
-    below = np.searchsorted(p[order], GRID, side="left").astype(np.int64)
-    churned_below = np.concatenate([[0], np.cumsum(y[order])]).astype(np.int64)[below]
-    from_here = len(p) - below
-    stayed_from_here = from_here - (int(y.sum()) - churned_below)
-    alpha = 1.0 - confidence
-    green = fixed_sequence(below, churned_below, green_max, alpha, min_accounts)
-    # "Red churns at least" is "red stays at most": the same test, walked from the top.
-    red = fixed_sequence(from_here[::-1], stayed_from_here[::-1], 1.0 - red_min, alpha, min_accounts)[::-1]
-    return Certified(green, red)
+    levels, sets = churn_levels(accounts, y), len(GRID)
+    passed = np.searchsorted(GRID, p, side="right").astype(np.int64)
+    below = tally(passed, accounts, y, sets=sets, levels=levels)
+    # The same from the top: the row enters where the falling threshold reaches its score.
+    above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
+    hoped_green, hoped_red = _odds_times(green_max, 1.0 / _START_FACTOR), _odds_times(red_min, _START_FACTOR)
+    green = fixed_sequence(
+        below.upper(confidence) <= green_max,
+        (below.accounts >= min_accounts)
+        & (_hoped(below, np.ceil(below.rows * hoped_green)).upper(confidence) <= green_max),
+    )
+    red = fixed_sequence(
+        above.lower(confidence) >= red_min,
+        (above.accounts >= min_accounts)
+        & (_hoped(above, np.floor(above.rows * hoped_red)).lower(confidence) >= red_min),
+    )
+    return Certified(green, red[::-1])
 
 
-def fixed_sequence(accounts: Ints, bad: Ints, limit: float, alpha: float, min_accounts: int) -> Mask:
-    """Return which of nested, growing sets have a bad rate of at most ``limit``.
-
-    The chance that any set is named wrongly is at most ``alpha``. The walk stops at the first set
-    whose upper bound exceeds the limit. Where it starts depends on the numbers of accounts only, never
-    on labels.
+def fixed_sequence(passes: Mask, enough: Mask) -> Mask:
+    """Return which sets are certified: from the first that is large enough until the first failure.
 
     Parameters
     ----------
-    accounts, bad : ndarray of shape (thresholds,)
-        Size of each set and its bad members, in the order of the walk.
+    passes, enough : ndarray of shape (sets,)
+        Whether each set's bound keeps the promise, and whether it holds enough to start from.
     """
-    certified = np.zeros(len(accounts), dtype=bool)
-    odds = limit / (1.0 - limit) / _START_FACTOR
-    expected = np.ceil(accounts * odds / (1.0 + odds))
-    enough = (accounts >= min_accounts) & (upper_bound(expected, accounts, 1.0 - alpha) <= limit)
+    certified = np.zeros(len(passes), dtype=bool)
     if not enough.any():
         return certified
     start = int(np.argmax(enough))
-    failures = np.flatnonzero(upper_bound(bad[start:], accounts[start:], 1.0 - alpha) > limit)
-    certified[start : start + failures[0] if len(failures) else len(accounts)] = True
+    failures = np.flatnonzero(~passes[start:])
+    certified[start : start + failures[0] if len(failures) else len(passes)] = True
     return certified
+
+
+def _hoped(found: Tally, churned_rows: Floats) -> Tally:
+    """Return the tally with so many churned rows, spread over as many accounts as there are."""
+    levels = np.arange(len(found.churned))[:, None]
+    churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
+    mean_rows = found.rows / np.maximum(found.accounts, 1.0)
+    return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
+
+
+def _odds_times(rate: float, factor: float) -> float:
+    odds = rate / (1.0 - rate) * factor
+    return odds / (1.0 + odds)

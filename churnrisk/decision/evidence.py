@@ -1,4 +1,9 @@
-"""What really happened to the accounts of each colour and of each rule, with exact bounds."""
+"""What really happened to the accounts of each colour and of each rule, bounded over accounts.
+
+Rates are per account and snapshot: churned rows per row. An account that is green at three snapshots and
+churns after the third gives three rows, one of them churned. It counts once among ``accounts``, and the bounds
+are those of :mod:`churnrisk.decision.exposure`, the same by which the lights were certified.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.bounds import independent_rows, lower_bound, upper_bound
+from churnrisk.decision.exposure import Ints, Mask, Tally, account_codes, churn_levels, tally_of
 from churnrisk.decision.rules import Rule, apply_rules, matches
 from churnrisk.decision.severity import to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence
 
-Mask = npt.NDArray[np.bool_]
 _TWO_SIDED = 0.975
 _CONTRADICTED = 0.95
 
@@ -35,24 +39,28 @@ class Promise:
         parts = [f"{words} {limit:.2%}" for words, limit in limits if limit is not None]
         return f"churn of {' and '.join(parts)}" if parts else ""
 
-    def kept(self, churned: int, accounts: int) -> bool | None:
-        """Tell whether the counts keep the promise.
+    def kept(self, rate: float, low: float, high: float) -> bool | None:
+        """Tell whether a measured churn rate keeps the promise.
+
+        Parameters
+        ----------
+        rate : float
+            NaN when nothing was counted.
+        low, high : float
+            Its one-sided 95 % bounds.
 
         Returns
         -------
         bool or None
-            True when the observed rate keeps it; False when the exact one-sided 95 % bound contradicts it;
-            None when the rate misses it by no more than chance can explain, or nothing was counted.
+            True when the rate keeps it; False when a bound contradicts it; None when the rate misses it by
+            no more than chance can explain, or there is nothing to judge.
         """
-        if not accounts or (self.at_most is None and self.at_least is None):
+        if np.isnan(rate) or (self.at_most is None and self.at_least is None):
             return None
-        rate = churned / accounts
         most = 1.0 if self.at_most is None else self.at_most
         least = 0.0 if self.at_least is None else self.at_least
         if least <= rate <= most:
             return True
-        low = float(lower_bound(churned, accounts, _CONTRADICTED))
-        high = float(upper_bound(churned, accounts, _CONTRADICTED))
         return False if low > most or high < least else None
 
 
@@ -65,11 +73,13 @@ class RuleEvidence:
     rule : str
         The rule's name.
     accounts, churned, churn_rate, churn_low, churn_high
-        Of all accounts that meet its conditions; the rate is NaN when there are none.
+        Of all accounts that meet its conditions, as in :class:`churnrisk.records.ColourEvidence`.
     moved, moved_churned : int
-        Of those whose colour this rule alone would change against the model's.
+        Accounts, and churned ones, of the rows whose colour this rule alone would change against the model's.
     note : str
         Why the rule was not measured; empty when it was.
+    rows : int
+        (account, as_of) rows that meet its conditions.
     """
 
     rule: str
@@ -81,6 +91,20 @@ class RuleEvidence:
     moved: int
     moved_churned: int
     note: str = ""
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The labelled rows of a block, ready to be counted."""
+
+    labelled: Mask
+    accounts: Ints
+    y: Ints
+    levels: int
+
+    def tally(self, rows: Mask) -> Tally:
+        return tally_of(rows[self.labelled], self.accounts, self.y, levels=self.levels)
 
 
 def colour_evidence(
@@ -89,35 +113,36 @@ def colour_evidence(
     account_id: npt.ArrayLike | pd.Series | None = None,
     promises: Iterable[Promise] = (),
 ) -> tuple[ColourEvidence, ...]:
-    """Count accounts and churners per final colour: green, amber, red, and grey if there are any.
+    """Count rows, accounts and churners per final colour: green, amber, red, and grey if there are any.
 
     Parameters
     ----------
     colours, y : array-like of shape (rows,)
         Final colours and labels (0/1); one row per (account, as_of).
     account_id : array-like of shape (rows,), optional
-        With it, an account is counted once: see :func:`churnrisk.decision.independent_rows`.
+        Without it every row is an account of its own.
     promises : iterable of Promise
         What each colour has promised; see :meth:`Promise.kept` for when it is kept.
 
     Returns
     -------
     tuple of ColourEvidence
-        Bounds are two-sided 95 % Clopper-Pearson bounds; the rate of an empty colour is NaN.
+        Rates are per account and snapshot, with two-sided 95 % bounds over accounts; the rate of an
+        empty colour is NaN. An account may be in several colours, at different snapshots.
     """
     codes, labels = to_codes(colours), np.asarray(y, dtype=float)
     if len(codes) != len(labels):
         raise UsageError(
             f"expected one label per colour, found {len(codes)} colours and {len(labels)} labels."
         )
-    counted = independent_rows(account_id, len(codes)) & ~np.isnan(labels)
+    block = _block(labels, account_id)
     by_colour = {promise.colour: promise for promise in promises}
     shown = [Colour.GREEN, Colour.AMBER, Colour.RED]
-    if (codes[counted] < 0).any():
+    if (codes[block.labelled] < 0).any():
         shown.append(Colour.GREY)
     names = to_codes(np.array([str(colour) for colour in shown], dtype=object))
     return tuple(
-        _of_colour(colour, labels[counted & (codes == code)], by_colour.get(colour, Promise(colour)))
+        _of_colour(colour, block.tally(codes == code), by_colour.get(colour, Promise(colour)))
         for colour, code in zip(shown, names, strict=True)
     )
 
@@ -133,21 +158,23 @@ def rule_evidence(
 
     For the colours with and without rules, call :func:`colour_evidence` on both.
     """
-    labels = np.asarray(y, dtype=float)
-    counted = independent_rows(account_id, len(X)) & ~np.isnan(labels)
-    before = to_codes(model_colours)
-    return tuple(_of_rule(rule, X, labels, counted, before) for rule in rules)
+    block, before = _block(np.asarray(y, dtype=float), account_id), to_codes(model_colours)
+    return tuple(_of_rule(rule, X, block, before) for rule in rules)
 
 
-def _of_colour(colour: Colour, labels: npt.NDArray[np.float64], promise: Promise) -> ColourEvidence:
-    accounts, churned, rate, low, high = _figures(labels)
-    kept = promise.kept(churned, accounts)
-    return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept)
+def _block(labels: npt.NDArray[np.float64], account_id: npt.ArrayLike | pd.Series | None) -> _Block:
+    labelled = ~np.isnan(labels)
+    accounts, y = account_codes(account_id, len(labels))[labelled], labels[labelled].astype(np.int64)
+    return _Block(labelled, accounts, y, churn_levels(accounts, y))
 
 
-def _of_rule(
-    rule: Rule, X: pd.DataFrame, labels: npt.NDArray[np.float64], counted: Mask, before: npt.NDArray[np.int8]
-) -> RuleEvidence:
+def _of_colour(colour: Colour, found: Tally, promise: Promise) -> ColourEvidence:
+    accounts, churned, rate, low, high, rows = _figures(found)
+    kept = promise.kept(rate, float(found.lower(_CONTRADICTED)[0]), float(found.upper(_CONTRADICTED)[0]))
+    return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept, rows)
+
+
+def _of_rule(rule: Rule, X: pd.DataFrame, block: _Block, before: npt.NDArray[np.int8]) -> RuleEvidence:
     absent = [name for name in rule.requires if name not in X.columns]
     if absent:
         nan = float("nan")
@@ -155,13 +182,19 @@ def _of_rule(
             rule.name, 0, 0, nan, 0.0, 1.0, 0, 0, f"not measured: no feature {', '.join(absent)}"
         )
     after = to_codes(apply_rules(X, to_colours(before), [rule])["colour"])
-    moved = labels[counted & (after != before)]
-    figures = _figures(labels[counted & matches(rule, X)])
-    return RuleEvidence(rule.name, *figures, moved=len(moved), moved_churned=int(moved.sum()))
+    met, moved = _figures(block.tally(matches(rule, X))), _figures(block.tally(after != before))
+    accounts, churned, rate, low, high, rows = met
+    return RuleEvidence(
+        rule.name, accounts, churned, rate, low, high, moved=moved[0], moved_churned=moved[1], rows=rows
+    )
 
 
-def _figures(labels: npt.NDArray[np.float64]) -> tuple[int, int, float, float, float]:
-    accounts, churned = len(labels), int(labels.sum())
-    rate = churned / accounts if accounts else float("nan")
-    low, high = lower_bound(churned, accounts, _TWO_SIDED), upper_bound(churned, accounts, _TWO_SIDED)
-    return accounts, churned, rate, float(low), float(high)
+def _figures(found: Tally) -> tuple[int, int, float, float, float, int]:
+    return (
+        int(found.accounts[0]),
+        int(found.churned[0, 0]),
+        float(found.rate[0]),
+        float(found.lower(_TWO_SIDED)[0]),
+        float(found.upper(_TWO_SIDED)[0]),
+        int(found.rows[0]),
+    )

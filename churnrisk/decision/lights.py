@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -11,9 +11,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from churnrisk.decision.bounds import Floats, independent_rows
-from churnrisk.decision.certify import GRID, Certified, Ints, certify
+from churnrisk.decision.bounds import Floats
+from churnrisk.decision.certify import GRID, Certified, certify
 from churnrisk.decision.evidence import Promise, colour_evidence
+from churnrisk.decision.exposure import Ints, account_codes
 from churnrisk.decision.policy import check_policy
 from churnrisk.decision.severity import GREY_CODE, to_colours
 from churnrisk.errors import ContractError, UsageError
@@ -57,11 +58,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     amber_from_, red_from_ : float
         ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is.
     base_rate_ : float
-        Churn rate of the counted rows.
+        Churned rows per row.
     green_max_churn_, red_min_churn_ : float
         The promises as numbers (``certified``); NaN for ``fixed``, which promises nothing.
     accounts_ : int
-        Independent accounts counted.
+        Accounts with at least one row.
     evidence_ : tuple of ColourEvidence
         The colours on the block of ``fit``: what they were chosen on, so see
         :func:`churnrisk.decision.colour_evidence` for a later block.
@@ -71,26 +72,26 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     Notes
     -----
     **What is promised** (``certified``). Over repetitions of the whole procedure, in at least
-    ``confidence`` of them the true churn rate of the accounts with p below ``amber_from_`` is at
-    most ``green_max_churn_`` (or green is empty); separately, in at least ``confidence`` of them the
-    true churn rate from ``red_from_`` on is at least ``red_min_churn_`` (or red is empty). "True"
-    means in the population the block was drawn from. It is a statement about the colour as a
+    ``confidence`` of them the true churn rate below ``amber_from_`` is at most ``green_max_churn_`` (or
+    green is empty); separately, in at least ``confidence`` of them the true churn rate from ``red_from_``
+    on is at least ``red_min_churn_`` (or red is empty). The rate is per account and snapshot: churned
+    rows per row. "True" means in the population the block was drawn from. It is a statement about the colour as a
     whole, not about each account, and about the model's colour before rules, hysteresis and
     overrides (which :func:`churnrisk.decision.colour_evidence` measures).
 
     **Under these assumptions**: accounts are independent draws (no common shock to the whole block);
     later accounts come from the same population (drift breaks the promise, so it has to be measured
     on later blocks); the model never saw the labels of this block. Nothing is assumed about p: it may
-    be badly calibrated or useless, and then colours are small or empty, but not wrong. Repeated rows
-    of an account are thinned to one at most, by a draw that sees neither label nor score; so the rate
-    meant is the rate over (account, as_of) rows.
+    be badly calibrated or useless, and then colours are small or empty, but not wrong. Rows of one
+    account may depend on each other in any way: accounts are counted, not rows. How, and where that is exact,
+    says :mod:`churnrisk.decision.exposure`.
 
-    **How**: thresholds on a grid fixed in advance are tested in a fixed order with exact binomial
-    bounds (Clopper & Pearson 1934), green upward and red downward, stopping at the first failure, so
-    that the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
+    **How**: thresholds on a grid fixed in advance are tested in a fixed order with binomial bounds over
+    accounts, green upward and red downward, stopping at the first failure, so that
+    the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
     (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052). The start
-    depends on how many accounts lie below each threshold, never on labels; taking it from the same
-    block is exact up to the width of one grid cell (0.04 in log-odds). With promises left to None
+    depends on how many accounts and rows lie beyond each threshold, never on labels; taking it from the same
+    block is exact up to the width of a grid cell or two (0.04 in log-odds). With promises left to None
     the limits follow the base rate of the same block, and the promise is about the resulting numbers
     ``green_max_churn_`` and ``red_min_churn_``.
     """
@@ -119,6 +120,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         p: npt.ArrayLike | pd.Series,
         y: npt.ArrayLike | pd.Series,
         groups: npt.ArrayLike | pd.Series | None = None,
+        *,
+        calibrate: Callable[[Floats], Floats] | None = None,
     ) -> Self:
         """Set the thresholds on a block the model has not seen.
 
@@ -129,7 +132,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         y : array-like of shape (rows,)
             1 for churned, 0 for retained.
         groups : array-like of shape (rows,), optional
-            Account ids. An account with several rows is counted once: see :func:`independent_rows`.
+            Account ids; without them every row is an account of its own.
+        calibrate : callable, optional
+            A strictly increasing map from p to the probabilities that :meth:`predict` will be given.
+            The thresholds are tested on p as it is and mapped afterwards, which leaves every colour the same set
+            of rows: so the map may have been fitted to this very block, as long as p was not.
 
         Raises
         ------
@@ -140,18 +147,17 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         """
         check_policy(self.get_params())
         scores, labels = _checked(p, y)
-        counted = independent_rows(groups, len(scores))
-        ids = None if groups is None else np.asarray(groups, dtype=object)[counted]
-        scores, labels = scores[counted], labels[counted]
-        self.accounts_ = len(labels)
+        accounts = account_codes(groups, len(scores))
+        shown = calibrate or _as_it_is
+        self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
         self.notes_: tuple[str, ...] = ()
         if self.policy == "fixed":
             self._fix()
         else:
-            self._certify(scores, labels)
+            self._certify(scores, labels, accounts, shown)
         self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
-            self.predict(scores), labels, ids, self.promises_
+            self.predict(shown(scores)), labels, accounts, self.promises_
         )
         return self
 
@@ -209,17 +215,24 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
         self.green_max_churn_ = self.red_min_churn_ = float("nan")
 
-    def _certify(self, scores: Floats, labels: Ints) -> None:
+    def _certify(
+        self, scores: Floats, labels: Ints, accounts: Ints, shown: Callable[[Floats], Floats]
+    ) -> None:
         self.green_max_churn_, self.red_min_churn_ = self._limits()
         certified = certify(
             scores,
             labels,
+            accounts,
             green_max=self.green_max_churn_,
             red_min=self.red_min_churn_,
             confidence=self.confidence,
             min_accounts=self.min_accounts,
         )
-        self.amber_from_, self.red_from_ = _widest(certified)
+        green, red = _widest(certified)
+        # Empty colours lie outside (0, 1), where a map of probabilities has no say.
+        inside = np.asarray(shown(np.array([green or 0.5, red if red < 1.0 else 0.5])), dtype=float)
+        self.amber_from_ = float(inside[0]) if green != NO_GREEN else NO_GREEN
+        self.red_from_ = float(inside[1]) if red != NO_RED else NO_RED
         self.notes_ = self._explain(certified)
 
     def _limits(self) -> tuple[float, float]:
@@ -279,6 +292,10 @@ def _checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tupl
             "Leave out rows without a mature label."
         )
     return scores, labels.astype(np.int64)
+
+
+def _as_it_is(p: Floats) -> Floats:
+    return p
 
 
 def _from_odds(odds: float) -> float:

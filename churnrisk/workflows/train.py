@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, logit
 
 from churnrisk import __version__
 from churnrisk.decision import (
@@ -27,7 +28,6 @@ from churnrisk.model import (
     ReasonProfile,
     RecencyRule,
     account_blocks,
-    account_halves,
     blocks,
     evaluate,
 )
@@ -129,15 +129,15 @@ def fit(
         random_state=project.model.seed,
     ).fit(X[cut.fit], y[cut.fit])
     progress("calibrating and certifying the colours")
-    # Half of the accounts calibrate and the others certify: the colours' promise must not rest on
-    # probabilities that were fitted to the same outcomes.
-    calibrating = account_halves(X.index.get_level_values("account_id"), seed=project.model.seed)
-    classifier.calibrate(X[cut.calibration & calibrating], y[cut.calibration & calibrating])
-    certifying = cut.calibration & ~calibrating
+    calibrating, outcomes = X[cut.calibration], y[cut.calibration]
+    classifier.calibrate(calibrating, outcomes)
+    # Certified on the raw scores, which never saw these outcomes: calibration keeps their order, so one
+    # block serves both, and no account is given up to either.
     light = project.decision.light().fit(
-        classifier.predict_proba(X[certifying])[:, 1],
-        y[certifying].to_numpy(),
-        groups=X[certifying].index.get_level_values("account_id"),
+        expit(classifier.raw_log_odds(calibrating)),
+        outcomes.to_numpy(),
+        groups=calibrating.index.get_level_values("account_id"),
+        calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
     )
     progress("measuring on the test block")
     profile = ReasonProfile.fit(X[cut.fit | cut.calibration], y[cut.fit | cut.calibration], panel.features)

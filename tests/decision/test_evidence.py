@@ -29,14 +29,25 @@ def test_a_promise_is_kept_broken_or_undecided(churned, kept):
 
 def test_red_promises_at_least():
     promise = Promise(Colour.RED, at_least=0.5)
-    assert promise.kept(60, 100) is True
-    assert promise.kept(45, 100) is None
-    assert promise.kept(10, 100) is False
+    assert promise.kept(0.6, 0.5, 0.7) is True
+    assert promise.kept(0.45, 0.36, 0.54) is None
+    assert promise.kept(0.1, 0.05, 0.17) is False
+    assert promise.kept(float("nan"), 0.0, 1.0) is None
 
 
-def test_an_account_counts_once():
-    evidence = colour_evidence(["green"] * 8, [0] * 8, ["a"] * 4 + ["b"] * 4)
-    assert evidence[0].accounts <= 2
+def test_rows_and_accounts_are_counted_apart():
+    accounts = np.repeat(np.arange(100), 3)
+    churned = (np.arange(300) % 3 == 2) & (accounts < 40)
+    green = colour_evidence(["green"] * 300, churned, accounts)[0]
+    assert (green.rows, green.accounts, green.churned) == (300, 100, 40)
+    assert green.churn_rate == pytest.approx(40 / 300)
+    # Nobody churns twice: the exact bounds of 40 of 100, over 3 rows each.
+    assert (green.churn_low, green.churn_high) == pytest.approx((0.303295 / 3, 0.502791 / 3), abs=1e-6)
+
+
+def test_an_account_in_two_colours_counts_in_both():
+    green, _, red = colour_evidence(["green", "red"] * 50, [0, 1] * 50, np.repeat(np.arange(50), 2))
+    assert (green.accounts, green.churned, red.accounts, red.churned) == (50, 0, 50, 50)
 
 
 def test_grey_is_listed_when_it_is_there():
@@ -60,3 +71,10 @@ def test_each_rule_is_measured_by_itself():
     assert (detractor.accounts, detractor.churned, detractor.moved, detractor.moved_churned) == (3, 2, 2, 1)
     assert by_name["30 days of silence"].moved == 1
     assert by_name["open complaint"].note == "not measured: no feature open_complaints"
+
+
+def test_the_accounts_a_rule_moves_are_counted_once():
+    X = pd.DataFrame({"detractor": [1, 1, 1]})
+    found = rule_evidence(X, [0, 1, 0], ["a", "a", "b"], ["green"] * 3, DEFAULT_RULES)
+    detractor = next(e for e in found if e.rule == "stated dissatisfaction")
+    assert (detractor.rows, detractor.accounts, detractor.moved, detractor.moved_churned) == (3, 2, 2, 1)

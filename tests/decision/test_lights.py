@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from churnrisk.decision import NO_GREEN, NO_RED, TrafficLight, independent_rows
+from churnrisk.decision import NO_GREEN, NO_RED, TrafficLight
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour
 
@@ -219,21 +217,21 @@ def test_one_class_only_is_refused():
         TrafficLight().fit([0.1, 0.2], [0, 0])
 
 
-@given(st.lists(st.integers(0, 8), max_size=60))
-def test_an_account_is_never_counted_twice(ids):
-    counted = np.asarray(ids)[independent_rows(ids, len(ids))]
-    assert len(set(counted)) == len(counted)
+def test_a_map_that_keeps_the_order_leaves_the_colours_the_same_rows(block):
+    p, churned = block
+
+    def steeper(p):
+        return sigmoid(1 + 2 * np.log(p / (1 - p)))
+
+    plain, mapped = TrafficLight().fit(p, churned), TrafficLight().fit(p, churned, calibrate=steeper)
+    assert (mapped.predict(steeper(p)) == plain.predict(p)).all()
+    assert mapped.amber_from_ == pytest.approx(steeper(plain.amber_from_))
+    assert mapped.evidence_ == plain.evidence_
 
 
-def test_every_row_has_the_same_chance_to_be_counted():
-    """Accounts that leave early, the churners, must not be over-represented."""
-    staying, leaving = np.repeat(np.arange(20_000), 4), np.arange(20_000, 40_000)
-    ids = np.concatenate([staying, leaving])
-    counted = independent_rows(ids, len(ids))
-    assert counted[:80_000].mean() == pytest.approx(0.25, abs=0.01)
-    assert counted[80_000:].mean() == pytest.approx(0.25, abs=0.01)
-
-
-def test_without_repeats_every_row_counts():
-    assert independent_rows(["a", "b"], 2).all()
-    assert independent_rows(None, 3).all()
+def test_a_map_leaves_empty_colours_empty_and_fixed_thresholds_fixed():
+    few = TrafficLight().fit([0.1, 0.2], [0, 1], calibrate=np.sqrt)
+    assert (few.amber_from_, few.red_from_) == (NO_GREEN, NO_RED)
+    fixed = TrafficLight("fixed", amber_from=0.3, red_from=0.4).fit([0.04, 0.25], [0, 1], calibrate=np.sqrt)
+    assert (fixed.amber_from_, fixed.red_from_) == (0.3, 0.4)
+    assert [e.accounts for e in fixed.evidence_] == [1, 0, 1]
