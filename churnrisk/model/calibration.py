@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-from scipy.optimize import minimize  # type: ignore[import-untyped]
-from scipy.special import expit, logit  # type: ignore[import-untyped]
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.isotonic import IsotonicRegression
 
 from churnrisk.model.panel import Bools, Floats

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
@@ -20,6 +20,7 @@ from churnrisk.model.folds import choose_folds
 from churnrisk.model.given import GivenModel
 from churnrisk.model.labels import two_classes
 from churnrisk.model.panel import Bools, Floats, accounts_of
+from churnrisk.model.rates import LevelRates
 from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
 from churnrisk.model.splits import uniform_of
 
@@ -47,6 +48,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         "auto" takes isotonic from 5,000 rows with 1,000 of either class, else sigmoid.
     max_iter : int, default 400
         Most trees; the search finds how many are used.
+    n_models : int, default 4
+        Boosted models, grown on different draws of columns, whose log-odds are averaged.
     max_search_rows : int, default 150000
         The search uses a sample of the accounts beyond this many rows; the final fit uses all.
     min_class_count : int, default 10
@@ -88,6 +91,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         embargo_days: int = 30,
         calibration: Method = "auto",
         max_iter: int = 400,
+        n_models: int = 4,
         max_search_rows: int = 150_000,
         min_class_count: int = 10,
         random_state: int = 0,
@@ -99,6 +103,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.embargo_days = embargo_days
         self.calibration = calibration
         self.max_iter = max_iter
+        self.n_models = n_models
         self.max_search_rows = max_search_rows
         self.min_class_count = min_class_count
         self.random_state = random_state
@@ -130,7 +135,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ModelInputError(
                 f"expected a column with two different values, found none among {X.shape[1]}. Add features."
             )
-        self._fit_model(X, self.encoder_.transform(X), churned)
+        self._fit_model(X, churned)
         self.calibrator_: Any = Affine()
         self.calibration_ = "none"
         return self
@@ -235,7 +240,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             validate_data(self, X, reset=False, skip_check_array=True)
         else:
             X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-        return self.encoder_.transform(X)
+        return self.rates_.apply(self.encoder_.transform(X))
 
     def _check_params(self) -> None:
         unknown = [name for name in self.candidates if name not in SETTINGS]
@@ -248,40 +253,39 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
             )
 
-    def _fit_model(self, X: Any, encoded: Floats, churned: Bools) -> None:
-        categorical = self.encoder_.categorical_
+    def _fit_model(self, X: Any, churned: Bools) -> None:
+        encoded, categorical, wide = (
+            self.encoder_.transform(X),
+            self.encoder_.categorical_,
+            self.encoder_.wide_,
+        )
+        accounts = _accounts(X)
         self.cv_results_: list[dict[str, Any]] = []
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
             self.model_: Any = GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
         else:
-            monotone = self._monotone(categorical)
-            trial = self._searched(X, SearchInput(encoded, churned, categorical, monotone, _accounts(X)))
+            monotone = self._monotone(categorical | wide)
+            trial = self._searched(X, SearchInput(encoded, churned, categorical, wide, monotone, accounts))
             self.chosen_ = trial.candidate
-            self.model_ = build(trial.candidate, trial.setting, monotone, self.random_state)
-        self.model_.fit(encoded, churned, categorical)
+            self.model_ = build(
+                trial.candidate, trial.setting, monotone, self.random_state, n_models=self.n_models
+            )
+        self.rates_, rated = LevelRates.learn(encoded, churned, wide, accounts, seed=self.random_state)
+        self.model_.fit(rated, churned, categorical)
         self.exact_ = bool(self.model_.exact_)
 
-    def _monotone(self, categorical: Bools) -> tuple[int, ...]:
+    def _monotone(self, named: Bools) -> tuple[int, ...]:
         wanted = dict(self.monotone or {})
         names = self.encoder_.names_
-        return tuple(0 if c else int(wanted.get(n, 0)) for n, c in zip(names, categorical, strict=True))
+        return tuple(0 if text else int(wanted.get(n, 0)) for n, text in zip(names, named, strict=True))
 
     def _searched(self, X: Any, rows: SearchInput) -> Trial:
         n = len(rows.churned)
         if n > self.max_search_rows:
             keep = uniform_of(rows.accounts, self.random_state + 2) < self.max_search_rows / n
             self.notes_.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
-            X, rows = (
-                X[keep],
-                SearchInput(
-                    rows.encoded[keep],
-                    rows.churned[keep],
-                    rows.categorical,
-                    rows.monotone,
-                    rows.accounts[keep],
-                ),
-            )
+            X, rows = X[keep], rows.only(keep)
         folds = choose_folds(
             X,
             rows.churned,

@@ -19,16 +19,17 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least
     `min_count` times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further
-    code, "other", and missing stays NaN. Columns without two different values are left out; ``notes_``
-    names them.
+    code, "other", and missing stays NaN. A column of more than `wide_levels` levels is wide: every level
+    seen twice has a code, and ``LevelRates`` turns the codes into rates. Columns without two different
+    values are left out; ``notes_`` names them.
 
     Parameters
     ----------
     min_count : int, default 50
         A level rarer than this becomes "other".
-    max_levels : int, default 30
-        Most levels kept per column. Trees sort levels by their churn rate, so many small ones invite
-        overfitting.
+    wide_levels : int, default 10
+        A column of more levels is wide. Trees sort levels by their churn rate among the learning rows, so
+        many small ones invite overfitting.
 
     Attributes
     ----------
@@ -37,20 +38,23 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     kept_ : ndarray of int, shape (k,)
         Their positions among the input columns.
     levels_ : dict of int to list of str
-        Kept levels by output position, categorical columns only.
+        Kept levels by output position, categorical and wide columns only.
+    wide_ : ndarray of bool, shape (k,)
+        Which output columns hold codes of many levels.
     notes_ : list of str
         One note per column left out.
     """
 
-    def __init__(self, *, min_count: int = 50, max_levels: int = 30) -> None:
+    def __init__(self, *, min_count: int = 50, wide_levels: int = 10) -> None:
         self.min_count = min_count
-        self.max_levels = max_levels
+        self.wide_levels = wide_levels
 
     @property
     def categorical_(self) -> Bools:
-        """Which output columns hold codes, shape (k,)."""
+        """Which output columns hold codes of few levels, shape (k,)."""
         check_is_fitted(self)
-        return np.isin(np.arange(len(self.kept_)), list(self.levels_))
+        coded = np.isin(np.arange(len(self.kept_)), list(self.levels_))
+        return np.asarray(coded & ~self.wide_, dtype=bool)
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn levels and which columns to keep.
@@ -70,20 +74,24 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.levels_: dict[int, list[str]] = {}
         self.names_: list[str] = []
         kept: list[int] = []
+        wide: list[bool] = []
         for place, (name, values) in enumerate(columns):
             if values.dtype == object:
                 counts = pd.Series(values).value_counts()
                 if len(counts) + (counts.sum() < len(values)) < 2:
                     self.notes_.append(f"column '{name}' is left out: it has no two different values")
                     continue
-                frequent = counts.index[counts >= self.min_count][: self.max_levels]
+                is_wide = len(counts) > self.wide_levels
+                frequent = counts.index[counts >= (2 if is_wide else self.min_count)]
                 self.levels_[len(kept)] = [str(level) for level in frequent]
             elif not _varies(values):
                 self.notes_.append(f"column '{name}' is left out: it has no two different values")
                 continue
             kept.append(place)
+            wide.append(values.dtype == object and is_wide)
             self.names_.append(name)
         self.kept_ = np.asarray(kept, dtype=np.int64)
+        self.wide_ = np.asarray(wide, dtype=bool)
         return self
 
     def transform(self, X: Any) -> Floats:

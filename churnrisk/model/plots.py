@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.stats import beta
 
 from churnrisk.model.metrics import equal_count_bins
 from churnrisk.model.panel import Floats

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from churnrisk.model.additive import EVERY, BoostedTrees, log_losses
-from churnrisk.model.folds import Folds
+from churnrisk.model.folds import Fold, Folds
 from churnrisk.model.linear import LinearModel
 from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.rates import LevelRates
 from churnrisk.model.threads import threads_for
 
 Candidate = Literal["logistic", "additive", "full"]
@@ -63,7 +64,8 @@ class SearchInput:
     ----------
     encoded : ndarray of float64, shape (n, d)
     churned : ndarray of bool, shape (n,)
-    categorical : ndarray of bool, shape (d,)
+    categorical, wide : ndarray of bool, shape (d,)
+        Which columns hold codes of few and of many levels.
     monotone : tuple of int, one per encoded column
     accounts : ndarray, shape (n,)
     """
@@ -71,15 +73,42 @@ class SearchInput:
     encoded: Floats
     churned: Bools
     categorical: Bools
+    wide: Bools
     monotone: tuple[int, ...]
     accounts: npt.NDArray[Any]
 
+    def only(self, rows: Bools) -> SearchInput:
+        """Return some of the rows."""
+        return replace(
+            self, encoded=self.encoded[rows], churned=self.churned[rows], accounts=self.accounts[rows]
+        )
 
-def build(candidate: str, setting: dict[str, Any], monotone: tuple[int, ...], seed: int) -> Any:
+
+def build(
+    candidate: str, setting: dict[str, Any], monotone: tuple[int, ...], seed: int, *, n_models: int = 1
+) -> Any:
     """Return an unfitted model of a candidate."""
     if candidate == "logistic":
         return LinearModel(**setting)
-    return BoostedTrees(additive=candidate == "additive", monotone=monotone, random_state=seed, **setting)
+    additive = candidate == "additive"
+    return BoostedTrees(additive=additive, monotone=monotone, n_models=n_models, random_state=seed, **setting)
+
+
+@dataclass(frozen=True)
+class _Fold:
+    """One fold, with the rates of wide columns learned on its own learning rows."""
+
+    encoded: Floats
+    churned: Bools
+    later: Floats
+    churned_later: Bools
+
+
+def _fold(rows: SearchInput, pair: Fold, seed: int) -> _Fold:
+    fit, later = pair
+    churned = rows.churned[fit]
+    rates, encoded = LevelRates.learn(rows.encoded[fit], churned, rows.wide, rows.accounts[fit], seed=seed)
+    return _Fold(encoded, churned, rates.apply(rows.encoded[later]), rows.churned[later])
 
 
 def search(
@@ -87,10 +116,11 @@ def search(
 ) -> list[Trial]:
     """Try every candidate's settings on the folds, each next setting only while the one before improved."""
     trials: list[Trial] = []
+    rated = [_fold(rows, pair, seed) for pair in folds.pairs]
     for candidate in candidates:
         best = np.inf
         for setting in SETTINGS[candidate][: None if len(rows.churned) <= FEW_ROWS else 1]:
-            trial = _try(rows, folds, candidate, setting, max_iter=max_iter, seed=seed)
+            trial = _try(rows, rated, candidate, setting, max_iter=max_iter, seed=seed)
             trials.append(trial)
             if trial.mean >= best - 1e-5:
                 break
@@ -99,11 +129,21 @@ def search(
 
 
 def _try(
-    rows: SearchInput, folds: Folds, candidate: str, setting: dict[str, Any], *, max_iter: int, seed: int
+    rows: SearchInput,
+    folds: list[_Fold],
+    candidate: str,
+    setting: dict[str, Any],
+    *,
+    max_iter: int,
+    seed: int,
 ) -> Trial:
     curves = [
-        _curve(rows, pair, build(candidate, _fitting(setting, len(pair[0]), max_iter), rows.monotone, seed))
-        for pair in folds.pairs
+        _curve(
+            fold,
+            rows.categorical,
+            build(candidate, _fitting(setting, len(fold.churned), max_iter), rows.monotone, seed),
+        )
+        for fold in folds
     ]
     at = _best_stage(curves)
     kept = [curve[min(at, len(curve) - 1)] for curve in curves]
@@ -120,13 +160,13 @@ def _fitting(setting: dict[str, Any], rows: int, max_iter: int) -> dict[str, Any
     return {**setting, "min_samples_leaf": leaf, "max_iter": max_iter}
 
 
-def _curve(rows: SearchInput, pair: tuple[Any, Any], model: Any) -> Floats:
-    fit, later = ((rows.encoded[side], rows.churned[side]) for side in pair)
+def _curve(fold: _Fold, categorical: Bools, model: Any) -> Floats:
+    fit, later = (fold.encoded, fold.churned), (fold.later, fold.churned_later)
     if isinstance(model, BoostedTrees):
-        with threads_for(fit[0]):
-            return model.losses_while_growing(fit, later, rows.categorical, PATIENCE)
-    model.fit(*fit, rows.categorical)
-    return log_losses(model.decision_function(later[0]), later[1])[None, :]
+        with threads_for(fold.encoded):
+            return model.losses_while_growing(fit, later, categorical, PATIENCE)
+    model.fit(*fit, categorical)
+    return log_losses(model.decision_function(fold.later), fold.churned_later)[None, :]
 
 
 def _best_stage(curves: list[Floats]) -> int:

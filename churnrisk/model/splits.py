@@ -183,7 +183,8 @@ def _before_test(dates: Dates, embargo: np.timedelta64, test: int) -> Dates:
     if test >= len(dates):
         return dates[:0]
     first = dates[-test]
-    return dates[(dates <= first - embargo) & (dates < first)]
+    before: Dates = dates[(dates <= first - embargo) & (dates < first)]
+    return before
 
 
 def _cut(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from churnrisk.model.panel import Floats
 
-# Below this many cells threads wait for each other longer than they work: with both cores busy, a
-# search on 2,400 rows took 1 s with one thread and more than 90 s with two.
-_FEW_CELLS = 400_000
+# Below this many cells threads wait for each other longer than they work wherever the cores are shared:
+# with both busy, a fit on 41,000 rows of 57 columns took 41 to 160 s with two threads; 30 s with one.
+_FEW_CELLS = 4_000_000
 
 
 def threads_for(encoded: Floats) -> AbstractContextManager[Any]:

@@ -12,6 +12,7 @@ _OWN = (
     "churnrisk.model.given.GivenModel",
     "churnrisk.model.linear.Design",
     "churnrisk.model.linear.LinearModel",
+    "churnrisk.model.rates.LevelRates",
     "churnrisk.model.recency.RecencyRule",
 )
 

@@ -26,7 +26,7 @@ def test_tables_reproduce_the_trees_on_any_row(trees, seed):
     rng = np.random.default_rng(seed)
     rows = np.column_stack([rng.normal(0, 5, 40), rng.integers(0, 9, 40), rng.normal(0, 5, 40)]).astype(float)
     rows[rng.random(rows.shape) < 0.3] = np.nan
-    walked = model.trees_.decision_function(model.binner_.bins(rows))
+    walked = np.mean([t.decision_function(model.binner_.bins(rows)) for t in model.trees_], axis=0)
     assert model.exact_
     assert np.abs(model.decision_function(rows) - walked).max() < 1e-6
 
@@ -76,3 +76,16 @@ def test_columns_without_two_values_are_left_out_with_a_note():
     encoder = FrameEncoder().fit(np.array([[1.0, 2.0, np.nan], [1.0, 3.0, np.nan]]))
     assert encoder.names_ == ["x1"]
     assert len(encoder.notes_) == 2
+
+
+def test_averaged_models_are_still_one_exact_table_per_column():
+    rng = np.random.default_rng(2)
+    encoded = rng.normal(size=(1200, 4))
+    churned = rng.random(1200) < 1 / (1 + np.exp(-encoded[:, 0] + encoded[:, 1]))
+    few = {"max_iter": 30, "min_samples_leaf": 20, "max_features": 0.5}
+    none = np.zeros(4, dtype=bool)
+    alone = [BoostedTrees(random_state=seed, **few).fit(encoded, churned, none) for seed in range(3)]
+    together = BoostedTrees(n_models=3, **few).fit(encoded, churned, none)
+    mean = np.mean([model.decision_function(encoded) for model in alone], axis=0)
+    assert together.exact_
+    assert np.abs(together.decision_function(encoded) - mean).max() < 1e-6

@@ -5,7 +5,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from conftest import MONOTONE, make_panel
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +13,8 @@ from sklearn.model_selection import cross_validate
 
 from churnrisk.errors import ContractError
 from churnrisk.model import ChurnClassifier, PanelSplit, allowed_types
+
+from .conftest import MONOTONE, make_panel
 
 
 def test_contributions_and_baseline_sum_to_the_uncalibrated_log_odds(fitted, panel):

@@ -3,13 +3,14 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_panel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from churnrisk.errors import ContractError
 from churnrisk.model import RecencyRule, evaluate
+
+from .conftest import make_panel
 
 WEIGHTY = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=4, max_size=60)
 

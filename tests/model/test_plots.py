@@ -3,10 +3,11 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from conftest import make_panel
 from matplotlib.figure import Figure
 
 from churnrisk.model import plot_calibration, plot_feature_effects, plot_lift, plot_precision_recall
+
+from .conftest import make_panel
 
 
 @pytest.mark.parametrize("plot", [plot_calibration, plot_lift, plot_precision_recall])

@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FEATURES
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,8 @@ from churnrisk.errors import ContractError
 from churnrisk.model import ReasonProfile, explain, family_contributions, read_reasons
 from churnrisk.model.wording import quantity
 from churnrisk.records import Feature
+
+from .conftest import FEATURES
 
 
 def told(contributions, values, features=FEATURES, **more):
@@ -38,7 +39,7 @@ def test_the_largest_positive_contribution_comes_first_in_its_own_words():
 
 def test_a_value_on_the_safe_side_is_told_neutrally():
     reasons = told([[0.3]], [{"days_since_last_event": 2.0}])[0]
-    assert reasons[0].text.startswith("Days since last event is 2 days (usually 1")
+    assert reasons[0].text.startswith("Days since last event: 2 days (usually 1")
 
 
 def test_a_missing_value_is_told_as_missing():
@@ -50,7 +51,7 @@ def test_a_missing_value_is_told_as_missing():
 def test_every_row_has_a_reason_even_without_a_positive_contribution():
     reasons = told([[-0.5, -0.1]], [{"days_since_last_event": 41.0, "nps": 3.0}])[0]
     assert [r.feature for r in reasons] == ["nps"]
-    assert reasons[0].text.startswith("Last NPS answer is 3")
+    assert reasons[0].text.startswith("Last NPS answer: 3")
 
 
 def test_at_most_two_reasons_of_one_family():
@@ -69,7 +70,7 @@ def test_the_previous_value_comes_from_the_last_snapshot():
 
 
 def test_categories_are_told_by_name():
-    assert told([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan is basic"
+    assert told([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan basic"
 
 
 @given(
