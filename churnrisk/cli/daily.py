@@ -17,6 +17,7 @@ from churnrisk.cli.show import (
     FormatOption,
     OutputOption,
     author_or_unknown,
+    choose_format,
     emit,
     progress,
     project_of,
@@ -99,18 +100,20 @@ def redlist(
     from churnrisk.workflows.redlist import RedListFilter, red_list
 
     colours = tuple(part.strip() for part in colour.split(","))
-    shown = limit or (25 if format_ in (None, Format.TABLE) and output is None else None)
-    wanted = RedListFilter(colours, owner, segment, newly_red, None)
+    chosen = choose_format(format_, output)
+    for_people = chosen is Format.TABLE
+    shown = limit or (25 if for_people and output is None else None)
+    wanted = RedListFilter(colours, owner, segment, newly_red)
     found = red_list(project_of(context), as_of=as_of.date() if as_of else None, wanted=wanted)
     rows = [redlist_dict(row) for row in found.rows[:shown]]
-    if format_ in (None, Format.TABLE) and output is None:
+    if for_people and output is None:
         show_totals(found)
     columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
                "days_to_renewal": "days to renewal", "probability": "churn", "why": "why",
                "next_step": "next step"}  # fmt: skip
-    people = [row | _for_people(row) for row in rows] if format_ in (None, Format.TABLE) else rows
+    people = [row | _for_people(row) for row in rows] if for_people else rows
     title = f"{len(rows)} of {len(found.rows)} accounts, worst first"
-    show_rows(people, title=title, format_=format_, output=output, columns=columns, styles=_style)
+    show_rows(people, title=title, format_=chosen, output=output, columns=columns, styles=_style)
 
 
 @app.command(epilog="Example: `churnrisk explain A-00042`.")
@@ -127,9 +130,10 @@ def explain(
     from churnrisk.workflows.account import account_view
 
     view = account_view(project_of(context), account)
-    if format_ is Format.CSV:
-        show_rows(account_dict(view)["history"], title=account, format_=format_, output=output, columns={})
-    elif format_ is Format.JSON or (output and output.suffix == ".json"):
+    chosen = choose_format(format_, output)
+    if chosen is Format.CSV:
+        show_rows(account_dict(view)["history"], title=account, format_=chosen, output=output, columns={})
+    elif chosen is Format.JSON:
         emit(json.dumps(account_dict(view), default=str, ensure_ascii=False, indent=2) + "\n", output)
     else:
         emit(account_text(view), output)

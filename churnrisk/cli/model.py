@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -11,9 +14,12 @@ from churnrisk.cli.app import app
 from churnrisk.cli.show import (
     AuthorOption,
     DryRunOption,
+    Format,
     FormatOption,
     OutputOption,
     author_or_unknown,
+    choose_format,
+    emit,
     progress,
     project_of,
     say,
@@ -43,8 +49,8 @@ def train(context: typer.Context, format_: FormatOption = None, output: OutputOp
     project = project_of(context)
     with progress() as report:
         trained, version = run_train(project, now=datetime.now(), progress=report)
-    show_figures(trained.evaluation, "On the test block", format_, output)
-    show_evidence(trained.evidence, "What happened to the colours there", format_, output)
+    measured = Measured(f"version {version.version}", "the test block", trained.evaluation, trained.evidence)
+    show_measured(measured, format_, output)
     for note in trained.notes:
         say(f"note: {note}")
     say(
@@ -72,8 +78,7 @@ def evaluate(
             found = evaluate_folds(project, folds=folds, now=now, progress=report)
         else:
             found = evaluate_model(project, version=model, now=now, progress=report)
-    show_figures(found.evaluation, f"{found.model} on {found.block}", format_, output)
-    show_evidence(found.evidence, "What happened to the colours", format_, output)
+    show_measured(Measured(found.model, found.block, found.evaluation, found.evidence), format_, output)
 
 
 @app.command(epilog="Example: `churnrisk models --format json`.")
@@ -142,29 +147,54 @@ def rollback(
     say(f"version {version.version} is the champion again")
 
 
-def show_figures(evaluation: Evaluation, title: str, format_: Any, output: Any) -> None:
-    """Show each scorer's figures with their intervals."""
+class Measured(NamedTuple):
+    """What was measured of one model on one block."""
+
+    model: str
+    block: str
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...]
+
+
+def show_measured(measured: Measured, format_: Format | None, output: Path | None) -> None:
+    """Show figures and evidence: two tables for people, one object as JSON, the figures as CSV."""
+    if choose_format(format_, output) is Format.JSON:
+        content = {
+            "model": measured.model,
+            "block": measured.block,
+            "evaluation": measured.evaluation.to_dict(),
+            "evidence": [asdict(row) for row in measured.evidence],
+        }
+        emit(json.dumps(content, ensure_ascii=False, indent=2) + "\n", output)
+        return
+    _show_figures(measured, format_, output)
+    if format_ is not Format.CSV and output is None:
+        _show_evidence(measured.evidence)
+
+
+def _show_figures(measured: Measured, format_: Format | None, output: Path | None) -> None:
+    evaluation = measured.evaluation
+    for_programs = choose_format(format_, output) is Format.CSV
     rows: list[dict[str, Any]] = []
     for scorer, figures in evaluation.figures.items():
         row: dict[str, Any] = {"scorer": scorer}
-        for name, interval in figures.items():
-            row |= {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
-            row[f"{name}_text"] = f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+        for name in _METRICS:
+            found = figures.get(name)
+            if for_programs:
+                low, value, high = (found.low, found.value, found.high) if found else (None, None, None)
+                row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+            elif found:
+                row[name] = f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
         rows.append(row)
-    full = f"{title}: {evaluation.rows:,} rows, {evaluation.accounts:,} accounts, base rate {evaluation.base_rate:.1%}"
-    columns = {"scorer": "", **{f"{name}_text": label for name, label in _METRICS.items()}}
-    if format_ in (None, "table"):
-        show_rows(rows, title=full, format_=format_, output=output, columns=columns)
-        return
-    plain = [{key: value for key, value in row.items() if not key.endswith("_text")} for row in rows]
-    keys = list(dict.fromkeys(key for row in plain for key in row))
-    complete = [{key: row.get(key) for key in keys} for row in plain]
-    show_rows(complete, title=full, format_=format_, output=output, columns=columns)
+    title = (
+        f"{measured.model} on {measured.block}: {evaluation.rows:,} rows, {evaluation.accounts:,} accounts, "
+        f"base rate {evaluation.base_rate:.1%}"
+    )
+    show_rows(rows, title=title, format_=format_, output=output, columns={"scorer": "", **_METRICS})
 
 
-def show_evidence(evidence: tuple[ColourEvidence, ...], title: str, format_: Any, output: Any) -> None:
-    """Show what happened to the accounts of each colour; tables only."""
-    if not evidence or format_ not in (None, "table") or output is not None:
+def _show_evidence(evidence: tuple[ColourEvidence, ...]) -> None:
+    if not evidence:
         return
     rows = [
         {
@@ -179,5 +209,6 @@ def show_evidence(evidence: tuple[ColourEvidence, ...], title: str, format_: Any
         for row in evidence
     ]
     columns = {"colour": "colour", "accounts": "accounts", "churned": "churned", "rate": "churn rate",
-               "bounds": "exact 95 % bounds", "promise": "promise", "kept": ""}  # fmt: skip
-    show_rows(rows, title=title, format_=format_, output=output, columns=columns)
+               "bounds": "95 % bounds", "promise": "promise", "kept": ""}  # fmt: skip
+    title = "What happened to the colours there"
+    show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)

@@ -113,7 +113,7 @@ def show_rows(
     styles : callable, optional
         The style of a table row.
     """
-    chosen = format_ or _by_ending(output)
+    chosen = choose_format(format_, output)
     if chosen is Format.TABLE:
         text = _table(rows, title, columns, styles, plain=output is not None)
     elif chosen is Format.JSON:
@@ -134,7 +134,10 @@ def emit(text: str, output: Path | None) -> None:
     say(f"wrote {output}")
 
 
-def _by_ending(output: Path | None) -> Format:
+def choose_format(format_: Format | None, output: Path | None) -> Format:
+    """Return the format asked for, or the one that the file's ending names; a table for the terminal."""
+    if format_ is not None:
+        return format_
     if output is None:
         return Format.TABLE
     endings = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.TABLE}

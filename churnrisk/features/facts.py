@@ -44,7 +44,7 @@ def account_facts(tables: Tables) -> pd.DataFrame:
         f"{survey} as last_survey_score "
         "from feature_inputs i join accounts a on a.account_id = i.account_id "
         "where i.as_of = (select max(as_of) from as_of_dates)"
-    )
+    ).to_pandas()
     return frame.set_index("account_id")
 
 

@@ -10,12 +10,19 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
-from churnrisk.model import Blocks, ChurnClassifier, Evaluation, evaluate
+from churnrisk.model import Blocks, ChurnClassifier, Evaluation, RecencyRule, evaluate
 from churnrisk.records import ColourEvidence
 from churnrisk.tracking import CHAMPION, LoadedModel
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import colours_on_test, cut_blocks, measure, model_columns, tracking_of
+from churnrisk.workflows.train import (
+    RECENCY,
+    colours_on_test,
+    cut_blocks,
+    measure,
+    model_columns,
+    tracking_of,
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         )
     panel = training_panel(project, now=now, progress=progress)
     accounts = panel.X.index.get_level_values("account_id")
-    p = np.zeros(len(panel.X))
+    p, recency = np.zeros(len(panel.X)), np.zeros(len(panel.X))
+    with_recency = RecencyRule.applies_to(panel.X)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=project.model.seed)
     for number, (learn, test) in enumerate(splitter.split(panel.X, panel.y, accounts), start=1):
         progress(f"fold {number} of {folds}")
@@ -91,7 +99,17 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         )
         classifier.fit(panel.X.iloc[learn], panel.y.iloc[learn])
         p[test] = classifier.predict_proba(panel.X.iloc[test])[:, 1]
-    evaluation = evaluate(panel.y, p, accounts, capacity=project.decision.capacity, seed=project.model.seed)
+        if with_recency:
+            rule = RecencyRule().fit(panel.X.iloc[learn], panel.y.iloc[learn])
+            recency[test] = rule.predict_proba(panel.X.iloc[test])[:, 1]
+    evaluation = evaluate(
+        panel.y,
+        p,
+        accounts,
+        baselines={RECENCY: recency} if with_recency else None,
+        capacity=project.decision.capacity,
+        seed=project.model.seed,
+    )
     return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
 
 

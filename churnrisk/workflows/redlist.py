@@ -25,7 +25,11 @@ class RedListFilter:
     owner: str | None = None
     segment: str | None = None
     newly_red: bool = False
-    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.colours) - set(Colour))
+        if unknown:
+            raise UsageError(f"{', '.join(unknown)} is no colour; choose among {', '.join(Colour)}.")
 
 
 def red_list(project: Project, *, as_of: date | None, wanted: RedListFilter) -> RedList:
@@ -97,10 +101,9 @@ def _choose(scores: pd.DataFrame, wanted: RedListFilter) -> pd.DataFrame:
         keep &= (scores["colour"] == "red") & (scores["previous_colour"] != "red")
     order = scores.assign(red_first=scores["colour"] != "red")
     by = ["expected_loss", "probability"] if scores["annual_value"].notna().any() else ["probability"]
-    ordered = order[keep].sort_values(
+    return order[keep].sort_values(
         ["red_first", *by, "account_id"], ascending=[True, *[False] * len(by), True]
     )
-    return ordered.head(wanted.limit) if wanted.limit else ordered
 
 
 def _rows(scores: pd.DataFrame, as_of: datetime) -> tuple[RedListRow, ...]:

@@ -1,0 +1,158 @@
+"""Run the main job on the sample and on the real sets, through the command line only, and write docs/results.md.
+
+usage: python docs/results.py [DATA]     DATA: folder of the real sets; default CHURNRISK_REAL_DATA or ../shared/data
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+TARGET = ROOT / "docs" / "results.md"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One set, how it is measured, and what was asked for."""
+
+    name: str
+    folder: str
+    protocol: str
+    goals: tuple[tuple[str, str, float], ...]
+    folds: int | None = None
+
+
+CASES = (
+    Case("ds365", "ds365", "snapshots every 14 days, the last two (2022-09-02, 2022-09-16) as test",
+         (("auc", "≥", 0.885), ("calibration_error", "≤", 0.03))),
+    Case("ds365_paid", "ds365", "paid monthly and quarterly terms, snapshots every 14 days, the last two as test", ()),
+    Case("interconnect", "interconnect", "monthly snapshots, trained up to December 2019, tested on 2020-01-01",
+         (("auc", "≥", 0.865),)),
+    Case("cell2cell", "cell2cell", "flat table, five folds of accounts", (("auc", "≥", 0.685),
+         ("average_precision", "≥", 0.46)), folds=5),
+    Case("online_retail", "online_retail", "28-day snapshots, tested on 2011-08-16", (("auc", "≥", 0.75),)),
+    Case("ravenstack", "ravenstack", "negative control: churn_flag in five folds of accounts",
+         (("auc", "≥", 0.40), ("auc", "≤", 0.62)), folds=5),
+    Case("sample", "", "the shipped sample, snapshots every 30 days", (("calibration_error", "≤", 0.03),)),
+)  # fmt: skip
+
+METRICS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "log_loss": "log loss",
+    "calibration_error": "calibration error",
+    "lift_top_10": "lift at 10 %",
+}
+
+
+def main() -> None:
+    """Measure every case and write the page."""
+    default = os.environ.get("CHURNRISK_REAL_DATA") or ROOT.parent / "shared" / "data"
+    data = Path(sys.argv[1] if len(sys.argv) > 1 else default)
+    sections = [_HEAD]
+    with tempfile.TemporaryDirectory() as scratch:
+        for case in CASES:
+            print(case.name, file=sys.stderr, flush=True)
+            sections.append(_section(case, _measure(case, data, Path(scratch))))
+    TARGET.write_text("\n".join(sections), encoding="utf-8")
+    print(f"wrote {TARGET.relative_to(ROOT)}", file=sys.stderr)
+
+
+_HEAD = """# Results
+
+Made by `make results`: every figure comes from the command line run on the commit that holds this page. Intervals are
+95 % bootstrap intervals with accounts as the units. The *recency rule* is the one-column rule "days since the last
+event". A promise counts as *kept* when the observed rate keeps it, as *broken* when the exact bound contradicts it.
+"""
+
+
+def _measure(case: Case, data: Path, scratch: Path) -> dict[str, Any]:
+    project = scratch / case.name
+    if case.name == "sample":
+        shutil.copytree(ROOT / "data" / "sample", project)
+        where = []
+    else:
+        project.mkdir()
+        shutil.copy(ROOT / "tests" / "real" / case.name / "churnrisk.toml", project)
+        where = ["--data", str(data / case.folder)]
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), *where]
+    step = ["evaluate", "--folds", str(case.folds)] if case.folds else ["train"]
+    done = subprocess.run([*command, *step, "--format", "json"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{case.name}: {done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    chosen = [line for line in done.stderr.splitlines() if line.startswith("version ")]
+    return found | {"chosen": chosen[0] if chosen else ""}
+
+
+def _section(case: Case, found: dict[str, Any]) -> str:
+    evaluation = found["evaluation"]
+    lines = [
+        f"\n## {case.name}\n",
+        f"{case.protocol}; {evaluation['rows']:,} rows of {evaluation['accounts']:,} accounts, base rate "
+        f"{evaluation['base_rate']:.1%}.\n",
+        f"| | {' | '.join(METRICS.values())} |",
+        "|---|" + "---|" * len(METRICS),
+    ]
+    for scorer, figures in evaluation["figures"].items():
+        cells = [_cell(figures.get(metric)) for metric in METRICS]
+        lines.append(f"| {scorer} | {' | '.join(cells)} |")
+    lines += ["", *(_goal(goal, evaluation) for goal in case.goals), _against_recency(evaluation)]
+    if found["evidence"]:
+        lines += [
+            "",
+            "| colour | accounts | churned | rate | bounds | promise | |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        lines += [_evidence(row) for row in found["evidence"]]
+    if found["chosen"]:
+        reason = found["chosen"].split(" (", 1)[1].rsplit(")", 1)[0]
+        lines += ["", f"Model in use: {reason}."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(interval: dict[str, float] | None) -> str:
+    return "–" if not interval else f"{interval['value']:.4f} ({interval['low']:.3f}–{interval['high']:.3f})"
+
+
+def _goal(goal: tuple[str, str, float], evaluation: dict[str, Any]) -> str:
+    metric, sign, wanted = goal
+    value = evaluation["figures"]["model"][metric]["value"]
+    reached = value >= wanted if sign == "≥" else value <= wanted
+    return (
+        f"- Goal: {METRICS[metric]} {sign} {wanted}: {value:.4f}, **{'reached' if reached else 'missed'}**."
+    )
+
+
+def _against_recency(evaluation: dict[str, Any]) -> str:
+    difference = evaluation["differences"].get("recency rule", {}).get("auc")
+    if difference is None:
+        return "- No recency rule to compare with: there are no events."
+    words = "beats" if difference["low"] > 0 else "does **not** beat"
+    return (
+        f"- The model {words} the recency rule on AUC by more than the interval: {difference['value']:+.4f} "
+        f"({difference['low']:+.4f} to {difference['high']:+.4f})."
+    )
+
+
+def _evidence(row: dict[str, Any]) -> str:
+    promise, kept = row["promise"] or "–", {True: "kept", False: "broken", None: ""}[row["kept"]]
+    if not row["accounts"]:
+        return f"| {row['colour']} | 0 | 0 | – | – | {promise} | {kept} |"
+    bounds = f"{row['churn_low']:.1%}–{row['churn_high']:.1%}"
+    return (
+        f"| {row['colour']} | {row['accounts']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | {bounds} | "
+        f"{promise} | {kept} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
