@@ -50,8 +50,9 @@ docs: setup ## Write docs/cli.md and docs/features.md anew
 bench: setup ## Run the benchmarks
 	@set -e; for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
-results: setup ## Write docs/results.md anew (needs the real data sets)
+results: setup ## Write docs/results.md (needs the real sets) and the README's output anew
 	$(BIN)/python docs/results.py
+	$(BIN)/python docs/readme.py
 
 clean: ## Delete what was generated, except .venv
 	rm -rf build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

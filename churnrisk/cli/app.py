@@ -74,9 +74,3 @@ def _leave(message: str, code: int) -> None:
     sys.stdout.flush()
     print(message, file=sys.stderr)
     sys.exit(code)
-
-
-# the commands register themselves, in the order in which help shows them
-from churnrisk.cli import start  # noqa: E402, F401, I001
-from churnrisk.cli import model  # noqa: E402, F401
-from churnrisk.cli import daily  # noqa: E402, F401

@@ -9,7 +9,7 @@ from churnrisk.records import Interval
 if TYPE_CHECKING:
     from churnrisk.workflows.panel import TrainingPanel
     from churnrisk.workflows.project import Project
-    from churnrisk.workflows.train import Trained
+    from churnrisk.workflows.trained import Trained
 
 
 def model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,48 +31,18 @@ from churnrisk.model import (
     blocks,
     evaluate,
 )
-from churnrisk.records import Colour, ColourEvidence, Feature
+from churnrisk.records import Colour, ColourEvidence
 from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
 from churnrisk.workflows.model_card import model_card
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.trained import Trained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RECENCY = "recency rule"
 CHAMPION = "champion"
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained model with everything that was measured about it.
-
-    Attributes
-    ----------
-    classifier, light, profile : objects
-        The calibrated model, the fitted lights, the usual ranges.
-    features : tuple of Feature
-        The model's columns.
-    evaluation : Evaluation
-        On the test block, beside the base rate, the recency rule and the champion.
-    evidence, model_evidence : tuple of ColourEvidence
-        What happened to the final colours on the test block, and to the model's own without the rules.
-    rules : tuple of RuleEvidence
-        What happened to the accounts of each rule.
-    notes : tuple of str
-        What a reader should know: blocks made smaller, columns left out, empty colours.
-    """
-
-    classifier: ChurnClassifier
-    light: TrafficLight
-    profile: ReasonProfile
-    features: tuple[Feature, ...]
-    evaluation: Evaluation
-    evidence: tuple[ColourEvidence, ...]
-    model_evidence: tuple[ColourEvidence, ...]
-    rules: tuple[RuleEvidence, ...]
-    notes: tuple[str, ...]
 
 
 def tracking_of(project: Project) -> Tracking:
