@@ -103,3 +103,18 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
     if method == "isotonic" or (method == "auto" and many):
         return fit_steps(log_odds, churned)
     return fit_affine(log_odds, churned)
+
+
+def meeting(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
+    """Return shares, shape (n, d), moved so that with `baseline` they sum to the calibrated log-odds.
+
+    Each row's shares are multiplied by one number, or where that would turn their signs, moved by equal
+    parts.
+    """
+    total = shares.sum(axis=1)
+    wanted = calibrator.apply(baseline + total) - baseline
+    ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
+    usable = (ratio > 0.1) & (ratio < 10)
+    moved = shares + ((wanted - total) / shares.shape[1])[:, None]
+    met = np.where(usable[:, None], shares * ratio[:, None], moved)
+    return np.asarray(met, dtype=np.float64)

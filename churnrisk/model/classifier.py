@@ -13,13 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
-from churnrisk.model.calibration import Affine, Method, fit_calibrator
+from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
 from churnrisk.model.encoding import FrameEncoder
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.folds import choose_folds
 from churnrisk.model.given import GivenModel
 from churnrisk.model.labels import two_classes
-from churnrisk.model.panel import Bools, Floats, accounts_of
+from churnrisk.model.panel import Bools, Floats, accounts_or_rows
 from churnrisk.model.rates import LevelRates
 from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
 from churnrisk.model.splits import uniform_of
@@ -69,6 +69,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         How the folds were cut.
     notes_ : list of str
         Columns left out, and the like.
+    rates_ : LevelRates
+        Rates of the columns of many levels.
     exact_ : bool
         True when contributions are exact, False when they are approximated.
     calibrator_ : Affine or Steps
@@ -220,7 +222,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if calibrated and isinstance(self.calibrator_, Affine):
             shares = shares * self.calibrator_.slope
         elif calibrated:
-            shares = _meeting(shares, self.raw_baseline_, self.calibrator_)
+            shares = meeting(shares, self.raw_baseline_, self.calibrator_)
         names = getattr(self, "feature_names_in_", None)
         columns = [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
         table = np.zeros((len(encoded), self.n_features_in_))
@@ -259,7 +261,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.encoder_.categorical_,
             self.encoder_.wide_,
         )
-        accounts = _accounts(X)
+        accounts = accounts_or_rows(X)
         self.cv_results_: list[dict[str, Any]] = []
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
@@ -307,18 +309,3 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         later = np.concatenate([validation for _, validation in folds.pairs])
         chosen, self.why_chosen_ = choose(trials, rows.accounts[later])
         return chosen
-
-
-def _accounts(X: Any) -> npt.NDArray[Any]:
-    accounts = accounts_of(X)
-    return np.arange(len(X)).astype(str) if accounts is None else accounts
-
-
-def _meeting(shares: Floats, baseline: float, calibrator: Any) -> Floats:
-    total = shares.sum(axis=1)
-    wanted = calibrator.apply(baseline + total) - baseline
-    ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
-    usable = (ratio > 0.1) & (ratio < 10)
-    moved = shares + ((wanted - total) / shares.shape[1])[:, None]
-    met = np.where(usable[:, None], shares * ratio[:, None], moved)
-    return np.asarray(met, dtype=np.float64)

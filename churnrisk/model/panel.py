@@ -36,6 +36,12 @@ def accounts_of(X: Any) -> npt.NDArray[Any] | None:
     return level_of(X, ACCOUNT)
 
 
+def accounts_or_rows(X: Any) -> npt.NDArray[Any]:
+    """Return the account of each row, shape (n,); without accounts in the index every row is its own."""
+    accounts = accounts_of(X)
+    return np.arange(len(X)).astype(str) if accounts is None else accounts
+
+
 def as_dates(values: Any) -> Dates:
     """Return any date-like values as datetime64[ns], shape (n,)."""
     return np.asarray(pd.to_datetime(np.asarray(values)), dtype="datetime64[ns]")

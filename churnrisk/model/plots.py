@@ -100,13 +100,14 @@ def plot_feature_effects(model: ChurnClassifier, X: Any, *, top: int = 12) -> Fi
     ----------
     model : ChurnClassifier, fitted
     X : DataFrame of shape (n, d)
-        Rows to draw; at most 5,000 of them are used.
+        Rows to draw; at most 5,000 of them are used, 1,000 where contributions are not exact.
     top : int, default 12
         Features with the largest mean absolute contribution.
     """
     from matplotlib.figure import Figure
 
-    sample = X.iloc[:: max(1, len(X) // 5_000)]
+    most = 5_000 if model.exact_ else 1_000
+    sample = X.iloc[:: -(-len(X) // most)]
     shares = model.contributions(sample)
     size = shares.abs().mean().to_numpy()
     largest = [int(j) for j in np.argsort(-size, kind="stable")[:top] if size[j] > 0] or [0]

@@ -36,7 +36,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
         {"learning_rate": 0.04, "max_leaf_nodes": 8, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.2},
     ),
 }
-# With more rows than this a milder setting has never won, and the search would take minutes.
+# The second settings guard against overfitting, which many rows do by themselves: on the one real set of
+# this size the second setting of "full" lost by 0.002 log loss, and trying it costs as much as the first.
 FEW_ROWS = 30_000
 PATIENCE = 50
 

@@ -1,12 +1,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from churnrisk.model import ChurnClassifier, FrameEncoder
+from churnrisk.model import ChurnClassifier, FrameEncoder, allowed_types
 from churnrisk.model.rates import LevelRates
 
 WIDE = np.array([True])
@@ -92,3 +93,12 @@ def test_a_wide_column_is_learned_and_its_share_stays_with_it(cities, candidate)
     assert np.allclose(total, model.raw_log_odds(X[later]), atol=1e-9)
     assert roc_auc_score(y[later], model.predict_proba(X[later])[:, 1]) > 0.7
     assert shares["street"].abs().mean() < 0.25 * shares["city"].abs().mean()
+
+
+def test_a_stored_model_with_a_wide_column_predicts_the_same(cities):
+    X, y = cities
+    model = ChurnClassifier(candidates=("logistic",)).fit(X, y)
+    stored = skops.io.dumps(model)
+    found = skops.io.get_untrusted_types(data=stored)
+    assert set(found) <= set(allowed_types())
+    assert np.array_equal(skops.io.loads(stored, trusted=found).predict_proba(X), model.predict_proba(X))
