@@ -11,9 +11,13 @@ from churnrisk.decision.exposure import Ints, Mask, Tally, churn_levels, tally
 
 # Thresholds are fixed before any data are seen: 0.04 apart in log-odds, from 1 in 10,000 up.
 GRID: Floats = 1.0 / (1.0 + np.exp(-np.arange(-9.2, 9.21, 0.04)))
-# The walk starts where a colour this many times better (in odds) than its promise would pass: too early
-# and one unlucky churner stops it, too late and nothing passes. 2 to 4 did about equally well in simulation.
-_START_FACTOR = 3.0
+# Scores may flatter, so no colour is expected to be more than this many times better (in odds) than its promise.
+_BEST_FACTOR = 4.0
+# The walk starts where the promise holds with the most room although luck is half a standard deviation bad. In
+# simulations of the sample world this certified green more often than a start that looks at sizes only: in 84 of
+# 100 blocks of 1,600 accounts instead of 78, in 97 instead of 86 of 2,400 accounts; no luck or bad luck of a
+# whole deviation did about as well.
+_BAD_LUCK = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,9 @@ def certify(
     """Test every threshold of the grid, green upward and red downward.
 
     The chance that any threshold of a colour is named wrongly is at most ``1 - confidence``: a walk stops
-    at the first threshold whose bound misses the promise. Where it starts depends on how many
-    accounts and rows lie on its side of the thresholds, never on their labels.
+    at the first threshold whose bound misses the promise. It starts where the scores expect the most room,
+    which depends on scores and on how many accounts and rows there are, never on labels. Scores that
+    expect wrongly cost power, not the promise.
 
     Parameters
     ----------
@@ -63,39 +68,54 @@ def certify(
     below = tally(passed, accounts, y, sets=sets, levels=levels)
     # The same from the top: the row enters where the falling threshold reaches its score.
     above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
-    hoped_green, hoped_red = _odds_times(green_max, 1.0 / _START_FACTOR), _odds_times(red_min, _START_FACTOR)
     green = fixed_sequence(
         below.upper(confidence) <= green_max,
-        (below.accounts >= min_accounts)
-        & (_hoped(below, np.ceil(below.rows * hoped_green)).upper(confidence) <= green_max),
+        np.where(
+            below.accounts >= min_accounts,
+            green_max - _expected(below, passed, p, green_max, -1).upper(confidence),
+            -np.inf,
+        ),
     )
     red = fixed_sequence(
         above.lower(confidence) >= red_min,
-        (above.accounts >= min_accounts)
-        & (_hoped(above, np.floor(above.rows * hoped_red)).lower(confidence) >= red_min),
+        np.where(
+            above.accounts >= min_accounts,
+            _expected(above, sets - passed, p, red_min, +1).lower(confidence) - red_min,
+            -np.inf,
+        ),
     )
     return Certified(green, red[::-1])
 
 
-def fixed_sequence(passes: Mask, enough: Mask) -> Mask:
-    """Return which sets are certified: from the first that is large enough until the first failure.
+def fixed_sequence(passes: Mask, room: Floats) -> Mask:
+    """Return which sets are certified: from the one with the most room on until the first failure.
 
     Parameters
     ----------
-    passes, enough : ndarray of shape (sets,)
-        Whether each set's bound keeps the promise, and whether it holds enough to start from.
+    passes : ndarray of shape (sets,)
+        Whether each set's bound keeps the promise.
+    room : ndarray of shape (sets,)
+        By how much it is expected to; minus infinity where a set is too small.
     """
     certified = np.zeros(len(passes), dtype=bool)
-    if not enough.any():
+    start = int(np.argmax(room))
+    if np.isneginf(room[start]):
         return certified
-    start = int(np.argmax(enough))
     failures = np.flatnonzero(~passes[start:])
     certified[start : start + failures[0] if len(failures) else len(passes)] = True
     return certified
 
 
-def _hoped(found: Tally, churned_rows: Floats) -> Tally:
-    """Return the tally with so many churned rows, spread over as many accounts as there are."""
+def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: int) -> Tally:
+    """Return the tally that the scores expect with some bad luck, churners spread over all accounts.
+
+    ``direction`` is -1 for a colour that promises few churners, +1 for one that promises many.
+    """
+    best = found.rows * _odds_times(limit, _BEST_FACTOR**direction)
+    scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
+    expected = np.maximum(scored, best) if direction < 0 else np.minimum(scored, best)
+    spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
+    churned_rows = np.clip(expected - direction * _BAD_LUCK * spread, 0.0, found.rows)
     levels = np.arange(len(found.churned))[:, None]
     churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
     mean_rows = found.rows / np.maximum(found.accounts, 1.0)

@@ -41,8 +41,8 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Bound = Callable[[Floats, Floats, float], Floats]
 
-# Twice-churners could hide where few churned: with 30 churned accounts, a share of one in ten shows up in
-# 96 of 100 blocks. Fewer, and the bound for several churned rows is taken.
+# Accounts that churn more often than seen could hide where few churned: with 30 churned accounts, a share of
+# one in ten shows up in 96 of 100 blocks.
 _ENOUGH_TO_TELL = 30
 _ROUNDING = 1e-9
 
@@ -117,19 +117,18 @@ def churn_levels(accounts: Ints, y: Ints) -> int:
     Returns
     -------
     int
-        1 where every account has one row, or where many churned and none of them twice. Otherwise the
-        largest number of rows of an account.
+        The largest number of churned rows of an account, 1 where churn ends an account's rows; with
+        few churned accounts the largest number of rows.
 
     Notes
     -----
-    That nobody churns twice is read from the labels of the whole block, never of one colour. With fewer
-    than 30 churned accounts it is not assumed; from there on, a share of accounts that churn twice and
-    still went unseen is too small to move the bounds noticeably.
+    It is read from the labels of the whole block, never of one colour. From 30 churned accounts on, a share
+    of accounts that churn more often and still went unseen is too small to move the bounds noticeably;
+    with fewer nothing is assumed.
     """
-    rows = np.bincount(accounts) if len(accounts) else np.zeros(1, dtype=np.int64)
-    churned = np.bincount(accounts[y == 1], minlength=1)
-    once = int(churned.max()) <= 1 and int((churned > 0).sum()) >= _ENOUGH_TO_TELL
-    return 1 if once else max(int(rows.max()), 1)
+    rows, churned = np.bincount(accounts, minlength=1), np.bincount(accounts[y == 1], minlength=1)
+    told = int((churned > 0).sum()) >= _ENOUGH_TO_TELL
+    return max(int((churned if told else rows).max()), 1)
 
 
 def tally(enters: Ints, accounts: Ints, y: Ints, *, sets: int, levels: int) -> Tally:

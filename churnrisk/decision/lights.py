@@ -90,8 +90,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     accounts, green upward and red downward, stopping at the first failure, so that
     the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
     (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052). The start
-    depends on how many accounts and rows lie beyond each threshold, never on labels; taking it from the same
-    block is exact up to the width of a grid cell or two (0.04 in log-odds). With promises left to None
+    is where the scores expect the most room. It depends on scores and on numbers of accounts and rows,
+    never on labels; taking it from the same block is exact up to the width of a grid cell or two (0.04
+    in log-odds). With promises left to None
     the limits follow the base rate of the same block, and the promise is about the resulting numbers
     ``green_max_churn_`` and ``red_min_churn_``.
     """
