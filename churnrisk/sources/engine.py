@@ -44,11 +44,16 @@ class Engine:
             for name, value in settings.items():
                 self._connection.execute(f"set {name} = {literal(value)}")
             self._connection.execute("set preserve_insertion_order = false")
+            # an extension fetched from the network would make a run depend on it
+            self._connection.execute("set autoinstall_known_extensions = false")
             if config.threads:
                 self._connection.execute(f"set threads = {int(config.threads)}")
         except duckdb.Error as error:
             self.close()
-            raise UsageError(f"[engine] in churnrisk.toml: {first_line(error)}") from error
+            raise UsageError(
+                f'[engine] in churnrisk.toml cannot be set: {first_line(error)} Write memory_limit like "2GB" '
+                "and threads as a whole number from 1 on."
+            ) from error
 
     def __enter__(self) -> Engine:
         return self

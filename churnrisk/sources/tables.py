@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -166,6 +167,11 @@ def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, s
 
 def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
     missing = [column for column in spec.required if column not in there]
+    if missing and len(there) == 1 and re.search(r"[,;|\t]", next(iter(there))):
+        raise ContractError(
+            f"[tables.{spec.name}] is read as one column, {next(iter(there))!r}: its lines do not all have as many "
+            "values as its header, or its delimiter is unusual. Correct the file, or set delimiter in churnrisk.toml."
+        )
     if missing:
         raise ContractError(
             f"[tables.{spec.name}] {spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 from churnrisk.features.blocks.events import HISTORY_DAYS
@@ -219,7 +220,7 @@ def _attributes(world: World, account: str, as_of: datetime) -> Values:
         return max(known)[1] if known else None
 
     owners = sorted((row["valid_from"], row["owner"]) for row in rows if row["owner"] is not None)
-    changes = [now[0] for before, now in zip(owners, owners[1:], strict=False) if now[1] != before[1]]
+    changes = [now[0] for before, now in pairwise(owners) if now[1] != before[1]]
     changed = max(changes, default=None)
     return {
         "contacts": latest("contacts"),

@@ -1,0 +1,85 @@
+"""The table engine: its settings, its errors and its end."""
+
+from __future__ import annotations
+
+import gc
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.sources import Engine, EngineConfig
+
+
+def test_a_bad_memory_limit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\[engine\] in churnrisk.toml cannot be set: .*Memory.*2GB"):
+        Engine(EngineConfig(memory_limit="plenty"), base=tmp_path)
+
+
+def test_a_bad_number_of_threads_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"\[engine\]"):
+        Engine(EngineConfig(threads=-2), base=tmp_path)
+
+
+def test_a_missing_spill_directory_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"temp_directory .* is not a directory. Make it"):
+        Engine(EngineConfig(temp_directory=str(tmp_path / "missing")), base=tmp_path)
+
+
+def test_what_is_spilled_goes_into_the_given_directory_and_is_gone_after(tmp_path: Path) -> None:
+    config = EngineConfig(temp_directory=str(tmp_path), memory_limit="60MB", threads=1)
+    with Engine(config, base=tmp_path) as engine:
+        engine.run(
+            "create temp table wide as select i, hash(i) h, hash(i + 1) g, i::varchar s from range(3000000) t(i)"
+        )
+        (folder,) = tmp_path.iterdir()
+        assert list(folder.iterdir())
+        assert engine.value("select count(distinct h) from wide where i < 1000") == 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_said_with_the_mend(tmp_path: Path) -> None:
+    with (
+        Engine(EngineConfig(memory_limit="4MB", threads=1), base=tmp_path) as engine,
+        pytest.raises(ChurnRiskError, match=r"out of memory.*memory_limit under \[engine\]"),
+    ):
+        engine.rows("select list(i) from range(50000000) t(i)")
+
+
+def test_a_closed_engine_leaves_nothing_that_warns(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with Engine(EngineConfig(temp_directory=str(tmp_path)), base=tmp_path) as engine:
+            engine.rows("select 1")
+        del engine
+        gc.collect()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_are_read_and_written_as_utc(tmp_path: Path) -> None:
+    with Engine(EngineConfig(), base=tmp_path) as engine:
+        assert (
+            engine.value("select cast(timestamptz '2025-07-01 00:00:00' as timestamp)::varchar")
+            == "2025-07-01 00:00:00"
+        )
+
+
+def test_frames_go_in_and_come_out(tmp_path: Path) -> None:
+    given = pd.DataFrame({"a": [1, 2], "b b": ["x", None]})
+    with Engine(EngineConfig(), base=tmp_path) as engine:
+        engine.table_from('my "table"', given)
+        back = engine.frame('select * from "my ""table""" order by a')
+        assert back["a"].tolist() == [1, 2]
+        assert engine.arrow('select * from "my ""table""" order by a').to_pylist()[1] == {"a": 2, "b b": None}
+        assert engine.columns('"my ""table"""') == {"a": "BIGINT", "b b": "VARCHAR"}
+
+
+@pytest.mark.parametrize("method", ["run", "rows", "frame", "arrow"])
+def test_every_way_in_explains_its_errors(tmp_path: Path, method: str) -> None:
+    with Engine(EngineConfig(), base=tmp_path) as engine:
+        with pytest.raises(UsageError, match=r"SQL does not run: .*nowhere"):
+            getattr(engine, method)("select * from nowhere")
+        with pytest.raises(UsageError, match="SQL does not run"):
+            engine.columns("nowhere")
