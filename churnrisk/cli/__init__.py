@@ -1,11 +1,12 @@
 """The command line: parse, call one workflow, show. Nothing heavy is imported before a command runs."""
 
-# the commands register themselves, in the order in which help shows them
-from churnrisk.cli import (
-    daily,
-    model,
-    start,
-)
 from churnrisk.cli.app import app, main
+
+# The commands register themselves in the order in which help shows them.
+# isort: off
+from churnrisk.cli import start
+from churnrisk.cli import model
+from churnrisk.cli import daily
+# isort: on
 
 __all__ = ["app", "main", "start", "model", "daily"]
