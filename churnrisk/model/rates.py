@@ -12,8 +12,8 @@ from churnrisk.model.panel import Bools, Floats, Ints
 from churnrisk.model.splits import uniform_of
 
 _FOLDS = 5
-# Even a column whose levels look very different has a level of two rows shrunk by half.
-_LEAST_WEIGHT = 2.0
+# However different the levels look, one of fewer than 20 accounts is told more by all accounts than by its own.
+_LEAST_WEIGHT = 20.0
 
 
 @dataclass
