@@ -35,7 +35,8 @@ def main() -> None:
             ),
         }
     text = MARKER.sub(
-        lambda found: f"<!-- output: {found[1]} -->\n{blocks[found[1]]}<!-- end -->", README.read_text("utf-8")
+        lambda found: f"<!-- output: {found[1]} -->\n{blocks[found[1]]}<!-- end -->",
+        README.read_text("utf-8"),
     )
     README.write_text(text, encoding="utf-8")
     print("wrote README.md", file=sys.stderr)

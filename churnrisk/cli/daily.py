@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from churnrisk.records import RedList, RedListRow
 
 COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
-_SHAPES = {"red": "■", "amber": "▲", "green": "●", "grey": "○"}
+_SHAPES = {"red": "▲", "amber": "◆", "green": "●", "grey": "○"}
 
 
 @app.command(

@@ -200,6 +200,7 @@ def _show_evidence(evidence: tuple[ColourEvidence, ...]) -> None:
         {
             "colour": str(row.colour),
             "accounts": row.accounts,
+            "rows": row.rows,
             "churned": row.churned,
             "rate": f"{row.churn_rate:.1%}" if row.accounts else "–",
             "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}" if row.accounts else "–",
@@ -208,7 +209,8 @@ def _show_evidence(evidence: tuple[ColourEvidence, ...]) -> None:
         }
         for row in evidence
     ]
-    columns = {"colour": "colour", "accounts": "accounts", "churned": "churned", "rate": "churn rate",
+    columns = {"colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
+               "rate": "churn rate",
                "bounds": "95 % bounds", "promise": "promise", "kept": ""}  # fmt: skip
-    title = "What happened to the colours there"
+    title = "What happened to the colours there (rate per account and snapshot)"
     show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)

@@ -55,11 +55,11 @@ def _interval(interval: Interval | None) -> str:
 
 def _evidence(trained: Trained) -> str:
     rows = [
-        f"| {row.colour} | {row.accounts:,} | {row.churned:,} | {row.churn_rate:.1%} | "
+        f"| {row.colour} | {row.accounts:,} | {row.rows:,} | {row.churned:,} | {row.churn_rate:.1%} | "
         f"{row.churn_low:.1%}–{row.churn_high:.1%} | {row.promise or '–'} |"
         if row.accounts
-        else f"| {row.colour} | 0 | 0 | – | – | {row.promise or '–'} |"
+        else f"| {row.colour} | 0 | 0 | 0 | – | – | {row.promise or '–'} |"
         for row in trained.evidence
     ]
-    head = "| colour | accounts | churned | rate | exact 95 % bounds | promise |\n|---|---|---|---|---|---|"
+    head = "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n|---|---|---|---|---|---|---|"
     return "\n".join([head, *rows])

@@ -35,7 +35,7 @@ class ModelConfig:
 
     split: Literal["time", "accounts"] = "time"
     test_snapshots: int = 2
-    calibration_snapshots: int = 2
+    calibration_snapshots: int = 3
     candidates: tuple[Literal["logistic", "additive", "full"], ...] = ("logistic", "additive", "full")
     seed: int = 0
 
