@@ -74,6 +74,12 @@ event". A promise counts as *kept* when the observed rate keeps it, as *broken* 
 """
 
 
+_EVIDENCE_HEAD = (
+    "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise | |\n"
+    "|---|---|---|---|---|---|---|---|"
+)
+
+
 def _measure(case: Case, data: Path, scratch: Path) -> dict[str, Any]:
     project = scratch / case.name
     if case.name == "sample":
@@ -107,11 +113,7 @@ def _section(case: Case, found: dict[str, Any]) -> str:
         lines.append(f"| {scorer} | {' | '.join(cells)} |")
     lines += ["", *(_goal(goal, evaluation) for goal in case.goals), _against_recency(evaluation)]
     if found["evidence"]:
-        lines += [
-            "",
-            "| colour | accounts | churned | rate | bounds | promise | |",
-            "|---|---|---|---|---|---|---|",
-        ]
+        lines += ["", _EVIDENCE_HEAD]
         lines += [_evidence(row) for row in found["evidence"]]
     if found["chosen"]:
         reason = found["chosen"].split(" (", 1)[1].rsplit(")", 1)[0]
@@ -146,10 +148,10 @@ def _against_recency(evaluation: dict[str, Any]) -> str:
 def _evidence(row: dict[str, Any]) -> str:
     promise, kept = row["promise"] or "–", {True: "kept", False: "broken", None: ""}[row["kept"]]
     if not row["accounts"]:
-        return f"| {row['colour']} | 0 | 0 | – | – | {promise} | {kept} |"
+        return f"| {row['colour']} | 0 | 0 | 0 | – | – | {promise} | {kept} |"
     bounds = f"{row['churn_low']:.1%}–{row['churn_high']:.1%}"
     return (
-        f"| {row['colour']} | {row['accounts']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | {bounds} | "
+        f"| {row['colour']} | {row['accounts']:,} | {row['rows']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | {bounds} | "
         f"{promise} | {kept} |"
     )
 

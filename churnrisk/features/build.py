@@ -82,13 +82,17 @@ def create_feature_table(
         if feature.sql == identifier(f"accounts.{feature.name}")
     )
     tables.engine.run(
-        f"create or replace temp view feature_inputs as select p.*, f.first_seen_at, f.dated{''.join(excluded)}{static} "
+        "create or replace temp view feature_inputs as "
+        f"select p.account_id, p.as_of, f.first_seen_at, f.dated{''.join(excluded)}{static} "
         "from panel_rows p join first_seen f on f.account_id = p.account_id "
         f"join accounts a on a.account_id = p.account_id {joins}"
     )
+    # features are computed where the label is out of sight: an own one cannot name it
     tables.engine.run(
-        f"create or replace temp table feature_rows as select account_id, as_of, grey_reason, churned{_columns(features)} "
-        "from feature_inputs"
+        "create or replace temp table feature_rows as "
+        "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
+        f"from (select account_id, as_of{_columns(features)} from feature_inputs) v "
+        "join panel_rows p on p.account_id = v.account_id and p.as_of = v.as_of"
     )
 
 

@@ -25,7 +25,8 @@ def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tup
     """Compute the panel's features twice, with and without the future, and return what differs.
 
     The engine must hold ``panel`` with one as-of date (see :func:`churnrisk.snapshots.build_panel`). Rows
-    that were not known before it are deleted and later dates inside known rows are blanked.
+    that were not known before it are deleted, later dates inside known rows and columns of ``accounts`` that
+    are not declared static are blanked, and of labels and raw tables nothing is left.
 
     Returns
     -------
@@ -36,12 +37,18 @@ def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tup
     as_of = engine.value("select max(as_of) from as_of_dates")
     create_feature_table(tables, features, key_features=key_features, labelled_only=False)
     engine.run("create or replace temp table features_full as select * from feature_rows")
-    _truncate(tables, as_of)
+    hidden: list[str] = []
     try:
+        for relation, past in _pasts(tables, features, as_of).items():
+            engine.run(f"alter {_kind(tables, relation)} {relation} rename to whole_{relation}")
+            hidden.append(relation)
+            engine.run(f"create temp table {relation} as select {past}")
         create_feature_table(tables, features, key_features=key_features, labelled_only=False)
         return [leak for feature in features if (leak := _compare(tables, feature.name))]
     finally:
-        _restore(tables)
+        for relation in reversed(hidden):
+            engine.run(f"drop table if exists {relation}")
+            engine.run(f"alter {_kind(tables, f'whole_{relation}')} whole_{relation} rename to {relation}")
 
 
 def _compare(tables: Tables, name: str) -> Leak | None:
@@ -54,35 +61,57 @@ def _compare(tables: Tables, name: str) -> Leak | None:
     return Leak(name, count, str(example)) if count else None
 
 
-def _truncate(tables: Tables, as_of: datetime) -> None:
-    """Hide each dated table behind one of the same name that ends before ``as_of``."""
+def _pasts(tables: Tables, features: Sequence[Feature], as_of: datetime) -> dict[str, str]:
+    """Return, for every relation that a feature could read, what of it was known before ``as_of``.
+
+    Labels and outcomes lie in the future, and tables as the source has them are not dated row by row: nothing
+    of those is left, so a feature that reads them is found out. They come last: the typed tables may be views
+    of them.
+    """
     instant = f"timestamp '{as_of:%Y-%m-%d}'"
-    for name, columns in tables.available.tables.items():
-        spec = TABLES[name]
-        if spec.time is None or name == "labels":
-            continue
-        tables.engine.run(f"alter {_kind(tables, name)} {name} rename to whole_{name}")
-        known = " and ".join(
-            f"(coalesce({column}, {instant} - interval 1 day) < {instant})"
-            for column in (spec.time, "recorded_at")
-            if column in columns
-        )
-        later = [
-            f"case when {column} < {instant} then {column} end as {column}"
-            for column in ("resolved_at", "first_response_at", "ended_at")
-            if column in columns
-        ]
-        if "csat" in columns and "resolved_at" in columns:
-            later.append(f"case when resolved_at < {instant} then csat end as csat")
-        replaced = f" replace ({', '.join(later)})" if later else ""
-        tables.engine.run(f"create temp table {name} as select *{replaced} from whole_{name} where {known}")
+    pasts = {
+        name: _past(name, columns, instant)
+        for name, columns in tables.available.tables.items()
+        if TABLES[name].time and name != "labels"
+    }
+    pasts["accounts"] = _past_accounts(tables, features, instant)
+    pasts["panel"] = "* replace (null::boolean as churned) from whole_panel"
+    nothing = ["account_outcome", *(["labels"] if tables.available.has("labels") else [])]
+    nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
+    return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
 
 
-def _restore(tables: Tables) -> None:
-    for name in tables.available.tables:
-        if tables.engine.rows(f"select 1 from duckdb_columns() where table_name = 'whole_{name}' limit 1"):
-            tables.engine.run(f"drop table if exists {name}")
-            tables.engine.run(f"alter {_kind(tables, f'whole_{name}')} whole_{name} rename to {name}")
+def _past(name: str, columns: Sequence[str], instant: str) -> str:
+    """Leave out rows that were not known, and blank later dates inside those that were."""
+    known = " and ".join(
+        f"(coalesce({column}, {instant} - interval 1 day) < {instant})"
+        for column in (TABLES[name].time, "recorded_at")
+        if column in columns
+    )
+    later = [
+        f"case when {column} < {instant} then {column} end as {column}"
+        for column in ("resolved_at", "first_response_at", "ended_at")
+        if column in columns
+    ]
+    if "csat" in columns and "resolved_at" in columns:
+        later.append(f"case when resolved_at < {instant} then csat end as csat")
+    replaced = f" replace ({', '.join(later)})" if later else ""
+    return f"*{replaced} from whole_{name} where {known}"
+
+
+def _past_accounts(tables: Tables, features: Sequence[Feature], instant: str) -> str:
+    """Leave of the accounts what never changes; the other columns show today's state."""
+    static = {feature.name for feature in features if feature.requires == (f"accounts.{feature.name}",)}
+    lasting = {"account_id", "signed_up_at", *static}
+    blanked = [
+        f"nullif({identifier(column)}, {identifier(column)}) as {identifier(column)}"
+        for column in tables.available.tables["accounts"]
+        if column not in lasting
+    ]
+    replaced = f" replace ({', '.join(blanked)})" if blanked else ""
+    signed_up = tables.available.has("accounts.signed_up_at")
+    known = f"coalesce(signed_up_at < {instant}, true)" if signed_up else "true"
+    return f"*{replaced} from whole_accounts where {known}"
 
 
 def _kind(tables: Tables, name: str) -> str:

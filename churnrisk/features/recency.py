@@ -92,7 +92,7 @@ RECENCY = (
     _feature(
         "overdue_ratio", "times",
         "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) / greatest(date_diff('day', first_day_365, last_day), 1)::double",
-        "silence against the account's own usual gap", "Silent {value:.1f} times as long as is usual for this account", +1,
+        "silence against the account's own usual gap", "Silent {value:.1f} times as long as is usual for this account", 0,
         missing="Active on fewer than two days in the last year",
     ),
     _feature(

@@ -61,5 +61,8 @@ def _evidence(trained: Trained) -> str:
         else f"| {row.colour} | 0 | 0 | 0 | – | – | {row.promise or '–'} |"
         for row in trained.evidence
     ]
-    head = "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n|---|---|---|---|---|---|---|"
+    head = (
+        "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n"
+        "|---|---|---|---|---|---|---|"
+    )
     return "\n".join([head, *rows])

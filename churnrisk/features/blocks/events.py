@@ -111,7 +111,8 @@ def _segments(tables: Tables) -> None:
     engine.run(
         "create or replace temp table segment_windows as "
         "select s.segment, d.as_of, date_diff('day', s.segment, d.as_of) as age "
-        f"from segment_edges s join as_of_dates d on s.segment < d.as_of and s.segment >= d.as_of - interval {HISTORY_DAYS} day"
+        "from segment_edges s join as_of_dates d on s.segment < d.as_of "
+        f"and s.segment >= d.as_of - interval {HISTORY_DAYS} day"
     )
 
 
@@ -148,7 +149,8 @@ def _rollup(tables: Tables, shape: _Shape) -> str:
 
 def _by_account(shape: _Shape) -> str:
     return (
-        "select account_id, segment, known_as_of, sum(n)::bigint as n, sum(quantity) as quantity, bit_or(days) as days, "
+        "select account_id, segment, known_as_of, sum(n)::bigint as n, sum(quantity) as quantity, "
+        "bit_or(days) as days, "
         "min(first_day) as first_day, max(last_day) as last_day"
         + shape.masks("bit_or(mask_{i}) as mask_{i}")
         + shape.keys("max(last_key_{i}) as last_key_{i}")
