@@ -46,7 +46,8 @@ BREADTH = (
     ),
     _feature(
         "users_trend_30", "trend",
-        "(coalesce(users_30, 0) - coalesce(users_prev_30, 0)) / nullif(coalesce(users_30, 0) + coalesce(users_prev_30, 0), 0)::double",
+        "(coalesce(users_30, 0) - coalesce(users_prev_30, 0)) "
+        "/ nullif(coalesce(users_30, 0) + coalesce(users_prev_30, 0), 0)::double",
         "trend of active people against the 30 days before", "Fewer people active than in the 30 days before", -1, _U,
     ),
     _feature(

@@ -39,7 +39,8 @@ COMPLAINTS = (
         "The worst open complaint has severity {value:.0f} of 4", +1, ("complaints.resolved_at", "complaints.severity"),
     ),
     _feature(
-        "oldest_open_complaint_days", "days", "date_diff('day', oldest_open_at, as_of)", "age of the oldest open complaint",
+        "oldest_open_complaint_days", "days", "date_diff('day', oldest_open_at, as_of)",
+        "age of the oldest open complaint",
         "A complaint has been open for {value:.0f} days", 0, _R, "No open complaint",
     ),
     _feature(
@@ -47,11 +48,14 @@ COMPLAINTS = (
         "Complained {value:.0f} days ago", 0,
     ),
     _feature(
-        "first_response_hours", "hours", "response_seconds / nullif(responses, 0) / 3600.0::double", "mean hours to the first response",
-        "First responses took {value:.0f} hours on average", +1, ("complaints.first_response_at",), "No complaint answered",
+        "first_response_hours", "hours", "response_seconds / nullif(responses, 0) / 3600.0::double",
+        "mean hours to the first response",
+        "First responses took {value:.0f} hours on average", +1, ("complaints.first_response_at",),
+        "No complaint answered",
     ),
     _feature(
-        "resolution_hours", "hours", "resolution_seconds / nullif(resolutions, 0) / 3600.0::double", "mean hours to resolution",
+        "resolution_hours", "hours", "resolution_seconds / nullif(resolutions, 0) / 3600.0::double",
+        "mean hours to resolution",
         "Complaints took {value:.0f} hours to resolve on average", +1, _R, "No complaint resolved",
     ),
     _feature(
@@ -65,6 +69,7 @@ COMPLAINTS = (
     ),
     _feature(
         "complaints_per_active_day", "a day", "coalesce(complaints_90, 0) / nullif(active_days_90, 0)::double",
-        "complaints per active day in the last 90", "{value:.2f} complaints per active day", 0, ("complaints", "events"), "No active day in the last 90",
+        "complaints per active day in the last 90", "{value:.2f} complaints per active day", 0,
+        ("complaints", "events"), "No active day in the last 90",
     ),
 )  # fmt: skip

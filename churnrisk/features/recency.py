@@ -56,7 +56,8 @@ RECENCY = (
     ),
     _feature(
         "events_trend_30", "trend",
-        "(coalesce(events_30, 0) - coalesce(events_prev_30, 0)) / nullif(coalesce(events_30, 0) + coalesce(events_prev_30, 0), 0)::double",
+        "(coalesce(events_30, 0) - coalesce(events_prev_30, 0)) "
+        "/ nullif(coalesce(events_30, 0) + coalesce(events_prev_30, 0), 0)::double",
         "trend of events against the 30 days before", "Activity is falling against the 30 days before", -1,
     ),
     _feature(
@@ -91,8 +92,10 @@ RECENCY = (
     ),
     _feature(
         "overdue_ratio", "times",
-        "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) / greatest(date_diff('day', first_day_365, last_day), 1)::double",
-        "silence against the account's own usual gap", "Silent {value:.1f} times as long as is usual for this account", 0,
+        "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) "
+        "/ greatest(date_diff('day', first_day_365, last_day), 1)::double",
+        "silence against the account's own usual gap",
+        "Silent {value:.1f} times as long as is usual for this account", 0,
         missing="Active on fewer than two days in the last year",
     ),
     _feature(

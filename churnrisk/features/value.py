@@ -25,7 +25,8 @@ VALUE = (
     _feature("mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month", ("subscriptions.mrr",)),
     _feature(
         "mrr_change_90", "share", "(mrr - mrr_90_ago)::double / nullif(mrr_90_ago, 0)::double",
-        "change of the price in the last 90 days", "The price moved by {value:+.0%} in the last 90 days", ("subscriptions.mrr",),
+        "change of the price in the last 90 days", "The price moved by {value:+.0%} in the last 90 days",
+        ("subscriptions.mrr",),
     ),
     _feature(
         "seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats", ("subscriptions.seats",)

@@ -1,0 +1,112 @@
+"""Which features a project gets: key features, static columns, own signals, exclusions."""
+
+from __future__ import annotations
+
+import pytest
+
+from churnrisk.errors import UsageError
+from churnrisk.features import FeatureConfig, OwnFeature, select_features
+from churnrisk.records import Feature
+from tests.features.computing import compute
+from tests.world import at, opened, random_world
+
+WORLD = random_world(4)
+
+
+def selected(config: FeatureConfig, *absent: str) -> dict[str, Feature]:
+    with opened(WORLD.without(*absent)) as tables:
+        return {feature.name: feature for feature in select_features(config, tables.available)}
+
+
+def test_static_columns_of_accounts_are_features_and_others_are_not() -> None:
+    features = selected(FeatureConfig(static=("region", "staff")))
+    assert features["region"].categorical
+    assert not features["staff"].categorical
+    assert "staff" not in selected(FeatureConfig())
+
+
+def test_static_values_are_those_of_the_account() -> None:
+    frame = compute(
+        WORLD, [at(300)], config=FeatureConfig(static=("region", "staff", "segment", "mrr"), exclude=("mrr",))
+    )
+    for account in WORLD.rows("accounts"):
+        if account["account_id"] in frame.X.index.get_level_values("account_id"):
+            values = frame.X.loc[(account["account_id"], at(300))]
+            assert values["region"] == account["region"] or account["region"] is None
+            assert values["staff"] == account["staff"] or account["staff"] is None
+
+
+@pytest.mark.parametrize("name", ["nothing", "account_id", "name", "signed_up_at", "renewal_at"])
+def test_what_cannot_be_static_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=rf"static names {name}; of accounts it may name .*region"):
+        selected(FeatureConfig(static=(name,)))
+
+
+def test_exclude_leaves_features_out_and_knows_its_names() -> None:
+    assert "events_7" not in selected(FeatureConfig(exclude=("events_7",)))
+    with pytest.raises(UsageError, match="exclude names event_7, which are no features"):
+        selected(FeatureConfig(exclude=("event_7",)))
+
+
+def test_excluding_a_feature_that_the_tables_cannot_feed_is_fine() -> None:
+    assert "events_7" not in selected(FeatureConfig(exclude=("events_7",)), "events")
+
+
+def test_names_may_be_taken_once_only() -> None:
+    with pytest.raises(UsageError, match="name events_7 is taken"):
+        selected(FeatureConfig(own=(OwnFeature("events_7", "1"),)))
+    with pytest.raises(UsageError, match="name mrr is taken"):
+        selected(FeatureConfig(static=("mrr",)))
+
+
+def test_a_name_of_the_catalogue_is_free_where_the_tables_cannot_feed_it() -> None:
+    assert "mrr" in selected(FeatureConfig(static=("mrr",)), "subscriptions.mrr")
+    assert "mrr" in selected(FeatureConfig(static=("mrr",), exclude=()), "subscriptions")
+
+
+@pytest.mark.parametrize("name", ["churned", "as_of", "account_id", "grey_reason"])
+def test_no_feature_may_be_called_like_a_column_beside_the_features(name: str) -> None:
+    with pytest.raises(UsageError, match=f"name {name} is taken"):
+        selected(FeatureConfig(own=(OwnFeature(name, "1"),)))
+
+
+@pytest.mark.parametrize("name", ["Big", "with space", "7days", ""])
+def test_own_names_are_plain(name: str) -> None:
+    with pytest.raises(UsageError, match="lower-case"):
+        OwnFeature(name, "1")
+
+
+def test_an_own_direction_is_plus_or_minus_one_or_nothing() -> None:
+    with pytest.raises(UsageError, match="monotone must be -1, 0 or 1; found 2"):
+        OwnFeature("mine", "1", monotone=2)
+
+
+def test_an_own_feature_is_computed_from_the_prepared_columns() -> None:
+    own = OwnFeature("intensity", "coalesce(events_30, 0) / 30.0", unit="a day", monotone=-1)
+    frame = compute(WORLD, [at(300)], config=FeatureConfig(own=(own,)))
+    assert frame.X["intensity"].tolist() == pytest.approx((frame.X["events_30"] / 30).tolist())
+    feature = own.declare()
+    assert (feature.family, feature.monotone, feature.label) == ("own", -1, "intensity")
+    assert feature.why.format(value=2.0) == "Intensity is 2"
+
+
+def test_an_own_feature_over_a_column_that_is_not_there_is_one_clear_error() -> None:
+    config = FeatureConfig(own=(OwnFeature("mine", "no_such_column + 1"),))
+    with pytest.raises(UsageError, match=r"SQL does not run: .*no_such_column.*churnrisk.toml"):
+        compute(WORLD, [at(300)], config=config)
+
+
+def test_key_features_with_quotes_and_spaces_work() -> None:
+    rows = [event | {"feature": 'it\'s "new" {x}'} for event in WORLD.rows("events")]
+    world = WORLD.with_rows(events=rows)
+    frame = compute(world, [at(450)], config=FeatureConfig(key_features=('it\'s "new" {x}',)))
+    assert frame.X['days_since_it\'s "new" {x}'].equals(
+        frame.X["days_since_last_event"].rename('days_since_it\'s "new" {x}')
+    )
+
+
+def test_own_attribute_columns_are_features_with_readable_labels() -> None:
+    features = selected(FeatureConfig())
+    assert features["tier"].categorical
+    assert features["load"].label == "load"
+    assert features["load"].family == "attributes"
