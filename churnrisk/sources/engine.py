@@ -44,6 +44,8 @@ class Engine:
             for name, value in settings.items():
                 self._connection.execute(f"set {name} = {literal(value)}")
             self._connection.execute("set preserve_insertion_order = false")
+            # it would draw into stdout, which belongs to results
+            self._connection.execute("set enable_progress_bar = false")
             # an extension fetched from the network would make a run depend on it
             self._connection.execute("set autoinstall_known_extensions = false")
             if config.threads:

@@ -58,6 +58,36 @@ def test_facts_for_display_do_without_any_table_or_column(absent: str) -> None:
     ]  # fmt: skip
 
 
+def test_facts_are_those_of_the_latest_date_with_gaps_filled_from_the_account() -> None:
+    accounts = [
+        row(
+            "accounts", account_id="A", name="Acme", owner="old", segment="small", mrr=5.0, signed_up_at=at(0)
+        ),
+        row("accounts", account_id="B", name="Bolt", owner="kim", mrr=7.0, renewal_at=at(400)),
+    ]
+    world = World(
+        {
+            "accounts": accounts,
+            "subscriptions": [
+                row("subscriptions", account_id="A", started_at=at(10), mrr=100.0, renewal_at=at(300))
+            ],
+            "attributes": [row("attributes", account_id="A", valid_from=at(20), owner="new")],
+        }
+    )
+    churn = ChurnConfig(definition="contractual")
+    with opened(world) as tables:
+        build_panel(tables, churn, [at(5), at(200)], data_end=at(300))
+        features = select_features(FeatureConfig(), tables.available)
+        build_features(tables, features, labelled_only=False)
+        facts = account_facts(tables)
+    assert sorted(facts.index) == ["A", "B"]
+    assert facts["owner"].to_dict() == {"A": "new", "B": "kim"}
+    assert facts["annual_value"].to_dict() == {"A": 1200.0, "B": 84.0}
+    assert facts["renewal_at"].to_dict() == {"A": at(300), "B": at(400)}
+    assert facts.loc["A", "tenure_days"] == 200
+    assert facts["tenure_days"].isna()["B"]
+
+
 def test_accounts_and_labels_alone_have_hardly_any_features() -> None:
     bare = WHOLE.without(*TABLE_NAMES)
     assert names(bare) == {"tenure_days"}

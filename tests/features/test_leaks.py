@@ -54,7 +54,7 @@ def test_the_catalogue_is_clean() -> None:
         "(select count(*) from raw_events e where e.account_id = feature_inputs.account_id)",
         "(select count(*) from source_events e where e.account_id = feature_inputs.account_id)",
         "(select max(mrr) from accounts a where a.account_id = feature_inputs.account_id)",
-        "(select count(*) filter (where churned is not null) from panel p where p.account_id = feature_inputs.account_id)",
+        "(select count(churned) from panel p where p.account_id = feature_inputs.account_id)",
         "(select count(*) from account_outcome o where o.account_id = feature_inputs.account_id)",
     ],
 )  # fmt: skip

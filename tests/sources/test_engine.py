@@ -58,6 +58,12 @@ def test_a_closed_engine_leaves_nothing_that_warns(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_long_query_draws_no_progress_bar(tmp_path: Path) -> None:
+    """What goes to standard output is a command's result; a bar would end up in it."""
+    with Engine(EngineConfig(), base=tmp_path) as engine:
+        assert engine.value("select current_setting('enable_progress_bar')") is False
+
+
 def test_times_are_read_and_written_as_utc(tmp_path: Path) -> None:
     with Engine(EngineConfig(), base=tmp_path) as engine:
         assert (
