@@ -151,8 +151,8 @@ def _evidence(row: dict[str, Any]) -> str:
         return f"| {row['colour']} | 0 | 0 | 0 | – | – | {promise} | {kept} |"
     bounds = f"{row['churn_low']:.1%}–{row['churn_high']:.1%}"
     return (
-        f"| {row['colour']} | {row['accounts']:,} | {row['rows']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | {bounds} | "
-        f"{promise} | {kept} |"
+        f"| {row['colour']} | {row['accounts']:,} | {row['rows']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | "
+        f"{bounds} | {promise} | {kept} |"
     )
 
 

@@ -23,7 +23,9 @@ def test_every_command_in_the_readme_is_one(command):
 
 
 def test_every_make_target_in_the_readme_exists():
-    targets = set(re.findall(r"^([a-z]+):.*##", (README.parent / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z]+):.*##", (README.parent / "Makefile").read_text("utf-8"), re.MULTILINE)
+    )
     assert set(re.findall(r"\bmake ([a-z]+)`", README.read_text("utf-8"))) <= targets
 
 

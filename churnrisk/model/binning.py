@@ -24,11 +24,15 @@ class Binner:
     categorical : ndarray of bool, shape (d,)
     counts : list of int
         Number of bins per column, missing not counted.
+    known : ndarray of bool, shape (d,)
+        Columns with a value in the rows learned from. The others say nothing: scikit-learn cannot bin a column without
+        values, so they are held at one bin.
     """
 
     edges: list[Floats]
     categorical: Bools
     counts: list[int]
+    known: Bools
 
     @classmethod
     def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = 255) -> Binner:
@@ -48,7 +52,7 @@ class Binner:
         counts = [
             _levels(encoded[:, j]) if is_code else len(edges[j]) + 1 for j, is_code in enumerate(categorical)
         ]
-        return cls(edges, np.asarray(categorical, dtype=bool), counts)
+        return cls(edges, np.asarray(categorical, dtype=bool), counts, np.asarray(~np.isnan(encoded).all(axis=0)))
 
     def bins(self, encoded: Floats) -> Floats:
         """Return the bin of each cell as float64, shape (n, d), NaN for missing."""
@@ -61,6 +65,7 @@ class Binner:
                 continue
             binned[:, j] = np.searchsorted(edges, column, side="left")
             binned[np.isnan(column), j] = np.nan
+        binned[:, ~self.known] = 0.0
         return binned
 
 

@@ -149,4 +149,4 @@ def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
     if low == high:
         return f" (usually {quantity(low, feature.unit)})"
     bare = feature.unit if feature.unit in _SHARES else ""
-    return f" (usually {quantity(low, bare)}–{quantity(high, bare)})"  # noqa: RUF001
+    return f" (usually {quantity(low, bare)}–{quantity(high, bare)})"

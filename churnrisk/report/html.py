@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from churnrisk.files import write_whole
 from churnrisk.records import ColourEvidence, RedList
 from churnrisk.report import summary, wording
-from churnrisk.files import write_whole
 from churnrisk.report.summary import Figure
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from churnrisk.records import Colour, DecidedBy, Interval, RedListRow
 
-UNKNOWN = "–"  # noqa: RUF001 - a dash is what readers of tables know as "no value"
+UNKNOWN = "–"
 
 SHAPES = {Colour.RED: "▲", Colour.AMBER: "◆", Colour.GREEN: "●", Colour.GREY: "○"}
 ARROWS = {

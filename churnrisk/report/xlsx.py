@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from churnrisk.files import write_whole
 from churnrisk.records import RedList, RedListRow
 from churnrisk.report import summary, wording
-from churnrisk.files import write_whole
 
 if TYPE_CHECKING:
     from openpyxl.cell import Cell

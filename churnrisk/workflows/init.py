@@ -10,6 +10,7 @@ from pathlib import Path
 from churnrisk.contract import TABLES
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
+from churnrisk.sources.files import file_kind
 from churnrisk.sources.guess import GuessedTable, guess_tables
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
@@ -167,7 +168,7 @@ def _accounts_from(by_table: dict[str, GuessedTable]) -> str:
 
 
 def _reader(path: str) -> str:
-    function = {"parquet": "read_parquet", "json": "read_json"}.get(path.split(".")[1], "read_csv")
+    function = f"read_{file_kind(path)}"
     return f"{function}('{path}')"
 
 

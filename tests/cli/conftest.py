@@ -58,7 +58,12 @@ def scored_world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The small world after train, promote and two scoring runs; copy it before you write to it."""
     folder = tmp_path_factory.mktemp("scored") / "project"
     shutil.copytree(small_world, folder)
-    for arguments in (["train"], ["promote", "--author", "test"], ["score", "--as-of", "2026-06-01"], ["score"]):
+    for arguments in (
+        ["train"],
+        ["promote", "--author", "test"],
+        ["score", "--as-of", "2026-06-01"],
+        ["score"],
+    ):
         app(["--project", str(folder), *arguments], standalone_mode=False)
     return folder
 

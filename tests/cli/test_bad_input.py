@@ -31,7 +31,9 @@ path = "events.csv"
 def tiny(tmp_path: Path) -> Path:
     """Forty accounts that log in every few days from January to June 2025; every other one stops in May."""
     accounts = [f"a{i:02d}" for i in range(40)]
-    pd.DataFrame({"account_id": accounts, "signed_up_at": "2025-01-01"}).to_csv(tmp_path / "accounts.csv", index=False)
+    pd.DataFrame({"account_id": accounts, "signed_up_at": "2025-01-01"}).to_csv(
+        tmp_path / "accounts.csv", index=False
+    )
     rows = [
         (account, day.strftime("%Y-%m-%d"))
         for i, account in enumerate(accounts)

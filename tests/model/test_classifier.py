@@ -159,3 +159,16 @@ def test_a_stored_model_holds_allowed_types_only_and_predicts_the_same(fitted, p
     loaded = skops.io.loads(stored, trusted=found)
     assert np.array_equal(loaded.predict_proba(X), fitted.predict_proba(X))
     assert loaded.contributions(X.iloc[:20]).equals(fitted.contributions(X.iloc[:20]))
+
+
+def test_a_signal_that_begins_late_does_not_stop_the_training():
+    rng = np.random.default_rng(0)
+    dates = np.repeat(pd.date_range("2025-01-01", periods=6, freq="30D"), 300)
+    accounts = np.tile([f"a{i}" for i in range(300)], 6)
+    x, survey = rng.normal(size=1800), rng.normal(size=1800)
+    y = rng.random(1800) < 1 / (1 + np.exp(1 - x))
+    index = pd.MultiIndex.from_arrays([accounts, dates], names=["account_id", "as_of"])
+    X = pd.DataFrame({"x": x, "survey": np.where(dates >= dates[-1], survey, np.nan)}, index=index)
+    for candidate in ("logistic", "additive", "full"):
+        fitted = ChurnClassifier(candidates=(candidate,), max_iter=30).fit(X, y)
+        assert np.isfinite(fitted.predict_proba(X)).all()

@@ -34,7 +34,16 @@ def run(tmp_path):
             project.mkdir()
             shutil.copy(HERE / name / "churnrisk.toml", project)
         data = DATA / name.removesuffix("_paid")
-        command = [sys.executable, "-m", "churnrisk", "--project", str(project), "--data", str(data), *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "churnrisk",
+            "--project",
+            str(project),
+            "--data",
+            str(data),
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stderr
         assert "Traceback" not in done.stderr
