@@ -57,13 +57,9 @@ def run_job(job: str, folder: Path) -> None:
     with Engine(EngineConfig(), base=folder) as engine:
         tables = open_tables(engine, {name: TableConfig(path=f"{name}.parquet") for name in names})
         if job in ("score", "train"):
-            months = 12 if job == "train" else 1
-            dates = (
-                [LAST.replace(year=2025, month=month) for month in range(2, 13)][-(months - 1) :]
-                if months > 1
-                else []
-            )
-            build_panel(tables, ChurnConfig(), [*dates, LAST], data_end=LAST)
+            months = range(2, 13) if job == "train" else ()
+            dates = [*(datetime(2025, month, 1) for month in months), LAST]
+            build_panel(tables, ChurnConfig(), dates, data_end=LAST)
         features = select_features(FeatureConfig(), tables.available)
         began = time.perf_counter()
         if job == "scan":

@@ -17,7 +17,7 @@ EVENTS_IN_A_BURST = 8
 
 
 def generate(size: str, folder: Path) -> None:
-    """Write accounts.parquet, events.parquet (in time order) and complaints.parquet; the same bytes' content each time."""
+    """Write accounts.parquet, events.parquet (in time order) and complaints.parquet; the same rows each time."""
     accounts, events = SIZES[size]
     folder.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
