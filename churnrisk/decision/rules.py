@@ -95,7 +95,7 @@ class Rule:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The parsed comparisons; all must hold."""
-        return tuple(_parse(self.name, part) for part in _AND.split(self.when))
+        return parse_conditions(self.when, owner=f"rule '{self.name}'")
 
     @property
     def requires(self) -> tuple[str, ...]:
@@ -105,9 +105,30 @@ class Rule:
 
 def matches(rule: Rule, X: pd.DataFrame) -> Mask:
     """Return which rows meet all conditions of a rule; none when a feature is absent."""
-    if any(name not in X.columns for name in rule.requires):
-        return np.zeros(len(X), dtype=bool)
-    hits: Mask = np.logical_and.reduce([condition.holds(X) for condition in rule.conditions])
+    return conditions_hold(rule.conditions, X)
+
+
+def parse_conditions(when: str, *, owner: str) -> tuple[Condition, ...]:
+    """Return the comparisons of a text such as ``"open_complaints >= 1 and nps < 7"``.
+
+    Parameters
+    ----------
+    owner : str
+        Whose text it is, for the message: ``"rule 'open complaint'"``.
+
+    Raises
+    ------
+    UsageError
+        If a comparison cannot be read.
+    """
+    return tuple(_parse(owner, part) for part in _AND.split(when))
+
+
+def conditions_hold(conditions: Iterable[Condition], X: pd.DataFrame) -> Mask:
+    """Return which rows of X meet all conditions; none when a feature is absent."""
+    hits = np.ones(len(X), dtype=bool)
+    for condition in conditions:
+        hits &= condition.holds(X) if condition.feature in X.columns else False
     return hits
 
 
@@ -171,12 +192,12 @@ def _decided(
     return frame
 
 
-def _parse(rule: str, text: str) -> Condition:
+def _parse(owner: str, text: str) -> Condition:
     found = _CONDITION.fullmatch(text)
     if found is None:
         raise UsageError(
-            f"rule '{rule}': expected 'feature >= number' (one of {', '.join(_OPERATORS)}; several joined "
-            f"by 'and'), found {text!r}. Mend `when` of this rule."
+            f"{owner}: expected 'feature >= number' (one of {', '.join(_OPERATORS)}; several joined "
+            f"by 'and'), found {text!r}. Mend its `when`."
         )
     return Condition(found["feature"], found["op"], float(found["number"]))
 

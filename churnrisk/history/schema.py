@@ -1,4 +1,4 @@
-"""The tables of the history: runs, their scores, and what people have overridden.
+"""The tables of the history: runs, their scores, what people have overridden, and what they were asked to do.
 
 Instants are stored in UTC without an offset. Change a table only together with a new migration.
 """
@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData()
@@ -61,6 +62,7 @@ scores = Table(
     Column("contributions", Text),
     Column("stage", Text),
     Column("next_step", Text),
+    Column("play", Text),
 )
 
 overrides = Table(
@@ -74,4 +76,19 @@ overrides = Table(
     Column("created_at", DateTime, nullable=False),
     Column("expires_at", DateTime, nullable=False),
     Column("ended_at", DateTime),
+)
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("action_id", Integer, primary_key=True),
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("play", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("colour", String(8), nullable=False),
+    Column("handed_out_at", DateTime, nullable=False, index=True),
+    Column("due_at", DateTime, nullable=False),
+    UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
 )
