@@ -45,7 +45,7 @@ def decide(
     rules : iterable of Rule
         See :func:`churnrisk.decision.apply_rules`.
     previous : DataFrame indexed by account id, optional
-        The run before: ``colour`` and ``raw_colour``.
+        The run before: ``colour``, ``raw_colour`` and, where people override, ``decided_by``.
     overrides : Series of colours indexed by account id, optional
         Those in force now. Grey accounts stay grey: there is nothing to judge.
     grey : Series of reasons indexed by account id, optional
@@ -101,12 +101,17 @@ def _hold(
     margin: float,
 ) -> None:
     raw = settled["raw_colour"].to_numpy()
+    raw_before = before["raw_colour"] if "raw_colour" in before else before["colour"]
+    shown = before["colour"]
+    if "decided_by" in before:
+        # What a person decided ends with the override: it must neither hold a colour nor let one go.
+        shown = shown.mask(before["decided_by"] == DecidedBy.OVERRIDE, raw_before)
     held = hold_back(
         raw,
         scores,
         light=light,
-        previous=before["colour"],
-        previous_raw=before["raw_colour"] if "raw_colour" in before else before["colour"],
+        previous=shown,
+        previous_raw=raw_before,
         margin=margin,
     )
     _set(settled, held != raw, held, DecidedBy.HYSTERESIS)

@@ -23,7 +23,16 @@ Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
 _NUMBERS = ("probability", "log_odds", "annual_value")
-_PREVIOUS = ("account_id", "colour", "raw_colour", "model_colour", "probability", "log_odds", "colour_since")
+_PREVIOUS = (
+    "account_id",
+    "colour",
+    "raw_colour",
+    "model_colour",
+    "decided_by",
+    "probability",
+    "log_odds",
+    "colour_since",
+)
 
 
 class HistoryStore:
@@ -148,7 +157,7 @@ class HistoryStore:
     def previous_colours(self, as_of: datetime) -> pd.DataFrame:
         """Return the colours of the run before ``as_of``, indexed by account id; empty if there is none.
 
-        Columns: colour, raw_colour, model_colour, probability, log_odds, colour_since.
+        Columns: colour, raw_colour, model_colour, decided_by, probability, log_odds, colour_since.
         """
         with self.database.reading() as connection:
             before = _run_before(connection, as_of)
