@@ -178,6 +178,64 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class MovePart:
+    """One part of why a score moved between two runs.
+
+    Attributes
+    ----------
+    kind : str
+        "behaviour" (one signal, or the others together when ``feature`` is None), "freshness" (rows that came
+        late changed the snapshot of the run before), "model" (a new model version), "model and data" (the two
+        where they cannot be told apart), "undivided" (where the snapshot of the run before cannot be computed
+        any more), "remainder" (what the model's contributions leave unexplained).
+    log_odds : float
+        What it added to the log-odds of churn.
+    text : str
+        In words, to follow a number: "no activity for 40 days (was 12 days)".
+    feature : str or None
+        The signal.
+    """
+
+    kind: str
+    log_odds: float
+    text: str
+    feature: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Why an account's score or colour is another one than at the run before.
+
+    Attributes
+    ----------
+    since : datetime
+        As-of date of the run before.
+    previous_colour : Colour
+        The colour it had there.
+    because : str or None
+        What changed the colour: "score", "policy" (thresholds or rules as such), "rule", "override",
+        "hysteresis" or "eligibility"; None when the colour is the same.
+    log_odds : float or None
+        The change in log-odds, which the parts sum to; None when one of the runs has no probability.
+    parts : tuple of MovePart
+        Largest signals first, then everything that is no behaviour.
+    """
+
+    since: datetime
+    previous_colour: Colour
+    because: str | None
+    log_odds: float | None
+    parts: tuple[MovePart, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """``+1.2 no activity for 40 days (was 12 days), -0.3 new model version``; parts under 0.05 left out."""
+        shown = [part for part in self.parts if abs(part.log_odds) >= 0.05]
+        ordered = sorted(shown, key=lambda part: -abs(part.log_odds))
+        return ", ".join(f"{part.log_odds:+.1f} {part.text}" for part in ordered)
+
+
+@dataclass(frozen=True, slots=True)
 class RedListRow:
     """One line of the red list: who, how serious, why, and what to do next."""
 
@@ -198,6 +256,7 @@ class RedListRow:
     rule: str | None
     reasons: tuple[Reason, ...]
     next_step: str
+    moved: Move | None = None
 
     @property
     def arrow(self) -> str:
