@@ -63,6 +63,7 @@ scores = Table(
     Column("stage", Text),
     Column("next_step", Text),
     Column("play", Text),
+    Column("moved", Text),
 )
 
 overrides = Table(
