@@ -8,6 +8,9 @@ from scipy.special import betaincinv  # scipy publishes no types
 
 Floats = npt.NDArray[np.float64]
 
+#: A promise counts as contradicted when a one-sided bound of this confidence lies on its wrong side.
+CONTRADICTION = 0.95
+
 
 def upper_bound(churned: npt.ArrayLike, accounts: npt.ArrayLike, confidence: float) -> Floats:
     """Return the one-sided upper Clopper-Pearson bound of a rate; 1 where nothing was counted.

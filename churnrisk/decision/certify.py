@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from churnrisk.decision.bounds import Floats
+from churnrisk.decision.bounds import CONTRADICTION, Floats
 from churnrisk.decision.exposure import Ints, Mask, Tally, churn_levels, tally
 
 # Thresholds are fixed before any data are seen: 0.04 apart in log-odds, from 1 in 10,000 up.
@@ -37,6 +38,7 @@ def certify(
     red_min: float,
     confidence: float,
     min_accounts: int,
+    last_blocks: Sequence[Mask] = (),
 ) -> Certified:
     """Test every threshold of the grid, green upward and red downward.
 
@@ -57,9 +59,14 @@ def certify(
         Of each of the two colours by itself.
     min_accounts : int
         A colour with fewer accounts is not certified.
+    last_blocks : sequence of ndarray of bool, shape (rows,)
+        Rows of the latest snapshots, one mask each. A threshold whose colour one of them contradicts by
+        itself, by an exact 95 % bound on the wrong side of the promise, fails whatever the pool says.
 
     Notes
     -----
+    The veto of a snapshot only adds a condition, so it costs power and never the confidence.
+
     Source: fixed-sequence testing as in Angelopoulos, Bates, Candès, Jordan & Lei (2021),
     "Learn then Test", arXiv:2110.01052.
     """
@@ -68,8 +75,11 @@ def certify(
     below = tally(passed, accounts, y, sets=sets, levels=levels)
     # The same from the top: the row enters where the falling threshold reaches its score.
     above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
+    vetoed = [
+        _contradicted(rows, passed, accounts, y, green_max=green_max, red_min=red_min) for rows in last_blocks
+    ]
     green = fixed_sequence(
-        below.upper(confidence) <= green_max,
+        np.logical_and.reduce([below.upper(confidence) <= green_max, *(~veto.green for veto in vetoed)]),
         np.where(
             below.accounts >= min_accounts,
             green_max - _expected(below, passed, p, green_max, -1).upper(confidence),
@@ -77,7 +87,7 @@ def certify(
         ),
     )
     red = fixed_sequence(
-        above.lower(confidence) >= red_min,
+        np.logical_and.reduce([above.lower(confidence) >= red_min, *(~veto.red for veto in vetoed)]),
         np.where(
             above.accounts >= min_accounts,
             _expected(above, sets - passed, p, red_min, +1).lower(confidence) - red_min,
@@ -85,6 +95,17 @@ def certify(
         ),
     )
     return Certified(green, red[::-1])
+
+
+def _contradicted(
+    rows: Mask, passed: Ints, accounts: Ints, y: Ints, *, green_max: float, red_min: float
+) -> Certified:
+    """Return the thresholds whose colours the rows of one snapshot contradict by themselves."""
+    passed, accounts, y, sets = passed[rows], accounts[rows], y[rows], len(GRID)
+    levels = churn_levels(accounts, y)
+    below = tally(passed, accounts, y, sets=sets, levels=levels)
+    above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
+    return Certified(below.lower(CONTRADICTION) > green_max, above.upper(CONTRADICTION) < red_min)
 
 
 def fixed_sequence(passes: Mask, room: Floats) -> Mask:
@@ -120,6 +141,17 @@ def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: in
     churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
     mean_rows = found.rows / np.maximum(found.accounts, 1.0)
     return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
+
+
+def widest(certified: Certified) -> tuple[float | None, float | None]:
+    """Return the largest green threshold and the smallest red one; where they cross, red wins.
+
+    None stands for an empty colour.
+    """
+    red_from = float(GRID[np.argmax(certified.red)]) if certified.red.any() else None
+    greens = GRID[certified.green]
+    greens = greens if red_from is None else greens[greens <= red_from]
+    return (float(greens[-1]) if len(greens) else None), red_from
 
 
 def _odds_times(rate: float, factor: float) -> float:

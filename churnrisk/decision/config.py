@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from churnrisk.decision.lights import TrafficLight
-from churnrisk.decision.policy import check_policy
+from churnrisk.decision.policy import PolicyName, check_policy
 from churnrisk.decision.rules import DEFAULT_RULES, Rule
 from churnrisk.errors import UsageError
 
@@ -19,6 +18,8 @@ class DecisionConfig:
     ----------
     policy, green_max_churn, red_min_churn, amber_from, red_from, confidence, min_accounts
         See :class:`churnrisk.decision.TrafficLight`.
+    last_blocks, amber_times, save_rate, cost_per_contact, amber_factor
+        Likewise.
     rules_off : tuple of str
         Names of shipped rules to switch off.
     rules : tuple of Rule
@@ -26,20 +27,26 @@ class DecisionConfig:
     hysteresis_margin : float
         Log-odds by which p must clear a threshold before a colour improves at once; 0 switches it off.
     capacity : int
-        Accounts the team can review a week; evaluation reports lift and recall there.
+        Accounts the team can review from one scoring to the next, such as a week; evaluation reports lift and
+        recall there, and the policy ``capacity`` fits the colours to it.
     max_colour_jump : float
         Publishing stops when a colour's share of all accounts changes by more than this.
     playbook : str or None
         A playbook.toml of your own instead of the shipped one; relative to the project folder.
     """
 
-    policy: Literal["certified", "fixed"] = "certified"
+    policy: PolicyName = "certified"
     green_max_churn: float | None = None
     red_min_churn: float | None = None
     amber_from: float | None = None
     red_from: float | None = None
     confidence: float = 0.95
     min_accounts: int = 30
+    last_blocks: int = 3
+    amber_times: float = 3.0
+    save_rate: float | None = None
+    cost_per_contact: float | None = None
+    amber_factor: float = 2.0
     rules_off: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
     hysteresis_margin: float = 0.3
@@ -65,8 +72,6 @@ class DecisionConfig:
             raise UsageError(
                 f"expected hysteresis_margin >= 0, found {self.hysteresis_margin}. Use 0 for none."
             )
-        if self.capacity < 1:
-            raise UsageError(f"expected capacity >= 1 account a week, found {self.capacity}. Raise it.")
         if not 0 < self.max_colour_jump <= 1:
             raise UsageError(
                 f"expected 0 < max_colour_jump <= 1, found {self.max_colour_jump}. Use 1 for no limit."
@@ -82,6 +87,12 @@ class DecisionConfig:
             amber_from=self.amber_from,
             red_from=self.red_from,
             min_accounts=self.min_accounts,
+            last_blocks=self.last_blocks,
+            capacity=self.capacity,
+            amber_times=self.amber_times,
+            save_rate=self.save_rate,
+            cost_per_contact=self.cost_per_contact,
+            amber_factor=self.amber_factor,
         )
 
     def active_rules(self) -> tuple[Rule, ...]:

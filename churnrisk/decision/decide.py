@@ -31,6 +31,7 @@ def decide(
     overrides: pd.Series | None = None,
     grey: pd.Series | None = None,
     margin: float = DEFAULT_MARGIN,
+    value: npt.ArrayLike | pd.Series | None = None,
 ) -> pd.DataFrame:
     """Settle the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
 
@@ -52,6 +53,8 @@ def decide(
         Why an account is not eligible; null where it is.
     margin : float
         Of :func:`churnrisk.decision.hold_back`, in log-odds.
+    value : array-like of shape (accounts,), optional
+        Annual values in the order of X, for a light of policy ``cost``.
 
     Returns
     -------
@@ -64,11 +67,11 @@ def decide(
     if len(scores) != len(X):
         raise UsageError(f"expected one probability per row of X, found {len(scores)} for {len(X)} rows.")
     accounts = _account_ids(X)
-    model = light.predict(scores)
+    model = light.predict(scores, value)
     settled = apply_rules(X, model, rules)
     settled["raw_colour"], settled["model_colour"] = settled["colour"], model
     if previous is not None and len(previous):
-        _hold(settled, scores, light, previous.reindex(accounts), margin)
+        _hold(settled, scores, light, previous.reindex(accounts), margin, value)
     if overrides is not None and len(overrides):
         _override(settled, overrides.reindex(accounts))
     reasons = None if grey is None else grey.reindex(accounts)
@@ -80,6 +83,8 @@ def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = D
     """Return 12 hexadecimal digits that change whenever the same p and features could get another colour."""
     active = [asdict(rule) for rule in rules if rule.enabled]
     thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
+    if light.policy == "cost":  # the same thresholds on p, scaled by what an account is worth
+        thresholds.append(float(light.value_).hex())
     text = json.dumps({"thresholds": thresholds, "rules": active, "margin": margin}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -99,6 +104,7 @@ def _hold(
     light: TrafficLight,
     before: pd.DataFrame,
     margin: float,
+    value: npt.ArrayLike | pd.Series | None,
 ) -> None:
     raw = settled["raw_colour"].to_numpy()
     raw_before = before["raw_colour"] if "raw_colour" in before else before["colour"]
@@ -113,6 +119,7 @@ def _hold(
         previous=shown,
         previous_raw=raw_before,
         margin=margin,
+        value=value,
     )
     _set(settled, held != raw, held, DecidedBy.HYSTERESIS)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from churnrisk.decision.bounds import CONTRADICTION
 from churnrisk.decision.exposure import Ints, Mask, Tally, account_codes, churn_levels, tally_of
 from churnrisk.decision.rules import Rule, apply_rules, matches
 from churnrisk.decision.severity import to_codes, to_colours
@@ -21,7 +22,6 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence
 
 _TWO_SIDED = 0.975
-_CONTRADICTED = 0.95
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _block(labels: npt.NDArray[np.float64], account_id: npt.ArrayLike | pd.Serie
 
 def _of_colour(colour: Colour, found: Tally, promise: Promise) -> ColourEvidence:
     accounts, churned, rate, low, high, rows = _figures(found)
-    kept = promise.kept(rate, float(found.lower(_CONTRADICTED)[0]), float(found.upper(_CONTRADICTED)[0]))
+    kept = promise.kept(rate, float(found.lower(CONTRADICTION)[0]), float(found.upper(CONTRADICTION)[0]))
     return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept, rows)
 
 

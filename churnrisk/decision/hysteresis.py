@@ -18,6 +18,7 @@ def hold_back(
     previous: npt.ArrayLike | pd.Series,
     previous_raw: npt.ArrayLike | pd.Series,
     margin: float,
+    value: npt.ArrayLike | pd.Series | None = None,
 ) -> npt.NDArray[np.object_]:
     """Return the colours after hysteresis, shape (rows,).
 
@@ -36,11 +37,13 @@ def hold_back(
         missing or grey for accounts without one, which are left as they are.
     margin : float
         Log-odds by which p has to be below a threshold; 0 switches hysteresis off.
+    value : array-like of shape (rows,), optional
+        Annual values, for a light of policy ``cost``.
     """
     now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
     if margin == 0:
         return to_colours(now)
-    cleared = np.maximum(now, to_codes(light.predict(_shift(np.asarray(p, dtype=float), margin))))
+    cleared = np.maximum(now, to_codes(light.predict(_shift(np.asarray(p, dtype=float), margin), value)))
     twice = np.where(before == GREY_CODE, cleared, np.maximum(now, before))
     supported = np.minimum(cleared, twice)
     held = np.where(now < shown, np.minimum(shown, supported), now)

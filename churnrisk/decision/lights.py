@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,19 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.decision.bounds import Floats
-from churnrisk.decision.certify import GRID, Certified, certify
+from churnrisk.decision.certify import Certified, certify, widest
 from churnrisk.decision.evidence import Promise, colour_evidence
-from churnrisk.decision.exposure import Ints, account_codes
-from churnrisk.decision.policy import check_policy
+from churnrisk.decision.exposure import Ints, Mask, account_codes
+from churnrisk.decision.policy import PolicyName, check_policy
 from churnrisk.decision.severity import GREY_CODE, to_colours
+from churnrisk.decision.workload import NOBODY, capacity_threshold, known_values, typical_value
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour, ColourEvidence
 
 NO_GREEN = 0.0
-NO_RED = 2.0
+NO_RED = NOBODY
 _ODDS_FACTOR = 4.0
+_NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
 _FITTED = (
     "amber_from_",
     "red_from_",
@@ -39,9 +41,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     Parameters
     ----------
-    policy : {"certified", "fixed"}
-        ``certified`` finds the thresholds so that the colours keep their promise; ``fixed`` takes two
-        numbers.
+    policy : {"certified", "capacity", "cost", "fixed"}
+        ``certified`` finds the thresholds so that the colours keep their promise. ``capacity`` makes as many
+        accounts red as the team can review. ``cost`` makes red whom to contact pays: p × annual value ×
+        ``save_rate`` ≥ ``cost_per_contact``, a threshold per account. ``fixed`` takes two numbers. Only
+        ``certified`` promises churn rates; what the others yield is measured in ``evidence_`` all the same.
     green_max_churn : float, optional
         Largest churn rate green may have; None: a quarter of the base odds of the block given to ``fit``.
     red_min_churn : float, optional
@@ -52,15 +56,31 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         The thresholds of ``fixed``.
     min_accounts : int
         A colour certified on fewer accounts stays empty.
+    last_blocks : int
+        How many of the latest as-of dates may each veto a certified threshold; 0 for none.
+    capacity : int
+        Accounts that the team can review from one snapshot to the next (``capacity``): red holds at most so
+        many per snapshot, on average over the snapshots given to ``fit``.
+    amber_times : float
+        Amber holds the next ``amber_times × capacity`` accounts, likewise.
+    save_rate : float, optional
+        Share of churners whom a contact keeps (``cost``).
+    cost_per_contact : float, optional
+        In the currency of the annual value (``cost``).
+    amber_factor : float
+        Amber where a contact would pay if the account were worth so many times more (``cost``).
 
     Attributes
     ----------
     amber_from_, red_from_ : float
-        ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is.
+        ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
+        those of an account of the typical value, which may exceed 1.
     base_rate_ : float
         Churned rows per row.
     green_max_churn_, red_min_churn_ : float
-        The promises as numbers (``certified``); NaN for ``fixed``, which promises nothing.
+        The promises as numbers (``certified``); NaN for the others, which promise nothing.
+    value_ : float
+        The typical annual value: median of the paying accounts, taken where none is known; NaN unless ``cost``.
     accounts_ : int
         Accounts with at least one row.
     evidence_ : tuple of ColourEvidence
@@ -86,6 +106,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     account may depend on each other in any way: accounts are counted, not rows. How, and where that is exact,
     says :mod:`churnrisk.decision.exposure`.
 
+    **Surviving time.** Where ``fit`` is told the as-of dates (``blocks``), a threshold is taken only if its pooled
+    bound keeps the promise *and* none of the last ``last_blocks`` dates contradicts it by itself, that is, no
+    date's exact one-sided 95 % bound lies on the wrong side of the promise. The first part carries the
+    confidence; the second can only shrink a colour, so the confidence holds as it stands. It is a veto and not a
+    certificate per date: a date with few accounts has no power to object, and a drift that sets in after the
+    last date is not seen. To ask each date for a bound of its own would need as many accounts per date as the pool.
+
     **How**: thresholds on a grid fixed in advance are tested in a fixed order with binomial bounds over
     accounts, green upward and red downward, stopping at the first failure, so that
     the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
@@ -99,7 +126,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     def __init__(
         self,
-        policy: Literal["certified", "fixed"] = "certified",
+        policy: PolicyName = "certified",
         *,
         green_max_churn: float | None = None,
         red_min_churn: float | None = None,
@@ -107,6 +134,12 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         amber_from: float | None = None,
         red_from: float | None = None,
         min_accounts: int = 30,
+        last_blocks: int = 3,
+        capacity: int = 50,
+        amber_times: float = 3.0,
+        save_rate: float | None = None,
+        cost_per_contact: float | None = None,
+        amber_factor: float = 2.0,
     ) -> None:
         self.policy = policy
         self.green_max_churn = green_max_churn
@@ -115,13 +148,22 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.amber_from = amber_from
         self.red_from = red_from
         self.min_accounts = min_accounts
+        self.last_blocks = last_blocks
+        self.capacity = capacity
+        self.amber_times = amber_times
+        self.save_rate = save_rate
+        self.cost_per_contact = cost_per_contact
+        self.amber_factor = amber_factor
 
     def fit(
         self,
         p: npt.ArrayLike | pd.Series,
         y: npt.ArrayLike | pd.Series,
+        value: npt.ArrayLike | pd.Series | None = None,
         groups: npt.ArrayLike | pd.Series | None = None,
         *,
+        blocks: npt.ArrayLike | pd.Series | pd.Index | None = None,
+        share: float = 1.0,
         calibrate: Callable[[Floats], Floats] | None = None,
     ) -> Self:
         """Set the thresholds on a block the model has not seen.
@@ -132,8 +174,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             Churn probabilities; one row per (account, as_of).
         y : array-like of shape (rows,)
             1 for churned, 0 for retained.
+        value : array-like of shape (rows,), optional
+            Annual values, for ``cost``; missing where unknown.
         groups : array-like of shape (rows,), optional
             Account ids; without them every row is an account of its own.
+        blocks : array-like of shape (rows,), optional
+            As-of date of each row; without it the rows are of one snapshot, and none can veto.
+        share : float
+            Share of all accounts that the rows hold, for ``capacity``: less than 1 where accounts were held out.
         calibrate : callable, optional
             A strictly increasing map from p to the probabilities that :meth:`predict` will be given.
             The thresholds are tested on p as it is and mapped afterwards, which leaves every colour the same set
@@ -153,28 +201,48 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
         self.notes_: tuple[str, ...] = ()
-        if self.policy == "fixed":
-            self._fix()
+        self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
+        dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
+        if self.policy == "certified":
+            self._certify(scores, labels, accounts, shown, _last(dates, self.last_blocks))
+        elif self.policy == "capacity":
+            snapshots = 1 if dates is None else int(dates.max()) + 1
+            self._fit_to_capacity(np.asarray(shown(scores), dtype=float), share * snapshots)
+        elif self.policy == "cost":
+            self._weigh(typical_value(known_values(value, len(scores))))
         else:
-            self._certify(scores, labels, accounts, shown)
+            # check_policy has refused None; the defaults are for the type checker.
+            self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
         self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
-            self.predict(shown(scores)), labels, accounts, self.promises_
+            self.predict(shown(scores), value), labels, accounts, self.promises_
         )
         return self
 
-    def predict(self, p: npt.ArrayLike | pd.Series) -> npt.NDArray[np.object_]:
-        """Return the colour name of each probability, shape (rows,); grey where p is missing."""
+    def predict(
+        self, p: npt.ArrayLike | pd.Series, value: npt.ArrayLike | pd.Series | None = None
+    ) -> npt.NDArray[np.object_]:
+        """Return the colour name of each probability, shape (rows,); grey where p is missing.
+
+        Parameters
+        ----------
+        p : array-like of shape (rows,)
+            Churn probabilities.
+        value : array-like of shape (rows,), optional
+            Annual values. Only ``cost`` reads them; where one is missing, ``value_`` stands in.
+        """
         check_is_fitted(self, "amber_from_")
         scores = np.asarray(p, dtype=float)
-        codes = (scores >= self.amber_from_).astype(np.int8) + (scores >= self.red_from_).astype(np.int8)
+        # What is compared with the thresholds: p times what the account is worth, in typical accounts.
+        stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
+        codes = (stake >= self.amber_from_).astype(np.int8) + (stake >= self.red_from_).astype(np.int8)
         codes[np.isnan(scores)] = GREY_CODE
         return to_colours(codes)
 
     @property
     def promises_(self) -> tuple[Promise, ...]:
-        """What green and red promise; empty for ``fixed``."""
+        """What green and red promise; empty unless ``certified``."""
         check_is_fitted(self, "amber_from_")
-        if self.policy == "fixed":
+        if self.policy != "certified":
             return ()
         return (
             Promise(Colour.GREEN, at_most=self.green_max_churn_),
@@ -184,7 +252,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     def to_dict(self) -> dict[str, Any]:
         """Return parameters and thresholds as plain JSON values (NaN as None)."""
         check_is_fitted(self, "amber_from_")
-        fitted = {name: getattr(self, name) for name in _FITTED}
+        fitted = {name: getattr(self, name) for name in (*_FITTED, "value_")}
         plain = {name: None if value != value else value for name, value in fitted.items()}
         return {"params": self.get_params(), "fitted": plain | {"notes_": list(self.notes_)}}
 
@@ -200,24 +268,52 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         try:
             light = cls(**saved["params"])
             fitted = {name: saved["fitted"][name] for name in _FITTED}
+            # Lights saved before there was `cost` have none.
+            fitted["value_"] = saved["fitted"].get("value_")
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
                 "Train again."
             ) from error
-        for name in ("green_max_churn_", "red_min_churn_"):
+        for name in _NOT_A_NUMBER:
             fitted[name] = float("nan") if fitted[name] is None else fitted[name]
         for name, value in (fitted | {"notes_": tuple(fitted["notes_"])}).items():
             setattr(light, name, value)
         return light
 
-    def _fix(self) -> None:
+    def _fit_to_capacity(self, p: Floats, snapshots: float) -> None:
+        red = self.capacity * snapshots
+        self.red_from_ = capacity_threshold(p, red)
+        self.amber_from_ = min(capacity_threshold(p, red * (1.0 + self.amber_times)), self.red_from_)
+        notes = []
+        if self.red_from_ == 0.0:
+            notes.append(f"the capacity of {self.capacity} covers every account, so all are red")
+        elif self.amber_from_ == 0.0:
+            notes.append("green is empty: red and amber cover every account")
+        if self.red_from_ == NO_RED:
+            notes.append(
+                f"red is empty: more than {self.capacity} accounts a snapshot share the highest probability"
+            )
+        self.notes_ = tuple(notes)
+
+    def _weigh(self, typical: float) -> None:
+        self.value_ = typical
         # check_policy has refused None; the defaults are for the type checker.
-        self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
-        self.green_max_churn_ = self.red_min_churn_ = float("nan")
+        self.red_from_ = float(self.cost_per_contact or 0.0) / (float(self.save_rate or 1.0) * typical)
+        self.amber_from_ = self.red_from_ / self.amber_factor
+
+    def _worth(self, value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
+        """Return each account's value as a multiple of the typical one; 1 where it is not known."""
+        worth = known_values(value, rows) / self.value_
+        return np.where(np.isnan(worth), 1.0, worth)
 
     def _certify(
-        self, scores: Floats, labels: Ints, accounts: Ints, shown: Callable[[Floats], Floats]
+        self,
+        scores: Floats,
+        labels: Ints,
+        accounts: Ints,
+        shown: Callable[[Floats], Floats],
+        last_blocks: list[Mask],
     ) -> None:
         self.green_max_churn_, self.red_min_churn_ = self._limits()
         certified = certify(
@@ -228,12 +324,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             red_min=self.red_min_churn_,
             confidence=self.confidence,
             min_accounts=self.min_accounts,
+            last_blocks=last_blocks,
         )
-        green, red = _widest(certified)
+        green, red = widest(certified)
         # Empty colours lie outside (0, 1), where a map of probabilities has no say.
-        inside = np.asarray(shown(np.array([green or 0.5, red if red < 1.0 else 0.5])), dtype=float)
-        self.amber_from_ = float(inside[0]) if green != NO_GREEN else NO_GREEN
-        self.red_from_ = float(inside[1]) if red != NO_RED else NO_RED
+        inside = np.asarray(shown(np.array([green or 0.5, red or 0.5])), dtype=float)
+        self.amber_from_ = NO_GREEN if green is None else float(inside[0])
+        self.red_from_ = NO_RED if red is None else float(inside[1])
         self.notes_ = self._explain(certified)
 
     def _limits(self) -> tuple[float, float]:
@@ -272,12 +369,12 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         return tuple(notes)
 
 
-def _widest(certified: Certified) -> tuple[float, float]:
-    """Return the largest green threshold and the smallest red one; where they cross, red wins."""
-    red_from = float(GRID[np.argmax(certified.red)]) if certified.red.any() else NO_RED
-    greens = GRID[certified.green]
-    greens = greens[greens <= red_from]
-    return (float(greens[-1]) if len(greens) else NO_GREEN), red_from
+def _last(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
+    """Return the rows of each of the latest dates, one mask per date."""
+    if dates is None:
+        return []
+    latest = int(dates.max())
+    return [dates == date for date in range(max(latest - blocks + 1, 0), latest + 1)]
 
 
 def _checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple[Floats, Ints]:

@@ -12,7 +12,6 @@ from scipy.special import expit, logit
 
 from churnrisk import __version__
 from churnrisk.decision import (
-    Promise,
     RuleEvidence,
     TrafficLight,
     apply_rules,
@@ -21,6 +20,7 @@ from churnrisk.decision import (
     rule_evidence,
 )
 from churnrisk.errors import NoChampionError
+from churnrisk.features.facts import MONTHS
 from churnrisk.model import (
     Blocks,
     ChurnClassifier,
@@ -31,7 +31,7 @@ from churnrisk.model import (
     blocks,
     evaluate,
 )
-from churnrisk.records import Colour, ColourEvidence
+from churnrisk.records import ColourEvidence
 from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
 from churnrisk.workflows.model_card import model_card
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
@@ -91,24 +91,7 @@ def fit(
 ) -> Trained:
     """Fit on the first block, calibrate and certify on the second, measure on the third."""
     X, y = panel.X, panel.y
-    progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
-    classifier = ChurnClassifier(
-        candidates=project.model.candidates,
-        monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
-        embargo_days=project.churn.outcome_delay.days,
-        random_state=project.model.seed,
-    ).fit(X[cut.fit], y[cut.fit])
-    progress("calibrating and certifying the colours")
-    calibrating, outcomes = X[cut.calibration], y[cut.calibration]
-    classifier.calibrate(calibrating, outcomes)
-    # Certified on the raw scores, which never saw these outcomes: calibration keeps their order, so one
-    # block serves both, and no account is given up to either.
-    light = project.decision.light().fit(
-        expit(classifier.raw_log_odds(calibrating)),
-        outcomes.to_numpy(),
-        groups=calibrating.index.get_level_values("account_id"),
-        calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
-    )
+    classifier, light = learn(panel, cut, project, progress=progress)
     progress("measuring on the test block")
     profile = ReasonProfile.fit(X[cut.fit | cut.calibration], y[cut.fit | cut.calibration], panel.features)
     evaluation = measure(classifier, X, y, cut, project, champion=champion)
@@ -121,6 +104,41 @@ def fit(
         *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
         notes=(*cut.notes, *classifier.notes_, *light.notes_),
     )
+
+
+def learn(
+    panel: TrainingPanel, cut: Blocks, project: Project, *, progress: Progress
+) -> tuple[ChurnClassifier, TrafficLight]:
+    """Fit a model on the first block, calibrate it and set its lights on the second."""
+    X, y = panel.X, panel.y
+    progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
+    classifier = ChurnClassifier(
+        candidates=project.model.candidates,
+        monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
+        embargo_days=project.churn.outcome_delay.days,
+        random_state=project.model.seed,
+    ).fit(X[cut.fit], y[cut.fit])
+    progress("calibrating and setting the colours")
+    calibrating, outcomes = X[cut.calibration], y[cut.calibration]
+    classifier.calibrate(calibrating, outcomes)
+    dates = calibrating.index.get_level_values("as_of")
+    # Certified on the raw scores, which never saw these outcomes: calibration keeps their order, so one
+    # block serves both, and no account is given up to either.
+    light = project.decision.light().fit(
+        expit(classifier.raw_log_odds(calibrating)),
+        outcomes.to_numpy(),
+        annual_value(calibrating),
+        calibrating.index.get_level_values("account_id"),
+        blocks=dates,
+        share=len(calibrating) / int(X.index.get_level_values("as_of").isin(dates.unique()).sum()),
+        calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
+    )
+    return classifier, light
+
+
+def annual_value(X: pd.DataFrame) -> pd.Series | None:
+    """Return what each account was worth a year at its as-of date; None where no signal tells."""
+    return X["mrr"] * MONTHS if "mrr" in X else None
 
 
 def measure(
@@ -155,25 +173,15 @@ def colours_on_test(
 ) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
     """Return the evidence for the final colours, for the model's own, and for each rule."""
     rules = project.decision.active_rules()
-    model_colours = light.predict(classifier.predict_proba(X)[:, 1])
+    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X))
     final = apply_rules(X, model_colours, rules)["colour"]
     accounts = X.index.get_level_values("account_id")
-    promises = promises_of(light)
+    promises = light.promises_
     return (
         colour_evidence(final, y, accounts, promises),
         colour_evidence(model_colours, y, accounts, promises),
         rule_evidence(X, y, accounts, model_colours, rules),
     )
-
-
-def promises_of(light: TrafficLight) -> list[Promise]:
-    """Return what the colours promise; nothing for thresholds that somebody chose."""
-    if light.policy == "fixed":
-        return []
-    return [
-        Promise(Colour.GREEN, at_most=light.green_max_churn_),
-        Promise(Colour.RED, at_least=light.red_min_churn_),
-    ]
 
 
 def model_columns(model: LoadedModel) -> list[str]:

@@ -109,7 +109,7 @@ def test_a_score_without_information_gets_a_colour_in_at_most_five_percent(draw)
     for _ in range(REPETITIONS):
         account, p, churned, _ = draw(rng, 500)
         light = TrafficLight(green_max_churn=rate * 0.999, red_min_churn=rate * 1.001)
-        light.fit(rng.random(len(p)), churned, account)
+        light.fit(rng.random(len(p)), churned, groups=account)
         green += light.amber_from_ > 0
         red += light.red_from_ <= 1
     assert green / REPETITIONS <= TOLERATED
@@ -130,7 +130,10 @@ def test_the_promises_break_in_at_most_five_percent_of_repetitions(draw, slope):
         light = TrafficLight(green_max_churn=truth.rate / 2, red_min_churn=truth.rate * 2)
         odds = (p / (1 - p)) ** slope
         light.fit(
-            odds / (1 + odds), churned, account, calibrate=lambda p: sigmoid(np.log(p / (1 - p)) / slope)
+            odds / (1 + odds),
+            churned,
+            groups=account,
+            calibrate=lambda p: sigmoid(np.log(p / (1 - p)) / slope),
         )
         broken_green += truth.below(light.amber_from_) > light.green_max_churn_
         broken_red += truth.from_on(light.red_from_) < light.red_min_churn_
@@ -182,7 +185,7 @@ def test_counting_every_row_certifies_more_often_than_one_row_per_account(draw):
     for _ in range(60):
         account, p, churned, _ = draw(rng, 1000)
         promises = {"green_max_churn": rate / 2, "red_min_churn": rate * 2.5}
-        light = TrafficLight(**promises).fit(p, churned, account)
+        light = TrafficLight(**promises).fit(p, churned, groups=account)
         kept = one_row_per_account(rng, account)
         thin = TrafficLight(**promises).fit(p[kept], churned[kept])
         every += [light.amber_from_ > 0, light.red_from_ <= 1]
@@ -244,8 +247,8 @@ def test_the_names_and_the_order_of_accounts_do_not_matter():
     rng = np.random.default_rng(2)
     account, p, churned, _ = contract(4)(rng, 400)
     names, shuffled = np.array([f"customer {a * 7 % 401}" for a in account]), rng.permutation(len(p))
-    plain = TrafficLight().fit(p, churned, account)
-    other = TrafficLight().fit(p[shuffled], churned[shuffled], names[shuffled])
+    plain = TrafficLight().fit(p, churned, groups=account)
+    other = TrafficLight().fit(p[shuffled], churned[shuffled], groups=names[shuffled])
     assert (plain.amber_from_, plain.red_from_) == (other.amber_from_, other.red_from_)
     assert repr(plain.evidence_) == repr(other.evidence_)
 

@@ -1,0 +1,73 @@
+"""Thresholds that fit a team's week, and thresholds at which a contact pays: no labels, no promise."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.decision.bounds import Floats
+from churnrisk.errors import ContractError, UsageError
+
+#: Above every probability: no account is that risky.
+NOBODY = 2.0
+
+
+def capacity_threshold(p: Floats, accounts: float) -> float:
+    """Return the smallest threshold from which on at most so many of the rows lie.
+
+    Parameters
+    ----------
+    p : ndarray of shape (rows,)
+        Scores of all snapshots together.
+    accounts : float
+        Rows that fit. Rows of equal scores are taken all together or not at all.
+
+    Returns
+    -------
+    float
+        Halfway between two scores, so that rounding moves no row; 0.0 when all rows fit,
+        :data:`NOBODY` when not even the rows of the highest score do.
+    """
+    fits = int(accounts)
+    if fits >= len(p):
+        return 0.0
+    first_out = np.partition(p, len(p) - 1 - fits)[len(p) - 1 - fits]
+    inside = p[p > first_out]
+    return float((first_out + inside.min()) / 2.0) if len(inside) else NOBODY
+
+
+def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
+    """Return the annual values as numbers, shape (rows,), missing ones as NaN.
+
+    Raises
+    ------
+    ContractError
+        If their number is not that of the rows, or one is below zero.
+    """
+    if value is None:
+        return np.full(rows, np.nan)
+    values = np.asarray(pd.to_numeric(pd.Series(np.asarray(value)), errors="coerce"), dtype=float)
+    if len(values) != rows or (values < 0).any():
+        raise ContractError(
+            f"policy 'cost' expects an annual value of at least 0 per row, found {len(values)} values for {rows} "
+            f"rows, {int((values < 0).sum())} of them below 0. Check mrr in the subscriptions."
+        )
+    return values
+
+
+def typical_value(values: Floats) -> float:
+    """Return the median of the positive values.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    paying = values[values > 0]
+    if not len(paying):
+        raise UsageError(
+            "policy 'cost' expects the annual value of at least one account, found none. Map mrr under "
+            "[tables.subscriptions.columns] and keep the feature mrr, or choose another policy under [decision]."
+        )
+    return float(np.median(paying))
