@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 		{ echo "churnrisk needs Python 3.11 or later, $(PYTHON) is $$($(PYTHON) --version 2>&1). Say which to use: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "Setting up .venv (some minutes, once) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $@
 
 lint: setup ## Check style, types, import walls and generated docs

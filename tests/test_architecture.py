@@ -26,6 +26,13 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
+def test_help_loads_nothing_heavy() -> None:
+    asked = "CliRunner().invoke(app, ['--help'])"
+    loaded = loaded_by(f"from churnrisk.cli import app; from typer.testing import CliRunner; {asked}")
+    assert "typer" in loaded
+    assert loaded & HEAVY == set()
+
+
 def test_importing_tracking_does_not_import_mlflow() -> None:
     loaded = loaded_by("import churnrisk.tracking")
     assert "churnrisk" in loaded

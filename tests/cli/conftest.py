@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,8 +49,9 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world") / "project"
     write_world(make_world(seed=3, accounts=700, months=14), folder)
     settings = folder / "churnrisk.toml"
-    faster = settings.read_text().replace("[model]", '[model]\ncandidates = ["logistic", "additive"]')
-    settings.write_text(faster)
+    # a small world needs its few snapshots for training
+    smaller = re.sub(r"calibration_snapshots = \d+", "calibration_snapshots = 2", settings.read_text())
+    settings.write_text(smaller.replace("[model]", '[model]\ncandidates = ["logistic", "additive"]'))
     return folder
 
 
