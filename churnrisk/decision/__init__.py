@@ -2,6 +2,7 @@
 
 from churnrisk.decision.bounds import lower_bound, upper_bound
 from churnrisk.decision.config import DecisionConfig
+from churnrisk.decision.cooldowns import may_go_out
 from churnrisk.decision.decide import decide, policy_version
 from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
 from churnrisk.decision.hysteresis import hold_back
@@ -33,5 +34,6 @@ __all__ = [
     "load_playbook",
     "parse_playbook",
     "next_step",
+    "may_go_out",
     "lifecycle_stage",
 ]

@@ -1,9 +1,10 @@
-"""What to do next: plays as data, chosen by colour, main reason, stage and days to renewal."""
+"""What to do next: plays as data, chosen by colour, main reason, stage, days to renewal and signals."""
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
@@ -14,15 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from churnrisk.decision.rules import Condition, conditions_hold, parse_conditions
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, Family
 
 Mask = npt.NDArray[np.bool_]
 STAGES = ("adopter", "loyalist", "advocate")
-KINDS = ("retain", "upsell", "referral")
+KINDS = ("retain", "nudge", "upsell", "referral")
 _COLOURS = tuple(str(colour) for colour in Colour)
 # Who may be asked for something; everybody else would feel it (practice 000, 001).
 _ONLY_FOR = {"upsell": "loyalist", "referral": "advocate"}
+SILENCE = Condition("silent_30d", ">=", 1.0)
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,13 @@ class Play:
         Colours it fits, families of the main reason, lifecycle stages.
     renewal_days : (int, int) or None
         Half-open range of days to renewal.
-    kind : {"retain", "upsell", "referral"}
-        An upsell fits green loyalists only, a referral green advocates only.
+    when : str
+        Comparisons of signals with numbers joined by "and", as in a rule; a signal without a value, or that
+        the project does not have, meets none.
+    cooldown_days : int
+        The same account gets the play again after so many days at the earliest.
+    kind : {"retain", "nudge", "upsell", "referral"}
+        An upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
     """
 
     name: str = ""
@@ -55,14 +63,17 @@ class Play:
     families: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     renewal_days: tuple[int, int] | None = None
+    when: str = ""
+    cooldown_days: int = 30
     kind: str = "retain"
 
     def __post_init__(self) -> None:
         for name in ("name", "action", "channel", "owner", "source"):
             if not str(getattr(self, name)).strip():
                 raise UsageError(f"play '{self.name}': expected a text for {name}, found none. Fill it in.")
-        if self.deadline_days < 1:
-            raise UsageError(f"play '{self.name}': expected deadline_days >= 1, found {self.deadline_days}.")
+        for name in ("deadline_days", "cooldown_days"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"play '{self.name}': expected {name} >= 1, found {getattr(self, name)}.")
         if not self.colours:
             raise UsageError(f"play '{self.name}': expected at least one colour, found none. Add colours.")
         for name, known in (("colours", _COLOURS), ("families", get_args(Family)), ("stages", STAGES)):
@@ -78,6 +89,17 @@ class Play:
                 f"play '{self.name}': {self.kind} is for green {stage}s only, found colours {self.colours} "
                 f'and stages {self.stages}. Set colours = ["green"] and stages = ["{stage}"].'
             )
+        conditions = self.conditions
+        if self.kind == "nudge" and SILENCE not in conditions:
+            raise UsageError(
+                f"play '{self.name}': a nudge is for the silent only, the busy resent it; found when = {self.when!r}. "
+                'Begin it with "silent_30d >= 1".'
+            )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The parsed comparisons of ``when``; all must hold."""
+        return parse_conditions(self.when, owner=f"play '{self.name}'") if self.when else ()
 
     @property
     def sentence(self) -> str:
@@ -85,9 +107,9 @@ class Play:
         days = "1 day" if self.deadline_days == 1 else f"{self.deadline_days} days"
         return f"{self.action} ({self.owner}, {self.channel}, within {days})."
 
-    def fits(self, rows: pd.DataFrame) -> Mask:
-        """Return which rows it fits; a missing value fits no condition."""
-        fits = rows["colour"].isin(self.colours).to_numpy(dtype=bool)
+    def fits(self, rows: pd.DataFrame, X: pd.DataFrame) -> Mask:
+        """Return which rows it fits; a missing value fits no condition. X holds the signals, row by row."""
+        fits = conditions_hold(self.conditions, X) & rows["colour"].isin(self.colours).to_numpy(dtype=bool)
         for column, wanted in (("family", self.families), ("stage", self.stages)):
             if wanted:
                 fits = fits & rows[column].isin(wanted).to_numpy(dtype=bool)
@@ -101,10 +123,21 @@ class Play:
 
 @dataclass(frozen=True)
 class Playbook:
-    """Plays in order of precedence and what to do when none fits."""
+    """Plays in order of precedence and what to do when none fits.
+
+    Attributes
+    ----------
+    plays : tuple of Play
+        The first that fits an account is its play.
+    fallback : mapping of colour to str
+        The next step where none fits.
+    channels : mapping of channel to int
+        Least days between two actions on one channel for one account; empty for no limits.
+    """
 
     plays: tuple[Play, ...]
     fallback: Mapping[str, str] = field(default_factory=dict)
+    channels: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [play.name for play in self.plays]
@@ -120,16 +153,44 @@ class Playbook:
                 f"playbook: [fallback] expects a sentence for each of {list(_COLOURS)}, "
                 f"missing {missing}, unknown {unknown}."
             )
+        self._check_channels()
 
-    def choose(self, rows: pd.DataFrame) -> pd.Series:
+    def _check_channels(self) -> None:
+        wrong = {channel: days for channel, days in self.channels.items() if not _is_days(days)}
+        if wrong:
+            raise UsageError(f"playbook: [channels] expects whole days >= 0 for each channel, found {wrong}.")
+        for play in self.plays if self.channels else ():
+            _check_names(play.name, "channel", (play.channel,), tuple(self.channels))
+
+    def require_features(self, known: Collection[str]) -> None:
+        """Refuse a play whose ``when`` names a signal that does not exist.
+
+        Raises
+        ------
+        UsageError
+            Names the play, the signal and similar ones.
+        """
+        for play in self.plays:
+            for name in (condition.feature for condition in play.conditions):
+                if name not in known:
+                    close = (
+                        ", ".join(difflib.get_close_matches(name, known, n=3)) or "see `churnrisk features`"
+                    )
+                    raise UsageError(
+                        f"play '{play.name}': expected signals of this project in `when`, found {name!r}. "
+                        f"Similar ones: {close}. Mend the play."
+                    )
+
+    def choose(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
         """Return the name of the first fitting play per row; None where only the fallback fits."""
         chosen = np.full(len(rows), None, dtype=object)
         complete = _with_columns(rows)
+        signals = pd.DataFrame(index=rows.index) if X is None else X
         for play in reversed(self.plays):
-            chosen[play.fits(complete)] = play.name
+            chosen[play.fits(complete, signals)] = play.name
         return pd.Series(chosen, index=rows.index, name="play", dtype=object)
 
-    def next_step(self, rows: pd.DataFrame) -> pd.Series:
+    def next_step(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
         """Return the next step of each account as one sentence.
 
         Parameters
@@ -137,15 +198,20 @@ class Playbook:
         rows : DataFrame of shape (accounts, …)
             ``colour`` is required; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may
             be missing, as columns or as values.
+        X : DataFrame of shape (accounts, signals), optional
+            In the order of rows; without it no play with a ``when`` fits.
 
         Returns
         -------
         Series of str indexed like rows
         """
-        sentences = {play.name: play.sentence for play in self.plays}
-        fallback = rows["colour"].astype(object).map(dict(self.fallback))
-        steps = self.choose(rows).map(sentences).astype(object)
-        return steps.where(steps.notna(), fallback).rename("next_step")
+        return self.sentences(self.choose(rows, X), rows["colour"])
+
+    def sentences(self, plays: pd.Series, colours: pd.Series) -> pd.Series:
+        """Return the sentence of each chosen play, the fallback of the colour where there is none."""
+        known = {play.name: play.sentence for play in self.plays}
+        steps = plays.map(known).astype(object)
+        return steps.where(steps.notna(), colours.astype(object).map(dict(self.fallback))).rename("next_step")
 
 
 def load_playbook(path: Path | str | None = None) -> Playbook:
@@ -174,18 +240,22 @@ def parse_playbook(text: str) -> Playbook:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"playbook: expected TOML, found {error}. Mend that line.") from error
-    _check_names("playbook", "sections", tuple(content), ("plays", "fallback"))
+    _check_names("playbook", "sections", tuple(content), ("plays", "fallback", "channels"))
     plays = content.get("plays", [])
     if not isinstance(plays, list) or not all(isinstance(play, dict) for play in plays):
         raise UsageError(
             "playbook: expected plays as [[plays]] sections, found something else. Use [[plays]]."
         )
-    return Playbook(tuple(_play(play) for play in plays), content.get("fallback", {}))
+    return Playbook(
+        tuple(_play(play) for play in plays), content.get("fallback", {}), content.get("channels", {})
+    )
 
 
-def next_step(rows: pd.DataFrame, playbook: Playbook | None = None) -> pd.Series:
+def next_step(
+    rows: pd.DataFrame, playbook: Playbook | None = None, X: pd.DataFrame | None = None
+) -> pd.Series:
     """Return the next step per account from the given or the shipped playbook: :meth:`Playbook.next_step`."""
-    return (playbook or load_playbook()).next_step(rows)
+    return (playbook or load_playbook()).next_step(rows, X)
 
 
 @cache
@@ -205,6 +275,10 @@ def _play(raw: Mapping[str, Any]) -> Play:
         raise UsageError(
             f"play '{name}': a value has the wrong type ({error}). Compare the shipped plays."
         ) from error
+
+
+def _is_days(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str, ...]) -> None:
