@@ -1,0 +1,322 @@
+"""Why scores and colours moved since the run before: the change in log-odds, divided without a rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.decision.rules import Rule, apply_rules
+from churnrisk.decision.severity import to_codes
+from churnrisk.model import ReasonProfile
+from churnrisk.model.wording import Value, plain, quantity, sentence
+from churnrisk.records import Colour, DecidedBy, Feature, Move, MovePart, Run
+
+Floats = npt.NDArray[np.float64]
+Objects = npt.NDArray[np.object_]
+
+#: Smaller changes in log-odds of an account that keeps its colour are not worth a line.
+WORTH_TELLING = 0.1
+#: How many signals are named at most; the others are one part.
+NAMED = 4
+_WORTH_NAMING = 0.01
+# Floating point leaves this much; three such parts left out keep the sum within 1e-9.
+_NOTHING = 1e-10
+# Beyond this slope of an isotonic calibration, signals that cancel each other would be blown up.
+_STEEPEST = 25.0
+_ZERO = re.compile(r'"(?:[^"\\]|\\.)*":-?0\.0(?:,|(?=\}))')
+_DANGLING = re.compile(r",\}$")
+
+
+@dataclass(frozen=True)
+class RunBefore:
+    """The run before, as it was published and as today's data show its snapshot.
+
+    Attributes
+    ----------
+    run : Run
+        The published run.
+    scores : DataFrame indexed by account id
+        colour, raw_colour, model_colour, decided_by, probability and log_odds as published.
+    X : DataFrame with index (account_id, as_of)
+        The features at its as-of date, computed now; without rows when they cannot be.
+    log_odds : ndarray of shape (len(X),), optional
+        What the model of that run says of ``X``; None when it cannot be told.
+    """
+
+    run: Run
+    scores: pd.DataFrame
+    X: pd.DataFrame
+    log_odds: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Mover:
+    """What divides the moves of one scoring run.
+
+    Attributes
+    ----------
+    classifier : ChurnClassifier
+        The model of this run.
+    model_version, policy_version : str
+        Of this run.
+    features : sequence of Feature
+        Declarations of the model's columns.
+    profile : ReasonProfile
+        Decides on which side of the usual a value stands.
+    light : callable
+        From the probabilities of all rows of this run to the colours that this run's thresholds give them.
+    rules : iterable of Rule
+        Those of this run.
+    """
+
+    classifier: Any
+    model_version: str
+    policy_version: str
+    features: Sequence[Feature]
+    profile: ReasonProfile
+    light: Callable[[Floats], Objects]
+    rules: Iterable[Rule]
+
+    def tell(self, scores: pd.DataFrame, X: pd.DataFrame, before: RunBefore) -> pd.Series:
+        """Return a JSON text per row of ``scores``, None where there is nothing to tell.
+
+        Told are accounts that changed colour, and red and amber ones whose log-odds changed by at least
+        :data:`WORTH_TELLING`. The change is published log-odds less those published at the run before. It
+        is divided into
+
+        - behaviour, per signal: this run's model on both snapshots as today's data show them. Contributions
+          are differences of the raw ones times the mean slope of the calibration between the two, so
+          they are exact for an additive model whatever its calibration;
+        - freshness: the model of the run before, on its snapshot as today's data show it, less what it published;
+        - model: this run's model less that of the run before, on that same snapshot.
+
+        Parameters
+        ----------
+        scores : DataFrame
+            One row per account: account_id, log_odds, and the columns of :func:`churnrisk.decision.decide`.
+        X : DataFrame
+            The features of the same rows.
+        before : RunBefore
+            The run before.
+        """
+        new = scores.set_index("account_id")
+        old = before.scores.reindex(new.index)
+        total = (new["log_odds"] - old["log_odds"]).to_numpy(dtype=float)
+        recoloured = (old["colour"].notna() & (old["colour"] != new["colour"])).to_numpy()
+        at_risk = new["colour"].isin(["red", "amber"]).to_numpy()
+        rows = np.flatnonzero(recoloured | (at_risk & (np.abs(total) >= WORTH_TELLING)))
+        told = np.full(len(scores), None, dtype=object)
+        if len(rows):
+            causes = self._causes(new, old, before)[rows]
+            causes[~recoloured[rows]] = None
+            parts = self._parts(new.iloc[rows], X.iloc[rows], before, total[rows])
+            colours = old["colour"].iloc[rows]
+            told[rows] = [
+                _written(before.run.as_of, *row)
+                for row in zip(colours, causes, total[rows].tolist(), parts, strict=True)
+            ]
+        return pd.Series(told, index=scores.index, dtype=object)
+
+    def _parts(
+        self, new: pd.DataFrame, X: pd.DataFrame, before: RunBefore, total: Floats
+    ) -> list[list[MovePart]]:
+        """Return the parts of each row; none where there is no change in log-odds."""
+        at = before.X.index.get_level_values("account_id").get_indexer(new.index)
+        parts: list[list[MovePart]] = [[] for _ in total]
+        for i in np.flatnonzero(~np.isnan(total) & (at < 0)):
+            parts[i] = [MovePart("undivided", float(total[i]), "signals, data and model together")]
+        divided = np.flatnonzero(~np.isnan(total) & (at >= 0))
+        if len(divided):
+            now = new["log_odds"].to_numpy(dtype=float)[divided]
+            found = self._divided(X.iloc[divided], now, before, at[divided], total[divided])
+            for i, told in zip(divided, found, strict=True):
+                parts[i] = told
+        return parts
+
+    def _divided(
+        self, X: pd.DataFrame, now: Floats, before: RunBefore, at: npt.NDArray[np.intp], total: Floats
+    ) -> list[list[MovePart]]:
+        then = before.X.iloc[at]
+        model_then = np.asarray(self.classifier.decision_function(then), dtype=np.float64)
+        behaviour = self._behaviour(X, then, now - model_then)
+        wholes = self._wholes(model_then, before, at, now - total)
+        # What an approximation leaves is a part of its own: nothing is dropped.
+        rest = total - behaviour.sum(axis=1) - sum(amount for _, _, amount in wholes)
+        wholes.append(("remainder", "not explained by single signals", rest))
+        order = np.argsort(-np.abs(behaviour), axis=1, kind="stable")[:, :NAMED]
+        words = self._words(X, then, behaviour, order)
+        return [_listed(behaviour[i], order[i], words[i], X.columns, wholes, i) for i in range(len(X))]
+
+    def _behaviour(self, X: pd.DataFrame, then: pd.DataFrame, change: Floats) -> Floats:
+        """Return what each signal added to the log-odds, shape (n, d)."""
+        raw = self.classifier.contributions(X, calibrated=False).to_numpy(dtype=float)
+        raw = raw - self.classifier.contributions(then, calibrated=False).to_numpy(dtype=float)
+        moved = self.classifier.raw_log_odds(X) - self.classifier.raw_log_odds(then)
+        slope = np.divide(change, moved, out=np.ones_like(moved), where=np.abs(moved) > 1e-9)
+        return np.asarray(raw * np.clip(slope, 0.0, _STEEPEST)[:, None], dtype=np.float64)
+
+    def _wholes(
+        self, model_then: Floats, before: RunBefore, at: npt.NDArray[np.intp], published: Floats
+    ) -> list[tuple[str, str, Floats]]:
+        """Return kind, words and amounts of what is no behaviour."""
+        late, words = "rows that came late", f"new model version {self.model_version}"
+        if before.run.model_version == self.model_version:
+            return [("freshness", late, model_then - published)]
+        if before.log_odds is None:
+            return [("model and data", f"{words} and {late}", model_then - published)]
+        before_then = before.log_odds[at]
+        return [("freshness", late, before_then - published), ("model", words, model_then - before_then)]
+
+    def _words(
+        self, X: pd.DataFrame, then: pd.DataFrame, behaviour: Floats, order: npt.NDArray[np.intp]
+    ) -> list[list[str]]:
+        """Return the words of each named signal, in the order of ``order``."""
+        known = {feature.name: feature for feature in self.features}
+        catalogue = [known.get(str(name)) or _unnamed(str(name)) for name in X.columns]
+        bare = replace(self.profile, low={}, high={})
+        now, was = _cells(X, order), _cells(then, order)
+        return [
+            [
+                _sentence(catalogue[j], now[i, k], was[i, k], bare, for_churn=bool(behaviour[i, j] > 0))
+                for k, j in enumerate(row)
+            ]
+            for i, row in enumerate(order)
+        ]
+
+    def _causes(self, new: pd.DataFrame, old: pd.DataFrame, before: RunBefore) -> Objects:
+        """Return what changed each row's colour, had it changed."""
+        if before.run.policy_version == self.policy_version:
+            return colour_causes(new, old, relit=old["model_colour"], reruled=old["raw_colour"])
+        relit = self.light(old["probability"].to_numpy(dtype=float))
+        return colour_causes(new, old, relit=relit, reruled=self._reruled(old, before.X))
+
+    def _reruled(self, old: pd.DataFrame, X: pd.DataFrame) -> pd.Series:
+        """Return the raw colours that today's rules make of the model's colours at the run before."""
+        if X.empty:
+            return old["raw_colour"]
+        snapshot = X.droplevel("as_of")
+        model_colours = old["model_colour"].reindex(snapshot.index).fillna(str(Colour.GREY))
+        ruled = apply_rules(snapshot, model_colours, self.rules)["colour"]
+        return ruled.reindex(old.index).fillna(old["raw_colour"])
+
+
+def colour_causes(
+    new: pd.DataFrame,
+    old: pd.DataFrame,
+    *,
+    relit: npt.ArrayLike | pd.Series,
+    reruled: npt.ArrayLike | pd.Series,
+) -> Objects:
+    """Return in one word what made each colour another one; rows that kept it get some word too.
+
+    Parameters
+    ----------
+    new, old : DataFrame
+        colour, raw_colour, model_colour and decided_by of this run and of the run before, row by row.
+    relit : array-like of shape (rows,)
+        What this run's thresholds make of the probability at the run before.
+    reruled : array-like of shape (rows,)
+        What this run's rules make of the snapshot and the model's colour at the run before.
+    """
+    shown, raw, model = (
+        (to_codes(old[name]).astype(int), to_codes(new[name]).astype(int))
+        for name in ("colour", "raw_colour", "model_colour")
+    )
+    lit, ruled = to_codes(relit).astype(int), to_codes(reruled).astype(int)
+    by_override = (old["decided_by"] == str(DecidedBy.OVERRIDE)) | (
+        new["decided_by"] == str(DecidedBy.OVERRIDE)
+    )
+    worse = raw[1] > raw[0]
+    by_rule = (model[0] == model[1]) | np.where(worse, raw[1] != model[1], raw[0] != model[0])
+    direction = np.sign(model[1] - model[0])
+    choices = {
+        str(DecidedBy.ELIGIBILITY): (shown[0] < 0) | (shown[1] < 0),
+        str(DecidedBy.OVERRIDE): by_override.to_numpy(),
+        # The colour moved though what it follows stood still or went the other way: it was held before.
+        str(DecidedBy.HYSTERESIS): (raw[1] - raw[0]) * (shown[1] - shown[0]) <= 0,
+        "policy": np.where(
+            by_rule,
+            (ruled == raw[1]) & (ruled != raw[0]),
+            (lit - model[0]) * direction > (model[1] - lit) * direction,
+        ),
+        str(DecidedBy.RULE): by_rule,
+    }
+    return np.select(list(choices.values()), list(choices), default="score").astype(object)
+
+
+def read_move(stored: str | None) -> Move | None:
+    """Return what one cell of :meth:`Mover.tell` holds; None for an empty one."""
+    if not stored:
+        return None
+    found = json.loads(stored)
+    return Move(
+        since=datetime.fromisoformat(found["since"]),
+        previous_colour=Colour(found["previous_colour"]),
+        because=found["because"],
+        log_odds=found["log_odds"],
+        parts=tuple(MovePart(**part) for part in found["parts"]),
+    )
+
+
+def _written(
+    since: datetime, previous: str, because: str | None, log_odds: float, parts: list[MovePart]
+) -> str:
+    told = {
+        "since": since.isoformat(),
+        "previous_colour": previous,
+        "because": because,
+        "log_odds": None if np.isnan(log_odds) else log_odds,
+        "parts": [asdict(part) for part in parts],
+    }
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def _listed(
+    behaviour: Floats,
+    order: npt.NDArray[np.intp],
+    words: list[str],
+    names: pd.Index,
+    wholes: list[tuple[str, str, Floats]],
+    row: int,
+) -> list[MovePart]:
+    """Return one row's parts: the named signals, all other signals, then what is no behaviour."""
+    named = [(j, text) for j, text in zip(order, words, strict=True) if abs(behaviour[j]) >= _WORTH_NAMING]
+    parts = [MovePart("behaviour", float(behaviour[j]), text, str(names[j])) for j, text in named]
+    unnamed = float(np.delete(behaviour, [j for j, _ in named]).sum())
+    parts.append(MovePart("behaviour", unnamed, "other signals"))
+    parts += [MovePart(kind, float(amount[row]), text) for kind, text, amount in wholes]
+    return [part for part in parts if abs(part.log_odds) > _NOTHING]
+
+
+def _cells(frame: pd.DataFrame, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.object_]:
+    """Return the values of the cells (row, columns[row, k]) as plain Python objects."""
+    values = np.full(columns.shape, None, dtype=object)
+    for j in np.unique(columns):
+        i, k = np.nonzero(columns == j)
+        values[i, k] = [plain(value) for value in frame.iloc[i, int(j)].astype(object)]
+    return values
+
+
+def _sentence(feature: Feature, now: Value, was: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
+    text = sentence(feature, now, profile, for_churn=for_churn)
+    if text[1:2].islower() or text[1:2] == " ":
+        text = text[0].lower() + text[1:]
+    return text + (" (as before)" if now == was else f" (was {quantity(was, feature.unit)})")
+
+
+def _unnamed(name: str) -> Feature:
+    return Feature(name, family="attributes", unit="", sql="", label=name.replace("_", " "), why="")
+
+
+def compact_rows(contributions: pd.DataFrame) -> list[str]:
+    """Return one JSON object per row, of the columns that are not 0, to 15 decimals."""
+    written = contributions.to_json(orient="records", lines=True, double_precision=15).splitlines()
+    return [_DANGLING.sub("}", _ZERO.sub("", row)) for row in written]
