@@ -1,7 +1,14 @@
 """What was scored and published, in SQLite or another SQL database."""
 
 from churnrisk.history.guard import check_colour_jump
-from churnrisk.history.overrides import NewOverride, active_overrides, add_override, end_override
+from churnrisk.history.overrides import (
+    NewOverride,
+    active_overrides,
+    add_override,
+    all_overrides,
+    end_override,
+    with_overrides,
+)
 from churnrisk.history.rows import SCORE_COLUMNS
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.store import HistoryStore
@@ -16,4 +23,6 @@ __all__ = [
     "add_override",
     "end_override",
     "active_overrides",
+    "all_overrides",
+    "with_overrides",
 ]

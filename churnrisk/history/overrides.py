@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -87,3 +88,23 @@ def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
         result = connection.execute(query)
         frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
     return frame.drop_duplicates("account_id", keep="last").set_index("account_id")
+
+
+def all_overrides(store: HistoryStore) -> pd.DataFrame:
+    """Return every override ever made, oldest first: the columns of the table, instants in UTC."""
+    with store.database.reading() as connection:
+        result = connection.execute(select(overrides).order_by(overrides.c.override_id))
+        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+    instants = ["created_at", "expires_at", "ended_at"]
+    return frame.astype(dict.fromkeys(instants, "datetime64[us]"))
+
+
+def with_overrides(digest: str, active: pd.DataFrame) -> str:
+    """Return a digest of the inputs together with the overrides in force; without any it stays as it is.
+
+    An override that begins or ends makes a new run of the same date, since colours may differ.
+    """
+    if active.empty:
+        return digest
+    colours = active["colour"].sort_index().to_csv()
+    return hashlib.sha256(f"{digest}\n{colours}".encode()).hexdigest()

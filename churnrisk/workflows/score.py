@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churnrisk.decision import TrafficLight, decide, load_playbook
+from churnrisk.decision import TrafficLight, decide
 from churnrisk.decision.stage import lifecycle_stage
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.features import account_facts, build_features, select_features
@@ -18,6 +18,7 @@ from churnrisk.history import (
     NewRun,
     active_overrides,
     check_colour_jump,
+    with_overrides,
 )
 from churnrisk.model import ReasonProfile, explain
 from churnrisk.records import Feature, Run
@@ -25,6 +26,7 @@ from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION, LoadedModel
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.workflows.plays import add_next_steps, playbook_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import model_columns, tracking_of
 
@@ -96,7 +98,7 @@ def score(
         run = NewRun(
             as_of=moment,
             published_at=now,
-            inputs_digest=checked.tables.digest,
+            inputs_digest=with_overrides(checked.tables.digest, active_overrides(store, at=now)),
             model_version=str(model.version),
             policy_version=model.policy["policy_version"],
             forced_by=forced_by,
@@ -136,6 +138,7 @@ def _scores(
     """Return one row per account with everything that the history keeps."""
     tables = checked.tables
     features = _features_of(model, project, tables)
+    playbook = playbook_of(project, tables.available)
     before = store.latest_run(before=moment)
     # the run before is computed along, so that reasons can say what changed since
     dates = [moment] if before is None or before.as_of < checked.span.start else [before.as_of, moment]
@@ -183,7 +186,7 @@ def _scores(
     )
     progress("finding the reasons")
     _add_reasons(scores, X, model, features, previous=earlier)
-    _add_next_steps(scores, project, moment)
+    add_next_steps(scores, X, playbook, moment)
     return scores, tuple(decided.attrs.get("notes", ()))
 
 
@@ -239,16 +242,3 @@ def _add_reasons(
     scores.loc[shown, "contributions"] = (
         contributions.round(4).to_json(orient="records", lines=True).splitlines()
     )
-
-
-def _add_next_steps(scores: pd.DataFrame, project: Project, moment: datetime) -> None:
-    path = project.directory / project.decision.playbook if project.decision.playbook else None
-    rows = pd.DataFrame(
-        {
-            "colour": scores["colour"],
-            "family": scores["reasons"].str.extract(r'"family": "(\w+)"')[0],
-            "stage": scores["stage"],
-            "days_to_renewal": (pd.to_datetime(scores["renewal_at"]) - moment).dt.days,
-        }
-    )
-    scores["next_step"] = load_playbook(path).next_step(rows).to_numpy()
