@@ -48,7 +48,7 @@ docs: setup ## Write docs/cli.md and docs/features.md anew
 	$(BIN)/python docs/build.py
 
 bench: setup ## Run the benchmarks
-	@set -e; for file in benchmarks/start.py benchmarks/features.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@set -e; for file in benchmarks/start.py benchmarks/reasons.py benchmarks/features.py; do echo "== $$file"; $(BIN)/python "$$file"; done
 
 results: setup ## Write docs/results.md (needs the real sets) and the README's output anew
 	$(BIN)/python docs/results.py

@@ -49,6 +49,8 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         True when the tables reproduce the trees within 1e-6.
     tables_ : list of ndarray
         Log-odds per bin and, last, for missing; centred on the training mean.
+    steps_ : list of (edges, values)
+        The same tables over values instead of bins, with equal neighbours joined: what scoring looks up.
     baseline_ : float
         Mean log-odds of the training rows.
     """
@@ -121,10 +123,12 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def decision_function(self, encoded: Floats) -> Floats:
         """Return log-odds, shape (n,)."""
         check_is_fitted(self)
-        binned = self.binner_.bins(encoded)
-        if self.exact_:
-            return np.asarray(self.baseline_ + self._looked_up(binned).sum(axis=1), dtype=np.float64)
-        return self._margin(binned)
+        if not self.exact_:
+            return self._margin(self.binner_.bins(encoded))
+        total = np.full(len(encoded), self.baseline_)
+        for j, (edges, values) in enumerate(self.steps_):
+            total += values[np.searchsorted(edges, encoded[:, j])]
+        return total
 
     def contributions(self, encoded: Floats) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
@@ -133,10 +137,12 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         row's value, see :func:`churnrisk.model.shares.shares_of_distance`.
         """
         check_is_fitted(self)
-        binned = self.binner_.bins(encoded)
-        if self.exact_:
-            return self._looked_up(binned)
-        return np.asarray(self._shares(binned) - self.means_, dtype=np.float64)
+        if not self.exact_:
+            return np.asarray(self._shares(self.binner_.bins(encoded)) - self.means_, dtype=np.float64)
+        shares = np.empty(encoded.shape, dtype=np.float64, order="F")
+        for j, (edges, values) in enumerate(self.steps_):
+            shares[:, j] = values[np.searchsorted(edges, encoded[:, j])]
+        return shares
 
     def _trees(self, categorical: Bools, model: int = 0) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(
@@ -177,6 +183,8 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         self.exact_ = self.tables_hold()
         if not self.exact_:
             self.tables_ = first_in
+            return
+        self.steps_ = [self.binner_.steps(j, table) for j, table in enumerate(self.tables_)]
 
     def _steps(self, typical: Floats) -> list[Floats]:
         """Return per column the effect of each bin, and last of missing, with the others at `typical`."""

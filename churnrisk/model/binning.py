@@ -69,6 +69,30 @@ class Binner:
         return binned
 
 
+    def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
+        """Return a column's table as a step function of its values, equal neighbours joined.
+
+        Parameters
+        ----------
+        j : int
+            The column.
+        table : ndarray, shape (counts[j] + 1,)
+            Effect per bin and, last, of missing.
+
+        Returns
+        -------
+        tuple of ndarray
+            Ascending upper edges, the last one infinite, and one effect more than edges: the effect of a value
+            is at ``np.searchsorted(edges, value)``, which puts NaN, sorted behind infinity, last.
+        """
+        if not self.known[j]:
+            return np.array([np.inf]), np.array([table[0], table[0]])
+        inner = np.arange(self.counts[j] - 1, dtype=np.float64) if self.categorical[j] else self.edges[j]
+        changes = np.flatnonzero(table[:-2] != table[1:-1])
+        edges = np.append(inner[changes], np.inf)
+        return edges, np.concatenate([table[[0]], table[1 + changes], table[[-1]]])
+
+
 def _levels(codes: Floats) -> int:
     known = codes[~np.isnan(codes)]
     # One more than seen: the bin of "other", which may have had no row.

@@ -220,14 +220,16 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         encoded = self._encoded(X)
         shares = self.model_.contributions(encoded)
         if calibrated and isinstance(self.calibrator_, Affine):
-            shares = shares * self.calibrator_.slope
+            shares *= self.calibrator_.slope
         elif calibrated:
             shares = meeting(shares, self.raw_baseline_, self.calibrator_)
         names = getattr(self, "feature_names_in_", None)
         columns = [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
-        table = np.zeros((len(encoded), self.n_features_in_))
-        table[:, self.encoder_.kept_] = shares
-        return pd.DataFrame(table, columns=pd.Index(columns), index=getattr(X, "index", None))
+        table = shares
+        if shares.shape[1] < self.n_features_in_:
+            table = np.zeros((len(encoded), self.n_features_in_), order="F")
+            table[:, self.encoder_.kept_] = shares
+        return pd.DataFrame(table, columns=pd.Index(columns), index=getattr(X, "index", None), copy=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -98,7 +98,8 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the matrix, float64 of shape (n, k), NaN for missing."""
         check_is_fitted(self)
         columns = self._columns(X, reset=False)
-        encoded = np.empty((len(columns[0][1]), len(self.kept_)), dtype=np.float64)
+        # whole columns are read and written, by the models too
+        encoded = np.empty((len(columns[0][1]), len(self.kept_)), dtype=np.float64, order="F")
         for out, place in enumerate(self.kept_):
             name, values = columns[place]
             if out in self.levels_:

@@ -85,7 +85,7 @@ class LevelRates:
         """Return the matrix with rates in the place of codes, shape (n, d); missing stays missing."""
         if not self.columns:
             return encoded
-        rated = encoded.copy()
+        rated = encoded.copy(order="K")
         for j, table in zip(self.columns, self.tables, strict=True):
             rated[:, j] = _looked_up(table, encoded[:, j])
         return rated
