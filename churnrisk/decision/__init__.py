@@ -1,15 +1,52 @@
-"""From a probability to a colour that keeps a promise, and from a colour to the next step."""
+"""From a probability to a colour that keeps a promise, and from a colour to the next step.
 
-from churnrisk.decision.bounds import lower_bound, upper_bound
-from churnrisk.decision.config import DecisionConfig
-from churnrisk.decision.cooldowns import may_go_out
-from churnrisk.decision.decide import decide, policy_version
-from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
-from churnrisk.decision.hysteresis import hold_back
-from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
-from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
-from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
-from churnrisk.decision.stage import lifecycle_stage
+The names load on first use, because scikit-learn takes more than a second to import.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from churnrisk.lazy import lazy
+
+if TYPE_CHECKING:
+    from churnrisk.decision.bounds import lower_bound, upper_bound
+    from churnrisk.decision.config import DecisionConfig
+    from churnrisk.decision.cooldowns import may_go_out
+    from churnrisk.decision.decide import decide, policy_version
+    from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
+    from churnrisk.decision.hysteresis import hold_back
+    from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
+    from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
+    from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
+    from churnrisk.decision.stage import lifecycle_stage
+
+_HOMES = {
+    "TrafficLight": "lights",
+    "NO_GREEN": "lights",
+    "NO_RED": "lights",
+    "Promise": "evidence",
+    "Rule": "rules",
+    "DEFAULT_RULES": "rules",
+    "apply_rules": "rules",
+    "rules_notes": "rules",
+    "hold_back": "hysteresis",
+    "decide": "decide",
+    "policy_version": "decide",
+    "DecisionConfig": "config",
+    "colour_evidence": "evidence",
+    "rule_evidence": "evidence",
+    "RuleEvidence": "evidence",
+    "upper_bound": "bounds",
+    "lower_bound": "bounds",
+    "Play": "playbook",
+    "Playbook": "playbook",
+    "load_playbook": "playbook",
+    "parse_playbook": "playbook",
+    "next_step": "playbook",
+    "may_go_out": "cooldowns",
+    "lifecycle_stage": "stage",
+}
 
 __all__ = [
     "TrafficLight",
@@ -37,3 +74,5 @@ __all__ = [
     "may_go_out",
     "lifecycle_stage",
 ]
+
+__getattr__ = lazy(__name__, _HOMES)

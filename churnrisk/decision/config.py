@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from churnrisk.decision.lights import TrafficLight
 from churnrisk.decision.policy import PolicyName, check_policy
 from churnrisk.decision.rules import DEFAULT_RULES, Rule
 from churnrisk.errors import UsageError
+
+if TYPE_CHECKING:
+    from churnrisk.decision.lights import TrafficLight
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class DecisionConfig:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, never changed
 
     def __post_init__(self) -> None:
-        check_policy(self.light().get_params())
+        check_policy(self.light_settings())
         shipped = [rule.name for rule in DEFAULT_RULES]
         unknown = sorted(set(self.rules_off) - set(shipped))
         if unknown:
@@ -79,21 +82,27 @@ class DecisionConfig:
 
     def light(self) -> TrafficLight:
         """Return the traffic light, not yet fitted."""
-        return TrafficLight(
-            self.policy,
-            green_max_churn=self.green_max_churn,
-            red_min_churn=self.red_min_churn,
-            confidence=self.confidence,
-            amber_from=self.amber_from,
-            red_from=self.red_from,
-            min_accounts=self.min_accounts,
-            last_blocks=self.last_blocks,
-            capacity=self.capacity,
-            amber_times=self.amber_times,
-            save_rate=self.save_rate,
-            cost_per_contact=self.cost_per_contact,
-            amber_factor=self.amber_factor,
-        )
+        from churnrisk.decision.lights import TrafficLight
+
+        return TrafficLight(**self.light_settings())
+
+    def light_settings(self) -> dict[str, Any]:
+        """Return the parameters of the traffic light."""
+        return {
+            "policy": self.policy,
+            "green_max_churn": self.green_max_churn,
+            "red_min_churn": self.red_min_churn,
+            "confidence": self.confidence,
+            "amber_from": self.amber_from,
+            "red_from": self.red_from,
+            "min_accounts": self.min_accounts,
+            "last_blocks": self.last_blocks,
+            "capacity": self.capacity,
+            "amber_times": self.amber_times,
+            "save_rate": self.save_rate,
+            "cost_per_contact": self.cost_per_contact,
+            "amber_factor": self.amber_factor,
+        }
 
     def active_rules(self) -> tuple[Rule, ...]:
         """Return the rules in use, in order: shipped ones, then your own."""

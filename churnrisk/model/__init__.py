@@ -5,8 +5,9 @@ The names load on first use, because scikit-learn takes more than a second to im
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from churnrisk.lazy import lazy
 
 if TYPE_CHECKING:
     from churnrisk.model.classifier import ChurnClassifier
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
         plot_feature_effects,
         plot_lift,
         plot_precision_recall,
+        plot_promises,
+        plot_shares,
     )
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
@@ -44,6 +47,8 @@ _HOMES = {
     "plot_feature_effects": "plots",
     "plot_lift": "plots",
     "plot_precision_recall": "plots",
+    "plot_promises": "plots",
+    "plot_shares": "plots",
     "ModelInputError": "faults",
     "allowed_types": "trust",
 }
@@ -67,16 +72,11 @@ __all__ = [
     "plot_feature_effects",
     "plot_lift",
     "plot_precision_recall",
+    "plot_promises",
+    "plot_shares",
     "ModelInputError",
     "allowed_types",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__ = lazy(__name__, _HOMES)
