@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from churnrisk.cli.app import app
+from churnrisk.cli.backtest import refuse_beside_backtest, run_backtest
 from churnrisk.cli.show import (
     AuthorOption,
     DryRunOption,
@@ -25,6 +26,7 @@ from churnrisk.cli.show import (
     say,
     show_rows,
 )
+from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.model import Evaluation
@@ -59,20 +61,36 @@ def train(context: typer.Context, format_: FormatOption = None, output: OutputOp
     say("next: churnrisk promote")
 
 
-@app.command(epilog="Example: `churnrisk evaluate --model candidate`, or `--folds 5` for a flat table.")
+@app.command(
+    epilog="Example: `churnrisk evaluate --model candidate`, `--folds 5` for a flat table, or "
+    "`--backtest --plot promises.png`."
+)
 def evaluate(
     context: typer.Context,
     model: Annotated[str, typer.Option("--model", help="champion, candidate or a version.")] = "champion",
     folds: Annotated[
         int | None, typer.Option(min=2, max=20, help="Folds of accounts, for flat tables.")
     ] = None,
+    backtest: Annotated[
+        bool,
+        typer.Option("--backtest", help="What the colours promised at every snapshot, and what happened."),
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --backtest: also draw it (.png, .svg or .pdf).")
+    ] = None,
     format_: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Measure a model beside the base rate, the recency rule and the champion."""
+    """Measure a model beside the base rate, the recency rule and the champion; or the colours through time."""
     from churnrisk.workflows.evaluate import evaluate_folds, evaluate_model
 
+    if plot and not backtest:
+        raise UsageError("--plot draws the backtest, found no --backtest. Add it.")
     project, now = project_of(context), datetime.now()
+    if backtest:
+        refuse_beside_backtest(model=model != "champion", folds=folds is not None)
+        run_backtest(project, now, plot, format_, output)
+        return
     with progress() as report:
         if folds:
             found = evaluate_folds(project, folds=folds, now=now, progress=report)

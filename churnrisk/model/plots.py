@@ -15,12 +15,14 @@ from churnrisk.model.metrics import equal_count_bins
 from churnrisk.model.panel import Floats
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from churnrisk.model.classifier import ChurnClassifier
 
 _BLUE, _GREY = "#1f4e79", "#8a8a8a"
+_COLOURS = {"green": "#2e7d32", "amber": "#e0a100", "red": "#c62828"}
 
 
 def plot_precision_recall(y: npt.ArrayLike, p: npt.ArrayLike, *, ax: Axes | None = None) -> Axes:
@@ -88,6 +90,56 @@ def plot_lift(y: npt.ArrayLike, p: npt.ArrayLike, *, ax: Axes | None = None) -> 
     axes.plot(100 * contacted[shown] / len(order), lift[shown], color=_BLUE, label="model")
     axes.axhline(1.0, color=_GREY, linestyle="--", label="no model")
     return _finish(axes, "Lift", "accounts contacted, riskiest first, %", "churn rate ÷ base rate")
+
+
+def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw what green and red promised and what happened, per snapshot, with 95 % bounds.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per (as_of, colour) with ``churn_rate``, ``churn_low``, ``churn_high``, ``at_most``,
+        ``at_least`` (the promise, missing where there is none) and ``outcome``; broken ones are marked.
+    ax : Axes, optional
+    """
+    axes = _axes(ax)
+    for colour, shade in _COLOURS.items():
+        rows = history[(history["colour"] == colour) & history["churn_rate"].notna()]
+        if rows.empty:
+            continue
+        rate = rows["churn_rate"].to_numpy(dtype=np.float64)
+        around = np.vstack([rate - rows["churn_low"], rows["churn_high"] - rate])
+        axes.errorbar(
+            rows["as_of"], rate, yerr=np.maximum(around, 0.0), fmt="o-", color=shade, capsize=3, label=colour
+        )
+        limit = rows["at_most"].fillna(rows["at_least"]).astype(float)
+        if limit.notna().any():
+            axes.plot(rows["as_of"], limit, color=shade, linestyle="--", label=f"{colour}, promised")
+        broken = (rows["outcome"] == "broken").to_numpy()
+        if broken.any():
+            axes.plot(rows["as_of"][broken], rate[broken], "kx", markersize=10, label=f"{colour}, broken")
+    axes.tick_params(axis="x", labelrotation=45)
+    return _finish(axes, "Promised and observed", "as of", "churn rate")
+
+
+def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the shares of the colours per snapshot, stacked.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per (as_of, colour) with ``share``.
+    ax : Axes, optional
+    """
+    axes = _axes(ax)
+    wide = history.pivot(index="as_of", columns="colour", values="share").fillna(0.0).sort_index()
+    labels, floor = [f"{date:%Y-%m-%d}" for date in wide.index], np.zeros(len(wide))
+    for colour, shade in _COLOURS.items():
+        if colour in wide:
+            axes.bar(labels, 100 * wide[colour], bottom=floor, color=shade, label=colour)
+            floor = floor + 100 * wide[colour].to_numpy()
+    axes.tick_params(axis="x", labelrotation=45)
+    return _finish(axes, "Shares of the colours", "as of", "accounts, %")
 
 
 def plot_feature_effects(model: ChurnClassifier, X: Any, *, top: int = 12) -> Figure:

@@ -1,0 +1,154 @@
+"""`churnrisk evaluate --backtest`: what the colours promised at every snapshot, and what happened."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from churnrisk.cli.show import Format, choose_format, emit, progress, say, show_rows
+from churnrisk.errors import UsageError
+
+if TYPE_CHECKING:
+    from churnrisk.records import ColourEvidence
+    from churnrisk.workflows.backtest import Backtest, ColourAtSnapshot
+    from churnrisk.workflows.project import Project
+
+_ENDINGS = (".png", ".svg", ".pdf")
+
+
+def refuse_beside_backtest(*, model: bool, folds: bool) -> None:
+    """Refuse options that a backtest, which trains anew at every snapshot, cannot heed."""
+    if model or folds:
+        raise UsageError(
+            f"--backtest trains anew at every snapshot, found {'--model' if model else '--folds'} beside it. "
+            "Give one of them."
+        )
+
+
+def run_backtest(
+    project: Project, now: datetime, plot: Path | None, format_: Format | None, output: Path | None
+) -> None:
+    """Walk through the snapshots and show what was found."""
+    from churnrisk.workflows.backtest import backtest
+
+    chosen = choose_format(format_, output)
+    if plot and plot.suffix not in _ENDINGS:
+        raise UsageError(
+            f"--plot expects a file ending in {', '.join(_ENDINGS)}, found {plot.name}. Rename it."
+        )
+    with progress() as report:
+        found = backtest(project, now=now, progress=report)
+    if chosen is Format.JSON:
+        emit(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n", output)
+    else:
+        _show(found, chosen, output)
+    if plot:
+        _draw(found, plot)
+
+
+def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
+    for_people = chosen is Format.TABLE
+    rows = [_words(row) if for_people else _figures(row) for row in found.rows]
+    columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
+               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": ""}  # fmt: skip
+    title = (
+        f"Trained anew for each of {len(found.snapshots)} snapshots on what was known then; "
+        f"one kind of model only: {found.candidate} ({found.why_candidate})"
+    )
+    show_rows(rows, title=title, format_=chosen, output=output, columns=columns)
+    if for_people and output is None:
+        _show_evidence(found)
+        print("\n".join(["", *_summary(found)]))
+    for date, why in found.skipped:
+        say(f"note: {date:%Y-%m-%d} is left out: {why}")
+
+
+def _figures(row: ColourAtSnapshot) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in asdict(row).items()}
+
+
+def _words(row: ColourAtSnapshot) -> dict[str, Any]:
+    limits = (("at most", row.at_most), ("at least", row.at_least))
+    return {
+        "as_of": row.as_of,
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "share": f"{row.share:.0%}",
+        "churned": row.churned,
+        "churn_rate": f"{row.churn_rate:.1%}" if row.accounts else "–",
+        "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}" if row.accounts else "–",
+        "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
+        or "–",
+        "outcome": row.outcome or "–",
+    }
+
+
+def _show_evidence(found: Backtest) -> None:
+    kinds = (
+        ("final", found.evidence),
+        ("without hysteresis", found.evidence_without_hysteresis),
+        ("without rules and hysteresis", found.evidence_without_rules),
+    )
+    rows = [_evidence(kind, row) for kind, evidence in kinds for row in evidence]
+    columns = {"kind": "", "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
+               "rate": "churn rate", "bounds": "95 % bounds"}  # fmt: skip
+    title = "All snapshots together (rate per account and snapshot)"
+    show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)
+
+
+def _evidence(kind: str, row: ColourEvidence) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "rows": row.rows,
+        "churned": row.churned,
+        "rate": f"{row.churn_rate:.1%}" if row.accounts else "–",
+        "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}" if row.accounts else "–",
+    }
+
+
+def _summary(found: Backtest) -> list[str]:
+    summary = found.to_dict()["summary"]
+    lines = []
+    for colour, counts in summary["promises"].items():
+        if any(counts.values()):
+            last = summary["promises_last_5"][colour]["broken"]
+            lines.append(
+                f"{colour}: {counts['kept']} kept, {counts['broken']} broken, {counts['unclear']} unclear "
+                f"(missed by no more than chance); {last} broken in the last five"
+            )
+    shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
+    lines.append(f"shares on average: {shares}")
+    for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),
+                        ("recall", "churners that were red or amber")):  # fmt: skip
+        lines.append(
+            f"{words}: {_share(summary[name])}, without hysteresis {_share(summary[f'{name}_without_hysteresis'])}"
+        )
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _draw(found: Backtest, target: Path) -> None:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from churnrisk.files import write_whole
+    from churnrisk.model import plot_promises, plot_shares
+
+    history = pd.DataFrame([asdict(row) for row in found.rows])
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    plot_promises(history, ax=upper)
+    plot_shares(history, ax=lower)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=target.suffix[1:])
+    write_whole(target, picture.getvalue())
+    say(f"wrote {target}")

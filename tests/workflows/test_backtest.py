@@ -1,0 +1,115 @@
+"""The backtest on a small made-up company: it knows nothing too early and counts everything once."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churnrisk.errors import UsageError
+from churnrisk.records import Colour
+from churnrisk.sample import make_world, write_world
+from churnrisk.settings import load_project
+from churnrisk.workflows.backtest import _Walk, backtest
+from churnrisk.workflows.panel import training_panel
+
+NOW = datetime(2026, 7, 1)
+SETTINGS = 'candidates = ["logistic"]\ncalibration_snapshots = 2'
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory):
+    """A project of 500 accounts over 13 months, its panel, and its backtest."""
+    folder = tmp_path_factory.mktemp("world")
+    write_world(make_world(seed=11, accounts=500, months=13), folder)
+    settings = (folder / "churnrisk.toml").read_text()
+    settings = settings.replace("calibration_snapshots = 5", SETTINGS)
+    settings = settings.replace('policy = "certified"', "green_max_churn = 0.035\nred_min_churn = 0.08")
+    (folder / "churnrisk.toml").write_text(settings)
+    project = load_project(folder)
+    steps = []
+    found = backtest(project, now=NOW, progress=steps.append)
+    panel = training_panel(project, now=NOW, progress=steps.append)
+    return project, panel, found, steps
+
+
+def test_every_row_of_every_snapshot_is_counted_once(company):
+    _, panel, found, _ = company
+    rows = panel.X.groupby(level="as_of").size()
+    for date in found.snapshots:
+        at = [row for row in found.rows if row.as_of == date]
+        assert [row.colour for row in at] == [Colour.GREEN, Colour.AMBER, Colour.RED]
+        assert sum(row.accounts for row in at) == rows[date]
+        assert sum(row.share for row in at) == pytest.approx(1.0)
+        assert sum(row.churned for row in at) == panel.y.xs(date, level="as_of").sum()
+    assert sum(row.rows for row in found.evidence) == sum(row.accounts for row in found.rows)
+
+
+def test_snapshots_without_enough_history_are_named_with_the_reason(company):
+    _, panel, found, steps = company
+    dates = panel.X.index.get_level_values("as_of").unique()
+    assert len(found.snapshots) + len(found.skipped) == len(dates)
+    assert found.skipped[0][0] == dates.min()
+    assert "as-of date" in found.skipped[0][1]
+    assert sum(step.startswith("snapshot ") for step in steps) == len(dates)
+
+
+def test_colours_depend_on_no_outcome_that_was_not_known_yet(company):
+    project, panel, _, _ = company
+    quick = replace(project, model=replace(project.model, test_snapshots=1))
+    dates = panel.X.index.get_level_values("as_of")
+    date = dates.unique().sort_values()[-2]
+    later = dates > date - project.churn.outcome_delay
+    other = replace(panel, y=panel.y.where(~later, 1 - panel.y))
+    assert later.sum() > 0
+    colours = []
+    for outcomes in (panel, other):
+        walk = _Walk(quick)
+        walk._look_at(outcomes, date)
+        colours.append(walk._colours[0].drop(columns="churned"))
+    pd.testing.assert_frame_equal(*colours)
+
+
+def test_an_outcome_is_kept_broken_or_unclear_as_the_bounds_say(company):
+    found = company[2]
+    judged = [row for row in found.rows if row.outcome]
+    assert judged
+    for row in judged:
+        most = 1.0 if row.at_most is None else row.at_most
+        least = 0.0 if row.at_least is None else row.at_least
+        assert (row.outcome == "kept") == (least <= row.churn_rate <= most)
+        if row.outcome == "broken":
+            assert row.churn_low > most * 0.5 or row.churn_high < least * 2
+    assert sum(found.outcomes(Colour.GREEN).values()) == sum(
+        row.colour == Colour.GREEN and row.accounts > 0 for row in found.rows
+    )
+    assert not any(row.outcome for row in found.rows if row.colour == Colour.AMBER)
+
+
+def test_hysteresis_lowers_the_flap_rate_and_loses_no_churner(company):
+    found = company[2]
+    assert 0 < found.settled.flap_rate < found.without_hysteresis.flap_rate
+    assert found.settled.recall >= found.without_hysteresis.recall
+
+
+def test_rules_only_move_accounts_out_of_green(company):
+    found = company[2]
+    green = [evidence[0].rows for evidence in (found.evidence, found.evidence_without_hysteresis)]
+    assert green[0] <= green[1] <= found.evidence_without_rules[0].rows
+
+
+def test_the_summary_holds_plain_values_only(company):
+    import json
+
+    content = json.loads(json.dumps(company[2].to_dict(), allow_nan=False))
+    assert content["candidate"] == "logistic"
+    assert content["summary"]["snapshots"] == len(company[2].snapshots)
+    assert np.isclose(sum(content["summary"]["shares"].values()), 1.0)
+
+
+def test_a_split_by_accounts_has_no_past_to_walk_through(company):
+    project = company[0]
+    flat = replace(project, model=replace(project.model, split="accounts"))
+    with pytest.raises(UsageError, match="walks through time"):
+        backtest(flat, now=NOW, progress=print)
