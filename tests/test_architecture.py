@@ -69,3 +69,12 @@ def test_an_import_through_a_wall_is_caught(
     ran = lint_imports(copy_of_the_package)
     assert ran.returncode == 1
     assert broken in " ".join(ran.stdout.split())
+
+
+@pytest.mark.parametrize("package", ["decision", "model"])
+def test_no_lazy_name_is_that_of_its_module(package: str) -> None:
+    from importlib import import_module
+
+    homes = import_module(f"churnrisk.{package}")._HOMES
+    # importing the module would put it in the place of the name
+    assert set(homes) & set(homes.values()) == set()

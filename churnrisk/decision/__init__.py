@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from churnrisk.decision.bounds import lower_bound, upper_bound
     from churnrisk.decision.config import DecisionConfig
     from churnrisk.decision.cooldowns import may_go_out
-    from churnrisk.decision.decide import decide, policy_version
     from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
     from churnrisk.decision.hysteresis import hold_back
     from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
     from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
     from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
+    from churnrisk.decision.settle import decide, policy_version
     from churnrisk.decision.stage import lifecycle_stage
 
 _HOMES = {
@@ -31,8 +31,8 @@ _HOMES = {
     "apply_rules": "rules",
     "rules_notes": "rules",
     "hold_back": "hysteresis",
-    "decide": "decide",
-    "policy_version": "decide",
+    "decide": "settle",
+    "policy_version": "settle",
     "DecisionConfig": "config",
     "colour_evidence": "evidence",
     "rule_evidence": "evidence",

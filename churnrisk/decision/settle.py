@@ -11,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.hysteresis import hold_back
+from churnrisk.decision.hysteresis import DEFAULT_MARGIN, hold_back
 from churnrisk.decision.lights import TrafficLight
 from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules
 from churnrisk.decision.severity import GREY_CODE, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
-
-DEFAULT_MARGIN = 0.3
 
 
 def decide(
