@@ -7,6 +7,7 @@ from churnrisk.cli.app import app, main
 from churnrisk.cli import start
 from churnrisk.cli import model
 from churnrisk.cli import daily
+from churnrisk.cli import team
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily"]
+__all__ = ["app", "main", "start", "model", "daily", "team"]

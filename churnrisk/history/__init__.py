@@ -1,5 +1,6 @@
 """What was scored and published, in SQLite or another SQL database."""
 
+from churnrisk.history.actions import hand_out, past_actions
 from churnrisk.history.guard import check_colour_jump
 from churnrisk.history.overrides import (
     NewOverride,
@@ -25,4 +26,6 @@ __all__ = [
     "active_overrides",
     "all_overrides",
     "with_overrides",
+    "hand_out",
+    "past_actions",
 ]

@@ -1,0 +1,103 @@
+"""What the team was asked to do, so that nobody is asked, or approached, twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, insert, or_, select, text
+
+from churnrisk.history.rows import naive_utc
+from churnrisk.history.schema import actions
+from churnrisk.history.store import HistoryStore
+
+Mask = npt.NDArray[np.bool_]
+_STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
+_CASE = ["account_id", "play", "reason"]
+_LOCK = 748_291_004
+
+
+def past_actions(store: HistoryStore) -> pd.DataFrame:
+    """Return every action ever handed out, oldest first: the columns of the table, instants in UTC."""
+    with store.database.reading() as connection:
+        return _read(connection, None, None, timedelta.max)
+
+
+def hand_out(
+    store: HistoryStore,
+    run_id: int,
+    candidates: pd.DataFrame,
+    *,
+    choose: Callable[[pd.DataFrame, pd.DataFrame], Mask],
+    deliver: Callable[[pd.DataFrame], None],
+    at: datetime,
+    within: timedelta,
+    record: bool = True,
+) -> pd.DataFrame:
+    """Choose among the candidates of a run, deliver the chosen and record them, all or nothing.
+
+    It is one transaction that begins before the past is read, so two of them never hand out the same.
+    What ``deliver`` raises leaves nothing recorded.
+
+    Parameters
+    ----------
+    candidates : DataFrame of shape (candidates, …)
+        account_id, play, reason, channel, colour, due_at and whatever ``deliver`` needs; the most urgent first.
+    choose : callable
+        From candidates and past actions to a mask of candidates. A case (account, play, reason) that this
+        run has handed out already is not offered again.
+    at : datetime
+        The instant of handing out.
+    within : timedelta
+        How far from it past actions matter.
+    record : bool
+        False chooses and delivers without writing: a dry run.
+
+    Returns
+    -------
+    DataFrame
+        The chosen candidates.
+    """
+    moment = naive_utc(at)
+    database = store.database
+    with database.writing() if record else database.reading() as connection:
+        if record and connection.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        past = _read(connection, run_id, moment, within)
+        fresh = candidates.drop_duplicates(_CASE)
+        fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
+        chosen = fresh[choose(fresh, past)]
+        if record and len(chosen):
+            connection.execute(insert(actions), _rows(chosen, run_id, moment))
+        deliver(chosen)
+    return chosen
+
+
+def _read(
+    connection: Connection, run_id: int | None, moment: datetime | None, within: timedelta
+) -> pd.DataFrame:
+    query = select(actions).order_by(actions.c.action_id)
+    if moment is not None:
+        near = actions.c.handed_out_at.between(moment - within, moment + within)
+        query = query.where(or_(near, actions.c.run_id == run_id))
+    result = connection.execute(query)
+    frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+    return frame.astype({"handed_out_at": "datetime64[us]", "due_at": "datetime64[us]"})
+
+
+def _rows(chosen: pd.DataFrame, run_id: int, moment: datetime) -> list[dict[str, Any]]:
+    stored = chosen[list(_STORED)].assign(run_id=run_id)
+    instants = {"due_at": list(chosen["due_at"].dt.to_pydatetime()), "handed_out_at": moment}
+    filled = stored.astype(object).assign(
+        **{name: pd.Series(value, stored.index, dtype=object) for name, value in instants.items()}
+    )
+    return [{str(name): value for name, value in row.items()} for row in filled.to_dict("records")]
+
+
+def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
+    known = pd.MultiIndex.from_frame(past[_CASE].astype(object))
+    return np.asarray(pd.MultiIndex.from_frame(candidates[_CASE].astype(object)).isin(known), dtype=bool)

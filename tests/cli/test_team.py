@@ -1,0 +1,74 @@
+"""Actions, overrides and missed churners through the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+
+import pytest
+
+
+def red_account(cli, folder):
+    return json.loads(cli("--project", folder, "redlist", "--format", "json").out)[0]["account_id"]
+
+
+def test_actions_are_handed_out_once_with_play_reason_owner_and_deadline(cli, scored, tmp_path):
+    dry = cli("--project", scored, "actions", "--dry-run", "--colour", "red,amber", "--format", "json")
+    shown = json.loads(dry.out)
+    assert shown
+    assert all(row["play"] and row["next_step"] and row["due_at"] and row["key"] for row in shown)
+    assert "nothing recorded" in dry.err
+    target = tmp_path / "crm.csv"
+    ran = cli("--project", scored, "actions", "--colour", "red,amber", "--output", target)
+    assert ran.code == 0
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert [row["key"] for row in rows] == [row["key"] for row in shown]
+    assert len({(row["account_id"], row["play"], row["reason"]) for row in rows}) == len(rows)
+    again = cli("--project", scored, "actions", "--colour", "red,amber", "--format", "csv")
+    assert again.out.startswith("key,account_id,")
+    assert len(again.out.splitlines()) == 1
+    assert "0 actions" in again.err
+
+
+def test_new_actions_are_those_of_accounts_that_got_worse(cli, scored):
+    rows = json.loads(cli("--project", scored, "actions", "--new", "--dry-run", "--format", "json").out)
+    order = {"green": 0, "amber": 1, "red": 2, "grey": 0, None: 0}
+    assert all(order[row["colour"]] > order[row["previous_colour"]] for row in rows)
+    table = cli("--project", scored, "actions", "--new", "--dry-run")
+    assert f"{len(rows)} actions, most urgent first" in table.out
+
+
+def test_actions_that_cannot_be_written_are_not_recorded(cli, scored, tmp_path):
+    before = json.loads(cli("--project", scored, "actions", "--dry-run", "--format", "json").out)
+    (tmp_path / "taken.csv").mkdir()
+    assert cli("--project", scored, "actions", "--output", tmp_path / "taken.csv").code == 2
+    assert cli("--project", scored, "actions", "--output", tmp_path / "list.doc").code == 2
+    after = json.loads(cli("--project", scored, "actions", "--dry-run", "--format", "json").out)
+    assert [row["key"] for row in before] == [row["key"] for row in after]
+
+
+def test_a_play_that_names_an_unknown_signal_stops_scoring_before_anything_is_published(cli, scored):
+    (scored / "mine.toml").write_text(
+        '[fallback]\nred = "a"\namber = "b"\ngreen = "c"\ngrey = "d"\n[[plays]]\nname = "odd"\naction = "Call"\n'
+        'channel = "phone"\nowner = "me"\nsource = "003"\ndeadline_days = 1\ncolours = ["red"]\n'
+        'when = "silnt_30d >= 1"\n'
+    )
+    settings = scored / "churnrisk.toml"
+    settings.write_text(settings.read_text().replace("[decision]", '[decision]\nplaybook = "mine.toml"'))
+    ran = cli("--project", scored, "score", "--as-of", "2026-05-02")
+    assert ran.code == 2
+    assert "play 'odd'" in ran.err
+    assert "silent_30d" in ran.err
+
+
+@pytest.mark.parametrize("command", [["actions"]])
+def test_a_newer_history_is_left_alone(cli, scored, command):
+    connection = sqlite3.connect(scored / "history.db")
+    connection.execute("update alembic_version set version_num = '9999'")
+    connection.commit()
+    connection.close()
+    ran = cli("--project", scored, *command)
+    assert ran.code == 2
+    assert "Update churnrisk" in ran.err
