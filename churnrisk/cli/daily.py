@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -110,7 +111,7 @@ def redlist(
         show_totals(found)
     columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
                "days_to_renewal": "days to renewal", "probability": "churn", "why": "why",
-               "next_step": "next step"}  # fmt: skip
+               "moved": "why it moved", "next_step": "next step"}  # fmt: skip
     people = [row | _for_people(row) for row in rows] if for_people else rows
     title = f"{len(rows)} of {len(found.rows)} accounts, worst first"
     show_rows(people, title=title, format_=chosen, output=output, columns=columns, styles=_style)
@@ -176,6 +177,7 @@ def redlist_dict(row: RedListRow) -> dict[str, Any]:
         "days_in_colour": row.days_in_colour,
         "reasons": [reason.text for reason in row.reasons],
         "next_step": row.next_step,
+        "moved": asdict(row.moved) if row.moved else None,
     }
 
 
@@ -196,7 +198,19 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
         "account": f"{row['name']} ({row['account_id']})" if row["name"] else row["account_id"],
         "probability": f"{row['probability']:.0%}" if row["probability"] is not None else "–",
         "why": rule + "; ".join(row["reasons"][:2]),
+        "moved": _largest(row["moved"]),
     }
+
+
+def _largest(move: dict[str, Any] | None) -> str:
+    """Return the part that moved the account most, or what else changed its colour."""
+    if move is None:
+        return ""
+    named = [part for part in move["parts"] if part["text"] != "other signals"]
+    if move["because"] not in (None, "score", "policy") or not named:
+        return move["because"] or ""
+    part = max(named, key=lambda part: abs(part["log_odds"]))
+    return f"{part['log_odds']:+.1f} {part['text']}"
 
 
 def _style(row: dict[str, Any]) -> str | None:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from churnrisk.records import Reason
+from churnrisk.records import Move, Reason
 from churnrisk.workflows.account import AccountView
 
 _BAR = "▁▂▃▄▅▆▇█"
+#: What changed a colour, in words.
+CAUSES = {
+    "score": "the score",
+    "policy": "new thresholds or rules",
+    "rule": "a rule",
+    "override": "a person",
+    "hysteresis": "hysteresis, which had held it back until now",
+    "eligibility": "eligibility: one of the two runs had no score",
+}
 
 
 def account_text(view: AccountView) -> str:
@@ -29,6 +38,7 @@ def account_text(view: AccountView) -> str:
     lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
     if view.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
+    lines += ["", *moved_lines(view.moved, view.latest.colour)] if view.moved else []
     lines += ["", "History:", *_history(view)]
     return "\n".join(lines) + "\n"
 
@@ -36,6 +46,20 @@ def account_text(view: AccountView) -> str:
 def account_dict(view: AccountView) -> dict[str, Any]:
     """Return the account as programs get it."""
     return asdict(view)
+
+
+def moved_lines(move: Move, colour: str) -> list[str]:
+    """Return why an account moved: what changed the colour, and the parts that sum to the change."""
+    lines = []
+    if move.because:
+        lines.append(
+            f"Why the colour changed since {move.since:%Y-%m-%d}: {move.previous_colour} to {colour}, "
+            f"by {CAUSES[move.because]}"
+        )
+    if move.log_odds is not None:
+        lines.append(f"Why the score moved since {move.since:%Y-%m-%d}: {move.log_odds:+.2f} log-odds")
+        lines += [f"  {part.log_odds:+.2f} {part.text}" for part in move.parts if abs(part.log_odds) >= 0.005]
+    return lines
 
 
 def _decided(view: AccountView) -> str:

@@ -92,6 +92,15 @@ def decided(row: RedListRow) -> str:
     return _DECIDERS[row.decided_by]
 
 
+def moved(row: RedListRow) -> str:
+    """Return why the account moved since the run before; empty where there is nothing to tell."""
+    move = row.moved
+    if move is None or not (move.text or move.because):
+        return ""
+    by = f", colour by {move.because}" if move.because else ""
+    return f"Why it moved since {day(move.since)}{by}: {move.text or 'no change in score'}"
+
+
 def figure(value: Interval | float | None) -> str:
     """Return a model figure, with its 95 % interval where there is one."""
     if isinstance(value, Interval):

@@ -11,7 +11,8 @@ import pandas as pd
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
 from churnrisk.model import read_reasons
-from churnrisk.records import Reason
+from churnrisk.records import Move, Reason
+from churnrisk.workflows.moved import read_move
 from churnrisk.workflows.project import Project
 
 
@@ -30,7 +31,7 @@ class PastScore:
 class AccountView:
     """What is known of one account at the latest run that holds it.
 
-    ``history`` is oldest first and includes the latest.
+    ``history`` is oldest first and includes the latest; ``moved`` says what changed since the run before it.
     """
 
     account_id: str
@@ -43,6 +44,7 @@ class AccountView:
     next_step: str
     reasons: tuple[Reason, ...]
     history: tuple[PastScore, ...]
+    moved: Move | None = None
 
     @property
     def latest(self) -> PastScore:
@@ -75,6 +77,7 @@ def account_view(project: Project, account_id: str) -> AccountView:
         next_step=last["next_step"] or "",
         reasons=read_reasons(last["reasons"] or "[]"),
         history=tuple(_past(row) for _, row in history.iterrows()),
+        moved=read_move(last["moved"]),
     )
 
 

@@ -12,6 +12,7 @@ from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
 from churnrisk.model import read_reasons
 from churnrisk.records import Colour, DecidedBy, RedList, RedListRow, Run, Total
+from churnrisk.workflows.moved import read_move
 from churnrisk.workflows.project import Project
 
 RENEWAL_WINDOW_DAYS = 90
@@ -129,6 +130,7 @@ def _rows(scores: pd.DataFrame, as_of: datetime) -> tuple[RedListRow, ...]:
             rule=row["rule"],
             reasons=read_reasons(row["reasons"] or "[]"),
             next_step=row["next_step"] or "",
+            moved=read_move(row["moved"]),
         )
         for row in table.to_dict("records")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churnrisk.decision import TrafficLight, decide
+from churnrisk.decision import TrafficLight, decide, policy_version
 from churnrisk.decision.stage import lifecycle_stage
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.errors import ChurnRiskError, ContractError, UsageError
 from churnrisk.features import account_facts, build_features, select_features
 from churnrisk.history import (
     HistoryStore,
@@ -25,6 +26,7 @@ from churnrisk.records import Feature, Run
 from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION, LoadedModel
+from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
 from churnrisk.workflows.plays import add_next_steps, playbook_of
 from churnrisk.workflows.project import Project
@@ -100,7 +102,7 @@ def score(
             published_at=now,
             inputs_digest=with_overrides(checked.tables.digest, active_overrides(store, at=now)),
             model_version=str(model.version),
-            policy_version=model.policy["policy_version"],
+            policy_version=policy_of(model, project),
             forced_by=forced_by,
         )
         found = store.find_run(run.run_key)
@@ -140,13 +142,16 @@ def _scores(
     features = _features_of(model, project, tables)
     playbook = playbook_of(project, tables.available)
     before = store.latest_run(before=moment)
+    model_before, features_before = _model_before(before, model, project, tables)
+    asked = tuple({feature.name: feature for feature in (*features, *features_before)}.values())
     # the run before is computed along, so that reasons can say what changed since
     dates = [moment] if before is None or before.as_of < checked.span.start else [before.as_of, moment]
     build_panel(tables, project.churn, dates, data_end=checked.span.end)
     progress(f"computing {len(features)} features as of {moment:%Y-%m-%d}")
-    frame = build_features(tables, features, key_features=project.features.key_features, labelled_only=False)
+    frame = build_features(tables, asked, key_features=project.features.key_features, labelled_only=False)
     now_rows = frame.X.index.get_level_values("as_of") == moment
-    X, earlier = frame.X[now_rows], frame.X[~now_rows]
+    columns = model_columns(model)
+    X, earlier = frame.X.loc[now_rows, columns], frame.X[~now_rows]
     if X.empty:
         raise ContractError(
             f"no account is known before {moment:%Y-%m-%d}, so there is nothing to score. "
@@ -159,17 +164,19 @@ def _scores(
     p = np.where(grey.isna(), model.classifier.predict_proba(X)[:, 1], np.nan)
     light = TrafficLight.from_dict(model.policy["light"])
     overrides = active_overrides(store, at=now)
+    facts = account_facts(tables).reindex(accounts)
+    previous = store.previous_colours(moment)
     decided = decide(
         p,
         X,
         light=light,
         rules=project.decision.active_rules(),
-        previous=store.previous_colours(moment),
+        previous=previous,
         overrides=overrides["colour"] if len(overrides) else None,
         grey=grey,
         margin=project.decision.hysteresis_margin,
+        value=facts["annual_value"],
     )
-    facts = account_facts(tables).reindex(accounts)
     scores = pd.DataFrame(
         {
             "account_id": accounts,
@@ -186,8 +193,51 @@ def _scores(
     )
     progress("finding the reasons")
     _add_reasons(scores, X, model, features, previous=earlier)
+    scores["moved"] = None
+    if before is not None:
+        ran = RunBefore(before, previous, earlier[columns], _log_odds_of(model_before, earlier))
+        mover = _mover(model, project, features, lambda p: light.predict(p, facts["annual_value"]))
+        scores["moved"] = mover.tell(scores, X, ran)
     add_next_steps(scores, X, playbook, moment)
     return scores, tuple(decided.attrs.get("notes", ()))
+
+
+def policy_of(model: LoadedModel, project: Project) -> str:
+    """Return the version of everything that turns the model's probabilities into colours today."""
+    light = TrafficLight.from_dict(model.policy["light"])
+    return policy_version(light, project.decision.active_rules(), project.decision.hysteresis_margin)
+
+
+def _mover(
+    model: LoadedModel, project: Project, features: tuple[Feature, ...], light: Callable[[Any], Any]
+) -> Mover:
+    return Mover(
+        model.classifier,
+        model_version=str(model.version),
+        policy_version=policy_of(model, project),
+        features=features,
+        profile=ReasonProfile.from_dict(model.profile),
+        light=light,
+        rules=project.decision.active_rules(),
+    )
+
+
+def _model_before(
+    before: Run | None, model: LoadedModel, project: Project, tables: Tables
+) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
+    """Return the model of the run before with its features, None where it is today's or cannot be used."""
+    if before is None or before.model_version == str(model.version):
+        return None, ()
+    try:
+        found = tracking_of(project).load(before.model_version)
+        return found, _features_of(found, project, tables)
+    except ChurnRiskError:
+        # it only serves to tell a new model from late data, which are told as one then
+        return None, ()
+
+
+def _log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
+    return None if model is None or X.empty else model.classifier.decision_function(X[model_columns(model)])
 
 
 def _features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
@@ -239,6 +289,4 @@ def _add_reasons(
         previous=previous if len(previous) else None,
     )
     scores.loc[shown, "reasons"] = explained["reasons"].to_numpy()
-    scores.loc[shown, "contributions"] = (
-        contributions.round(4).to_json(orient="records", lines=True).splitlines()
-    )
+    scores.loc[shown, "contributions"] = compact_rows(contributions)

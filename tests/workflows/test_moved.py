@@ -95,7 +95,7 @@ def moves(told):
     return [read_move(cell) for cell in told]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
     kind=st.sampled_from(["logistic", "additive", "full"]),
