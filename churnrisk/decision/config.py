@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.decision.policy import PolicyName, check_policy
+from churnrisk.decision.policy import DEFAULT_MARGIN, PolicyName, check_policy
 from churnrisk.decision.rules import DEFAULT_RULES, Rule
 from churnrisk.errors import UsageError
 
@@ -52,7 +52,7 @@ class DecisionConfig:
     amber_factor: float = 2.0
     rules_off: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
-    hysteresis_margin: float = 0.3
+    hysteresis_margin: float = DEFAULT_MARGIN
     capacity: int = 50
     max_colour_jump: float = 0.20
     playbook: str | None = None

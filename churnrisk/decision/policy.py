@@ -7,6 +7,10 @@ from typing import Any, Literal, get_args
 
 from churnrisk.errors import UsageError
 
+#: Log-odds of hysteresis. In the backtests of the sample and of three real sets it halves the flaps and loses no
+#: churner; the price is a smaller green, since accounts return to it a snapshot later. 0.3 took a quarter away.
+DEFAULT_MARGIN = 0.8
+
 PolicyName = Literal["certified", "capacity", "cost", "fixed"]
 
 #: Settings that mean something to one policy only.

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.hysteresis import DEFAULT_MARGIN, hold_back
+from churnrisk.decision.hysteresis import hold_back
 from churnrisk.decision.lights import TrafficLight
+from churnrisk.decision.policy import DEFAULT_MARGIN
 from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules
 from churnrisk.decision.severity import GREY_CODE, to_codes, to_colours
 from churnrisk.errors import UsageError
