@@ -9,15 +9,17 @@ from churnrisk.snapshots.calendar import (
     training_dates,
 )
 from churnrisk.snapshots.churn import ChurnConfig
-from churnrisk.snapshots.panel import build_panel
+from churnrisk.snapshots.panel import build_panel, churn_dates, outcomes
 
 __all__ = [
     "ChurnConfig",
     "Horizon",
     "SnapshotConfig",
     "build_panel",
+    "churn_dates",
     "data_span",
     "labelled_dates",
+    "outcomes",
     "scoring_date",
     "training_dates",
 ]
