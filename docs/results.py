@@ -28,20 +28,23 @@ class Case:
     protocol: str
     goals: tuple[tuple[str, str, float], ...]
     folds: int | None = None
+    backtest: bool = False
 
 
 CASES = (
     Case("ds365", "ds365", "snapshots every 14 days, the last two (2022-09-02, 2022-09-16) as test",
-         (("auc", "≥", 0.885), ("calibration_error", "≤", 0.03))),
+         (("auc", "≥", 0.885), ("calibration_error", "≤", 0.03)), backtest=True),
     Case("ds365_paid", "ds365", "paid monthly and quarterly terms, snapshots every 14 days, the last two as test", ()),
     Case("interconnect", "interconnect", "monthly snapshots, trained up to December 2019, tested on 2020-01-01",
-         (("auc", "≥", 0.865),)),
+         (("auc", "≥", 0.865),), backtest=True),
     Case("cell2cell", "cell2cell", "flat table, five folds of accounts", (("auc", "≥", 0.685),
          ("average_precision", "≥", 0.46)), folds=5),
-    Case("online_retail", "online_retail", "28-day snapshots, tested on 2011-08-16", (("auc", "≥", 0.75),)),
+    Case("online_retail", "online_retail", "28-day snapshots, tested on 2011-08-16", (("auc", "≥", 0.75),),
+         backtest=True),
     Case("ravenstack", "ravenstack", "negative control: churn_flag in five folds of accounts",
          (("auc", "≥", 0.40), ("auc", "≤", 0.62)), folds=5),
-    Case("sample", "", "the shipped sample, snapshots every 30 days", (("calibration_error", "≤", 0.03),)),
+    Case("sample", "", "the shipped sample, snapshots every 30 days", (("calibration_error", "≤", 0.03),),
+         backtest=True),
 )  # fmt: skip
 
 METRICS = {
@@ -62,6 +65,13 @@ def main() -> None:
         for case in CASES:
             print(case.name, file=sys.stderr, flush=True)
             sections.append(_section(case, _measure(case, data, Path(scratch))))
+        sections.append(_BACKTEST_HEAD)
+        for case in CASES:
+            if case.backtest:
+                print(f"{case.name}, backtest", file=sys.stderr, flush=True)
+                sections.append(_history(case, _look_back(case, data, Path(scratch))))
+    print("promises over 200 worlds", file=sys.stderr, flush=True)
+    sections.append(_promises())
     TARGET.write_text("\n".join(sections), encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}", file=sys.stderr)
 
@@ -74,6 +84,19 @@ event". A promise counts as *kept* when the observed rate keeps it, as *broken* 
 """
 
 
+_BACKTEST_HEAD = """
+## Promises through time
+
+`churnrisk evaluate --backtest`: at every mature snapshot with enough history, one kind of model is trained, calibrated
+and certified on what was known then, rules and hysteresis apply, and the outcomes are counted. *Unclear*: the rate
+misses the promise by no more than chance explains. *Flaps*: colours that change and are back at the next snapshot.
+*Recall*: churners that were red or amber. Grouped by final colours; in brackets without hysteresis.
+"""
+
+_HISTORY_HEAD = (
+    "| as of | green: share, rate, promised | | red: share, rate, promised | |\n|---|---|---|---|---|"
+)
+
 _EVIDENCE_HEAD = (
     "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise | |\n"
     "|---|---|---|---|---|---|---|---|"
@@ -82,21 +105,39 @@ _EVIDENCE_HEAD = (
 
 def _measure(case: Case, data: Path, scratch: Path) -> dict[str, Any]:
     project = scratch / case.name
+    where = _where(case, data)
     if case.name == "sample":
         shutil.copytree(ROOT / "data" / "sample", project)
-        where = []
     else:
         project.mkdir()
         shutil.copy(ROOT / "tests" / "real" / case.name / "churnrisk.toml", project)
-        where = ["--data", str(data / case.folder)]
-    command = [sys.executable, "-m", "churnrisk", "--project", str(project), *where]
     step = ["evaluate", "--folds", str(case.folds)] if case.folds else ["train"]
-    done = subprocess.run([*command, *step, "--format", "json"], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{case.name}: {done.stderr}")
+    done = _run(project, where, *step, "--format", "json")
     found: dict[str, Any] = json.loads(done.stdout)
     chosen = [line for line in done.stderr.splitlines() if line.startswith("version ")]
     return found | {"chosen": chosen[0] if chosen else ""}
+
+
+def _where(case: Case, data: Path) -> list[str]:
+    return ["--data", str(data / case.folder)] if case.folder else []
+
+
+def _run(project: Path, where: list[str], *step: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), *where, *step]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{project.name}: {done.stderr}")
+    return done
+
+
+def _look_back(case: Case, data: Path, scratch: Path) -> dict[str, Any]:
+    """Walk through the snapshots of a set that has been trained already, with its model as champion."""
+    project, where = scratch / case.name, _where(case, data)
+    _run(project, where, "promote", "--author", "results")
+    found: dict[str, Any] = json.loads(
+        _run(project, where, "evaluate", "--backtest", "--format", "json").stdout
+    )
+    return found
 
 
 def _section(case: Case, found: dict[str, Any]) -> str:
@@ -153,6 +194,44 @@ def _evidence(row: dict[str, Any]) -> str:
     return (
         f"| {row['colour']} | {row['accounts']:,} | {row['rows']:,} | {row['churned']:,} | {row['churn_rate']:.1%} | "
         f"{bounds} | {promise} | {kept} |"
+    )
+
+
+def _history(case: Case, found: dict[str, Any]) -> str:
+    summary = found["summary"]
+    lines = [f"\n### {case.name}\n", f"Model: {found['candidate']}.\n", _HISTORY_HEAD]
+    for date in dict.fromkeys(row["as_of"] for row in found["rows"]):
+        at = {row["colour"]: row for row in found["rows"] if row["as_of"] == date}
+        cells = [cell for colour in ("green", "red") for cell in _promised(at[colour])]
+        lines.append(f"| {date} | {' | '.join(cells)} |")
+    lines.append("")
+    for colour, counts in summary["promises"].items():
+        last = summary["promises_last_5"][colour]["broken"]
+        lines.append(
+            f"- {colour}: {counts['kept']} kept, {counts['unclear']} unclear, {counts['broken']} broken; broken in "
+            f"the last five: {last}."
+        )
+    for name, words in (("flap_rate", "Flaps"), ("recall", "Recall")):
+        lines.append(f"- {words}: {summary[name]:.1%} ({summary[f'{name}_without_hysteresis']:.1%}).")
+    return "\n".join(lines) + "\n"
+
+
+def _promised(row: dict[str, Any]) -> tuple[str, str]:
+    if not row["accounts"]:
+        return "empty", ""
+    limit = f"≤ {row['at_most']:.1%}" if row["at_most"] is not None else f"≥ {row['at_least']:.1%}"
+    return f"{row['share']:.0%}, {row['churn_rate']:.1%}, {limit}", row["outcome"]
+
+
+def _promises() -> str:
+    """Run the benchmark of the promises and show what it printed."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "promise.py")], capture_output=True, text=True, check=True
+    )
+    figures = "\n".join(done.stdout.splitlines()[:-1])  # the last line is how long it took
+    return (
+        "\n## Promises over 200 worlds\n\n`benchmarks/promise.py`, whose head says what it simulates: worlds with "
+        f"known probabilities, and a stand-in for the model.\n\n```\n{figures}\n```\n"
     )
 
 

@@ -48,7 +48,7 @@ every_days = 30              # one training row per account every 30 days
 # static = ["country"]       # columns of accounts that never change; others show today's state and would leak
 
 [decision]
-policy = "certified"         # green and red keep a promised churn rate; or "fixed" with amber_from and red_from
+policy = "certified"         # green and red keep a promised churn rate; or "capacity", "cost", "fixed"
 capacity = 50                # accounts your team can review a week
 """
 

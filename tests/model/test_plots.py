@@ -2,10 +2,18 @@ import io
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from churnrisk.model import plot_calibration, plot_feature_effects, plot_lift, plot_precision_recall
+from churnrisk.model import (
+    plot_calibration,
+    plot_feature_effects,
+    plot_lift,
+    plot_precision_recall,
+    plot_promises,
+    plot_shares,
+)
 
 from .conftest import make_panel
 
@@ -19,6 +27,50 @@ def test_each_picture_draws_on_the_axes_it_is_given_and_opens_no_window(plot):
     assert axes.get_title()
     assert axes.get_xlabel()
     assert plt.get_fignums() == []
+
+
+HISTORY = pd.DataFrame(
+    [
+        ("2026-01-01", "green", 0.4, 0.01, 0.00, 0.03, 0.02, None, "kept"),
+        ("2026-01-01", "amber", 0.4, 0.08, 0.06, 0.10, None, None, ""),
+        ("2026-01-01", "red", 0.2, 0.40, 0.35, 0.45, None, 0.3, "kept"),
+        ("2026-02-01", "green", 0.5, 0.09, 0.07, 0.11, 0.02, None, "broken"),
+        ("2026-02-01", "amber", 0.5, 0.10, 0.08, 0.12, None, None, ""),
+        ("2026-02-01", "red", 0.0, np.nan, 0.00, 1.00, None, 0.3, ""),
+    ],
+    columns=[
+        "as_of",
+        "colour",
+        "share",
+        "churn_rate",
+        "churn_low",
+        "churn_high",
+        "at_most",
+        "at_least",
+        "outcome",
+    ],
+).assign(as_of=lambda frame: pd.to_datetime(frame["as_of"]))
+
+
+def test_promises_show_what_was_observed_and_mark_what_was_broken():
+    axes = plot_promises(HISTORY)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"green", "green, promised", "green, broken", "red, promised"} <= set(labels)
+    assert not {"amber, promised", "red, broken"} & set(labels)
+    broken = next(line for line in axes.lines if line.get_label() == "green, broken")
+    assert list(broken.get_ydata()) == [0.09]
+
+
+def test_colours_that_promise_nothing_are_drawn_without_a_promise():
+    axes = plot_promises(HISTORY.assign(at_most=None, at_least=None, outcome=""))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["green", "amber", "red"]
+
+
+def test_shares_are_stacked_to_all_accounts():
+    axes = plot_shares(HISTORY)
+    tops = [bar.get_y() + bar.get_height() for bar in axes.patches]
+    assert max(tops) == pytest.approx(100.0)
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["2026-01-01", "2026-02-01"]
 
 
 def test_perfect_calibration_lies_within_the_intervals():
