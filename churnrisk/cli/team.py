@@ -1,4 +1,4 @@
-"""Commands of the team: actions, override, overrides, missed."""
+"""Commands of the team: actions, override, overrides."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import typer
 
 from churnrisk.cli.app import app
 from churnrisk.cli.show import (
+    AuthorOption,
     DryRunOption,
     Format,
     FormatOption,
     OutputOption,
+    author_or_unknown,
     choose_format,
+    progress,
     project_of,
     say,
     show_rows,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from churnrisk.workflows.actions import Action
+    from churnrisk.workflows.overrides import ReviewedOverride
 
 _ACTION_COLUMNS = {
     "colour": "colour",
@@ -31,6 +37,27 @@ _ACTION_COLUMNS = {
     "next_step": "next step",
     "why": "why",
     "due_at": "due",
+}
+_OVERRIDE_COLUMNS = {
+    "override_id": "id",
+    "account_id": "account",
+    "colour": "colour",
+    "state": "state",
+    "author": "author",
+    "reason": "reason",
+    "created_at": "since",
+    "expires_at": "until",
+}
+_REVIEW_COLUMNS = {
+    "override_id": "id",
+    "account_id": "account",
+    "author": "author",
+    "created_at": "since",
+    "colour": "person said",
+    "model_colour": "model said",
+    "outcome": "what happened",
+    "person_right": "person right",
+    "model_right": "model right",
 }
 
 
@@ -80,3 +107,87 @@ def action_dict(action: Action, format_: Format) -> dict[str, Any]:
     if format_ is Format.TABLE:
         row["account"] = f"{action.name} ({action.account_id})" if action.name else action.account_id
     return row
+
+
+@app.command(
+    epilog='Example: `churnrisk override A-00042 --colour green --reason "renewed by phone" --until 2027-03-01`.'
+)
+def override(
+    context: typer.Context,
+    account: Annotated[str, typer.Argument(help="Account id.")],
+    colour: Annotated[str, typer.Option(help="green, amber or red.")],
+    reason: Annotated[str, typer.Option(help="Why you know better; kept in the record.")],
+    until: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="It ends by itself when this day begins.")
+    ],
+    author: AuthorOption = None,
+) -> None:
+    """Set an account's colour by hand; it survives every scoring run until it ends."""
+    from churnrisk.workflows.overrides import make_override
+
+    made = make_override(
+        project_of(context),
+        account,
+        colour=colour,
+        reason=reason,
+        until=until.date(),
+        author=author_or_unknown(author),
+        now=datetime.now(),
+    )
+    say(
+        f"override {made.override_id}: {made.name or account} is {made.colour} instead of {made.colour_before} "
+        f"from the next `churnrisk score` on, until {made.expires_at:%Y-%m-%d}"
+    )
+
+
+@app.command(epilog="Example: `churnrisk overrides --review`; `churnrisk overrides --end 7` ends one early.")
+def overrides(
+    context: typer.Context,
+    end: Annotated[int | None, typer.Option(metavar="ID", help="End this override now.")] = None,
+    review: Annotated[
+        bool, typer.Option("--review", help="Hold each one against what happened later.")
+    ] = False,
+    format_: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """List the colours that people set: who, why, until when, and who was right."""
+    from churnrisk.workflows.overrides import finish_override, list_overrides, review_overrides
+
+    project, now = project_of(context), datetime.now()
+    if end is not None:
+        finish_override(project, end, now=now)
+        say(f"override {end} has ended; the next `churnrisk score` goes without it")
+        return
+    if review:
+        with progress() as report:
+            reviewed = review_overrides(project, now=now, progress=report)
+        rows = [asdict(found) for found in reviewed]
+        show_rows(
+            rows,
+            title=f"{len(rows)} overrides and what happened",
+            format_=format_,
+            output=output,
+            columns=_REVIEW_COLUMNS,
+        )
+        say(_who_was_right(reviewed))
+        return
+    rows = [asdict(found) for found in list_overrides(project, now=now)]
+    active = sum(row["state"] == "active" for row in rows)
+    show_rows(
+        rows,
+        title=f"{len(rows)} overrides, {active} active",
+        format_=format_,
+        output=output,
+        columns=_OVERRIDE_COLUMNS,
+    )
+
+
+def _who_was_right(reviewed: Sequence[ReviewedOverride]) -> str:
+    judged = [found for found in reviewed if found.churned is not None]
+    compared = [found for found in judged if found.model_right is not None]
+    person = sum(bool(found.person_right) for found in judged)
+    model = sum(bool(found.model_right) for found in compared)
+    return (
+        f"{len(judged)} of {len(reviewed)} overrides have an outcome: the person was right in {person} of "
+        f"{len(judged)}, the model in {model} of {len(compared)}"
+    )

@@ -99,12 +99,17 @@ def all_overrides(store: HistoryStore) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(instants, "datetime64[us]"))
 
 
-def with_overrides(digest: str, active: pd.DataFrame) -> str:
-    """Return a digest of the inputs together with the overrides in force; without any it stays as it is.
+def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
+    """Return a digest of the inputs together with the overrides made so far; without any it stays as it is.
 
-    An override that begins or ends makes a new run of the same date, since colours may differ.
+    An override that begins or ends makes a new run of the same date, since colours may differ. Those that
+    are over still count: the run after them must not be taken for the one before them.
     """
-    if active.empty:
+    moment = pd.Timestamp(naive_utc(at))
+    made = all_overrides(store)
+    made = made[made["created_at"] <= moment]
+    if made.empty:
         return digest
-    colours = active["colour"].sort_index().to_csv()
-    return hashlib.sha256(f"{digest}\n{colours}".encode()).hexdigest()
+    over = (made["expires_at"] <= moment) | (made["ended_at"] <= moment)
+    states = made.assign(over=over)[["override_id", "account_id", "colour", "over"]].to_csv(index=False)
+    return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()

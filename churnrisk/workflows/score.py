@@ -100,7 +100,7 @@ def score(
         run = NewRun(
             as_of=moment,
             published_at=now,
-            inputs_digest=with_overrides(checked.tables.digest, active_overrides(store, at=now)),
+            inputs_digest=with_overrides(store, checked.tables.digest, at=now),
             model_version=str(model.version),
             policy_version=policy_of(model, project),
             forced_by=forced_by,

@@ -63,7 +63,7 @@ def test_a_play_that_names_an_unknown_signal_stops_scoring_before_anything_is_pu
     assert "silent_30d" in ran.err
 
 
-@pytest.mark.parametrize("command", [["actions"]])
+@pytest.mark.parametrize("command", [["actions"], ["overrides"]])
 def test_a_newer_history_is_left_alone(cli, scored, command):
     connection = sqlite3.connect(scored / "history.db")
     connection.execute("update alembic_version set version_num = '9999'")
@@ -72,3 +72,55 @@ def test_a_newer_history_is_left_alone(cli, scored, command):
     ran = cli("--project", scored, *command)
     assert ran.code == 2
     assert "Update churnrisk" in ran.err
+
+
+def test_an_override_survives_scoring_runs_and_ends_by_itself(cli, scored):
+    account = red_account(cli, scored)
+    made = cli(
+        *("--project", scored, "override", account, "--colour", "green", "--reason", "renewed by phone"),
+        *("--until", "2999-01-01", "--author", "Ada"),
+    )
+    assert made.code == 0
+    assert "is green instead of red" in made.err
+    assert "published run 3" in cli("--project", scored, "score", "--force").err
+    view = json.loads(cli("--project", scored, "explain", account, "--format", "json").out)
+    assert (view["history"][-1]["colour"], view["history"][-1]["decided_by"]) == ("green", "override")
+    assert "nothing to do" in cli("--project", scored, "score").err
+    (listed,) = json.loads(cli("--project", scored, "overrides", "--format", "json").out)
+    assert (listed["state"], listed["author"], listed["reason"]) == ("active", "Ada", "renewed by phone")
+    assert "has ended" in cli("--project", scored, "overrides", "--end", listed["override_id"]).err
+    cli("--project", scored, "score", "--force")
+    view = json.loads(cli("--project", scored, "explain", account, "--format", "json").out)
+    assert view["history"][-1]["colour"] == "red"
+    assert "1 overrides, 0 active" in cli("--project", scored, "overrides").out
+    review = cli("--project", scored, "overrides", "--review")
+    assert "0 of 1 overrides have an outcome" in review.err
+
+
+def test_an_override_of_an_unknown_account_names_similar_ones(cli, scored):
+    ran = cli(
+        *("--project", scored, "override", "C1000", "--colour", "red", "--reason", "x"),
+        *("--until", "2999-01-01"),
+    )
+    assert ran.code == 2
+    assert "no published run holds account 'C1000'" in ran.err
+    assert json.loads(cli("--project", scored, "overrides", "--format", "json").out) == []
+
+
+def test_ending_an_override_that_is_not_there_is_a_usage_error(cli, scored):
+    ran = cli("--project", scored, "overrides", "--end", 7)
+    assert ran.code == 2
+    assert "found none with id 7" in ran.err
+
+
+@pytest.mark.parametrize("command", [["actions"], ["override"], ["overrides", "--end", "1"]])
+def test_a_read_only_history_is_told_and_left_alone(cli, scored, monkeypatch, command):
+    account = red_account(cli, scored)
+    if command == ["override"]:
+        command = ["override", account, "--colour", "red", "--reason", "x", "--until", "2999-01-01"]
+    url = f"sqlite:///file:{scored / 'history.db'}?mode=ro&uri=true"
+    monkeypatch.setenv("CHURNRISK_HISTORY_URL", url)
+    ran = cli("--project", scored, *command)
+    assert ran.code == 2
+    assert "write access" in ran.err
+    assert ran.out == ""

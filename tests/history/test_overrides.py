@@ -3,7 +3,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore, NewOverride, active_overrides, add_override, end_override
+from churnrisk.history import (
+    HistoryStore,
+    NewOverride,
+    active_overrides,
+    add_override,
+    end_override,
+    with_overrides,
+)
 
 START = datetime(2026, 1, 1)
 END = datetime(2026, 2, 1)
@@ -54,3 +61,16 @@ def test_an_override_can_be_ended_once(store):
 def test_an_override_without_author_reason_or_expiry_is_refused(changes):
     with pytest.raises(UsageError, match="an override expects"):
         override(**changes)
+
+
+def test_an_override_that_begins_or_ends_changes_the_inputs_and_nothing_else_does(store):
+    seen = [with_overrides(store, "i", at=START)]
+    made = add_override(store, override())
+    seen += [with_overrides(store, "i", at=moment) for moment in (START, START + timedelta(days=1), END)]
+    end_override(store, made, at=START + timedelta(days=3))
+    seen.append(with_overrides(store, "i", at=START + timedelta(days=4)))
+    before, active, still_active, expired, ended = seen
+    assert before == "i"
+    assert active == still_active
+    assert expired == ended
+    assert len({before, active, expired}) == 3
