@@ -38,22 +38,23 @@ def capacity_threshold(p: Floats, accounts: float) -> float:
 
 
 def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
-    """Return the annual values as numbers, shape (rows,), missing ones as NaN.
+    """Return the annual values as numbers, shape (rows,); missing and negative ones as NaN.
+
+    The contract check has named the negative ones already.
 
     Raises
     ------
     ContractError
-        If their number is not that of the rows, or one is below zero.
+        If there is not one per row.
     """
     if value is None:
         return np.full(rows, np.nan)
     values = np.asarray(pd.to_numeric(pd.Series(np.asarray(value)), errors="coerce"), dtype=float)
-    if len(values) != rows or (values < 0).any():
+    if len(values) != rows:
         raise ContractError(
-            f"policy 'cost' expects an annual value of at least 0 per row, found {len(values)} values for {rows} "
-            f"rows, {int((values < 0).sum())} of them below 0. Check mrr in the subscriptions."
+            f"policy 'cost' expects one annual value per row, found {len(values)} for {rows} rows."
         )
-    return values
+    return np.where(values >= 0, values, np.nan)
 
 
 def typical_value(values: Floats) -> float:

@@ -98,9 +98,15 @@ def test_cost_without_any_value_says_what_to_map():
             TrafficLight(**COST).fit([0.1, 0.2], [0, 1], value)
 
 
-def test_a_negative_value_is_refused():
-    with pytest.raises(ContractError, match="1 of them below 0"):
-        TrafficLight(**COST).fit([0.1, 0.2], [0, 1], [-5.0, 10.0])
+def test_a_negative_value_counts_as_unknown():
+    light = TrafficLight(**COST).fit([0.1, 0.2, 0.3], [0, 1, 0], [-5.0, 1000.0, 1000.0])
+    assert light.value_ == 1000.0
+    assert list(light.predict([0.3], [-5.0])) == ["red"]
+
+
+def test_one_value_per_row_is_needed():
+    with pytest.raises(ContractError, match="one annual value per row"):
+        TrafficLight(**COST).fit([0.1, 0.2], [0, 1], [10.0])
 
 
 # -- all of them
