@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -24,7 +24,24 @@ _MENDS = {
     "malformed": "the file is damaged. Restore a backup, or name another file",
     "disk is full": "the disk is full. Make room and run again",
     "disk i/o": "the disk reported an error. Check the disk, then run again",
+    "lock timeout": "another program is writing to it. Try again when that has finished",
+    "connection refused": "no server listens there. Start it, or mend host and port",
+    "no such file or directory": "no server listens there. Start it, or mend host and port",
+    "translate host name": "there is no such host. Mend the host",
+    "resolve host": "there is no such host. Mend the host",
+    "timeout expired": "the server does not answer. Check network and server, then run again",
+    "password authentication failed": "the server does not take this user and password. Mend them",
+    "no password supplied": "the server asks for a password. Give one in the URL or in PGPASSWORD",
+    "does not exist": "it is not there. Create it, or mend its name",
+    "permission denied": "this user may not do that there. Grant this user the right",
+    "read-only transaction": "it cannot be written. Name a server that takes writes",
+    "too many clients": "the server has no connection free. Try again later",
+    "no space left": "the server's disk is full. Make room and run again",
+    "terminating connection": "the server ended the connection. Nothing was changed; run again",
+    "connection is lost": "the server ended the connection. Nothing was changed; run again",
+    "closed the connection unexpectedly": "the server ended the connection. Nothing was changed; run again",
 }
+_SECRET = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=pass=)[^&]*|(?<=password=)[^&]*")
 
 
 class Database:
@@ -36,11 +53,17 @@ class Database:
         An SQLAlchemy URL, such as ``sqlite:///history.db`` or ``postgresql+psycopg://…``.
     busy_seconds : float
         How long to wait for another writer.
+
+    Attributes
+    ----------
+    shown : str
+        The URL without its secrets.
     """
 
     def __init__(self, url: str, *, busy_seconds: float = 60.0) -> None:
         self._url = _parsed(url)
-        self.shown = self._url.render_as_string(hide_password=True)
+        self._busy_seconds = busy_seconds
+        self.shown = _without_secrets(self._url.render_as_string(hide_password=True))
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url, busy_seconds if self._is_sqlite else None)
         if self._is_sqlite:
@@ -64,8 +87,12 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One consistent view of the database."""
-        with self._told(), self._engine.connect() as connection, connection.begin():
-            yield connection
+        with self._told(), self._engine.connect() as connection:
+            if not self._is_sqlite:
+                # by default PostgreSQL takes a new view for every statement
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -73,6 +100,9 @@ class Database:
         with self._told(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
+                if not self._is_sqlite:
+                    wait = text("select set_config('lock_timeout', :wait, true)")
+                    connection.execute(wait, {"wait": f"{round(self._busy_seconds * 1000)}ms"})
                 yield connection
 
     def close(self) -> None:
@@ -90,9 +120,7 @@ class Database:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except SQLAlchemyError as error:
-            raise self._in_plain_words(error) from error
-        except sqlite3.Error as error:
+        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             raise self._in_plain_words(error) from error
 
     def _in_plain_words(self, error: Exception) -> ChurnRiskError:
@@ -110,14 +138,20 @@ def _parsed(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError as error:
         raise UsageError(
-            f"the history expects a database URL such as sqlite:///history.db, found {url!r}. "
-            "Mend it in churnrisk.toml."
+            f"the history expects a database URL such as sqlite:///history.db, found "
+            f"{_without_secrets(url)!r}. Mend it in churnrisk.toml."
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise UsageError(
             f"the history expects a file, found {url!r}, which is lost at the end. Use sqlite:///history.db."
         )
+    if parsed.drivername in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _without_secrets(url: str) -> str:
+    return _SECRET.sub("***", url)
 
 
 def _engine(url: URL, busy_seconds: float | None) -> Engine:
@@ -126,9 +160,10 @@ def _engine(url: URL, busy_seconds: float | None) -> Engine:
         # Runs are few and long: a pool would only keep files open.
         return create_engine(url, poolclass=NullPool, **options)
     except (NoSuchModuleError, ImportError) as error:
+        postgres = url.get_backend_name() == "postgresql"
         raise UsageError(
-            f"the history at {url.render_as_string()} needs a driver that is not installed ({error}). "
-            "Install it with pip."
+            f"the history at {_without_secrets(url.render_as_string())} needs a driver that is not installed "
+            f"({error}). Install it with pip{' install churnrisk[postgres]' if postgres else ''}."
         ) from error
 
 

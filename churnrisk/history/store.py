@@ -9,18 +9,20 @@ from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
-from sqlalchemy import Connection, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, collate, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, UsageError
+from churnrisk.history.bulk import write_scores
 from churnrisk.history.database import Database
-from churnrisk.history.rows import check_scores, naive_utc, to_rows
+from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import runs, scores
 from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
+_PUBLISH_LOCK = 748_291_005
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
 _NUMBERS = ("probability", "log_odds", "annual_value")
 _PREVIOUS = (
@@ -132,8 +134,9 @@ class HistoryStore:
             the first as-of date of the present colour to the run's own.
         """
         picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
-        query = select(*picked).where(scores.c.run_id == run_id).order_by(scores.c.account_id)
+        query = select(*picked).where(scores.c.run_id == run_id)
         with self.database.reading() as connection:
+            query = query.order_by(_by_account(connection))
             run = _one(connection, select(runs).where(runs.c.run_id == run_id))
             if run is None:
                 raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
@@ -172,6 +175,7 @@ class HistoryStore:
         frames: pd.DataFrame | Iterable[pd.DataFrame],
         guard: Guard | None,
     ) -> Publication:
+        _take_turns(connection)
         run_id = _claim(connection, run)
         counts = _insert_scores(connection, run_id, run, _batches(frames))
         if not counts.total():
@@ -193,6 +197,19 @@ class _TakenError(Exception):
     """Another process has published a run of this key in the meantime."""
 
 
+def _by_account(connection: Connection) -> ColumnElement[str]:
+    """Return the account id as SQLite and Python order it, and not as the server's language does."""
+    if connection.dialect.name == "postgresql":
+        return collate(scores.c.account_id, "C")
+    return scores.c.account_id
+
+
+def _take_turns(connection: Connection) -> None:
+    """Wait until no other run is being published, since each carries on from the run before it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _PUBLISH_LOCK})
+
+
 def _claim(connection: Connection, run: NewRun) -> int:
     """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
     values = run.values() | _totals(Counter()) | {"accounts": 0}
@@ -207,21 +224,12 @@ def _claim(connection: Connection, run: NewRun) -> int:
 def _insert_scores(
     connection: Connection, run_id: int, run: NewRun, frames: Iterator[pd.DataFrame]
 ) -> Counter[str]:
-    compiled = insert(scores).compile(dialect=connection.dialect)
-    names = [column.name for column in scores.columns]
-    text_instants = connection.dialect.name == "sqlite"
     counts: Counter[str] = Counter()
     for frame in frames:
         check_scores(frame)
-        rows: list[Any] = to_rows(
-            frame, run_id=run_id, as_of=naive_utc(run.as_of), text_instants=text_instants
-        )
-        if not compiled.positional:
-            rows = [dict(zip(names, row, strict=True)) for row in rows]
         try:
-            # Past SQLAlchemy's per-row processing, which costs more than the insert itself.
-            connection.exec_driver_sql(str(compiled), rows)
-        except IntegrityError as error:
+            write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of))
+        except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
             raise ContractError(
                 "scores: an account has two scores in one run. Keep one per account."
             ) from error

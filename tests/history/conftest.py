@@ -1,13 +1,45 @@
+import os
 from datetime import datetime
 
 import pandas as pd
 import pytest
 
 from churnrisk.history import HistoryStore, NewRun
+from tests.history.postgres import GIVEN, drop_schema, new_schema, server
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a PostgreSQL database."""
+    with server() as base:
+        yield base
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def fresh_url(request, tmp_path_factory):
+    """Return a function that makes an empty database and returns its URL."""
+    if request.param == "sqlite":
+        yield lambda: f"sqlite:///{tmp_path_factory.mktemp('history') / 'history.db'}"
+        return
+    base = request.getfixturevalue("postgres")
+    made = []
+
+    def make():
+        made.append(new_schema(base))
+        return made[-1]
+
+    yield make
+    for url in made if os.environ.get(GIVEN) else ():  # a server of our own goes as a whole
+        drop_schema(base, url)
 
 
 @pytest.fixture
-def url(tmp_path):
+def url(fresh_url):
+    return fresh_url()
+
+
+@pytest.fixture
+def sqlite_url(tmp_path):
     return f"sqlite:///{tmp_path / 'history.db'}"
 
 

@@ -86,18 +86,28 @@ def test_a_dry_run_delivers_and_records_nothing(store, run_id):
     assert past_actions(store).empty
 
 
-def test_a_locked_history_delivers_nothing(url, tmp_path, store, run_id):
+def published(url, new_run, scored):
+    with HistoryStore(url) as opened:
+        return opened.publish(new_run(), scored("red")).run.run_id
+
+
+def test_a_locked_history_delivers_nothing(sqlite_url, tmp_path, new_run, scored):
+    run_id = published(sqlite_url, new_run, scored)
     other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
     other.execute("begin immediate")
     told = []
-    with HistoryStore(url, busy_seconds=0.05) as waiting, pytest.raises(UsageError, match="is writing to it"):
+    with (
+        HistoryStore(sqlite_url, busy_seconds=0.05) as waiting,
+        pytest.raises(UsageError, match="is writing to it"),
+    ):
         run_out(waiting, run_id, candidates("a0"), deliver=told.append)
     other.execute("rollback")
     other.close()
     assert not told
 
 
-def test_a_read_only_history_delivers_nothing(tmp_path, store, run_id):
+def test_a_read_only_history_delivers_nothing(sqlite_url, tmp_path, new_run, scored):
+    run_id = published(sqlite_url, new_run, scored)
     told = []
     read_only = f"sqlite:///file:{tmp_path / 'history.db'}?mode=ro&uri=true"
     with HistoryStore(read_only) as only, pytest.raises(UsageError, match="write access"):

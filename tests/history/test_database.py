@@ -40,26 +40,26 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path):
     assert path.read_text().startswith("dear diary")
 
 
-def test_a_damaged_database_is_told(tmp_path, url, new_run, scored):
-    with HistoryStore(url) as store:
+def test_a_damaged_database_is_told(tmp_path, sqlite_url, new_run, scored):
+    with HistoryStore(sqlite_url) as store:
         store.publish(new_run(), scored(*["red"] * 500))
     path = tmp_path / "history.db"
     content = bytearray(path.read_bytes())
     content[4096 : len(content)] = b"\xff" * (len(content) - 4096)
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="damaged"), HistoryStore(url) as store:
+    with pytest.raises(UsageError, match="damaged"), HistoryStore(sqlite_url) as store:
         store.scores(1)
 
 
-def test_a_newer_schema_is_told_and_left_alone(url, tmp_path):
-    HistoryStore(url).close()
+def test_a_newer_schema_is_told_and_left_alone(sqlite_url, tmp_path):
+    HistoryStore(sqlite_url).close()
     _execute(tmp_path, "update alembic_version set version_num = '9999'")
     with pytest.raises(UsageError, match=r"schema version '9999'.*Update churnrisk"):
-        HistoryStore(url)
+        HistoryStore(sqlite_url)
 
 
-def test_a_locked_database_is_told_after_waiting(url, tmp_path, new_run, scored):
-    with HistoryStore(url, busy_seconds=0.05) as store:
+def test_a_locked_database_is_told_after_waiting(sqlite_url, tmp_path, new_run, scored):
+    with HistoryStore(sqlite_url, busy_seconds=0.05) as store:
         other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
         other.execute("begin immediate")
         with pytest.raises(UsageError, match="another program is writing"):
@@ -69,8 +69,8 @@ def test_a_locked_database_is_told_after_waiting(url, tmp_path, new_run, scored)
         assert store.publish(new_run(), scored("red")).is_new
 
 
-def test_a_read_only_database_can_be_read_but_not_published_to(url, tmp_path, new_run, scored):
-    with HistoryStore(url) as store:
+def test_a_read_only_database_can_be_read_but_not_published_to(sqlite_url, tmp_path, new_run, scored):
+    with HistoryStore(sqlite_url) as store:
         store.publish(new_run(), scored("red"))
     read_only = f"sqlite:///file:{tmp_path / 'history.db'}?mode=ro&uri=true"
     with HistoryStore(read_only) as store:

@@ -92,9 +92,8 @@ def test_the_key_depends_on_everything_the_scores_depend_on(new_run):
 
 @settings(max_examples=20, deadline=None)
 @given(published=st.lists(st.tuples(st.integers(1, 4), st.sampled_from("xy")), max_size=8))
-def test_whatever_is_published_how_often_there_is_one_run_per_key(tmp_path_factory, published):
-    path = tmp_path_factory.mktemp("history") / "h.db"
-    with HistoryStore(f"sqlite:///{path}") as store:
+def test_whatever_is_published_how_often_there_is_one_run_per_key(fresh_url, published):
+    with HistoryStore(fresh_url()) as store:
         for month, model in published:
             run = NewRun(datetime(2026, month, 1), datetime(2026, 9, 1), "i", model, "p")
             frame = pd.DataFrame({"account_id": ["a"], "colour": ["red"], "decided_by": ["model"]})
@@ -202,12 +201,11 @@ def test_days_in_colour_count_from_the_first_run_of_the_colour(store, new_run, s
     colours=st.lists(st.one_of(st.none(), COLOURS), min_size=1, max_size=6),
     order=st.randoms(use_true_random=False),
 )
-def test_days_in_colour_do_not_depend_on_the_order_of_publishing(tmp_path_factory, colours, order):
+def test_days_in_colour_do_not_depend_on_the_order_of_publishing(fresh_url, colours, order):
     """Months in which the account has no score break its stretch."""
     months = list(range(1, len(colours) + 1))
     order.shuffle(months)
-    path = tmp_path_factory.mktemp("history") / "h.db"
-    with HistoryStore(f"sqlite:///{path}") as store:
+    with HistoryStore(fresh_url()) as store:
         for month in months:
             rows = [("other", "green"), *([("a", colours[month - 1])] if colours[month - 1] else [])]
             frame = pd.DataFrame(rows, columns=["account_id", "colour"]).assign(decided_by="model")
