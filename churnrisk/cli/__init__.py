@@ -8,6 +8,7 @@ from churnrisk.cli import start
 from churnrisk.cli import model
 from churnrisk.cli import daily
 from churnrisk.cli import team
+from churnrisk.cli import missed
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily", "team"]
+__all__ = ["app", "main", "start", "model", "daily", "team", "missed"]

@@ -63,7 +63,7 @@ def test_a_play_that_names_an_unknown_signal_stops_scoring_before_anything_is_pu
     assert "silent_30d" in ran.err
 
 
-@pytest.mark.parametrize("command", [["actions"], ["overrides"]])
+@pytest.mark.parametrize("command", [["actions"], ["overrides"], ["missed"]])
 def test_a_newer_history_is_left_alone(cli, scored, command):
     connection = sqlite3.connect(scored / "history.db")
     connection.execute("update alembic_version set version_num = '9999'")
@@ -124,3 +124,26 @@ def test_a_read_only_history_is_told_and_left_alone(cli, scored, monkeypatch, co
     assert ran.code == 2
     assert "write access" in ran.err
     assert ran.out == ""
+
+
+def test_missed_shows_what_was_said_before_and_names_the_runs_that_lack(cli, scored, tmp_path):
+    shown = cli("--project", scored, "missed")
+    assert shown.code == 0
+    assert "30 days before: " in shown.out
+    assert "lost accounts, the latest first" in shown.out
+    assert "lack a run within 15 days" in shown.err
+    assert "churnrisk score --as-of" in shown.err
+    found = json.loads(cli("--project", scored, "missed", "--format", "json").out)
+    assert set(found["colours"]) == {"30", "60", "90"}
+    assert sum(found["verdicts"].values()) == len(found["accounts"]) > 0
+    target = tmp_path / "missed.csv"
+    cli("--project", scored, "missed", "--unseen", "--output", target)
+    rows = list(csv.DictReader(io.StringIO(target.read_text())))
+    unseen = [one for one in found["accounts"] if one["verdict"] == "never seen coming"]
+    assert [row["account_id"] for row in rows] == [one["account_id"] for one in unseen]
+
+
+def test_missed_before_the_first_score_names_the_command(cli, project):
+    ran = cli("--project", project, "missed")
+    assert ran.code == 2
+    assert "churnrisk score" in ran.err
