@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -38,28 +36,46 @@ def check_scores(frame: pd.DataFrame) -> None:
         raise ContractError(f"scores: expected the colours {list(_COLOURS)}, found {odd}.")
 
 
-def to_rows(
-    frame: pd.DataFrame, *, run_id: int, as_of: datetime, text_instants: bool
-) -> list[tuple[Any, ...]]:
-    """Return one tuple per score in the order of the table's columns.
+def to_columns(
+    frame: pd.DataFrame, *, run_id: int, as_of: datetime, text_instants: bool, since: pd.DataFrame | None
+) -> list[list[Any]]:
+    """Return the values of each of the table's columns, in its order.
 
     Parameters
     ----------
     text_instants : bool
-        True for SQLite, which stores instants as text.
+        True writes instants as text, as SQLite stores them.
+    since : DataFrame indexed by account id, optional
+        ``colour`` and ``colour_since`` of the run before: an account that keeps its colour keeps the instant.
     """
-    columns: list[Iterable[Any]] = []
-    started = as_instants(pd.Series([as_of]), text=text_instants)[0]
-    for column in scores.columns:
-        if column.name == "run_id":
-            columns.append(repeat(run_id, len(frame)))
-        elif column.name == "colour_since":
-            columns.append(repeat(started, len(frame)))
-        elif column.name not in frame.columns:
-            columns.append(repeat(None, len(frame)))
-        else:
-            columns.append(_values(frame[column.name], column.name, text_instants))
-    return list(zip(*columns, strict=True))
+    return [_column(column.name, frame, run_id, as_of, text_instants, since) for column in scores.columns]
+
+
+def _column(
+    name: str,
+    frame: pd.DataFrame,
+    run_id: int,
+    as_of: datetime,
+    text_instants: bool,
+    since: pd.DataFrame | None,
+) -> list[Any]:
+    if name == "run_id":
+        return [run_id] * len(frame)
+    if name == "colour_since":
+        return as_instants(_colour_since(frame, as_of, since), text=text_instants)
+    if name not in frame.columns:
+        return [None] * len(frame)
+    return _values(frame[name], name, text_instants)
+
+
+def _colour_since(frame: pd.DataFrame, as_of: datetime, since: pd.DataFrame | None) -> pd.Series:
+    today = pd.Series(pd.Timestamp(as_of), index=frame.index, dtype="datetime64[us]")
+    if since is None:
+        return today
+    # stored ids are text, whatever the frame's are
+    before = since.reindex(pd.Index(_values(frame["account_id"], "account_id", False), dtype=object))
+    same = before["colour"].to_numpy(dtype=object) == frame["colour"].astype(str).to_numpy(dtype=object)
+    return today.mask(same, before["colour_since"].set_axis(frame.index))
 
 
 def as_instants(instants: pd.Series, *, text: bool) -> list[Any]:

@@ -185,7 +185,7 @@ class HistoryStore:
         connection.execute(
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
-        _date_colours(connection, run_id, naive_utc(run.as_of))
+        _date_colours(connection, naive_utc(run.as_of))
         published = _one(connection, select(runs).where(runs.c.run_id == run_id))
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
@@ -225,10 +225,11 @@ def _insert_scores(
     connection: Connection, run_id: int, run: NewRun, frames: Iterator[pd.DataFrame]
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
+    since = _colours_before(connection, naive_utc(run.as_of))
     for frame in frames:
         check_scores(frame)
         try:
-            write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of))
+            write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of), since=since)
         except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
             raise ContractError(
                 "scores: an account has two scores in one run. Keep one per account."
@@ -237,21 +238,28 @@ def _insert_scores(
     return counts
 
 
-def _date_colours(connection: Connection, run_id: int, as_of: datetime) -> None:
-    """Carry "in this colour since" over from run to run, also into later runs when this one is a backfill."""
+def _colours_before(connection: Connection, as_of: datetime) -> pd.DataFrame | None:
+    """Return colour and colour_since of the run before, indexed by account id; None for the first."""
+    before = _run_before(connection, as_of)
+    if before is None:
+        return None
+    picked = select(scores.c.account_id, scores.c.colour, scores.c.colour_since)
+    return _frame(connection, picked.where(scores.c.run_id == before.run_id)).set_index("account_id")
+
+
+def _date_colours(connection: Connection, as_of: datetime) -> None:
+    """Carry "in this colour since" over into the later runs, where the present one is a backfill."""
     newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
     later = (
         select(runs.c.run_id, runs.c.as_of)
         .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
         .order_by(runs.c.as_of)
     )
-    targets = [(run_id, as_of), *((row.run_id, row.as_of) for row in connection.execute(later))]
-    for target, instant in targets:
-        if target != run_id:
-            connection.execute(update(scores).where(scores.c.run_id == target).values(colour_since=instant))
+    for run_id, instant in connection.execute(later).all():
+        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
         before = _run_before(connection, instant)
         if before is not None:
-            _carry_over(connection, before.run_id, target)
+            _carry_over(connection, before.run_id, run_id)
 
 
 def _carry_over(connection: Connection, source: int, target: int) -> None:
