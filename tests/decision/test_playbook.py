@@ -50,7 +50,7 @@ def test_the_step_follows_colour_reason_stage_and_renewal():
         account("green", None, "advocate", 200),
     ) == [
         "complaint aftercare",
-        "renewal rescue",
+        "falling use check-in",
         "onboarding help",
         "falling use check-in",
         "next offer",
@@ -82,9 +82,12 @@ def test_the_step_follows_colour_reason_stage_and_renewal():
         (account("green", None, "loyalist"), {"feature_share_90": 0.1}, "success story of an unused feature"),
         (account("amber", "value", None, 75), {"contacts": 5.0}, "renewal outreach"),
         (account("amber", "value", None, 45), {"contacts": 5.0}, "renewal follow-up"),
-        (account("amber", "value", None, 10), {"contacts": 5.0}, "renewal last call"),
+        (account("amber", "value", None, 10), {"term_age_days": 340.0}, "renewal last call"),
+        (account("red", "recency", "loyalist", 20), {"term_age_days": 340.0}, "renewal rescue"),
+        (account("red", "own", "loyalist", 20), {"term_age_days": 20.0}, "monthly renewal check-in"),
         (account("green", None, "loyalist", 45), {"contacts": 5.0}, "renewal notice"),
-        (account("green", None, "loyalist", 10), {"contacts": 5.0}, "renewal reminder"),
+        (account("green", None, "loyalist", 10), {"term_age_days": 340.0}, "renewal reminder"),
+        (account("green", None, "loyalist", 10), {"term_age_days": 20.0}, "next offer"),
     ],
 )  # fmt: skip
 def test_the_step_follows_the_signals(who, signals, play):
@@ -145,7 +148,13 @@ def test_missing_columns_fit_no_condition():
 
 def test_renewal_days_are_half_open():
     days = [account("amber", "own", None, d) for d in (-1, 0, 30, 89, 90)]
-    assert plays(*days) == [None, "renewal last call", "renewal follow-up", "renewal outreach", None]
+    assert plays(*days) == [
+        None,
+        "monthly renewal check-in",
+        "renewal follow-up",
+        "renewal outreach",
+        None,
+    ]
 
 
 def test_a_playbook_of_ones_own_is_read(tmp_path):
