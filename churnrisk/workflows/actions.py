@@ -23,6 +23,21 @@ from churnrisk.workflows.redlist import find_run
 #: Stands for the play where only the fallback of the colour fits.
 FALLBACK = "fallback"
 _FALLBACK_COOLDOWN_DAYS = 14
+_READ = (
+    "account_id",
+    "name",
+    "owner",
+    "segment",
+    "colour",
+    "decided_by",
+    "rule",
+    "probability",
+    "annual_value",
+    "renewal_at",
+    "reasons",
+    "play",
+    "next_step",
+)
 _FALLBACKS = {"red": ("phone", 2), "amber": ("mail", 7)}
 
 
@@ -121,7 +136,7 @@ def hand_out_actions(
     with HistoryStore(project.store_url) as store:
         run = find_run(store, None)
         previous = store.previous_colours(run.as_of)["colour"]
-        candidates = _candidates(store.scores(run.run_id), previous, playbook, wanted, now)
+        candidates = _candidates(store.scores(run.run_id, columns=_READ), previous, playbook, wanted, now)
         cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
         longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
         made: list[tuple[Action, ...]] = []

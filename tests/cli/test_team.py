@@ -9,6 +9,8 @@ import sqlite3
 
 import pytest
 
+from churnrisk.history import HistoryStore
+
 
 def red_account(cli, folder):
     return json.loads(cli("--project", folder, "redlist", "--format", "json").out)[0]["account_id"]
@@ -147,3 +149,16 @@ def test_missed_before_the_first_score_names_the_command(cli, project):
     ran = cli("--project", project, "missed")
     assert ran.code == 2
     assert "churnrisk score" in ran.err
+
+
+@pytest.mark.parametrize("command", [["actions"], ["overrides", "--end", "1"]])
+def test_a_locked_history_is_told_and_nothing_is_handed_out(cli, scored, monkeypatch, command):
+    monkeypatch.setitem(HistoryStore.__init__.__kwdefaults__, "busy_seconds", 0.05)
+    other = sqlite3.connect(scored / "history.db", isolation_level=None)
+    other.execute("begin immediate")
+    ran = cli("--project", scored, *command)
+    other.execute("rollback")
+    other.close()
+    assert ran.code == 2
+    assert "another program is writing" in ran.err
+    assert ran.out == ""

@@ -1,7 +1,9 @@
 """Handing out is one transaction: delivered and recorded, or neither."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Barrier
 
 import numpy as np
 import pandas as pd
@@ -113,3 +115,18 @@ def test_a_read_only_history_delivers_nothing(sqlite_url, tmp_path, new_run, sco
     with HistoryStore(read_only) as only, pytest.raises(UsageError, match="write access"):
         run_out(only, run_id, candidates("a0"), deliver=told.append)
     assert not told
+
+
+def test_two_at_once_hand_out_a_case_once(url, new_run, scored):
+    run_id = published(url, new_run, scored)
+    together = Barrier(2)
+
+    def work(_):
+        with HistoryStore(url) as own:
+            together.wait()
+            return len(run_out(own, run_id, candidates("a0", "a1")))
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(work, range(2))) == [0, 2]
+    with HistoryStore(url) as own:
+        assert sorted(past_actions(own)["account_id"]) == ["a0", "a1"]

@@ -1,0 +1,38 @@
+"""A history of an older churnrisk is brought up to date with everything in it."""
+
+from datetime import datetime
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+
+from churnrisk.history import HistoryStore, past_actions
+from churnrisk.history.migrate import _FOLDER
+
+
+def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_actions(sqlite_url):
+    engine = create_engine(sqlite_url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            text(
+                "insert into runs values (1, 'k', '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', "
+                "'m', 'p', 'i', 1, 1, 0, 0, 0, null)"
+            )
+        )
+        connection.execute(
+            text(
+                "insert into scores (run_id, account_id, colour, decided_by, colour_since, next_step) "
+                "values (1, 'a', 'red', 'model', '2026-01-01 00:00:00.000000', 'Call.')"
+            )
+        )
+    engine.dispose()
+    with HistoryStore(sqlite_url) as store:
+        assert store.latest_run().as_of == datetime(2026, 1, 1)
+        (score,) = store.scores(1).to_dict("records")
+        assert (score["colour"], score["next_step"], score["play"]) == ("red", "Call.", None)
+        assert past_actions(store).empty
