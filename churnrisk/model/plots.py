@@ -139,7 +139,10 @@ def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             axes.bar(labels, 100 * wide[colour], bottom=floor, color=shade, label=colour)
             floor = floor + 100 * wide[colour].to_numpy()
     axes.tick_params(axis="x", labelrotation=45)
-    return _finish(axes, "Shares of the colours", "as of", "accounts, %")
+    axes.set_ylim(0.0, 115.0)  # room for the legend above the bars
+    _finish(axes, "Shares of the colours", "as of", "accounts, %")
+    axes.legend(frameon=False, fontsize=8, loc="upper center", ncols=len(_COLOURS))
+    return axes
 
 
 def plot_feature_effects(model: ChurnClassifier, X: Any, *, top: int = 12) -> Figure:
