@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import time
 from datetime import datetime
 
 import pytest
 
-from churnrisk.history import HistoryStore
+from churnrisk.history import HistoryStore, NewRun
 
 PUBLISH = """
 import sys, time
@@ -60,6 +61,23 @@ def test_a_process_killed_while_publishing_leaves_the_last_good_run_live(url, ne
         assert store.runs() == (good,)
         assert len(store.scores(good.run_id)) == 2
         assert store.publish(new_run(month=2), scored("red")).run.accounts == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 0.6])
+def test_a_process_killed_at_any_moment_leaves_a_whole_run_or_none(url, new_run, scored, seconds):
+    with HistoryStore(url) as store:
+        good = store.publish(new_run(), scored("red", "green")).run
+    with publisher(url, 2, "none") as process:
+        read_until(process, "open")
+        time.sleep(seconds)
+        process.kill()
+    with HistoryStore(url) as store:
+        again = store.publish(
+            NewRun(datetime(2026, 2, 1), datetime(2026, 9, 1), "i", "m", "p"), scored("red")
+        )
+        assert store.runs() == (again.run, good)
+        assert again.run.accounts == (1 if again.is_new else 80_000)
+        assert [len(store.scores(run.run_id)) for run in store.runs()] == [again.run.accounts, 2]
 
 
 def test_two_processes_at_once_publish_once(url):
