@@ -209,7 +209,8 @@ def _history(case: Case, found: dict[str, Any]) -> str:
         last = summary["promises_last_5"][colour]["broken"]
         lines.append(
             f"- {colour}: {counts['kept']} kept, {counts['unclear']} unclear, {counts['broken']} broken; broken in "
-            f"the last five: {last}."
+            f"the last five: {last}; the model's own colour, before rules and hysteresis: "
+            f"{summary['promises_of_model'][colour]['broken']} broken."
         )
     for name, words in (("flap_rate", "Flaps"), ("recall", "Recall")):
         lines.append(f"- {words}: {summary[name]:.1%} ({summary[f'{name}_without_hysteresis']:.1%}).")

@@ -54,7 +54,8 @@ def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
     for_people = chosen is Format.TABLE
     rows = [_words(row) if for_people else _figures(row) for row in found.rows]
     columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
-               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": ""}  # fmt: skip
+               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
+               "model_outcome": "model's own"}  # fmt: skip
     title = (
         f"Trained anew for each of {len(found.snapshots)} snapshots on what was known then; "
         f"one kind of model only: {found.candidate} ({found.why_candidate})"
@@ -84,6 +85,7 @@ def _words(row: ColourAtSnapshot) -> dict[str, Any]:
         "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
         or "–",
         "outcome": row.outcome or "–",
+        "model_outcome": row.model_outcome or "–",
     }
 
 
@@ -120,7 +122,8 @@ def _summary(found: Backtest) -> list[str]:
             last = summary["promises_last_5"][colour]["broken"]
             lines.append(
                 f"{colour}: {counts['kept']} kept, {counts['broken']} broken, {counts['unclear']} unclear "
-                f"(missed by no more than chance); {last} broken in the last five"
+                f"(missed by no more than chance); {last} broken in the last five; "
+                f"the model's own, before rules and hysteresis: {summary['promises_of_model'][colour]['broken']} broken"
             )
     shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
     lines.append(f"shares on average: {shares}")

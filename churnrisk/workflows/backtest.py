@@ -37,6 +37,9 @@ class ColourAtSnapshot:
     outcome : str
         "kept" when the rate keeps the promise, "broken" when an exact 95 % bound contradicts it, "unclear"
         when the rate misses it by no more than chance explains; empty without promise or accounts.
+    model_outcome : str
+        The same for the model's own colour, of which alone the lights promise anything: rules and hysteresis
+        take accounts out of green and put accounts into red.
     """
 
     as_of: datetime
@@ -50,6 +53,7 @@ class ColourAtSnapshot:
     at_most: float | None
     at_least: float | None
     outcome: Outcome
+    model_outcome: Outcome
 
 
 @dataclass(frozen=True)
@@ -88,10 +92,11 @@ class Backtest:
         """As-of dates looked back on, oldest first."""
         return tuple(dict.fromkeys(row.as_of for row in self.rows))
 
-    def outcomes(self, colour: Colour, last: int | None = None) -> dict[str, int]:
+    def outcomes(self, colour: Colour, last: int | None = None, *, of_model: bool = False) -> dict[str, int]:
         """Count kept, broken and unclear promises of a colour, of the last snapshots only if asked."""
         dates = self.snapshots[-last:] if last else self.snapshots
-        found = [row.outcome for row in self.rows if row.colour == colour and row.as_of in dates]
+        rows = [row for row in self.rows if row.colour == colour and row.as_of in dates]
+        found = [row.model_outcome if of_model else row.outcome for row in rows]
         return {name: found.count(name) for name in ("kept", "broken", "unclear")}
 
     def share(self, colour: Colour) -> float:
@@ -109,6 +114,9 @@ class Backtest:
                 "promises": {str(colour): self.outcomes(colour) for colour in (Colour.GREEN, Colour.RED)},
                 "promises_last_5": {
                     str(colour): self.outcomes(colour, last=5) for colour in (Colour.GREEN, Colour.RED)
+                },
+                "promises_of_model": {
+                    str(colour): self.outcomes(colour, of_model=True) for colour in (Colour.GREEN, Colour.RED)
                 },
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
                 "flap_rate": _plain(self.settled.flap_rate),
@@ -230,7 +238,10 @@ class _Walk:
 def _at_snapshot(date: pd.Timestamp, settled: pd.DataFrame, light: TrafficLight) -> list[ColourAtSnapshot]:
     promises = {promise.colour: promise for promise in light.promises_}
     accounts = settled.index.get_level_values("account_id")
-    evidence = colour_evidence(settled["colour"], settled["churned"], accounts, light.promises_)
+    evidence, own = (
+        colour_evidence(settled[name], settled["churned"], accounts, light.promises_)
+        for name in ("colour", "model_colour")
+    )
     return [
         ColourAtSnapshot(
             as_of=date.to_pydatetime(),
@@ -244,8 +255,9 @@ def _at_snapshot(date: pd.Timestamp, settled: pd.DataFrame, light: TrafficLight)
             at_most=promises.get(row.colour, Promise(row.colour)).at_most,
             at_least=promises.get(row.colour, Promise(row.colour)).at_least,
             outcome=_outcome(row),
+            model_outcome=_outcome(of_model),
         )
-        for row in evidence
+        for row, of_model in zip(evidence, own, strict=True)
     ]
 
 

@@ -87,6 +87,14 @@ def test_an_outcome_is_kept_broken_or_unclear_as_the_bounds_say(company):
     assert not any(row.outcome for row in found.rows if row.colour == Colour.AMBER)
 
 
+def test_the_models_own_colours_are_judged_beside_the_final_ones(company):
+    found = company[2]
+    judged = sum(row.model_outcome != "" for row in found.rows if row.colour == Colour.GREEN)
+    assert sum(found.outcomes(Colour.GREEN, of_model=True).values()) == judged
+    # green only loses accounts to rules and hysteresis, so where it is left the model had one
+    assert all(row.model_outcome for row in found.rows if row.colour == Colour.GREEN and row.outcome)
+
+
 def test_hysteresis_lowers_the_flap_rate_and_loses_no_churner(company):
     found = company[2]
     assert 0 < found.settled.flap_rate < found.without_hysteresis.flap_rate
