@@ -1,0 +1,28 @@
+"""The daily commands with the history on PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.history.postgres import new_schema, server
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    with server() as base:
+        yield base
+
+
+def test_scores_are_published_to_postgresql_and_read_from_there(cli, scored, postgres, monkeypatch):
+    (scored / "history.db").unlink()
+    monkeypatch.setenv("CHURNRISK_HISTORY_URL", new_schema(postgres))
+    assert "published run 1" in cli("--project", scored, "score", "--as-of", "2026-06-01").err
+    assert "published run 2" in cli("--project", scored, "score").err
+    assert "published already" in cli("--project", scored, "score").err
+    rows = json.loads(cli("--project", scored, "redlist", "--format", "json").out)
+    assert any(row["moved"] for row in rows)
+    assert "History:" in cli("--project", scored, "explain", rows[0]["account_id"]).out
+    assert cli("--project", scored, "actions", "--format", "json").code == 0
+    assert not (scored / "history.db").exists()
