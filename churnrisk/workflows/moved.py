@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.decision.rules import Rule, apply_rules
-from churnrisk.decision.severity import to_codes
 from churnrisk.model import ReasonProfile
 from churnrisk.model.wording import Value, plain, quantity, sentence
-from churnrisk.records import Colour, DecidedBy, Feature, Move, MovePart, Run
+from churnrisk.records import Colour, Feature, Move, MovePart, Run
+from churnrisk.workflows.causes import colour_causes
 
 Floats = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
@@ -32,6 +32,7 @@ _NOTHING = 1e-10
 # Beyond this slope of an isotonic calibration, signals that cancel each other would be blown up.
 _STEEPEST = 25.0
 _ZERO = re.compile(r'"(?:[^"\\]|\\.)*":-?0\.0(?:,|(?=\}))')
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _DANGLING = re.compile(r",\}$")
 
 
@@ -153,7 +154,8 @@ class Mover:
         wholes.append(("remainder", "not explained by single signals", rest))
         order = np.argsort(-np.abs(behaviour), axis=1, kind="stable")[:, :NAMED]
         words = self._words(X, then, behaviour, order)
-        return [_listed(behaviour[i], order[i], words[i], X.columns, wholes, i) for i in range(len(X))]
+        names = [str(name) for name in X.columns]
+        return [_listed(behaviour[i], order[i], words[i], names, wholes, i) for i in range(len(X))]
 
     def _behaviour(self, X: pd.DataFrame, then: pd.DataFrame, change: Floats) -> Floats:
         """Return what each signal added to the log-odds, shape (n, d)."""
@@ -208,50 +210,6 @@ class Mover:
         return ruled.reindex(old.index).fillna(old["raw_colour"])
 
 
-def colour_causes(
-    new: pd.DataFrame,
-    old: pd.DataFrame,
-    *,
-    relit: npt.ArrayLike | pd.Series,
-    reruled: npt.ArrayLike | pd.Series,
-) -> Objects:
-    """Return in one word what made each colour another one; rows that kept it get some word too.
-
-    Parameters
-    ----------
-    new, old : DataFrame
-        colour, raw_colour, model_colour and decided_by of this run and of the run before, row by row.
-    relit : array-like of shape (rows,)
-        What this run's thresholds make of the probability at the run before.
-    reruled : array-like of shape (rows,)
-        What this run's rules make of the snapshot and the model's colour at the run before.
-    """
-    shown, raw, model = (
-        (to_codes(old[name]).astype(int), to_codes(new[name]).astype(int))
-        for name in ("colour", "raw_colour", "model_colour")
-    )
-    lit, ruled = to_codes(relit).astype(int), to_codes(reruled).astype(int)
-    by_override = (old["decided_by"] == str(DecidedBy.OVERRIDE)) | (
-        new["decided_by"] == str(DecidedBy.OVERRIDE)
-    )
-    worse = raw[1] > raw[0]
-    by_rule = (model[0] == model[1]) | np.where(worse, raw[1] != model[1], raw[0] != model[0])
-    direction = np.sign(model[1] - model[0])
-    choices = {
-        str(DecidedBy.ELIGIBILITY): (shown[0] < 0) | (shown[1] < 0),
-        str(DecidedBy.OVERRIDE): by_override.to_numpy(),
-        # The colour moved though what it follows stood still or went the other way: it was held before.
-        str(DecidedBy.HYSTERESIS): (raw[1] - raw[0]) * (shown[1] - shown[0]) <= 0,
-        "policy": np.where(
-            by_rule,
-            (ruled == raw[1]) & (ruled != raw[0]),
-            (lit - model[0]) * direction > (model[1] - lit) * direction,
-        ),
-        str(DecidedBy.RULE): by_rule,
-    }
-    return np.select(list(choices.values()), list(choices), default="score").astype(object)
-
-
 def read_move(stored: str | None) -> Move | None:
     """Return what one cell of :meth:`Mover.tell` holds; None for an empty one."""
     if not stored:
@@ -274,22 +232,29 @@ def _written(
         "previous_colour": previous,
         "because": because,
         "log_odds": None if np.isnan(log_odds) else log_odds,
-        "parts": [asdict(part) for part in parts],
+        "parts": [_part(part) for part in parts],
     }
-    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return _JSON.encode(told)
+
+
+def _part(part: MovePart) -> dict[str, Any]:
+    # dataclasses.asdict copies deeply, which would take a third of the time of all moves
+    return {"kind": part.kind, "log_odds": part.log_odds, "text": part.text, "feature": part.feature}
 
 
 def _listed(
     behaviour: Floats,
     order: npt.NDArray[np.intp],
     words: list[str],
-    names: pd.Index,
+    names: Sequence[str],
     wholes: list[tuple[str, str, Floats]],
     row: int,
 ) -> list[MovePart]:
     """Return one row's parts: the named signals, all other signals, then what is no behaviour."""
-    named = [(j, text) for j, text in zip(order, words, strict=True) if abs(behaviour[j]) >= _WORTH_NAMING]
-    parts = [MovePart("behaviour", float(behaviour[j]), text, str(names[j])) for j, text in named]
+    named = [
+        (int(j), text) for j, text in zip(order, words, strict=True) if abs(behaviour[j]) >= _WORTH_NAMING
+    ]
+    parts = [MovePart("behaviour", float(behaviour[j]), text, names[j]) for j, text in named]
     unnamed = float(np.delete(behaviour, [j for j, _ in named]).sum())
     parts.append(MovePart("behaviour", unnamed, "other signals"))
     parts += [MovePart(kind, float(amount[row]), text) for kind, text, amount in wholes]

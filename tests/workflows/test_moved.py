@@ -13,11 +13,11 @@ from scipy.special import expit
 from churnrisk.decision import Rule, TrafficLight, decide
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Feature, Run
+from churnrisk.workflows.causes import colour_causes
 from churnrisk.workflows.moved import (
     WORTH_TELLING,
     Mover,
     RunBefore,
-    colour_causes,
     compact_rows,
     read_move,
 )
