@@ -6,18 +6,20 @@ import json
 
 import pytest
 
-from tests.history.postgres import new_schema, server
+from tests.history.postgres import drop_schema, new_schema, server
 
 
 @pytest.fixture(scope="module")
-def postgres():
+def history_url():
     with server() as base:
-        yield base
+        url = new_schema(base)
+        yield url
+        drop_schema(base, url)
 
 
-def test_scores_are_published_to_postgresql_and_read_from_there(cli, scored, postgres, monkeypatch):
+def test_scores_are_published_to_postgresql_and_read_from_there(cli, scored, history_url, monkeypatch):
     (scored / "history.db").unlink()
-    monkeypatch.setenv("CHURNRISK_HISTORY_URL", new_schema(postgres))
+    monkeypatch.setenv("CHURNRISK_HISTORY_URL", history_url)
     assert "published run 1" in cli("--project", scored, "score", "--as-of", "2026-06-01").err
     assert "published run 2" in cli("--project", scored, "score").err
     assert "published already" in cli("--project", scored, "score").err

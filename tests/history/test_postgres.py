@@ -9,14 +9,16 @@ from sqlalchemy import make_url, text
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
-from tests.history.postgres import new_schema
+from tests.history.postgres import drop_schema, new_schema
 
 SECRET = "hunter2"
 
 
 @pytest.fixture
 def postgres_url(postgres):
-    return new_schema(postgres)
+    url = new_schema(postgres)
+    yield url
+    drop_schema(postgres, url)
 
 
 def test_the_plain_scheme_uses_the_driver_we_ship(postgres_url):
