@@ -52,7 +52,9 @@ class Binner:
         counts = [
             _levels(encoded[:, j]) if is_code else len(edges[j]) + 1 for j, is_code in enumerate(categorical)
         ]
-        return cls(edges, np.asarray(categorical, dtype=bool), counts, np.asarray(~np.isnan(encoded).all(axis=0)))
+        return cls(
+            edges, np.asarray(categorical, dtype=bool), counts, np.asarray(~np.isnan(encoded).all(axis=0))
+        )
 
     def bins(self, encoded: Floats) -> Floats:
         """Return the bin of each cell as float64, shape (n, d), NaN for missing."""
@@ -67,7 +69,6 @@ class Binner:
             binned[np.isnan(column), j] = np.nan
         binned[:, ~self.known] = 0.0
         return binned
-
 
     def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
         """Return a column's table as a step function of its values, equal neighbours joined.
