@@ -47,7 +47,7 @@ _SINGULAR = {
     "units": "unit",
     "paid seats": "paid seat",
 }
-_ONE = re.compile(rf"\b1 ({'|'.join(_SINGULAR)})\b")
+_ONE = re.compile(rf"(?<![\d.,])1 ({'|'.join(_SINGULAR)})\b")
 
 
 def plain(value: Any) -> Value:
