@@ -15,6 +15,7 @@ from churnrisk.snapshots.calendar import SnapshotConfig
 from churnrisk.snapshots.churn import ChurnConfig
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.workflows.project import ModelConfig, Project
+from churnrisk.workflows.web_config import WebConfig
 
 FILE_NAME = "churnrisk.toml"
 
@@ -63,6 +64,7 @@ class Settings:
     decision: DecisionConfig = field(default_factory=DecisionConfig)
     history: HistorySection = field(default_factory=HistorySection)
     tracking: TrackingSection = field(default_factory=TrackingSection)
+    web: WebConfig = field(default_factory=WebConfig)
 
 
 def load_project(directory: Path, *, data: Path | None = None) -> Project:
@@ -101,6 +103,7 @@ def load_project(directory: Path, *, data: Path | None = None) -> Project:
         history_url=os.path.expandvars(os.environ.get("CHURNRISK_HISTORY_URL") or settings.history.url or ""),
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or settings.tracking.uri,
         experiment=settings.tracking.experiment,
+        web=settings.web,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +12,7 @@ from churnrisk.errors import UsageError
 from churnrisk.features import FeatureConfig
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import EngineConfig, TableConfig
+from churnrisk.workflows.web_config import WebConfig
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Project:
     history_url: str
     tracking_uri: str | None
     experiment: str
+    web: WebConfig = field(default_factory=WebConfig)
 
     @property
     def store_url(self) -> str:
