@@ -19,6 +19,14 @@ class UsageError(ChurnRiskError):
     exit_code = 2
 
 
+class UnavailableError(UsageError):
+    """The history's database does not answer, or not now."""
+
+
+class NotFoundError(UsageError):
+    """What was asked for is not there, or not for this person: the two are told alike."""
+
+
 class ContractError(ChurnRiskError):
     """The tables break the contract, or do not hold enough for what was asked."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, 
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.errors import ChurnRiskError, UnavailableError, UsageError
 from churnrisk.history.migrate import is_current, upgrade
 
 _WRITES = "churnrisk_writes"
@@ -127,8 +127,8 @@ class Database:
         cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         for sign, mend in _MENDS.items():
             if sign in cause.lower():
-                return UsageError(f"the history at {self.shown}: {mend} ({cause}).")
-        return UsageError(
+                return UnavailableError(f"the history at {self.shown}: {mend} ({cause}).")
+        return UnavailableError(
             f"the history at {self.shown} does not answer as expected ({cause}). Check the database."
         )
 
