@@ -277,6 +277,76 @@ class Move:
         return ", ".join(f"{part.log_odds:+.1f} {part.text}" for part in ordered)
 
 
+class Disposition(StrEnum):
+    """What the team has found out about an account."""
+
+    CONTACTED = "contacted"
+    SAVED = "saved"
+    FALSE_ALARM = "false_alarm"
+    CHURNED = "churned"
+    SNOOZED = "snoozed"
+
+
+@dataclass(frozen=True, slots=True)
+class DeskState:
+    """What the team has on record for one account; no scoring run changes it.
+
+    Attributes
+    ----------
+    version : int
+        Grows with every change, undos included; 0 for an account that nobody has touched. A change names
+        the version it was made on.
+    disposition : Disposition or None
+        None also when a snooze has ended by itself; ``snoozed_until`` then lies in the past.
+    note : str or None
+        The latest one; all of them are in the audit trail.
+    touched_at, touched_by, touched_what : datetime, str and str, or None
+        The last change that has not been undone, in words such as "contacted" or "snoozed until 2026-12-01".
+    """
+
+    version: int = 0
+    disposition: Disposition | None = None
+    snoozed_until: datetime | None = None
+    snooze_reason: str | None = None
+    assignee: str | None = None
+    note: str | None = None
+    touched_at: datetime | None = None
+    touched_by: str | None = None
+    touched_what: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One field of one account that a person changed; entries of one change share their ``review_id``.
+
+    Attributes
+    ----------
+    field : str
+        "disposition", "snoozed_until", "snooze_reason", "assignee", "note" or "override".
+    before, after : str or None
+        As people read them; None for nothing.
+    via : str
+        "web", "api" or "cli".
+    version : int
+        The account's version after it.
+    undoes, undone_by : int or None
+        The review that this one takes back, and the one that took this back.
+    """
+
+    audit_id: int
+    review_id: int
+    at: datetime
+    author: str
+    via: str
+    account_id: str
+    field: str
+    before: str | None
+    after: str | None
+    version: int
+    undoes: int | None = None
+    undone_by: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RedListRow:
     """One line of the red list: who, how serious, why, and what to do next."""
@@ -299,6 +369,8 @@ class RedListRow:
     reasons: tuple[Reason, ...]
     next_step: str
     moved: Move | None = None
+    play: str | None = None
+    desk: DeskState = DeskState()
 
     @property
     def arrow(self) -> str:
@@ -322,10 +394,63 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
+class AtRisk:
+    """Red and amber accounts of one group (a segment, a renewal quarter, an owner) and what they are worth.
+
+    ``key`` is what the filter of the red list takes for the group: "2026-Q3", a segment, "(none)".
+    """
+
+    key: str
+    red: int
+    amber: int
+    red_value: float
+    amber_value: float
+    expected_loss: float
+
+
+@dataclass(frozen=True, slots=True)
 class RedList:
-    """The totals of a run and its rows, worst expected loss first."""
+    """The totals of a run and its rows, worst expected loss first.
+
+    Attributes
+    ----------
+    totals : tuple of Total
+        Of the whole run, or of the owner that the list is limited to.
+    rows : tuple of RedListRow
+        One page of the rows that match.
+    matching : int
+        Rows on all pages; 0 where nobody counted.
+    page, per_page : int
+        Which page this is, from 1, and how long pages are.
+    by_segment, by_quarter : tuple of AtRisk
+        What ``totals`` count, by segment (largest value first) and renewal quarter (in order of time).
+    owners, segments, families : tuple of str
+        What the filters may name.
+    snoozed, churned : int
+        Accounts of the chosen colours and owner that the desk keeps off the list.
+    """
 
     run: Run
     previous_run: Run | None
     totals: tuple[Total, ...]
     rows: tuple[RedListRow, ...]
+    matching: int = 0
+    page: int = 1
+    per_page: int = 0
+    by_segment: tuple[AtRisk, ...] = ()
+    by_quarter: tuple[AtRisk, ...] = ()
+    owners: tuple[str, ...] = ()
+    segments: tuple[str, ...] = ()
+    families: tuple[str, ...] = ()
+    snoozed: int = 0
+    churned: int = 0
+
+    @property
+    def previous(self) -> int | None:
+        """The page before, None on the first."""
+        return self.page - 1 if self.page > 1 else None
+
+    @property
+    def next(self) -> int | None:
+        """The page after, None on the last."""
+        return self.page + 1 if self.page * self.per_page < self.matching else None
