@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Float,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     String,
@@ -92,4 +94,61 @@ actions = Table(
     Column("handed_out_at", DateTime, nullable=False, index=True),
     Column("due_at", DateTime, nullable=False),
     UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
+)
+
+# People, their sessions and the tokens of programs: secrets are kept as digests only.
+users = Table(
+    "users",
+    metadata,
+    Column("user_id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("display_name", Text, nullable=False),
+    Column("role", String(16), nullable=False),
+    Column("owner", Text),
+    Column("own_only", Boolean, nullable=False),
+    Column("email", String(254), unique=True),
+    Column("password_hash", Text),
+    Column("issuer", Text),
+    Column("subject", Text),
+    Column("created_at", DateTime, nullable=False),
+    Column("disabled_at", DateTime),
+    UniqueConstraint("issuer", "subject", name="uq_users_identity"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("user_id", Integer, ForeignKey("users.user_id"), nullable=False, index=True),
+    Column("created_at", DateTime, nullable=False),
+    Column("seen_at", DateTime, nullable=False),
+    Column("expires_at", DateTime, nullable=False, index=True),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("prefix", String(16), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("role", String(16), nullable=False),
+    Column("owner", Text),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", DateTime, nullable=False),
+    Column("expires_at", DateTime),
+    Column("used_at", DateTime),
+    Column("revoked_at", DateTime),
+)
+
+sign_in_attempts = Table(
+    "sign_in_attempts",
+    metadata,
+    Column("attempt_id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("at", DateTime, nullable=False, index=True),
+    Column("failed", Boolean, nullable=False),
+    Index("ix_sign_in_attempts_name", "name", "at"),
+    Index("ix_sign_in_attempts_address", "address", "at"),
 )
