@@ -23,14 +23,6 @@ class UnavailableError(UsageError):
     """The history's database does not answer, or not now."""
 
 
-class NotFoundError(UsageError):
-    """What was asked for is not there, or not for this person: the two are told alike."""
-
-
-class UnknownAccountError(UsageError):
-    """No published run holds the account, or it lies outside what the asker may see: the two look the same."""
-
-
 class ContractError(ChurnRiskError):
     """The tables break the contract, or do not hold enough for what was asked."""
 
