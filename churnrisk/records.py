@@ -144,9 +144,11 @@ class Reason:
     contribution : float
         Log-odds added to the average account's log-odds; positive speaks for churn.
     usual_low, usual_high : float or None
-        The middle 80 % of retained accounts.
+        The middle 80 % of retained accounts: its peers, or all of them.
     previous : float or str or None
         The value at the account's last published snapshot.
+    peers : str
+        Which peers, like "in segment Enterprise"; empty when all retained accounts are pooled.
     """
 
     feature: str
@@ -157,6 +159,15 @@ class Reason:
     usual_low: float | None = None
     usual_high: float | None = None
     previous: float | str | None = None
+    peers: str = ""
+
+    @property
+    def comparison(self) -> str:
+        """``retained customers in segment Enterprise: 7 to 287``; empty where nothing is known of them."""
+        if self.usual_low is None or self.usual_high is None:
+            return ""
+        who = f"retained customers {self.peers}".strip()
+        return f"{who}: {self.usual_low:.4g} to {self.usual_high:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +286,59 @@ class Move:
         shown = [part for part in self.parts if abs(part.log_odds) >= 0.05]
         ordered = sorted(shown, key=lambda part: -abs(part.log_odds))
         return ", ".join(f"{part.log_odds:+.1f} {part.text}" for part in ordered)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSignal:
+    """A signal that a turnaround is about, with its value now and afterwards; None when there is none."""
+
+    feature: str
+    label: str
+    now: float | None
+    then: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turnaround:
+    """The smallest realistic change by which the model and the rules would give an account a better colour.
+
+    It says what the next scoring would make of other signals, all else as it is; not that they cause anything.
+
+    Attributes
+    ----------
+    colour : Colour or None
+        What the account would become, before hysteresis and overrides; None when no such change was found.
+    levers : tuple of str
+        Names of one or two levers (see :mod:`churnrisk.features.levers`); none when the model and the rules
+        say the better colour already.
+    steps : tuple of str
+        The same in words: "resolve the open complaint".
+    probability : float or None
+        The churn probability afterwards.
+    changes : tuple of ChangedSignal
+    """
+
+    colour: Colour | None
+    levers: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    probability: float | None = None
+    changes: tuple[ChangedSignal, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """One sentence for people, which promises no cause."""
+        if self.colour is None:
+            return "No single or double step within the team's reach would give a better colour at the next scoring."
+        if not self.steps:
+            return (
+                f"No further step: model and rules say {self.colour} already; the colour follows unless it is held."
+            )
+        steps = " and ".join(self.steps)
+        after = "" if self.probability is None else f" (churn {self.probability:.1%})"
+        return (
+            f"{steps[:1].upper()}{steps[1:]}: by the model and the rules, the next scoring would then say "
+            f"{self.colour}{after}, all else equal. No promise of cause."
+        )
 
 
 class Disposition(StrEnum):
