@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,10 @@ from churnrisk.history.migrate import is_current, upgrade
 
 _WRITES = "churnrisk_writes"
 _MIGRATION_LOCK = 748_291_003
+# KiB of pages that each SQLite connection keeps: many are open at once in a pool.
+_CACHE, _POOLED_CACHE = 65_536, 8_192
+# A connection that the server has closed in the meantime is noticed before it is used.
+_POOL = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10.0, "pool_pre_ping": True}
 _MENDS = {
     "locked": "another program is writing to it. Try again when that has finished",
     "readonly": "it cannot be written. Give this user write access to the file and its folder",
@@ -53,6 +57,8 @@ class Database:
         An SQLAlchemy URL, such as ``sqlite:///history.db`` or ``postgresql+psycopg://…``.
     busy_seconds : float
         How long to wait for another writer.
+    pooled : bool
+        Keep connections for the next use instead of opening one each time.
 
     Attributes
     ----------
@@ -60,14 +66,14 @@ class Database:
         The URL without its secrets.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = 60.0) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = 60.0, pooled: bool = False) -> None:
         self._url = _parsed(url)
         self._busy_seconds = busy_seconds
         self.shown = _without_secrets(self._url.render_as_string(hide_password=True))
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _engine(self._url, busy_seconds if self._is_sqlite else None)
+        self._engine = _engine(self._url, busy_seconds if self._is_sqlite else None, pooled=pooled)
         if self._is_sqlite:
-            event.listen(self._engine, "connect", _set_up_sqlite)
+            event.listen(self._engine, "connect", _set_up_sqlite(_POOLED_CACHE if pooled else _CACHE))
             event.listen(self._engine, "begin", _begin_sqlite)
 
     def prepare(self) -> None:
@@ -154,11 +160,12 @@ def _without_secrets(url: str) -> str:
     return _SECRET.sub("***", url)
 
 
-def _engine(url: URL, busy_seconds: float | None) -> Engine:
+def _engine(url: URL, busy_seconds: float | None, *, pooled: bool) -> Engine:
     options: dict[str, Any] = {} if busy_seconds is None else {"connect_args": {"timeout": busy_seconds}}
+    # Runs are few and long: without a server around them a pool would only keep files open.
+    pool: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     try:
-        # Runs are few and long: a pool would only keep files open.
-        return create_engine(url, poolclass=NullPool, **options)
+        return create_engine(url, **pool, **options)
     except (NoSuchModuleError, ImportError) as error:
         postgres = url.get_backend_name() == "postgresql"
         raise UsageError(
@@ -167,14 +174,17 @@ def _engine(url: URL, busy_seconds: float | None) -> Engine:
         ) from error
 
 
-def _set_up_sqlite(connection: Any, _record: Any) -> None:
-    # pysqlite's own transactions begin too late to keep two publishers apart: _begin_sqlite says BEGIN.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("pragma synchronous = normal")
-    cursor.execute("pragma foreign_keys = on")
-    cursor.execute("pragma cache_size = -65536")
-    cursor.close()
+def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
+    def set_up(connection: Any, _record: Any) -> None:
+        # pysqlite's own transactions begin too late to keep two publishers apart: _begin_sqlite says BEGIN.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("pragma synchronous = normal")
+        cursor.execute("pragma foreign_keys = on")
+        cursor.execute(f"pragma cache_size = -{cache:d}")
+        cursor.close()
+
+    return set_up
 
 
 def _begin_sqlite(connection: Connection) -> None:

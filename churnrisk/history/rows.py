@@ -12,7 +12,7 @@ from churnrisk.errors import ContractError
 from churnrisk.history.schema import scores
 
 SCORE_COLUMNS = tuple(
-    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
+    column.name for column in scores.columns if column.name not in ("run_id", "colour_since", "family")
 )
 _REQUIRED = ("account_id", "colour", "decided_by")
 _NUMBERS = ("probability", "log_odds", "annual_value")
@@ -63,9 +63,22 @@ def _column(
         return [run_id] * len(frame)
     if name == "colour_since":
         return as_instants(_colour_since(frame, as_of, since), text=text_instants)
+    if name == "family":
+        return _families(frame)
     if name not in frame.columns:
         return [None] * len(frame)
     return _values(frame[name], name, text_instants)
+
+
+def _families(frame: pd.DataFrame) -> list[Any]:
+    """Return the family of each account's first reason, so that the red list can be filtered by it."""
+    families = np.full(len(frame), None, dtype=object)
+    if "reasons" in frame.columns:
+        # most accounts have none, and looking for it costs more than passing them by
+        told = (frame["reasons"].notna() & (frame["reasons"] != "[]")).to_numpy(dtype=bool)
+        found = frame.loc[told, "reasons"].astype("str").str.extract(r'"family": ?"(\w+)"')[0]
+        families[told] = found.astype(object).where(found.notna(), None)
+    return list(families)
 
 
 def _colour_since(frame: pd.DataFrame, as_of: datetime, since: pd.DataFrame | None) -> pd.Series:

@@ -1,4 +1,4 @@
-"""The tables of the history: runs, their scores, what people have overridden, and what they were asked to do.
+"""The tables of the history: runs, their scores and sums, what people said and were asked to do, who they are.
 
 Instants are stored in UTC without an offset. Change a table only together with a new migration.
 """
@@ -19,6 +19,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
+    literal_column,
 )
 
 metadata = MetaData()
@@ -66,6 +68,78 @@ scores = Table(
     Column("next_step", Text),
     Column("play", Text),
     Column("moved", Text),
+    Column("family", String(16)),
+)
+
+#: What an account without an annual value is worth in the order of the red list: less than any other.
+expected_loss = func.coalesce(scores.c.probability * scores.c.annual_value, literal_column("-1.0"))
+
+#: The condition of the index below, word for word: only then do the databases use it.
+is_listed = scores.c.colour.in_([literal_column("'red'"), literal_column("'amber'")])
+
+# Red and amber are a small part of a run, so the red list has an index of its own: in its order, and with what
+# its filters ask, so that a filter reads the index alone.
+Index(
+    "ix_scores_listed",
+    scores.c.run_id,
+    scores.c.colour.desc(),
+    expected_loss.desc(),
+    scores.c.probability.desc(),
+    scores.c.account_id,
+    scores.c.owner,
+    scores.c.segment,
+    scores.c.family,
+    scores.c.renewal_at,
+    scores.c.colour_since,
+    sqlite_where=is_listed,
+    postgresql_where=is_listed,
+)
+
+# Sums over the scores of a run, written with it. Every account counts in the row of its owner and again in the
+# team's; the renewal quarter (20263 is the third of 2026) is kept for red and amber only.
+run_totals = Table(
+    "run_totals",
+    metadata,
+    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
+    Column("covers", String(8), nullable=False),
+    Column("owner", Text),
+    Column("segment", Text),
+    Column("quarter", Integer),
+    Column("colour", String(8), nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("newly", BigInteger, nullable=False),
+    Column("renewing", BigInteger, nullable=False),
+    Column("dated", BigInteger, nullable=False),
+    Column("valued", BigInteger, nullable=False),
+    Column("annual_value", Float, nullable=False),
+    Column("expected_loss", Float, nullable=False),
+    Index("ix_run_totals", "run_id", "covers", "owner"),
+)
+
+# What the colours of a run promised, what the test of its model found, and what came of its accounts; the last
+# part is empty until the outcomes are known.
+run_outcomes = Table(
+    "run_outcomes",
+    metadata,
+    Column("run_id", Integer, ForeignKey("runs.run_id"), primary_key=True),
+    Column("colour", String(8), primary_key=True),
+    Column("promise", Text, nullable=False),
+    Column("at_most", Float),
+    Column("at_least", Float),
+    Column("tested_accounts", BigInteger),
+    Column("tested_rate", Float),
+    Column("tested_low", Float),
+    Column("tested_high", Float),
+    Column("tested_kept", Boolean),
+    Column("known_at", DateTime, nullable=False),
+    Column("accounts", BigInteger, nullable=False),
+    Column("known", BigInteger),
+    Column("churned", BigInteger),
+    Column("low", Float),
+    Column("high", Float),
+    Column("kept", Boolean),
+    Column("fingerprint", String(64)),
+    Column("data_end", DateTime),
 )
 
 overrides = Table(
@@ -94,6 +168,49 @@ actions = Table(
     Column("handed_out_at", DateTime, nullable=False, index=True),
     Column("due_at", DateTime, nullable=False),
     UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
+)
+
+# What people did: one review is one change of one or several accounts, the audit says field by field what it
+# changed, and the desk is what came of all of them.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("review_id", Integer, primary_key=True),
+    Column("at", DateTime, nullable=False),
+    Column("author", Text, nullable=False, index=True),
+    Column("via", String(8), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("undoes", Integer, ForeignKey("reviews.review_id")),
+    Column("undone_by", Integer, ForeignKey("reviews.review_id")),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True),
+    Column("review_id", Integer, ForeignKey("reviews.review_id"), nullable=False, index=True),
+    Column("account_id", Text, nullable=False),
+    Column("field", String(16), nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    Column("override_id", Integer, ForeignKey("overrides.override_id")),
+    Column("version", Integer, nullable=False),
+    Index("ix_audit_account_id", "account_id", "audit_id"),
+)
+
+desk = Table(
+    "desk",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("disposition", String(16)),
+    Column("snoozed_until", DateTime),
+    Column("snooze_reason", Text),
+    Column("assignee", Text),
+    Column("note", Text),
+    Column("touched", Integer, ForeignKey("reviews.review_id")),
+    Index("ix_desk_disposition", "disposition"),
+    Index("ix_desk_assignee", "assignee"),
 )
 
 # People, their sessions and the tokens of programs: secrets are kept as digests only.

@@ -18,10 +18,12 @@ from churnrisk.history.database import Database
 from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import runs, scores
+from churnrisk.history.totals import write_totals
 from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
+_WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
 _NUMBERS = ("probability", "log_odds", "annual_value")
@@ -47,8 +49,10 @@ class HistoryStore:
     ----------
     url : str
         An SQLAlchemy URL: ``sqlite:///path/to/history.db``.
-    busy_seconds : float
-        How long to wait while another process publishes (SQLite).
+    busy_seconds : float, optional
+        How long to wait while another process publishes (SQLite); by default a minute, and seconds if pooled.
+    pooled : bool
+        Keep connections open and use them from any number of threads: for a server that lives long.
 
     Raises
     ------
@@ -56,8 +60,9 @@ class HistoryStore:
         If the database cannot be opened, is damaged, or has a schema of a newer churnrisk.
     """
 
-    def __init__(self, url: str, *, busy_seconds: float = 60.0) -> None:
-        self.database = Database(url, busy_seconds=busy_seconds)
+    def __init__(self, url: str, *, busy_seconds: float | None = None, pooled: bool = False) -> None:
+        patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
+        self.database = Database(url, busy_seconds=patience, pooled=pooled)
         self.database.prepare()
 
     def __enter__(self) -> Self:
@@ -186,6 +191,7 @@ class HistoryStore:
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
         _date_colours(connection, naive_utc(run.as_of))
+        write_totals(connection, run_id, naive_utc(run.as_of))
         published = _one(connection, select(runs).where(runs.c.run_id == run_id))
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
@@ -260,6 +266,7 @@ def _date_colours(connection: Connection, as_of: datetime) -> None:
         before = _run_before(connection, instant)
         if before is not None:
             _carry_over(connection, before.run_id, run_id)
+        write_totals(connection, run_id, instant)
 
 
 def _carry_over(connection: Connection, source: int, target: int) -> None:

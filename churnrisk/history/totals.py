@@ -1,0 +1,140 @@
+"""Sums over the scores of a run, written with it, so that no page ever adds up a million accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    case,
+    cast,
+    delete,
+    extract,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
+
+from churnrisk.history.schema import is_listed, run_totals, scores
+
+#: Accounts whose contract renews within so many days of the run count as renewing soon.
+RENEWAL_WINDOW_DAYS = 90
+_SUMS = ("accounts", "newly", "renewing", "dated", "valued", "annual_value", "expected_loss")
+_KEYS = ("run_id", "covers", "owner", "segment", "quarter", "colour")
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Accounts of one colour in one group, added up.
+
+    Attributes
+    ----------
+    newly : int
+        Those whose colour began with this run.
+    renewing : int
+        Those that renew within :data:`RENEWAL_WINDOW_DAYS` of it.
+    dated, valued : int
+        Those whose renewal date, and whose annual value, is known.
+    quarter : int or None
+        Of the renewal, as 20263; red and amber only.
+    """
+
+    run_id: int
+    owner: str | None
+    segment: str | None
+    quarter: int | None
+    colour: str
+    accounts: int
+    newly: int
+    renewing: int
+    dated: int
+    valued: int
+    annual_value: float
+    expected_loss: float
+
+
+def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:
+    """Add up the scores of a run inside the caller's transaction; what was there is replaced."""
+    connection.execute(delete(run_totals).where(run_totals.c.run_id == run_id))
+    columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
+    connection.execute(insert(run_totals).from_select(columns, _by_owner(run_id, as_of)))
+    connection.execute(insert(run_totals).from_select(columns, _of_team(run_id)))
+
+
+def read_totals(
+    connection: Connection, run_ids: Sequence[int], *, owners: Sequence[str] | None = None
+) -> list[Sums]:
+    """Return the sums of runs for the whole team, or for some owners only, one item per group and owner."""
+    query = select(*(run_totals.c[name] for name in Sums.__slots__)).where(run_totals.c.run_id.in_(run_ids))
+    if owners is None:
+        query = query.where(run_totals.c.covers == "team")
+    else:
+        query = query.where(run_totals.c.covers == "owner", run_totals.c.owner.in_(owners))
+    return [Sums(*row) for row in connection.execute(query)]
+
+
+def read_by_owner(connection: Connection, run_id: int) -> list[Sums]:
+    """Return the sums of every owner of a run, accounts without an owner included."""
+    mine = (run_totals.c.run_id == run_id) & (run_totals.c.covers == "owner")
+    kept = [run_totals.c.run_id, run_totals.c.owner, null().label("segment"), null().label("quarter")]
+    added = [func.sum(run_totals.c[name]) for name in _SUMS]
+    query = select(*kept, run_totals.c.colour, *added).where(mine)
+    query = query.group_by(run_totals.c.run_id, run_totals.c.owner, run_totals.c.colour)
+    return [Sums(*row) for row in connection.execute(query)]
+
+
+def owners_of(connection: Connection, run_id: int) -> tuple[str, ...]:
+    """Return the owners of a run's accounts, sorted."""
+    query = select(run_totals.c.owner).distinct()
+    query = query.where(run_totals.c.run_id == run_id, run_totals.c.covers == "owner")
+    return tuple(sorted(name for name in connection.execute(query).scalars() if name is not None))
+
+
+def _by_owner(run_id: int, as_of: datetime) -> Select[tuple[object, ...]]:
+    soon = as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1)
+    renewal = scores.c.renewal_at
+    quarter = case((is_listed, _quarter(renewal)), else_=null()).label("quarter")
+    sums = (
+        func.count(),
+        _count(scores.c.colour_since == as_of),
+        _count((renewal >= as_of) & (renewal < soon)),
+        func.count(renewal),
+        func.count(scores.c.annual_value),
+        func.coalesce(func.sum(scores.c.annual_value), 0.0),
+        func.coalesce(func.sum(scores.c.probability * scores.c.annual_value), 0.0),
+    )
+    groups = (scores.c.owner, scores.c.segment, quarter, scores.c.colour)
+    query = select(literal(run_id), literal("owner"), *groups, *sums).where(scores.c.run_id == run_id)
+    # by its label: the constants inside the quarter would be sent as other parameters a second time
+    return query.group_by(scores.c.owner, scores.c.segment, "quarter", scores.c.colour)
+
+
+def _of_team(run_id: int) -> Select[tuple[object, ...]]:
+    groups = (run_totals.c.segment, run_totals.c.quarter, run_totals.c.colour)
+    return (
+        select(
+            literal(run_id),
+            literal("team"),
+            null(),
+            *groups,
+            *(func.sum(run_totals.c[name]) for name in _SUMS),
+        )
+        .where(run_totals.c.run_id == run_id, run_totals.c.covers == "owner")
+        .group_by(*groups)
+    )
+
+
+def _quarter(moment: ColumnElement[datetime]) -> ColumnElement[int]:
+    year, month = (cast(extract(part, moment), Integer) for part in ("year", "month"))
+    return year * 10 + (month + 2) // 3
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
