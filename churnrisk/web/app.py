@@ -1,0 +1,61 @@
+"""The application: one project, one store that stays open, pages, API and what protects them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from churnrisk import __version__
+from churnrisk.history import HistoryStore
+from churnrisk.web import security
+from churnrisk.web.errors import install_errors
+from churnrisk.web.routes import account, changes, desk, lead, redlist
+from churnrisk.workflows.project import Project
+
+# More threads than connections to the database only take turns on the interpreter.
+_THREADS = 6
+_FOR_GOOD = "public, max-age=31536000, immutable"
+
+
+def create_app(project: Project) -> FastAPI:
+    """Return the application of a project; its store is opened here and closed when the server stops.
+
+    Raises
+    ------
+    UsageError
+        If the history cannot be opened.
+    """
+    app = FastAPI(
+        title="churnrisk", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_life
+    )
+    app.state.project = project
+    app.state.store = HistoryStore(project.store_url, pooled=True)
+    install_errors(app)
+    for module in (redlist, desk, account, changes, lead):
+        app.include_router(module.router)
+    app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
+    security.install(app, project)
+    return app
+
+
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    anyio.to_thread.current_default_thread_limiter().total_tokens = _THREADS
+    yield
+    app.state.store.close()
+
+
+class _Assets(StaticFiles):
+    """Static files; their addresses change with their content, so browsers keep them."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = _FOR_GOOD
+        return response

@@ -1,0 +1,131 @@
+"""The process that serves the pages: a socket, a check that there is something to show, uvicorn."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from churnrisk.errors import UsageError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from churnrisk.workflows.project import Project
+
+_PROJECT, _DATA = "CHURNRISK_SERVE_PROJECT", "CHURNRISK_SERVE_DATA"
+_GRACE_SECONDS = 5
+
+
+class Listener:
+    """A bound socket, taken before anything else so that a taken port is told at once.
+
+    Parameters
+    ----------
+    host : str
+        Address to listen at.
+    port : int
+        0 takes a free one.
+
+    Raises
+    ------
+    UsageError
+        If the address cannot be listened at.
+    """
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.socket = _bound(host, port)
+
+    @property
+    def url(self) -> str:
+        """The address to type into a browser."""
+        port = self.socket.getsockname()[1]
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{host}:{port}/"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.socket.close()
+
+
+def check_ready(project: Project) -> None:
+    """Raise UsageError when there is nothing to show, or nobody who could sign in."""
+    from churnrisk.history import HistoryStore
+    from churnrisk.history.access import all_users
+
+    with HistoryStore(project.store_url) as store:
+        if store.latest_run() is None:
+            raise UsageError("nothing has been scored yet. Run `churnrisk score`, then serve.")
+        anybody = any(not user.disabled for user in all_users(store))
+    oidc = project.web.oidc
+    if not anybody and not (oidc and oidc.create):
+        raise UsageError(
+            "nobody can sign in yet. Add yourself with `churnrisk user add NAME --role admin`, then serve."
+        )
+
+
+def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
+    """Answer until interrupted; requests under way are finished first."""
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    os.environ[_PROJECT], os.environ[_DATA] = str(project.directory), str(project.data)
+    config = uvicorn.Config(
+        "churnrisk.web.server:app_of_environment",
+        factory=True,
+        workers=workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+        forwarded_allow_ips="127.0.0.1",
+    )
+    server = uvicorn.Server(config)
+    try:
+        if workers == 1:
+            server.run(sockets=[listener.socket])
+        else:
+            Multiprocess(config, target=server.run, sockets=[listener.socket]).run()
+    except KeyboardInterrupt:
+        return
+
+
+def app_of_environment() -> FastAPI:
+    """Return the application of the project that :func:`run` was called for; each worker makes its own."""
+    from churnrisk.settings import load_project
+    from churnrisk.web.app import create_app
+
+    return create_app(load_project(Path(os.environ[_PROJECT]), data=Path(os.environ[_DATA])))
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise _cannot_listen(host, port, error) from error
+    listening.set_inheritable(True)
+    return listening
+
+
+def _cannot_listen(host: str, port: int, error: Exception) -> UsageError:
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        return UsageError(
+            f"port {port} of {host} is taken, perhaps by another `churnrisk serve`. "
+            f"End that one, or choose another: --port {port + 1 if port < 65535 else 8765}."
+        )
+    if code == errno.EACCES:
+        return UsageError(f"this user may not listen at port {port}. Choose one above 1023: --port 8765.")
+    return UsageError(f"cannot listen at {host}:{port} ({error}). Name an address of this machine: --host 127.0.0.1.")

@@ -1,0 +1,136 @@
+"""Numbers, dates and states in the words of the pages; what reports also say comes from there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from churnrisk.records import Reason
+from churnrisk.report.wording import (
+    ARROWS,
+    SHAPES,
+    UNKNOWN,
+    count,
+    days,
+    decided,
+    money,
+    moved,
+    percent,
+    probability_change,
+    renewal,
+)
+
+__all__ = [
+    "ARROWS",
+    "CAUSES",
+    "DISPOSITIONS",
+    "FAMILIES",
+    "SHAPES",
+    "UNKNOWN",
+    "accounts",
+    "amount",
+    "change",
+    "count",
+    "day",
+    "days",
+    "decided",
+    "family",
+    "moment",
+    "money",
+    "moved",
+    "percent",
+    "plural",
+    "probability_change",
+    "quantity",
+    "renewal",
+    "signed",
+    "usual",
+]
+
+DISPOSITIONS = {
+    "contacted": "Contacted",
+    "saved": "Saved",
+    "false_alarm": "False alarm",
+    "churned": "Churned",
+    "snoozed": "Snoozed",
+}
+FAMILIES = {
+    "recency": "Activity",
+    "breadth": "Use of features",
+    "complaints": "Complaints",
+    "satisfaction": "Satisfaction",
+    "value": "Value and contract",
+    "relationship": "Relationship",
+    "attributes": "Attributes",
+    "own": "Own signals",
+}
+#: What changed a colour.
+CAUSES = {
+    "score": "the score changed",
+    "policy": "thresholds or rules are new",
+    "rule": "a rule decided",
+    "override": "a person decided",
+    "hysteresis": "the model had to be sure first",
+    "eligibility": "one of the two runs had no score for it",
+}
+
+
+def day(moment: datetime | None) -> str:
+    """Return a date as ISO writes it."""
+    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d}"
+
+
+def moment(instant: datetime | None) -> str:
+    """Return a date with its time to the minute."""
+    return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
+
+
+def amount(value: float | None) -> str:
+    """Return money in whole units with thousands separators."""
+    return money(value, "")
+
+
+def accounts(number: int) -> str:
+    """Return a number of accounts with its unit."""
+    return plural(number, "account")
+
+
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def family(name: str) -> str:
+    """Return a family of signals for people."""
+    return FAMILIES.get(name, name.replace("_", " ").capitalize())
+
+
+def signed(number: float) -> str:
+    """Return a number of log-odds with its sign."""
+    return f"{number:+.2f}"
+
+
+def change(now: float, before: float | None) -> str:
+    """Return a change in whole units with a shape; words where there is none."""
+    if before is None:
+        return "nothing to compare with yet"
+    step = now - before
+    if round(step) == 0:
+        return "no change"
+    return f"{'▲ +' if step > 0 else '▼ −'}{abs(step):,.0f}"  # noqa: RUF001 - a true minus lines up with +
+
+
+def quantity(value: float | str | None) -> str:
+    """Return the value of a signal, short."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 100 or float(value).is_integer() else f"{value:.3g}"
+
+
+def usual(reason: Reason) -> str:
+    """Return the range in which the middle 80 % of retained accounts lie."""
+    if reason.usual_low is None or reason.usual_high is None:
+        return UNKNOWN
+    low, high = quantity(reason.usual_low), quantity(reason.usual_high)
+    return low if low == high else f"{low} to {high}"
