@@ -1,0 +1,112 @@
+"""Signatures: everything a browser keeps for us, and the token in every form."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from itsdangerous import BadData, URLSafeTimedSerializer
+
+from churnrisk.errors import UsageError
+
+FILE_NAME = "secret.key"
+VARIABLE = "CHURNRISK_SECRET_KEY"
+_SHORTEST = 32
+_SALT_LENGTH = 16
+
+
+class Keys:
+    """Signs and checks with one secret; each purpose has a key of its own.
+
+    Parameters
+    ----------
+    secret : bytes
+        At least 32 bytes; whoever knows it can sign in as anybody.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def seal(self, purpose: str, value: Any) -> str:
+        """Return a value as signed text for a cookie or a hidden field; it can be read, but not changed."""
+        return self._serializer(purpose).dumps(value)
+
+    def open(self, purpose: str, text: str | None, *, seconds: int) -> Any:
+        """Return the value of a signed text; None when it is forged, of another purpose, or older than that."""
+        try:
+            return self._serializer(purpose).loads(text or "", max_age=seconds)
+        except BadData:
+            return None
+
+    def form_token(self, key: str) -> str:
+        """Return a token for one form of a session; each differs, so that compression tells nothing of it."""
+        salt = secrets.token_urlsafe(12)[:_SALT_LENGTH]
+        return salt + self._form_digest(key, salt)
+
+    def fits(self, key: str, token: str) -> bool:
+        """Whether a form's token was made for this session."""
+        expected = self._form_digest(key, token[:_SALT_LENGTH])
+        return hmac.compare_digest(token[_SALT_LENGTH:].encode(), expected.encode())
+
+    def _form_digest(self, key: str, salt: str) -> str:
+        text = f"{len(salt)}:{salt}:{key}".encode("utf-8", errors="replace")
+        return hmac.new(self._derived("form"), text, hashlib.sha256).hexdigest()
+
+    def _derived(self, purpose: str) -> bytes:
+        return hmac.new(self._secret, purpose.encode(), hashlib.sha256).digest()
+
+    def _serializer(self, purpose: str) -> URLSafeTimedSerializer:
+        return URLSafeTimedSerializer(self._derived("seal"), salt=f"churnrisk.{purpose}")
+
+
+def secret_of(directory: Path) -> bytes:
+    """Return the server's secret: from the environment, or from a private file that is made once.
+
+    Raises
+    ------
+    UsageError
+        If it is too short, or others can read the file.
+    """
+    given = os.environ.get(VARIABLE)
+    if given is not None:
+        return _checked(given.encode(), origin=VARIABLE)
+    path = directory / FILE_NAME
+    try:
+        if not path.exists():
+            _make(path)
+        if os.name == "posix" and path.stat().st_mode & 0o077:
+            raise UsageError(
+                f"expected {path} to be private, found that others may read it. Delete it (everybody has to sign "
+                "in again), or run `chmod 600` on it if nobody has."
+            )
+        return _checked(path.read_bytes().strip(), origin=str(path))
+    except OSError as error:
+        raise UsageError(
+            f"expected a secret in {path}, found: {error.strerror}. Give one in {VARIABLE}, or mend the folder."
+        ) from error
+
+
+def _make(path: Path) -> None:
+    """Write a secret whole; of two servers that start at once, the second takes the file of the first."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as temporary:
+        temporary.write(secrets.token_hex(32))
+        temporary.flush()
+        os.fsync(temporary.fileno())
+        try:
+            os.link(temporary.name, path)
+        except FileExistsError:
+            return
+
+
+def _checked(secret: bytes, *, origin: str) -> bytes:
+    if len(secret) < _SHORTEST:
+        raise UsageError(
+            f"{origin} expects a secret of at least {_SHORTEST} characters, found {len(secret)}. "
+            'Make one: python -c "import secrets; print(secrets.token_hex(32))"'
+        )
+    return secret

@@ -1,0 +1,48 @@
+"""Where a request comes from, as far as the browser says."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from churnrisk.workflows.web_config import WebConfig
+
+
+def comes_from_here(request: Request, config: WebConfig) -> bool | None:
+    """Whether a request was sent by a page of ours; None where the browser does not say."""
+    origin = request.headers.get("origin") or request.headers.get("referer")
+    if origin is not None:
+        places = {request.headers.get("host", ""), urlsplit(config.public_url).netloc}
+        try:
+            return urlsplit(origin).netloc in places - {""}
+        except ValueError:
+            return False
+    site = request.headers.get("sec-fetch-site")
+    return None if site is None else site in ("same-origin", "none")
+
+
+def safe_path(path: str | None) -> str:
+    """Return a path of our own pages, and the first page in place of anything else."""
+    if not path or len(path) > 2000 or not path.startswith("/"):
+        return "/"
+    # Browsers take // and /\ for another host, and drop control characters on the way.
+    if path[1:2] in ("/", "\\") or any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+        return "/"
+    parts = urlsplit(path)
+    return "/" if parts.scheme or parts.netloc or "\\" in parts.path else path
+
+
+def address_of(request: Request) -> str:
+    """Return who asks, for counting attempts: the network of an IPv6 address, since one person has many."""
+    host = request.client.host if request.client else "unknown"
+    if ":" not in host:
+        return host[:64]
+    try:
+        address = ipaddress.IPv6Address(host.partition("%")[0])
+    except ValueError:
+        return host[:64]
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False))
