@@ -1,0 +1,223 @@
+"""What the page of the red list shows besides its rows: links that keep the view, chips, charts, empty states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlencode
+
+from churnrisk.history import NONE, WorklistFilter
+from churnrisk.records import AtRisk, Colour, RedList, User
+from churnrisk.web.charts import BarRow, Group, bar_rows
+from churnrisk.web.wording import DISPOSITIONS, FAMILIES
+
+#: Bars per chart; smaller groups are added up in the last one.
+MOST_BARS = 7
+_NOBODY = {"segment": "No segment", "quarter": "No renewal date", "owner": "Nobody", "assignee": "Nobody"}
+WINDOWS = (("", "Any time"), ("30", "Within 30 days"), ("90", "Within 90 days"), ("180", "Within 180 days"))
+SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A link with its text; ``is_current`` says that it leads to where one is."""
+
+    text: str
+    href: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a column; with ``href`` the column can be sorted by."""
+
+    text: str
+    href: str | None = None
+    is_current: bool = False
+    direction: str = "descending"
+    number: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """Why nothing is listed, and what to do."""
+
+    what: str
+    why: str
+    ways: tuple[Step, ...]
+
+
+class Listing:
+    """One view of the red list as links and charts.
+
+    Parameters
+    ----------
+    found : RedList
+        What the view holds.
+    wanted : WorklistFilter
+        The view.
+    user : User
+        Who looks.
+    """
+
+    def __init__(self, found: RedList, wanted: WorklistFilter, user: User) -> None:
+        self.found = found
+        self.wanted = wanted
+        self.user = user
+
+    def context(self) -> dict[str, Any]:
+        """Return what the template shows."""
+        found, wanted = self.found, self.wanted
+        last = min(found.page * found.per_page, found.matching)
+        return {
+            "list": found,
+            "wanted": wanted,
+            "link": self.link,
+            "limited_to": wanted.scope,
+            "scopes": self._scopes(),
+            "counted": "annual value, red + amber" if self._in_money else "accounts, red + amber",
+            "by_segment": self._bars(found.by_segment, "segment"),
+            "by_quarter": self._bars(found.by_quarter, "quarter"),
+            "kept_fields": self._kept(),
+            "windows": self._windows(),
+            "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
+            "colours": tuple(str(colour) for colour in Colour),
+            "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
+            "snoozes": SNOOZES,
+            "more_open": self._more_open,
+            "chips": self._chips(),
+            "pages": -(-found.matching // found.per_page) if found.per_page else 1,
+            "first_row": (found.page - 1) * found.per_page + 1,
+            "last_row": last,
+            "heads": self._heads(),
+            "empty": None if found.rows else self._empty(),
+            "export_csv": self.link(to="/redlist.csv"),
+            "export_xlsx": self.link(to="/redlist.xlsx"),
+        }
+
+    def link(self, *, to: str = "/", page: int = 1, **changes: Any) -> str:
+        """Return the address of this view with something changed."""
+        query = replace(self.wanted, **changes).to_query()
+        if page > 1:
+            query["page"] = str(page)
+        return to + (f"?{urlencode(query)}" if query else "")
+
+    @property
+    def _in_money(self) -> bool:
+        return any(group.red_value or group.amber_value for group in self.found.by_segment)
+
+    @property
+    def _more_open(self) -> bool:
+        wanted, usual = self.wanted, WorklistFilter()
+        names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
+        return any(getattr(wanted, name) != getattr(usual, name) for name in names)
+
+    def _scopes(self) -> tuple[Step, ...]:
+        mine = self.user.owner
+        if self.wanted.scope or not mine:
+            return ()
+        is_mine = (self.wanted.owner or "").casefold() == mine.casefold()
+        return (
+            Step("Everyone", self.link(owner=None), not self.wanted.owner),
+            Step("Mine", self.link(owner=mine), is_mine),
+        )
+
+    def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[BarRow, ...]:
+        if name == "segment" and [group.key for group in groups] == [NONE]:
+            return ()
+        if name == "quarter" and [group.key for group in groups] == [NONE]:
+            return ()
+        shown, rest = groups[:MOST_BARS], groups[MOST_BARS:]
+        bars = [self._group(group, name) for group in shown]
+        if rest:
+            word = "later" if name == "quarter" else "others"
+            amounts = [self._amounts(group) for group in rest]
+            bars.append(Group(f"{len(rest)} {word}", tuple(map(sum, zip(*amounts, strict=True)))))
+        return bar_rows(bars)
+
+    def _group(self, group: AtRisk, name: str) -> Group:
+        is_current = str(getattr(self.wanted, name) or "").casefold() == group.key.casefold()
+        href = self.link(**{name: None if is_current else group.key}) + "#list"
+        return Group(self._named(name, group.key), self._amounts(group), href, is_current)
+
+    def _amounts(self, group: AtRisk) -> tuple[float, float]:
+        if self._in_money:
+            return group.red_value, group.amber_value
+        return float(group.red), float(group.amber)
+
+    def _named(self, name: str, key: str) -> str:
+        if key == NONE:
+            return _NOBODY[name]
+        return key.replace("-", " ") if name == "quarter" else key
+
+    def _kept(self) -> tuple[tuple[str, str], ...]:
+        """Return what the form does not ask for and must not lose."""
+        query = self.wanted.to_query()
+        return tuple((name, query[name]) for name in ("sort", "quarter") if name in query)
+
+    def _windows(self) -> tuple[tuple[str, str], ...]:
+        days = self.wanted.renews_within_days
+        if days is None or str(days) in dict(WINDOWS):
+            return WINDOWS
+        return (*WINDOWS, (str(days), f"Within {days:,} days"))
+
+    def _chips(self) -> tuple[Step, ...]:
+        wanted, usual = self.wanted, WorklistFilter()
+        texts = {
+            "colours": "Colours: " + ", ".join(wanted.colours),
+            "owner": f"Owner: {_NOBODY['owner'] if wanted.owner == NONE else wanted.owner}",
+            "segment": f"Segment: {self._named('segment', wanted.segment or '')}",
+            "renews_within_days": f"Renews within {wanted.renews_within_days} days",
+            "quarter": f"Renews in {self._named('quarter', wanted.quarter or '')}",
+            "family": f"Main reason: {FAMILIES.get(wanted.family or '', wanted.family)}",
+            "newly_red": "Red since the last run",
+            "snoozed": "Only snoozed" if wanted.snoozed == "only" else "With snoozed",
+            "disposition": f"On record: {DISPOSITIONS.get(wanted.disposition or '', 'nothing yet')}",
+            "assignee": f"Assigned to: {_NOBODY['assignee'] if wanted.assignee == NONE else wanted.assignee}",
+            "search": f"“{wanted.search}”",
+        }
+        return tuple(
+            Step(text, self.link(**{name: getattr(usual, name)}))
+            for name, text in texts.items()
+            if getattr(wanted, name) != getattr(usual, name)
+        )
+
+    def _heads(self) -> tuple[Head, ...]:
+        def head(text: str, sort: str, direction: str, *, number: bool = False) -> Head:
+            return Head(text, self.link(sort=sort), self.wanted.sort == sort, direction, number)
+
+        return (
+            head("Colour", "days", "descending"),
+            head("Account", "name", "ascending"),
+            Head("Owner"),
+            head("Value a year", "loss", "descending", number=True),
+            head("Renewal", "renewal", "ascending"),
+            head("Probability", "probability", "descending", number=True),
+            Head("Why"),
+            Head("Do first"),
+            Head("Last touch"),
+        )
+
+    def _empty(self) -> Empty:
+        found, wanted = self.found, self.wanted
+        if found.page > 1 and found.matching:
+            return Empty(
+                "This page of the list is empty.",
+                "The list has become shorter since.",
+                (Step("To the first page", self.link()),),
+            )
+        if replace(wanted, sort="loss", scope=None) == WorklistFilter():
+            return Empty(
+                "No account is red or amber.",
+                "Grey accounts lack data and are no judgement; green ones are unlikely to churn."
+                if not wanted.scope
+                else f"None of {wanted.scope}'s accounts is red or amber at this run.",
+                (Step("Show all colours", self.link(colours=tuple(str(one) for one in Colour))),),
+            )
+        ways = (*self._chips()[:3],)
+        return Empty(
+            "No account fits this view.",
+            f"{found.run.red + found.run.amber:,} accounts are red or amber at this run. Take a filter away:",
+            (*(Step(f"Without “{way.text}”", way.href) for way in ways), Step("All filters off", "/")),
+        )

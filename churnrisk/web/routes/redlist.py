@@ -1,0 +1,48 @@
+"""The red list, and exactly its view as CSV or xlsx."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response, StreamingResponse
+
+from churnrisk.errors import UsageError
+from churnrisk.history import WorklistFilter
+from churnrisk.records import Role, User
+from churnrisk.web.listing import Listing
+from churnrisk.web.moment import now
+from churnrisk.web.pages import page
+from churnrisk.web.security import require
+from churnrisk.workflows.worklist import worklist
+
+router = APIRouter()
+Viewer = Annotated[User, Depends(require(Role.VIEWER))]
+PER_PAGE = 50
+
+
+@router.get("/")
+def show(request: Request, user: Viewer) -> Response:
+    """Show a page of the list that the address names."""
+    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    number = page_number(request)
+    found = worklist(
+        request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
+    )
+    return page(request, "redlist.html", Listing(found, wanted, user).context())
+
+
+def page_number(request: Request) -> int:
+    """Return which page is asked for.
+
+    Raises
+    ------
+    UsageError
+        If it is no number from 1 on.
+    """
+    given = request.query_params.get("page", "1")
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:7]) and len(given) < 7):
+        raise UsageError(f"page expects a number from 1 on, found {given[:20]!r}. Go back to the first page.")
+    return int(given)

@@ -1,0 +1,128 @@
+"""A real server process on a free port over a scored project, and a real browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
+
+#: The people of every test site: name, role and further arguments of `churnrisk user add`.
+PEOPLE: dict[str, tuple[str, ...]] = {
+    "ana": ("--role", "admin"),
+    "rex": ("--role", "reviewer"),
+    "rita": ("--role", "reviewer"),
+    "vic": ("--role", "viewer"),
+}
+PASSWORD = "correct horse battery staple"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_READY = re.compile(r"is at (http://\S+);")
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running `churnrisk serve`."""
+
+    url: str
+    project: Path
+    process: subprocess.Popen[str]
+
+
+def churnrisk(project: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command of the real command line on a project."""
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=True)
+
+
+@contextmanager
+def serving(project: Path, *arguments: str) -> Iterator[Site]:
+    """Serve a project on a free port until the block ends."""
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0", *arguments]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said: list[str] = []
+    try:
+        for line in process.stderr:
+            said.append(line)
+            if found := _READY.search(line):
+                break
+        else:
+            raise AssertionError(f"the server ended: {''.join(said)}")
+        # Nobody else reads the pipe: full, it would stop the server.
+        threading.Thread(target=lambda: said.extend(process.stderr or ()), daemon=True).start()
+        yield Site(found.group(1).rstrip("/"), project, process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+        process.stderr.close()
+
+
+def add_people(project: Path, people: dict[str, tuple[str, ...]] = PEOPLE) -> None:
+    """Give people access to a project."""
+    for name, options in people.items():
+        churnrisk(project, "user", "add", name, *options, "--password-stdin", stdin=PASSWORD + "\n")
+
+
+@pytest.fixture(scope="module")
+def site(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: F811
+    """A site of its own for each test module."""
+    project = tmp_path_factory.mktemp("site") / "project"
+    shutil.copytree(scored_world, project)
+    add_people(project)
+    with serving(project) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, without a window."""
+    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        no_browser = "the browser tests need Chromium: install Debian's package chromium (make browser)"
+        if os.environ.get("CI"):
+            pytest.fail(no_browser)
+        pytest.skip(no_browser)
+    with sync_playwright() as driver:
+        # Chromium's own sandbox cannot be set up by root, as in containers.
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        running = driver.chromium.launch(executable_path=path, args=options)
+        yield running
+        running.close()
+
+
+SignedIn = Callable[..., Page]
+
+
+@pytest.fixture
+def signed_in(browser: Browser, site: Site) -> Iterator[SignedIn]:
+    """Return a function that opens a browser of its own for a person and signs in."""
+    opened = []
+
+    def sign_in(name: str = "rex", **options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, **({"locale": "en-GB"} | options))
+        opened.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        page.goto("/sign-in")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(re.compile(r"/(\?.*)?$"))
+        return page
+
+    yield sign_in
+    for context in opened:
+        context.close()
