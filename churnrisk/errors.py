@@ -23,6 +23,10 @@ class UnavailableError(UsageError):
     """The history's database does not answer, or not now."""
 
 
+class NotFoundError(UsageError):
+    """What was asked for is not there, or not for the asker: the two look the same."""
+
+
 class ContractError(ChurnRiskError):
     """The tables break the contract, or do not hold enough for what was asked."""
 

@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from churnrisk.errors import ChurnRiskError, UnavailableError, UnknownAccountError
+from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
 from churnrisk.web.pages import page
 
 log = logging.getLogger("churnrisk.web")
@@ -92,7 +92,7 @@ async def _told(request: Request, error: Exception) -> Response:
         lines = ("The database does not answer right now. Nothing was changed. Try again in a moment.",)
         again = Way(str(request.url.path) if request.method == "GET" else "/", "Try again")
         return message(request, 503, "The database is away", *lines, ways=(again,), typed=typed)
-    if isinstance(error, UnknownAccountError):
+    if isinstance(error, NotFoundError):
         lines = ("No published run holds this account, or it is not among those that you may see.",)
         return message(request, 404, "There is no such account", *lines, typed=typed)
     return message(request, 400, _TITLES[400], _sentence(str(error)), typed=typed)

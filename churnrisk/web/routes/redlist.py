@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from churnrisk.errors import UsageError
@@ -19,7 +19,7 @@ from churnrisk.web.security import require
 from churnrisk.workflows.worklist import worklist
 
 router = APIRouter()
-Viewer = Annotated[User, Depends(require(Role.VIEWER))]
+Viewer = Annotated[User, require(Role.VIEWER)]
 PER_PAGE = 50
 
 
