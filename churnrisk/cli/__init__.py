@@ -9,6 +9,7 @@ from churnrisk.cli import model
 from churnrisk.cli import daily
 from churnrisk.cli import team
 from churnrisk.cli import missed
+from churnrisk.cli import access
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily", "team", "missed"]
+__all__ = ["app", "main", "start", "model", "daily", "team", "missed", "access"]

@@ -46,6 +46,12 @@ class Token:
     used_at: datetime | None
     revoked_at: datetime | None
 
+    def state(self, now: datetime) -> str:
+        """Return whether it is active, expired or revoked at an instant in UTC."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "expired" if self.expires_at is not None and self.expires_at <= now else "active"
+
 
 def add_token(store: HistoryStore, new: NewToken, *, at: datetime) -> int:
     """Keep a token and return its id.
