@@ -9,7 +9,8 @@ from churnrisk.cli import model
 from churnrisk.cli import daily
 from churnrisk.cli import team
 from churnrisk.cli import missed
+from churnrisk.cli import serve
 from churnrisk.cli import access
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily", "team", "missed", "access"]
+__all__ = ["app", "main", "start", "model", "daily", "team", "missed", "serve", "access"]
