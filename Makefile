@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test demo docs bench results clean
+.PHONY: help setup lint format test browser demo docs bench results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,8 +38,11 @@ format: setup ## Put the code into the house style
 # One thread each: the workers use the cores already.
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
-test: setup ## Run all tests with branch coverage
+test: setup browser ## Run all tests with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
+
+browser: ## Install Chromium for the browser tests where it is missing and may be
+	@.ci/browser
 
 demo: setup ## Run the main job on the sample, into build/demo
 	@$(BIN)/churnrisk demo --dir build/demo --sample data/sample
