@@ -471,6 +471,11 @@ class AtRisk:
     amber_value: float
     expected_loss: float
 
+    @property
+    def value(self) -> float:
+        """Annual value of both colours."""
+        return self.red_value + self.amber_value
+
 
 @dataclass(frozen=True, slots=True)
 class RedList:

@@ -98,22 +98,28 @@ def redlist(
     output: OutputOption = None,
 ) -> None:
     """List who to call first, why, and what to do next."""
-    from churnrisk.workflows.redlist import RedListFilter, red_list
+    from churnrisk.workflows.redlist import WorklistFilter, red_list
 
     colours = tuple(part.strip() for part in colour.split(","))
     chosen = choose_format(format_, output)
     for_people = chosen is Format.TABLE
     shown = limit or (25 if for_people and output is None else None)
-    wanted = RedListFilter(colours, owner, segment, newly_red)
-    found = red_list(project_of(context), as_of=as_of.date() if as_of else None, wanted=wanted)
-    rows = [redlist_dict(row) for row in found.rows[:shown]]
+    wanted = WorklistFilter(colours, owner, segment, newly_red)
+    found = red_list(
+        project_of(context),
+        as_of=as_of.date() if as_of else None,
+        wanted=wanted,
+        now=datetime.now(),
+        limit=shown,
+    )
+    rows = [redlist_dict(row) for row in found.rows]
     if for_people and output is None:
         show_totals(found)
     columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
                "days_to_renewal": "days to renewal", "probability": "churn", "why": "why",
                "moved": "why it moved", "next_step": "next step"}  # fmt: skip
     people = [row | _for_people(row) for row in rows] if for_people else rows
-    title = f"{len(rows)} of {len(found.rows)} accounts, worst first"
+    title = f"{len(rows)} of {found.matching} accounts, worst first"
     show_rows(people, title=title, format_=chosen, output=output, columns=columns, styles=_style)
 
 
@@ -152,7 +158,13 @@ def report(
     from churnrisk.workflows.report import write_report
 
     with progress() as show:
-        write_report(project_of(context), output, as_of=as_of.date() if as_of else None, progress=show)
+        write_report(
+            project_of(context),
+            output,
+            as_of=as_of.date() if as_of else None,
+            now=datetime.now(),
+            progress=show,
+        )
     say(f"wrote {output}")
 
 

@@ -13,9 +13,13 @@ from churnrisk.history.overrides import (
 from churnrisk.history.rows import SCORE_COLUMNS
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.store import HistoryStore
+from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
 
 __all__ = [
     "HistoryStore",
+    "WorklistFilter",
+    "FAMILIES",
+    "NONE",
     "NewRun",
     "Publication",
     "SCORE_COLUMNS",

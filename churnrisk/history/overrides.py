@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import pandas as pd
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select, update
 
 from churnrisk.errors import UsageError
 from churnrisk.history.rows import naive_utc
@@ -46,14 +46,18 @@ class NewOverride:
 
 def add_override(store: HistoryStore, override: NewOverride) -> int:
     """Record an override and return its id; it takes effect at the next scoring run."""
+    with store.database.writing() as connection:
+        return insert_override(connection, override)
+
+
+def insert_override(connection: Connection, override: NewOverride) -> int:
+    """Record an override inside the caller's transaction and return its id."""
     instants = {
         "created_at": naive_utc(override.created_at),
         "expires_at": naive_utc(override.expires_at),
     }
-    with store.database.writing() as connection:
-        key = connection.execute(
-            insert(overrides).values(**(asdict(override) | instants))
-        ).inserted_primary_key
+    values = asdict(override) | instants
+    key = connection.execute(insert(overrides).values(**values)).inserted_primary_key
     assert key is not None  # noqa: S101 - every insert of one row has one
     return int(key[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
 )
 
@@ -27,6 +29,7 @@ from churnrisk.history.schema import is_listed, run_totals, scores
 #: Accounts whose contract renews within so many days of the run count as renewing soon.
 RENEWAL_WINDOW_DAYS = 90
 _SUMS = ("accounts", "newly", "renewing", "dated", "valued", "annual_value", "expected_loss")
+SUMMED = ("run_id", "owner", "segment", "quarter", "colour", *_SUMS)
 _KEYS = ("run_id", "covers", "owner", "segment", "quarter", "colour")
 
 
@@ -69,25 +72,31 @@ def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:
 
 
 def read_totals(
-    connection: Connection, run_ids: Sequence[int], *, owners: Sequence[str] | None = None
+    connection: Connection, run_ids: Sequence[int], *, owners: Sequence[str | None] | None = None
 ) -> list[Sums]:
-    """Return the sums of runs for the whole team, or for some owners only, one item per group and owner."""
-    query = select(*(run_totals.c[name] for name in Sums.__slots__)).where(run_totals.c.run_id.in_(run_ids))
+    """Return the sums of runs for the whole team, or for some owners only, one item per group and owner.
+
+    None among the owners stands for the accounts that have none.
+    """
+    query = select(*(run_totals.c[name] for name in SUMMED)).where(run_totals.c.run_id.in_(run_ids))
     if owners is None:
         query = query.where(run_totals.c.covers == "team")
     else:
-        query = query.where(run_totals.c.covers == "owner", run_totals.c.owner.in_(owners))
-    return [Sums(*row) for row in connection.execute(query)]
+        named = run_totals.c.owner.in_([name for name in owners if name is not None])
+        chosen = or_(named, run_totals.c.owner.is_(None)) if None in owners else named
+        query = query.where(run_totals.c.covers == "owner", chosen)
+    return _read(connection, query)
 
 
 def read_by_owner(connection: Connection, run_id: int) -> list[Sums]:
     """Return the sums of every owner of a run, accounts without an owner included."""
     mine = (run_totals.c.run_id == run_id) & (run_totals.c.covers == "owner")
     kept = [run_totals.c.run_id, run_totals.c.owner, null().label("segment"), null().label("quarter")]
-    added = [func.sum(run_totals.c[name]) for name in _SUMS]
+    # PostgreSQL adds whole numbers up to decimals
+    added = [cast(func.sum(run_totals.c[name]), run_totals.c[name].type) for name in _SUMS]
     query = select(*kept, run_totals.c.colour, *added).where(mine)
     query = query.group_by(run_totals.c.run_id, run_totals.c.owner, run_totals.c.colour)
-    return [Sums(*row) for row in connection.execute(query)]
+    return _read(connection, query)
 
 
 def owners_of(connection: Connection, run_id: int) -> tuple[str, ...]:
@@ -97,7 +106,11 @@ def owners_of(connection: Connection, run_id: int) -> tuple[str, ...]:
     return tuple(sorted(name for name in connection.execute(query).scalars() if name is not None))
 
 
-def _by_owner(run_id: int, as_of: datetime) -> Select[tuple[object, ...]]:
+def _read(connection: Connection, query: Select[Any]) -> list[Sums]:
+    return [Sums(*row) for row in connection.execute(query)]
+
+
+def _by_owner(run_id: int, as_of: datetime) -> Select[Any]:
     soon = as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1)
     renewal = scores.c.renewal_at
     quarter = case((is_listed, _quarter(renewal)), else_=null()).label("quarter")
@@ -116,7 +129,7 @@ def _by_owner(run_id: int, as_of: datetime) -> Select[tuple[object, ...]]:
     return query.group_by(scores.c.owner, scores.c.segment, "quarter", scores.c.colour)
 
 
-def _of_team(run_id: int) -> Select[tuple[object, ...]]:
+def _of_team(run_id: int) -> Select[Any]:
     groups = (run_totals.c.segment, run_totals.c.quarter, run_totals.c.colour)
     return (
         select(

@@ -18,7 +18,7 @@ from churnrisk.model import read_reasons
 from churnrisk.records import Colour, Run
 from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.redlist import find_run
+from churnrisk.workflows.worklist import find_run
 
 #: Stands for the play where only the fallback of the colour fits.
 FALLBACK = "fallback"

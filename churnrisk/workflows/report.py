@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence, Interval, RedList
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.redlist import RedListFilter, red_list
+from churnrisk.workflows.redlist import WorklistFilter, red_list
 from churnrisk.workflows.train import tracking_of
 
 _LABELS = {
@@ -26,7 +26,9 @@ _LABELS = {
 }
 
 
-def write_report(project: Project, path: Path, *, as_of: date | None, progress: Progress) -> RedList:
+def write_report(
+    project: Project, path: Path, *, as_of: date | None, now: datetime, progress: Progress
+) -> RedList:
     """Write the red list of a published run to ``.html`` or ``.xlsx``.
 
     Raises
@@ -37,7 +39,7 @@ def write_report(project: Project, path: Path, *, as_of: date | None, progress: 
     if path.suffix not in (".html", ".xlsx"):
         raise UsageError(f"the ending of {path.name} names no format. Use .html or .xlsx.")
     progress("reading the history")
-    found = red_list(project, as_of=as_of, wanted=RedListFilter())
+    found = red_list(project, as_of=as_of, wanted=WorklistFilter(), now=now)
     if path.suffix == ".xlsx":
         progress("writing the workbook")
         report.write_workbook(path, found, company=project.name)
