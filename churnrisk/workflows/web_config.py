@@ -38,6 +38,8 @@ class OidcConfig:
         From values of that claim to roles; the highest one counts.
     email_domains : tuple of str
         Only addresses of these domains; empty for any.
+    trust_email : bool
+        True also takes addresses that the provider does not mark as verified: only where it gives them out itself.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -51,6 +53,7 @@ class OidcConfig:
     role_claim: str | None = None
     roles: Mapping[str, RoleName] = field(default_factory=dict)
     email_domains: tuple[str, ...] = ()
+    trust_email: bool = False
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.issuer)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import UsageError
@@ -126,7 +126,7 @@ def user_of_identity(
         found = _one(connection, known)
         if found is not None or email is None:
             return None if found is None else (found, False)
-        unlinked = (users.c.email == email) & users.c.subject.is_(None)
+        unlinked = or_(users.c.email == email, users.c.name == email) & users.c.subject.is_(None)
         found = _one(connection, unlinked)
         if found is None:
             return None

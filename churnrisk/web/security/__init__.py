@@ -43,7 +43,7 @@ def install(app: FastAPI, project: Project, *, hosts: Iterable[str] = ()) -> Non
     Raises
     ------
     UsageError
-        If the server's secret cannot be used.
+        If the server's secret cannot be used, or single sign-on is set up and cannot work.
     """
     # Later, since the pages import this package.
     from churnrisk.web.security.access import Access
@@ -51,10 +51,14 @@ def install(app: FastAPI, project: Project, *, hosts: Iterable[str] = ()) -> Non
     from churnrisk.web.security.headers import Headers
     from churnrisk.web.security.keys import Keys, secret_of
     from churnrisk.web.security.sign_in import router
+    from churnrisk.web.security.single_sign_on import make_client
+    from churnrisk.web.security.single_sign_on import router as single_sign_on
 
     named = project.web.hosts | {host.lower() for host in hosts}
     access = Access(app.state.store, project.web, Keys(secret_of(project.directory)), frozenset(named))
     app.state.access = access
+    app.state.sso_client = make_client(project.web.oidc) if project.web.oidc else None
     app.include_router(router)
+    app.include_router(single_sign_on)
     app.add_middleware(Gate, access=access)
     app.add_middleware(Headers, access=access)
