@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from churnrisk.errors import NotFoundError
 from churnrisk.history.rows import naive_utc
 from churnrisk.history.schema import desk, reviews, runs, scores
+from churnrisk.history.wanted import clean
 from churnrisk.records import DeskState, Disposition
 
 FIELDS = ("disposition", "snoozed_until", "snooze_reason", "assignee", "note")
@@ -72,7 +73,7 @@ def owners_of_accounts(connection: Connection, account_ids: Sequence[str]) -> di
             .where(scores.c.run_id.in_(live), scores.c.account_id.in_(account_ids[first : first + _CHUNK]))
             .order_by(runs.c.as_of)
         )
-        found |= dict(connection.execute(query).tuples())
+        found |= dict(connection.execute(query).tuples().all())
     return found
 
 
@@ -84,7 +85,8 @@ def require_accounts(connection: Connection, account_ids: Sequence[str], scope: 
     NotFoundError
         Names the first of them.
     """
-    owners = owners_of_accounts(connection, account_ids)
+    # an id that no database takes is none that a run holds
+    owners = owners_of_accounts(connection, [one for one in account_ids if one == clean(one)])
     for account_id in account_ids:
         owner = owners.get(account_id)
         there = account_id in owners

@@ -119,7 +119,7 @@ class WorklistFilter:
             If a value is none that its parameter can have.
         """
         pairs = list(query.items() if isinstance(query, Mapping) else query)
-        said = {key: value.strip() for key, value in pairs if value.strip()}
+        said = {key: clean(value) for key, value in pairs if clean(value)}
         colours = [part.strip() for key, value in pairs if key == "colour" for part in value.split(",")]
         made: dict[str, object] = {
             name: said[key] for name, key in _KEYS.items() if key in said and name != "colours"
@@ -141,6 +141,11 @@ class WorklistFilter:
             if field.name in _KEYS and getattr(self, field.name) != getattr(usual, field.name)
         }
         return {_KEYS[name]: _written(value) for name, value in shown.items()}
+
+
+def clean(text: str) -> str:
+    """Return a text that somebody typed without what no database takes, and without space around it."""
+    return text.encode("utf-8", errors="replace").decode().replace("\0", "").strip()
 
 
 def _written(value: object) -> str:
