@@ -16,7 +16,7 @@ from churnrisk import __version__
 from churnrisk.history import HistoryStore
 from churnrisk.web import security
 from churnrisk.web.errors import install_errors
-from churnrisk.web.routes import account, changes, desk, lead, redlist
+from churnrisk.web.routes import redlist
 from churnrisk.workflows.project import Project
 
 # More threads than connections to the database only take turns on the interpreter.
@@ -33,12 +33,17 @@ def create_app(project: Project) -> FastAPI:
         If the history cannot be opened.
     """
     app = FastAPI(
-        title="churnrisk", version=__version__, openapi_url=None, docs_url=None, redoc_url=None, lifespan=_life
+        title="churnrisk",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_life,
     )
     app.state.project = project
     app.state.store = HistoryStore(project.store_url, pooled=True)
     install_errors(app)
-    for module in (redlist, desk, account, changes, lead):
+    for module in (redlist,):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project)

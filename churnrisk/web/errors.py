@@ -99,8 +99,9 @@ async def _told(request: Request, error: Exception) -> Response:
 
 
 async def _internal(request: Request, error: Exception) -> Response:
-    log.error("internal error at %s %s", request.method, request.url.path, exc_info=error)
-    lines = ("This is a fault of churnrisk, not of yours. Nothing half-done was saved; the details are in the log.",)
+    lines = (
+        "This is a fault of churnrisk, not of yours. Nothing half-done was saved; the details are in the server's log.",
+    )
     typed = await what_was_typed(request)
     return message(request, 500, "Something broke", *lines, typed=typed)
 

@@ -85,6 +85,7 @@ class Listing:
             "colours": tuple(str(colour) for colour in Colour),
             "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
             "snoozes": SNOOZES,
+            "assignees": self._assignees(),
             "more_open": self._more_open,
             "chips": self._chips(),
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
@@ -138,7 +139,8 @@ class Listing:
 
     def _group(self, group: AtRisk, name: str) -> Group:
         is_current = str(getattr(self.wanted, name) or "").casefold() == group.key.casefold()
-        href = self.link(**{name: None if is_current else group.key}) + "#list"
+        change: dict[str, Any] = {name: None if is_current else group.key}
+        href = self.link(**change) + "#list"
         return Group(self._named(name, group.key), self._amounts(group), href, is_current)
 
     def _amounts(self, group: AtRisk) -> tuple[float, float]:
@@ -155,6 +157,12 @@ class Listing:
         """Return what the form does not ask for and must not lose."""
         query = self.wanted.to_query()
         return tuple((name, query[name]) for name in ("sort", "quarter") if name in query)
+
+    def _assignees(self) -> tuple[tuple[str, str], ...]:
+        mine = self.user.owner or self.user.display_name
+        known = {"": "Anybody or nobody", mine: f"Me ({mine})", NONE: "Nobody"}
+        there = self.wanted.assignee
+        return tuple((known | ({there: there} if there and there not in known else {})).items())
 
     def _windows(self) -> tuple[tuple[str, str], ...]:
         days = self.wanted.renews_within_days

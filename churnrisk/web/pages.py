@@ -19,7 +19,6 @@ from churnrisk.web import wording
 from churnrisk.web.security import csrf_token, current_user, take_flashes
 
 
-
 @dataclass(frozen=True, slots=True)
 class Link:
     """One page in the navigation."""

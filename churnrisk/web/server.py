@@ -88,12 +88,11 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         forwarded_allow_ips="127.0.0.1",
     )
-    server = uvicorn.Server(config)
     try:
         if workers == 1:
-            server.run(sockets=[listener.socket])
+            uvicorn.Server(config).run(sockets=[listener.socket])
         else:
-            Multiprocess(config, target=server.run, sockets=[listener.socket]).run()
+            Multiprocess(config, sockets=[listener.socket]).run()
     except KeyboardInterrupt:
         return
 
@@ -112,6 +111,8 @@ def _bound(host: str, port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
+        # Whoever comes before the application is ready waits instead of being refused.
+        listening.listen(2048)
     except (OSError, OverflowError) as error:
         listening.close()
         raise _cannot_listen(host, port, error) from error
@@ -128,4 +129,6 @@ def _cannot_listen(host: str, port: int, error: Exception) -> UsageError:
         )
     if code == errno.EACCES:
         return UsageError(f"this user may not listen at port {port}. Choose one above 1023: --port 8765.")
-    return UsageError(f"cannot listen at {host}:{port} ({error}). Name an address of this machine: --host 127.0.0.1.")
+    return UsageError(
+        f"cannot listen at {host}:{port} ({error}). Name an address of this machine: --host 127.0.0.1."
+    )

@@ -28,7 +28,8 @@ class Change:
 def changes(entries: Iterable[AuditEntry]) -> tuple[Change, ...]:
     """Return the entries, newest first, as one change per review and account."""
     return tuple(
-        _change(tuple(group)) for _, group in groupby(entries, lambda entry: (entry.review_id, entry.account_id))
+        _change(tuple(group))
+        for _, group in groupby(entries, lambda entry: (entry.review_id, entry.account_id))
     )
 
 

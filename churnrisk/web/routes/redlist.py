@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -12,6 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 from churnrisk.errors import UsageError
 from churnrisk.history import WorklistFilter
 from churnrisk.records import Role, User
+from churnrisk.web.exports import csv_chunks, workbook
 from churnrisk.web.listing import Listing
 from churnrisk.web.moment import now
 from churnrisk.web.pages import page
@@ -21,6 +20,7 @@ from churnrisk.workflows.worklist import worklist
 router = APIRouter()
 Viewer = Annotated[User, require(Role.VIEWER)]
 PER_PAGE = 50
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @router.get("/")
@@ -43,6 +43,26 @@ def page_number(request: Request) -> int:
         If it is no number from 1 on.
     """
     given = request.query_params.get("page", "1")
-    if not (given.isascii() and given.isdigit() and 1 <= int(given[:7]) and len(given) < 7):
+    if not (given.isascii() and given.isdigit() and int(given[:7]) >= 1 and len(given) < 7):
         raise UsageError(f"page expects a number from 1 on, found {given[:20]!r}. Go back to the first page.")
     return int(given)
+
+
+@router.get("/redlist.csv")
+def as_csv(request: Request, user: Viewer) -> Response:
+    """Send exactly the view, all pages of it, as CSV."""
+    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    chunks = csv_chunks(request.app.state.store, wanted, now=now())
+    return StreamingResponse(chunks, media_type="text/csv; charset=utf-8", headers=_named("csv"))
+
+
+@router.get("/redlist.xlsx")
+def as_workbook(request: Request, user: Viewer) -> Response:
+    """Send exactly the view, all pages of it, as a workbook."""
+    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    content = workbook(request.app.state.store, wanted, company=request.app.state.project.name, now=now())
+    return Response(content, media_type=_XLSX, headers=_named("xlsx"))
+
+
+def _named(ending: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="redlist-{now():%Y-%m-%d}.{ending}"'}
