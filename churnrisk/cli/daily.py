@@ -136,7 +136,7 @@ def explain(
     from churnrisk.cli.explain import account_dict, account_text
     from churnrisk.workflows.account import account_view
 
-    view = account_view(project_of(context), account)
+    view = account_view(project_of(context), account, now=datetime.now())
     chosen = choose_format(format_, output)
     if chosen is Format.CSV:
         show_rows(account_dict(view)["history"], title=account, format_=chosen, output=output, columns={})

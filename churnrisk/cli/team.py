@@ -147,6 +147,7 @@ def overrides(
     review: Annotated[
         bool, typer.Option("--review", help="Hold each one against what happened later.")
     ] = False,
+    author: AuthorOption = None,
     format_: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
@@ -155,7 +156,7 @@ def overrides(
 
     project, now = project_of(context), datetime.now()
     if end is not None:
-        finish_override(project, end, now=now)
+        finish_override(project, end, author=author_or_unknown(author), now=now)
         say(f"override {end} has ended; the next `churnrisk score` goes without it")
         return
     if review:

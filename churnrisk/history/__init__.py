@@ -7,9 +7,9 @@ from churnrisk.history.overrides import (
     active_overrides,
     add_override,
     all_overrides,
-    end_override,
     with_overrides,
 )
+from churnrisk.history.reviews import end_override
 from churnrisk.history.rows import SCORE_COLUMNS
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.store import HistoryStore

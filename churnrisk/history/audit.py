@@ -42,14 +42,29 @@ def trail(
     with store.database.reading() as connection:
         if account_id is not None:
             require_accounts(connection, [account_id], scope)
-        query = _entries().order_by(audit.c.audit_id.desc())
-        for column, value in ((audit.c.account_id, account_id), (reviews.c.author, author)):
-            query = query if value is None else query.where(column == value)
-        if scope is not None:
-            query = query.where(audit.c.account_id.in_(_accounts_of(scope)))
-        if before is not None:
-            query = query.where(audit.c.audit_id < before)
-        return tuple(AuditEntry(*row) for row in connection.execute(query.limit(limit)))
+        return read_trail(
+            connection, account_id=account_id, author=author, scope=scope, before=before, limit=limit
+        )
+
+
+def read_trail(
+    connection: Connection,
+    *,
+    account_id: str | None = None,
+    author: str | None = None,
+    scope: str | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> tuple[AuditEntry, ...]:
+    """Return what :func:`trail` does, inside the caller's transaction."""
+    query = _entries().order_by(audit.c.audit_id.desc()).limit(limit)
+    for column, value in ((audit.c.account_id, account_id), (reviews.c.author, author)):
+        query = query if value is None else query.where(column == value)
+    if scope is not None and account_id is None:
+        query = query.where(audit.c.account_id.in_(_accounts_of(scope)))
+    if before is not None:
+        query = query.where(audit.c.audit_id < before)
+    return tuple(AuditEntry(*row) for row in connection.execute(query))
 
 
 def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[AuditEntry, ...]:

@@ -73,7 +73,7 @@ def owners_of_accounts(connection: Connection, account_ids: Sequence[str]) -> di
             .where(scores.c.run_id.in_(live), scores.c.account_id.in_(account_ids[first : first + _CHUNK]))
             .order_by(runs.c.as_of)
         )
-        found |= dict(connection.execute(query).tuples().all())
+        found |= {row[0]: row[1] for row in connection.execute(query)}
     return found
 
 

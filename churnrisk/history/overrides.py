@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import pandas as pd
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, insert, or_, select
 
 from churnrisk.errors import UsageError
 from churnrisk.history.rows import naive_utc
@@ -60,23 +60,6 @@ def insert_override(connection: Connection, override: NewOverride) -> int:
     key = connection.execute(insert(overrides).values(**values)).inserted_primary_key
     assert key is not None  # noqa: S101 - every insert of one row has one
     return int(key[0])
-
-
-def end_override(store: HistoryStore, override_id: int, *, at: datetime) -> None:
-    """End an override before it expires.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that id still open.
-    """
-    open_one = (overrides.c.override_id == override_id) & overrides.c.ended_at.is_(None)
-    with store.database.writing() as connection:
-        ended = connection.execute(update(overrides).where(open_one).values(ended_at=naive_utc(at)))
-    if not ended.rowcount:
-        raise UsageError(
-            f"expected an open override, found none with id {override_id}. See the list of overrides."
-        )
 
 
 def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:

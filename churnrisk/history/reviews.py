@@ -102,6 +102,29 @@ def add_review(
     return written(store, lambda connection: _add(connection, new, scope), dry_run=dry_run)
 
 
+def end_override(store: HistoryStore, override_id: int, *, author: str, via: str, at: datetime) -> Reviewed:
+    """End one override before it expires.
+
+    Raises
+    ------
+    UsageError
+        If there is none of that id still open.
+    """
+    open_one = (overrides.c.override_id == override_id) & overrides.c.ended_at.is_(None)
+
+    def end(connection: Connection) -> Reviewed:
+        account_id = connection.execute(select(overrides.c.account_id).where(open_one)).scalar()
+        if account_id is None:
+            raise UsageError(
+                f"expected an open override, found none with id {override_id}. See the list of overrides."
+            )
+        change = OverrideChange(None, override_id=override_id)
+        ended = NewReview({account_id: None}, author, via, at, "override ended", override=change)
+        return _write(connection, ended)
+
+    return written(store, end, dry_run=False)
+
+
 def written(store: HistoryStore, make: Callable[[Connection], Reviewed], *, dry_run: bool) -> Reviewed:
     """Return what ``make`` writes in one transaction that takes its turn; a dry run takes it back."""
     made: list[Reviewed] = []
@@ -121,8 +144,12 @@ class _DryRunError(Exception):
 
 
 def _add(connection: Connection, new: NewReview, scope: str | None) -> Reviewed:
+    require_accounts(connection, list(new.versions), scope)
+    return _write(connection, new)
+
+
+def _write(connection: Connection, new: NewReview) -> Reviewed:
     ids, at = list(new.versions), naive_utc(new.at)
-    require_accounts(connection, ids, scope)
     rows = desk_rows(connection, ids)
     _refuse_stale(connection, new.versions, rows)
     review_id = insert_review(connection, at=at, author=new.author, via=new.via, what=new.what)
@@ -169,10 +196,11 @@ def _override(
     connection: Connection, account_id: str, change: OverrideChange, *, author: str, at: datetime
 ) -> list[Line]:
     """Set or end the account's override and return the lines of the audit."""
+    open_ones = (overrides.c.account_id == account_id) & overrides.c.ended_at.is_(None)
+    named = overrides.c.override_id == change.override_id
     in_force = connection.execute(
         select(overrides)
-        .where(overrides.c.account_id == account_id, overrides.c.ended_at.is_(None))
-        .where(overrides.c.expires_at > at)
+        .where(open_ones, named if change.override_id is not None else overrides.c.expires_at > at)
         .order_by(overrides.c.override_id.desc())
     ).mappings()
     before = [(row["override_id"], override_text(row)) for row in in_force]
@@ -182,15 +210,13 @@ def _override(
         made = insert_override(connection, new)
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
         return [("override", before[0][1] if before else None, after, made)]
-    ended = [one for one in before if change.override_id in (None, one[0])]
-    if not ended:
+    if not before:
         raise UsageError(
-            f"expected an open override of {account_id}, found none"
-            f"{f' with id {change.override_id}' if change.override_id else ''}. See the list of overrides."
+            f"expected an override of {account_id} in force, found none. See the list of overrides."
         )
-    ids = [override_id for override_id, _ in ended]
+    ids = [override_id for override_id, _ in before]
     connection.execute(update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=at))
-    return [("override", said, None, override_id) for override_id, said in ended]
+    return [("override", said, None, override_id) for override_id, said in before]
 
 
 def override_text(row: Mapping[Any, Any]) -> str:

@@ -160,7 +160,7 @@ actions = Table(
     metadata,
     Column("action_id", Integer, primary_key=True),
     Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
-    Column("account_id", Text, nullable=False),
+    Column("account_id", Text, nullable=False, index=True),
     Column("play", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("channel", Text, nullable=False),

@@ -129,6 +129,13 @@ class HistoryStore:
         with self.database.reading() as connection:
             return tuple(Run(**row._mapping) for row in connection.execute(ordered))
 
+    def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
+        """Return a run and the run before it, inside the caller's transaction."""
+        run = _one(connection, select(runs).where(runs.c.run_id == run_id))
+        if run is None:
+            raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+        return run, _run_before(connection, run.as_of)
+
     def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
         """Return the scores of a run, one row per account, sorted by account id.
 

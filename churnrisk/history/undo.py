@@ -118,7 +118,7 @@ def _last_touches(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
         .where(audit.c.account_id.in_(ids), _STANDS)
         .group_by(audit.c.account_id)
     )
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _turn_overrides(connection: Connection, lines: Sequence[Line], at: datetime) -> None:

@@ -30,7 +30,7 @@ _LISTED = frozenset(("red", "amber"))
 _BATCH = 500
 _SHOWN = (
     "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
-    "renewal_at", "colour_since", "reasons", "next_step", "play", "moved",
+    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
 )  # fmt: skip
 _DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 
@@ -77,14 +77,20 @@ def read_page(connection: Connection, asked: Asked, *, limit: int, offset: int) 
     ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
     if not ids:
         return []
-    found = connection.execute(_full(asked).where(_in_run(asked), scores.c.account_id.in_(ids)))
+    found = connection.execute(_full(asked.before).where(_in_run(asked.run), scores.c.account_id.in_(ids)))
     rows = {row["account_id"]: row for row in found.mappings()}
     return [rows[account_id] for account_id in ids]
 
 
+def read_row(connection: Connection, run: Run, before: Run | None, account_id: str) -> Row | None:
+    """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
+    query = _full(before).where(_in_run(run), scores.c.account_id == account_id)
+    return connection.execute(query).mappings().first()
+
+
 def stream_rows(connection: Connection, asked: Asked) -> Iterator[Row]:
     """Yield all rows in order, a batch at a time."""
-    query = _full(asked, _conditions(asked)).order_by(*_order(connection, asked))
+    query = _full(asked.before).where(*_conditions(asked)).order_by(*_order(connection, asked))
     result = connection.execution_options(yield_per=_BATCH).execute(query)
     yield from result.mappings()
 
@@ -102,7 +108,7 @@ def count_hidden(connection: Connection, asked: Asked) -> dict[str, int]:
     query = (
         select(state.label("state"), func.count())
         .select_from(desk.join(scores, scores.c.account_id == desk.c.account_id))
-        .where(_in_run(asked), *_of_people(asked), *_of_colours(asked))
+        .where(_in_run(asked.run), *_of_people(asked), *_of_colours(asked))
         .where(or_(_is_snoozed(asked.now), desk.c.disposition == str(Disposition.CHURNED)))
         .group_by("state")
     )
@@ -123,27 +129,25 @@ def _summed(connection: Connection, asked: Asked) -> int:
     )
 
 
-def _full(asked: Asked, conditions: Sequence[ColumnElement[bool]] = ()) -> Select[Any]:
+def _full(before: Run | None) -> Select[Any]:
     earlier = scores.alias("earlier")
-    before = asked.before.run_id if asked.before else None
+    at_run_before = and_(
+        earlier.c.run_id == (before.run_id if before else None), earlier.c.account_id == scores.c.account_id
+    )
     joined = (
         _with_desk()
         .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-        .outerjoin(earlier, and_(earlier.c.run_id == before, earlier.c.account_id == scores.c.account_id))
+        .outerjoin(earlier, at_run_before)
     )
-    return (
-        select(
-            *(scores.c[name] for name in _SHOWN),
-            earlier.c.colour.label("previous_colour"),
-            earlier.c.probability.label("previous_probability"),
-            *(desk.c[name] for name in _DESK),
-            reviews.c.at.label("touched_at"),
-            reviews.c.author.label("touched_by"),
-            reviews.c.what.label("touched_what"),
-        )
-        .select_from(joined)
-        .where(*conditions)
-    )
+    return select(
+        *(scores.c[name] for name in _SHOWN),
+        earlier.c.colour.label("previous_colour"),
+        earlier.c.probability.label("previous_probability"),
+        *(desk.c[name] for name in _DESK),
+        reviews.c.at.label("touched_at"),
+        reviews.c.author.label("touched_by"),
+        reviews.c.what.label("touched_what"),
+    ).select_from(joined)
 
 
 def _chosen(asked: Asked, columns: Sequence[Any]) -> Select[Any]:
@@ -156,7 +160,7 @@ def _with_desk() -> FromClause:
 
 def _conditions(asked: Asked) -> list[ColumnElement[bool]]:
     return [
-        _in_run(asked),
+        _in_run(asked.run),
         *_of_colours(asked),
         *_of_people(asked),
         *_of_account(asked),
@@ -164,8 +168,8 @@ def _conditions(asked: Asked) -> list[ColumnElement[bool]]:
     ]
 
 
-def _in_run(asked: Asked) -> ColumnElement[bool]:
-    return scores.c.run_id == asked.run.run_id
+def _in_run(run: Run) -> ColumnElement[bool]:
+    return scores.c.run_id == run.run_id
 
 
 def _of_colours(asked: Asked) -> list[ColumnElement[bool]]:

@@ -7,17 +7,18 @@ from datetime import date, datetime, time
 
 import pandas as pd
 
+from churnrisk.errors import NotFoundError
 from churnrisk.history import (
     HistoryStore,
     NewOverride,
-    add_override,
     all_overrides,
-    end_override,
 )
+from churnrisk.history.reviews import end_override
 from churnrisk.snapshots import ChurnConfig, Horizon, outcomes
-from churnrisk.workflows.account import account_view
+from churnrisk.workflows.account import unknown_account, view_account
 from churnrisk.workflows.panel import Progress, checked_tables
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.reviews import Change, review
 
 _AT_RISK = ("amber", "red")
 
@@ -90,14 +91,18 @@ def make_override(
         are not usable.
     """
     expires_at = datetime.combine(until, time())
-    override = NewOverride(account_id, colour, author, reason, now, expires_at)
-    view = account_view(project, account_id)
+    NewOverride(account_id, colour, author, reason, now, expires_at)  # which says what is wrong with it
+    change = Change(override=colour, until=until, reason=reason)
     with HistoryStore(project.store_url) as store:
-        made = add_override(store, override)
-    return Made(made, account_id, view.name, colour, str(view.latest.colour), expires_at)
+        try:
+            view = view_account(store, account_id, now=now)
+        except NotFoundError:
+            raise unknown_account(store, account_id) from None
+        reviewed = review(store, {account_id: None}, change, author=author, via="cli", now=now)
+    return Made(reviewed.override_ids[0], account_id, view.name, colour, str(view.latest.colour), expires_at)
 
 
-def finish_override(project: Project, override_id: int, *, now: datetime) -> None:
+def finish_override(project: Project, override_id: int, *, author: str, now: datetime) -> None:
     """End an override before its time.
 
     Raises
@@ -106,7 +111,7 @@ def finish_override(project: Project, override_id: int, *, now: datetime) -> Non
         If none of that id is open.
     """
     with HistoryStore(project.store_url) as store:
-        end_override(store, override_id, at=now)
+        end_override(store, override_id, author=author, via="cli", at=now)
 
 
 def list_overrides(project: Project, *, now: datetime) -> tuple[Override, ...]:

@@ -36,6 +36,11 @@ def playbook_of(project: Project, available: Available | None = None) -> Playboo
     return playbook
 
 
+def deadlines_of(project: Project) -> dict[str, int]:
+    """Return how many days each play of the project leaves."""
+    return {play.name: play.deadline_days for play in playbook_of(project).plays}
+
+
 def add_next_steps(scores: pd.DataFrame, X: pd.DataFrame, playbook: Playbook, moment: datetime) -> None:
     """Put the columns ``play`` (None where only the fallback fits) and ``next_step`` on the scores.
 

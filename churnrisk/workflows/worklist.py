@@ -20,7 +20,7 @@ from churnrisk.history.worklist import ask, count_hidden, count_rows, read_page,
 from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
 from churnrisk.workflows.moved import read_move
 
-__all__ = ["FAMILIES", "NONE", "WorklistFilter", "worklist", "export", "find_run", "at_risk"]
+__all__ = ["FAMILIES", "NONE", "WorklistFilter", "worklist", "export", "find_run", "at_risk", "to_row"]
 
 _LARGEST_PAGE = 10_000
 
@@ -65,11 +65,11 @@ def worklist(
     with store.database.reading() as connection:
         asked = ask(connection, run, before, wanted, now)
         if per_page is None:
-            rows = tuple(_row(row, run, now) for row in stream_rows(connection, asked))
+            rows = tuple(to_row(row, run, now) for row in stream_rows(connection, asked))
             matching = len(rows)
         else:
             found = read_page(connection, asked, limit=per_page, offset=(page - 1) * per_page)
-            rows = tuple(_row(row, run, now) for row in found)
+            rows = tuple(to_row(row, run, now) for row in found)
             matching = count_rows(connection, asked)
         hidden = count_hidden(connection, asked)
         runs = [run.run_id, *([before.run_id] if before else [])]
@@ -109,7 +109,7 @@ def export(
     before = store.latest_run(before=run.as_of)
     with store.database.reading() as connection:
         asked = ask(connection, run, before, wanted, now)
-        yield run, (_row(row, run, now) for row in stream_rows(connection, asked))
+        yield run, (to_row(row, run, now) for row in stream_rows(connection, asked))
 
 
 def find_run(store: HistoryStore, as_of: date | None) -> Run:
@@ -189,7 +189,8 @@ def _figures(sums: Sequence[Sums]) -> dict[str, float]:
     return figures
 
 
-def _row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
+def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
+    """Return what the history holds of an account at a run as a line of the red list."""
     value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
     previous = row["previous_colour"]
     return RedListRow(

@@ -48,11 +48,11 @@ def test_the_last_override_of_an_account_wins(store):
 
 def test_an_override_can_be_ended_once(store):
     made = add_override(store, override())
-    end_override(store, made, at=START + timedelta(days=3))
+    end_override(store, made, author="Ada", via="cli", at=START + timedelta(days=3))
     assert len(active_overrides(store, at=START + timedelta(days=2))) == 1
     assert active_overrides(store, at=START + timedelta(days=3)).empty
     with pytest.raises(UsageError, match="open override"):
-        end_override(store, made, at=END)
+        end_override(store, made, author="Ada", via="cli", at=END)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_an_override_that_begins_or_ends_changes_the_inputs_and_nothing_else_doe
     seen = [with_overrides(store, "i", at=START)]
     made = add_override(store, override())
     seen += [with_overrides(store, "i", at=moment) for moment in (START, START + timedelta(days=1), END)]
-    end_override(store, made, at=START + timedelta(days=3))
+    end_override(store, made, author="Ada", via="cli", at=START + timedelta(days=3))
     seen.append(with_overrides(store, "i", at=START + timedelta(days=4)))
     before, active, still_active, expired, ended = seen
     assert before == "i"

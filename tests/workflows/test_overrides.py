@@ -85,11 +85,11 @@ def test_the_list_tells_active_replaced_expired_and_ended_apart(project):
     for account in ("stays1", "stays1", "stays2", "left1"):
         make(project, account)
     make(project, "left2", until=date(2026, 4, 10))
-    finish_override(project, 4, now=NOW)
+    finish_override(project, 4, author="Ada", now=NOW)
     states = {one.override_id: one.state for one in list_overrides(project, now=datetime(2026, 4, 20))}
     assert states == {1: "replaced", 2: "active", 3: "active", 4: "ended", 5: "expired"}
     with pytest.raises(UsageError, match="found none with id 4"):
-        finish_override(project, 4, now=NOW)
+        finish_override(project, 4, author="Ada", now=NOW)
 
 
 def test_a_review_says_who_was_right(project):

@@ -26,6 +26,7 @@ _ORDER = (
 def upgrade() -> None:
     """Add the tables, and fill in for old runs what new ones are published with."""
     op.add_column("scores", sa.Column("family", sa.String(16)))
+    op.create_index("ix_actions_account_id", "actions", ["account_id"])
     _create_desk()
     _create_sums()
     _fill_families()
@@ -37,6 +38,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what this revision added."""
     op.drop_index("ix_scores_listed", "scores")
+    op.drop_index("ix_actions_account_id", "actions")
     for table in ("desk", "audit", "reviews", "run_outcomes", "run_totals"):
         op.drop_table(table)
     with op.batch_alter_table("scores") as batch:
