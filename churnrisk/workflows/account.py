@@ -213,6 +213,7 @@ def _past(row: Mapping[Any, Any]) -> PastScore:
 
 
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
+    open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
     return [
         PastOverride(
             override_id=row["override_id"],
