@@ -16,7 +16,9 @@ from churnrisk import __version__
 from churnrisk.history import HistoryStore
 from churnrisk.web import security
 from churnrisk.web.errors import install_errors
-from churnrisk.web.routes import redlist
+from churnrisk.web.people import People
+from churnrisk.web.routes import account, help, redlist, several, undo
+from churnrisk.workflows.plays import deadlines_of
 from churnrisk.workflows.project import Project
 
 # More threads than connections to the database only take turns on the interpreter.
@@ -42,8 +44,10 @@ def create_app(project: Project) -> FastAPI:
     )
     app.state.project = project
     app.state.store = HistoryStore(project.store_url, pooled=True)
+    app.state.people = People(app.state.store)
+    app.state.deadlines = deadlines_of(project)
     install_errors(app)
-    for module in (redlist,):
+    for module in (redlist, several, account, undo, help):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project)

@@ -74,9 +74,10 @@ class Listing:
             "list": found,
             "wanted": wanted,
             "link": self.link,
+            "up_query": self._up_query(),
             "limited_to": wanted.scope,
             "scopes": self._scopes(),
-            "counted": "annual value, red + amber" if self._in_money else "accounts, red + amber",
+            "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
             "kept_fields": self._kept(),
@@ -103,6 +104,11 @@ class Listing:
         if page > 1:
             query["page"] = str(page)
         return to + (f"?{urlencode(query)}" if query else "")
+
+    def _up_query(self) -> str:
+        """Return what an account's address carries, so that its page leads back to this very view."""
+        here = self.link(page=self.found.page)
+        return "" if here == "/" else "?" + urlencode({"up": here})
 
     @property
     def _in_money(self) -> bool:

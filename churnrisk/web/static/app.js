@@ -21,13 +21,13 @@
   const boxes = all("input[name=account]");
   const everything = one("[data-pick-all]");
   const counter = one("[data-picked]");
-  const review = one("[data-review]");
+  const bulk = one("[data-bulk]");
 
   function count() {
     const picked = boxes.filter((box) => box.checked).length;
     boxes.forEach((box) => box.closest("tr").classList.toggle("is-picked", box.checked));
-    if (counter) counter.textContent = picked ? `${picked} selected` : "None selected";
-    if (review) review.disabled = !picked;
+    if (counter) counter.textContent = picked === 1 ? "1 account selected" : `${picked} accounts selected`;
+    if (bulk) bulk.classList.toggle("is-idle", !picked);
     if (everything) {
       everything.checked = picked > 0 && picked === boxes.length;
       everything.indeterminate = picked > 0 && picked < boxes.length;
@@ -80,7 +80,7 @@
   // --- forms -----------------------------------------------------------------------------------------
   all("form[data-instant]").forEach((form) => {
     form.addEventListener("change", (event) => {
-      if (event.target.matches("select, input[type=checkbox], input[type=radio]")) form.requestSubmit();
+      if (event.target.name && event.target.matches("select, input[type=checkbox], input[type=radio]")) form.requestSubmit();
     });
   });
   // Empty fields only make the address longer.
@@ -108,8 +108,8 @@
     part.setAttribute("aria-busy", "true");
     try {
       const answer = await fetch(part.dataset.load, { headers: { "X-Part": "1" }, credentials: "same-origin" });
-      if (!answer.ok || answer.redirected) return;
-      part.innerHTML = await answer.text();
+      const text = await answer.text();
+      if (answer.ok && !answer.redirected) part.innerHTML = text;
     } catch {
       // the link inside stays and leads to the same
     } finally {

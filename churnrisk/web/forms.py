@@ -1,0 +1,112 @@
+"""What a review form says, read into the change that it asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from churnrisk.errors import UsageError
+from churnrisk.records import Disposition
+from churnrisk.workflows.reviews import END, Change
+
+Fields = Mapping[str, str]
+
+
+async def read_fields(request: Request) -> dict[str, str]:
+    """Return the texts of a form, without those that are empty; of several of one name the last."""
+    form = await request.form()
+    return {name: value for name, value in form.multi_items() if isinstance(value, str) and value.strip()}
+
+
+async def read_accounts(request: Request) -> tuple[str, ...]:
+    """Return the account ids that a form or an address names, each once."""
+    source = request.query_params if request.method == "GET" else await request.form()
+    named = (value for name, value in source.multi_items() if name == "account" and isinstance(value, str))
+    return tuple(dict.fromkeys(named))
+
+
+Typed = Annotated[dict[str, str], Depends(read_fields)]
+Accounts = Annotated[tuple[str, ...], Depends(read_accounts)]
+
+
+def change_of(typed: Fields) -> Change:
+    """Return the change that a form asks for; its ``kind`` names what it is, or the disposition itself.
+
+    Raises
+    ------
+    UsageError
+        If something is missing or cannot be read.
+    """
+    kind = typed.get("kind", "")
+    if kind in (*Disposition, "open") and kind != Disposition.SNOOZED:
+        return Change(disposition=kind, note=typed.get("note"))
+    match kind:
+        case "disposition":
+            return Change(disposition=_needed(typed, "disposition", "what happened"), note=typed.get("note"))
+        case "snooze" | Disposition.SNOOZED:
+            return Change(
+                disposition="snoozed", until=_day(typed), reason=typed.get("reason") or typed.get("note")
+            )
+        case "note":
+            return Change(note=_needed(typed, "note", "a note"))
+        case "assign":
+            return Change(assignee=typed.get("assignee", ""))
+        case "override":
+            colour = _needed(typed, "colour", "a colour")
+            return Change(override=colour, until=_day(typed), reason=typed.get("reason"))
+        case "end_override":
+            return Change(override=END)
+    raise UsageError("a review expects a choice of what happened, found none. Choose one.")
+
+
+def version_of(typed: Fields) -> int:
+    """Return the version of the account that the form was made on.
+
+    Raises
+    ------
+    UsageError
+        If the form does not say.
+    """
+    given = typed.get("version", "")
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise UsageError("the form does not say on which version it was made. Open the account again.")
+    return int(given)
+
+
+def versions_of(typed: Fields, accounts: tuple[str, ...]) -> dict[str, int | None]:
+    """Return the versions of several accounts that a form was made on.
+
+    Raises
+    ------
+    UsageError
+        If the form does not say so of each of them, or names none.
+    """
+    if not accounts:
+        raise UsageError("no account is ticked. Tick the ones that you mean.")
+    try:
+        known = json.loads(typed.get("versions", ""))
+        return {account: int(known[account]) for account in accounts}
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(
+            "the form does not say on which versions it was made. Select the accounts again."
+        ) from error
+
+
+def _needed(typed: Fields, name: str, what: str) -> str:
+    if name not in typed:
+        raise UsageError(f"this expects {what}, found none. Fill it in.")
+    return typed[name]
+
+
+def _day(typed: Fields) -> date | None:
+    given = typed.get("until")
+    if given is None:
+        return None
+    try:
+        return date.fromisoformat(given)
+    except ValueError as error:
+        raise UsageError(f"an end expects a date such as 2026-12-31, found {given!r}.") from error

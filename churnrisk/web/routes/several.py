@@ -1,0 +1,116 @@
+"""Several accounts at once: look at which ones, say what happened, all of them or none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.records import Colour, Role, User
+from churnrisk.web.dossier import said, state
+from churnrisk.web.forms import Accounts, Typed, change_of, versions_of
+from churnrisk.web.moment import now
+from churnrisk.web.pages import page
+from churnrisk.web.security import flash, require
+from churnrisk.web.security.origin import safe_path
+from churnrisk.web.wording import DISPOSITIONS, accounts
+from churnrisk.workflows.account import view_account
+from churnrisk.workflows.reviews import ConflictError, review
+
+router = APIRouter()
+Reviewer = Annotated[User, require(Role.REVIEWER)]
+#: As many as a page of the list shows.
+MOST = 100
+_KINDS = (*DISPOSITIONS.items(), ("assign", "Assign"), ("note", "Only a note"))
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One of the accounts, with the version that the person sees."""
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    colour: Colour
+    state: str
+    version: int
+
+
+@router.get("/reviews/new")
+def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
+    """Show the form for the accounts that the address names."""
+    if not chosen:
+        flash(request, "Tick the accounts that you want to review, then press “Review selected”.", kind="bad")
+        return RedirectResponse(safe_path(request.query_params.get("back")), 303)
+    return _page(request, user, chosen, {"up": request.query_params.get("back", "/")})
+
+
+@router.post("/reviews")
+def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
+    """Record one change of all of them; what cannot be recorded comes back with what was typed."""
+    try:
+        done = review(
+            request.app.state.store,
+            versions_of(typed, chosen),
+            change_of(typed),
+            author=user.name,
+            via="web",
+            now=now(),
+            scope=user.scope,
+        )
+    except ConflictError as error:
+        named = tuple(f"{entry.account_id}: {said(entry)}" for entry in error.entries)
+        return _page(request, user, chosen, typed, status=409, conflicts=named)
+    except NotFoundError:
+        raise
+    except UsageError as error:
+        return _page(request, user, chosen, typed, status=400, mistake=str(error))
+    flash(request, f"Saved for {accounts(len(done.desks))}: {done.what}.", undo=done.review_id)
+    return RedirectResponse(safe_path(typed.get("up")), 303)
+
+
+def _page(
+    request: Request,
+    user: User,
+    chosen: Sequence[str],
+    typed: Mapping[str, str],
+    *,
+    status: int = 200,
+    **shown: Any,
+) -> Response:
+    if len(chosen) > MOST:
+        raise UsageError(
+            f"a review of several takes up to {MOST} accounts, found {len(chosen)}. Select fewer."
+        )
+    moment = now()
+    found = [_chosen(request, user, account_id) for account_id in chosen]
+    context = {
+        "accounts": found,
+        "versions": json.dumps({one.account_id: one.version for one in found}),
+        "typed": typed,
+        "conflicts": (),
+        "mistake": None,
+        "up": safe_path(typed.get("up")),
+        "kinds": _KINDS,
+        "people": request.app.state.people.names(scope=user.scope, now=moment),
+        "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
+    }
+    return page(request, "several.html", context | shown, status=status)
+
+
+def _chosen(request: Request, user: User, account_id: str) -> Chosen:
+    view = view_account(request.app.state.store, account_id, scope=user.scope, now=now())
+    return Chosen(
+        account_id,
+        view.name,
+        view.owner,
+        view.row.colour,
+        state(view.desk) or (view.desk.touched_what or ""),
+        view.desk.version,
+    )
