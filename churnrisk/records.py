@@ -101,8 +101,6 @@ class Feature:
         True when the value is a name and not a number.
     why_missing : str
         The reason sentence when there is no value.
-    influence : bool
-        True when a customer-success team can change the value (a complaint can be resolved, tenure cannot).
     """
 
     name: str
@@ -114,7 +112,6 @@ class Feature:
     monotone: int = 0
     requires: tuple[str, ...] = ()
     categorical: bool = False
-    influence: bool = False
     why_missing: str = ""
 
 
@@ -330,9 +327,7 @@ class Turnaround:
         if self.colour is None:
             return "No single or double step within the team's reach would give a better colour at the next scoring."
         if not self.steps:
-            return (
-                f"No further step: model and rules say {self.colour} already; the colour follows unless it is held."
-            )
+            return f"No further step: model and rules say {self.colour} already; the colour follows unless it is held."
         steps = " and ".join(self.steps)
         after = "" if self.probability is None else f" (churn {self.probability:.1%})"
         return (

@@ -96,7 +96,27 @@ def features_page() -> str:
                 needs = ", ".join(f"`{need}`" for need in feature.requires)
                 parts.append(f"| `{feature.name}` | {feature.label} | {feature.unit} | {arrow} | {needs} |")
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, *levers_section()])
+
+
+def levers_section() -> list[str]:
+    """Return what the customer-success team can change, as a table."""
+    from churnrisk.features import LEVERS
+
+    return [
+        "## What the team can change\n",
+        "`explain` searches these levers, singly and in pairs, for the smallest change that would turn a red or amber "
+        "account. A lever changes the prepared columns, so every signal over them follows, your own included; the "
+        "signals that it is about stay within what retained customers show. Key features have a lever each.\n",
+        "| lever | what the team brings about | about | needs |",
+        "|---|---|---|---|",
+        *(
+            f"| {lever.name} | {lever.tell(lever.doses[-1] if not lever.count else 1)} | "
+            f"{', '.join(f'`{aim}`' for aim in lever.aims)} | {', '.join(f'`{need}`' for need in lever.requires)} |"
+            for lever in LEVERS
+        ),
+        "",
+    ]
 
 
 if __name__ == "__main__":

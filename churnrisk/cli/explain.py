@@ -68,9 +68,7 @@ def _decided(view: AccountView) -> str:
 
 
 def _reason(reason: Reason) -> str:
-    usual = ""
-    if reason.usual_low is not None and reason.usual_high is not None:
-        usual = f"; usual among those who stay: {reason.usual_low:.4g} to {reason.usual_high:.4g}"
+    usual = f"; {reason.comparison}" if reason.comparison else ""
     before = "" if reason.previous is None else f"; at the last run: {_value(reason.previous)}"
     return f"{reason.text} ({reason.contribution:+.2f} log-odds{usual}{before})"
 

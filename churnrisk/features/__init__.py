@@ -8,15 +8,23 @@ from churnrisk.features.build import FeatureFrame, build_features
 from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
 from churnrisk.features.facts import account_facts
 from churnrisk.features.leaks import Leak, find_leaks
+from churnrisk.features.levers import LEVERS, Lever, pairs_of, select_levers
+from churnrisk.features.pulled import Pulled, influenced
 
 __all__ = [
     "CATALOGUE",
     "FeatureConfig",
     "FeatureFrame",
+    "LEVERS",
     "Leak",
+    "Lever",
     "OwnFeature",
+    "Pulled",
     "account_facts",
     "build_features",
     "find_leaks",
+    "influenced",
+    "pairs_of",
+    "select_levers",
     "select_features",
 ]

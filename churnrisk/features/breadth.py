@@ -10,9 +10,7 @@ def _feature(
     name: str, unit: str, sql: str, label: str, why: str, monotone: int, requires: tuple[str, ...] = _F
 ) -> Feature:
     missing = "" if "subscriptions.seats" in requires else "Nobody active in the last 30 days"
-    return Feature(
-        name, "breadth", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
-    )
+    return Feature(name, "breadth", unit, sql, label, why, monotone, requires, why_missing=missing)
 
 
 BREADTH = (

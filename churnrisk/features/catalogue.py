@@ -37,7 +37,6 @@ class OwnFeature:
     label: str = ""
     why: str = ""
     monotone: int = 0
-    influence: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -53,9 +52,7 @@ class OwnFeature:
         """Return the feature as the catalogue holds it."""
         label = self.label or self.name.replace("_", " ")
         why = self.why or f"{label[:1].upper()}{label[1:]} is {{value:.4g}}"
-        return Feature(
-            self.name, "own", self.unit, self.sql, label, why, self.monotone, (), influence=self.influence
-        )
+        return Feature(self.name, "own", self.unit, self.sql, label, why, self.monotone, ())
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,7 @@ def _feature(
     requires: tuple[str, ...] = _C,
     missing: str = "Never complained",
 ) -> Feature:
-    return Feature(
-        name, "complaints", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
-    )
+    return Feature(name, "complaints", unit, sql, label, why, monotone, requires, why_missing=missing)
 
 
 COMPLAINTS = (

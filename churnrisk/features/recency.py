@@ -16,9 +16,7 @@ def _feature(
     requires: tuple[str, ...] = _E,
     missing: str = "No activity in the last 60 days",
 ) -> Feature:
-    return Feature(
-        name, "recency", unit, sql, label, why, monotone, requires, influence=True, why_missing=missing
-    )
+    return Feature(name, "recency", unit, sql, label, why, monotone, requires, why_missing=missing)
 
 
 RECENCY = (

@@ -7,9 +7,7 @@ _S = ("surveys",)
 
 def _feature(name: str, unit: str, sql: str, label: str, why: str, monotone: int) -> Feature:
     missing = "Never answered a survey" if "change" not in name else "Answered fewer than two surveys"
-    return Feature(
-        name, "satisfaction", unit, sql, label, why, monotone, _S, influence=True, why_missing=missing
-    )
+    return Feature(name, "satisfaction", unit, sql, label, why, monotone, _S, why_missing=missing)
 
 
 SATISFACTION = (

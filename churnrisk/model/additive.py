@@ -144,6 +144,11 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
             shares[:, j] = values[np.searchsorted(edges, encoded[:, j])]
         return shares
 
+    def share(self, column: int, values: Floats) -> Floats:
+        """Return what values of one encoded column add to the log-odds, shape (n,); exact models only."""
+        edges, added = self.steps_[column]
+        return np.asarray(added[np.searchsorted(edges, values)], dtype=np.float64)
+
     def _trees(self, categorical: Bools, model: int = 0) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(
             learning_rate=self.learning_rate,

@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from churnrisk.model.additive import BoostedTrees
 from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
 from churnrisk.model.encoding import FrameEncoder
 from churnrisk.model.faults import ModelInputError
@@ -172,6 +173,30 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return calibrated log-odds, shape (n,)."""
         check_is_fitted(self)
         return np.asarray(self.calibrator_.apply(self.raw_log_odds(X)), dtype=np.float64)
+
+    def log_odds_if(self, X: pd.DataFrame, changed: pd.DataFrame, *, raw: Floats) -> Floats:
+        """Return the calibrated log-odds of rows had some numeric columns other values, shape (n,).
+
+        An additive boosting model is asked for those columns alone.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, d)
+        changed : DataFrame of shape (n, k)
+            The other values, row by row; columns that the model left out count for nothing.
+        raw : ndarray of shape (n,)
+            ``raw_log_odds(X)``.
+        """
+        if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
+            return self.decision_function(
+                X.assign(**{str(name): changed[name].to_numpy() for name in changed})
+            )
+        total = raw.copy()
+        for name in changed.columns.intersection(self.encoder_.names_):
+            column = self.encoder_.names_.index(name)
+            old, new = (frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (X, changed))
+            total += self.model_.share(column, new) - self.model_.share(column, old)
+        return np.asarray(self.calibrator_.apply(total), dtype=np.float64)
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probabilities of retained and churned, shape (n, 2)."""

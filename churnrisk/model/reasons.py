@@ -30,6 +30,7 @@ def explain(
     *,
     top: int = 3,
     previous: pd.DataFrame | None = None,
+    kinds: npt.NDArray[np.object_] | None = None,
 ) -> pd.DataFrame:
     """Return the reasons of each row, one row per row of `X`, in its order.
 
@@ -49,6 +50,8 @@ def explain(
     top : int, default 3
     previous : DataFrame, optional
         Values at each account's last published snapshot, indexed by account_id.
+    kinds : ndarray of shape (n,), optional
+        Of which kind each row is, in the sense of ``profile.by``: it is compared with its peers then.
 
     Returns
     -------
@@ -71,8 +74,11 @@ def explain(
     rows, columns, parts = told
     values = _cells(X.loc[:, list(contributions.columns)], rows, columns)
     before = _before(previous, X, contributions.columns, rows, columns)
-    cells = zip(columns, parts, values, before, strict=True)
-    dicts = [asdict(_reason(catalogue[j], float(part), now, then, profile)) for j, part, now, then in cells]
+    profiles = [profile] * len(X) if kinds is None else [profile.of(kind) for kind in kinds]
+    cells = zip(rows, columns, parts, values, before, strict=True)
+    dicts = [
+        asdict(_reason(catalogue[j], float(part), now, then, profiles[i])) for i, j, part, now, then in cells
+    ]
     ends = np.cumsum(np.bincount(rows, minlength=len(X)))
     lists = [json.dumps(dicts[a:b], ensure_ascii=False) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return pd.DataFrame(
@@ -182,4 +188,5 @@ def _reason(feature: Feature, part: float, now: Value, then: Value, profile: Rea
         usual_low=profile.low.get(feature.name),
         usual_high=profile.high.get(feature.name),
         previous=then,
+        peers=profile.who,
     )

@@ -146,7 +146,8 @@ def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
     low, high = profile.low.get(feature.name), profile.high.get(feature.name)
     if isinstance(value, str) or low is None or high is None or feature.unit in _FLAGS:
         return ""
+    peers = f" {profile.who}" if profile.who else ""
     if low == high:
-        return f" (usually {quantity(low, feature.unit)})"
+        return f" (usually {quantity(low, feature.unit)}{peers})"
     bare = feature.unit if feature.unit in _SHARES else ""
-    return f" (usually {quantity(low, bare)}–{quantity(high, bare)})"
+    return f" (usually {quantity(low, bare)}–{quantity(high, bare)}{peers})"

@@ -14,6 +14,7 @@ from churnrisk.features import FeatureFrame, build_features, select_features
 from churnrisk.records import Feature, Violation
 from churnrisk.snapshots import Horizon, build_panel, data_span, labelled_dates, training_dates
 from churnrisk.sources import Engine, Tables, open_tables
+from churnrisk.workflows.peers import segments_of
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class TrainingPanel:
         What the data cover.
     digest : str
         Fingerprint of the inputs.
+    segments : Series indexed by account id
+        Today's segments, to choose peers by; empty where the tables do not tell.
     """
 
     X: pd.DataFrame
@@ -57,6 +60,7 @@ class TrainingPanel:
     violations: Sequence[Violation]
     span: Horizon
     digest: str
+    segments: pd.Series
 
 
 @contextmanager
@@ -136,6 +140,7 @@ def training_panel(project: Project, *, now: datetime, progress: Progress) -> Tr
             checked.violations,
             checked.span,
             tables.digest,
+            segments_of(tables.engine, tables.available),
         )
 
 

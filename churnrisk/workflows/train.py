@@ -35,6 +35,7 @@ from churnrisk.records import ColourEvidence
 from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
 from churnrisk.workflows.model_card import model_card
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.trained import Trained
 
@@ -93,7 +94,9 @@ def fit(
     X, y = panel.X, panel.y
     classifier, light = learn(panel, cut, project, progress=progress)
     progress("measuring on the test block")
-    profile = ReasonProfile.fit(X[cut.fit | cut.calibration], y[cut.fit | cut.calibration], panel.features)
+    known = cut.fit | cut.calibration
+    kinds = choose_kinds(X[known], panel.segments)
+    profile = ReasonProfile.fit(X[known], y[known], panel.features, groups=kinds)
     evaluation = measure(classifier, X, y, cut, project, champion=champion)
     return Trained(
         classifier,

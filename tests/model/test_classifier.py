@@ -172,3 +172,16 @@ def test_a_signal_that_begins_late_does_not_stop_the_training():
     for candidate in ("logistic", "additive", "full"):
         fitted = ChurnClassifier(candidates=(candidate,), max_iter=30).fit(X, y)
         assert np.isfinite(fitted.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("candidate", ["additive", "logistic", "full"])
+def test_log_odds_of_changed_columns_are_those_of_changed_rows(panel, candidate):
+    X, y, _ = panel
+    model = ChurnClassifier(candidates=(candidate,), n_models=2, max_iter=40).fit(X, y).calibrate(X, y)
+    rows = X.iloc[:200]
+    changed = pd.DataFrame(
+        {"complaints_open": 0.0, "nps": rows["nps"].to_numpy()[::-1], "nothing": 5.0}, index=rows.index
+    )
+    whole = rows.assign(**{name: changed[name].to_numpy() for name in changed})
+    told = model.log_odds_if(rows, changed, raw=model.raw_log_odds(rows))
+    assert np.allclose(told, model.decision_function(whole), atol=1e-9)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
 from churnrisk.model import ReasonProfile, explain, family_contributions, read_reasons
-from churnrisk.model.wording import quantity
+from churnrisk.model.wording import quantity, sentence
 from churnrisk.records import Feature
 
 from .conftest import FEATURES
@@ -108,6 +108,60 @@ def test_a_profile_survives_json_and_knows_retained_accounts_only(panel):
     retained = X["features_30"][y == 0]
     assert profile.high["features_30"] == pytest.approx(retained.quantile(0.9))
     assert "plan" not in profile.low
+
+
+def segments(X):
+    """Every third account is small; few are of a kind of their own."""
+    number = X.index.get_level_values("account_id").str[1:].astype(int)
+    kinds = np.where(number % 3 == 0, "small", "large").astype(object)
+    kinds[number < 20] = "rare"
+    return pd.Series(kinds, index=X.index, name="segment")
+
+
+def test_peers_have_ranges_of_their_own_where_they_are_enough(panel):
+    X, y, _ = panel
+    X = X.assign(features_30=X["features_30"] + 100 * (segments(X) == "small"))
+    profile = ReasonProfile.fit(X, y, FEATURES, groups=segments(X))
+    assert profile.by == "segment"
+    assert set(profile.peers) == {"small", "large"}
+    assert profile.of("small").low["features_30"] > 100 > profile.of("large").high["features_30"]
+    assert profile.of("rare") is profile
+    assert profile.of(None) is profile
+    assert ReasonProfile.from_dict(json.loads(json.dumps(profile.to_dict()))) == profile
+    low, high = profile.bounds("features_30", np.array(["large", "small", "rare", None], dtype=object))
+    assert low[1] == profile.of("small").low["features_30"]
+    assert (high[2], high[3]) == (profile.high["features_30"],) * 2
+    assert np.isnan(profile.bounds("plan", np.array([None], dtype=object))).all()
+
+
+def test_a_profile_without_peers_is_stored_as_before(panel):
+    X, y, _ = panel
+    assert set(ReasonProfile.fit(X, y, FEATURES).to_dict()) == {"low", "median", "high"}
+
+
+def test_reasons_say_with_whom_an_account_is_compared():
+    peers = ReasonProfile({"nps": 9.0}, {"nps": 9.5}, {"nps": 10.0}, who="in segment Enterprise")
+    profile = ReasonProfile(
+        {"nps": 1.0}, {"nps": 2.0}, {"nps": 3.0}, by="segment", peers={"Enterprise": peers}
+    )
+    index = pd.MultiIndex.from_product(
+        [["a", "b", "c"], [pd.Timestamp("2024-05-01")]], names=["account_id", "as_of"]
+    )
+    X = pd.DataFrame({"nps": [8.0, 8.0, np.nan]}, index=index)
+    shares = pd.DataFrame({"nps": [1.0, 1.0, 1.0]}, index=index)
+    kinds = np.array(["Enterprise", "SMB", "Enterprise"], dtype=object)
+    told = [read_reasons(c)[0] for c in explain(shares, X, FEATURES, profile, kinds=kinds)["reasons"]]
+    assert told[0].text == "NPS of 8"
+    assert told[0].comparison == "retained customers in segment Enterprise: 9 to 10"
+    assert told[1].text == "Last NPS answer: 8 (usually 1–3)"
+    assert told[1].comparison == "retained customers: 1 to 3"
+    assert told[2].peers == "in segment Enterprise"
+
+
+def test_a_neutral_sentence_names_the_peers():
+    days = Feature("x", "value", "days", "", "days to renewal", "Renews in {value:.0f} days")
+    peers = ReasonProfile({"x": 2.0}, {"x": 5.0}, {"x": 9.0}, who="on plan Team")
+    assert sentence(days, 12.0, peers, for_churn=True) == "Renews in 12 days (usually 2–9 on plan Team)"
 
 
 def test_frames_of_different_rows_are_refused(panel):

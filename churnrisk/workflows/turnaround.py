@@ -1,0 +1,256 @@
+"""The smallest realistic change that would turn a red or amber account: levers of the team, singly, then in pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+
+from churnrisk.decision import Rule, apply_rules
+from churnrisk.decision.severity import Codes, severity, to_codes
+from churnrisk.features.levers import Lever, pairs_of
+from churnrisk.features.pulled import Pulled
+from churnrisk.model import ChurnClassifier, ReasonProfile
+from churnrisk.model.wording import plain
+from churnrisk.records import ChangedSignal, Colour, Feature, Turnaround
+from churnrisk.sources import Tables
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_GREEN = severity(Colour.GREEN)
+_NONE = np.iinfo(np.int64).max
+_MOST_ATTEMPTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Finder:
+    """What finds the turnarounds of one scoring run.
+
+    Attributes
+    ----------
+    classifier, rules, profile : objects
+        Those of the run.
+    light : callable
+        From rows' positions and their probabilities to the colours that the run's thresholds give them.
+    features : sequence of Feature
+        The model's columns.
+    levers : sequence of Lever
+        In order of preference.
+
+    Notes
+    -----
+    A change is realistic when every feature that a lever is about stays within what retained peers show (or
+    where it was). Smaller means fewer levers, then smaller doses, then the order of preference. The colour is
+    what model and rules would say: hysteresis may hold the old one for a run, an override until it ends.
+    Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
+    """
+
+    classifier: ChurnClassifier
+    rules: Sequence[Rule]
+    light: Callable[[Ints, Floats], Objects]
+    profile: ReasonProfile
+    features: Sequence[Feature]
+    levers: Sequence[Lever]
+
+    def find(
+        self, pulled: Pulled, X: pd.DataFrame, colours: Sequence[str], kinds: Objects | None = None
+    ) -> list[str]:
+        """Return a JSON text per row, for :func:`read_turnaround`.
+
+        Parameters
+        ----------
+        pulled : Pulled
+            Of the same accounts and date.
+        X : DataFrame
+            Features of the same accounts, in the order of their places; more columns are for the rules.
+        colours : sequence of str
+            Those of model and rules, before hysteresis and overrides.
+        kinds : ndarray of shape (n,), optional
+            See :meth:`ReasonProfile.of`.
+        """
+        search = _Search(self, X, to_codes(list(colours)), kinds)
+        for lever in self.levers:
+            search.attempt(pulled, [lever])
+        pulled.keep(search.open.tolist())
+        for pair in pairs_of(self.levers):
+            search.attempt(pulled, pair)
+        return search.told
+
+
+class _Search:
+    """The smallest turnaround found so far of each row."""
+
+    def __init__(self, finder: Finder, X: pd.DataFrame, codes: Codes, kinds: Objects | None) -> None:
+        self._finder, self._X, self._codes = finder, X, codes
+        self._columns = [feature.name for feature in finder.features]
+        self._kinds = np.full(len(X), None, dtype=object) if kinds is None else kinds
+        self._raw = finder.classifier.raw_log_odds(X[self._columns])
+        self._log_odds = finder.classifier.calibrator_.apply(self._raw)
+        self._size = np.where(codes <= _GREEN, 0, _NONE)
+        settled, nothing = _written(Colour.GREEN), _written(None)
+        self.told = [settled if code <= _GREEN else nothing for code in codes]
+        self._attempts = 0
+
+    @property
+    def open(self) -> npt.NDArray[np.intp]:
+        """Places of the rows without a turnaround."""
+        return np.flatnonzero(self._size == _NONE)
+
+    def attempt(self, pulled: Pulled, levers: Sequence[Lever]) -> None:
+        """Give a turnaround to every row that the levers turn and that has no smaller one."""
+        self._attempts += 1
+        for changed in pulled.features(levers):
+            sizes = self._sizes(levers, changed)
+            rows = changed["place"].to_numpy()
+            kept = (sizes < self._size[rows]) & self._realistic(rows, changed, levers)
+            if kept.any():
+                self._try(levers, rows[kept], changed[kept], sizes[kept])
+
+    def _sizes(self, levers: Sequence[Lever], changed: pd.DataFrame) -> Ints:
+        """Return what orders changes: larger doses come later, then levers in order of preference."""
+        ranks = np.zeros(len(changed), dtype=np.int64)
+        for i, lever in enumerate(levers):
+            ranks += np.searchsorted(lever.doses, changed[f"dose_{i}"].to_numpy())
+        return ranks * _MOST_ATTEMPTS + self._attempts
+
+    def _try(self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, sizes: Ints) -> None:
+        touched = changed[[name for name in self._columns if name in changed]]
+        X = self._X[self._columns].iloc[rows]
+        log_odds = self._finder.classifier.log_odds_if(X, touched, raw=self._raw[rows])
+        codes = self._coloured(rows, touched, log_odds)
+        turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
+        order = np.flatnonzero(turned)[np.argsort(sizes[turned], kind="stable")]
+        first = order[np.unique(rows[order], return_index=True)[1]]
+        texts = self._texts(levers, rows[first], changed.iloc[first], codes[first], expit(log_odds[first]))
+        for row, text in zip(rows[first].tolist(), texts, strict=True):
+            self.told[row] = text
+        self._size[rows[first]] = sizes[first]
+
+    def _realistic(self, rows: Ints, changed: pd.DataFrame, levers: Sequence[Lever]) -> Bools:
+        kept = np.ones(len(rows), dtype=bool)
+        for name in {aim for lever in levers for aim in lever.aims} & set(changed.columns):
+            low, high = self._finder.profile.bounds(name, self._kinds[rows])
+            now = self._X[name].to_numpy(dtype=np.float64)[rows]
+            then = changed[name].to_numpy(dtype=np.float64)
+            # a comparison with an unknown bound or value holds nothing back
+            kept &= ~((then > np.fmax(high, now)) | (then < np.fmin(low, now)))
+        return kept
+
+    def _coloured(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
+        rules = self._finder.rules
+        read = {name for rule in rules for name in rule.requires if name in self._X}
+        after = {
+            name: changed[name].to_numpy() if name in changed else self._X[name].to_numpy()[rows]
+            for name in read
+        }
+        lit = self._finder.light(rows, expit(log_odds))
+        return to_codes(apply_rules(pd.DataFrame(after, index=changed.index), lit, rules)["colour"])
+
+    def _texts(
+        self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, codes: Codes, p: Floats
+    ) -> Iterator[str]:
+        """Yield the JSON text of each row."""
+        labels = {feature.name: feature.label for feature in self._finder.features}
+        aims = [
+            name for name in dict.fromkeys(aim for lever in levers for aim in lever.aims) if name in changed
+        ]
+        now, then = (
+            self._X[aims].iloc[rows].to_numpy(dtype=np.float64),
+            changed[aims].to_numpy(dtype=np.float64),
+        )
+        counts = [
+            self._X[lever.count].to_numpy()[rows]
+            if lever.count in self._X
+            else changed[f"dose_{i}"].to_numpy()
+            for i, lever in enumerate(levers)
+        ]
+        for i in range(len(rows)):
+            told = zip(aims, now[i].tolist(), then[i].tolist(), strict=True)
+            yield _written(
+                (Colour.GREEN, Colour.AMBER)[codes[i]],
+                [lever.name for lever in levers],
+                [lever.tell(int(count[i])) for lever, count in zip(levers, counts, strict=True)],
+                float(p[i]),
+                [(aim, labels[aim], plain(a), plain(b)) for aim, a, b in told if a != b],
+            )
+
+
+def add_turnarounds(
+    scores: pd.DataFrame,
+    X: pd.DataFrame,
+    finder: Finder,
+    tables: Tables,
+    *,
+    kinds: Objects | None,
+    as_of: datetime,
+) -> None:
+    """Put the column ``turnaround`` on the scores: a JSON text for red and amber accounts, else None.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        One row per account: account_id, colour, raw_colour.
+    X : DataFrame of shape (accounts, signals)
+        In the order of scores.
+    finder : Finder
+        Its light is asked by positions in ``scores``.
+    tables : Tables
+        See :class:`churnrisk.features.Pulled`.
+    kinds : ndarray of shape (accounts,), optional
+        See :meth:`ReasonProfile.of`.
+    as_of : datetime
+        The date of the run.
+    """
+    scores["turnaround"] = None
+    rows = np.flatnonzero(scores["colour"].isin(["red", "amber"]).to_numpy())
+    if not len(rows) or not finder.levers:
+        return
+    pulled = Pulled(tables, finder.features, pd.Index(scores["account_id"].iloc[rows]), as_of=as_of)
+    shown = replace(finder, light=lambda places, p: finder.light(rows[places], p))
+    found = shown.find(
+        pulled, X.iloc[rows], scores["raw_colour"].iloc[rows].tolist(), None if kinds is None else kinds[rows]
+    )
+    scores.loc[scores.index[rows], "turnaround"] = pd.Series(found, index=scores.index[rows], dtype=object)
+
+
+def _written(
+    colour: Colour | None,
+    levers: Sequence[str] = (),
+    steps: Sequence[str] = (),
+    probability: float | None = None,
+    changes: Sequence[tuple[str, str, Any, Any]] = (),
+) -> str:
+    told = {
+        "colour": colour,
+        "levers": levers,
+        "steps": steps,
+        "probability": probability,
+        "changes": [
+            dict(zip(("feature", "label", "now", "then"), change, strict=True)) for change in changes
+        ],
+    }
+    return _JSON.encode(told)
+
+
+def read_turnaround(stored: str | None) -> Turnaround | None:
+    """Return what one text of :meth:`Finder.find` holds; None for an empty one."""
+    if not stored:
+        return None
+    found = json.loads(stored)
+    return Turnaround(
+        colour=None if found["colour"] is None else Colour(found["colour"]),
+        levers=tuple(found["levers"]),
+        steps=tuple(found["steps"]),
+        probability=found["probability"],
+        changes=tuple(ChangedSignal(**change) for change in found["changes"]),
+    )
