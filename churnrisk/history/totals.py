@@ -82,20 +82,22 @@ def read_totals(
     if owners is None:
         query = query.where(run_totals.c.covers == "team")
     else:
-        named = run_totals.c.owner.in_([name for name in owners if name is not None])
-        chosen = or_(named, run_totals.c.owner.is_(None)) if None in owners else named
-        query = query.where(run_totals.c.covers == "owner", chosen)
+        query = query.where(run_totals.c.covers == "owner", _is_one_of(owners))
     return _read(connection, query)
 
 
-def read_by_owner(connection: Connection, run_id: int) -> list[Sums]:
-    """Return the sums of every owner of a run, accounts without an owner included."""
+def read_by_owner(
+    connection: Connection, run_id: int, *, owners: Sequence[str | None] | None = None
+) -> list[Sums]:
+    """Return the sums of every owner of a run, accounts without an owner included, or of some owners only."""
     mine = (run_totals.c.run_id == run_id) & (run_totals.c.covers == "owner")
     kept = [run_totals.c.run_id, run_totals.c.owner, null().label("segment"), null().label("quarter")]
     # PostgreSQL adds whole numbers up to decimals
     added = [cast(func.sum(run_totals.c[name]), run_totals.c[name].type) for name in _SUMS]
     query = select(*kept, run_totals.c.colour, *added).where(mine)
     query = query.group_by(run_totals.c.run_id, run_totals.c.owner, run_totals.c.colour)
+    if owners is not None:
+        query = query.where(_is_one_of(owners))
     return _read(connection, query)
 
 
@@ -104,6 +106,11 @@ def owners_of(connection: Connection, run_id: int) -> tuple[str, ...]:
     query = select(run_totals.c.owner).distinct()
     query = query.where(run_totals.c.run_id == run_id, run_totals.c.covers == "owner")
     return tuple(sorted(name for name in connection.execute(query).scalars() if name is not None))
+
+
+def _is_one_of(owners: Sequence[str | None]) -> ColumnElement[bool]:
+    named = run_totals.c.owner.in_([name for name in owners if name is not None])
+    return or_(named, run_totals.c.owner.is_(None)) if None in owners else named
 
 
 def _read(connection: Connection, query: Select[Any]) -> list[Sums]:

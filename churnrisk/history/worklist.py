@@ -31,6 +31,7 @@ _BATCH = 500
 _SHOWN = (
     "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
     "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
+    "turnaround",
 )  # fmt: skip
 _DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 
@@ -63,12 +64,18 @@ def ask(connection: Connection, run: Run, before: Run | None, wanted: WorklistFi
     if wanted.owner is not None or wanted.scope is not None:
         owners = _spelled(owners_of(connection, run.run_id), wanted.owner)
     if owners is not None and wanted.scope is not None:
-        owners = tuple(one for one in owners if one is not None and _same(one, wanted.scope))
+        mine = within(connection, run, wanted.scope)
+        owners = tuple(one for one in owners if one in mine)
     segments = None
     if wanted.segment is not None:
         there = {sums.segment for sums in read_totals(connection, [run.run_id])}
         segments = _spelled([one for one in there if one is not None], wanted.segment)
     return Asked(run, before, wanted, owners, segments, now)
+
+
+def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
+    """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
+    return tuple(one for one in owners_of(connection, run.run_id) if _same(one, scope))
 
 
 def read_page(connection: Connection, asked: Asked, *, limit: int, offset: int) -> list[Row]:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 BATCH_ROWS = 50_000
 
 
-def read_batches(url: str, table: str, *, base: Path) -> Iterator[pa.Table]:
+def read_batches(
+    url: str, table: str, *, base: Path, only: tuple[str, str] | None = None
+) -> Iterator[pa.Table]:
     """Yield a database table as Arrow tables of text, at most ``BATCH_ROWS`` rows each.
 
     Values arrive as text, like those of a CSV file: databases differ in what their types hold (SQLite takes
@@ -31,6 +33,8 @@ def read_batches(url: str, table: str, *, base: Path) -> Iterator[pa.Table]:
         The table's name, with its schema if it has one: "public.events".
     base : Path
         Directory against which the file of a SQLite URL is resolved.
+    only : (str, str), optional
+        A column, in any case of letters, and the text that its values must read as.
 
     Raises
     ------
@@ -48,7 +52,7 @@ def read_batches(url: str, table: str, *, base: Path) -> Iterator[pa.Table]:
             raw = [
                 sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in relation.columns
             ]
-            result = connection.execute(sa.select(*raw))
+            result = connection.execute(sa.select(*raw).where(*_only(relation, only)))
             yield _as_text(list(result.keys()), [])
             for rows in result.partitions(BATCH_ROWS):
                 yield _as_text(list(result.keys()), rows)
@@ -60,6 +64,16 @@ def read_batches(url: str, table: str, *, base: Path) -> Iterator[pa.Table]:
         raise _unreadable(table, error) from error
     finally:
         engine.dispose()
+
+
+def _only(relation: sa.Table, only: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
+    import sqlalchemy as sa
+
+    if only is None:
+        return []
+    name, value = only
+    found = [column for column in relation.columns if column.name.strip().lower() == name.strip().lower()]
+    return [sa.func.trim(sa.cast(column, sa.Text)) == value for column in found[:1]]
 
 
 def _connectable(url: str, table: str, *, base: Path) -> sa.Engine:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from churnrisk.contract.casts import as_double, cast
 from churnrisk.contract.tables import TABLES, Available, TableSpec
@@ -19,7 +20,10 @@ from churnrisk.sources.config import TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, fingerprint, scan
-from churnrisk.sources.quoting import identifier
+from churnrisk.sources.quoting import identifier, literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,38 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     return Tables(engine, Available(columns, categorical), native, formats, digest)
 
 
+def open_account(
+    engine: Engine, configs: Mapping[str, TableConfig], account_id: str, names: Sequence[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """Create the typed relations of one account's rows, reading each source once and keeping nothing else.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Tables wanted; those that the project does not map are left out. No table that takes the user's own
+        columns is among them.
+
+    Returns
+    -------
+    mapping of str to tuple of str
+        Table names to the contract's columns that are there.
+
+    Raises
+    ------
+    UsageError, ContractError
+        As :func:`open_tables`.
+    """
+    there: dict[str, tuple[str, ...]] = {}
+    for name in (name for name in names if name in configs):
+        _open_raw(engine, name, configs[name], account_id)
+        native = engine.columns(f"raw_{name}")
+        _require_columns(TABLES[name], native)
+        own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
+        _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
+        there[name] = tuple(column for column in native if column not in own)
+    return there
+
+
 def _require_known(configs: Mapping[str, TableConfig]) -> None:
     unknown = sorted(set(configs) - set(TABLES))
     if unknown:
@@ -88,10 +124,14 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
         )
 
 
-def _open_raw(engine: Engine, name: str, config: TableConfig) -> object:
-    """Create ``raw_<name>`` and return what identifies its content."""
+def _open_raw(engine: Engine, name: str, config: TableConfig, account_id: str | None = None) -> object:
+    """Create ``raw_<name>`` and return what identifies its content, unless it is for one account only."""
     try:
-        mark = _open_source(engine, name, config)
+        mark: object = None
+        if account_id is None:
+            mark = _open_source(engine, name, config)
+        else:
+            _view_source(engine, name, config, account_id)
     except (ContractError, UsageError) as error:
         message = str(error)
         raise type(error)(
@@ -104,10 +144,7 @@ def _open_raw(engine: Engine, name: str, config: TableConfig) -> object:
 def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
     """Create ``source_<name>``: what the user has, as it is."""
     if config.url and config.table:
-        for number, batch in enumerate(read_batches(config.url, config.table, base=engine.base)):
-            engine.table_from("batch", batch)
-            verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
-            engine.run(f"{verb} select * from batch")
+        _load(engine, name, read_batches(config.url, config.table, base=engine.base))
     elif config.sql:
         # a table and not a view: it is read several times and may be dear to compute
         engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
@@ -121,6 +158,26 @@ def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
         return fingerprint(files)
     # a sum and not an exclusive or: with that, two equal rows would vanish
     return engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
+
+
+def _load(engine: Engine, name: str, batches: Iterable[pa.Table]) -> None:
+    for number, batch in enumerate(batches):
+        engine.table_from("batch", batch)
+        verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
+        engine.run(f"{verb} select * from batch")
+
+
+def _view_source(engine: Engine, name: str, config: TableConfig, account_id: str) -> None:
+    """Create ``source_<name>`` as a view that is read once, with one account's rows alone."""
+    if config.url and config.table:
+        key = config.columns.get("account_id", "account_id")
+        only = (key, account_id)
+        _load(engine, name, read_batches(config.url, config.table, base=engine.base, only=only))
+    elif config.sql:
+        engine.run(f"create temp view source_{name} as {config.sql.rstrip().rstrip(';')}")
+    else:
+        files = find_files(str(config.path), base=engine.base, table=name)
+        engine.run(f"create temp view source_{name} as select * from {scan(files, config)}")
 
 
 def _rename(engine: Engine, name: str, config: TableConfig) -> None:
@@ -215,7 +272,12 @@ def _native_kind(type_: str) -> str:
 
 
 def _open_typed(
-    engine: Engine, spec: TableSpec, config: TableConfig, native: Mapping[str, str], own: Mapping[str, str]
+    engine: Engine,
+    spec: TableSpec,
+    config: TableConfig,
+    native: Mapping[str, str],
+    own: Mapping[str, str],
+    account_id: str | None = None,
 ) -> None:
     expressions: list[str] = []
     for column, type_ in native.items():
@@ -233,6 +295,8 @@ def _open_typed(
             continue
         expressions.append(f"{value} as {quoted}")
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
+    if account_id is not None:
+        complete += f" and account_id = {literal(account_id)}"
     source_is_columnar = bool(config.path) and file_kind(config.path or "") == "parquet"
     stored = "temp view" if source_is_columnar else "temp table"
     engine.run(
