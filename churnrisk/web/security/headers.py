@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from urllib.parse import urlsplit
+import re
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -25,6 +25,7 @@ _ALWAYS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 _HSTS = "max-age=31536000"
 
 
@@ -71,13 +72,8 @@ class Headers:
 
     def _is_known(self, request: Request) -> bool:
         given = request.headers.getlist("host")
-        if len(given) != 1:
-            return False
-        try:
-            name = urlsplit(f"//{given[0]}").hostname
-        except ValueError:
-            return False
-        return name is not None and (f"[{name}]" if ":" in name else name) in self._access.hosts
+        host = _HOST.fullmatch(given[0]) if len(given) == 1 else None
+        return host is not None and host[1].lower() in self._access.hosts
 
     def _add(self, headers: MutableHeaders, scope: Scope) -> None:
         for name, value in _ALWAYS.items():
