@@ -27,6 +27,7 @@ from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION, LoadedModel
 from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
+from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
 from churnrisk.workflows.plays import add_next_steps, playbook_of
 from churnrisk.workflows.project import Project
@@ -107,12 +108,14 @@ def score(
         )
         found = store.find_run(run.run_key)
         if found is not None and not dry_run:
+            record_outcomes(project, store, checked, model, progress=progress, data_are_new=False)
             return Scored(found, False, pd.DataFrame(), ())
         scores, notes = _scores(project, checked, model, store, moment, now, progress)
         if dry_run:
             return Scored(None, True, scores, notes)
         progress("publishing")
         publication = store.publish(run, scores, guard=_guard(project, forced_by))
+        record_outcomes(project, store, checked, model, progress=progress, data_are_new=True)
         return Scored(publication.run, publication.is_new, scores, notes)
 
 

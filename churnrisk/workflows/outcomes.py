@@ -1,0 +1,195 @@
+"""Hold the colours of earlier runs against what became of their accounts, and keep it with the runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from churnrisk.decision import TrafficLight
+from churnrisk.decision.bounds import CONTRADICTION, lower_bound, upper_bound
+from churnrisk.decision.evidence import Promise
+from churnrisk.errors import ChurnRiskError
+from churnrisk.history import HistoryStore
+from churnrisk.history.outcomes import ColourOutcome, read_outcomes, write_outcomes
+from churnrisk.records import Colour, Run
+from churnrisk.snapshots import build_panel
+from churnrisk.tracking import LoadedModel
+from churnrisk.workflows.panel import CheckedTables, Progress
+from churnrisk.workflows.project import Project
+from churnrisk.workflows.train import tracking_of
+
+#: So long after a run's outcomes are known, late data may still change them; then they are left alone.
+SETTLED_AFTER = timedelta(days=90)
+# A panel of a million accounts and so many dates still fits into memory.
+_DATES_AT_ONCE = 8
+_TWO_SIDED = 0.975
+_COLOURS = tuple(str(colour) for colour in Colour)
+
+
+@dataclass(frozen=True)
+class _Promised:
+    """What a model promises of its colours, and what its test found of them."""
+
+    promises: Mapping[str, Promise]
+    evidence: Mapping[str, Mapping[str, Any]]
+
+
+def record_outcomes(
+    project: Project,
+    store: HistoryStore,
+    checked: CheckedTables,
+    model: LoadedModel,
+    *,
+    progress: Progress,
+    data_are_new: bool,
+) -> int:
+    """Keep what each live run promised and, once its label window is over, what came of its accounts.
+
+    Doing it again changes nothing unless late data have changed the outcomes.
+
+    Parameters
+    ----------
+    checked : CheckedTables
+        The tables that tell the outcomes.
+    model : LoadedModel
+        The champion, whose promises need not be loaded again.
+    data_are_new : bool
+        False looks only at runs that lack something.
+
+    Returns
+    -------
+    int
+        How many runs were written.
+    """
+    with store.database.reading() as connection:
+        live = read_outcomes(connection)
+    versions = {str(model.version): _promised(model)}
+    told: dict[int, tuple[ColourOutcome, ...]] = {}
+    for run, outcomes in live:
+        if not outcomes:
+            told[run.run_id] = _open(run, _promises_of(project, run, versions), project)
+    known = {run: told.get(run.run_id, outcomes) for run, outcomes in live}
+    due = [run for run, its in known.items() if _is_due(its, checked.span.end, data_are_new)]
+    if due:
+        progress(f"counting what came of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
+    for first in range(0, len(due), _DATES_AT_ONCE):
+        told |= _counted(
+            project, store, checked, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]}
+        )
+    write_outcomes(store, [one for outcomes in told.values() for one in outcomes])
+    return len(told)
+
+
+def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new: bool) -> bool:
+    one = outcomes[0]
+    if one.known_at > data_end:
+        return False
+    if one.data_end is None:
+        return True
+    return data_are_new and one.data_end < one.known_at + SETTLED_AFTER
+
+
+def _promised(model: LoadedModel) -> _Promised:
+    promises = TrafficLight.from_dict(model.policy["light"]).promises_
+    evidence = {str(row["colour"]): row for row in model.documents.get("evidence.json", [])}
+    return _Promised({str(promise.colour): promise for promise in promises}, evidence)
+
+
+def _promises_of(project: Project, run: Run, versions: dict[str, _Promised]) -> _Promised:
+    if run.model_version not in versions:
+        try:
+            versions[run.model_version] = _promised(tracking_of(project).load(run.model_version))
+        except ChurnRiskError:
+            # a model that is gone, or that this version cannot load: the counts stand without its promises
+            versions[run.model_version] = _Promised({}, {})
+    return versions[run.model_version]
+
+
+def _open(run: Run, promised: _Promised, project: Project) -> tuple[ColourOutcome, ...]:
+    """Return the run's colours with their promises, before anything is known of them."""
+    made = []
+    for colour in _COLOURS:
+        promise = promised.promises.get(colour, Promise(Colour(colour)))
+        tested = promised.evidence.get(colour, {})
+        made.append(
+            ColourOutcome(
+                run_id=run.run_id,
+                colour=colour,
+                promise=promise.text,
+                known_at=run.as_of + project.churn.outcome_delay,
+                accounts=getattr(run, colour),
+                at_most=promise.at_most,
+                at_least=promise.at_least,
+                tested_accounts=tested.get("accounts"),
+                tested_rate=tested.get("churn_rate"),
+                tested_low=tested.get("churn_low"),
+                tested_high=tested.get("churn_high"),
+                tested_kept=tested.get("kept"),
+            )
+        )
+    return tuple(made)
+
+
+def _counted(
+    project: Project,
+    store: HistoryStore,
+    checked: CheckedTables,
+    due: Mapping[Run, tuple[ColourOutcome, ...]],
+) -> dict[int, tuple[ColourOutcome, ...]]:
+    """Return the outcomes of the runs for which they are new or others than before."""
+    engine, end = checked.tables.engine, checked.span.end
+    build_panel(checked.tables, project.churn, [run.as_of for run in due], data_end=end)
+    # a fingerprint that needs no order, so that only runs whose outcomes changed are read from the history
+    prints = {
+        as_of: f"{count}:{bits}"
+        for as_of, count, bits in engine.rows(
+            "select as_of, count(*), bit_xor(hash(account_id, churned)) from panel where churned is not null "
+            "group by as_of"
+        )
+    }
+    told: dict[int, tuple[ColourOutcome, ...]] = {}
+    for run, outcomes in due.items():
+        found = prints.get(run.as_of, "0:")
+        if all(one.fingerprint == found for one in outcomes):
+            told[run.run_id] = tuple(replace(one, data_end=end) for one in outcomes)
+            continue
+        labels = engine.arrow(
+            "select account_id, churned from panel where churned is not null "
+            f"and as_of = timestamp '{run.as_of:%Y-%m-%d %H:%M:%S}'"
+        ).to_pandas()
+        scores = store.scores(run.run_id, columns=["account_id", "colour"])
+        counts = _counts(scores, labels)
+        told[run.run_id] = tuple(
+            replace(_judged(one, *counts.get(one.colour, (0, 0))), fingerprint=found, data_end=end)
+            for one in outcomes
+        )
+    return told
+
+
+def _counts(scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Return accounts with an outcome, and churned ones, by colour."""
+    merged = scores.merge(labels, on="account_id")
+    grouped = merged["churned"].astype(int).groupby(merged["colour"].astype("str")).agg(["count", "sum"])
+    return {str(colour): (int(row["count"]), int(row["sum"])) for colour, row in grouped.iterrows()}
+
+
+def _judged(outcome: ColourOutcome, known: int, churned: int) -> ColourOutcome:
+    promise = Promise(Colour(outcome.colour), at_most=outcome.at_most, at_least=outcome.at_least)
+    rate = churned / known if known else float("nan")
+    kept = promise.kept(
+        rate,
+        float(lower_bound(churned, known, CONTRADICTION)),
+        float(upper_bound(churned, known, CONTRADICTION)),
+    )
+    return replace(
+        outcome,
+        known=known,
+        churned=churned,
+        low=float(lower_bound(churned, known, _TWO_SIDED)) if known else None,
+        high=float(upper_bound(churned, known, _TWO_SIDED)) if known else None,
+        kept=kept,
+    )
