@@ -428,6 +428,7 @@ class RedListRow:
     reasons: tuple[Reason, ...]
     next_step: str
     moved: Move | None = None
+    turnaround: Turnaround | None = None
     play: str | None = None
     desk: DeskState = DeskState()
 

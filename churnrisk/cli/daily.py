@@ -170,6 +170,8 @@ def report(
 
 def redlist_dict(row: RedListRow) -> dict[str, Any]:
     """Return a row as programs get it."""
+    from churnrisk.cli.explain import turnaround_dict
+
     return {
         "account_id": row.account_id,
         "name": row.name,
@@ -190,6 +192,7 @@ def redlist_dict(row: RedListRow) -> dict[str, Any]:
         "reasons": [reason.text for reason in row.reasons],
         "next_step": row.next_step,
         "moved": asdict(row.moved) if row.moved else None,
+        "turnaround": turnaround_dict(row.turnaround),
     }
 
 

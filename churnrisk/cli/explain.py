@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from churnrisk.records import Move, Reason
+from churnrisk.records import Move, Reason, Turnaround
 from churnrisk.workflows.account import AccountView
 
 _BAR = "▁▂▃▄▅▆▇█"
@@ -38,6 +38,7 @@ def account_text(view: AccountView) -> str:
     lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
     if view.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
+    lines += ["", *turnaround_lines(view.row.turnaround)] if view.row.turnaround else []
     lines += ["", *moved_lines(view.moved, view.latest.colour)] if view.moved else []
     lines += ["", "History:", *_history(view)]
     return "\n".join(lines) + "\n"
@@ -45,7 +46,21 @@ def account_text(view: AccountView) -> str:
 
 def account_dict(view: AccountView) -> dict[str, Any]:
     """Return the account as programs get it."""
-    return asdict(view)
+    return asdict(view) | {"turnaround": turnaround_dict(view.row.turnaround)}
+
+
+def turnaround_dict(turnaround: Turnaround | None) -> dict[str, Any] | None:
+    """Return what would turn an account as programs get it, with the sentence for people."""
+    return None if turnaround is None else asdict(turnaround) | {"text": turnaround.text}
+
+
+def turnaround_lines(turnaround: Turnaround) -> list[str]:
+    """Return the smallest change that would turn the account, with the signals that it is about."""
+    changes = [
+        f"  {change.label}: {_value(change.now)} now, {_value(change.then)} then"
+        for change in turnaround.changes
+    ]
+    return ["What would turn it:", f"  {turnaround.text}", *changes]
 
 
 def moved_lines(move: Move, colour: str) -> list[str]:
@@ -68,12 +83,15 @@ def _decided(view: AccountView) -> str:
 
 
 def _reason(reason: Reason) -> str:
-    usual = f"; {reason.comparison}" if reason.comparison else ""
+    told = not reason.comparison or "(usually " in reason.text
+    usual = "" if told else f"; {reason.comparison}"
     before = "" if reason.previous is None else f"; at the last run: {_value(reason.previous)}"
     return f"{reason.text} ({reason.contribution:+.2f} log-odds{usual}{before})"
 
 
-def _value(value: float | str) -> str:
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "none"
     return value if isinstance(value, str) else f"{value:.4g}"
 
 

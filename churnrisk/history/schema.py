@@ -69,6 +69,7 @@ scores = Table(
     Column("play", Text),
     Column("moved", Text),
     Column("family", String(16)),
+    Column("turnaround", Text),
 )
 
 #: What an account without an annual value is worth in the order of the red list: less than any other.

@@ -13,7 +13,7 @@ import pandas as pd
 from churnrisk.decision import TrafficLight, decide, policy_version
 from churnrisk.decision.stage import lifecycle_stage
 from churnrisk.errors import ChurnRiskError, ContractError, UsageError
-from churnrisk.features import account_facts, build_features, select_features
+from churnrisk.features import account_facts, build_features, select_features, select_levers
 from churnrisk.history import (
     HistoryStore,
     NewRun,
@@ -29,9 +29,11 @@ from churnrisk.tracking import CHAMPION, LoadedModel
 from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.workflows.peers import kinds_of
 from churnrisk.workflows.plays import add_next_steps, playbook_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import model_columns, tracking_of
+from churnrisk.workflows.turnaround import Finder, add_turnarounds
 
 
 @dataclass(frozen=True)
@@ -195,13 +197,30 @@ def _scores(
         }
     )
     progress("finding the reasons")
-    _add_reasons(scores, X, model, features, previous=earlier)
+    profile = ReasonProfile.from_dict(model.profile)
+    kinds = kinds_of(profile.by, X, facts["segment"])
+    _add_reasons(scores, X, model, features, profile, kinds=kinds, previous=earlier)
     scores["moved"] = None
     if before is not None:
         ran = RunBefore(before, previous, earlier[columns], _log_odds_of(model_before, earlier))
         mover = _mover(model, project, features, lambda p: light.predict(p, facts["annual_value"]))
         scores["moved"] = mover.tell(scores, X, ran)
     add_next_steps(scores, X, playbook, moment)
+    progress("looking for what would turn red and amber accounts")
+    worth = facts["annual_value"].to_numpy(dtype=float)
+
+    def lit(rows: Any, probabilities: Any) -> Any:
+        return light.predict(probabilities, worth[rows])
+
+    finder = Finder(
+        model.classifier,
+        project.decision.active_rules(),
+        lit,
+        profile,
+        features,
+        select_levers(project.features, tables.available),
+    )
+    add_turnarounds(scores, X, finder, tables, kinds=kinds, as_of=moment)
     return scores, tuple(decided.attrs.get("notes", ()))
 
 
@@ -275,7 +294,9 @@ def _add_reasons(
     X: pd.DataFrame,
     model: LoadedModel,
     features: tuple[Feature, ...],
+    profile: ReasonProfile,
     *,
+    kinds: Any,
     previous: pd.DataFrame,
 ) -> None:
     """Put reasons on the red and amber rows."""
@@ -288,8 +309,9 @@ def _add_reasons(
         contributions,
         X[shown],
         features,
-        ReasonProfile.from_dict(model.profile),
+        profile,
         previous=previous if len(previous) else None,
+        kinds=None if kinds is None else kinds[shown],
     )
     scores.loc[shown, "reasons"] = explained["reasons"].to_numpy()
     scores.loc[shown, "contributions"] = compact_rows(contributions)

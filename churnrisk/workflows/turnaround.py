@@ -6,21 +6,22 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import expit
 
 from churnrisk.decision import Rule, apply_rules
 from churnrisk.decision.severity import Codes, severity, to_codes
 from churnrisk.features.levers import Lever, pairs_of
 from churnrisk.features.pulled import Pulled
-from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.model.wording import plain
 from churnrisk.records import ChangedSignal, Colour, Feature, Turnaround
 from churnrisk.sources import Tables
+
+if TYPE_CHECKING:
+    from churnrisk.model import ChurnClassifier, ReasonProfile
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -131,7 +132,9 @@ class _Search:
         turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
         order = np.flatnonzero(turned)[np.argsort(sizes[turned], kind="stable")]
         first = order[np.unique(rows[order], return_index=True)[1]]
-        texts = self._texts(levers, rows[first], changed.iloc[first], codes[first], expit(log_odds[first]))
+        texts = self._texts(
+            levers, rows[first], changed.iloc[first], codes[first], _probability(log_odds[first])
+        )
         for row, text in zip(rows[first].tolist(), texts, strict=True):
             self.told[row] = text
         self._size[rows[first]] = sizes[first]
@@ -153,7 +156,7 @@ class _Search:
             name: changed[name].to_numpy() if name in changed else self._X[name].to_numpy()[rows]
             for name in read
         }
-        lit = self._finder.light(rows, expit(log_odds))
+        lit = self._finder.light(rows, _probability(log_odds))
         return to_codes(apply_rules(pd.DataFrame(after, index=changed.index), lit, rules)["colour"])
 
     def _texts(
@@ -191,7 +194,7 @@ def add_turnarounds(
     finder: Finder,
     tables: Tables,
     *,
-    kinds: Objects | None,
+    kinds: pd.Series | None,
     as_of: datetime,
 ) -> None:
     """Put the column ``turnaround`` on the scores: a JSON text for red and amber accounts, else None.
@@ -206,7 +209,7 @@ def add_turnarounds(
         Its light is asked by positions in ``scores``.
     tables : Tables
         See :class:`churnrisk.features.Pulled`.
-    kinds : ndarray of shape (accounts,), optional
+    kinds : Series of shape (accounts,), optional
         See :meth:`ReasonProfile.of`.
     as_of : datetime
         The date of the run.
@@ -218,9 +221,18 @@ def add_turnarounds(
     pulled = Pulled(tables, finder.features, pd.Index(scores["account_id"].iloc[rows]), as_of=as_of)
     shown = replace(finder, light=lambda places, p: finder.light(rows[places], p))
     found = shown.find(
-        pulled, X.iloc[rows], scores["raw_colour"].iloc[rows].tolist(), None if kinds is None else kinds[rows]
+        pulled,
+        X.iloc[rows],
+        scores["raw_colour"].iloc[rows].tolist(),
+        None if kinds is None else kinds.to_numpy(dtype=object)[rows],
     )
     scores.loc[scores.index[rows], "turnaround"] = pd.Series(found, index=scores.index[rows], dtype=object)
+
+
+def _probability(log_odds: Floats) -> Floats:
+    from scipy.special import expit
+
+    return np.asarray(expit(log_odds), dtype=np.float64)
 
 
 def _written(

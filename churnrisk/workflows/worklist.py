@@ -19,6 +19,7 @@ from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
 from churnrisk.history.worklist import ask, count_hidden, count_rows, read_page, stream_rows
 from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
 from churnrisk.workflows.moved import read_move
+from churnrisk.workflows.turnaround import read_turnaround
 
 __all__ = ["FAMILIES", "NONE", "WorklistFilter", "worklist", "export", "find_run", "at_risk", "to_row"]
 
@@ -212,6 +213,7 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         reasons=tuple(Reason(**fields) for fields in json.loads(row["reasons"] or "[]")),
         next_step=row["next_step"] or "",
         moved=read_move(row["moved"]),
+        turnaround=read_turnaround(row["turnaround"]),
         play=row["play"],
         desk=desk_state(row, now=now),
     )

@@ -221,7 +221,7 @@ def test_peers_bound_what_is_realistic(case):
         case.X,
         replace(case.finder, profile=never),
         case.tables,
-        kinds=np.full(len(scores), "idle", dtype=object),
+        kinds=pd.Series("idle", index=scores.index),
         as_of=AS_OF,
     )
     levers = {name for text in scores["turnaround"].dropna() for name in read_turnaround(text).levers}
