@@ -17,7 +17,7 @@ from churnrisk.history import HistoryStore
 from churnrisk.web import security
 from churnrisk.web.errors import install_errors
 from churnrisk.web.people import People
-from churnrisk.web.routes import account, help, redlist, several, undo
+from churnrisk.web.routes import account, help, lead, redlist, several, timeline, undo
 from churnrisk.workflows.plays import deadlines_of
 from churnrisk.workflows.project import Project
 
@@ -47,7 +47,7 @@ def create_app(project: Project) -> FastAPI:
     app.state.people = People(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)
-    for module in (redlist, several, account, undo, help):
+    for module in (redlist, several, timeline, account, undo, lead, help):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project)

@@ -10,7 +10,7 @@ from typing import Any
 from churnrisk.records import AuditEntry, DeskState, MovePart, Reason
 from churnrisk.web.charts import HistoryChart, Occasion, RangeMark, Share, history_chart, range_mark, shares
 from churnrisk.web.trail import changes, line
-from churnrisk.web.wording import DISPOSITIONS, day, days
+from churnrisk.web.wording import DISPOSITIONS, day, in_colour
 from churnrisk.workflows.account import AccountView, PastScore
 from churnrisk.workflows.reviews import ConflictError
 
@@ -72,13 +72,13 @@ def dossier(view: AccountView, *, now: datetime) -> dict[str, Any]:
     return {
         "view": view,
         "overdue": view.due_at is not None and view.due_at < now and view.desk.touched_at is None,
-        "decided": f"for {days(view.row.days_in_colour)}, {decided(view.latest)}",
+        "decided": f"{in_colour(view.row.days_in_colour)}, {decided(view.latest)}",
         "state": state(view.desk),
         "on_record": on_record(view.desk),
         "reasons": _reasons(view.reasons),
         "no_reasons": _no_reasons(view),
         "moves": _moves(view.moved.parts) if view.moved else (),
-        "chart": _chart(view),
+        "chart": chart_of(view),
         "past_runs": past,
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
@@ -166,8 +166,9 @@ def _moves(parts: Iterable[MovePart]) -> tuple[MoveLine, ...]:
     return tuple(MoveLine(part.text, part.log_odds, share) for part, share in zip(shown, drawn, strict=True))
 
 
-def _chart(view: AccountView) -> HistoryChart | None:
-    return history_chart(view.history, _occasions(view))
+def chart_of(view: AccountView, more: Sequence[Occasion] = ()) -> HistoryChart | None:
+    """Return the score history with its reviews and overrides, and with more occasions where they are known."""
+    return history_chart(view.history, [*_occasions(view), *more])
 
 
 def _occasions(view: AccountView) -> list[Occasion]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from datetime import datetime
 
 from churnrisk.records import Reason
@@ -34,6 +36,7 @@ __all__ = [
     "days",
     "decided",
     "family",
+    "in_colour",
     "moment",
     "money",
     "moved",
@@ -43,6 +46,7 @@ __all__ = [
     "quantity",
     "renewal",
     "signed",
+    "step",
     "usual",
 ]
 
@@ -63,6 +67,8 @@ FAMILIES = {
     "attributes": "Attributes",
     "own": "Own signals",
 }
+# Of "Call the customer (account owner, phone, within 2 days)."
+_STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")
 #: What changed a colour.
 CAUSES = {
     "score": "the score changed",
@@ -92,6 +98,25 @@ def amount(value: float | None) -> str:
 def accounts(number: int) -> str:
     """Return a number of accounts with its unit."""
     return plural(number, "account")
+
+
+def in_colour(number: int) -> str:
+    """Return for how long an account has had its colour."""
+    return "since this run" if number == 0 else f"for {days(number)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A next step: what to do, and who does it how and by when."""
+
+    action: str
+    how: str
+
+
+def step(sentence: str) -> Step:
+    """Return the parts of a next step; one that the project words differently is all action."""
+    found = _STEP.fullmatch(sentence)
+    return Step(sentence, "") if found is None else Step(f"{found['action']}.", found["how"])
 
 
 def plural(number: int, noun: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from churnrisk.web.exports import csv_chunks, workbook
 from churnrisk.web.listing import Listing
 from churnrisk.web.moment import now
 from churnrisk.web.pages import page
+from churnrisk.web.patience import slowly
 from churnrisk.web.security import require
 from churnrisk.workflows.worklist import worklist
 
@@ -57,10 +59,11 @@ def as_csv(request: Request, user: Viewer) -> Response:
 
 
 @router.get("/redlist.xlsx")
-def as_workbook(request: Request, user: Viewer) -> Response:
+async def as_workbook(request: Request, user: Viewer) -> Response:
     """Send exactly the view, all pages of it, as a workbook."""
     wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
-    content = workbook(request.app.state.store, wanted, company=request.app.state.project.name, now=now())
+    state = request.app.state
+    content = await slowly(partial(workbook, state.store, wanted, company=state.project.name, now=now()))
     return Response(content, media_type=_XLSX, headers=_named("xlsx"))
 
 

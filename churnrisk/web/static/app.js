@@ -18,7 +18,7 @@
     rows[next].scrollIntoView({ block: "nearest" });
   }
 
-  const boxes = all("input[name=account]");
+  const boxes = all("[data-row] input[name=account]");
   const everything = one("[data-pick-all]");
   const counter = one("[data-picked]");
   const bulk = one("[data-bulk]");
@@ -109,7 +109,13 @@
     try {
       const answer = await fetch(part.dataset.load, { headers: { "X-Part": "1" }, credentials: "same-origin" });
       const text = await answer.text();
-      if (answer.ok && !answer.redirected) part.innerHTML = text;
+      if (!answer.ok || answer.redirected) return;
+      part.innerHTML = text;
+      all("[data-moves-to]", part).forEach((piece) => {
+        const place = document.getElementById(piece.dataset.movesTo);
+        if (place && piece.childElementCount) place.replaceChildren(...piece.childNodes);
+        piece.remove();
+      });
     } catch {
       // the link inside stays and leads to the same
     } finally {

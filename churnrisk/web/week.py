@@ -1,0 +1,91 @@
+"""What the team lead's page shows: figures of the week, the load of each owner, the course over runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from churnrisk.history import NONE
+from churnrisk.web.charts import Group, bar_rows
+from churnrisk.web.listing import MOST_BARS
+from churnrisk.web.trends import column_chart
+from churnrisk.web.wording import amount, change, count, day
+from churnrisk.workflows.monday import Monday, OwnerLoad, RunAtRisk
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure with what it says; ``href`` leads to the accounts behind it."""
+
+    text: str
+    value: str
+    says: str
+    href: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLine:
+    """One owner with a link to the accounts."""
+
+    name: str
+    href: str
+    load: OwnerLoad
+
+
+def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
+    """Return what the template of the page shows."""
+    in_money = any(one.value for one in found.over_time)
+    amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in found.over_time]
+    return {
+        "found": found,
+        "limited_to": scope,
+        "tiles": _tiles(found, in_money=in_money),
+        "load": tuple(_line(load) for load in found.load),
+        "over_time_title": "Revenue at risk over time" if in_money else "Red and amber accounts over time",
+        "chart": column_chart(amounts),
+        "by_segment": _by_segment(found, in_money=in_money),
+    }
+
+
+def _tiles(found: Monday, *, in_money: bool) -> tuple[Tile, ...]:
+    now, before = found.over_time[-1], found.over_time[-2] if len(found.over_time) > 1 else None
+    untouched, overdue = (sum(getattr(one, name) for one in found.load) for name in ("untouched", "overdue"))
+    at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
+    return (
+        Tile("Newly red", count(found.newly_red), "since the last run", "/?newly_red=1"),
+        *((at_risk,) if in_money else ()),
+        Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
+        Tile("Overdue", count(overdue), "of these, the next step is due"),
+        Tile(
+            "Saved", count(len(found.saved)), f"worth {amount(found.saved_value)} a year" if in_money else ""
+        ),
+        _missed(found.over_time),
+    )
+
+
+def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
+    known = [one for one in over_time if one.missed is not None]
+    if not known:
+        return Tile("Missed churners", "–", "no outcome is known yet", "/promises")
+    return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
+
+
+def _line(load: OwnerLoad) -> LoadLine:
+    name = "Nobody" if load.owner == NONE else load.owner
+    return LoadLine(name, "/?" + urlencode({"owner": load.owner}), load)
+
+
+def _by_segment(found: Monday, *, in_money: bool) -> Any:
+    if [one.key for one in found.by_segment] == [NONE]:
+        return ()
+    return bar_rows(
+        [
+            Group(
+                "No segment" if one.key == NONE else one.key,
+                (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
+                "/?" + urlencode({"segment": one.key}),
+            )
+            for one in found.by_segment[:MOST_BARS]
+        ]
+    )
