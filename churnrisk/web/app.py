@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from churnrisk import __version__
 from churnrisk.history import HistoryStore
 from churnrisk.web import security
+from churnrisk.web.api import install_api
 from churnrisk.web.errors import install_errors
 from churnrisk.web.people import People
 from churnrisk.web.routes import account, help, lead, redlist, several, timeline, undo
@@ -51,6 +52,7 @@ def create_app(project: Project) -> FastAPI:
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project)
+    install_api(app, project)
     return app
 
 

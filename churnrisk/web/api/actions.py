@@ -1,0 +1,98 @@
+"""Routes of what is to be done: looked at, or handed out and recorded."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from churnrisk.history.access import Token
+from churnrisk.records import Colour, Role
+from churnrisk.web.api.accounts import Reader, Text
+from churnrisk.web.api.bearer import token
+from churnrisk.web.api.problems import problems
+from churnrisk.web.api.shapes import Instant, Number, Shape
+from churnrisk.web.moment import now
+from churnrisk.workflows.actions import ActionFilter, hand_out_actions
+
+router = APIRouter(tags=["actions"])
+
+
+class ActionQuery(BaseModel):
+    """Which accounts get actions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    colour: list[Colour] = Field(list(Colour), max_length=4, min_length=1)
+    owner: Text | None = None
+    newly: bool = Field(False, description="Only accounts whose colour got worse since the last run.")
+
+    def wanted(self, scope: str | None) -> ActionFilter:
+        """Return the filter within a scope."""
+        colours = tuple(str(colour) for colour in dict.fromkeys(self.colour))
+        return ActionFilter(colours, scope or self.owner or None, self.newly)
+
+
+class Action(Shape):
+    """One thing to do for one account."""
+
+    key: str = Field(description="The same for the same account, play and reason: what a CRM merges on.")
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    colour: Colour
+    previous_colour: Colour | None
+    probability: Number
+    annual_value: Number
+    renewal_at: Instant | None
+    play: str
+    reason: str
+    why: str
+    next_step: str
+    channel: str = Field(examples=["phone"])
+    role: str = Field(description="Whose job it is by the playbook.")
+    due_at: Instant
+    as_of: Instant
+
+
+class Actions(BaseModel):
+    """The actions of the latest run that are neither done nor resting, the most urgent first."""
+
+    as_of: Instant
+    recorded: bool = Field(description="Whether they count as handed out from now on.")
+    waiting: int = Field(description="How many wait for a cooldown or a channel.")
+    actions: list[Action]
+
+
+@router.get("/actions", responses=problems())
+def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
+    """Look at what would be handed out; nothing is recorded."""
+    return _hand_out(request, asker, asked, record=False)
+
+
+@router.post("/actions/hand-out", responses=problems())
+def hand_out(
+    request: Request,
+    asker: Annotated[Token, token(Role.REVIEWER)],
+    asked: Annotated[ActionQuery, Query()],
+) -> Actions:
+    """Hand actions out and record it: none of them is given again before its cooldown ends."""
+    return _hand_out(request, asker, asked, record=True)
+
+
+def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:
+    if asker.owner and asked.owner and asked.owner.casefold() != asker.owner.casefold():
+        wanted = ActionFilter(colours=())
+    else:
+        wanted = asked.wanted(asker.owner)
+    handed = hand_out_actions(
+        request.app.state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record
+    )
+    return Actions(
+        as_of=handed.run.as_of,
+        recorded=record,
+        waiting=handed.waiting,
+        actions=[Action.model_validate(action) for action in handed.actions],
+    )

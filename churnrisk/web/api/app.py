@@ -1,0 +1,90 @@
+"""The application under ``/api/v1``: its description, its errors, its routes."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from churnrisk import __version__
+from churnrisk.web.api import accounts, actions, runs
+from churnrisk.web.api.bearer import Doorkeeper
+from churnrisk.web.api.problems import install_problems
+
+if TYPE_CHECKING:
+    from churnrisk.web.security.access import Access
+    from churnrisk.workflows.project import Project
+
+PATH = "/api/v1"
+_LARGEST_BODY = 100_000
+_ABOUT = """The red list for other programs, such as a CRM.
+
+Every request carries a token: `Authorization: Bearer churnrisk_…`, made by `churnrisk token add NAME --role viewer`.
+A viewer reads; a reviewer also records reviews and hands out actions. A token may be limited to one owner's accounts:
+whatever lies outside does not exist for it. Instants are in UTC. Errors are problem details (RFC 9457).
+"""
+
+
+def install_api(app: FastAPI, project: Project) -> None:
+    """Mount the API on an application that the security layer stands before (see ``security.install``)."""
+    access: Access = app.state.access
+    api = FastAPI(
+        title="churnrisk",
+        version=__version__,
+        description=_ABOUT,
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    api.state.project, api.state.store, api.state.access = project, access.store, access
+    api.state.deadlines = getattr(app.state, "deadlines", None)
+    api.state.doorkeeper = Doorkeeper(access)
+    install_problems(api)
+    for module in (accounts, actions, runs):
+        api.include_router(module.router)
+    api.add_middleware(_Limited)
+    api.openapi = _described(api)  # type: ignore[method-assign]  # FastAPI's documented way
+    app.mount(PATH, api, name="api")
+
+
+def _described(api: FastAPI) -> Any:
+    """Return a function that gives the description, in which errors have the media type that they really have."""
+    plain = api.openapi
+
+    @cache
+    def describe() -> dict[str, Any]:
+        made = plain()
+        for operations in made["paths"].values():
+            for operation in operations.values():
+                for status, response in operation["responses"].items():
+                    if status >= "4" and "application/json" in response.get("content", {}):
+                        response["content"] = {
+                            "application/problem+json": response["content"]["application/json"]
+                        }
+        return made
+
+    return describe
+
+
+class _Limited:
+    """Stops reading a body that is larger than any of ours; the framework's own limit answers in plain text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > _LARGEST_BODY:
+                raise HTTPException(413, f"A body holds at most {_LARGEST_BODY:,} bytes. Shorten the note.")
+            return message
+
+        await self._app(scope, counted, send)

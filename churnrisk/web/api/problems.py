@@ -1,0 +1,131 @@
+"""Errors of the API as problem details (RFC 9457), never as a page."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field, JsonValue
+from starlette.exceptions import HTTPException
+
+from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
+from churnrisk.web.api.shapes import Change, changes_of
+from churnrisk.workflows.reviews import ConflictError
+
+MEDIA_TYPE = "application/problem+json"
+_EXAMPLE: dict[str, JsonValue] = {
+    "type": "about:blank",
+    "title": "Not Found",
+    "status": 404,
+    "detail": "There is no such account.",
+}
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do."""
+
+    model_config = {"json_schema_extra": {"examples": [_EXAMPLE]}}
+
+    type: str = Field(
+        "about:blank", description="Always about:blank: the status says what kind of problem it is."
+    )
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="For a person: what was expected, what was found, what to do.")
+
+
+class InvalidField(BaseModel):
+    """One field that is not as it should be."""
+
+    field: str = Field(examples=["body.version"])
+    detail: str = Field(examples=["field required"])
+
+
+class InvalidProblem(Problem):
+    """A request that is not understood, field by field."""
+
+    errors: list[InvalidField] = []
+
+
+class ConflictProblem(Problem):
+    """Somebody else changed the account in the meantime."""
+
+    version: int | None = Field(
+        None, description="The account's version now: sent with it, the review is on top."
+    )
+    changes: list[Change] = Field([], description="What they changed, the newest first.")
+
+
+_WORDS = {
+    400: "The request asks for something that cannot be done.",
+    401: "The token is missing, unknown, expired or revoked.",
+    403: "The token's role does not allow it.",
+    404: "There is none, or not for this token.",
+    409: "Somebody else changed the account in the meantime; nothing was written.",
+    413: "The body is too large.",
+    422: "The request is not understood.",
+    429: "Too many requests; the header Retry-After says how many seconds to wait.",
+    503: "The database does not answer right now.",
+}
+_MODELS: dict[int, type[Problem]] = {409: ConflictProblem, 422: InvalidProblem}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how a route describes the errors that it may give, besides those that every route may give."""
+    every = sorted({*statuses, 400, 401, 403, 422, 429, 503})
+    return {
+        status: {"model": _MODELS.get(status, Problem), "description": _WORDS[status]} for status in every
+    }
+
+
+def install_problems(api: FastAPI) -> None:
+    """Turn every exception into a problem."""
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(ChurnRiskError, _told)
+    api.add_exception_handler(Exception, _internal)
+
+
+def _answer(problem: Problem, headers: Any = None) -> Response:
+    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type=MEDIA_TYPE)
+
+
+def _plain(status: int, detail: str, headers: Any = None) -> Response:
+    return _answer(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail), headers)
+
+
+def _http(_request: Request, error: Exception) -> Response:
+    found = cast("HTTPException", error)
+    return _plain(found.status_code, str(found.detail), found.headers)
+
+
+def _invalid(_request: Request, error: Exception) -> Response:
+    faults = cast("RequestValidationError", error).errors()
+    named = [
+        InvalidField(field=".".join(str(part) for part in fault["loc"]), detail=str(fault["msg"]).lower())
+        for fault in faults[:20]
+    ]
+    detail = "; ".join(f"{fault.field}: {fault.detail}" for fault in named[:3])
+    title = HTTPStatus(422).phrase
+    return _answer(InvalidProblem(title=title, status=422, detail=detail, errors=named))
+
+
+def _told(_request: Request, error: Exception) -> Response:
+    if isinstance(error, ConflictError):
+        version = next(iter(error.versions.values()), None)
+        changes = changes_of(error.entries)
+        return _answer(
+            ConflictProblem(title="Conflict", status=409, detail=str(error), version=version, changes=changes)
+        )
+    if isinstance(error, UnavailableError):
+        return _plain(
+            503, "The database does not answer right now. Nothing was changed. Try again in a moment."
+        )
+    return _plain(404 if isinstance(error, NotFoundError) else 400, str(error))
+
+
+def _internal(_request: Request, _error: Exception) -> Response:
+    return _plain(500, "This is a fault of churnrisk, not of yours. The details are in the server's log.")

@@ -1,0 +1,81 @@
+"""Routes of the published runs, and of what the colours promised and kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from churnrisk.records import Colour
+from churnrisk.web.api.accounts import Reader
+from churnrisk.web.api.problems import problems
+from churnrisk.web.api.shapes import Instant, Number, Shape
+from churnrisk.workflows.promises import promises
+
+router = APIRouter(tags=["runs"])
+
+
+class PublishedRun(Shape):
+    """One published scoring run."""
+
+    run_id: int
+    as_of: Instant
+    published_at: Instant
+    model_version: str
+    policy_version: str
+    accounts: int
+    red: int
+    amber: int
+    green: int
+    grey: int
+    forced_by: str | None = Field(description="Who published it against the guard.")
+
+
+class Promise(Shape):
+    """What one colour of one run promised, and what came of it."""
+
+    as_of: Instant
+    model_version: str
+    colour: Colour
+    promise: str = Field(examples=["churn of at most 2.00%"])
+    known_at: Instant = Field(description="When the outcomes are known.")
+    accounts: int
+    known: int | None = Field(description="Accounts whose outcome is known; null until then.")
+    churned: int | None
+    churn_rate: Number
+    churn_low: Number = Field(description="Exact 95 % bound.")
+    churn_high: Number
+    verdict: str = Field(examples=["kept"])
+
+
+@router.get("/runs", responses=problems())
+def runs(
+    request: Request, _asker: Reader, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
+) -> list[PublishedRun]:
+    """Read the published runs, the latest as-of date first."""
+    return [PublishedRun.model_validate(run) for run in request.app.state.store.runs()[:limit]]
+
+
+@router.get("/promises", responses=problems())
+def promised(request: Request, _asker: Reader) -> list[Promise]:
+    """Read what every colour of every run promised and what happened since."""
+    found = promises(request.app.state.store)
+    return [
+        Promise(
+            as_of=run.as_of,
+            model_version=run.model_version,
+            colour=one.colour,
+            promise=run.outcome.promise,
+            known_at=run.outcome.known_at,
+            accounts=run.outcome.accounts,
+            known=run.outcome.known,
+            churned=run.outcome.churned,
+            churn_rate=run.outcome.rate,
+            churn_low=run.outcome.low,
+            churn_high=run.outcome.high,
+            verdict=run.verdict,
+        )
+        for one in found.colours
+        for run in one.runs
+    ]
