@@ -8,9 +8,10 @@ from churnrisk.cli import start
 from churnrisk.cli import model
 from churnrisk.cli import daily
 from churnrisk.cli import team
+from churnrisk.cli import review
 from churnrisk.cli import missed
 from churnrisk.cli import serve
 from churnrisk.cli import access
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily", "team", "missed", "serve", "access"]
+__all__ = ["app", "main", "start", "model", "daily", "team", "review", "missed", "serve", "access"]

@@ -25,11 +25,24 @@ from churnrisk.cli.show import (
     say,
     show_rows,
 )
+from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import RedList, RedListRow
 
 COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
+_COLUMNS = {
+    "light": "",
+    "account": "account",
+    "owner": "owner",
+    "annual_value": "value a year",
+    "days_to_renewal": "days to renewal",
+    "probability": "churn",
+    "why": "why",
+    "moved": "why it moved",
+    "next_step": "next step",
+    "touched": "last touch",
+}
 _SHAPES = {"red": "▲", "amber": "◆", "green": "●", "grey": "○"}
 
 
@@ -82,17 +95,36 @@ def score(
 
 
 @app.command(
-    epilog="Example: `churnrisk redlist --owner 'Ada' --newly-red --format csv --output monday.csv`."
+    epilog="Example: `churnrisk redlist --mine --renews-within 60`, or "
+    "`churnrisk redlist --newly-red --format csv --output monday.csv`."
 )
 def redlist(
     context: typer.Context,
     as_of: AsOfOption = None,
     owner: Annotated[str | None, typer.Option(help="Only this owner's accounts.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only your own accounts.")] = False,
+    author: Annotated[
+        str | None, typer.Option(envvar=["CHURNRISK_AUTHOR", "USER"], help="Who you are, for --mine.")
+    ] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     colour: Annotated[str, typer.Option(help="Colours to list, separated by commas.")] = "red,amber",
     newly_red: Annotated[
         bool, typer.Option("--newly-red", help="Only accounts red since the last run.")
     ] = False,
+    renews_within: Annotated[
+        int | None, typer.Option(metavar="DAYS", help="Only contracts that renew within so many days.")
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(metavar="FAMILY", help="Only this family of the first reason, such as recency."),
+    ] = None,
+    snoozed: Annotated[
+        str, typer.Option(metavar="hide|only|all", help="What becomes of snoozed accounts.")
+    ] = "hide",
+    search: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of name or id.")] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="BY", help="loss, probability, renewal, days or name.")
+    ] = "loss",
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")] = None,
     format_: FormatOption = None,
     output: OutputOption = None,
@@ -100,25 +132,34 @@ def redlist(
     """List who to call first, why, and what to do next."""
     from churnrisk.workflows.redlist import WorklistFilter, red_list
 
-    colours = tuple(part.strip() for part in colour.split(","))
+    if mine and not (owner or author):
+        raise UsageError("--mine expects to know who you are. Give --author, or set CHURNRISK_AUTHOR.")
     chosen = choose_format(format_, output)
     for_people = chosen is Format.TABLE
-    shown = limit or (25 if for_people and output is None else None)
-    wanted = WorklistFilter(colours, owner, segment, newly_red)
+    wanted = WorklistFilter(
+        colours=tuple(part.strip() for part in colour.split(",")),
+        owner=owner or (author if mine else None),
+        segment=segment,
+        newly_red=newly_red,
+        renews_within_days=renews_within,
+        family=reason,
+        snoozed=snoozed,  # type: ignore[arg-type]  # the filter checks it
+        search=search,
+        sort=sort,  # type: ignore[arg-type]
+    )
     found = red_list(
         project_of(context),
         as_of=as_of.date() if as_of else None,
         wanted=wanted,
         now=datetime.now(),
-        limit=shown,
+        limit=limit or (25 if for_people and output is None else None),
     )
     rows = [redlist_dict(row) for row in found.rows]
     if for_people and output is None:
         show_totals(found)
-    columns = {"light": "", "account": "account", "owner": "owner", "annual_value": "value a year",
-               "days_to_renewal": "days to renewal", "probability": "churn", "why": "why",
-               "moved": "why it moved", "next_step": "next step"}  # fmt: skip
     people = [row | _for_people(row) for row in rows] if for_people else rows
+    touched = any(row["touched"] for row in rows)
+    columns = {key: heading for key, heading in _COLUMNS.items() if key != "touched" or touched}
     title = f"{len(rows)} of {found.matching} accounts, worst first"
     show_rows(people, title=title, format_=chosen, output=output, columns=columns, styles=_style)
 
@@ -192,6 +233,12 @@ def redlist_dict(row: RedListRow) -> dict[str, Any]:
         "reasons": [reason.text for reason in row.reasons],
         "next_step": row.next_step,
         "moved": asdict(row.moved) if row.moved else None,
+        "disposition": row.desk.disposition,
+        "snoozed_until": row.desk.snoozed_until,
+        "assignee": row.desk.assignee,
+        "touched": row.desk.touched_what,
+        "touched_by": row.desk.touched_by,
+        "touched_at": row.desk.touched_at,
         "turnaround": turnaround_dict(row.turnaround),
     }
 
@@ -203,7 +250,10 @@ def show_totals(found: RedList) -> None:
         change = "" if total.previous is None else f" ({total.value - total.previous:+,.0f})"
         parts.append(f"{total.label.lower()} {total.value:,.0f}{change}")
     since = f", changes since {found.previous_run.as_of:%Y-%m-%d}" if found.previous_run else ""
-    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: " + ", ".join(parts) + "\n")
+    hidden = {"snoozed": found.snoozed, "churned": found.churned}
+    kept_off = ", ".join(f"{count:,} {state}" for state, count in hidden.items() if count)
+    kept_off = f" ({kept_off} not listed)" if kept_off else ""
+    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: " + ", ".join(parts) + kept_off + "\n")
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:
@@ -214,6 +264,7 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
         "probability": f"{row['probability']:.0%}" if row["probability"] is not None else "–",
         "why": rule + "; ".join(row["reasons"][:2]),
         "moved": _largest(row["moved"]),
+        "touched": f"{row['touched']} ({row['touched_by']})" if row["touched"] else "",
     }
 
 

@@ -67,6 +67,20 @@ def read_trail(
     return tuple(AuditEntry(*row) for row in connection.execute(query))
 
 
+def said_of_accounts(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[str, Any]]:
+    """Return every review that stands and gave an account one of the dispositions, the newest first."""
+    query = (
+        select(audit.c.review_id, audit.c.account_id, reviews.c.author, reviews.c.at, audit.c.after)
+        .join(reviews, reviews.c.review_id == audit.c.review_id)
+        .where(audit.c.field == "disposition", audit.c.after.in_([str(one) for one in dispositions]))
+        .where(reviews.c.undoes.is_(None), reviews.c.undone_by.is_(None))
+        .order_by(audit.c.audit_id.desc())
+    )
+    names = ("review_id", "account_id", "author", "at", "disposition")
+    with store.database.reading() as connection:
+        return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+
+
 def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[AuditEntry, ...]:
     """Return the entries that meet conditions on audit and reviews, the newest first."""
     query = _entries().where(*conditions).order_by(audit.c.audit_id.desc())

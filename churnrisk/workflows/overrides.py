@@ -184,16 +184,24 @@ def _said_by_model(store: HistoryStore, frame: pd.DataFrame) -> pd.Series:
     return found.where(found.isin(["green", *_AT_RISK]), None)
 
 
+def in_words(frame: pd.DataFrame, churn: ChurnConfig, data_end: datetime) -> pd.Series:
+    """Return what became of each (account_id, as_of): columns as_of, grey_reason and churned."""
+    known = frame["churned"].notna()
+    churned = frame["churned"].fillna(False).astype(bool)
+    mature = frame["as_of"] + churn.outcome_delay <= pd.Timestamp(data_end)
+    until = (frame["as_of"] + churn.outcome_delay).dt.strftime("open until %Y-%m-%d")
+    why = ("not eligible: " + frame["grey_reason"].astype(object)).fillna("no outcome known")
+    return (
+        churned.map({True: "churned", False: "stayed"}).where(known, why.where(mature, until)).astype(object)
+    )
+
+
 def _verdicts(frame: pd.DataFrame, churn: ChurnConfig, span: Horizon) -> pd.DataFrame:
     known = frame["churned"].notna()
     churned = frame["churned"].fillna(False).astype(bool)
-    mature = frame["as_of"] + churn.outcome_delay <= pd.Timestamp(span.end)
-    until = (frame["as_of"] + churn.outcome_delay).dt.strftime("open until %Y-%m-%d")
-    why = ("not eligible: " + frame["grey_reason"].astype(object)).fillna("no outcome known")
-    outcome = churned.map({True: "churned", False: "stayed"}).where(known, why.where(mature, until))
     return frame.assign(
         churned=churned.astype(object).where(known, None),
-        outcome=outcome.astype(object),
+        outcome=in_words(frame, churn, span.end),
         person_right=_right(frame["colour"], churned, known),
         model_right=_right(frame["model_colour"], churned, known),
     )
