@@ -66,7 +66,7 @@ def test_a_better_survey_answer_gives_the_colour_that_was_told(cli, scored, tmp_
             surveys.append(
                 {
                     "account": row["account_id"],
-                    "responded_on": "2026-06-30 00:00:00",
+                    "responded_on": "2026-06-30 23:59:59",
                     "score": int(score),
                     "survey": "nps",
                 }
