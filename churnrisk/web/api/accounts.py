@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from churnrisk.errors import NotFoundError
 from churnrisk.history import WorklistFilter
 from churnrisk.history.access import Token
 from churnrisk.history.wanted import NONE
@@ -212,11 +213,14 @@ class Recorded(BaseModel):
     desk: Desk
 
 
-@router.get("/redlist", responses=problems())
+@router.get("/redlist", responses=problems(404))
 def redlist(request: Request, asker: Reader, asked: Annotated[Filter, Query()]) -> RedListPage:
     """Read the red list of a run, page by page."""
+    store = request.app.state.store
+    if asked.as_of is not None and asked.as_of not in {run.as_of.date() for run in store.runs()}:
+        raise NotFoundError(f"no run is published as of {asked.as_of}. See the list of runs.")
     found = worklist(
-        request.app.state.store,
+        store,
         as_of=asked.as_of,
         wanted=asked.wanted(asker.owner),
         now=now(),

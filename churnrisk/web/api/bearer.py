@@ -67,7 +67,8 @@ class Doorkeeper:
         """
         token = token_of(self._access.store, text, now=self._access.now()) if text else None
         if token is None:
-            self._count(self._guesses, address_of(request))
+            if text:
+                self._count(self._guesses, address_of(request))
             raise HTTPException(
                 401,
                 "Send a token that is in force: Authorization: Bearer churnrisk_…",

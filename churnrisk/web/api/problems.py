@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -97,9 +98,22 @@ def _plain(status: int, detail: str, headers: Any = None) -> Response:
     return _answer(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail), headers)
 
 
-def _http(_request: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     found = cast("HTTPException", error)
+    if found.status_code == 405:
+        allowed = _allowed(request)
+        return _plain(405, f"This address takes {allowed}.", {"Allow": allowed})
     return _plain(found.status_code, str(found.detail), found.headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method that an address takes; the framework names those of one of its routes only."""
+    described: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    for template, operations in described.items():
+        if re.fullmatch(re.sub(r"\{\w+\}", ".+", template), path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return "GET"
 
 
 def _invalid(_request: Request, error: Exception) -> Response:
