@@ -11,20 +11,23 @@ from churnrisk.lazy import lazy
 
 if TYPE_CHECKING:
     from churnrisk.decision.bounds import lower_bound, upper_bound
+    from churnrisk.decision.certificate import NO_GREEN, NO_RED
     from churnrisk.decision.config import DecisionConfig
     from churnrisk.decision.cooldowns import may_go_out
     from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
     from churnrisk.decision.hysteresis import hold_back
-    from churnrisk.decision.lights import NO_GREEN, NO_RED, TrafficLight
+    from churnrisk.decision.lights import TrafficLight
+    from churnrisk.decision.newcomers import Newcomers, mark_wave
     from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
     from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
-    from churnrisk.decision.settle import decide, policy_version
+    from churnrisk.decision.segments import segments_of
+    from churnrisk.decision.settle import decide, policy_version, ruled
     from churnrisk.decision.stage import lifecycle_stage
 
 _HOMES = {
     "TrafficLight": "lights",
-    "NO_GREEN": "lights",
-    "NO_RED": "lights",
+    "NO_GREEN": "certificate",
+    "NO_RED": "certificate",
     "Promise": "evidence",
     "Rule": "rules",
     "DEFAULT_RULES": "rules",
@@ -32,6 +35,10 @@ _HOMES = {
     "rules_notes": "rules",
     "hold_back": "hysteresis",
     "decide": "settle",
+    "ruled": "settle",
+    "segments_of": "segments",
+    "Newcomers": "newcomers",
+    "mark_wave": "newcomers",
     "policy_version": "settle",
     "DecisionConfig": "config",
     "colour_evidence": "evidence",
@@ -59,6 +66,10 @@ __all__ = [
     "rules_notes",
     "hold_back",
     "decide",
+    "ruled",
+    "segments_of",
+    "Newcomers",
+    "mark_wave",
     "policy_version",
     "DecisionConfig",
     "colour_evidence",

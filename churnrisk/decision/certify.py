@@ -23,10 +23,18 @@ _BAD_LUCK = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """Masks over :data:`GRID`: thresholds below which green, and from which red, keep the promise."""
+    """What one colour may be.
 
-    green: Mask
-    red: Mask
+    Attributes
+    ----------
+    thresholds : ndarray of bool, shape (thresholds,)
+        Over :data:`GRID`: those below which green, or from which red, keeps the promise.
+    on_each_block : bool
+        Whether the bound holds on each of the last snapshots by itself, and not only on all rows together.
+    """
+
+    thresholds: Mask
+    on_each_block: bool
 
 
 def certify(
@@ -39,8 +47,8 @@ def certify(
     confidence: float,
     min_accounts: int,
     last_blocks: Sequence[Mask] = (),
-) -> Certified:
-    """Test every threshold of the grid, green upward and red downward.
+) -> tuple[Certified, Certified]:
+    """Test every threshold of the grid, green upward and red downward; return both colours.
 
     The chance that any threshold of a colour is named wrongly is at most ``1 - confidence``: a walk stops
     at the first threshold whose bound misses the promise. It starts where the scores expect the most room,
@@ -60,52 +68,61 @@ def certify(
     min_accounts : int
         A colour with fewer accounts is not certified.
     last_blocks : sequence of ndarray of bool, shape (rows,)
-        Rows of the latest snapshots, one mask each. A threshold whose colour one of them contradicts by
-        itself, by an exact 95 % bound on the wrong side of the promise, fails whatever the pool says.
+        Rows of the latest snapshots, one mask each. The bound of the same confidence has to hold on each of them
+        by itself. Where that leaves the colour empty, since one snapshot has few accounts, the bound on
+        all rows decides, and a snapshot only vetoes: a threshold fails when it contradicts the
+        promise by itself, by an exact 95 % bound on the wrong side.
 
     Notes
     -----
-    The veto of a snapshot only adds a condition, so it costs power and never the confidence.
+    Whatever the snapshots add is one more condition on the walk over all rows, so it costs power and never the
+    confidence; neither does the second try without it, whose thresholds hold those of the first.
 
     Source: fixed-sequence testing as in Angelopoulos, Bates, Candès, Jordan & Lei (2021),
     "Learn then Test", arXiv:2110.01052.
     """
-    levels, sets = churn_levels(accounts, y), len(GRID)
-    passed = np.searchsorted(GRID, p, side="right").astype(np.int64)
-    below = tally(passed, accounts, y, sets=sets, levels=levels)
-    # The same from the top: the row enters where the falling threshold reaches its score.
-    above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
-    vetoed = [
-        _contradicted(rows, passed, accounts, y, green_max=green_max, red_min=red_min) for rows in last_blocks
-    ]
-    green = fixed_sequence(
-        np.logical_and.reduce([below.upper(confidence) <= green_max, *(~veto.green for veto in vetoed)]),
-        np.where(
-            below.accounts >= min_accounts,
-            green_max - _expected(below, passed, p, green_max, -1).upper(confidence),
-            -np.inf,
-        ),
+    pool = _Block(p, y, accounts)
+    blocks = [_Block(p[rows], y[rows], accounts[rows]) for rows in last_blocks]
+    green = _walk(
+        pool.below.upper(confidence) <= green_max,
+        [block.below.upper(confidence) <= green_max for block in blocks],
+        [block.below.lower(CONTRADICTION) <= green_max for block in blocks],
+        pool.room(pool.below, min_accounts, green_max, -1, confidence),
     )
-    red = fixed_sequence(
-        np.logical_and.reduce([above.lower(confidence) >= red_min, *(~veto.red for veto in vetoed)]),
-        np.where(
-            above.accounts >= min_accounts,
-            _expected(above, sets - passed, p, red_min, +1).lower(confidence) - red_min,
-            -np.inf,
-        ),
+    red = _walk(
+        pool.above.lower(confidence) >= red_min,
+        [block.above.lower(confidence) >= red_min for block in blocks],
+        [block.above.upper(CONTRADICTION) >= red_min for block in blocks],
+        pool.room(pool.above, min_accounts, red_min, +1, confidence),
     )
-    return Certified(green, red[::-1])
+    return green, replace(red, thresholds=red.thresholds[::-1])
 
 
-def _contradicted(
-    rows: Mask, passed: Ints, accounts: Ints, y: Ints, *, green_max: float, red_min: float
-) -> Certified:
-    """Return the thresholds whose colours the rows of one snapshot contradict by themselves."""
-    passed, accounts, y, sets = passed[rows], accounts[rows], y[rows], len(GRID)
-    levels = churn_levels(accounts, y)
-    below = tally(passed, accounts, y, sets=sets, levels=levels)
-    above = tally(sets - passed, accounts, y, sets=sets, levels=levels)
-    return Certified(below.lower(CONTRADICTION) > green_max, above.upper(CONTRADICTION) < red_min)
+class _Block:
+    """Rows tallied for every threshold of the grid, from below for green and from the top for red."""
+
+    def __init__(self, p: Floats, y: Ints, accounts: Ints) -> None:
+        self._p, sets, levels = p, len(GRID), churn_levels(accounts, y)
+        self._passed = np.searchsorted(GRID, p, side="right").astype(np.int64)
+        self.below = tally(self._passed, accounts, y, sets=sets, levels=levels)
+        # The row enters where the falling threshold reaches its score.
+        self.above = tally(sets - self._passed, accounts, y, sets=sets, levels=levels)
+
+    def room(
+        self, found: Tally, min_accounts: int, limit: float, direction: int, confidence: float
+    ) -> Floats:
+        """Return by how much each set is expected to keep the promise; minus infinity where it is too small."""
+        enters = self._passed if direction < 0 else len(GRID) - self._passed
+        expected = _expected(found, enters, self._p, limit, direction)
+        bound = expected.upper(confidence) if direction < 0 else expected.lower(confidence)
+        return np.where(found.accounts >= min_accounts, direction * (bound - limit), -np.inf)
+
+
+def _walk(passes: Mask, holds: list[Mask], allows: list[Mask], room: Floats) -> Certified:
+    strict = fixed_sequence(np.logical_and.reduce([passes, *holds]), room)
+    if strict.any():
+        return Certified(strict, on_each_block=True)
+    return Certified(fixed_sequence(np.logical_and.reduce([passes, *allows]), room), on_each_block=not holds)
 
 
 def fixed_sequence(passes: Mask, room: Floats) -> Mask:
@@ -143,13 +160,13 @@ def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: in
     return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
 
 
-def widest(certified: Certified) -> tuple[float | None, float | None]:
+def widest(green: Mask, red: Mask) -> tuple[float | None, float | None]:
     """Return the largest green threshold and the smallest red one; where they cross, red wins.
 
     None stands for an empty colour.
     """
-    red_from = float(GRID[np.argmax(certified.red)]) if certified.red.any() else None
-    greens = GRID[certified.green]
+    red_from = float(GRID[np.argmax(red)]) if red.any() else None
+    greens = GRID[green]
     greens = greens if red_from is None else greens[greens <= red_from]
     return (float(greens[-1]) if len(greens) else None), red_from
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.decision.policy import DEFAULT_MARGIN, PolicyName, check_policy
+from churnrisk.decision.policy import BY_TENURE, DEFAULT_MARGIN, PolicyName, check_policy
 from churnrisk.decision.rules import DEFAULT_RULES, Rule
 from churnrisk.errors import UsageError
 
@@ -23,6 +23,9 @@ class DecisionConfig:
         See :class:`churnrisk.decision.TrafficLight`.
     last_blocks, amber_times, save_rate, cost_per_contact, amber_factor
         Likewise.
+    segment_by : str
+        Which kinds of accounts get thresholds of their own where there are enough of them: "tenure" (customers of
+        the first 90 days, and the established), "nothing", or a signal of the model such as ``plan``.
     rules_off : tuple of str
         Names of shipped rules to switch off.
     rules : tuple of Rule
@@ -46,6 +49,7 @@ class DecisionConfig:
     confidence: float = 0.95
     min_accounts: int = 30
     last_blocks: int = 3
+    segment_by: str = BY_TENURE
     amber_times: float = 3.0
     save_rate: float | None = None
     cost_per_contact: float | None = None
@@ -97,6 +101,7 @@ class DecisionConfig:
             "red_from": self.red_from,
             "min_accounts": self.min_accounts,
             "last_blocks": self.last_blocks,
+            "segment_by": self.segment_by,
             "capacity": self.capacity,
             "amber_times": self.amber_times,
             "save_rate": self.save_rate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -12,17 +13,17 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.decision.bounds import Floats
-from churnrisk.decision.certify import Certified, certify, widest
+from churnrisk.decision.certificate import NO_RED, Block, Part, Terms, certified_parts
 from churnrisk.decision.evidence import Promise, colour_evidence
 from churnrisk.decision.exposure import Ints, Mask, account_codes
-from churnrisk.decision.policy import PolicyName, check_policy
+from churnrisk.decision.newcomers import Newcomers
+from churnrisk.decision.policy import BY_TENURE, PolicyName, check_policy
+from churnrisk.decision.segments import REST
 from churnrisk.decision.severity import GREY_CODE, to_colours
-from churnrisk.decision.workload import NOBODY, capacity_threshold, known_values, typical_value
+from churnrisk.decision.workload import capacity_threshold, known_values, typical_value
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour, ColourEvidence
 
-NO_GREEN = 0.0
-NO_RED = NOBODY
 _ODDS_FACTOR = 4.0
 _NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
 _FITTED = (
@@ -57,7 +58,10 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     min_accounts : int
         A colour certified on fewer accounts stays empty.
     last_blocks : int
-        How many of the latest as-of dates may each veto a certified threshold; 0 for none.
+        On how many of the latest as-of dates the bound has to hold by itself; 0 for none.
+    segment_by : str
+        What the segments given to ``fit`` and ``predict`` are (``certified``):
+        see :func:`churnrisk.decision.segments_of`, which :func:`churnrisk.decision.decide` calls with it.
     capacity : int
         Accounts that the team can review from one snapshot to the next (``capacity``): red holds at most so
         many per snapshot, on average over the snapshots given to ``fit``.
@@ -74,7 +78,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     ----------
     amber_from_, red_from_ : float
         ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
-        those of an account of the typical value, which may exceed 1.
+        those of an account of the typical value, which may exceed 1. With several parts the most cautious of
+        them, which an account gets whose segment is not given: green and red only where every part says so.
+    parts_ : tuple of Part
+        Thresholds by segment, largest part first; one part of all accounts where the segments are too small
+        (``notes_`` say so); empty unless ``certified``.
+    newcomers_ : Newcomers or None
+        See :meth:`watch_newcomers`.
     base_rate_ : float
         Churned rows per row.
     green_max_churn_, red_min_churn_ : float
@@ -106,12 +116,16 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     account may depend on each other in any way: accounts are counted, not rows. How, and where that is exact,
     says :mod:`churnrisk.decision.exposure`.
 
-    **Surviving time.** Where ``fit`` is told the as-of dates (``blocks``), a threshold is taken only if its pooled
-    bound keeps the promise *and* none of the last ``last_blocks`` dates contradicts it by itself, that is, no
-    date's exact one-sided 95 % bound lies on the wrong side of the promise. The first part carries the
-    confidence; the second can only shrink a colour, so the confidence holds as it stands. It is a veto and not a
-    certificate per date: a date with few accounts has no power to object, and a drift that sets in after the
-    last date is not seen. To ask each date for a bound of its own would need as many accounts per date as the pool.
+    **Segments.** Where ``fit`` is told them, each segment with enough accounts gets thresholds of its own, so that a
+    change of their mix does not break the promise; the small ones go together. Each part is certified
+    at ``1 - (1 - confidence) / parts``, so the promise holds for the colour as a whole.
+
+    **Surviving time.** Where ``fit`` is told the as-of dates (``blocks``), the bound has to hold on all rows *and* on
+    each of the last ``last_blocks`` dates by itself. Where single dates have too few accounts for
+    that, they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say
+    so). The bound on all rows carries the confidence and the dates can only shrink a colour, so it holds
+    as it stands. A drift that sets in after the last date is not seen; a wave of new accounts is the one that shows
+    before the outcomes do, see :class:`churnrisk.decision.Newcomers`.
 
     **How**: thresholds on a grid fixed in advance are tested in a fixed order with binomial bounds over
     accounts, green upward and red downward, stopping at the first failure, so that
@@ -135,6 +149,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         red_from: float | None = None,
         min_accounts: int = 30,
         last_blocks: int = 3,
+        segment_by: str = BY_TENURE,
         capacity: int = 50,
         amber_times: float = 3.0,
         save_rate: float | None = None,
@@ -149,6 +164,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.red_from = red_from
         self.min_accounts = min_accounts
         self.last_blocks = last_blocks
+        self.segment_by = segment_by
         self.capacity = capacity
         self.amber_times = amber_times
         self.save_rate = save_rate
@@ -163,6 +179,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         groups: npt.ArrayLike | pd.Series | None = None,
         *,
         blocks: npt.ArrayLike | pd.Series | pd.Index | None = None,
+        segments: npt.ArrayLike | pd.Series | None = None,
         share: float = 1.0,
         calibrate: Callable[[Floats], Floats] | None = None,
     ) -> Self:
@@ -179,7 +196,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         groups : array-like of shape (rows,), optional
             Account ids; without them every row is an account of its own.
         blocks : array-like of shape (rows,), optional
-            As-of date of each row; without it the rows are of one snapshot, and none can veto.
+            As-of date of each row; without it the rows are of one snapshot.
+        segments : array-like of str, shape (rows,), optional
+            Segment of each row (``certified``); without it all rows are one.
         share : float
             Share of all accounts that the rows hold, for ``capacity``: less than 1 where accounts were held out.
         calibrate : callable, optional
@@ -201,10 +220,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
         self.notes_: tuple[str, ...] = ()
+        self.parts_: tuple[Part, ...] = ()
+        self.newcomers_: Newcomers | None = None
         self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
         dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
         if self.policy == "certified":
-            self._certify(scores, labels, accounts, shown, _last(dates, self.last_blocks))
+            block = Block(scores, labels, accounts, _last(dates, self.last_blocks))
+            self._certify(block, _named(segments, len(scores)), shown)
         elif self.policy == "capacity":
             snapshots = 1 if dates is None else int(dates.max()) + 1
             self._fit_to_capacity(np.asarray(shown(scores), dtype=float), share * snapshots)
@@ -214,12 +236,29 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             # check_policy has refused None; the defaults are for the type checker.
             self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
         self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
-            self.predict(shown(scores), value), labels, accounts, self.promises_
+            self.predict(shown(scores), value, segments), labels, accounts, self.promises_
         )
         return self
 
+    def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
+        """Learn how many newcomers are usual, so that a wave of them can be told (``certified``).
+
+        Parameters
+        ----------
+        tenure_days : Series of float, shape (rows,)
+            One row per (account, as_of) of past snapshots, mature or not.
+        as_of : Index of datetimes, shape (rows,)
+            As-of date of each row.
+        """
+        check_is_fitted(self, "amber_from_")
+        self.newcomers_ = Newcomers.learn(tenure_days, as_of) if self.policy == "certified" else None
+        return self
+
     def predict(
-        self, p: npt.ArrayLike | pd.Series, value: npt.ArrayLike | pd.Series | None = None
+        self,
+        p: npt.ArrayLike | pd.Series,
+        value: npt.ArrayLike | pd.Series | None = None,
+        segments: npt.ArrayLike | pd.Series | None = None,
     ) -> npt.NDArray[np.object_]:
         """Return the colour name of each probability, shape (rows,); grey where p is missing.
 
@@ -229,12 +268,15 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             Churn probabilities.
         value : array-like of shape (rows,), optional
             Annual values. Only ``cost`` reads them; where one is missing, ``value_`` stands in.
+        segments : array-like of str, shape (rows,), optional
+            As in ``fit``; one that ``fit`` did not see goes with the small ones, or gets the most cautious thresholds.
         """
         check_is_fitted(self, "amber_from_")
         scores = np.asarray(p, dtype=float)
+        amber_from, red_from = self._thresholds(_named(segments, len(scores)))
         # What is compared with the thresholds: p times what the account is worth, in typical accounts.
         stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
-        codes = (stake >= self.amber_from_).astype(np.int8) + (stake >= self.red_from_).astype(np.int8)
+        codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
         codes[np.isnan(scores)] = GREY_CODE
         return to_colours(codes)
 
@@ -254,7 +296,12 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_is_fitted(self, "amber_from_")
         fitted = {name: getattr(self, name) for name in (*_FITTED, "value_")}
         plain = {name: None if value != value else value for name, value in fitted.items()}
-        return {"params": self.get_params(), "fitted": plain | {"notes_": list(self.notes_)}}
+        more = {
+            "notes_": list(self.notes_),
+            "parts_": [asdict(part) for part in self.parts_],
+            "newcomers_": None if self.newcomers_ is None else asdict(self.newcomers_),
+        }
+        return {"params": self.get_params(), "fitted": plain | more}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
@@ -268,8 +315,10 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         try:
             light = cls(**saved["params"])
             fitted = {name: saved["fitted"][name] for name in _FITTED}
-            # Lights saved before there was `cost` have none.
+            # Lights saved before there were these have none.
             fitted["value_"] = saved["fitted"].get("value_")
+            parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
+            watched = saved["fitted"].get("newcomers_")
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
@@ -277,7 +326,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             ) from error
         for name in _NOT_A_NUMBER:
             fitted[name] = float("nan") if fitted[name] is None else fitted[name]
-        for name, value in (fitted | {"notes_": tuple(fitted["notes_"])}).items():
+        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts}
+        fitted["newcomers_"] = None if watched is None else Newcomers(**watched)
+        for name, value in fitted.items():
             setattr(light, name, value)
         return light
 
@@ -307,31 +358,27 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         worth = known_values(value, rows) / self.value_
         return np.where(np.isnan(worth), 1.0, worth)
 
+    def _thresholds(self, segments: npt.NDArray[np.object_] | None) -> tuple[Floats | float, Floats | float]:
+        """Return ``amber_from`` and ``red_from``, per row where there are several parts."""
+        if segments is None or len(self.parts_) < 2:
+            return self.amber_from_, self.red_from_
+        place = {segment: number for number, part in enumerate(self.parts_) for segment in part.segments}
+        rest = [number for number, part in enumerate(self.parts_) if part.name == REST]
+        codes, names = pd.factorize(segments)
+        elsewhere = rest[0] if rest else len(self.parts_)
+        number = np.array([place.get(str(name), elsewhere) for name in names], dtype=np.int64)[codes]
+        amber_from = np.array([*(part.amber_from for part in self.parts_), self.amber_from_])
+        red_from = np.array([*(part.red_from for part in self.parts_), self.red_from_])
+        return amber_from[number], red_from[number]
+
     def _certify(
-        self,
-        scores: Floats,
-        labels: Ints,
-        accounts: Ints,
-        shown: Callable[[Floats], Floats],
-        last_blocks: list[Mask],
+        self, block: Block, segments: npt.NDArray[np.object_] | None, shown: Callable[[Floats], Floats]
     ) -> None:
         self.green_max_churn_, self.red_min_churn_ = self._limits()
-        certified = certify(
-            scores,
-            labels,
-            accounts,
-            green_max=self.green_max_churn_,
-            red_min=self.red_min_churn_,
-            confidence=self.confidence,
-            min_accounts=self.min_accounts,
-            last_blocks=last_blocks,
-        )
-        green, red = widest(certified)
-        # Empty colours lie outside (0, 1), where a map of probabilities has no say.
-        inside = np.asarray(shown(np.array([green or 0.5, red or 0.5])), dtype=float)
-        self.amber_from_ = NO_GREEN if green is None else float(inside[0])
-        self.red_from_ = NO_RED if red is None else float(inside[1])
-        self.notes_ = self._explain(certified)
+        terms = Terms(self.green_max_churn_, self.red_min_churn_, self.confidence, self.min_accounts)
+        self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
+        self.amber_from_ = min(part.amber_from for part in self.parts_)
+        self.red_from_ = max(part.red_from for part in self.parts_)
 
     def _limits(self) -> tuple[float, float]:
         if self.base_rate_ in (0.0, 1.0):
@@ -349,24 +396,6 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
                 f"at a base rate of {self.base_rate_:.4f}. Give both under [decision] in churnrisk.toml."
             )
         return green, red
-
-    def _explain(self, certified: Certified) -> tuple[str, ...]:
-        """Say which colours are empty and why."""
-        ending = f"with {self.confidence:.0%} confidence on {self.accounts_} accounts"
-        notes = []
-        if not certified.green.any():
-            notes.append(
-                "green is empty: no threshold shows a churn rate of at most "
-                f"{self.green_max_churn_:.2%} {ending}"
-            )
-        elif self.amber_from_ == NO_GREEN:
-            notes.append("green is empty: every threshold that would do for green also does for red")
-        if not certified.red.any():
-            notes.append(
-                "red is empty: no threshold shows a churn rate of at least "
-                f"{self.red_min_churn_:.2%} {ending}"
-            )
-        return tuple(notes)
 
 
 def _last(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
@@ -390,6 +419,15 @@ def _checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tupl
             "Leave out rows without a mature label."
         )
     return scores, labels.astype(np.int64)
+
+
+def _named(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt.NDArray[np.object_] | None:
+    if segments is None:
+        return None
+    named = np.asarray(segments, dtype=object)
+    if len(named) != rows:
+        raise ContractError(f"expected one segment per row, found {len(named)} for {rows} rows.")
+    return named
 
 
 def _as_it_is(p: Floats) -> Floats:

@@ -208,4 +208,6 @@ DEFAULT_RULES = (
     Rule("stated dissatisfaction", "detractor >= 1", "red", "The customer said they are not satisfied."),
     Rule("open complaint", "open_complaints >= 1", "amber", "A complaint is open."),
     Rule("30 days of silence", "silent_30d >= 1", "amber", "No use for 30 days."),
+    # green was certified on other accounts than these: see churnrisk.decision.newcomers
+    Rule("wave of newcomers", "newcomer_wave >= 1", "amber", "Came with an unusual wave of new accounts."),
 )

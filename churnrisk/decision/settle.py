@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,10 @@ import pandas as pd
 
 from churnrisk.decision.hysteresis import hold_back
 from churnrisk.decision.lights import TrafficLight
+from churnrisk.decision.newcomers import mark_wave
 from churnrisk.decision.policy import DEFAULT_MARGIN
 from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules
+from churnrisk.decision.segments import segments_of
 from churnrisk.decision.severity import GREY_CODE, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
@@ -66,16 +69,38 @@ def decide(
     if len(scores) != len(X):
         raise UsageError(f"expected one probability per row of X, found {len(scores)} for {len(X)} rows.")
     accounts = _account_ids(X)
-    model = light.predict(scores, value)
-    settled = apply_rules(X, model, rules)
+    reasons = None if grey is None else grey.reindex(accounts)
+    coloured = partial(light.predict, value=value, segments=segments_of(X, light.segment_by))
+    model = coloured(scores)
+    scored = ~np.isnan(scores) if reasons is None else ~np.isnan(scores) & reasons.isna().to_numpy()
+    settled = ruled(X, model, light=light, rules=rules, scored=scored)
     settled["raw_colour"], settled["model_colour"] = settled["colour"], model
     if previous is not None and len(previous):
-        _hold(settled, scores, light, previous.reindex(accounts), margin, value)
+        _hold(settled, scores, coloured, previous.reindex(accounts), margin)
     if overrides is not None and len(overrides):
         _override(settled, overrides.reindex(accounts))
-    reasons = None if grey is None else grey.reindex(accounts)
     _turn_grey(settled, np.isnan(scores), reasons)
     return settled[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
+
+
+def ruled(
+    X: pd.DataFrame,
+    model_colours: npt.ArrayLike | pd.Series,
+    *,
+    light: TrafficLight,
+    rules: Iterable[Rule],
+    scored: npt.NDArray[np.bool_],
+) -> pd.DataFrame:
+    """Let the rules change the model's colours, newcomers' waves included: see :func:`apply_rules`.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (rows, features)
+        One snapshot, or several told apart by the index level ``as_of``.
+    scored : ndarray of bool, shape (rows,)
+        The eligible accounts, of which newcomers are a share.
+    """
+    return apply_rules(mark_wave(X, light.newcomers_, scored), model_colours, rules)
 
 
 def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = DEFAULT_MARGIN) -> str:
@@ -84,7 +109,13 @@ def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = D
     thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
     if light.policy == "cost":  # the same thresholds on p, scaled by what an account is worth
         thresholds.append(float(light.value_).hex())
-    text = json.dumps({"thresholds": thresholds, "rules": active, "margin": margin}, sort_keys=True)
+    told: dict[str, object] = {"thresholds": thresholds, "rules": active, "margin": margin}
+    if len(light.parts_) > 1:
+        told["parts"] = [asdict(part) for part in light.parts_]
+        told["segment_by"] = light.segment_by
+    if light.newcomers_ is not None:
+        told["newcomers"] = asdict(light.newcomers_)
+    text = json.dumps(told, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -100,10 +131,9 @@ def _account_ids(X: pd.DataFrame) -> pd.Index:
 def _hold(
     settled: pd.DataFrame,
     scores: npt.NDArray[np.float64],
-    light: TrafficLight,
+    light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
     before: pd.DataFrame,
     margin: float,
-    value: npt.ArrayLike | pd.Series | None,
 ) -> None:
     raw = settled["raw_colour"].to_numpy()
     raw_before = before["raw_colour"] if "raw_colour" in before else before["colour"]
@@ -118,7 +148,6 @@ def _hold(
         previous=shown,
         previous_raw=raw_before,
         margin=margin,
-        value=value,
     )
     _set(settled, held != raw, held, DecidedBy.HYSTERESIS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.rules import Rule, apply_rules
 from churnrisk.model import ReasonProfile
 from churnrisk.model.wording import Value, plain, quantity, sentence
 from churnrisk.records import Colour, Feature, Move, MovePart, Run
@@ -74,8 +73,8 @@ class Mover:
         Decides on which side of the usual a value stands.
     light : callable
         From the probabilities of all rows of this run to the colours that this run's thresholds give them.
-    rules : iterable of Rule
-        Those of this run.
+    ruled : callable
+        From a snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
     """
 
     classifier: Any
@@ -84,7 +83,7 @@ class Mover:
     features: Sequence[Feature]
     profile: ReasonProfile
     light: Callable[[Floats], Objects]
-    rules: Iterable[Rule]
+    ruled: Callable[[pd.DataFrame, pd.Series], pd.Series]
 
     def tell(self, scores: pd.DataFrame, X: pd.DataFrame, before: RunBefore) -> pd.Series:
         """Return a JSON text per row of ``scores``, None where there is nothing to tell.
@@ -206,8 +205,7 @@ class Mover:
             return old["raw_colour"]
         snapshot = X.droplevel("as_of")
         model_colours = old["model_colour"].reindex(snapshot.index).fillna(str(Colour.GREY))
-        ruled = apply_rules(snapshot, model_colours, self.rules)["colour"]
-        return ruled.reindex(old.index).fillna(old["raw_colour"])
+        return self.ruled(snapshot, model_colours).reindex(old.index).fillna(old["raw_colour"])
 
 
 def read_move(stored: str | None) -> Move | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churnrisk.decision import TrafficLight, decide, policy_version
+from churnrisk.decision import TrafficLight, decide, mark_wave, policy_version, ruled, segments_of
 from churnrisk.decision.stage import lifecycle_stage
 from churnrisk.errors import ChurnRiskError, ContractError, UsageError
 from churnrisk.features import account_facts, build_features, select_features, select_levers
@@ -22,7 +22,7 @@ from churnrisk.history import (
     with_overrides,
 )
 from churnrisk.model import ReasonProfile, explain
-from churnrisk.records import Feature, Run
+from churnrisk.records import Colour, Feature, Run
 from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION, LoadedModel
@@ -203,14 +203,17 @@ def _scores(
     scores["moved"] = None
     if before is not None:
         ran = RunBefore(before, previous, earlier[columns], _log_odds_of(model_before, earlier))
-        mover = _mover(model, project, features, lambda p: light.predict(p, facts["annual_value"]))
+        segments = segments_of(X, light.segment_by)
+        mover = _mover(
+            model, project, features, light, lambda p: light.predict(p, facts["annual_value"], segments)
+        )
         scores["moved"] = mover.tell(scores, X, ran)
     add_next_steps(scores, X, playbook, moment)
     progress("looking for what would turn red and amber accounts")
-    worth = facts["annual_value"].to_numpy(dtype=float)
+    worth, parts = facts["annual_value"].to_numpy(dtype=float), segments_of(X, light.segment_by)
 
     def lit(rows: Any, probabilities: Any) -> Any:
-        return light.predict(probabilities, worth[rows])
+        return light.predict(probabilities, worth[rows], None if parts is None else parts[rows])
 
     finder = Finder(
         model.classifier,
@@ -220,7 +223,14 @@ def _scores(
         features,
         select_levers(project.features, tables.available),
     )
-    add_turnarounds(scores, X, finder, tables, kinds=kinds, as_of=moment)
+    add_turnarounds(
+        scores,
+        mark_wave(X, light.newcomers_, grey.isna().to_numpy()),
+        finder,
+        tables,
+        kinds=kinds,
+        as_of=moment,
+    )
     return scores, tuple(decided.attrs.get("notes", ()))
 
 
@@ -231,16 +241,26 @@ def policy_of(model: LoadedModel, project: Project) -> str:
 
 
 def _mover(
-    model: LoadedModel, project: Project, features: tuple[Feature, ...], light: Callable[[Any], Any]
+    model: LoadedModel,
+    project: Project,
+    features: tuple[Feature, ...],
+    light: TrafficLight,
+    coloured: Callable[[Any], Any],
 ) -> Mover:
+    rules = project.decision.active_rules()
+
+    def settled(X: pd.DataFrame, colours: pd.Series) -> pd.Series:
+        scored = (colours != str(Colour.GREY)).to_numpy()
+        return ruled(X, colours, light=light, rules=rules, scored=scored)["colour"]
+
     return Mover(
         model.classifier,
         model_version=str(model.version),
         policy_version=policy_of(model, project),
         features=features,
         profile=ReasonProfile.from_dict(model.profile),
-        light=light,
-        rules=project.decision.active_rules(),
+        light=coloured,
+        ruled=settled,
     )
 
 

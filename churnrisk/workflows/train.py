@@ -16,8 +16,10 @@ from churnrisk.decision import (
     TrafficLight,
     apply_rules,
     colour_evidence,
+    mark_wave,
     policy_version,
     rule_evidence,
+    segments_of,
 )
 from churnrisk.errors import NoChampionError
 from churnrisk.features.facts import MONTHS
@@ -133,9 +135,13 @@ def learn(
         annual_value(calibrating),
         calibrating.index.get_level_values("account_id"),
         blocks=dates,
+        segments=segments_of(calibrating, project.decision.segment_by),
         share=len(calibrating) / int(X.index.get_level_values("as_of").isin(dates.unique()).sum()),
         calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
     )
+    seen = X[~cut.test]
+    if "tenure_days" in seen:
+        light.watch_newcomers(seen["tenure_days"], seen.index.get_level_values("as_of"))
     return classifier, light
 
 
@@ -176,7 +182,9 @@ def colours_on_test(
 ) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
     """Return the evidence for the final colours, for the model's own, and for each rule."""
     rules = project.decision.active_rules()
-    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X))
+    segments = segments_of(X, project.decision.segment_by)
+    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X), segments)
+    X = mark_wave(X, light.newcomers_, np.ones(len(X), dtype=bool))
     final = apply_rules(X, model_colours, rules)["colour"]
     accounts = X.index.get_level_values("account_id")
     promises = light.promises_

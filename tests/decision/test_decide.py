@@ -142,7 +142,13 @@ def test_settings_from_toml_build_the_config():
         }
     )
     names = [rule.name for rule in config.active_rules()]
-    assert names == ["critical complaint", "stated dissatisfaction", "30 days of silence", "quiet"]
+    assert names == [
+        "critical complaint",
+        "stated dissatisfaction",
+        "30 days of silence",
+        "wave of newcomers",
+        "quiet",
+    ]
     assert config.light().get_params()["red_from"] == 0.5
 
 

@@ -42,6 +42,7 @@ def test_absent_features_are_named_and_change_nothing():
         "rule 'critical complaint' is not applicable: no feature worst_open_severity",
         "rule 'stated dissatisfaction' is not applicable: no feature detractor",
         "rule 'open complaint' is not applicable: no feature open_complaints",
+        "rule 'wave of newcomers' is not applicable: no feature newcomer_wave",
     )
 
 

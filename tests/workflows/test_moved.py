@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from churnrisk.decision import Rule, TrafficLight, decide
+from churnrisk.decision import Rule, TrafficLight, apply_rules, decide
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Feature, Run
 from churnrisk.workflows.causes import colour_causes
@@ -82,7 +82,13 @@ def published(X, log_odds, *, colour="amber", grey=()):
 def mover(classifier, version="2", policy="p", light=None, rules=()):
     light = light or (lambda p: np.where(np.isnan(p), "grey", "amber").astype(object))
     return Mover(
-        classifier, version, policy, FEATURES, ReasonProfile({}, {"days_idle": 10.0}, {}), light, rules
+        classifier,
+        version,
+        policy,
+        FEATURES,
+        ReasonProfile({}, {"days_idle": 10.0}, {}),
+        light,
+        lambda X, colours: apply_rules(X, colours, rules)["colour"],
     )
 
 
