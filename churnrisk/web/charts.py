@@ -15,7 +15,7 @@ from typing import Protocol
 BAR_WIDTH = 200.0
 RANGE_WIDTH = 200.0
 _HISTORY_WIDTH, _HISTORY_HEIGHT = 760.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 34.0, 30.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 36.0, 30.0, 30.0
 _MOST_DATES = 8
 _LEAST_TOP = 0.1
 
@@ -200,13 +200,14 @@ class HistoryChart:
 def history_chart(past: Sequence[Scored], occasions: Sequence[Occasion] = ()) -> HistoryChart | None:
     """Return the chart of an account's scores, oldest first; None without any.
 
-    Bands show the colour from each run to the next; a gap in the line is a run without a probability.
+    Bands show the colour from each run to the next; a gap in the line is a run without a probability. Occasions
+    before the first run or after the last widen the chart.
     """
     if not past:
         return None
     begin, end = past[0].as_of, past[-1].as_of
     for occasion in occasions:
-        end = max(end, occasion.at)
+        begin, end = min(begin, occasion.at), max(end, occasion.at)
     margin = max((end - begin) * 0.03, timedelta(days=2))
     begin, end = begin - margin, end + margin
     width = _HISTORY_WIDTH - _LEFT - _RIGHT
@@ -237,7 +238,6 @@ def history_chart(past: Sequence[Scored], occasions: Sequence[Occasion] = ()) ->
         marks=tuple(
             Mark(across(occasion.at), occasion.kind, f"{occasion.at:%Y-%m-%d}: {occasion.text}")
             for occasion in occasions
-            if begin <= occasion.at <= end
         ),
         across=_dates(past, across),
         up=tuple(Tick(up(step * top / 4), f"{step * top / 4:.0%}", "end") for step in range(5)),

@@ -60,7 +60,7 @@ def _features(found: Timeline) -> tuple[FeatureUse, ...]:
     if not found.weeks or found.features == ("",):
         return ()
     last, earlier = found.weeks[-4:], found.weeks[-8:-4]
-    return tuple(
+    used = (
         FeatureUse(
             name or "no name",
             sum(week.by_feature[name] for week in last),
@@ -68,3 +68,4 @@ def _features(found: Timeline) -> tuple[FeatureUse, ...]:
         )
         for name in found.features
     )
+    return tuple(feature for feature in used if feature.lately or feature.before)

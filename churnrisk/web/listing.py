@@ -16,6 +16,7 @@ from churnrisk.web.wording import DISPOSITIONS, FAMILIES
 MOST_BARS = 7
 _NOBODY = {"segment": "No segment", "quarter": "No renewal date", "owner": "Nobody", "assignee": "Nobody"}
 WINDOWS = (("", "Any time"), ("30", "Within 30 days"), ("90", "Within 90 days"), ("180", "Within 180 days"))
+_WORST_FIRST = tuple(str(one) for one in (Colour.RED, Colour.AMBER, Colour.GREEN, Colour.GREY))
 SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
 
 
@@ -74,7 +75,7 @@ class Listing:
             "list": found,
             "wanted": wanted,
             "link": self.link,
-            "up_query": self._up_query(),
+            "here_exactly": self.link(page=self.found.page),
             "limited_to": wanted.scope,
             "scopes": self._scopes(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
@@ -83,7 +84,7 @@ class Listing:
             "kept_fields": self._kept(),
             "windows": self._windows(),
             "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
-            "colours": tuple(str(colour) for colour in Colour),
+            "colours": _WORST_FIRST,
             "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
             "snoozes": SNOOZES,
             "assignees": self._assignees(),
@@ -104,11 +105,6 @@ class Listing:
         if page > 1:
             query["page"] = str(page)
         return to + (f"?{urlencode(query)}" if query else "")
-
-    def _up_query(self) -> str:
-        """Return what an account's address carries, so that its page leads back to this very view."""
-        here = self.link(page=self.found.page)
-        return "" if here == "/" else "?" + urlencode({"up": here})
 
     @property
     def _in_money(self) -> bool:
@@ -227,7 +223,7 @@ class Listing:
                 "Grey accounts lack data and are no judgement; green ones are unlikely to churn."
                 if not wanted.scope
                 else f"None of {wanted.scope}'s accounts is red or amber at this run.",
-                (Step("Show all colours", self.link(colours=tuple(str(one) for one in Colour))),),
+                (Step("Show all colours", self.link(colours=_WORST_FIRST)),),
             )
         ways = (*self._chips()[:3],)
         return Empty(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -74,6 +74,11 @@ def account_path(account_id: str) -> str:
     return "/accounts/" + quote(account_id, safe="")
 
 
+def leading_back(up: str) -> str:
+    """Return what an account's address carries, so that its page leads back to the view one came from."""
+    return "" if up == "/" else "?" + urlencode({"up": up})
+
+
 @cache
 def environment() -> Environment:
     """Return the templates of the process, compiled once."""
@@ -85,7 +90,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(say=wording, asset=asset, account_path=account_path)
+    made.globals.update(say=wording, asset=asset, account_path=account_path, leading_back=leading_back)
     return made
 
 

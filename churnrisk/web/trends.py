@@ -10,7 +10,7 @@ from datetime import datetime
 from churnrisk.web.charts import Tick
 
 _WIDTH, _HEIGHT = 760.0, 220.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 8.0, 12.0, 28.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84.0, 36.0, 12.0, 28.0
 _MOST_DATES = 8
 _WIDEST = 56.0
 RATE_WIDTH = 200.0

@@ -70,6 +70,7 @@ def contract(found: Promises) -> dict[str, Any]:
     return {
         "found": found,
         "cards": tuple(_card(promised) for promised in found.colours),
+        "nothing_stored": not any(promised.runs for promised in found.colours),
         "missed": tuple((as_of, missed) for as_of, missed in found.missed if missed),
         "missed_known": len(found.missed),
     }
@@ -119,16 +120,16 @@ def _since(promised: Promised) -> str:
 
 def _overall(promised: Promised) -> tuple[str, str]:
     if promised.latest is None or not promised.latest.promise:
-        return "no promise", "unclear"
+        return "No promise to keep", "unclear"
     kept, broken, unclear = (promised.count(verdict) for verdict in (KEPT, BROKEN, UNCLEAR))
     if not kept + broken + unclear:
-        return "not known yet", "unclear"
+        return "Promise: not known yet", "unclear"
     parts = [
         f"{word} in {plural(number, 'run')}"
         for word, number in (("kept", kept), ("broken", broken), ("unclear", unclear))
         if number
     ]
-    return ", ".join(parts), "broken" if broken else "kept" if kept else "unclear"
+    return "Promise " + ", ".join(parts), "broken" if broken else "kept" if kept else "unclear"
 
 
 def _lines(runs: Iterable[RunOfColour]) -> tuple[RunLine, ...]:

@@ -50,7 +50,17 @@ def churnrisk(project: Path, *arguments: str, stdin: str = "") -> subprocess.Com
 @contextmanager
 def serving(project: Path, *arguments: str) -> Iterator[Site]:
     """Serve a project on a free port until the block ends."""
-    command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "churnrisk",
+        "--project",
+        str(project),
+        "serve",
+        "--port",
+        "0",
+        *arguments,
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     said: list[str] = []

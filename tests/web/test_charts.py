@@ -106,7 +106,8 @@ def test_higher_risk_is_higher_up_and_later_is_further_right():
 
 def test_colours_have_shapes_of_their_own():
     shapes = {
-        colour: history_chart(past(0.1, colour=colour)).points[0].shape for colour in ("red", "amber", "green")
+        colour: history_chart(past(0.1, colour=colour)).points[0].shape
+        for colour in ("red", "amber", "green")
     }
     assert len({shape.count("L") for shape in shapes.values()}) == 3
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -14,7 +13,7 @@ from churnrisk.records import Role, User
 from churnrisk.web.dossier import conflict_of, dossier
 from churnrisk.web.forms import Typed, change_of, version_of
 from churnrisk.web.moment import now
-from churnrisk.web.pages import account_path, page
+from churnrisk.web.pages import account_path, leading_back, page
 from churnrisk.web.security import flash, require
 from churnrisk.web.security.origin import safe_path
 from churnrisk.workflows.account import view_account
@@ -52,7 +51,7 @@ def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> R
     except UsageError as error:
         return _page(request, user, account_id, typed, status=400, mistake=str(error))
     flash(request, f"Saved: {done.what}.", undo=done.review_id)
-    return RedirectResponse(account_path(account_id) + _up(typed.get("up")), 303)
+    return RedirectResponse(account_path(account_id) + leading_back(safe_path(typed.get("up"))), 303)
 
 
 def _page(
@@ -76,8 +75,3 @@ def _page(
         "people": state.people.names(scope=user.scope, now=moment),
     }
     return page(request, "account.html", dossier(view, now=moment) | context | shown, status=status)
-
-
-def _up(up: str | None) -> str:
-    path = safe_path(up)
-    return "" if path == "/" else "?" + urlencode({"up": path})

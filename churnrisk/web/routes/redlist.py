@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from churnrisk.errors import UsageError
 from churnrisk.history import WorklistFilter
@@ -30,6 +31,10 @@ def show(request: Request, user: Viewer) -> Response:
     """Show a page of the list that the address names."""
     wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
     number = page_number(request)
+    address = dict(wanted.to_query()) | ({"page": str(number)} if number > 1 else {})
+    if request.query_params.multi_items() != list(address.items()):
+        # A form says everything; the address to bookmark and send says only what differs from the usual.
+        return RedirectResponse("/" + (f"?{urlencode(address)}" if address else ""), 303)
     found = worklist(
         request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
     )

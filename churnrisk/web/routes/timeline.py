@@ -15,6 +15,7 @@ from churnrisk.web.moment import now
 from churnrisk.web.pages import page
 from churnrisk.web.patience import slowly
 from churnrisk.web.security import require
+from churnrisk.web.security.origin import safe_path
 from churnrisk.workflows.account import view_account
 from churnrisk.workflows.timeline import timeline
 
@@ -27,7 +28,8 @@ async def show(request: Request, user: Viewer, account_id: str) -> Response:
     """Show what happened; a script that asks for the part alone gets it without the page around."""
     shown = await slowly(partial(_read, request, user, account_id))
     is_part = request.headers.get("x-part") == "1"
-    return page(request, "account/timeline.html" if is_part else "timeline.html", shown)
+    up = safe_path(request.query_params.get("up"))
+    return page(request, "account/timeline.html" if is_part else "timeline.html", shown | {"up": up})
 
 
 def _read(request: Request, user: User, account_id: str) -> dict[str, Any]:

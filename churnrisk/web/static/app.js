@@ -83,14 +83,6 @@
       if (event.target.name && event.target.matches("select, input[type=checkbox], input[type=radio]")) form.requestSubmit();
     });
   });
-  // Empty fields only make the address longer.
-  all("form[method=get]").forEach((form) => {
-    form.addEventListener("submit", () => {
-      const empty = all("input, select", form).filter((field) => field.name && field.value === "");
-      empty.forEach((field) => { field.disabled = true; });
-      setTimeout(() => empty.forEach((field) => { field.disabled = false; }));
-    });
-  });
   all("form[method=post]").forEach((form) => {
     form.addEventListener("submit", (event) => {
       if (form.dataset.sent) event.preventDefault();
@@ -102,6 +94,10 @@
     const form = field.form;
     form.addEventListener("change", () => { field.required = Boolean(one(field.dataset.counts, form)); });
   });
+
+  // Drawings that are wider than the page begin with what is latest.
+  const showLatest = () => all(".scroll").forEach((frame) => { frame.scrollLeft = frame.scrollWidth; });
+  showLatest();
 
   // --- parts that load by themselves -----------------------------------------------------------------
   all("[data-load]").forEach(async (part) => {
@@ -116,6 +112,7 @@
         if (place && piece.childElementCount) place.replaceChildren(...piece.childNodes);
         piece.remove();
       });
+      showLatest();
     } catch {
       // the link inside stays and leads to the same
     } finally {
