@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
@@ -13,6 +13,9 @@ from sqlalchemy.pool import NullPool
 
 from churnrisk.errors import ChurnRiskError, UnavailableError, UsageError
 from churnrisk.history.migrate import is_current, upgrade
+
+#: What the use cases hand on, without knowing the library behind it.
+Transaction: TypeAlias = Connection
 
 _WRITES = "churnrisk_writes"
 _MIGRATION_LOCK = 748_291_003

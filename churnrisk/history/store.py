@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.history.bulk import write_scores
 from churnrisk.history.database import Database
+from churnrisk.history.memory import Memory
 from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import runs, scores
@@ -52,7 +53,7 @@ class HistoryStore:
     busy_seconds : float, optional
         How long to wait while another process publishes (SQLite); by default a minute, and seconds if pooled.
     pooled : bool
-        Keep connections open and use them from any number of threads: for a server that lives long.
+        Keep connections open, and answers in memory, for any number of threads: for a server that lives long.
 
     Raises
     ------
@@ -64,6 +65,7 @@ class HistoryStore:
         patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
         self.database = Database(url, busy_seconds=patience, pooled=pooled)
         self.database.prepare()
+        self.memory = Memory() if pooled else None
 
     def __enter__(self) -> Self:
         return self
@@ -128,6 +130,15 @@ class HistoryStore:
         ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
         with self.database.reading() as connection:
             return tuple(Run(**row._mapping) for row in connection.execute(ordered))
+
+    def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
+        """Return the live run of an as-of date, or of the latest one, and the run before it; None without one.
+
+        It reads inside the caller's transaction.
+        """
+        newest = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+        run = _one(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
+        return None if run is None else (run, _run_before(connection, run.as_of))
 
     def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and the run before it, inside the caller's transaction."""

@@ -13,10 +13,19 @@ from typing import Any
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.database import Transaction
 from churnrisk.history.desk import desk_state
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS, Sums, owners_of, read_totals
 from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
-from churnrisk.history.worklist import ask, count_hidden, count_rows, read_page, stream_rows
+from churnrisk.history.worklist import (
+    Asked,
+    ask,
+    count_hidden,
+    count_rows,
+    read_page,
+    stream_rows,
+    within,
+)
 from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
 from churnrisk.workflows.moved import read_move
 from churnrisk.workflows.turnaround import read_turnaround
@@ -61,22 +70,33 @@ def worklist(
         raise UsageError(
             f"expected a page from 1 on of at most {_LARGEST_PAGE:,} rows, found page {page} of {per_page}."
         )
-    run = find_run(store, as_of)
-    before = store.latest_run(before=run.as_of)
     with store.database.reading() as connection:
-        asked = ask(connection, run, before, wanted, now)
-        if per_page is None:
-            rows = tuple(to_row(row, run, now) for row in stream_rows(connection, asked))
-            matching = len(rows)
-        else:
-            found = read_page(connection, asked, limit=per_page, offset=(page - 1) * per_page)
-            rows = tuple(to_row(row, run, now) for row in found)
-            matching = count_rows(connection, asked)
-        hidden = count_hidden(connection, asked)
-        runs = [run.run_id, *([before.run_id] if before else [])]
-        sums = read_totals(connection, runs, owners=asked.owners)
-        owners = owners_of(connection, run.run_id)
+
+        def read() -> RedList:
+            run, before = _runs(store, connection, as_of)
+            return _read(connection, ask(connection, run, before, wanted, now), page, per_page)
+
+        if store.memory is None or per_page is None:
+            return read()
+        # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
+        question = ("worklist", as_of, wanted, now.date(), page, per_page)
+        return store.memory.answer(connection, question, read)
+
+
+def _read(connection: Transaction, asked: Asked, page: int, per_page: int | None) -> RedList:
+    run, before, now = asked.run, asked.before, asked.now
+    hidden = count_hidden(connection, asked)
+    if per_page is None:
+        rows = tuple(to_row(row, run, now) for row in stream_rows(connection, asked))
+        matching = len(rows)
+    else:
+        found = read_page(connection, asked, limit=per_page, offset=(page - 1) * per_page)
+        rows = tuple(to_row(row, run, now) for row in found)
+        matching = count_rows(connection, asked, hidden)
+    sums = read_totals(connection, [one.run_id for one in (run, before) if one], owners=asked.owners)
     mine = [one for one in sums if one.run_id == run.run_id]
+    scope = asked.wanted.scope
+    owners = owners_of(connection, run.run_id) if scope is None else within(connection, run, scope)
     return RedList(
         run,
         before,
@@ -87,7 +107,7 @@ def worklist(
         per_page=per_page or matching,
         by_segment=at_risk(mine, "segment"),
         by_quarter=at_risk(mine, "quarter"),
-        owners=tuple(name for name in owners if wanted.scope is None or name in (asked.owners or ())),
+        owners=owners,
         segments=tuple(sorted({one.segment for one in mine if one.segment is not None})),
         families=FAMILIES,
         snoozed=hidden["snoozed"],
@@ -106,9 +126,8 @@ def export(
     UsageError
         If nothing has been published (for that date).
     """
-    run = find_run(store, as_of)
-    before = store.latest_run(before=run.as_of)
     with store.database.reading() as connection:
+        run, before = _runs(store, connection, as_of)
         asked = ask(connection, run, before, wanted, now)
         yield run, (to_row(row, run, now) for row in stream_rows(connection, asked))
 
@@ -121,17 +140,18 @@ def find_run(store: HistoryStore, as_of: date | None) -> Run:
     UsageError
         If there is none.
     """
-    if as_of is None:
-        latest = store.latest_run()
-        if latest is None:
-            raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
-        return latest
-    moment = datetime(as_of.year, as_of.month, as_of.day)
-    runs = store.runs()
-    for run in runs:
-        if run.as_of == moment:
-            return run
-    there = ", ".join(f"{run.as_of:%Y-%m-%d}" for run in runs[:8]) or "none"
+    with store.database.reading() as connection:
+        return _runs(store, connection, as_of)[0]
+
+
+def _runs(store: HistoryStore, connection: Transaction, as_of: date | None) -> tuple[Run, Run | None]:
+    moment = None if as_of is None else datetime(as_of.year, as_of.month, as_of.day)
+    found = store.live_runs(connection, moment)
+    if found is not None:
+        return found
+    if moment is None:
+        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
+    there = ", ".join(f"{run.as_of:%Y-%m-%d}" for run in store.runs()[:8]) or "none"
     raise UsageError(
         f"no run is published as of {moment:%Y-%m-%d}; there are {there}. Run `churnrisk score --as-of`."
     )
