@@ -6,7 +6,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
@@ -20,12 +20,14 @@ from churnrisk.history import HistoryStore
 from churnrisk.records import Role, User
 from churnrisk.settings import load_project
 from churnrisk.web import security
+from churnrisk.web.app import create_app
 from churnrisk.web.errors import install_errors
 from churnrisk.web.pages import page
 from churnrisk.web.security import flash, require
-from churnrisk.workflows.access import NewPerson, add_person
+from churnrisk.workflows.access import NewPerson, add_person, make_token
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.web_config import WebConfig
+from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
 
 with warnings.catch_warnings():
     # It warns of the httpx that everything else here works with.
@@ -128,6 +130,44 @@ def sign_in(client: TestClient, name: str = "rex", password: str = PASSWORD, **f
     """Sign in as a person would: load the form, fill it in, send it."""
     form = {"csrf_token": token_of(client.get("/sign-in")), "name": name, "password": password}
     return client.post("/sign-in", data=form | fields, headers={"origin": str(client.base_url)})
+
+
+@dataclass(frozen=True)
+class World:
+    """The real application over a scored project, with a person and a token of each role."""
+
+    app: FastAPI
+    tokens: dict[Role, str]
+    signed_in: dict[str, TestClient] = field(default_factory=dict)
+
+    def stranger(self) -> TestClient:
+        """A browser that nobody has signed in with."""
+        return TestClient(self.app, base_url=HERE, follow_redirects=False, raise_server_exceptions=False)
+
+    def browser(self, name: str) -> TestClient:
+        """The browser of a person; they sign in once."""
+        if name not in self.signed_in:
+            made = self.stranger()
+            assert sign_in(made, name).status_code == 303
+            self.signed_in[name] = made
+        return self.signed_in[name]
+
+
+@pytest.fixture(scope="module")
+def world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:  # noqa: F811
+    folder = Path(shutil.copytree(scored_world, tmp_path_factory.mktemp("walk") / "project"))
+    project = load_project(folder)
+    tokens = {}
+    with HistoryStore(project.store_url) as store:
+        now = datetime.now(UTC)
+        for role in Role:
+            add_person(store, NewPerson(role.value, role), PASSWORD, now=now)
+            _, tokens[role] = make_token(
+                store, role.value, role=role, owner=None, expires_at=None, created_by="test", now=now
+            )
+    app = create_app(project)
+    yield World(app, tokens)
+    app.state.store.close()
 
 
 @pytest.fixture

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,20 +12,11 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from churnrisk.history import HistoryStore
 from churnrisk.records import Role
-from churnrisk.settings import load_project
 from churnrisk.web.api.bearer import RequireToken
-from churnrisk.web.app import create_app
 from churnrisk.web.security import Require
-from churnrisk.workflows.access import NewPerson, add_person, make_token
-from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
 
-from .conftest import HERE, PASSWORD, sign_in, token_of
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient
+from .conftest import TestClient, World, token_of
 
 #: All that may be had without a role. A route that is added later does not belong here by itself.
 OPEN = {
@@ -92,41 +79,10 @@ def without_role(app: FastAPI) -> set[tuple[str, str]]:
     return {door.key for door in doors(app.routes) if not door.roles} - OPEN
 
 
-@dataclass(frozen=True)
-class World:
-    """The real application over a scored project, with a person and a token of each role."""
-
-    app: FastAPI
-    tokens: dict[Role, str]
-
-    def browser(self, name: str | None = None) -> TestClient:
-        made = TestClient(self.app, base_url=HERE, follow_redirects=False, raise_server_exceptions=False)
-        if name is not None:
-            assert sign_in(made, name).status_code == 303
-        return made
-
-
-@pytest.fixture(scope="module")
-def world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:  # noqa: F811
-    folder = Path(shutil.copytree(scored_world, tmp_path_factory.mktemp("walk") / "project"))
-    project = load_project(folder)
-    tokens = {}
-    with HistoryStore(project.store_url) as store:
-        now = datetime.now(UTC)
-        for role in Role:
-            add_person(store, NewPerson(role.value, role), PASSWORD, now=now)
-            _, tokens[role] = make_token(
-                store, role.value, role=role, owner=None, expires_at=None, created_by="test", now=now
-            )
-    app = create_app(project)
-    yield World(app, tokens)
-    app.state.store.close()
-
-
 @pytest.fixture(scope="module")
 def browsers(world: World) -> dict[str, TestClient]:
     """A browser of each role, and "nobody"."""
-    return {"nobody": world.browser()} | {str(role): world.browser(str(role)) for role in Role}
+    return {"nobody": world.stranger()} | {str(role): world.browser(str(role)) for role in Role}
 
 
 def test_every_route_asks_for_a_role(world):
@@ -243,14 +199,14 @@ def test_a_session_means_nothing_to_the_api_and_a_token_nothing_to_the_pages(wor
     ],
 )  # fmt: skip
 def test_nothing_but_static_files_is_served_as_one(world, path):
-    answered = world.browser().get(path)
+    answered = world.stranger().get(path)
     assert answered.status_code in (303, 404, 405)
     assert "import" not in answered.text
 
 
 def test_addresses_with_line_breaks_put_nothing_into_the_headers(world):
     for path in ("/%0d%0aset-cookie:%20x=1", "/sign-in?next=/%0d%0aset-cookie:%20x=1", "/x?a=%0d%0ab:%20c"):
-        answered = world.browser().get(path)
+        answered = world.stranger().get(path)
         assert "x" not in answered.cookies
         assert "\n" not in str(answered.headers.get("location"))
         assert "b" not in answered.headers
