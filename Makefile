@@ -9,10 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test browser demo docs bench results clean
+.PHONY: help setup lint format test browser demo docs bench bench-peers results clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Make .venv with the pinned dependencies (only when they changed)
 
@@ -52,6 +52,14 @@ docs: setup ## Write docs/cli.md and docs/features.md anew
 
 bench: setup ## Run the benchmarks
 	@set -e; for file in benchmarks/start.py benchmarks/reasons.py benchmarks/features.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+.venv-peers/.ready: benchmarks/peers.txt
+	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install -qq -r benchmarks/peers.txt
+	@touch $@
+
+bench-peers: setup .venv-peers/.ready ## Run the benchmark of the reasons beside SHAP
+	$(BIN)/python benchmarks/reasons.py --peers .venv-peers/bin/python
 
 results: setup ## Write docs/results.md (needs the real sets) and the README's output anew
 	$(BIN)/python docs/results.py

@@ -10,6 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.model.binning import Binner
+from churnrisk.model.lookup import look_up
 from churnrisk.model.panel import Bools, Floats
 from churnrisk.model.shares import shares_of_distance
 from churnrisk.model.threads import threads_for
@@ -126,8 +127,9 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         if not self.exact_:
             return self._margin(self.binner_.bins(encoded))
         total = np.full(len(encoded), self.baseline_)
-        for j, (edges, values) in enumerate(self.steps_):
-            total += values[np.searchsorted(edges, encoded[:, j])]
+        added = np.empty(len(encoded))
+        for j, steps in enumerate(self.steps_):
+            total += look_up(steps, encoded[:, j], added)
         return total
 
     def contributions(self, encoded: Floats) -> Floats:
@@ -140,14 +142,13 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         if not self.exact_:
             return np.asarray(self._shares(self.binner_.bins(encoded)) - self.means_, dtype=np.float64)
         shares = np.empty(encoded.shape, dtype=np.float64, order="F")
-        for j, (edges, values) in enumerate(self.steps_):
-            shares[:, j] = values[np.searchsorted(edges, encoded[:, j])]
+        for j, steps in enumerate(self.steps_):
+            look_up(steps, encoded[:, j], shares[:, j])
         return shares
 
     def share(self, column: int, values: Floats) -> Floats:
         """Return what values of one encoded column add to the log-odds, shape (n,); exact models only."""
-        edges, added = self.steps_[column]
-        return np.asarray(added[np.searchsorted(edges, values)], dtype=np.float64)
+        return look_up(self.steps_[column], values)
 
     def _trees(self, categorical: Bools, model: int = 0) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(

@@ -106,15 +106,20 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
 
 
 def meeting(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
-    """Return shares, shape (n, d), moved so that with `baseline` they sum to the calibrated log-odds.
+    """Move shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
 
     Each row's shares are multiplied by one number, or where that would turn their signs, moved by equal
     parts.
     """
-    total = shares.sum(axis=1)
+    total = np.zeros(len(shares))
+    for column in shares.T:
+        total += column
     wanted = calibrator.apply(baseline + total) - baseline
     ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
     usable = (ratio > 0.1) & (ratio < 10)
-    moved = shares + ((wanted - total) / shares.shape[1])[:, None]
-    met = np.where(usable[:, None], shares * ratio[:, None], moved)
-    return np.asarray(met, dtype=np.float64)
+    factor = np.where(usable, ratio, 1.0)
+    shift = np.where(usable, 0.0, (wanted - total) / shares.shape[1])
+    for column in shares.T:  # in place and column by column: the matrix may be all the memory there is
+        column *= factor
+        column += shift
+    return shares
