@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -38,7 +39,10 @@ def make_client(config: OidcConfig) -> Any:
         If Authlib is not installed, or the client's secret is not in the environment.
     """
     try:
-        from authlib.integrations.starlette_client import OAuth
+        with warnings.catch_warnings():
+            # It would rather have a successor of httpx; nobody who serves the pages can do anything about that.
+            warnings.simplefilter("ignore")
+            from authlib.integrations.starlette_client import OAuth
     except ImportError as error:
         raise UsageError(
             "[web.oidc] needs a package that is not installed. Install it: pip install 'churnrisk[sso]'."
