@@ -9,19 +9,23 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from churnrisk.history.schema import reviews, runs
+from churnrisk.history.schema import reviews, run_outcomes, runs
 
 Answer = TypeVar("Answer")
 _STATE = select(
-    select(func.max(runs.c.run_id)).scalar_subquery(), select(func.max(reviews.c.review_id)).scalar_subquery()
+    select(func.max(runs.c.run_id)).scalar_subquery(),
+    select(func.max(reviews.c.review_id)).scalar_subquery(),
+    func.count(run_outcomes.c.data_end),
+    func.max(run_outcomes.c.data_end),
+    func.sum(run_outcomes.c.churned),
 )
 
 
 class Memory:
     """The last answers of one state of the history, by question; safe to use from many threads.
 
-    The state is the last run and the last review. Both only ever grow, whichever process writes them, so an
-    answer is never older than what it is made of.
+    The state is the last run, the last review and what is known of outcomes. It changes with everything that an
+    answer is made of, whichever process writes it.
 
     Parameters
     ----------

@@ -35,6 +35,7 @@ _SHOWN = (
     "turnaround",
 )  # fmt: skip
 _DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
+_EARLIER = scores.alias("earlier")
 
 Row = Mapping[Any, Any]
 
@@ -142,19 +143,19 @@ def _summed(connection: Connection, asked: Asked) -> int:
 
 
 def _full(before: Run | None) -> Select[Any]:
-    earlier = scores.alias("earlier")
     at_run_before = and_(
-        earlier.c.run_id == (before.run_id if before else None), earlier.c.account_id == scores.c.account_id
+        _EARLIER.c.run_id == (before.run_id if before else None),
+        _EARLIER.c.account_id == scores.c.account_id,
     )
     joined = (
         _with_desk()
         .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-        .outerjoin(earlier, at_run_before)
+        .outerjoin(_EARLIER, at_run_before)
     )
     return select(
         *(scores.c[name] for name in _SHOWN),
-        earlier.c.colour.label("previous_colour"),
-        earlier.c.probability.label("previous_probability"),
+        _EARLIER.c.colour.label("previous_colour"),
+        _EARLIER.c.probability.label("previous_probability"),
         *(desk.c[name] for name in _DESK),
         reviews.c.at.label("touched_at"),
         reviews.c.author.label("touched_by"),

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.database import Transaction
 from churnrisk.history.load import Saved, open_work, read_saved
 from churnrisk.history.outcomes import read_outcomes
 from churnrisk.history.totals import Sums, read_by_owner, read_totals
@@ -125,18 +126,28 @@ def monday(
     UsageError
         If nothing has been published.
     """
-    since = now - timedelta(days=days)
+    # to the day, since everything that this counts begins or ends with a day
+    today = datetime.combine(now.date(), time())
     with store.database.reading() as connection:
-        every_run = read_outcomes(connection)
-        if not every_run:
-            raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
-        found, first = every_run[:most_runs], every_run[-1][0]
-        run = found[0][0]
-        owners = None if scope is None else within(connection, run, scope)
-        sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
-        by_owner = read_by_owner(connection, run.run_id, owners=owners)
-        work = open_work(connection, run, owners=owners, deadline_days=DEADLINE_DAYS, now=now)
-        saved = read_saved(connection, since=since, owners=owners)
+
+        def read() -> Monday:
+            return _read(connection, today, days, most_runs, scope)
+
+        if store.memory is None:
+            return read()
+        return store.memory.answer(connection, ("monday", today, days, most_runs, scope), read)
+
+
+def _read(connection: Transaction, today: datetime, days: int, most_runs: int, scope: str | None) -> Monday:
+    every_run = read_outcomes(connection)
+    if not every_run:
+        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
+    found, first = every_run[:most_runs], every_run[-1][0]
+    run, since = found[0][0], today - timedelta(days=days)
+    owners = None if scope is None else within(connection, run, scope)
+    sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
+    by_owner = read_by_owner(connection, run.run_id, owners=owners)
+    work = open_work(connection, run, owners=owners, deadline_days=DEADLINE_DAYS, now=today)
     missed = {
         one.run_id: one.churned
         for _, outcomes in found
@@ -153,7 +164,7 @@ def monday(
             _at_run(one, sums, is_first=one == first, missed=missed.get(one.run_id))
             for one, _ in reversed(found)
         ),
-        saved=saved,
+        saved=read_saved(connection, since=since, owners=owners),
     )
 
 
