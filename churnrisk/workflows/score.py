@@ -31,6 +31,7 @@ from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
 from churnrisk.workflows.peers import kinds_of
 from churnrisk.workflows.plays import add_next_steps, playbook_of
+from churnrisk.workflows.probe import changed_settings, require_own_thresholds
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import model_columns, tracking_of
 from churnrisk.workflows.turnaround import Finder, add_turnarounds
@@ -95,6 +96,7 @@ def score(
     """
     progress("loading the champion")
     model = tracking_of(project).load(CHAMPION)
+    require_own_thresholds(model)
     with (
         checked_tables(project, now=now, progress=progress) as checked,
         HistoryStore(project.store_url) as store,
@@ -111,7 +113,7 @@ def score(
         found = store.find_run(run.run_key)
         if found is not None and not dry_run:
             record_outcomes(project, store, checked, model, progress=progress, data_are_new=False)
-            return Scored(found, False, pd.DataFrame(), ())
+            return Scored(found, False, pd.DataFrame(), changed_settings(model, project))
         scores, notes = _scores(project, checked, model, store, moment, now, progress)
         if dry_run:
             return Scored(None, True, scores, notes)
@@ -231,7 +233,7 @@ def _scores(
         kinds=kinds,
         as_of=moment,
     )
-    return scores, tuple(decided.attrs.get("notes", ()))
+    return scores, (*changed_settings(model, project), *decided.attrs.get("notes", ()))
 
 
 def policy_of(model: LoadedModel, project: Project) -> str:

@@ -38,6 +38,7 @@ from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tra
 from churnrisk.workflows.model_card import model_card
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
+from churnrisk.workflows.probe import probe_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.trained import Trained
 
@@ -231,7 +232,11 @@ def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Projec
         figures=_figures(trained, panel, cut),
         texts={"model_card.md": model_card(trained, panel, project)},
         jsons={
-            "policy.json": {"light": light.to_dict(), "policy_version": version},
+            "policy.json": {
+                "light": light.to_dict(),
+                "policy_version": version,
+                "probe": probe_of(classifier, example),
+            },
             "profile.json": trained.profile.to_dict(),
             "features.json": [asdict(feature) for feature in panel.features],
             "evaluation.json": trained.evaluation.to_dict(),
