@@ -243,7 +243,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         calibrated : bool, default True
         """
         encoded = self._encoded(X)
-        shares = self.model_.contributions(encoded)
+        if isinstance(self.model_, BoostedTrees):
+            shares = self.model_.contributions(encoded, in_place=True)
+        else:
+            shares = self.model_.contributions(encoded)
         if calibrated and isinstance(self.calibrator_, Affine):
             shares *= self.calibrator_.slope
         elif calibrated:

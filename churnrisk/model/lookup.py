@@ -64,7 +64,7 @@ class Grid:
         return cls(float(inner[0]), float(scale), cells, edge, sides.ravel())
 
     def look_up(self, column: Floats, out: Floats) -> None:
-        """Write the step's height at each value of a column to ``out``, both shape (n,)."""
+        """Write the step's height at each value of a column to ``out``, both shape (n,) or one array."""
         scratch, compared = np.empty(_CHUNK), np.empty(_CHUNK)
         cells, beyond = np.empty(_CHUNK, dtype=np.intp), np.empty(_CHUNK, dtype=bool)
         for start in range(0, len(column), _CHUNK):
@@ -98,13 +98,15 @@ def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = N
     column : ndarray of float64, shape (n,)
         NaN for missing.
     out : ndarray of float64, shape (n,), optional
+        May be the column itself.
     """
     edges, values = steps
     found = np.empty(len(column), dtype=np.float64) if out is None else out
     grid = Grid.of(edges, values) if len(column) >= WORTH_A_GRID else None
     if len(edges) == 1:
+        missing = np.isnan(column)
         found.fill(values[0])
-        found[np.isnan(column)] = values[-1]
+        found[missing] = values[-1]
     elif grid is None:
         np.take(values, np.searchsorted(edges, column), out=found)
     else:

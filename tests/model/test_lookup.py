@@ -64,3 +64,10 @@ def test_few_and_many_rows_are_looked_up_alike(rows):
     out = np.empty(rows)
     assert look_up(steps, column, out) is out
     assert np.array_equal(out, searched(steps, column))
+    wanted = searched(steps, column)
+    assert np.array_equal(look_up(steps, column, column), wanted)
+
+
+def test_a_column_that_says_nothing_may_be_written_over_too():
+    column = np.array([1.0, np.nan, 3.0])
+    assert look_up((np.array([np.inf]), np.array([0.5, -2.0])), column, column).tolist() == [0.5, -2.0, 0.5]
