@@ -252,7 +252,8 @@ def _is_snoozed(now: datetime) -> ColumnElement[bool]:
 
 def _contains(text: str) -> ColumnElement[bool]:
     # SQLite folds the case of a–z only, so other letters are looked for in their usual spellings
-    spellings = dict.fromkeys((text, text.lower(), text.upper(), text.title()))
+    usual = (text,) if text.isascii() else (text, text.lower(), text.upper(), text.title())
+    spellings = dict.fromkeys(usual)
     columns = (scores.c.account_id, scores.c.name)
     return or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
 
