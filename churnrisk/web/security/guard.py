@@ -18,7 +18,7 @@ class Require:
     def __init__(self, role: Role) -> None:
         self.role = role
 
-    def __call__(self, request: Request) -> User:
+    async def __call__(self, request: Request) -> User:
         """Return who is signed in.
 
         Raises
