@@ -182,7 +182,7 @@ def _notes(part: Part, green: Certified, red: Certified, terms: Terms, dates: in
     ]
     if together and dates > 1:
         notes.append(
-            f"{' and '.join(together)}: certified on the last {dates} snapshots together; one by one they hold too "
-            "few accounts to certify it, and none contradicts it"
+            f"{' and '.join(together)}: certified on all snapshots together; the last {dates} hold too few accounts to "
+            "do so one by one, and none contradicts it"
         )
     return notes

@@ -29,7 +29,7 @@ def to_codes(colours: npt.ArrayLike | pd.Series) -> Codes:
     UsageError
         If a name is no colour.
     """
-    names = pd.Series(np.asarray(colours, dtype=object))
+    names = pd.Series(np.asarray(colours, dtype=object), dtype=object)
     unknown = set(names.dropna().unique()) - set(_CODES)
     if unknown:
         found = sorted(map(str, unknown))

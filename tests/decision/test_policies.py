@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.decision import NO_GREEN, NO_RED, DecisionConfig, TrafficLight, decide, policy_version
+from churnrisk.decision import (
+    NO_GREEN,
+    NO_RED,
+    DecisionConfig,
+    TrafficLight,
+    decide,
+    lower_bound,
+    policy_version,
+    upper_bound,
+)
 from churnrisk.errors import ContractError, UsageError
 
 COST = {"policy": "cost", "save_rate": 0.2, "cost_per_contact": 50.0}
@@ -189,6 +198,28 @@ def test_an_old_snapshot_has_no_veto():
     every = TrafficLight(green_max_churn=0.04, last_blocks=5).fit(p, churned, blocks=reversed_time)
     assert recent.amber_from_ == pooled.amber_from_
     assert every.amber_from_ < pooled.amber_from_
+
+
+def test_the_bound_holds_on_each_snapshot_where_they_are_large_enough():
+    p, churned, dates = snapshots(np.random.default_rng(6), accounts=4000)
+    light = TrafficLight(green_max_churn=0.05, red_min_churn=0.3).fit(p, churned, blocks=dates)
+    assert not any("together" in note for note in light.notes_)
+    for date in np.unique(dates)[-3:]:
+        there = dates == date
+        green, red = there & (p < light.amber_from_), there & (p >= light.red_from_)
+        assert green.any()
+        assert red.any()
+        assert upper_bound(churned[green].sum(), green.sum(), 0.95) <= 0.05
+        assert lower_bound(churned[red].sum(), red.sum(), 0.95) >= 0.3
+
+
+def test_snapshots_too_small_for_a_bound_of_their_own_are_certified_together_and_the_notes_say_so():
+    p, churned, dates = snapshots(np.random.default_rng(6), accounts=150)
+    light = TrafficLight(green_max_churn=0.05).fit(p, churned, blocks=dates)
+    assert light.amber_from_ > NO_GREEN
+    told = [note for note in light.notes_ if "certified on all snapshots together; the last 3" in note]
+    assert len(told) == 1
+    assert told[0].startswith("green")
 
 
 def test_the_veto_never_widens_a_colour_and_rarely_costs_one_where_nothing_drifts():
