@@ -16,6 +16,7 @@ from churnrisk import __version__
 from churnrisk.history import HistoryStore
 from churnrisk.web import security
 from churnrisk.web.api import install_api
+from churnrisk.web.drawings import Drawings
 from churnrisk.web.errors import install_errors
 from churnrisk.web.people import People
 from churnrisk.web.routes import account, help, lead, redlist, several, timeline, undo
@@ -45,6 +46,7 @@ def create_app(project: Project) -> FastAPI:
     )
     app.state.project = project
     app.state.store = HistoryStore(project.store_url, pooled=True)
+    app.state.drawings = Drawings()
     app.state.people = People(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)

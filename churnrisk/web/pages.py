@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from churnrisk.records import Role, User
 from churnrisk.web import wording
@@ -59,9 +60,9 @@ def page(
     return HTMLResponse(content.encode("utf-8", errors="replace"), status_code=status, headers=headers)
 
 
-def part(request: Request, template: str, context: Mapping[str, Any]) -> HTMLResponse:
-    """Render a part of a page, to be put into one that is open."""
-    return page(request, template, context)
+def fragment(template: str, context: Mapping[str, Any]) -> Markup:
+    """Render a part that knows nothing of the request, to be put into a page."""
+    return Markup(environment().get_template(template).render(context))  # noqa: S704 - escaped by the template
 
 
 def may_review(user: User | None) -> bool:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from markupsafe import Markup
 
 from churnrisk.errors import UsageError
 from churnrisk.history import WorklistFilter
-from churnrisk.records import Role, User
+from churnrisk.records import RedList, Role, User
 from churnrisk.web.exports import csv_chunks, workbook
 from churnrisk.web.listing import Listing
 from churnrisk.web.moment import now
-from churnrisk.web.pages import page
+from churnrisk.web.pages import fragment, may_review, page
 from churnrisk.web.patience import slowly
 from churnrisk.web.security import require
 from churnrisk.workflows.worklist import worklist
@@ -38,7 +39,19 @@ def show(request: Request, user: Viewer) -> Response:
     found = worklist(
         request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
     )
-    return page(request, "redlist.html", Listing(found, wanted, user).context())
+    return page(request, "redlist.html", {"drawn": drawn(request, found, wanted, user)})
+
+
+def drawn(request: Request, found: RedList, wanted: WorklistFilter, user: User) -> Markup:
+    """Return the list as HTML; many people ask for the same view, and it stays the same until a change."""
+    state = request.app.state
+    question = (wanted, found.page, may_review(user), user.owner, user.display_name)
+
+    def draw() -> Markup:
+        context = Listing(found, wanted, user).context()
+        return fragment("redlist/main.html", context | {"may_review": may_review(user)})
+
+    return cast("Markup", state.drawings.take(question, found, draw))
 
 
 def page_number(request: Request) -> int:
