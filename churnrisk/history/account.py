@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Text, bindparam, func, select
 
 from churnrisk.history.schema import actions, overrides, runs, scores
 from churnrisk.history.wanted import clean
@@ -13,29 +13,41 @@ from churnrisk.history.wanted import clean
 _MOST_ACTIONS = 20
 
 
+# The statements are made once: the page of an account needs all of them, and making them costs more than running them.
+_ACCOUNT = bindparam("account_id", type_=Text)
+_TOLD = ("colour", "decided_by", "rule", "probability", "owner")
+_HISTORY = (
+    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *(scores.c[name] for name in _TOLD))
+    .join(scores, scores.c.run_id == runs.c.run_id)
+    .where(
+        runs.c.run_id.in_(select(func.max(runs.c.run_id)).group_by(runs.c.as_of)),
+        scores.c.account_id == _ACCOUNT,
+    )
+    .order_by(runs.c.as_of)
+)
+_OVERRIDES = (
+    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
+)
+_ACTIONS = (
+    select(actions)
+    .where(actions.c.account_id == _ACCOUNT)
+    .order_by(actions.c.action_id.desc())
+    .limit(_MOST_ACTIONS)
+)
+
+
 def read_history(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
     """Return the account's score at every live run, oldest first, without its reasons."""
     if account_id != clean(account_id):
         return []
-    live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-    told = ("colour", "decided_by", "rule", "probability", "owner")
-    query = (
-        select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *(scores.c[name] for name in told))
-        .join(scores, scores.c.run_id == runs.c.run_id)
-        .where(scores.c.run_id.in_(live), scores.c.account_id == account_id)
-        .order_by(runs.c.as_of)
-    )
-    return list(connection.execute(query).mappings())
+    return list(connection.execute(_HISTORY, {"account_id": account_id}).mappings())
 
 
 def read_overrides(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
     """Return every override of the account, the newest first."""
-    query = select(overrides).where(overrides.c.account_id == account_id)
-    return list(connection.execute(query.order_by(overrides.c.override_id.desc())).mappings())
+    return list(connection.execute(_OVERRIDES, {"account_id": account_id}).mappings())
 
 
 def read_actions(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
     """Return the last actions that were handed out for the account, the newest first."""
-    query = select(actions).where(actions.c.account_id == account_id)
-    newest = query.order_by(actions.c.action_id.desc()).limit(_MOST_ACTIONS)
-    return list(connection.execute(newest).mappings())
+    return list(connection.execute(_ACTIONS, {"account_id": account_id}).mappings())

@@ -88,7 +88,15 @@ def require_accounts(connection: Connection, account_ids: Sequence[str], scope: 
     # an id that no database takes is none that a run holds
     owners = owners_of_accounts(connection, [one for one in account_ids if one == clean(one)])
     for account_id in account_ids:
-        owner = owners.get(account_id)
-        there = account_id in owners
-        if not there or (scope is not None and (owner or "").casefold() != scope.casefold()):
-            raise NotFoundError(f"no published run holds account {account_id!r}. Check the id.")
+        if account_id not in owners or not is_within(owners[account_id], scope):
+            raise no_account(account_id)
+
+
+def is_within(owner: str | None, scope: str | None) -> bool:
+    """Whether somebody who is limited to a scope may see an owner's account."""
+    return scope is None or (owner or "").casefold() == scope.casefold()
+
+
+def no_account(account_id: str) -> NotFoundError:
+    """Return the error for an account that is not there, or not for the asker."""
+    return NotFoundError(f"no published run holds account {account_id!r}. Check the id.")

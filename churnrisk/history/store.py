@@ -9,7 +9,20 @@ from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Select, collate, func, insert, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    Select,
+    bindparam,
+    collate,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, UsageError
@@ -19,7 +32,7 @@ from churnrisk.history.memory import Memory
 from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import runs, scores
-from churnrisk.history.totals import write_totals
+from churnrisk.history.totals import Adder, write_totals
 from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
@@ -28,6 +41,10 @@ _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
 _NUMBERS = ("probability", "log_odds", "annual_value")
+# Made once: every page asks for them.
+_NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+_NEWEST_BEFORE = _NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
+_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
 _PREVIOUS = (
     "account_id",
     "colour",
@@ -142,7 +159,7 @@ class HistoryStore:
 
     def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and the run before it, inside the caller's transaction."""
-        run = _one(connection, select(runs).where(runs.c.run_id == run_id))
+        run = _one(connection, _BY_ID, {"one_run": run_id})
         if run is None:
             raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
         return run, _run_before(connection, run.as_of)
@@ -209,7 +226,6 @@ class HistoryStore:
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
         _date_colours(connection, naive_utc(run.as_of))
-        write_totals(connection, run_id, naive_utc(run.as_of))
         published = _one(connection, select(runs).where(runs.c.run_id == run_id))
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
@@ -249,16 +265,20 @@ def _insert_scores(
     connection: Connection, run_id: int, run: NewRun, frames: Iterator[pd.DataFrame]
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
+    adder = Adder(run_id, naive_utc(run.as_of))
     since = _colours_before(connection, naive_utc(run.as_of))
     for frame in frames:
         check_scores(frame)
         try:
-            write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of), since=since)
+            stored = write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of), since=since)
         except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
             raise ContractError(
                 "scores: an account has two scores in one run. Keep one per account."
             ) from error
         counts.update({str(colour): int(n) for colour, n in frame["colour"].value_counts().items()})
+        adder.add(stored, frame.get("renewal_at"))
+    if counts:
+        adder.write(connection)
     return counts
 
 
@@ -302,12 +322,13 @@ def _carry_over(connection: Connection, source: int, target: int) -> None:
 
 
 def _run_before(connection: Connection, before: datetime | None) -> Run | None:
-    query = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-    return _one(connection, query if before is None else query.where(runs.c.as_of < naive_utc(before)))
+    if before is None:
+        return _one(connection, _NEWEST)
+    return _one(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
 
 
-def _one(connection: Connection, query: Select[Any]) -> Run | None:
-    row = connection.execute(query).first()
+def _one(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
+    row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     FromClause,
+    Integer,
     Select,
+    Text,
     and_,
+    bindparam,
     case,
     collate,
     false,
@@ -86,20 +91,31 @@ def read_page(connection: Connection, asked: Asked, *, limit: int, offset: int) 
     ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
     if not ids:
         return []
-    found = connection.execute(_full(asked.before).where(_in_run(asked.run), scores.c.account_id.in_(ids)))
+    found = connection.execute(
+        _full(_id_of(asked.before)).where(_in_run(asked.run), scores.c.account_id.in_(ids))
+    )
     rows = {row["account_id"]: row for row in found.mappings()}
     return [rows[account_id] for account_id in ids]
 
 
 def read_row(connection: Connection, run: Run, before: Run | None, account_id: str) -> Row | None:
     """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
-    query = _full(before).where(_in_run(run), scores.c.account_id == account_id)
-    return connection.execute(query).mappings().first()
+    asked = {"one_run": run.run_id, "run_before": before.run_id if before else None, "account_id": account_id}
+    return connection.execute(_one_row(), asked).mappings().first()
+
+
+@cache
+def _one_row() -> Select[Any]:
+    """Return the statement of :func:`read_row`, made once: making it costs more than running it."""
+    mine = scores.c.account_id == bindparam("account_id", type_=Text)
+    return _full(bindparam("run_before", type_=Integer)).where(
+        scores.c.run_id == bindparam("one_run", type_=Integer), mine
+    )
 
 
 def stream_rows(connection: Connection, asked: Asked) -> Iterator[Row]:
     """Yield all rows in order, a batch at a time."""
-    query = _full(asked.before).where(*_conditions(asked)).order_by(*_order(connection, asked))
+    query = _full(_id_of(asked.before)).where(*_conditions(asked)).order_by(*_order(connection, asked))
     result = connection.execution_options(yield_per=_BATCH).execute(query)
     yield from result.mappings()
 
@@ -142,9 +158,9 @@ def _summed(connection: Connection, asked: Asked) -> int:
     )
 
 
-def _full(before: Run | None) -> Select[Any]:
+def _full(run_before: BindParameter[int] | int | None) -> Select[Any]:
     at_run_before = and_(
-        _EARLIER.c.run_id == (before.run_id if before else None),
+        _EARLIER.c.run_id == run_before,
         _EARLIER.c.account_id == scores.c.account_id,
     )
     joined = (
@@ -161,6 +177,10 @@ def _full(before: Run | None) -> Select[Any]:
         reviews.c.author.label("touched_by"),
         reviews.c.what.label("touched_what"),
     ).select_from(joined)
+
+
+def _id_of(run: Run | None) -> int | None:
+    return run.run_id if run else None
 
 
 def _chosen(asked: Asked, columns: Sequence[Any]) -> Select[Any]:

@@ -16,7 +16,7 @@ from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history import HistoryStore
 from churnrisk.history.account import read_actions, read_history, read_overrides
 from churnrisk.history.audit import read_trail
-from churnrisk.history.desk import require_accounts
+from churnrisk.history.desk import is_within, no_account
 from churnrisk.history.worklist import read_row
 from churnrisk.records import AuditEntry, DeskState, Move, Reason, RedListRow, Run
 from churnrisk.workflows.project import Project
@@ -139,8 +139,9 @@ def view_account(
         If no published run holds the account, or it is outside the scope.
     """
     with store.database.reading() as connection:
-        require_accounts(connection, [account_id], scope)
         history = read_history(connection, account_id)
+        if not history or not is_within(history[-1]["owner"], scope):
+            raise no_account(account_id)
         run, before = store.runs_around(connection, history[-1]["run_id"])
         found = read_row(connection, run, before, account_id)
         entries = read_trail(connection, account_id=account_id)
