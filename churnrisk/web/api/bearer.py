@@ -18,7 +18,7 @@ from churnrisk.web.security.origin import address_of
 from churnrisk.workflows.access import token_of
 
 _SCHEME = HTTPBearer(auto_error=False, description="A token made by `churnrisk token add`.")
-_GUESSES_PER_MINUTE = 30
+_GUESSES_PER_MINUTE = 240
 _MOST_KEYS = 10_000
 
 
