@@ -15,8 +15,8 @@ from churnrisk.history.schema import scores
 
 def write_scores(
     connection: Connection, frame: pd.DataFrame, *, run_id: int, as_of: datetime, since: pd.DataFrame | None
-) -> None:
-    """Insert a frame of scores inside the caller's transaction.
+) -> dict[str, list[Any]]:
+    """Insert a frame of scores inside the caller's transaction and return what each column holds now.
 
     Parameters
     ----------
@@ -35,6 +35,7 @@ def write_scores(
         _copy(connection, columns)
     else:
         _insert(connection, columns)
+    return dict(zip((column.name for column in scores.columns), columns, strict=True))
 
 
 def _copy(connection: Connection, columns: list[list[Any]]) -> None:

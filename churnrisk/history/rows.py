@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,7 @@ SCORE_COLUMNS = tuple(
 )
 _REQUIRED = ("account_id", "colour", "decided_by")
 _NUMBERS = ("probability", "log_odds", "annual_value")
+_FAMILY = re.compile(r'"family": ?"(\w+)"')
 _COLOURS = ("green", "amber", "red", "grey")
 
 
@@ -72,13 +74,13 @@ def _column(
 
 def _families(frame: pd.DataFrame) -> list[Any]:
     """Return the family of each account's first reason, so that the red list can be filtered by it."""
-    families = np.full(len(frame), None, dtype=object)
-    if "reasons" in frame.columns:
-        # most accounts have none, and looking for it costs more than passing them by
-        told = (frame["reasons"].notna() & (frame["reasons"] != "[]")).to_numpy(dtype=bool)
-        found = frame.loc[told, "reasons"].astype("str").str.extract(r'"family": ?"(\w+)"')[0]
-        families[told] = found.astype(object).where(found.notna(), None)
-    return list(families)
+    if "reasons" not in frame.columns:
+        return [None] * len(frame)
+    # most accounts have none, and looking for it costs more than passing them by
+    return [
+        found[1] if isinstance(text, str) and len(text) > 2 and (found := _FAMILY.search(text)) else None
+        for text in frame["reasons"].tolist()
+    ]
 
 
 def _colour_since(frame: pd.DataFrame, as_of: datetime, since: pd.DataFrame | None) -> pd.Series:
@@ -93,9 +95,7 @@ def _colour_since(frame: pd.DataFrame, as_of: datetime, since: pd.DataFrame | No
 
 def as_instants(instants: pd.Series, *, text: bool) -> list[Any]:
     """Return UTC instants as text in SQLAlchemy's format for SQLite, or as datetimes; None where missing."""
-    moments = pd.to_datetime(instants)
-    if moments.dt.tz is not None:
-        moments = moments.dt.tz_convert("UTC").dt.tz_localize(None)
+    moments = naive_instants(instants)
     # Instants repeat (days, renewal dates): writing each one once is far cheaper than writing all.
     codes, distinct = pd.factorize(moments.to_numpy().astype("datetime64[us]"))
     if text:
@@ -103,6 +103,12 @@ def as_instants(instants: pd.Series, *, text: bool) -> list[Any]:
     else:
         written = distinct.tolist()
     return list(np.array([*written, None], dtype=object)[codes])
+
+
+def naive_instants(instants: pd.Series) -> pd.Series:
+    """Return instants in UTC without an offset; those without one are taken as UTC."""
+    moments = pd.to_datetime(instants)
+    return moments if moments.dt.tz is None else moments.dt.tz_convert("UTC").dt.tz_localize(None)
 
 
 def naive_utc(instant: datetime) -> datetime:

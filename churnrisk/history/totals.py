@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,7 +24,11 @@ from sqlalchemy import (
     select,
 )
 
+from churnrisk.history.rows import as_instants, naive_instants
 from churnrisk.history.schema import is_listed, run_totals, scores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Accounts whose contract renews within so many days of the run count as renewing soon.
 RENEWAL_WINDOW_DAYS = 90
@@ -63,8 +67,69 @@ class Sums:
     expected_loss: float
 
 
+class Adder:
+    """Adds the scores of a run up while they are written, which is cheaper than reading them again.
+
+    Parameters
+    ----------
+    run_id, as_of
+        Of the run.
+    """
+
+    def __init__(self, run_id: int, as_of: datetime) -> None:
+        self._run_id, self._as_of = run_id, as_of
+        self._parts: list[pd.DataFrame] = []
+
+    def add(self, stored: Mapping[str, list[Any]], renewal_at: pd.Series | None) -> None:
+        """Add scores, as the columns of the table hold them, with their renewal dates as instants."""
+        import pandas as pd
+
+        colour = pd.Series(stored["colour"], dtype=object)
+        renewal = pd.Series(pd.NaT, index=colour.index, dtype="datetime64[us]")
+        if renewal_at is not None:
+            renewal = naive_instants(renewal_at).set_axis(colour.index)
+        soon = self._as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1)
+        value = pd.Series(stored["annual_value"], dtype=float)
+        loss = value * pd.Series(stored["probability"], dtype=float)
+        # what is stored is text on some databases, in which the same instant is the same text
+        first_day = as_instants(pd.Series([self._as_of]), text=isinstance(stored["colour_since"][0], str))[0]
+        quarter = renewal.dt.year * 10 + renewal.dt.quarter
+        rows = pd.DataFrame(
+            {
+                "owner": pd.Series(stored["owner"], dtype=object),
+                "segment": pd.Series(stored["segment"], dtype=object),
+                "quarter": quarter.where(colour.isin(["red", "amber"])),
+                "colour": colour,
+                "accounts": 1,
+                "newly": [since == first_day for since in stored["colour_since"]],
+                "renewing": (renewal >= self._as_of) & (renewal < soon),
+                "dated": renewal.notna(),
+                "valued": value.notna(),
+                "annual_value": value.fillna(0.0),
+                "expected_loss": loss.fillna(0.0),
+            }
+        )
+        self._parts.append(_grouped(rows))
+
+    def write(self, connection: Connection) -> None:
+        """Write the sums inside the caller's transaction."""
+        import pandas as pd
+
+        rows = _grouped(pd.concat(self._parts, ignore_index=True)).astype({"quarter": "Int64"}).astype(object)
+        rows = rows.where(rows.notna(), None).assign(run_id=self._run_id, covers="owner")
+        values = [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
+        connection.execute(insert(run_totals), values)
+        columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
+        connection.execute(insert(run_totals).from_select(columns, _of_team(self._run_id)))
+
+
+def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
+    keys = ["owner", "segment", "quarter", "colour"]
+    return rows.groupby(keys, dropna=False, sort=False, observed=True)[list(_SUMS)].sum().reset_index()
+
+
 def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:
-    """Add up the scores of a run inside the caller's transaction; what was there is replaced."""
+    """Add up scores that are there already, inside the caller's transaction; what was there is replaced."""
     connection.execute(delete(run_totals).where(run_totals.c.run_id == run_id))
     columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
     connection.execute(insert(run_totals).from_select(columns, _by_owner(run_id, as_of)))
