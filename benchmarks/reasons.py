@@ -38,8 +38,7 @@ def main() -> None:
     """Fit and store a model, measure every job in turn, several times over, and print a table."""
     asked = _asked()
     folder = FOLDER / f"{asked.columns}"
-    if not (folder / "model.joblib").exists():
-        _fit(folder, asked.columns)
+    _fit(folder, asked.columns)
     own = sys.executable
     runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(asked.repeats):

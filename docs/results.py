@@ -72,6 +72,8 @@ def main() -> None:
                 sections.append(_history(case, _look_back(case, data, Path(scratch))))
     print("promises over 200 worlds", file=sys.stderr, flush=True)
     sections.append(_promises())
+    print("reasons", file=sys.stderr, flush=True)
+    sections.append(_reasons())
     TARGET.write_text("\n".join(sections), encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}", file=sys.stderr)
 
@@ -222,6 +224,19 @@ def _promised(row: dict[str, Any]) -> tuple[str, str]:
         return "empty", ""
     limit = f"≤ {row['at_most']:.1%}" if row["at_most"] is not None else f"≥ {row['at_least']:.1%}"
     return f"{row['share']:.0%}, {row['churn_rate']:.1%}, {limit}", row["outcome"]
+
+
+def _reasons() -> str:
+    """Run the benchmark of the reasons on fewer rows, beside SHAP where its environment is there."""
+    peers = ROOT / ".venv-peers" / "bin" / "python"
+    beside = ["--peers", str(peers)] if peers.exists() else []
+    command = [sys.executable, str(ROOT / "benchmarks" / "reasons.py"), "200000", *beside]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return (
+        "\n## Reasons\n\n`make bench-peers`, here on 200,000 rows: the default model's probability and exact reasons beside "
+        "scikit-learn's\n`predict_proba` of the same trees and SHAP's `TreeExplainer`.\n\n"
+        f"```\n{done.stdout.rstrip()}\n```\n"
+    )
 
 
 def _promises() -> str:
