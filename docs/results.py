@@ -233,8 +233,8 @@ def _reasons() -> str:
     command = [sys.executable, str(ROOT / "benchmarks" / "reasons.py"), "200000", *beside]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (
-        "\n## Reasons\n\n`make bench-peers`, here on 200,000 rows: the default model's probability and exact reasons beside "
-        "scikit-learn's\n`predict_proba` of the same trees and SHAP's `TreeExplainer`.\n\n"
+        "\n## Reasons\n\n`make bench-peers`, here on 200,000 rows: the default model's probability and exact reasons "
+        "beside scikit-learn's\n`predict_proba` of the same trees and SHAP's `TreeExplainer`.\n\n"
         f"```\n{done.stdout.rstrip()}\n```\n"
     )
 

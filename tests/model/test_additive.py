@@ -31,6 +31,21 @@ def test_tables_reproduce_the_trees_on_any_row(trees, seed):
     assert np.abs(model.decision_function(rows) - walked).max() < 1e-6
 
 
+@pytest.mark.parametrize("rows", [500, 30_000])
+def test_contributions_may_be_written_over_the_matrix(trees, rows):
+    model, encoded = trees
+    many = np.asfortranarray(np.resize(encoded, (rows, encoded.shape[1])))
+    apart = model.contributions(many)
+    assert model.contributions(many, in_place=True) is many
+    assert np.array_equal(many, apart)
+    assert (
+        np.abs(
+            model.baseline_ + apart.sum(axis=1) - model.decision_function(np.resize(encoded, apart.shape))
+        ).max()
+        < 1e-9
+    )
+
+
 def test_contributions_are_centred_on_the_training_mean(trees):
     model, encoded = trees
     assert np.abs(model.contributions(encoded).mean(axis=0)).max() < 1e-9
@@ -50,6 +65,23 @@ def test_tables_that_disagree_are_built_again_on_load(trees):
     loaded = BoostedTrees.__new__(BoostedTrees)
     loaded.__setstate__(state)
     assert np.allclose(loaded.decision_function(encoded), model.decision_function(encoded), atol=1e-9)
+
+
+def test_trees_that_no_table_holds_are_walked_after_loading():
+    """A model whose tables are claimed to be exact, but whose trees interact."""
+    rng = np.random.default_rng(4)
+    encoded = rng.normal(size=(1500, 2))
+    churned = rng.random(1500) < 1 / (1 + np.exp(-4 * encoded[:, 0] * encoded[:, 1]))
+    full = BoostedTrees(additive=False, max_iter=40, min_samples_leaf=20).fit(
+        encoded, churned, np.zeros(2, bool)
+    )
+    claimed = full.__getstate__() | {"additive": True, "exact_": True}
+    claimed["steps_"] = [full.binner_.steps(j, table) for j, table in enumerate(full.tables_)]
+    loaded = BoostedTrees.__new__(BoostedTrees)
+    loaded.__setstate__(claimed)
+    assert not loaded.exact_
+    many = np.tile(encoded, (20, 1))  # enough for the grid, were there one
+    assert np.allclose(loaded.decision_function(many), full.decision_function(many), atol=1e-12)
 
 
 @given(values=st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=400))
