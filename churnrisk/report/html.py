@@ -59,6 +59,7 @@ def render_report(
             charts=summary.charts(redlist, currency=currency),
             colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
             kept=summary.kept,
+            left_out=summary.left_out(redlist),
             say=wording,
         )
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from churnrisk.records import Colour, ColourEvidence, Interval, RedList, RedListRow, Total
+from churnrisk.records import AtRisk, ColourEvidence, Interval, RedList, Total
 from churnrisk.report import wording
 
 NO_SEGMENT = "no segment"
 NO_RENEWAL = "no renewal date"
 _MONEY_WORDS = ("revenue", "value", "loss", "mrr", "arr")
-_AT_RISK = (Colour.RED, Colour.AMBER)
+_NONE = "(none)"
 _MOST_GROUPS = 8
 
 
@@ -46,9 +45,14 @@ class TotalView:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Annual value at risk in one group, split by colour; widths are percentages of the longest bar."""
+    """What is at risk in one group, split by colour; widths are percentages of the longest bar.
+
+    ``red_amount`` and ``amber_amount`` are what ``red`` and ``amber`` say in words.
+    """
 
     label: str
+    red_amount: float
+    amber_amount: float
     red: str
     amber: str
     red_width: float
@@ -95,69 +99,63 @@ def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
 
     Where no account has a value, accounts are counted instead.
     """
-    rows = [row for row in redlist.rows if row.colour in _AT_RISK]
-    if not rows:
+    groups = (*redlist.by_segment, *redlist.by_quarter)
+    if not groups:
         return ()
-    by_segment = _chart("By segment", rows, lambda row: row.segment or NO_SEGMENT, currency)
-    by_quarter = _chart(
-        "By renewal quarter", rows, lambda row: _quarter(row.renewal_at), currency, ordered=True
+    in_money = any(group.value for group in groups)
+    segments = _fold(redlist.by_segment, "others")
+    quarters = _fold(redlist.by_quarter, "later")
+    return (
+        _chart("By segment", segments, NO_SEGMENT, currency, in_money=in_money),
+        _chart("By renewal quarter", quarters, NO_RENEWAL, currency, in_money=in_money),
     )
-    return by_segment, by_quarter
 
 
-def _quarter(moment: datetime | None) -> str:
-    return NO_RENEWAL if moment is None else f"{moment.year} Q{(moment.month - 1) // 3 + 1}"
-
-
-def _chart(
-    title: str,
-    rows: Sequence[RedListRow],
-    group: Callable[[RedListRow], str],
-    currency: str,
-    *,
-    ordered: bool = False,
-) -> Chart:
-    in_money = any(wording.is_known(row.annual_value) for row in rows)
-    sums: dict[str, dict[Colour, float]] = {}
-    for row in rows:
-        amounts = sums.setdefault(group(row), dict.fromkeys(_AT_RISK, 0.0))
-        amounts[row.colour] += _weight(row, in_money=in_money)
-    kept = _fold(sums, by_name=ordered)
-    longest = max((sum(amounts.values()) for amounts in kept.values()), default=0.0) or 1.0
+def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *, in_money: bool) -> Chart:
+    amounts = [
+        (group.red_value, group.amber_value) if in_money else (group.red, group.amber) for group in groups
+    ]
+    longest = max((sum(pair) for pair in amounts), default=0.0) or 1.0
     show: Callable[[float], str] = (lambda x: wording.money(x, currency)) if in_money else wording.count
     bars = tuple(
         Bar(
-            label,
-            show(amounts[Colour.RED]),
-            show(amounts[Colour.AMBER]),
-            round(amounts[Colour.RED] / longest * 100, 1),
-            round(amounts[Colour.AMBER] / longest * 100, 1),
+            unknown if group.key == _NONE else group.key.replace("-Q", " Q"),
+            float(red),
+            float(amber),
+            show(red),
+            show(amber),
+            round(red / longest * 100, 1),
+            round(amber / longest * 100, 1),
         )
-        for label, amounts in kept.items()
+        for group, (red, amber) in zip(groups, amounts, strict=True)
     )
     return Chart(title, "annual value" if in_money else "accounts", bars)
 
 
-def _weight(row: RedListRow, *, in_money: bool) -> float:
-    if not in_money:
-        return 1.0
-    return row.annual_value if row.annual_value is not None and wording.is_known(row.annual_value) else 0.0
+def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
+    """Add up all beyond the eighth, so that the first screen stays one."""
+    if len(groups) <= _MOST_GROUPS:
+        return tuple(groups)
+    shown, others = groups[: _MOST_GROUPS - 1], groups[_MOST_GROUPS - 1 :]
+    folded = AtRisk(
+        f"{len(others)} {rest}",
+        red=sum(group.red for group in others),
+        amber=sum(group.amber for group in others),
+        red_value=sum(group.red_value for group in others),
+        amber_value=sum(group.amber_value for group in others),
+        expected_loss=sum(group.expected_loss for group in others),
+    )
+    return (*shown, folded)
 
 
-def _fold(sums: Mapping[str, dict[Colour, float]], *, by_name: bool) -> dict[str, dict[Colour, float]]:
-    """Order the groups and add up all beyond the eighth, so that the first screen stays one."""
-    unknown = (NO_SEGMENT, NO_RENEWAL)
-    if by_name:
-        order = sorted(sums, key=lambda label: (label in unknown, label))
-    else:
-        order = sorted(sums, key=lambda label: (label in unknown, -sum(sums[label].values()), label))
-    if len(order) <= _MOST_GROUPS:
-        return {label: sums[label] for label in order}
-    shown, rest = order[: _MOST_GROUPS - 1], order[_MOST_GROUPS - 1 :]
-    folded = {label: sums[label] for label in shown}
-    name = f"{len(rest)} later" if by_name else f"{len(rest)} others"
-    folded[name] = {colour: sum(sums[label][colour] for label in rest) for colour in _AT_RISK}
-    return folded
+def left_out(redlist: RedList) -> str:
+    """Return which accounts the desk keeps off the list; empty where there are none."""
+    said = [
+        f"{wording.count(number)} {what}"
+        for number, what in ((redlist.snoozed, "snoozed"), (redlist.churned, "churned"))
+        if number
+    ]
+    return f"Not listed: {' and '.join(said)}." if said else ""
 
 
 def kept(evidence: ColourEvidence) -> str:

@@ -65,6 +65,19 @@ def days(number: int) -> str:
     return "1 day" if number == 1 else f"{number:,} days"
 
 
+def since(number: int) -> str:
+    """Return how long an account has had its colour."""
+    return "since this run" if number <= 0 else f"for {days(number)}"
+
+
+def touched(row: RedListRow) -> str:
+    """Return what the team did last; empty where nobody has done anything."""
+    desk = row.desk
+    if desk.touched_at is None:
+        return ""
+    return f"{desk.touched_what} by {desk.touched_by} on {day(desk.touched_at)}"
+
+
 def renewal(row: RedListRow) -> str:
     """Return when the contract renews, as seen from the run."""
     left = row.days_to_renewal

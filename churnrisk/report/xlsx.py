@@ -1,4 +1,4 @@
-"""The red list as a workbook: the totals on the first sheet, the list on the second."""
+"""The red list as a workbook: the totals with their charts on the first sheet, the list on the second."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ _COLUMNS = (
     ("Decided", 24),
     ("Reasons", 60),
     ("Next step", 60),
+    ("Last touch", 36),
 )
 _FORMATS = {"Annual value": "#,##0", "Expected loss": "#,##0", "Renewal": "yyyy-mm-dd"}
 _FORMATS |= {"Churn probability": "0.0%", "At the last run": "0.0%"}
-_WRAPPED = ("Reasons", "Next step")
+_WRAPPED = ("Reasons", "Next step", "Last touch")
 
 
 def write_workbook(path: str | Path, redlist: RedList, *, company: str = "", currency: str = "") -> Path:
@@ -84,13 +85,36 @@ def _fill_totals(sheet: Worksheet, redlist: RedList, *, company: str, currency: 
     _line(sheet, ["Total", "Value", "Change"], bold=True)
     for total in summary.totals(redlist, currency=currency):
         _line(sheet, [total.label, total.value, total.change])
-    for chart in summary.charts(redlist, currency=currency):
+    for number, chart in enumerate(summary.charts(redlist, currency=currency)):
         _line(sheet, [])
-        _line(sheet, [f"{chart.title}, {chart.counted}", "Red", "Amber"], bold=True)
+        heading = _line(sheet, [f"{chart.title}, {chart.counted}", "Red", "Amber"], bold=True)
         for bar in chart.bars:
-            _line(sheet, [bar.label, bar.red, bar.amber])
+            for cell in _line(sheet, [bar.label, bar.red_amount, bar.amber_amount])[1:]:
+                cell.number_format = "#,##0"
+        _draw(sheet, chart.title, heading[0].row, len(chart.bars), anchor=f"E{3 + number * 16}")
     for letter, width in (("A", 40), ("B", 18), ("C", 34)):
         sheet.column_dimensions[letter].width = width
+
+
+def _draw(sheet: Worksheet, title: str, heading: int, groups: int, *, anchor: str) -> None:
+    """Draw the groups below a heading as stacked bars that follow the numbers."""
+    from openpyxl.chart import BarChart, Reference
+
+    if not groups:
+        return
+    chart = BarChart()
+    chart.type, chart.grouping, chart.overlap = "bar", "stacked", 100
+    chart.title, chart.height, chart.width = title, 7.5, 16
+    chart.add_data(
+        Reference(sheet, min_col=2, max_col=3, min_row=heading, max_row=heading + groups),
+        titles_from_data=True,
+    )
+    chart.set_categories(Reference(sheet, min_col=1, min_row=heading + 1, max_row=heading + groups))
+    for series, colour in zip(chart.series, ("C62838", "E0A030"), strict=True):
+        series.graphicalProperties.solidFill = colour
+    chart.y_axis.number_format, chart.y_axis.delete, chart.x_axis.delete = "#,##0", False, False
+    chart.x_axis.scaling.orientation = "maxMin"  # the first group on top, as in the table
+    sheet.add_chart(chart, anchor)
 
 
 def _fill_list(sheet: Worksheet, rows: Sequence[RedListRow]) -> None:
@@ -131,6 +155,7 @@ def _values(row: RedListRow) -> list[Value]:
         wording.decided(row),
         "\n".join(reason.text for reason in row.reasons),
         row.next_step,
+        wording.touched(row),
     ]
 
 

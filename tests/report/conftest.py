@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
-from churnrisk.records import Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
+from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
 
 RUN = Run(
     run_id=12,
@@ -61,6 +61,34 @@ def make_redlist() -> Callable[..., RedList]:
             Total("Red and renewing within 90 days", 1, 1 if previous else None),
             Total("Revenue at risk", 98_765.4, 90_000.0 if previous else None),
         )
-        return RedList(RUN, before if previous else None, totals, rows)
+        return RedList(
+            RUN, before if previous else None, totals, rows, by_segment=at_risk(rows, segment_of),
+            by_quarter=at_risk(rows, quarter_of, in_order=True),
+        )  # fmt: skip
 
     return make
+
+
+def segment_of(row: RedListRow) -> str:
+    return row.segment or "(none)"
+
+
+def quarter_of(row: RedListRow) -> str:
+    return f"{row.renewal_at.year}-Q{(row.renewal_at.month + 2) // 3}" if row.renewal_at else "(none)"
+
+
+def at_risk(
+    rows: Iterable[RedListRow], key_of: Callable[[RedListRow], str], *, in_order: bool = False
+) -> tuple[AtRisk, ...]:
+    """What the history adds up for a run, added up from the rows."""
+    risky = [row for row in rows if row.colour in (Colour.RED, Colour.AMBER)]
+    groups = []
+    for key in {key_of(row) for row in risky}:
+        its = [(row.colour, row.annual_value or 0.0) for row in risky if key_of(row) == key]
+        counts = [sum(colour == wanted for colour, _ in its) for wanted in (Colour.RED, Colour.AMBER)]
+        values = [
+            sum(value for colour, value in its if colour == wanted) for wanted in (Colour.RED, Colour.AMBER)
+        ]
+        groups.append(AtRisk(key, *counts, *values, 0.0))
+    by_value = lambda group: (group.key == "(none)", group.key if in_order else -group.value, group.key)  # noqa: E731
+    return tuple(sorted(groups, key=by_value))

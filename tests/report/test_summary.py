@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churnrisk.records import Colour, RedList
+from churnrisk.records import Colour, DeskState, RedList
 from churnrisk.report import summary, wording
 
-from .conftest import ROW, RUN
+from .conftest import ROW, RUN, at_risk, segment_of
 
 Make = Callable[..., RedList]
 
@@ -56,13 +56,30 @@ def test_many_segments_are_folded_so_that_the_sum_stays(make_redlist: Make) -> N
     assert sum(float(bar.red) for bar in chart.bars) == 120
 
 
+def test_many_quarters_are_folded_at_their_end(make_redlist: Make) -> None:
+    redlist = make_redlist(*[{"renewal_at": datetime(2026 + i // 4, 1 + 3 * (i % 4), 1)} for i in range(12)])
+    chart = summary.charts(redlist, currency="")[1]
+    assert [bar.label for bar in chart.bars][-2:] == ["2027 Q3", "5 later"]
+
+
+@pytest.mark.parametrize(
+    ("snoozed", "churned", "said"),
+    [(0, 0, ""), (3, 0, "Not listed: 3 snoozed."), (1200, 2, "Not listed: 1,200 snoozed and 2 churned.")],
+)
+def test_what_the_desk_keeps_off_the_list_is_told(
+    snoozed: int, churned: int, said: str, make_redlist: Make
+) -> None:
+    assert summary.left_out(replace(make_redlist({}), snoozed=snoozed, churned=churned)) == said
+
+
 @given(st.lists(st.tuples(st.sampled_from(list(Colour)), st.none() | st.floats(0, 1e9)), max_size=30))
 def test_bars_never_leave_their_box(rows: list[tuple[Colour, float | None]]) -> None:
     listed = tuple(
         replace(ROW, colour=colour, annual_value=value, segment=str(i % 4))
         for i, (colour, value) in enumerate(rows)
     )
-    for chart in summary.charts(RedList(RUN, None, (), listed), currency=""):
+    redlist = RedList(RUN, None, (), listed, by_segment=at_risk(listed, segment_of))
+    for chart in summary.charts(redlist, currency=""):
         for bar in chart.bars:
             assert 0 <= bar.red_width + bar.amber_width <= 100.2
 
@@ -80,6 +97,17 @@ def test_percentages_are_as_exact_as_they_are_small(share: float, shown: str) ->
 )
 def test_renewals_are_told_from_the_day_of_the_run(left: int | None, shown: str) -> None:
     assert wording.renewal(replace(ROW, days_to_renewal=left)) == shown
+
+
+@pytest.mark.parametrize(("days", "shown"), [(0, "since this run"), (1, "for 1 day"), (30, "for 30 days")])
+def test_how_long_an_account_has_its_colour_is_told(days: int, shown: str) -> None:
+    assert wording.since(days) == shown
+
+
+def test_the_last_touch_names_what_who_and_when() -> None:
+    desk = DeskState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
+    assert wording.touched(replace(ROW, desk=desk)) == "contacted by ana on 3 Jul 2026"
+    assert wording.touched(ROW) == ""
 
 
 @pytest.mark.parametrize(

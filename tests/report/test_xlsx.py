@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -50,8 +52,28 @@ def test_the_first_sheet_holds_the_totals(make_redlist: Make, tmp_path: Path) ->
     lines = {row[0]: row[1:] for row in book["Totals"].iter_rows(values_only=True)}
     assert "Red list of Sample company" in lines
     assert lines["Revenue at risk"] == ("€98,765", "▲ +€8,765 since 1 Jun 2026")
-    assert lines["Enterprise"] == ("€84,000", "€0")
-    assert lines["2026 Q3"] == ("€84,000", "€0")
+    assert lines["Enterprise"] == (84_000, 0)
+    assert lines["2026 Q3"] == (84_000, 0)
+
+
+def test_the_charts_of_the_first_sheet_follow_its_numbers(make_redlist: Make, tmp_path: Path) -> None:
+    path = write_workbook(tmp_path / "red.xlsx", make_redlist({}, {"segment": "SMB"}))
+    with ZipFile(path) as packed:
+        drawn = [
+            packed.read(name).decode() for name in packed.namelist() if name.startswith("xl/charts/chart")
+        ]
+    assert len(drawn) == 2
+    segments = next(chart for chart in drawn if "By segment" in chart)
+    sheet = load_workbook(path)["Totals"]
+    cells = re.findall(r"!\$?([ABC])\$?(\d+)(?::\$[ABC]\$(\d+))?</", segments)
+    assert {sheet[f"{column}{row}"].value for column, row, _ in cells} == {
+        "Red",
+        "Amber",
+        "Enterprise",
+        84_000,
+        0,
+    }
+    assert all(sheet[f"A{last}"].value == "SMB" for _, _, last in cells if last)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "#N/A", "\t=1", '=HYPERLINK("x")'])
