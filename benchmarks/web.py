@@ -138,12 +138,14 @@ def measure(
     )
     for name, paths in kinds.items():
         ask(port, cookie, paths, clients=2, seconds=1.0, pause=0.0)
+        before = cpu_seconds(server.pid)
         times = ask(port, cookie, paths, options.clients, options.seconds, options.pause)
+        cpu = 1000 * (cpu_seconds(server.pid) - before) / len(times)
         ordered = sorted(times)
         p50, p95, p99 = (1000 * ordered[int(len(ordered) * share)] for share in (0.5, 0.95, 0.99))
         print(
             f"{name:28} {len(times) / options.seconds:6.0f} pages/s   p50 {p50:6.1f} ms   p95 {p95:6.1f} ms   "
-            f"p99 {p99:6.1f} ms   mean {1000 * statistics.mean(times):6.1f} ms"
+            f"p99 {p99:6.1f} ms   mean {1000 * statistics.mean(times):6.1f} ms   server CPU {cpu:4.1f} ms a page"
         )
     print(f"memory of the server: {resident(server.pid) / MIB:,.0f} MiB")
 
@@ -193,14 +195,28 @@ def ask(port: int, cookie: str, paths: list[str], clients: int, seconds: float, 
     return times
 
 
-def resident(pid: int) -> float:
-    """Return the memory of a process and its children, in bytes; shared pages are divided among their users."""
+def family(pid: int) -> list[int]:
+    """Return a process and its children."""
     pids = [pid]
     for one in pids:
         children = Path(f"/proc/{one}/task/{one}/children")
         pids += [int(child) for child in children.read_text().split()] if children.exists() else []
+    return pids
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time of a process and its children."""
+    ticks = 0
+    for one in family(pid):
+        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> float:
+    """Return the memory of a process and its children, in bytes; shared pages are divided among their users."""
     total = 0
-    for one in pids:
+    for one in family(pid):
         rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
         total += int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE).group(1))  # type: ignore[union-attr]
     return total * 1024

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+
+from markupsafe import Markup
 
 from churnrisk.history import HistoryStore
 from churnrisk.history.access import all_users
@@ -25,17 +28,17 @@ class People:
     def __init__(self, store: HistoryStore) -> None:
         self._store = store
         self._lock = threading.Lock()
-        self._names: tuple[str, ...] = ()
+        self._options = Markup()
         self._read_at: datetime | None = None
 
-    def names(self, *, scope: str | None, now: datetime) -> tuple[str, ...]:
-        """Return the names, sorted; who is limited to one owner's accounts is told no others."""
+    def options(self, *, scope: str | None, now: datetime) -> Markup:
+        """Return the names as options of a list, sorted; who is limited to one owner is told no others."""
         if scope is not None:
-            return (scope,)
+            return _options((scope,))
         with self._lock:
             if self._read_at is None or now - self._read_at > _FRESH:
-                self._names, self._read_at = self._read(), now
-            return self._names
+                self._options, self._read_at = _options(self._read()), now
+            return self._options
 
     def _read(self) -> tuple[str, ...]:
         latest = self._store.latest_run()
@@ -45,3 +48,7 @@ class People:
         with self._store.database.reading() as connection:
             owners = owners_of(connection, latest.run_id)
         return tuple(sorted({*users, *owners}, key=str.casefold))
+
+
+def _options(names: Iterable[str]) -> Markup:
+    return Markup("").join(Markup('<option value="{}"></option>').format(name) for name in names)

@@ -72,6 +72,6 @@ def _page(
         "conflict": None,
         "mistake": None,
         "up": up,
-        "people": state.people.names(scope=user.scope, now=moment),
+        "people": state.people.options(scope=user.scope, now=moment),
     }
     return page(request, "account.html", dossier(view, now=moment) | context | shown, status=status)

@@ -98,7 +98,7 @@ def _page(
         "mistake": None,
         "up": safe_path(typed.get("up")),
         "kinds": _KINDS,
-        "people": request.app.state.people.names(scope=user.scope, now=moment),
+        "people": request.app.state.people.options(scope=user.scope, now=moment),
         "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
     }
     return page(request, "several.html", context | shown, status=status)
