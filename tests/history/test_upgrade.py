@@ -4,10 +4,11 @@ from datetime import datetime
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from churnrisk.history import HistoryStore, past_actions
-from churnrisk.history.migrate import _FOLDER
+from churnrisk.history.migrate import _FOLDER, _config, _revisions
 
 
 def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_actions(sqlite_url):
@@ -36,3 +37,9 @@ def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_action
         (score,) = store.scores(1).to_dict("records")
         assert (score["colour"], score["next_step"], score["play"]) == ("red", "Call.", None)
         assert past_actions(store).empty
+
+
+def test_the_revisions_are_those_that_alembic_finds():
+    script = ScriptDirectory.from_config(_config())
+    assert list(_revisions()) == sorted(revision.revision for revision in script.walk_revisions())
+    assert script.get_current_head() == _revisions()[-1]
