@@ -6,6 +6,7 @@ from churnrisk.cli.app import app, main
 # isort: off
 from churnrisk.cli import start
 from churnrisk.cli import model
+from churnrisk.cli import export
 from churnrisk.cli import daily
 from churnrisk.cli import team
 from churnrisk.cli import review
@@ -14,4 +15,4 @@ from churnrisk.cli import serve
 from churnrisk.cli import access
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "daily", "team", "review", "missed", "serve", "access"]
+__all__ = ["app", "main", "start", "model", "export", "daily", "team", "review", "missed", "serve", "access"]

@@ -59,23 +59,31 @@ def score(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write the scores (.csv or .parquet)."),
     ] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Score with this exported model, without a tracking server."),
+    ] = None,
 ) -> None:
-    """Score every account with the champion and publish the run."""
+    """Score every account with the champion, or with an exported model, and publish the run."""
+    from churnrisk.workflows.export import read_bundle
     from churnrisk.workflows.score import score as run_score
     from churnrisk.workflows.score_file import require_ending, write_scores
 
     if output:
         require_ending(output)
+    project = project_of(context)
+    bundled, notes = read_bundle(bundle, project) if bundle else (None, ())
     with progress() as report:
         scored = run_score(
-            project_of(context),
+            project,
             as_of=as_of.date() if as_of else None,
             now=datetime.now(),
             dry_run=dry_run,
             forced_by=author_or_unknown(author) if force else None,
             progress=report,
+            models=bundled,
         )
-    for note in scored.notes:
+    for note in (*notes, *scored.notes):
         say(f"note: {note}")
     run = scored.run
     if run is not None and not scored.is_new:

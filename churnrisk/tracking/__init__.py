@@ -5,6 +5,7 @@ from churnrisk.tracking.record import (
     CHAMPION,
     DatasetRecord,
     LoadedModel,
+    Models,
     ModelVersionInfo,
     TrainingRecord,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "CHAMPION",
     "DatasetRecord",
     "LoadedModel",
+    "Models",
     "ModelVersionInfo",
     "TrainingRecord",
     "Tracking",

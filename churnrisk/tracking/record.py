@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from churnrisk.errors import UsageError
 
@@ -147,3 +147,10 @@ class LoadedModel:
     version: int
     run_id: str
     tags: dict[str, str]
+
+
+class Models(Protocol):
+    """Where models come from: the registry, or a bundle."""
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Return a model by its alias or version."""

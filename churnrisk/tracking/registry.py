@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
 from churnrisk.tracking.record import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
 from churnrisk.tracking.store import Store
-from churnrisk.tracking.trusted import load_trusted, trusted_types_of
-from churnrisk.tracking.writing import DOCUMENTS, MODEL_FILE, as_json, write_training
+from churnrisk.tracking.stored import StoredModel, read_folder
+from churnrisk.tracking.trusted import trusted_types_of
+from churnrisk.tracking.writing import as_json, write_training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -131,25 +132,31 @@ class Tracking:
             If the model is not in skops format, holds types that are not trusted, is damaged, or the
             store fails.
         """
+        # Out of the store's silence: scikit-learn warns of a model from another version.
+        return self.stored(alias_or_version).built()
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of a version; nothing in them is built.
+
+        Raises
+        ------
+        NoChampionError
+            If no version carries the alias.
+        UsageError
+            If there is no such version.
+        ChurnRiskError
+            If the model is not in skops format or a document is damaged, or the store fails.
+        """
         self._require_store(alias_or_version)
-        with TemporaryDirectory() as scratch:
-            with self._store.opened() as client:
-                version = self._find(client, alias_or_version)
-                folder = self._fetch(client, version, Path(scratch))
-                _require_skops(folder)
-            documents = _read_documents(folder / DOCUMENTS)
-            # Out of the store's silence: scikit-learn warns of a model from another version.
-            classifier = load_trusted(folder / MODEL_FILE)
-        return LoadedModel(
-            classifier=classifier,
-            policy=documents.get("policy.json", {}),
-            profile=documents.get("profile.json", {}),
-            features=documents.get("features.json", []),
-            documents=documents,
-            version=int(version.version),
-            run_id=version.run_id or "",
-            tags=dict(version.tags),
-        )
+        with TemporaryDirectory() as scratch, self._store.opened() as client:
+            version = self._find(client, alias_or_version)
+            folder = self._fetch(client, version, Path(scratch))
+            return read_folder(
+                folder,
+                version=int(version.version),
+                run_id=version.run_id or "",
+                tags=dict(version.tags),
+            )
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
         """Make a version the champion and write why, and whom it follows, into its tags.
@@ -306,30 +313,6 @@ def _absent(wanted: str | int, known: list[int]) -> ChurnRiskError:
     name = "model" if str(wanted).isdecimal() else wanted
     mend = _MENDS.get(str(wanted), _MENDS[CANDIDATE])
     return NoChampionError(f"there is no {name} yet; {mend}")
-
-
-def _require_skops(folder: Path) -> None:
-    from mlflow.models import Model
-
-    flavour = Model.load(str(folder)).flavors.get("sklearn", {})
-    written_as = flavour.get("serialization_format", "an unknown format")
-    if written_as != "skops":
-        raise ChurnRiskError(
-            f"expected a model stored as skops, found {written_as}, which can run any code when it is "
-            "opened. It was not loaded. Train the model with `churnrisk train`."
-        )
-
-
-def _read_documents(folder: Path) -> dict[str, Any]:
-    try:
-        return {
-            file.relative_to(folder).as_posix(): json.loads(file.read_text(encoding="utf-8"))
-            for file in sorted(folder.rglob("*.json"))
-        }
-    except ValueError as cause:
-        raise ChurnRiskError(
-            f"a document of the stored model is damaged: {cause}. Run `churnrisk train` again."
-        ) from cause
 
 
 def _promotions(version: ModelVersion) -> list[dict[str, Any]]:

@@ -92,13 +92,13 @@ def trusted_types_of(classifier: object) -> list[str]:
     return names
 
 
-def load_trusted(file: Path) -> Any:
+def load_trusted(source: Path | bytes) -> Any:
     """Load a skops file if every type in it is on the allow-list.
 
     Parameters
     ----------
-    file : Path
-        A ``.skops`` file.
+    source : Path or bytes
+        A ``.skops`` file, or its content.
 
     Returns
     -------
@@ -113,11 +113,13 @@ def load_trusted(file: Path) -> Any:
     """
     import skops.io
 
+    name = source.name if isinstance(source, Path) else "model.skops"
     try:
-        names: list[str] = skops.io.get_untrusted_types(file=file)
+        content = source.read_bytes() if isinstance(source, Path) else source
+        names: list[str] = skops.io.get_untrusted_types(data=content)
     except (OSError, BadZipFile, KeyError, ValueError, TypeError) as cause:
         raise ChurnRiskError(
-            f"expected a model file {file.name}, found one that cannot be read: {cause}. "
+            f"expected a model file {name}, found one that cannot be read: {cause}. "
             "Run `churnrisk train` again."
         ) from cause
     if refused := distrusted(names):
@@ -126,7 +128,7 @@ def load_trusted(file: Path) -> Any:
             "not loaded. Train it again with `churnrisk train`, and find out who registered this one."
         )
     try:
-        return skops.io.load(file, trusted=names)
+        return skops.io.loads(content, trusted=names)
     except Exception as cause:  # an estimator's __setstate__ may raise anything on a foreign state
         raise ChurnRiskError(
             f"the stored model cannot be rebuilt with the installed versions: {cause}. "

@@ -127,6 +127,10 @@ def _write_model(
             file = local / DOCUMENTS / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(as_json(value), encoding="utf-8")
+        for name, text in record.texts.items():
+            file = local / DOCUMENTS / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         client.log_model_artifacts(model.model_id, str(local))
     return client.finalize_logged_model(model.model_id, "READY")
 

@@ -17,10 +17,9 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.outcomes import ColourOutcome, read_outcomes, write_outcomes
 from churnrisk.records import Colour, Run
 from churnrisk.snapshots import build_panel
-from churnrisk.tracking import LoadedModel
+from churnrisk.tracking import LoadedModel, Models
 from churnrisk.workflows.panel import CheckedTables, Progress
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import tracking_of
 
 #: So long after a run's outcomes are known, late data may still change them; then they are left alone.
 SETTLED_AFTER = timedelta(days=90)
@@ -44,6 +43,7 @@ def record_outcomes(
     checked: CheckedTables,
     model: LoadedModel,
     *,
+    models: Models,
     progress: Progress,
     data_are_new: bool,
 ) -> int:
@@ -57,6 +57,8 @@ def record_outcomes(
         The tables that tell the outcomes.
     model : LoadedModel
         The champion, whose promises need not be loaded again.
+    models : Models
+        Where the models of earlier runs come from.
     data_are_new : bool
         False looks only at runs that lack something.
 
@@ -71,7 +73,7 @@ def record_outcomes(
     told: dict[int, tuple[ColourOutcome, ...]] = {}
     for run, outcomes in live:
         if not outcomes:
-            told[run.run_id] = _open(run, _promises_of(project, run, versions), project)
+            told[run.run_id] = _open(run, _promises_of(models, run, versions), project)
     known = {run: told.get(run.run_id, outcomes) for run, outcomes in live}
     due = [run for run, its in known.items() if _is_due(its, checked.span.end, data_are_new)]
     if due:
@@ -99,10 +101,10 @@ def _promised(model: LoadedModel) -> _Promised:
     return _Promised({str(promise.colour): promise for promise in promises}, evidence)
 
 
-def _promises_of(project: Project, run: Run, versions: dict[str, _Promised]) -> _Promised:
+def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _Promised:
     if run.model_version not in versions:
         try:
-            versions[run.model_version] = _promised(tracking_of(project).load(run.model_version))
+            versions[run.model_version] = _promised(models.load(run.model_version))
         except ChurnRiskError:
             # a model that is gone, or that this version cannot load: the counts stand without its promises
             versions[run.model_version] = _Promised({}, {})

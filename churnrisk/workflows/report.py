@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from churnrisk import report
-from churnrisk.errors import UsageError
+from churnrisk.errors import NoChampionError, UsageError
 from churnrisk.records import Colour, ColourEvidence, Interval, RedList
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
@@ -45,7 +45,7 @@ def write_report(
         report.write_workbook(path, found, company=project.name)
         return found
     progress("reading what the colours promised")
-    documents = tracking_of(project).load(found.run.model_version).documents
+    documents = _documents(project, found.run.model_version)
     progress("writing the page")
     report.write_report(
         path,
@@ -55,6 +55,14 @@ def write_report(
         metrics=_figures(documents.get("evaluation.json", {})),
     )
     return found
+
+
+def _documents(project: Project, version: str) -> dict[str, Any]:
+    try:
+        return tracking_of(project).stored(version).documents
+    except (NoChampionError, UsageError):
+        # scored with a bundle: the list needs no registry, and the page leaves out what only that would tell
+        return {}
 
 
 def _evidence(stored: Sequence[dict[str, Any]]) -> tuple[ColourEvidence, ...]:

@@ -25,7 +25,7 @@ from churnrisk.model import ReasonProfile, explain
 from churnrisk.records import Colour, Feature, Run
 from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.sources import Tables
-from churnrisk.tracking import CHAMPION, LoadedModel
+from churnrisk.tracking import CHAMPION, LoadedModel, Models
 from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
@@ -67,6 +67,7 @@ def score(
     dry_run: bool,
     forced_by: str | None,
     progress: Progress,
+    models: Models | None = None,
 ) -> Scored:
     """Score every account at one as-of date with the champion and publish the run.
 
@@ -84,6 +85,8 @@ def score(
         Who overrides the guard on the colour mix.
     progress : callable
         Is told what is being done.
+    models : Models, optional
+        Where models come from; default: the project's registry.
 
     Raises
     ------
@@ -95,7 +98,8 @@ def score(
         If the colour mix jumps beyond ``max_colour_jump``.
     """
     progress("loading the champion")
-    model = tracking_of(project).load(CHAMPION)
+    source = models or tracking_of(project)
+    model = source.load(CHAMPION)
     require_own_thresholds(model)
     with (
         checked_tables(project, now=now, progress=progress) as checked,
@@ -112,14 +116,16 @@ def score(
         )
         found = store.find_run(run.run_key)
         if found is not None and not dry_run:
-            record_outcomes(project, store, checked, model, progress=progress, data_are_new=False)
+            record_outcomes(
+                project, store, checked, model, models=source, progress=progress, data_are_new=False
+            )
             return Scored(found, False, pd.DataFrame(), changed_settings(model, project))
-        scores, notes = _scores(project, checked, model, store, moment, now, progress)
+        scores, notes = _scores(project, checked, model, source, store, moment, now, progress)
         if dry_run:
             return Scored(None, True, scores, notes)
         progress("publishing")
         publication = store.publish(run, scores, guard=_guard(project, forced_by))
-        record_outcomes(project, store, checked, model, progress=progress, data_are_new=True)
+        record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
         return Scored(publication.run, publication.is_new, scores, notes)
 
 
@@ -139,6 +145,7 @@ def _scores(
     project: Project,
     checked: CheckedTables,
     model: LoadedModel,
+    models: Models,
     store: HistoryStore,
     moment: datetime,
     now: datetime,
@@ -149,7 +156,7 @@ def _scores(
     features = _features_of(model, project, tables)
     playbook = playbook_of(project, tables.available)
     before = store.latest_run(before=moment)
-    model_before, features_before = _model_before(before, model, project, tables)
+    model_before, features_before = _model_before(before, model, models, project, tables)
     asked = tuple({feature.name: feature for feature in (*features, *features_before)}.values())
     # the run before is computed along, so that reasons can say what changed since
     dates = [moment] if before is None or before.as_of < checked.span.start else [before.as_of, moment]
@@ -267,13 +274,13 @@ def _mover(
 
 
 def _model_before(
-    before: Run | None, model: LoadedModel, project: Project, tables: Tables
+    before: Run | None, model: LoadedModel, models: Models, project: Project, tables: Tables
 ) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
     """Return the model of the run before with its features, None where it is today's or cannot be used."""
     if before is None or before.model_version == str(model.version):
         return None, ()
     try:
-        found = tracking_of(project).load(before.model_version)
+        found = models.load(before.model_version)
         return found, _features_of(found, project, tables)
     except ChurnRiskError:
         # it only serves to tell a new model from late data, which are told as one then

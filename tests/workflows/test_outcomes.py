@@ -15,6 +15,7 @@ from churnrisk.workflows.monday import monday
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import checked_tables
 from churnrisk.workflows.promises import BROKEN, KEPT, NO_PROMISE, OPEN, UNCLEAR, promises
+from churnrisk.workflows.train import tracking_of
 
 TOML = """
 [tables.accounts]
@@ -104,7 +105,15 @@ def record(project, model, *, data_are_new=True):
         HistoryStore(project.store_url) as store,
         checked_tables(project, now=NOW, progress=quiet) as checked,
     ):
-        return record_outcomes(project, store, checked, model, progress=quiet, data_are_new=data_are_new)
+        return record_outcomes(
+            project,
+            store,
+            checked,
+            model,
+            models=tracking_of(project),
+            progress=quiet,
+            data_are_new=data_are_new,
+        )
 
 
 def quiet(stage):

@@ -1,0 +1,116 @@
+"""Export: one model version as one file, and the way back from the file to a model that scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from churnrisk.errors import UsageError
+from churnrisk.files import write_whole
+from churnrisk.tracking.bundle import BundledModel, build, is_bundle, pack, unpack
+from churnrisk.workflows.panel import Progress
+from churnrisk.workflows.probe import require_own_thresholds
+from churnrisk.workflows.project import Project
+from churnrisk.workflows.train import tracking_of
+
+MODEL_CARD = "model_card.md"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    version : int
+        The model version in it.
+    digest : str
+        SHA-256 of its content, in hex.
+    size : int
+        Bytes.
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    path: Path
+    version: int
+    digest: str
+    size: int
+    notes: tuple[str, ...]
+
+
+def export(project: Project, path: Path, *, version: str, progress: Progress) -> Exported:
+    """Write a model version as a bundle, after reading it back the way ``score --bundle`` will.
+
+    Parameters
+    ----------
+    project : Project
+        The project whose registry holds the model.
+    path : Path
+        The file to write; a bundle there is replaced, any other file is not.
+    version : str
+        ``champion``, ``candidate`` or a number.
+    progress : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    NoChampionError
+        If there is no such model.
+    UsageError
+        If the file cannot be written, or the installed versions are not those that the model was trained with.
+    """
+    _require_own_place(path)
+    progress("reading the registry")
+    stored = tracking_of(project).stored(version)
+    content = pack(stored, project=project.name)
+    progress("reading the bundle back")
+    bundle = unpack(content, name=path.name)
+    require_own_thresholds(build(bundle, name=path.name).model)
+    write_whole(path, content)
+    notes = () if MODEL_CARD in stored.texts else ("this version was stored without a model card",)
+    return Exported(path, stored.version, bundle.digest, len(content), notes)
+
+
+def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, ...]]:
+    """Return the model of a bundle file, with notes on what may be unintended.
+
+    Raises
+    ------
+    UsageError
+        If there is no such file, it is no bundle, it was altered or cut short, or it needs other versions.
+    """
+    with _readable(path):
+        content = path.read_bytes()
+    bundle = unpack(content, name=path.name)
+    notes: tuple[str, ...] = ()
+    if bundle.project != project.name:
+        notes = (
+            f"the model of {path.name} was trained in project {bundle.project!r}, this one is {project.name!r}",
+        )
+    return build(bundle, name=path.name), notes
+
+
+def _require_own_place(path: Path) -> None:
+    if not path.is_file():
+        return
+    with _readable(path), path.open("rb") as file:
+        start = file.read(120)
+    if start and not is_bundle(start):
+        raise UsageError(
+            f"expected a new file or a bundle to replace, found that {path} is something else. Choose another name."
+        )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"expected a bundle at {path}, found: {error.strerror or error}. Write one with `churnrisk export`."
+        ) from error

@@ -1,0 +1,144 @@
+"""A model leaves its registry as one file and scores the same without it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from churnrisk.tracking.bundle import unpack
+
+WITHOUT_MLFLOW = """
+import sys
+sys.modules["mlflow"] = None  # importing it raises ImportError
+from churnrisk.cli import main
+sys.argv = ["churnrisk", *sys.argv[1:]]
+main()
+"""
+
+
+@pytest.fixture(scope="session")
+def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from churnrisk.cli import app
+
+    target = tmp_path_factory.mktemp("bundle") / "models" / "churn.joblib"
+    app(["--project", str(scored_world), "export", str(target)], standalone_mode=False)
+    return target
+
+
+@pytest.fixture
+def elsewhere(small_world: Path, tmp_path: Path) -> Path:
+    """The same tables where nothing was ever trained."""
+    return Path(shutil.copytree(small_world, tmp_path / "elsewhere" / "project"))
+
+
+def test_a_bundle_scores_without_mlflow_just_as_the_champion_does(cli, scored, elsewhere, bundle, tmp_path):
+    by_bundle, by_champion = tmp_path / "bundle.parquet", tmp_path / "champion.parquet"
+    as_of = ("--as-of", "2026-05-02")
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_MLFLOW, "--project", elsewhere, "score", *as_of, "--bundle", bundle,
+         "--output", by_bundle],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert "published run 1 as of 2026-05-02" in ran.stderr
+    assert not (elsewhere / "models").exists()
+    cli("--project", scored, "score", *as_of, "--dry-run", "--output", by_champion)
+    pd.testing.assert_frame_equal(pd.read_parquet(by_bundle), pd.read_parquet(by_champion))
+
+
+def test_a_run_by_the_champion_and_one_by_its_bundle_are_the_same_run(cli, scored, bundle):
+    ran = cli("--project", scored, "score", "--bundle", bundle)
+    assert ran.code == 0
+    assert "published already; nothing to do" in ran.err
+
+
+def test_a_project_scored_with_a_bundle_has_a_list_and_a_report(cli, elsewhere, bundle, tmp_path):
+    assert cli("--project", elsewhere, "score", "--bundle", bundle).code == 0
+    assert cli("--project", elsewhere, "score", "--bundle", bundle).err.count("nothing to do") == 1
+    page = tmp_path / "monday.html"
+    assert cli("--project", elsewhere, "report", "--output", page).code == 0
+    first = cli("--project", elsewhere, "redlist", "--limit", 1, "--format", "csv").out.splitlines()[1]
+    assert first.split(",")[1] in page.read_text()
+
+
+def test_export_says_what_it_wrote_and_keeps_the_model_card_and_versions(cli, scored, tmp_path):
+    target = tmp_path / "churn.joblib"
+    ran = cli("--project", scored, "export", target, "--version", 1)
+    held = unpack(target.read_bytes(), name="churn.joblib")
+    assert ran.code == 0
+    assert f"version 1, {target.stat().st_size:,} bytes, SHA-256 {held.digest}" in ran.err
+    assert held.stored.texts["model_card.md"].startswith("# Churn model of ")
+    assert {"python", "scikit-learn", "numpy", "churnrisk"} <= set(held.stored.versions)
+    before = target.read_bytes()
+    assert cli("--project", scored, "export", target).code == 0
+    assert target.read_bytes() == before
+
+
+def test_export_replaces_no_file_of_yours(cli, scored):
+    tables = scored / "churnrisk.toml"
+    before = tables.read_text()
+    ran = cli("--project", scored, "export", tables)
+    assert (ran.code, tables.read_text()) == (2, before)
+    assert "is something else. Choose another name." in ran.err
+
+
+def test_export_without_a_champion_or_of_an_unknown_version_says_so(cli, scored, elsewhere, tmp_path):
+    assert cli("--project", elsewhere, "export", tmp_path / "a.joblib").code == 5
+    ran = cli("--project", scored, "export", tmp_path / "a.joblib", "--version", 7)
+    assert ran.code == 2
+    assert "there is no model version 7" in ran.err
+    assert not (tmp_path / "a.joblib").exists()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda content: content[:5000], "altered or cut short"),
+        (
+            lambda content: content[:9000] + bytes([content[9000] ^ 4]) + content[9001:],
+            "altered or cut short",
+        ),
+        (lambda content: b"", "is none"),
+        (lambda content: content.replace(b"bundle 1", b"bundle 9", 1), "says format 9"),
+    ],
+)
+def test_a_damaged_bundle_is_refused_with_exit_code_2_and_nothing_is_published(
+    cli, elsewhere, bundle, tmp_path, damage, said
+):
+    broken = tmp_path / "broken.joblib"
+    broken.write_bytes(damage(bundle.read_bytes()))
+    ran = cli("--project", elsewhere, "score", "--bundle", broken)
+    assert ran.code == 2
+    assert said in ran.err
+    assert not (elsewhere / "history.db").exists()
+
+
+def test_a_bundle_that_is_not_there_or_is_a_folder_is_named(cli, elsewhere, tmp_path):
+    for path in (tmp_path / "nowhere.joblib", tmp_path):
+        ran = cli("--project", elsewhere, "score", "--bundle", path)
+        assert ran.code == 2
+        assert f"expected a bundle at {path}" in ran.err
+
+
+def test_a_bundle_of_another_project_is_pointed_out(cli, elsewhere, bundle):
+    settings = elsewhere / "churnrisk.toml"
+    name = unpack(bundle.read_bytes(), name="b").project
+    settings.write_text(settings.read_text().replace(f'name = "{name}"', 'name = "Another"'))
+    ran = cli("--project", elsewhere, "score", "--dry-run", "--bundle", bundle)
+    assert ran.code == 0
+    assert f"was trained in project {name!r}, this one is 'Another'" in ran.err
+
+
+def test_a_bundle_that_the_tables_do_not_feed_names_what_is_missing(cli, elsewhere, bundle):
+    settings = elsewhere / "churnrisk.toml"
+    settings.write_text(
+        settings.read_text().replace("[features]", '[features]\nexclude = ["active_days_30"]')
+    )
+    ran = cli("--project", elsewhere, "score", "--bundle", bundle)
+    assert ran.code == 2
+    assert "reads active_days_30, which today's tables and settings do not feed" in ran.err
