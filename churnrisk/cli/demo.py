@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import re
 import shlex
 import shutil
 from datetime import datetime, timedelta
@@ -40,7 +42,9 @@ def run_demo(directory: Path, source: Path | None) -> None:
     _run(*here, "score")
     _run(*here, "redlist", "--limit", "10")
     _run(*here, "report", "--output", f"{shown}/report.html")
-    say(f"\nOpen {shown}/report.html in a browser.")
+    say(f"\nOpen {shown}/report.html in a browser, or work with the list there:")
+    say(f"  churnrisk --project {shown} user add {_me()} --role admin   (asks for a password)")
+    say(f"  churnrisk --project {shown} serve --open")
     say(f"Why one account: churnrisk --project {shown} explain ACCOUNT")
     say("On your own data: churnrisk init FOLDER_WITH_YOUR_TABLES")
 
@@ -48,6 +52,15 @@ def run_demo(directory: Path, source: Path | None) -> None:
 def _run(*arguments: str) -> None:
     say(f"\n$ churnrisk {shlex.join(arguments)}")
     app(list(arguments), standalone_mode=False)
+
+
+def _me() -> str:
+    """Return a sign-in name for whoever runs the demo."""
+    try:
+        name = getpass.getuser().lower()
+    except (KeyError, OSError):  # no name for this user, as in some containers
+        return "me"
+    return name if re.fullmatch(r"[a-z][a-z0-9_-]{1,30}", name) and name != "root" else "me"
 
 
 def _latest(directory: Path) -> datetime:

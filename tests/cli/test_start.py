@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -105,6 +106,8 @@ def test_the_demo_ends_with_a_report_and_the_next_command(cli, small_world, tmp_
     assert (target / "report.html").stat().st_size > 5000
     assert "As of 2026-07-01, changes since 2026-06-01" in ran.out
     assert ran.err.rstrip().endswith("On your own data: churnrisk init FOLDER_WITH_YOUR_TABLES")
+    assert re.search(r"churnrisk --project \S+ user add \S+ --role admin", ran.err)
+    assert re.search(r"churnrisk --project \S+ serve --open", ran.err)
 
 
 def test_the_demo_refuses_a_folder_that_is_not_its_own(cli, tmp_path):
