@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.errors import NotFoundError, UnavailableError, UsageError
 from churnrisk.records import Role, User
 from churnrisk.web.dossier import conflict_of, dossier
 from churnrisk.web.forms import Typed, change_of, version_of
@@ -46,7 +46,7 @@ def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> R
         )
     except ConflictError as error:
         return _page(request, user, account_id, typed, status=409, conflict=conflict_of(error, typed))
-    except NotFoundError:
+    except (NotFoundError, UnavailableError):
         raise
     except UsageError as error:
         return _page(request, user, account_id, typed, status=400, mistake=str(error))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.errors import NotFoundError, UnavailableError, UsageError
 from churnrisk.records import Colour, Role, User
 from churnrisk.web.dossier import said, state
 from churnrisk.web.forms import Accounts, Typed, change_of, versions_of
@@ -67,7 +67,7 @@ def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> 
     except ConflictError as error:
         named = tuple(f"{entry.account_id}: {said(entry)}" for entry in error.entries)
         return _page(request, user, chosen, typed, status=409, conflicts=named)
-    except NotFoundError:
+    except (NotFoundError, UnavailableError):
         raise
     except UsageError as error:
         return _page(request, user, chosen, typed, status=400, mistake=str(error))

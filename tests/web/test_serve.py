@@ -1,0 +1,150 @@
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.web.conftest import PASSWORD, add_people, serving
+
+
+def refused(project, *arguments):
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, ended.stderr
+
+
+@pytest.fixture
+def project(scored_world, tmp_path):
+    import shutil
+
+    return Path(shutil.copytree(scored_world, tmp_path / "project"))
+
+
+def test_nothing_scored_is_said_with_what_to_do(small_world):
+    code, said = refused(small_world)
+    assert code == 2
+    assert "nothing has been scored yet. Run `churnrisk score`" in said
+
+
+def test_nobody_to_sign_in_is_said_with_what_to_do(project):
+    code, said = refused(project, "--port", "0")
+    assert code == 2
+    assert "churnrisk user add NAME --role admin" in said
+
+
+def test_a_taken_port_is_said_and_another_one_proposed(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        code, said = refused(project, "--port", str(port))
+    assert code == 2
+    assert f"port {port} of 127.0.0.1 is taken" in said
+    assert f"--port {port + 1}" in said
+
+
+def test_an_address_of_another_machine_is_said(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    code, said = refused(project, "--host", "192.0.2.1")
+    assert code == 2
+    assert "cannot listen at 192.0.2.1" in said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_ends_it_cleanly(project, workers):
+    add_people(project, {"vic": ("--role", "viewer")})
+    with serving(project, "--workers", workers) as site:
+        with urllib.request.urlopen(f"{site.url}/sign-in") as answer:
+            assert answer.status == 200
+        site.process.send_signal(signal.SIGINT)
+        assert site.process.wait(timeout=20) == 0
+
+
+def test_other_hosts_are_warned_about_in_plain_words(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0"]
+    process = subprocess.Popen([*command, "--host", "0.0.0.0"], stderr=subprocess.PIPE, text=True)
+    try:
+        said = process.stderr.readline()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert said.startswith("warning: everybody who can reach 0.0.0.0 can reach the sign-in page.")
+
+
+def test_a_database_that_goes_away_is_a_page_and_what_was_typed_is_kept(project):
+    add_people(project, {"rex": ("--role", "reviewer")})
+    with serving(project) as site:
+        browser = Client(site.url)
+        browser.sign_in("rex")
+        path = re.search(r'href="(/accounts/[^"?]+)"', browser.get("/")[1]).group(1)
+        form = browser.get(path)[1]
+        holder = writer_of(project)
+        try:
+            fields = {"kind": "note", "note": "typed with care", "version": "0"}
+            status, text = browser.post(f"{path}/reviews", fields, token_of(form))
+        finally:
+            holder.terminate()
+            holder.wait()
+        assert status == 503
+        assert "The database is away" in text
+        assert "typed with care" in text
+        status, text = browser.post(f"{path}/reviews", fields, token_of(form))
+        assert status == 200
+        assert "Note: typed with care" in text
+
+
+def writer_of(project):
+    """Start a process that holds the history for itself."""
+    code = (
+        "import sqlite3, sys, time\n"
+        f"store = sqlite3.connect({str(project / 'history.db')!r}, isolation_level=None)\n"
+        "store.execute('begin immediate')\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def token_of(page):
+    return re.search(r'name="csrf_token" value="([^"]+)"', page).group(1)
+
+
+class Client:
+    """A browser without a window or scripts, for what needs no more."""
+
+    def __init__(self, url):
+        from http.cookiejar import CookieJar
+
+        self.url = url
+        self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+
+    def sign_in(self, name):
+        page = self.get("/sign-in")[1]
+        self.post("/sign-in", {"name": name, "password": PASSWORD, "next": "/"}, token_of(page))
+
+    def get(self, path):
+        return self._open(self.url + path)
+
+    def post(self, path, fields, token):
+        from urllib.parse import urlencode
+
+        body = urlencode(fields | {"csrf_token": token}).encode()
+        return self._open(urllib.request.Request(self.url + path, data=body))
+
+    def _open(self, request):
+        from urllib.error import HTTPError
+
+        try:
+            with self.opener.open(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
