@@ -85,17 +85,27 @@ def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
     return tuple(one for one in owners_of(connection, run.run_id) if _same(one, scope))
 
 
-def read_page(connection: Connection, asked: Asked, *, limit: int, offset: int) -> list[Row]:
-    """Return the rows of one page: the score, the colour before, and what the desk has on record."""
+def read_page(
+    connection: Connection, asked: Asked, hidden: Mapping[str, int], *, limit: int, offset: int
+) -> tuple[list[Row], int]:
+    """Return the rows of one page, and how many rows match on all pages.
+
+    A row is the score, the colour before, and what the desk has on record. ``hidden`` is what
+    :func:`count_hidden` returns.
+    """
     keys = _chosen(asked, [scores.c.account_id]).order_by(*_order(connection, asked))
-    ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
+    if asked.wanted.search:
+        # few rows match a text, and to look at every name once is dear enough
+        found = list(connection.execute(keys).scalars())
+        ids, matching = found[offset : offset + limit], len(found)
+    else:
+        ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
+        matching = _count(connection, asked, hidden)
     if not ids:
-        return []
-    found = connection.execute(
-        _full(_id_of(asked.before)).where(_in_run(asked.run), scores.c.account_id.in_(ids))
-    )
-    rows = {row["account_id"]: row for row in found.mappings()}
-    return [rows[account_id] for account_id in ids]
+        return [], matching
+    query = _full(_id_of(asked.before)).where(_in_run(asked.run), scores.c.account_id.in_(ids))
+    rows = {row["account_id"]: row for row in connection.execute(query).mappings()}
+    return [rows[account_id] for account_id in ids], matching
 
 
 def read_row(connection: Connection, run: Run, before: Run | None, account_id: str) -> Row | None:
@@ -120,16 +130,6 @@ def stream_rows(connection: Connection, asked: Asked) -> Iterator[Row]:
     yield from result.mappings()
 
 
-def count_rows(connection: Connection, asked: Asked, hidden: Mapping[str, int]) -> int:
-    """Return how many rows match, from the sums of the run where these can tell.
-
-    ``hidden`` is what :func:`count_hidden` returns.
-    """
-    if _is_summed(asked):
-        return _summed(connection, asked) - sum(hidden.values())
-    return int(connection.execute(_chosen(asked, [func.count()])).scalar_one())
-
-
 def count_hidden(connection: Connection, asked: Asked) -> dict[str, int]:
     """Return how many accounts of the chosen colours, owner and segment the desk keeps off: snoozed, churned."""
     hidden = or_(_is_snoozed(asked.now), desk.c.disposition == str(Disposition.CHURNED))
@@ -142,6 +142,13 @@ def count_hidden(connection: Connection, asked: Asked) -> dict[str, int]:
     )
     query = select(desk.c.disposition, func.count()).where(hidden, listed).group_by(desk.c.disposition)
     return {"snoozed": 0, "churned": 0} | {str(name): int(n) for name, n in connection.execute(query)}
+
+
+def _count(connection: Connection, asked: Asked, hidden: Mapping[str, int]) -> int:
+    """Return how many rows match, from the sums of the run where these can tell."""
+    if _is_summed(asked):
+        return _summed(connection, asked) - sum(hidden.values())
+    return int(connection.execute(_chosen(asked, [func.count()])).scalar_one())
 
 
 def _is_summed(asked: Asked) -> bool:

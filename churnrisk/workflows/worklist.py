@@ -21,7 +21,6 @@ from churnrisk.history.worklist import (
     Asked,
     ask,
     count_hidden,
-    count_rows,
     read_page,
     stream_rows,
     within,
@@ -90,9 +89,8 @@ def _read(connection: Transaction, asked: Asked, page: int, per_page: int | None
         rows = tuple(to_row(row, run, now) for row in stream_rows(connection, asked))
         matching = len(rows)
     else:
-        found = read_page(connection, asked, limit=per_page, offset=(page - 1) * per_page)
+        found, matching = read_page(connection, asked, hidden, limit=per_page, offset=(page - 1) * per_page)
         rows = tuple(to_row(row, run, now) for row in found)
-        matching = count_rows(connection, asked, hidden)
     sums = read_totals(connection, [one.run_id for one in (run, before) if one], owners=asked.owners)
     mine = [one for one in sums if one.run_id == run.run_id]
     scope = asked.wanted.scope

@@ -28,11 +28,7 @@ def test_a_review_is_on_the_red_list_in_the_trail_and_can_be_taken_back(cli, sco
     assert "review 1, 2 accounts: contacted, assigned to Lee, note" in made.err
     top = rows(cli, scored)[0]
     assert (top["disposition"], top["assignee"], top["touched_by"]) == ("contacted", "Lee", "Ada")
-    assert (
-        "contacted, assigned to Lee, note (Ada)"
-        in " ".join(cli("--project", scored, "redlist", "-n", "1", "--format", "csv").out.split())
-        or "last touch" in cli("--project", scored, "redlist", "-n", "1").out
-    )
+    assert "last touch" in cli("--project", scored, "redlist", "-n", "1").out
     shown = json.loads(cli("--project", scored, "reviews", first, "--format", "json").out)
     assert {entry["field"] for entry in shown} == {"disposition", "assignee", "note"}
     assert {entry["via"] for entry in shown} == {"cli"}
