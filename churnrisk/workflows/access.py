@@ -39,6 +39,7 @@ from churnrisk.workflows.web_config import WebConfig
 TOKEN_MARK = "churnrisk_"  # noqa: S105 - no secret
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s]+")
+_NOBODY = "(nobody)"
 _LONGEST_TEXT = 200
 _LIMITS = (
     Limit(5, timedelta(minutes=15), by_name=True, by_address=True),
@@ -177,7 +178,9 @@ def sign_in(store: HistoryStore, name: str, password: str, *, address: str, now:
     SignInError
         If they do not fit (whether the name is known is not told), or there were too many attempts.
     """
-    name = normal_name(name)[:64]
+    name = normal_name(name)
+    if not _NAME.fullmatch(name):
+        name = _NOBODY  # counted and checked like any other, so that it takes as long
     attempt, wait = admit(store, name, address, at=now, limits=_LIMITS)
     if wait:
         raise SignInError(f"Too many attempts. Try again in {_in_words(wait)}.", wait=wait)

@@ -42,6 +42,11 @@ def test_anything_else_is_refused_alike_and_keeps_the_name(client, name, passwor
     assert client.get("/").status_code == 303
 
 
+@pytest.mark.parametrize("name", ["\x00", "rex\x00", "é" * 300, "x" * 900, "(nobody)", "'; --"])
+def test_a_name_that_nobody_can_have_is_refused_like_any_other(client, name):
+    assert sign_in(client, name, "wrong password!").status_code == 401
+
+
 def test_a_disabled_person_is_told_no_more_than_a_stranger(client, store):
     set_disabled(store, "rex", True, now=datetime.now(UTC))
     assert "Name and password do not fit." in sign_in(client).text
