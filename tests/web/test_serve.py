@@ -91,7 +91,7 @@ def test_a_database_that_goes_away_is_a_page_and_what_was_typed_is_kept(project)
             status, text = browser.post(f"{path}/reviews", fields, token_of(form))
         finally:
             holder.terminate()
-            holder.wait()
+            holder.communicate(timeout=20)
         assert status == 503
         assert "The database is away" in text
         assert "typed with care" in text
