@@ -185,7 +185,7 @@ class Listing:
             "snoozed": "Only snoozed" if wanted.snoozed == "only" else "With snoozed",
             "disposition": f"On record: {DISPOSITIONS.get(wanted.disposition or '', 'nothing yet')}",
             "assignee": f"Assigned to: {_NOBODY['assignee'] if wanted.assignee == NONE else wanted.assignee}",
-            "search": f"“{wanted.search}”",
+            "search": f"Search: {wanted.search}",
         }
         return tuple(
             Step(text, self.link(**{name: getattr(usual, name)}))
@@ -229,5 +229,5 @@ class Listing:
         return Empty(
             "No account fits this view.",
             f"{found.run.red + found.run.amber:,} accounts are red or amber at this run. Take a filter away:",
-            (*(Step(f"Without “{way.text}”", way.href) for way in ways), Step("All filters off", "/")),
+            (*(Step(f"Without {way.text}", way.href) for way in ways), Step("All filters off", "/")),
         )
