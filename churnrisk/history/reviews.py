@@ -41,15 +41,11 @@ class ConflictError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class OverrideChange:
-    """A colour that a person sets until an instant; without a colour, overrides in force are ended.
-
-    ``override_id`` names the one to end; by default all of the account.
-    """
+    """A colour that a person sets until an instant; without a colour, the overrides in force are ended."""
 
     colour: str | None
     reason: str = ""
     expires_at: datetime | None = None
-    override_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +106,21 @@ def end_override(store: HistoryStore, override_id: int, *, author: str, via: str
     UsageError
         If there is none of that id still open.
     """
-    open_one = (overrides.c.override_id == override_id) & overrides.c.ended_at.is_(None)
+    named, moment = overrides.c.override_id == override_id, naive_utc(at)
 
     def end(connection: Connection) -> Reviewed:
-        account_id = connection.execute(select(overrides.c.account_id).where(open_one)).scalar()
-        if account_id is None:
+        is_open = named & overrides.c.ended_at.is_(None)
+        if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
                 f"expected an open override, found none with id {override_id}. See the list of overrides."
             )
-        change = OverrideChange(None, override_id=override_id)
-        ended = NewReview({account_id: None}, author, via, at, "override ended", override=change)
-        return _write(connection, ended)
+        ended = connection.execute(select(overrides).where(named)).mappings().one()
+        account_id, what = ended["account_id"], "override ended"
+        review_id = insert_review(connection, at=moment, author=author, via=via, what=what)
+        row = desk_rows(connection, [account_id]).get(account_id) or untouched(account_id)
+        line: Line = ("override", override_text(ended), None, override_id)
+        write_lines(connection, row, [line], review_id=review_id, touched=review_id)
+        return Reviewed(review_id, what, read_desk(connection, [account_id], now=moment), (override_id,))
 
     return written(store, end, dry_run=False)
 
@@ -144,12 +144,8 @@ class _DryRunError(Exception):
 
 
 def _add(connection: Connection, new: NewReview, scope: str | None) -> Reviewed:
-    require_accounts(connection, list(new.versions), scope)
-    return _write(connection, new)
-
-
-def _write(connection: Connection, new: NewReview) -> Reviewed:
     ids, at = list(new.versions), naive_utc(new.at)
+    require_accounts(connection, ids, scope)
     rows = desk_rows(connection, ids)
     _refuse_stale(connection, new.versions, rows)
     review_id = insert_review(connection, at=at, author=new.author, via=new.via, what=new.what)
@@ -196,11 +192,10 @@ def _override(
     connection: Connection, account_id: str, change: OverrideChange, *, author: str, at: datetime
 ) -> list[Line]:
     """Set or end the account's override and return the lines of the audit."""
-    open_ones = (overrides.c.account_id == account_id) & overrides.c.ended_at.is_(None)
-    named = overrides.c.override_id == change.override_id
     in_force = connection.execute(
         select(overrides)
-        .where(open_ones, named if change.override_id is not None else overrides.c.expires_at > at)
+        .where(overrides.c.account_id == account_id, overrides.c.ended_at.is_(None))
+        .where(overrides.c.expires_at > at)
         .order_by(overrides.c.override_id.desc())
     ).mappings()
     before = [(row["override_id"], override_text(row)) for row in in_force]

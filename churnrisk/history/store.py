@@ -31,7 +31,7 @@ from churnrisk.history.database import Database
 from churnrisk.history.memory import Memory
 from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
-from churnrisk.history.schema import runs, scores
+from churnrisk.history.schema import run_totals, runs, scores
 from churnrisk.history.totals import Adder, write_totals
 from churnrisk.records import Run
 
@@ -230,6 +230,7 @@ class HistoryStore:
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
             guard(published, _run_before(connection, naive_utc(run.as_of)))
+        _tell_planner(connection)
         return Publication(published, is_new=True)
 
 
@@ -248,6 +249,13 @@ def _take_turns(connection: Connection) -> None:
     """Wait until no other run is being published, since each carries on from the run before it."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _PUBLISH_LOCK})
+
+
+def _tell_planner(connection: Connection) -> None:
+    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round."""
+    if connection.dialect.name == "postgresql":
+        for table in (scores, run_totals):
+            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
 
 
 def _claim(connection: Connection, run: NewRun) -> int:
