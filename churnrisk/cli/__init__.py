@@ -5,6 +5,7 @@ from churnrisk.cli.app import app, main
 # The commands register themselves in the order in which help shows them.
 # isort: off
 from churnrisk.cli import start
+from churnrisk.cli import features
 from churnrisk.cli import model
 from churnrisk.cli import export
 from churnrisk.cli import daily
@@ -15,4 +16,6 @@ from churnrisk.cli import serve
 from churnrisk.cli import access
 # isort: on
 
-__all__ = ["app", "main", "start", "model", "export", "daily", "team", "review", "missed", "serve", "access"]
+__all__ = [
+    "app", "main", "start", "features", "model", "export", "daily", "team", "review", "missed", "serve", "access",
+]  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,7 @@ class Engine:
         self._spill = tempfile.TemporaryDirectory(prefix="churnrisk-", dir=_spill_parent(config))
         self._connection = duckdb.connect(":memory:")
         self.base = base
+        self._recorded: list[str] | None = None
         settings = {
             "memory_limit": config.memory_limit,
             "temp_directory": self._spill.name,
@@ -72,7 +75,19 @@ class Engine:
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
+        if self._recorded is not None:
+            self._recorded.append(sql)
         self._execute(sql).fetchall()
+
+    @contextmanager
+    def recording(self) -> Iterator[list[str]]:
+        """Yield a list that fills with the statements which :meth:`run` executes meanwhile."""
+        statements: list[str] = []
+        self._recorded = statements
+        try:
+            yield statements
+        finally:
+            self._recorded = None
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Return all rows of a small result."""

@@ -1,0 +1,123 @@
+"""The command features: the catalogue in use, and the query behind it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churnrisk.cli.app import app
+from churnrisk.cli.show import (
+    Format,
+    FormatOption,
+    OutputOption,
+    choose_format,
+    emit,
+    progress,
+    project_of,
+    say,
+    show_rows,
+)
+from churnrisk.errors import UsageError
+
+if TYPE_CHECKING:
+    from churnrisk.workflows.features import CatalogueReport, FeatureWorth
+
+_COLUMNS = {
+    "feature": "feature",
+    "family": "family",
+    "meaning": "meaning",
+    "unit": "unit",
+    "window": "window",
+    "direction": "direction",
+    "there": "there",
+    "moved": "drift",
+    "worth": "AUC alone",
+}
+_ARROWS = {1: "↑", 0: "·", -1: "↓"}
+
+
+@app.command(
+    epilog="Example: `churnrisk features`, `churnrisk features --format csv --output features.csv`, or "
+    "`churnrisk features --sql`."
+)
+def features(
+    context: typer.Context,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the query that computes them, with a comment per step.")
+    ] = False,
+    format_: FormatOption = None,
+    output: OutputOption = None,
+) -> None:
+    """List the signals in use: meaning, coverage, drift, and what each is worth alone."""
+    from churnrisk.workflows.features import catalogue_report, feature_query
+
+    if sql and format_:
+        raise UsageError("--sql prints a script, found --format beside it. Leave one of the two out.")
+    project, now = project_of(context), datetime.now()
+    if sql:
+        with progress() as report:
+            script = feature_query(project, now=now, progress=report)
+        emit(script, output)
+        return
+    chosen = choose_format(format_, output)
+    with progress() as report:
+        found = catalogue_report(project, now=now, progress=report)
+    rows = [feature_dict(row) for row in found.rows]
+    if chosen is Format.TABLE:
+        rows = [row | _for_people(row) for row in rows]
+    show_rows(rows, title=_title(found), format_=chosen, output=output, columns=_COLUMNS)
+    if chosen is Format.TABLE:
+        say(
+            "direction: what a higher value can do to the churn probability (↑ raise it, ↓ lower it, · either); "
+            f"drift: population stability from {found.oldest:%Y-%m-%d} to {found.latest:%Y-%m-%d}, large from 0.25"
+        )
+
+
+def feature_dict(row: FeatureWorth) -> dict[str, Any]:
+    """Return a signal as programs get it."""
+    auc = row.auc
+    return {
+        "feature": row.feature.name,
+        "family": row.feature.family,
+        "meaning": row.feature.label,
+        "unit": row.feature.unit,
+        "window_days": row.window_days,
+        "monotone": row.feature.monotone,
+        "coverage": row.coverage,
+        "drift": row.drift,
+        "auc": auc.value if auc else None,
+        "auc_low": auc.low if auc else None,
+        "auc_high": auc.high if auc else None,
+        "higher_is_riskier": row.higher_is_riskier,
+        "contradicts": row.contradicts,
+    }
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    shown = "" if row["higher_is_riskier"] is None else ("↑" if row["higher_is_riskier"] else "↓")
+    return {
+        "window": f"{row['window_days']} days" if row["window_days"] else "–",
+        "direction": _ARROWS[row["monotone"]] + (f" (the data say {shown})" if row["contradicts"] else ""),
+        "there": f"{row['coverage']:.0%}",
+        "moved": _drift(row["drift"]),
+        "worth": "–"
+        if row["auc"] is None
+        else f"{shown} {row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})".strip(),
+    }
+
+
+def _drift(index: float | None) -> str:
+    from churnrisk.monitoring.drift import LARGE, SOME
+
+    if index is None:
+        return "–"
+    return f"{index:.2f}" + (" large" if index >= LARGE else " some" if index >= SOME else "")
+
+
+def _title(found: CatalogueReport) -> str:
+    return (
+        f"{len(found.rows)} signals, worth most first: {found.eligible:,} rows at {found.snapshots} snapshots, "
+        f"{found.labelled:,} with a known outcome"
+    )

@@ -1,0 +1,179 @@
+"""The catalogue in use: what each signal means, how often it is there, whether it drifts, what it is worth alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from churnrisk.features import build_features, select_features
+from churnrisk.features.steps import script_of
+from churnrisk.model.single import single_aucs
+from churnrisk.monitoring.drift import population_stability
+from churnrisk.records import Feature, Interval
+from churnrisk.snapshots import build_panel, labelled_dates, training_dates
+from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.workflows.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The bootstrap looks at so many rows at most, by whole accounts; its intervals are the wider for it.
+MOST_ROWS = 50_000
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class FeatureWorth:
+    """One signal as the project's data show it.
+
+    Attributes
+    ----------
+    feature : Feature
+        The declaration.
+    window_days : int or None
+        How far it looks back; None where it has no fixed window.
+    coverage : float
+        Share of eligible rows with a value.
+    drift : float or None
+        Population stability index between the oldest and the latest snapshot; None with one snapshot only.
+    auc : Interval or None
+        Of the signal alone, in the direction that the data show: at least one half. None where it cannot be told.
+    higher_is_riskier : bool or None
+        The direction that the data show; None for names and where it cannot be told.
+    """
+
+    feature: Feature
+    window_days: int | None
+    coverage: float
+    drift: float | None
+    auc: Interval | None
+    higher_is_riskier: bool | None
+
+    @property
+    def contradicts(self) -> bool:
+        """True when the data clearly show the other direction than the declared one."""
+        if self.auc is None or self.higher_is_riskier is None or self.auc.low <= 0.5:
+            return False
+        return self.feature.monotone == (-1 if self.higher_is_riskier else 1)
+
+
+@dataclass(frozen=True)
+class CatalogueReport:
+    """All signals in use, worth most first, and the rows behind the figures."""
+
+    rows: tuple[FeatureWorth, ...]
+    oldest: datetime
+    latest: datetime
+    snapshots: int
+    eligible: int
+    labelled: int
+
+
+def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
+    """Measure every signal that the project's tables feed, at all mature snapshots and the latest date.
+
+    Raises
+    ------
+    ContractError
+        If the tables break the contract or hold no snapshot with a known outcome.
+    """
+    with checked_tables(project, now=now, progress=progress) as checked:
+        features = _prepare(project, checked, progress)
+        frame = build_features(
+            checked.tables, features, key_features=project.features.key_features, labelled_only=False
+        )
+    eligible = frame.grey_reason.isna().to_numpy()
+    X, churned = frame.X[eligible], frame.churned[eligible]
+    dates = X.index.get_level_values("as_of")
+    progress("measuring drift")
+    oldest, latest = X[dates == dates.min()], X[dates == dates.max()]
+    drifts = (
+        {name: population_stability(oldest[name], latest[name]) for name in X}
+        if dates.nunique() > 1
+        else dict.fromkeys(X)
+    )
+    known = churned.notna().to_numpy()
+    aucs = _aucs(X[known], churned[known].astype(int), seed=project.model.seed, progress=progress)
+    rows = [
+        _worth(feature, X[feature.name], drifts[feature.name], aucs[feature.name]) for feature in features
+    ]
+    return CatalogueReport(
+        tuple(sorted(rows, key=_by_worth)),
+        dates.min().to_pydatetime(),
+        dates.max().to_pydatetime(),
+        int(dates.nunique()),
+        len(X),
+        int(known.sum()),
+    )
+
+
+def feature_query(project: Project, *, now: datetime, progress: Progress) -> str:
+    """Return the query behind the features as one commented script, after running it.
+
+    Raises
+    ------
+    ContractError
+        If the tables break the contract or hold no snapshot with a known outcome.
+    """
+    with checked_tables(project, now=now, progress=progress) as checked:
+        with checked.tables.engine.recording() as statements:
+            features = _prepare(project, checked, progress)
+            build_features(
+                checked.tables, features, key_features=project.features.key_features, labelled_only=False
+            )
+        columns = checked.tables.engine.columns("feature_inputs")
+        return script_of(statements, columns, project=project.name)
+
+
+def window_days(feature: Feature) -> int | None:
+    """Return how far a signal looks back, which its name ends in by convention: ``events_30``, ``silent_30d``.
+
+    >>> from churnrisk.features import CATALOGUE
+    >>> [(f.name, window_days(f)) for f in CATALOGUE][:3]
+    [('days_since_last_event', None), ('silent_30d', 30), ('active_days_7', 7)]
+    """
+    found = re.search(r"_(\d{1,3})d?$", feature.name)
+    return int(found[1]) if found else None
+
+
+def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
+    tables = checked.tables
+    dates: Sequence[datetime]
+    if project.churn.definition == "labels":
+        dates = labelled_dates(tables, project.snapshots)
+    else:
+        dates = [*training_dates(checked.span, project.snapshots, project.churn), checked.span.end]
+    build_panel(tables, project.churn, dates, data_end=checked.span.end)
+    features = select_features(project.features, tables.available)
+    progress(f"computing {len(features)} features at {len(dates)} snapshots")
+    return features
+
+
+def _aucs(
+    X: pd.DataFrame, churned: pd.Series, *, seed: int, progress: Progress
+) -> dict[str, Interval | None]:
+    import numpy as np
+
+    accounts = X.index.get_level_values("account_id")
+    if len(X) > MOST_ROWS:
+        names = np.random.default_rng(seed).permutation(accounts.unique())
+        kept = accounts.isin(names[: max(1, int(len(names) * MOST_ROWS / len(X)))])
+        X, churned, accounts = X[kept], churned[kept], accounts[kept]
+    progress(f"ranking {len(X):,} rows by each signal alone")
+    return dict(single_aucs(X, churned, accounts, n_boot=DRAWS, seed=seed))
+
+
+def _worth(feature: Feature, values: pd.Series, drift: float | None, auc: Interval | None) -> FeatureWorth:
+    coverage = float(values.notna().mean()) if len(values) else 0.0
+    higher = None if auc is None or feature.categorical else auc.value >= 0.5
+    if auc is not None and higher is False:
+        auc = Interval(1 - auc.value, 1 - auc.high, 1 - auc.low)
+    return FeatureWorth(feature, window_days(feature), coverage, drift, auc, higher)
+
+
+def _by_worth(row: FeatureWorth) -> tuple[float, str]:
+    """Sort by what can be relied on: the lower end of the interval."""
+    return (-row.auc.low if row.auc else 0.0, row.feature.name)
