@@ -111,6 +111,11 @@ class Listing:
         return any(group.red_value or group.amber_value for group in self.found.by_segment)
 
     @property
+    def _at_risk(self) -> float:
+        """Of the totals, which know no other owner's accounts where somebody is limited to one."""
+        return sum(total.value for total in self.found.totals if total.label in ("Red", "Amber"))
+
+    @property
     def _more_open(self) -> bool:
         wanted, usual = self.wanted, WorklistFilter()
         names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
@@ -228,6 +233,6 @@ class Listing:
         ways = (*self._chips()[:3],)
         return Empty(
             "No account fits this view.",
-            f"{found.run.red + found.run.amber:,} accounts are red or amber at this run. Take a filter away:",
+            f"{self._at_risk:,.0f} accounts are red or amber. Take a filter away:",
             (*(Step(f"Without {way.text}", way.href) for way in ways), Step("All filters off", "/")),
         )

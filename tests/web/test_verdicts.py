@@ -1,0 +1,106 @@
+from datetime import datetime
+
+from churnrisk.history.outcomes import ColourOutcome
+from churnrisk.records import Colour, Run
+from churnrisk.web.verdicts import contract
+from churnrisk.workflows.promises import Promised, Promises, RunOfColour, verdict_of
+
+RUN = Run(1, "k", datetime(2026, 7, 1), datetime(2026, 7, 2), "3", "p", "i", 400, 20, 80, 250, 50)
+
+
+def outcome(**given):
+    usual = {
+        "run_id": 1,
+        "colour": "green",
+        "promise": "churn of at most 2.00%",
+        "known_at": datetime(2026, 9, 1),
+        "accounts": 250,
+        "at_most": 0.02,
+        "tested_accounts": 300,
+        "tested_rate": 0.01,
+        "tested_low": 0.002,
+        "tested_high": 0.03,
+    }
+    return ColourOutcome(**(usual | given))
+
+
+def promised(colour, *outcomes):
+    runs = tuple(
+        RunOfColour(datetime(2026, 7 - place, 1), "3", one, verdict_of(one))
+        for place, one in enumerate(outcomes)
+    )
+    known = [one for one in outcomes if one.known]
+    return Promised(
+        colour,
+        outcomes[0] if outcomes else None,
+        runs,
+        sum(one.known for one in known),
+        sum(one.churned for one in known),
+    )
+
+
+def shown(*colours, missed=(), next_known_at=None):
+    return contract(Promises(RUN, colours, missed, next_known_at))
+
+
+def known(churned, low, high, kept):
+    return {"known": 240, "churned": churned, "low": low, "high": high, "kept": kept}
+
+
+def test_a_kept_promise_is_told_with_its_counts():
+    found = promised(Colour.GREEN, outcome(), outcome(**known(2, 0.001, 0.03, True)))
+    (card,) = shown(found)["cards"]
+    assert card.promised == "Promised: churn of at most 2.00%."
+    assert card.tested == (
+        "Before it was used: of 300 accounts with this colour in the test, 1.0 % churned within the horizon, "
+        "between 0.2 % and 3.0 % with 95 % confidence."
+    )
+    assert card.since == (
+        "Since then: 2 of 240 churned (0.8 %), over 1 run with known outcomes. 1 run still open."
+    )
+    assert (card.verdict, card.verdict_class) == ("Promise kept in 1 run", "kept")
+    open_one, kept = card.lines
+    assert (open_one.churned, open_one.verdict, open_one.mark) == (
+        "known on 2026-09-01",
+        "not known yet",
+        None,
+    )
+    assert (kept.churned, kept.rate, kept.bounds) == ("2 of 240", "0.8 %", "0.1 % to 3.0 %")
+    assert kept.mark.low_x < kept.mark.rate_x < kept.mark.limit_x
+
+
+def test_one_broken_run_breaks_the_verdict():
+    found = promised(
+        Colour.GREEN,
+        outcome(**known(20, 0.05, 0.12, False)),
+        outcome(**known(2, 0.001, 0.03, True)),
+        outcome(**known(8, 0.015, 0.06, None)),
+    )
+    (card,) = shown(found)["cards"]
+    assert card.verdict == "Promise kept in 1 run, broken in 1 run, unclear in 1 run"
+    assert card.verdict_class == "broken"
+    assert [line.verdict_class for line in card.lines] == ["broken", "kept", "unclear"]
+    assert [line.mark.limit_x for line in card.lines].count(None) == 0
+
+
+def test_a_colour_that_promises_nothing_says_so():
+    found = promised(Colour.AMBER, outcome(promise="", at_most=None, **known(9, 0.02, 0.07, None)))
+    (card,) = shown(found)["cards"]
+    assert card.promised == "It promises no churn rate."
+    assert card.verdict == "No promise to keep"
+    assert card.lines[0].verdict == "no promise"
+    assert card.lines[0].mark.limit_x is None
+
+
+def test_before_the_first_run_there_is_nothing_to_judge():
+    page = shown(promised(Colour.RED))
+    (card,) = page["cards"]
+    assert page["nothing_stored"]
+    assert card.tested == "The model behind it was not tested on later data."
+    assert card.since == "Since then: no outcome is known yet."
+
+
+def test_missed_churners_are_listed_where_there_are_any():
+    page = shown(missed=((datetime(2026, 5, 1), 3), (datetime(2026, 4, 1), 0)))
+    assert page["missed"] == ((datetime(2026, 5, 1), 3),)
+    assert page["missed_known"] == 2
