@@ -39,12 +39,16 @@ class RunOfColour:
     verdict : str
         :data:`OPEN` until the outcomes are known, then :data:`KEPT`, :data:`BROKEN`, :data:`UNCLEAR` (the counts
         miss the promise by no more than chance can explain) or :data:`NO_PROMISE`.
+    in_hindsight : bool
+        True when the run was published after its outcomes had happened: it shows what the model would have said,
+        and the model may have learned from these very outcomes.
     """
 
     as_of: datetime
     model_version: str
     outcome: ColourOutcome
     verdict: str
+    in_hindsight: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,9 @@ def promises(store: HistoryStore) -> Promises:
 
 def _promised(colour: Colour, found: Sequence[tuple[Run, tuple[ColourOutcome, ...]]]) -> Promised:
     runs = tuple(
-        RunOfColour(run.as_of, run.model_version, one, verdict_of(one))
+        RunOfColour(
+            run.as_of, run.model_version, one, verdict_of(one), in_hindsight=run.published_at >= one.known_at
+        )
         for run, outcomes in found
         for one in outcomes
         if one.colour == colour

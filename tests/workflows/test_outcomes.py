@@ -141,6 +141,8 @@ def test_outcomes_are_counted_once_the_label_window_is_over(project, model):
     assert counted == {"green": (200, 3), "amber": (60, 10), "red": (100, 60)}
     assert found.missed == ((SCORED, 3),)
     assert found.next_known_at == datetime(2026, 7, 20)
+    # both are published in July, when April was long over
+    assert [one.in_hindsight for one in green.runs] == [False, True]
     outcome = green.runs[1].outcome
     exact = binomtest(3, 200).proportion_ci(0.95, method="exact")
     assert (outcome.low, outcome.high) == pytest.approx((exact.low, exact.high))
