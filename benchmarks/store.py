@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import insert, literal, select
+from sqlalchemy import insert, literal, select, text
 
 from churnrisk.history import HistoryStore, NewRun, WorklistFilter
 from churnrisk.history.schema import run_totals, runs, scores
@@ -81,6 +81,9 @@ def build(store: HistoryStore, options: argparse.Namespace) -> None:
     with Timed(f"copy it to {options.runs - 1} dates before"):
         for weeks in range(1, options.runs):
             copy_run(store, weeks)
+        with store.database.writing() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(text("analyze"))  # as publishing does
     with Timed("record 200 reviews"):
         said = [*Disposition][:4]
         for number in range(200):
