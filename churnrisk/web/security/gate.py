@@ -15,7 +15,7 @@ from churnrisk.errors import ChurnRiskError
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.answers import FormRefused, SignInNeeded, answer_to
 from churnrisk.web.security.keeping import Kept
-from churnrisk.web.security.origin import comes_from_here
+from churnrisk.web.security.origin import comes_from_here, page_before
 from churnrisk.web.security.sign_in import sign_in_page
 from churnrisk.web.security.visit import Visit, read_visit
 from churnrisk.workflows.access import session_user
@@ -98,7 +98,8 @@ class Gate:
         fields = await _fields(request, body)
         if visit.user is None and request.url.path not in OPEN:
             kept = Kept.of(request.url.path, fields) if from_here else None
-            return await run_in_threadpool(sign_in_page, request, status=401, kept=kept)
+            target = page_before(request)
+            return await run_in_threadpool(sign_in_page, request, status=401, kept=kept, target=target)
         token = request.headers.get("x-csrf-token") or fields.get("csrf_token")
         if not isinstance(token, str) or not visit.accepts(token):
             raise FormRefused(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 
@@ -63,6 +64,11 @@ class Headers:
             return
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            if started:
+                raise
+            # The server stops and has waited long enough: the browser is told, and nobody a traceback.
+            await PlainTextResponse("The server is stopping.\n", 503)(scope, receive, send_with_headers)
         except Exception as error:
             if started:
                 raise

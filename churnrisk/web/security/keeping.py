@@ -13,7 +13,7 @@ from churnrisk.web.security.origin import safe_path
 _PURPOSE = "kept"
 _SECONDS = 3600
 _NEVER = ("csrf_token", "kept")
-_HIDDEN = ("back", "version", "versions", "account", "accounts", "account_id")
+_HIDDEN = ("back", "up", "kind", "version", "versions", "account")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Kept:
 
     @property
     def shown(self) -> tuple[tuple[str, str], ...]:
-        """What the person chose or typed, with its name in words."""
-        return tuple(
-            (name.replace("_", " "), value) for name, value in self.fields if value and name not in _HIDDEN
-        )
+        """What the person chose or typed, with its name in words; what was to be done where there is no more."""
+        said = tuple((name, value) for name, value in self.fields if value and name not in _HIDDEN)
+        kinds = tuple(("change", value) for name, value in self.fields if value and name == "kind")
+        return tuple((name.replace("_", " "), value) for name, value in said or kinds)

@@ -23,6 +23,17 @@ def comes_from_here(request: Request, config: WebConfig) -> bool | None:
     return None if site is None else site in ("same-origin", "none")
 
 
+def page_before(request: Request) -> str:
+    """Return the path of the page of ours that a request was sent from, and the first page where that is unknown."""
+    try:
+        parts = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    if parts.netloc != request.headers.get("host"):
+        return "/"
+    return safe_path(parts.path + (f"?{parts.query}" if parts.query else ""))
+
+
 def safe_path(path: str | None) -> str:
     """Return a path of our own pages, and the first page in place of anything else."""
     if not path or len(path) > 2000 or not path.startswith("/"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
 import threading
 
@@ -166,9 +167,28 @@ def test_what_is_sealed_opens_for_its_purpose_and_time_only():
     assert keys.open("kept", None, seconds=60) is None
 
 
-def test_other_kinds_of_connections_pass_the_layer(project):
-    import asyncio
+def test_a_request_that_a_stopping_server_gives_up_is_answered_without_a_traceback(make_client):
+    async def given_up(scope, receive, send):
+        raise asyncio.CancelledError
 
+    access = make_client().app.state.access
+    said = []
+
+    async def send(message):
+        said.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "scheme": "http",
+        "headers": [(b"host", b"localhost")],
+    }
+    asyncio.run(Headers(given_up, access)(scope, None, send))
+    assert [message.get("status") for message in said] == [503, None]
+
+
+def test_other_kinds_of_connections_pass_the_layer(project):
     seen = []
 
     async def inner(scope, receive, send):

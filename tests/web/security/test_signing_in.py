@@ -176,8 +176,10 @@ def test_an_expired_session_leads_to_sign_in_and_back(rex, store, over):
 def test_what_was_typed_when_the_session_ran_out_can_be_sent_after_signing_in(rex, store):
     form = {"csrf_token": token_of(rex.get("/")), "text": "<b>long story</b>", "new_password": "secret!"}
     move_sessions(store, expires_at=datetime(2026, 1, 1))
-    refused = rex.post("/note", data=form, headers={"origin": "http://localhost"})
+    headers = {"origin": "http://localhost", "referer": "http://localhost/admin?x=1"}
+    refused = rex.post("/note", data=form | {"up": "/", "kind": "note"}, headers=headers)
     assert refused.status_code == 401
+    assert 'name="next" value="/admin?x=1"' in refused.text
     assert "&lt;b&gt;long story&lt;/b&gt;" in refused.text
     assert "secret!" not in refused.text
     kept = re.search(r'name="kept" value="([^"]+)"', refused.text).group(1)
@@ -190,6 +192,21 @@ def test_what_was_typed_when_the_session_ran_out_can_be_sent_after_signing_in(re
         "csrf_token": token_of(entered)
     }
     assert rex.post("/note", data=again).text == "rex: <b>long story</b>"
+
+
+def test_a_form_without_texts_says_what_it_was_to_change(client):
+    refused = client.post(
+        "/note", data={"kind": "end_override"}, headers={"referer": "http://localhost/a//b"}
+    )
+    assert "end_override" in refused.text
+
+
+@pytest.mark.parametrize(
+    "page", ["http://localhost//evil.example", "http://localhost/\\evil", "http://localhost"]
+)
+def test_after_a_lost_form_one_comes_back_to_our_own_pages_only(client, page):
+    refused = client.post("/note", data={"text": "x"}, headers={"referer": page})
+    assert 'name="next" value="/"' in refused.text
 
 
 def test_what_another_site_sent_is_not_kept(client):
