@@ -32,6 +32,8 @@ from churnrisk.workflows.turnaround import read_turnaround
 __all__ = ["FAMILIES", "NONE", "WorklistFilter", "worklist", "export", "find_run", "at_risk", "to_row"]
 
 _LARGEST_PAGE = 10_000
+# Larger pages are for programs, which ask once; a server would keep a hundred of them in memory.
+_LARGEST_REMEMBERED = 200
 
 
 def worklist(
@@ -75,7 +77,7 @@ def worklist(
             run, before = _runs(store, connection, as_of)
             return _read(connection, ask(connection, run, before, wanted, now), page, per_page)
 
-        if store.memory is None or per_page is None:
+        if store.memory is None or per_page is None or per_page > _LARGEST_REMEMBERED:
             return read()
         # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
         question = ("worklist", as_of, wanted, now.date(), page, per_page)
