@@ -24,6 +24,7 @@ _CACHE, _POOLED_CACHE = 65_536, 8_192
 # A connection that the server has closed in the meantime is noticed before it is used.
 _POOL = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10.0, "pool_pre_ping": True}
 _MENDS = {
+    "queuepool limit": "too many ask it at once. Try again in a moment",
     "locked": "another program is writing to it. Try again when that has finished",
     "readonly": "it cannot be written. Give this user write access to the file and its folder",
     "unable to open": "it cannot be opened. Make the folder first, or mend the path",

@@ -17,6 +17,7 @@ Sort = Literal["loss", "probability", "renewal", "days", "name"]
 NONE = "(none)"
 FAMILIES: tuple[str, ...] = get_args(Family)
 _QUARTER = re.compile(r"(?:19|20)\d\d-Q[1-4]", re.ASCII)
+_LONGEST_SEARCH = 200
 _FLAGS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False}
 #: Field to its name in an address.
 _KEYS = {
@@ -94,6 +95,8 @@ class WorklistFilter:
         _require("sort", self.sort, get_args(Sort))
         _require("reason", self.family, (*FAMILIES, None))
         _require("disposition", self.disposition, (*Disposition, NONE, None))
+        if len(self.search or "") > _LONGEST_SEARCH:
+            raise UsageError(f"a search takes up to {_LONGEST_SEARCH} characters. Shorten it.")
         days = self.renews_within_days
         if days is not None and not 0 <= days <= 3_660:
             raise UsageError(f"renews_within expects 0 to 3660 days, found {days}.")

@@ -254,6 +254,7 @@ def test_a_scope_does_not_come_from_an_address():
         {"newly_red": "2"},
         {"quarter": "2026-Q5"},
         {"quarter": "9999-Q4"},
+        {"q": "%" * 201},
     ],
 )
 def test_a_value_that_a_field_cannot_have_is_refused(query):
