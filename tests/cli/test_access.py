@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import termios
+import time
 
 import pytest
 
@@ -116,11 +123,6 @@ def test_without_a_terminal_the_password_is_not_waited_for(cli, folder, typed):
 
 
 def test_at_a_terminal_the_password_is_asked_twice_without_echo(folder):
-    import os
-    import pty
-    import subprocess
-    import sys
-
     outer, inner = pty.openpty()
     command = [sys.executable, "-m", "churnrisk", "-p", str(folder), "user", "add", "ana", "--role", "viewer"]
     with subprocess.Popen(
@@ -129,15 +131,31 @@ def test_at_a_terminal_the_password_is_asked_twice_without_echo(folder):
         os.close(inner)
         said = b""
         for question in (b"Password", b"again"):
-            while question not in said:
-                said += os.read(outer, 1000)
+            said += read_until(outer, question, said)
+            # what is typed before the echo is off would be thrown away
+            wait_for(lambda: not termios.tcgetattr(outer)[3] & termios.ECHO)
             os.write(outer, PASSWORD.encode() + b"\n")
-        while b"access as viewer" not in said:
-            said += os.read(outer, 1000)
+        said += read_until(outer, b"access as viewer", said)
         assert process.wait(timeout=30) == 0
     os.close(outer)
     assert PASSWORD.encode() not in said
     assert check_password(stored_password(folder), PASSWORD)[0]
+
+
+def read_until(terminal, wanted, said):
+    """Read what a terminal shows until something stands there, a minute at most."""
+    more = b""
+    while wanted not in said + more:
+        assert select.select([terminal], [], [], 60)[0], said + more
+        more += os.read(terminal, 1000)
+    return more
+
+
+def wait_for(holds):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_name_is_given_once(cli, folder, typed):
