@@ -14,9 +14,11 @@ from churnrisk.decision.certify import Certified, certify, widest
 from churnrisk.decision.exposure import Ints, Mask
 from churnrisk.decision.segments import REST, accounts_needed, part_segments
 from churnrisk.decision.workload import NOBODY
+from churnrisk.errors import ContractError, UsageError
 
 NO_GREEN = 0.0
 NO_RED = NOBODY
+_ODDS_FACTOR = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,34 @@ class Part:
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Return what ``dataclasses.asdict`` made."""
         return cls(**{**saved, "segments": tuple(saved["segments"])})
+
+
+def promised_rates(
+    base_rate: float, accounts: int, *, green_max: float | None, red_min: float | None
+) -> tuple[float, float]:
+    """Return the largest churn rate of green and the least one of red; None asks for a quarter and four times the odds.
+
+    Raises
+    ------
+    ContractError
+        If all accounts churned or none.
+    UsageError
+        If green would promise no less than red.
+    """
+    if base_rate in (0.0, 1.0):
+        raise ContractError(
+            f"the lights need churned and retained accounts, found {accounts} accounts of one kind "
+            "only. Use a longer block, or policy = 'fixed'."
+        )
+    odds = base_rate / (1.0 - base_rate)
+    green = _from_odds(odds / _ODDS_FACTOR) if green_max is None else float(green_max)
+    red = _from_odds(odds * _ODDS_FACTOR) if red_min is None else float(red_min)
+    if green >= red:
+        raise UsageError(
+            f"expected green_max_churn < red_min_churn, found {green:.4f} and {red:.4f} "
+            f"at a base rate of {base_rate:.4f}. Give both under [decision] in churnrisk.toml."
+        )
+    return green, red
 
 
 def certified_parts(
@@ -186,3 +216,7 @@ def _notes(part: Part, green: Certified, red: Certified, terms: Terms, dates: in
             "do so one by one, and none contradicts it"
         )
     return notes
+
+
+def _from_odds(odds: float) -> float:
+    return odds / (1.0 + odds)

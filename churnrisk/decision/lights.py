@@ -12,19 +12,19 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from churnrisk.decision.block import checked, last_dates, named_segments
 from churnrisk.decision.bounds import Floats
-from churnrisk.decision.certificate import NO_RED, Block, Part, Terms, certified_parts
+from churnrisk.decision.certificate import Block, Part, Terms, certified_parts, promised_rates
 from churnrisk.decision.evidence import Promise, colour_evidence
-from churnrisk.decision.exposure import Ints, Mask, account_codes
+from churnrisk.decision.exposure import account_codes
 from churnrisk.decision.newcomers import Newcomers
 from churnrisk.decision.policy import BY_TENURE, PolicyName, check_policy
 from churnrisk.decision.segments import REST
 from churnrisk.decision.severity import GREY_CODE, to_colours
-from churnrisk.decision.workload import capacity_threshold, known_values, typical_value
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.decision.workload import capacity_cuts, known_values, typical_value
+from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence
 
-_ODDS_FACTOR = 4.0
 _NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
 _FITTED = (
     "amber_from_",
@@ -214,7 +214,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             If p and y do not fit together, or only one class is there (``certified``).
         """
         check_policy(self.get_params())
-        scores, labels = _checked(p, y)
+        scores, labels = checked(p, y)
         accounts = account_codes(groups, len(scores))
         shown = calibrate or _as_it_is
         self.accounts_ = int(accounts.max()) + 1
@@ -225,11 +225,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
         dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
         if self.policy == "certified":
-            block = Block(scores, labels, accounts, _last(dates, self.last_blocks))
-            self._certify(block, _named(segments, len(scores)), shown)
+            block = Block(scores, labels, accounts, last_dates(dates, self.last_blocks))
+            self._certify(block, named_segments(segments, len(scores)), shown)
         elif self.policy == "capacity":
             snapshots = 1 if dates is None else int(dates.max()) + 1
-            self._fit_to_capacity(np.asarray(shown(scores), dtype=float), share * snapshots)
+            probabilities = np.asarray(shown(scores), dtype=float)
+            self.amber_from_, self.red_from_, self.notes_ = capacity_cuts(
+                probabilities, self.capacity, self.amber_times, share * snapshots
+            )
         elif self.policy == "cost":
             self._weigh(typical_value(known_values(value, len(scores))))
         else:
@@ -273,7 +276,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         """
         check_is_fitted(self, "amber_from_")
         scores = np.asarray(p, dtype=float)
-        amber_from, red_from = self._thresholds(_named(segments, len(scores)))
+        amber_from, red_from = self._thresholds(named_segments(segments, len(scores)))
         # What is compared with the thresholds: p times what the account is worth, in typical accounts.
         stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
         codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
@@ -332,21 +335,6 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             setattr(light, name, value)
         return light
 
-    def _fit_to_capacity(self, p: Floats, snapshots: float) -> None:
-        red = self.capacity * snapshots
-        self.red_from_ = capacity_threshold(p, red)
-        self.amber_from_ = min(capacity_threshold(p, red * (1.0 + self.amber_times)), self.red_from_)
-        notes = []
-        if self.red_from_ == 0.0:
-            notes.append(f"the capacity of {self.capacity} covers every account, so all are red")
-        elif self.amber_from_ == 0.0:
-            notes.append("green is empty: red and amber cover every account")
-        if self.red_from_ == NO_RED:
-            notes.append(
-                f"red is empty: more than {self.capacity} accounts a snapshot share the highest probability"
-            )
-        self.notes_ = tuple(notes)
-
     def _weigh(self, typical: float) -> None:
         self.value_ = typical
         # check_policy has refused None; the defaults are for the type checker.
@@ -374,65 +362,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     def _certify(
         self, block: Block, segments: npt.NDArray[np.object_] | None, shown: Callable[[Floats], Floats]
     ) -> None:
-        self.green_max_churn_, self.red_min_churn_ = self._limits()
+        self.green_max_churn_, self.red_min_churn_ = promised_rates(
+            self.base_rate_, self.accounts_, green_max=self.green_max_churn, red_min=self.red_min_churn
+        )
         terms = Terms(self.green_max_churn_, self.red_min_churn_, self.confidence, self.min_accounts)
         self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
         self.amber_from_ = min(part.amber_from for part in self.parts_)
         self.red_from_ = max(part.red_from for part in self.parts_)
 
-    def _limits(self) -> tuple[float, float]:
-        if self.base_rate_ in (0.0, 1.0):
-            raise ContractError(
-                f"the lights need churned and retained accounts, found {self.accounts_} accounts of one kind "
-                "only. Use a longer block, or policy = 'fixed'."
-            )
-        odds = self.base_rate_ / (1.0 - self.base_rate_)
-        green, red = _from_odds(odds / _ODDS_FACTOR), _from_odds(odds * _ODDS_FACTOR)
-        green = green if self.green_max_churn is None else float(self.green_max_churn)
-        red = red if self.red_min_churn is None else float(self.red_min_churn)
-        if green >= red:
-            raise UsageError(
-                f"expected green_max_churn < red_min_churn, found {green:.4f} and {red:.4f} "
-                f"at a base rate of {self.base_rate_:.4f}. Give both under [decision] in churnrisk.toml."
-            )
-        return green, red
-
-
-def _last(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
-    """Return the rows of each of the latest dates, one mask per date."""
-    if dates is None:
-        return []
-    latest = int(dates.max())
-    return [dates == date for date in range(max(latest - blocks + 1, 0), latest + 1)]
-
-
-def _checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple[Floats, Ints]:
-    scores, labels = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
-    if scores.ndim != 1 or scores.shape != labels.shape or not len(scores):
-        raise ContractError(
-            f"the lights expect one probability and one label per row, found shapes {scores.shape} "
-            f"and {labels.shape}. Check that the calibration block holds mature snapshots."
-        )
-    if not ((scores >= 0) & (scores <= 1)).all() or not np.isin(labels, (0.0, 1.0)).all():
-        raise ContractError(
-            "the lights expect probabilities in [0, 1] and labels 0 or 1, found values outside or missing. "
-            "Leave out rows without a mature label."
-        )
-    return scores, labels.astype(np.int64)
-
-
-def _named(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt.NDArray[np.object_] | None:
-    if segments is None:
-        return None
-    named = np.asarray(segments, dtype=object)
-    if len(named) != rows:
-        raise ContractError(f"expected one segment per row, found {len(named)} for {rows} rows.")
-    return named
-
 
 def _as_it_is(p: Floats) -> Floats:
     return p
-
-
-def _from_odds(odds: float) -> float:
-    return odds / (1.0 + odds)

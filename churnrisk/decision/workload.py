@@ -37,6 +37,33 @@ def capacity_threshold(p: Floats, accounts: float) -> float:
     return float((first_out + inside.min()) / 2.0) if len(inside) else NOBODY
 
 
+def capacity_cuts(
+    p: Floats, capacity: int, amber_times: float, snapshots: float
+) -> tuple[float, float, tuple[str, ...]]:
+    """Return ``amber_from``, ``red_from`` and what a reader should know of them.
+
+    Parameters
+    ----------
+    p : ndarray of shape (rows,)
+        Probabilities of all snapshots together.
+    capacity : int
+        Accounts that red holds per snapshot; amber holds ``amber_times`` as many.
+    snapshots : float
+        How many the rows make, counted in whole snapshots.
+    """
+    red = capacity * snapshots
+    red_from = capacity_threshold(p, red)
+    amber_from = min(capacity_threshold(p, red * (1.0 + amber_times)), red_from)
+    notes = []
+    if red_from == 0.0:
+        notes.append(f"the capacity of {capacity} covers every account, so all are red")
+    elif amber_from == 0.0:
+        notes.append("green is empty: red and amber cover every account")
+    if red_from == NOBODY:
+        notes.append(f"red is empty: more than {capacity} accounts a snapshot share the highest probability")
+    return amber_from, red_from, tuple(notes)
+
+
 def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
     """Return the annual values as numbers, shape (rows,); missing and negative ones as NaN.
 
