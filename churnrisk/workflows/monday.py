@@ -11,12 +11,12 @@ from datetime import datetime, time, timedelta
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.asked import within
 from churnrisk.history.database import Transaction
 from churnrisk.history.load import Saved, open_work, read_saved
 from churnrisk.history.outcomes import read_outcomes
 from churnrisk.history.totals import Sums, read_by_owner, read_totals
 from churnrisk.history.wanted import NONE
-from churnrisk.history.worklist import within
 from churnrisk.records import AtRisk, Run
 from churnrisk.workflows.account import DEADLINE_DAYS
 from churnrisk.workflows.worklist import at_risk

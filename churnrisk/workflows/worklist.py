@@ -13,18 +13,12 @@ from typing import Any
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.asked import Asked, ask, within
 from churnrisk.history.database import Transaction
 from churnrisk.history.desk import desk_state
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS, Sums, owners_of, read_totals
 from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
-from churnrisk.history.worklist import (
-    Asked,
-    ask,
-    count_hidden,
-    read_page,
-    stream_rows,
-    within,
-)
+from churnrisk.history.worklist import count_hidden, read_page, stream_rows
 from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
 from churnrisk.workflows.moved import read_move
 from churnrisk.workflows.turnaround import read_turnaround
