@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import DateTime, String, bindparam, delete, insert, select, update
 
 from churnrisk.history.access.users import USER_COLUMNS, to_user
 from churnrisk.history.rows import naive_utc
@@ -14,6 +14,14 @@ from churnrisk.records import User
 
 # Noting every click would make a write of every read.
 _NOTED_EVERY = timedelta(minutes=5)
+# Made once: every page asks for it.
+_IN_FORCE = (
+    select(*USER_COLUMNS, sessions.c.seen_at)
+    .join(users, users.c.user_id == sessions.c.user_id)
+    .where(sessions.c.digest == bindparam("one_digest", type_=String))
+    .where(sessions.c.expires_at > bindparam("moment", type_=DateTime))
+    .where(sessions.c.seen_at > bindparam("seen_after", type_=DateTime), users.c.disabled_at.is_(None))
+)
 
 
 def start_session(
@@ -30,14 +38,9 @@ def start_session(
 def read_session(store: HistoryStore, digest: str, *, at: datetime, idle: timedelta) -> User | None:
     """Return who a session belongs to; None when it is over, unused for too long, or the person is disabled."""
     moment = naive_utc(at)
-    query = (
-        select(*USER_COLUMNS, sessions.c.seen_at)
-        .join(users, users.c.user_id == sessions.c.user_id)
-        .where(sessions.c.digest == digest, sessions.c.expires_at > moment)
-        .where(sessions.c.seen_at > moment - idle, users.c.disabled_at.is_(None))
-    )
+    asked = {"one_digest": digest, "moment": moment, "seen_after": moment - idle}
     with store.database.reading() as connection:
-        row = connection.execute(query).first()
+        row = connection.execute(_IN_FORCE, asked).first()
     if row is None:
         return None
     if moment - row.seen_at > min(_NOTED_EVERY, idle / 4):
