@@ -86,6 +86,8 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        # Only where a proxy is said to stand before it: anybody else could claim to be somewhere else.
+        proxy_headers=bool(project.web.public_url),
         forwarded_allow_ips="127.0.0.1",
     )
     try:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
 
@@ -29,6 +29,7 @@ PEOPLE: dict[str, tuple[str, ...]] = {
 }
 PASSWORD = "correct horse battery staple"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+expect.set_options(timeout=15_000)  # a busy machine is no failure
 _READY = re.compile(r"is at (http://\S+);")
 
 
@@ -125,7 +126,7 @@ def signed_in(browser: Browser, site: Site) -> Iterator[SignedIn]:
         context = browser.new_context(base_url=site.url, **({"locale": "en-GB"} | options))
         opened.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.goto("/sign-in")
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(PASSWORD)
