@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pandas as pd
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    DateTime,
-    Integer,
-    Select,
-    bindparam,
     collate,
     func,
     insert,
@@ -28,23 +24,19 @@ from sqlalchemy.exc import IntegrityError
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.history.bulk import write_scores
 from churnrisk.history.database import Database
+from churnrisk.history.dating import date_colours
 from churnrisk.history.memory import Memory
+from churnrisk.history.reading import BY_ID, one_run, read_frame, run_before
 from churnrisk.history.rows import check_scores, naive_utc
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import run_totals, runs, scores
-from churnrisk.history.totals import Adder, write_totals
+from churnrisk.history.totals import Adder
 from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
-_INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
-_NUMBERS = ("probability", "log_odds", "annual_value")
-# Made once: every page asks for them.
-_NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-_NEWEST_BEFORE = _NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
-_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
 _PREVIOUS = (
     "account_id",
     "colour",
@@ -135,12 +127,12 @@ class HistoryStore:
     def find_run(self, run_key: str) -> Run | None:
         """Return the published run of a key, None if there is none."""
         with self.database.reading() as connection:
-            return _one(connection, select(runs).where(runs.c.run_key == run_key))
+            return one_run(connection, select(runs).where(runs.c.run_key == run_key))
 
     def latest_run(self, before: datetime | None = None) -> Run | None:
         """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
         with self.database.reading() as connection:
-            return _run_before(connection, before)
+            return run_before(connection, before)
 
     def runs(self) -> tuple[Run, ...]:
         """Return all published runs, latest as-of date first."""
@@ -154,15 +146,15 @@ class HistoryStore:
         It reads inside the caller's transaction.
         """
         newest = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-        run = _one(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
-        return None if run is None else (run, _run_before(connection, run.as_of))
+        run = one_run(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
+        return None if run is None else (run, run_before(connection, run.as_of))
 
     def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and the run before it, inside the caller's transaction."""
-        run = _one(connection, _BY_ID, {"one_run": run_id})
+        run = one_run(connection, BY_ID, {"one_run": run_id})
         if run is None:
             raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
-        return run, _run_before(connection, run.as_of)
+        return run, run_before(connection, run.as_of)
 
     def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
         """Return the scores of a run, one row per account, sorted by account id.
@@ -177,10 +169,10 @@ class HistoryStore:
         query = select(*picked).where(scores.c.run_id == run_id)
         with self.database.reading() as connection:
             query = query.order_by(_by_account(connection))
-            run = _one(connection, select(runs).where(runs.c.run_id == run_id))
+            run = one_run(connection, select(runs).where(runs.c.run_id == run_id))
             if run is None:
                 raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
-            frame = _frame(connection, query)
+            frame = read_frame(connection, query)
         if columns is None:
             frame["days_in_colour"] = (pd.Timestamp(run.as_of) - frame["colour_since"]).dt.days
         return frame
@@ -195,7 +187,7 @@ class HistoryStore:
             .order_by(runs.c.as_of)
         )
         with self.database.reading() as connection:
-            return _frame(connection, query)
+            return read_frame(connection, query)
 
     def previous_colours(self, as_of: datetime) -> pd.DataFrame:
         """Return the colours of the run before ``as_of``, indexed by account id; empty if there is none.
@@ -203,9 +195,11 @@ class HistoryStore:
         Columns: colour, raw_colour, model_colour, decided_by, probability, log_odds, colour_since.
         """
         with self.database.reading() as connection:
-            before = _run_before(connection, as_of)
+            before = run_before(connection, as_of)
             picked = select(*(scores.c[name] for name in _PREVIOUS))
-            frame = _frame(connection, picked.where(scores.c.run_id == (before.run_id if before else None)))
+            frame = read_frame(
+                connection, picked.where(scores.c.run_id == (before.run_id if before else None))
+            )
         return frame.set_index("account_id")
 
     def _publish(
@@ -225,11 +219,11 @@ class HistoryStore:
         connection.execute(
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
-        _date_colours(connection, naive_utc(run.as_of))
-        published = _one(connection, select(runs).where(runs.c.run_id == run_id))
+        date_colours(connection, naive_utc(run.as_of))
+        published = one_run(connection, select(runs).where(runs.c.run_id == run_id))
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
-            guard(published, _run_before(connection, naive_utc(run.as_of)))
+            guard(published, run_before(connection, naive_utc(run.as_of)))
         _tell_planner(connection)
         return Publication(published, is_new=True)
 
@@ -292,67 +286,11 @@ def _insert_scores(
 
 def _colours_before(connection: Connection, as_of: datetime) -> pd.DataFrame | None:
     """Return colour and colour_since of the run before, indexed by account id; None for the first."""
-    before = _run_before(connection, as_of)
+    before = run_before(connection, as_of)
     if before is None:
         return None
     picked = select(scores.c.account_id, scores.c.colour, scores.c.colour_since)
-    return _frame(connection, picked.where(scores.c.run_id == before.run_id)).set_index("account_id")
-
-
-def _date_colours(connection: Connection, as_of: datetime) -> None:
-    """Carry "in this colour since" over into the later runs, where the present one is a backfill."""
-    newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-    later = (
-        select(runs.c.run_id, runs.c.as_of)
-        .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
-        .order_by(runs.c.as_of)
-    )
-    for run_id, instant in connection.execute(later).all():
-        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
-        before = _run_before(connection, instant)
-        if before is not None:
-            _carry_over(connection, before.run_id, run_id)
-        write_totals(connection, run_id, instant)
-
-
-def _carry_over(connection: Connection, source: int, target: int) -> None:
-    old = scores.alias("old")
-    connection.execute(
-        update(scores)
-        .where(
-            scores.c.run_id == target,
-            old.c.run_id == source,
-            old.c.account_id == scores.c.account_id,
-            old.c.colour == scores.c.colour,
-        )
-        .values(colour_since=old.c.colour_since)
-    )
-
-
-def _run_before(connection: Connection, before: datetime | None) -> Run | None:
-    if before is None:
-        return _one(connection, _NEWEST)
-    return _one(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
-
-
-def _one(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
-    row = connection.execute(query, values or {}).first()
-    return None if row is None else Run(**row._mapping)
-
-
-def _frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
-    result = connection.execute(query)
-    names = list(result.keys())
-    columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
-    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
-
-
-def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
-    if name in _INSTANTS:
-        return pd.Series(column, dtype="datetime64[us]")
-    return pd.Series(
-        column, dtype="float64" if name in _NUMBERS else "int64" if name == "run_id" else "object"
-    )
+    return read_frame(connection, picked.where(scores.c.run_id == before.run_id)).set_index("account_id")
 
 
 def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

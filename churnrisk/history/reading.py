@@ -1,0 +1,49 @@
+"""Runs and data frames out of the database, inside the caller's transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, DateTime, Integer, Select, bindparam, select
+
+from churnrisk.history.rows import naive_utc
+from churnrisk.history.schema import runs
+from churnrisk.records import Run
+
+_INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+# Made once: every page asks for them.
+NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
+BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+
+
+def run_before(connection: Connection, before: datetime | None) -> Run | None:
+    """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
+    if before is None:
+        return one_run(connection, NEWEST)
+    return one_run(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
+
+
+def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
+    """Return the first run of a query, None if it finds none."""
+    row = connection.execute(query, values or {}).first()
+    return None if row is None else Run(**row._mapping)
+
+
+def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    """Return what a query finds, each column of the type that its name stands for."""
+    result = connection.execute(query)
+    names = list(result.keys())
+    columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
+    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
+
+
+def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
+    if name in _INSTANTS:
+        return pd.Series(column, dtype="datetime64[us]")
+    return pd.Series(
+        column, dtype="float64" if name in _NUMBERS else "int64" if name == "run_id" else "object"
+    )
