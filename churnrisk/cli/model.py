@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from churnrisk.model import Evaluation
     from churnrisk.records import ColourEvidence
 
-_METRICS = {
+METRICS = {
     "auc": "AUC",
     "average_precision": "AP",
     "log_loss": "log loss",
@@ -109,14 +109,14 @@ def models(context: typer.Context, format_: FormatOption = None, output: OutputO
             "version": item.version,
             "aliases": ", ".join(item.aliases),
             "created": item.created,
-            **{name: item.metrics.get(name) for name in _METRICS},
+            **{name: item.metrics.get(name) for name in METRICS},
             "recency_rule_auc": item.metrics.get("recency_rule_auc"),
             "base_rate": item.metrics.get("base_rate"),
             "run_id": item.run_id,
         }
         for item in list_models(project_of(context))
     ]
-    columns = {"version": "version", "aliases": "aliases", "created": "created", **_METRICS,
+    columns = {"version": "version", "aliases": "aliases", "created": "created", **METRICS,
                "recency_rule_auc": "recency AUC", "base_rate": "base rate"}  # fmt: skip
     show_rows(rows, title="Models", format_=format_, output=output, columns=columns)
 
@@ -196,7 +196,7 @@ def _show_figures(measured: Measured, format_: Format | None, output: Path | Non
     rows: list[dict[str, Any]] = []
     for scorer, figures in evaluation.figures.items():
         row: dict[str, Any] = {"scorer": scorer}
-        for name in _METRICS:
+        for name in METRICS:
             found = figures.get(name)
             if for_programs:
                 low, value, high = (found.low, found.value, found.high) if found else (None, None, None)
@@ -208,7 +208,7 @@ def _show_figures(measured: Measured, format_: Format | None, output: Path | Non
         f"{measured.model} on {measured.block}: {evaluation.rows:,} rows, {evaluation.accounts:,} accounts, "
         f"base rate {evaluation.base_rate:.1%}"
     )
-    show_rows(rows, title=title, format_=format_, output=output, columns={"scorer": "", **_METRICS})
+    show_rows(rows, title=title, format_=format_, output=output, columns={"scorer": "", **METRICS})
 
 
 def _show_evidence(evidence: tuple[ColourEvidence, ...]) -> None:

@@ -115,7 +115,7 @@ def show_rows(
     """
     chosen = choose_format(format_, output)
     if chosen is Format.TABLE:
-        text = _table(rows, title, columns, styles, plain=output is not None)
+        text = table_text(rows, title, columns, styles, plain=output is not None)
     elif chosen is Format.JSON:
         text = json.dumps(list(rows), default=_plain, ensure_ascii=False, indent=2) + "\n"
     else:
@@ -148,14 +148,15 @@ def choose_format(format_: Format | None, output: Path | None) -> Format:
     return endings[output.suffix]
 
 
-def _table(
+def table_text(
     rows: Sequence[dict[str, Any]],
     title: str,
     columns: dict[str, str],
-    styles: Callable[[dict[str, Any]], str | None] | None,
+    styles: Callable[[dict[str, Any]], str | None] | None = None,
     *,
-    plain: bool,
+    plain: bool = False,
 ) -> str:
+    """Return rows as the table that people see; ``plain`` leaves out what only a terminal understands."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

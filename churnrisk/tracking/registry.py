@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
+from churnrisk.tracking.details import VersionDetails, read_details
 from churnrisk.tracking.record import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
 from churnrisk.tracking.store import Store
 from churnrisk.tracking.stored import StoredModel, read_folder
@@ -158,6 +159,26 @@ class Tracking:
                 tags=dict(version.tags),
             )
 
+    def details(self, wanted: str | int) -> VersionDetails:
+        """Return a version with the parameters and data of its training.
+
+        Parameters
+        ----------
+        wanted : str or int
+            An alias, the number of a version, or the id of its run.
+
+        Raises
+        ------
+        NoChampionError
+            If no version carries the alias.
+        UsageError
+            If there is no such version.
+        """
+        self._require_store(wanted)
+        with self._store.opened() as client:
+            info = self._infos(client, [self._find(client, wanted)])[0]
+            return read_details(info, client.get_run(info.run_id))
+
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
         """Make a version the champion and write why, and whom it follows, into its tags.
 
@@ -259,6 +280,9 @@ class Tracking:
         number = int(wanted) if is_number else self._aliases(client).get(str(wanted))
         where = f"name = '{self.model_name}'"
         known = {int(found.version): found for found in client.search_model_versions(where)}
+        by_run = next((found for found in known.values() if found.run_id == str(wanted)), None)
+        if by_run is not None:
+            return by_run
         if number is None or number not in known:
             raise _absent(wanted, sorted(known))
         return known[number]
@@ -307,7 +331,7 @@ def _metrics_of(client: MlflowClient, run_ids: list[str]) -> dict[str, dict[str,
 
 
 def _absent(wanted: str | int, known: list[int]) -> ChurnRiskError:
-    if str(wanted).isdecimal() and known:
+    if known and str(wanted) not in _MENDS:
         listed = ", ".join(map(str, known))
         return UsageError(f"there is no model version {wanted}; there are {listed}")
     name = "model" if str(wanted).isdecimal() else wanted

@@ -108,7 +108,7 @@ def fit(
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_, *_not_beside(champion, X)),
     )
 
 
@@ -165,7 +165,7 @@ def measure(
     baselines: dict[str, Any] = {}
     if RecencyRule.applies_to(X[cut.fit]):
         baselines[RECENCY] = RecencyRule().fit(X[cut.fit], y[cut.fit]).predict_proba(test)[:, 1]
-    if champion is not None:
+    if champion is not None and not unfed_columns(champion, X):
         baselines[CHAMPION] = champion.classifier.predict_proba(test[model_columns(champion)])[:, 1]
     snapshots = test.index.get_level_values("as_of").nunique()
     return evaluate(
@@ -199,6 +199,20 @@ def colours_on_test(
 def model_columns(model: LoadedModel) -> list[str]:
     """Names of the columns that a stored model reads."""
     return [feature["name"] for feature in model.features]
+
+
+def unfed_columns(model: LoadedModel, X: pd.DataFrame) -> list[str]:
+    """Names of the columns that a stored model reads and the panel does not hold."""
+    return sorted(set(model_columns(model)) - set(X.columns))
+
+
+def _not_beside(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:
+    if champion is None or not (unfed := unfed_columns(champion, X)):
+        return ()
+    return (
+        f"not measured beside the champion, version {champion.version}: it reads {', '.join(unfed)}, which today's "
+        "tables and settings do not feed. `churnrisk compare` measures both on features that are left out today",
+    )
 
 
 def _champion(tracking: Tracking) -> LoadedModel | None:

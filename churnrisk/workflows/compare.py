@@ -1,0 +1,241 @@
+"""Compare: two model versions side by side, measured on rows that neither has learned from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.decision import TrafficLight
+from churnrisk.errors import UsageError
+from churnrisk.model import Evaluation, evaluate
+from churnrisk.model.evaluation import HIGHER_IS_BETTER
+from churnrisk.records import Interval
+from churnrisk.tracking import LoadedModel
+from churnrisk.tracking.details import VersionDetails
+from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.workflows.project import Project
+from churnrisk.workflows.train import cut_blocks, model_columns, tracking_of
+
+#: The first version's name among the scorers of the evaluation, in which the second is "model".
+FIRST = "first"
+_TAGS = ("data_digest", "code_version", "seed", "churn_definition", "policy_version")
+_THRESHOLDS = ("amber_from", "red_from")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One thing of which the two versions say something else; None where one does not say."""
+
+    name: str
+    first: str | None
+    second: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions side by side.
+
+    Attributes
+    ----------
+    first, second : VersionDetails
+        Who is compared.
+    params, data, thresholds : tuple of Pair
+        Settings and tags, blocks of the panel, and colours: only what differs.
+    added, dropped, redefined : tuple of str
+        Features that only the second has, that only the first has, and that are computed differently.
+    block : str
+        The rows that both were measured on; empty when they could not be.
+    evaluation : Evaluation or None
+        The second as "model", the first as the baseline "first"; differences are second minus first, paired by
+        account.
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    first: VersionDetails
+    second: VersionDetails
+    params: tuple[Pair, ...]
+    data: tuple[Pair, ...]
+    thresholds: tuple[Pair, ...]
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+    redefined: tuple[str, ...]
+    block: str
+    evaluation: Evaluation | None
+    notes: tuple[str, ...]
+
+
+def compare(project: Project, first: str, second: str, *, now: datetime, progress: Progress) -> Comparison:
+    """Put two versions side by side and measure both on today's test block.
+
+    Parameters
+    ----------
+    project : Project
+        The project.
+    first, second : str
+        An alias, the number of a version, or the id of an MLflow run.
+    now : datetime
+        Rows dated later are set aside.
+    progress : callable
+        Is told what is being done.
+
+    Raises
+    ------
+    NoChampionError
+        If there is no such model.
+    UsageError
+        If the two are one and the same.
+    ContractError
+        If the tables break the contract or do not hold a test block.
+    """
+    tracking = tracking_of(project)
+    progress("reading the registry")
+    details = tracking.details(first), tracking.details(second)
+    if details[0].info.version == details[1].info.version:
+        raise UsageError(
+            f"expected two versions, found version {details[0].info.version} twice. "
+            "`churnrisk models` lists the versions."
+        )
+    models = tracking.load(details[0].info.version), tracking.load(details[1].info.version)
+    sql = [{item["name"]: item["sql"] for item in model.features} for model in models]
+    block, evaluation, notes = _measured(project, details, models, now=now, progress=progress)
+    return Comparison(
+        *details,
+        params=_differing(*(_settings(one) for one in details)),
+        data=_differing(*(_blocks(one) for one in details)),
+        thresholds=_differing(*(_colours(model) for model in models)),
+        added=tuple(name for name in sql[1] if name not in sql[0]),
+        dropped=tuple(name for name in sql[0] if name not in sql[1]),
+        redefined=tuple(name for name, said in sql[0].items() if sql[1].get(name, said) != said),
+        block=block,
+        evaluation=evaluation,
+        notes=notes,
+    )
+
+
+def verdict(metric: str, difference: Interval) -> str:
+    """Say whether the second is better, worse, or neither beyond what chance explains."""
+    if difference.low <= 0 <= difference.high:
+        return "no clear difference"
+    return "better" if (difference.low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+
+
+def _measured(
+    project: Project,
+    details: tuple[VersionDetails, VersionDetails],
+    models: tuple[LoadedModel, LoadedModel],
+    *,
+    now: datetime,
+    progress: Progress,
+) -> tuple[str, Evaluation | None, tuple[str, ...]]:
+    panel = _panel(project, now=now, progress=progress)
+    if unfit := [reason for model in models if (reason := _unfit(model, panel))]:
+        return "", None, (f"not measured: {' and '.join(unfit)}",)
+    rows, notes = _unseen(project, details, panel)
+    y = panel.y[rows]
+    if y.nunique() < 2:
+        return "", None, (*notes, "not measured: the rows that neither has learned from lack a class")
+    progress(f"measuring both on {int(rows.sum()):,} rows")
+    X = panel.X[rows]
+    one, other = (model.classifier.predict_proba(X[model_columns(model)])[:, 1] for model in models)
+    dates = X.index.get_level_values("as_of")
+    evaluation = evaluate(
+        y,
+        other,
+        X.index.get_level_values("account_id"),
+        baselines={FIRST: one},
+        capacity=project.decision.capacity * dates.nunique(),
+        seed=project.model.seed,
+    )
+    block = f"{len(X):,} rows as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+    return block, evaluation, notes
+
+
+def _panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+    """Return the panel with today's excluded features too: an earlier version may read them."""
+    everything = replace(project, features=replace(project.features, exclude=()))
+    try:
+        return training_panel(everything, now=now, progress=progress)
+    except UsageError:
+        # left out because a name was taken
+        return training_panel(project, now=now, progress=progress)
+
+
+def _unfit(model: LoadedModel, panel: TrainingPanel) -> str:
+    """Return why a model cannot be measured on the panel, empty when it can."""
+    today = {feature.name: feature.sql for feature in panel.features}
+    missing = [item["name"] for item in model.features if item["name"] not in today]
+    changed = [item["name"] for item in model.features if today.get(item["name"], item["sql"]) != item["sql"]]
+    if missing:
+        return f"version {model.version} reads {', '.join(missing)}, which today's tables do not feed"
+    if changed:
+        return f"version {model.version} was trained on other definitions of {', '.join(changed)}"
+    return ""
+
+
+def _unseen(
+    project: Project, details: tuple[VersionDetails, VersionDetails], panel: TrainingPanel
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Return the rows of today's test block that neither version has learned from."""
+    test = np.asarray(cut_blocks(panel.X, project).test)
+    if project.model.split == "accounts":
+        seeds = {one.params.get("seed") for one in details} | {str(project.model.seed)}
+        digests = {one.info.tags.get("data_digest") for one in details} | {panel.digest}
+        if len(seeds) == len(digests) == 1:
+            return test, ()
+        return test, (
+            "the versions held out other accounts (other data or another seed), so each may have learned from some "
+            "of these rows",
+        )
+    as_of = panel.X.index.get_level_values("as_of")
+    clean = test.copy()
+    notes = []
+    for one in details:
+        seen = as_of < pd.Timestamp(_learned_until(one) + project.churn.outcome_delay)
+        if (clean & seen).any():
+            count = as_of[clean & seen].nunique()
+            notes.append(
+                f"{count} of the test block's snapshots are left out: version {one.info.version} learned from rows "
+                "up to them"
+            )
+            clean &= ~seen
+    return clean, tuple(notes)
+
+
+def _learned_until(one: VersionDetails) -> datetime:
+    """Return the last date that a version was fitted, calibrated or certified on."""
+    learned = [item.last_as_of for item in one.datasets if item.block != "test"]
+    return max(learned, default=datetime(1900, 1, 1))
+
+
+def _settings(one: VersionDetails) -> dict[str, str]:
+    said = {name: value for name, value in one.params.items() if name not in _THRESHOLDS}
+    return said | {name: one.info.tags[name] for name in _TAGS if name in one.info.tags}
+
+
+def _blocks(one: VersionDetails) -> dict[str, str]:
+    return {
+        item.block: f"{item.first_as_of:%Y-%m-%d} to {item.last_as_of:%Y-%m-%d}, {item.rows:,} rows, "
+        f"digest {item.digest[:12]}"
+        for item in one.datasets
+    }
+
+
+def _colours(model: LoadedModel) -> dict[str, str]:
+    light = TrafficLight.from_dict(model.policy["light"])
+    said: dict[str, Any] = {name.replace("_", " "): getattr(light, f"{name}_") for name in _THRESHOLDS}
+    shown = {
+        name: "none" if value is None or value != value else f"{value:.2%}" for name, value in said.items()
+    }
+    return shown | {f"{promise.colour} promises": promise.text or "nothing" for promise in light.promises_}
+
+
+def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...]:
+    names = dict.fromkeys((*first, *second))
+    pairs = (Pair(name, first.get(name), second.get(name)) for name in names)
+    return tuple(pair for pair in pairs if pair.first != pair.second)
