@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -115,9 +115,32 @@ class Database:
                     connection.execute(wait, {"wait": f"{round(self._busy_seconds * 1000)}ms"})
                 yield connection
 
+    def note(self, statement: Executable) -> None:
+        """Execute a statement that may be lost: another writer is not waited for, and no failure is told.
+
+        Reading a page must not wait for a run that is being published.
+        """
+        with (
+            suppress(SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error),
+            self._engine.connect() as connection,
+        ):
+            connection.execution_options(**{_WRITES: True})
+            self._wait_for_writers(connection, 0.0)
+            try:
+                with connection.begin():
+                    connection.execute(statement)
+            finally:
+                self._wait_for_writers(connection, self._busy_seconds)
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def _wait_for_writers(self, connection: Connection, seconds: float) -> None:
+        if self._is_sqlite:
+            cursor = connection.connection.cursor()
+            cursor.execute(f"pragma busy_timeout = {round(seconds * 1000):d}")
+            cursor.close()
 
     def _keep_readers_going(self) -> None:
         """Switch to the write-ahead log, under which the red list can be read while a run is published."""

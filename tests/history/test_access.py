@@ -1,12 +1,14 @@
 """People, sessions, tokens and attempts to sign in, on both databases."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 
 from churnrisk.errors import UsageError
+from churnrisk.history import HistoryStore
 from churnrisk.history.access import (
     Limit,
     NewToken,
@@ -103,6 +105,29 @@ def test_a_click_soon_after_another_writes_nothing(store, ana):
     assert rows(store, sessions) == before
     read_session(store, "d1", at=NOW + timedelta(minutes=6), idle=HOUR)
     assert rows(store, sessions) != before
+
+
+def test_while_a_run_is_being_published_nobody_waits_and_nobody_is_signed_out(url):
+    with HistoryStore(url, pooled=True) as store:
+        ana = add_user(store, person(), at=NOW)
+        start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 30 * HOUR)
+        add_token(store, token(), at=NOW)
+        started = time.monotonic()
+        with store.database.writing() as publishing:
+            publishing.execute(update(users).values(display_name="Ana"))
+            assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) == ana
+            assert read_token(store, "digest of crm", at=NOW + HOUR) is not None
+        assert time.monotonic() - started < 5
+        assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) == ana
+        assert rows(store, sessions)[0]["seen_at"] == (NOW + HOUR).replace(tzinfo=None)
+
+
+def test_after_a_note_other_writers_are_waited_for_again(sqlite_url):
+    with HistoryStore(sqlite_url, pooled=True) as store:
+        store.database.note(update(users).values(display_name="Ana"))
+        with store.database.reading() as connection:
+            assert connection.exec_driver_sql("pragma busy_timeout").scalar() > 0
+        store.database.note(text("update nowhere set a = 1"))
 
 
 def test_sessions_that_are_over_are_swept_out(store, ana):

@@ -44,8 +44,7 @@ def read_session(store: HistoryStore, digest: str, *, at: datetime, idle: timede
     if row is None:
         return None
     if moment - row.seen_at > min(_NOTED_EVERY, idle / 4):
-        with store.database.writing() as connection:
-            connection.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=moment))
+        store.database.note(update(sessions).where(sessions.c.digest == digest).values(seen_at=moment))
     return to_user(row)
 
 

@@ -95,8 +95,7 @@ def read_token(store: HistoryStore, digest: str, *, at: datetime) -> Token | Non
     if row.expires_at is not None and row.expires_at <= moment:
         return None
     if row.used_at is None or moment - row.used_at > _NOTED_EVERY:
-        with store.database.writing() as connection:
-            connection.execute(update(tokens).where(tokens.c.token_id == row.token_id).values(used_at=moment))
+        store.database.note(update(tokens).where(tokens.c.token_id == row.token_id).values(used_at=moment))
     return _to_token(row)
 
 
