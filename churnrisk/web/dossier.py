@@ -157,6 +157,8 @@ def _reasons(reasons: Sequence[Reason]) -> tuple[ReasonLine, ...]:
 def _no_reasons(view: AccountView) -> str:
     if view.latest.colour == "grey":
         return "There is not enough data on this account for a score; grey is no judgement."
+    if view.latest.colour in ("red", "amber"):
+        return "This run has no reasons on record for the account."
     return "Reasons are kept for red and amber accounts only; this one is not at risk."
 
 
