@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from churnrisk.records import Move, Reason, Turnaround
+from churnrisk.records import DeskState, Move, Reason, Turnaround
 from churnrisk.workflows.account import AccountView
 
 _BAR = "▁▂▃▄▅▆▇█"
@@ -35,6 +35,7 @@ def account_text(view: AccountView) -> str:
         f"stage {view.stage}" if view.stage else "",
     ]
     lines.append("  " + ", ".join(fact for fact in facts if fact))
+    lines += [f"  {_touched(view.desk)}"] if view.desk.touched_at else []
     lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
     if view.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
@@ -46,7 +47,9 @@ def account_text(view: AccountView) -> str:
 
 def account_dict(view: AccountView) -> dict[str, Any]:
     """Return the account as programs get it."""
-    return asdict(view) | {"turnaround": turnaround_dict(view.row.turnaround)}
+    found = asdict(view)
+    row = found.pop("row")  # the same once more, as the red list shows it
+    return found | {"turnaround": turnaround_dict(view.row.turnaround), "desk": row["desk"]}
 
 
 def turnaround_dict(turnaround: Turnaround | None) -> dict[str, Any] | None:
@@ -75,6 +78,11 @@ def moved_lines(move: Move, colour: str) -> list[str]:
         lines.append(f"Why the score moved since {move.since:%Y-%m-%d}: {move.log_odds:+.2f} log-odds")
         lines += [f"  {part.log_odds:+.2f} {part.text}" for part in move.parts if abs(part.log_odds) >= 0.005]
     return lines
+
+
+def _touched(desk: DeskState) -> str:
+    note = f'; note: "{desk.note}"' if desk.note else ""
+    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{note}"
 
 
 def _decided(view: AccountView) -> str:

@@ -29,6 +29,9 @@ def test_a_review_is_on_the_red_list_in_the_trail_and_can_be_taken_back(cli, sco
     top = rows(cli, scored)[0]
     assert (top["disposition"], top["assignee"], top["touched_by"]) == ("contacted", "Lee", "Ada")
     assert "last touch" in cli("--project", scored, "redlist", "-n", "1").out
+    assert "note by Ada on" in cli("--project", scored, "explain", first).out
+    view = json.loads(cli("--project", scored, "explain", first, "--format", "json").out)
+    assert (view["desk"]["version"], view["desk"]["note"]) == (1, "call on Friday")
     shown = json.loads(cli("--project", scored, "reviews", first, "--format", "json").out)
     assert {entry["field"] for entry in shown} == {"disposition", "assignee", "note"}
     assert {entry["via"] for entry in shown} == {"cli"}
