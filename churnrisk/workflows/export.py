@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
+from churnrisk.model import ReasonProfile
 from churnrisk.tracking.bundle import BundledModel, build, is_bundle, pack, unpack
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.probe import require_own_thresholds
@@ -70,7 +72,9 @@ def export(project: Project, path: Path, *, version: str, progress: Progress) ->
     content = pack(stored, project=project.name)
     progress("reading the bundle back")
     bundle = unpack(content, name=path.name)
-    require_own_thresholds(build(bundle, name=path.name).model)
+    held = build(bundle, name=path.name)
+    _require_complete(held, path)
+    require_own_thresholds(held.model)
     write_whole(path, content)
     notes = () if MODEL_CARD in stored.texts else ("this version was stored without a model card",)
     return Exported(path, stored.version, bundle.digest, len(content), notes)
@@ -92,7 +96,28 @@ def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, 
         notes = (
             f"the model of {path.name} was trained in project {bundle.project!r}, this one is {project.name!r}",
         )
-    return build(bundle, name=path.name), notes
+    held = build(bundle, name=path.name)
+    _require_complete(held, path)
+    return held, notes
+
+
+def _require_complete(held: BundledModel, path: Path) -> None:
+    """Refuse a model whose documents do not hold what scoring reads of them."""
+    model = held.load()
+    try:
+        TrafficLight.from_dict(model.policy["light"])
+        ReasonProfile.from_dict(model.profile)
+        known = all(isinstance(item["name"], str) and isinstance(item["sql"], str) for item in model.features)
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        raise UsageError(
+            f"expected the policy, profile and features of a churn model in {path.name}, found documents that are "
+            f"not: {cause!r}. Export the model again."
+        ) from cause
+    if not (known and model.features and hasattr(model.classifier, "contributions")):
+        raise UsageError(
+            f"expected a churn model with its features in {path.name}, found "
+            f"{type(model.classifier).__name__} with {len(model.features)}. Export the model again."
+        )
 
 
 def _require_own_place(path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from churnrisk.tracking.bundle import unpack
+from churnrisk.tracking.bundle import pack, unpack
 
 WITHOUT_MLFLOW = """
 import sys
@@ -142,3 +143,37 @@ def test_a_bundle_that_the_tables_do_not_feed_names_what_is_missing(cli, elsewhe
     ran = cli("--project", elsewhere, "score", "--bundle", bundle)
     assert ran.code == 2
     assert "reads active_days_30, which today's tables and settings do not feed" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("policy.json", {}, "found documents that are not: KeyError('light')"),
+        ("policy.json", {"light": 7}, "saved traffic light cannot be read"),
+        ("profile.json", [], "found documents that are not"),
+        ("features.json", [{"name": "seats"}], "found documents that are not: KeyError('sql')"),
+        ("features.json", [], "with 0"),
+    ],
+)
+def test_a_whole_bundle_of_something_else_than_a_churn_model_is_refused(
+    cli, elsewhere, bundle, tmp_path, name, changed, said
+):
+    held = unpack(bundle.read_bytes(), name="b")
+    other = replace(held.stored, documents={**held.stored.documents, name: changed})
+    (tmp_path / "other.joblib").write_bytes(pack(other, project=held.project))
+    ran = cli("--project", elsewhere, "score", "--bundle", tmp_path / "other.joblib")
+    assert ran.code == 2
+    assert said in ran.err
+
+
+def test_thresholds_that_were_set_for_another_model_are_refused(cli, elsewhere, bundle, tmp_path):
+    held = unpack(bundle.read_bytes(), name="b")
+    policy = held.stored.documents["policy.json"]
+    probe = {**policy["probe"], "log_odds": [value + 0.5 for value in policy["probe"]["log_odds"]]}
+    other = replace(
+        held.stored, documents={**held.stored.documents, "policy.json": {**policy, "probe": probe}}
+    )
+    (tmp_path / "other.joblib").write_bytes(pack(other, project=held.project))
+    ran = cli("--project", elsewhere, "score", "--bundle", tmp_path / "other.joblib")
+    assert ran.code == 2
+    assert "were set for another model" in ran.err
