@@ -1,7 +1,7 @@
 """Who may see the pages: people, their sessions, tokens of programs, attempts to sign in."""
 
 from churnrisk.history.access.attempts import Limit, admit, forgive
-from churnrisk.history.access.sessions import end_session, end_sessions_of, read_session, start_session
+from churnrisk.history.access.sessions import end_session, read_session, start_session
 from churnrisk.history.access.tokens import (
     NewToken,
     Token,
@@ -33,7 +33,6 @@ __all__ = [
     "start_session",
     "read_session",
     "end_session",
-    "end_sessions_of",
     "NewToken",
     "Token",
     "add_token",

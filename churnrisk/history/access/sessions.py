@@ -52,9 +52,3 @@ def end_session(store: HistoryStore, digest: str) -> None:
     """End a session; one that is over already is no mistake."""
     with store.database.writing() as connection:
         connection.execute(delete(sessions).where(sessions.c.digest == digest))
-
-
-def end_sessions_of(store: HistoryStore, user_id: int) -> int:
-    """Sign a person out everywhere; return from how many sessions."""
-    with store.database.writing() as connection:
-        return connection.execute(delete(sessions).where(sessions.c.user_id == user_id)).rowcount

@@ -39,9 +39,11 @@ def make_client(config: OidcConfig) -> Any:
         If Authlib is not installed, or the client's secret is not in the environment.
     """
     try:
+        from authlib.deprecate import AuthlibDeprecationWarning
+
         with warnings.catch_warnings():
             # It would rather have a successor of httpx; nobody who serves the pages can do anything about that.
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore", AuthlibDeprecationWarning)
             from authlib.integrations.starlette_client import OAuth
     except ImportError as error:
         raise UsageError(

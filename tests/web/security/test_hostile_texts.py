@@ -211,7 +211,8 @@ def test_sql_in_ids_and_names_finds_nothing(world, sql):
     assert browser.get(f"/accounts/{quote(sql, safe='')}").status_code == 404
     fresh = world.stranger()
     form = {"csrf_token": token_of(fresh.get("/sign-in")), "name": f"viewer{sql}", "password": PASSWORD}
-    assert fresh.post("/sign-in", data=form).status_code == 401
+    # one attempt too many is refused before the database is asked at all
+    assert fresh.post("/sign-in", data=form).status_code in (401, 429)
     assert tables_of(world) >= set(metadata.tables)
 
 
