@@ -1,16 +1,21 @@
-"""Work that takes long keeps to threads of its own, so that quick pages never wait for it."""
+"""Work that takes long, or may wait for a run that is being published, keeps to threads of its own.
+
+Quick pages never wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import TypeVar
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
-_AT_ONCE = 2
+_AT_ONCE = 3
+# One for each event loop, since it belongs to one.
+_LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("churnrisk_slow_work")
 
 
 async def slowly(work: Callable[[], T]) -> T:
@@ -18,6 +23,9 @@ async def slowly(work: Callable[[], T]) -> T:
     return await anyio.to_thread.run_sync(work, limiter=_limiter())
 
 
-@cache
 def _limiter() -> anyio.CapacityLimiter:
-    return anyio.CapacityLimiter(_AT_ONCE)
+    try:
+        return _LIMITER.get()
+    except LookupError:
+        _LIMITER.set(anyio.CapacityLimiter(_AT_ONCE))
+        return _LIMITER.get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -14,6 +15,7 @@ from churnrisk.web.dossier import conflict_of, dossier
 from churnrisk.web.forms import Typed, change_of, version_of
 from churnrisk.web.moment import now
 from churnrisk.web.pages import account_path, leading_back, page
+from churnrisk.web.patience import slowly
 from churnrisk.web.security import flash, require
 from churnrisk.web.security.origin import safe_path
 from churnrisk.workflows.account import view_account
@@ -31,8 +33,12 @@ def show(request: Request, user: Viewer, account_id: str) -> Response:
 
 
 @router.post("/accounts/{account_id:path}/reviews")
-def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> Response:
+async def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> Response:
     """Record a change; what cannot be recorded comes back with what was typed."""
+    return await slowly(partial(_record, request, user, account_id, typed))
+
+
+def _record(request: Request, user: User, account_id: str, typed: Mapping[str, str]) -> Response:
     try:
         change, version = change_of(typed), version_of(typed)
         done = review(

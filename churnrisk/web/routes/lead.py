@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -13,6 +14,7 @@ from churnrisk.history.access import all_users
 from churnrisk.records import Role, User
 from churnrisk.web.moment import now
 from churnrisk.web.pages import page
+from churnrisk.web.patience import slowly
 from churnrisk.web.security import require
 from churnrisk.web.trail import changes
 from churnrisk.web.verdicts import contract
@@ -34,9 +36,9 @@ def show_promises(request: Request) -> Response:
 
 
 @router.get("/monday")
-def show_monday(request: Request, user: Viewer) -> Response:
+async def show_monday(request: Request, user: Viewer) -> Response:
     """Show the team's load, what is new, what was saved, and the course over time."""
-    found = monday(request.app.state.store, now=now(), scope=user.scope)
+    found = await slowly(partial(monday, request.app.state.store, now=now(), scope=user.scope))
     return page(request, "monday.html", week(found, scope=user.scope))
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 
 from churnrisk.errors import UsageError
 from churnrisk.history import WorklistFilter
@@ -28,7 +29,7 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @router.get("/")
-def show(request: Request, user: Viewer) -> Response:
+async def show(request: Request, user: Viewer) -> Response:
     """Show a page of the list that the address names."""
     wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
     number = page_number(request)
@@ -36,6 +37,12 @@ def show(request: Request, user: Viewer) -> Response:
     if request.query_params.multi_items() != list(address.items()):
         # A form says everything; the address to bookmark and send says only what differs from the usual.
         return RedirectResponse("/" + (f"?{urlencode(address)}" if address else ""), 303)
+    work = partial(_show, request, user, wanted, number)
+    # No index holds parts of names, so a search reads them all.
+    return await (slowly(work) if wanted.search else run_in_threadpool(work))
+
+
+def _show(request: Request, user: User, wanted: WorklistFilter, number: int) -> Response:
     found = worklist(
         request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
     )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
@@ -17,6 +18,7 @@ from churnrisk.web.dossier import said, state
 from churnrisk.web.forms import Accounts, Typed, change_of, versions_of
 from churnrisk.web.moment import now
 from churnrisk.web.pages import page
+from churnrisk.web.patience import slowly
 from churnrisk.web.security import flash, require
 from churnrisk.web.security.origin import safe_path
 from churnrisk.web.wording import DISPOSITIONS, accounts
@@ -52,12 +54,16 @@ def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
 
 
 @router.post("/reviews")
-def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
+async def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
     """Record one change of all of them; what cannot be recorded comes back with what was typed."""
+    return await slowly(partial(_record, request, user, chosen, typed))
+
+
+def _record(request: Request, user: User, chosen: Sequence[str], typed: Mapping[str, str]) -> Response:
     try:
         done = review(
             request.app.state.store,
-            versions_of(typed, chosen),
+            versions_of(typed, tuple(chosen)),
             change_of(typed),
             author=user.name,
             via="web",

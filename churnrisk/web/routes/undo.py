@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request
@@ -12,6 +13,7 @@ from churnrisk.records import Role, User
 from churnrisk.web.errors import Way, message
 from churnrisk.web.forms import Typed
 from churnrisk.web.moment import now
+from churnrisk.web.patience import slowly
 from churnrisk.web.security import flash, require
 from churnrisk.web.security.origin import safe_path
 from churnrisk.web.trail import line
@@ -23,11 +25,14 @@ _LARGEST_ID = 2**31 - 1
 
 
 @router.post("/changes/{review_id}/undo")
-def take_back(
+async def take_back(
     request: Request, user: Reviewer, typed: Typed, review_id: Annotated[int, Path(ge=1, le=_LARGEST_ID)]
 ) -> Response:
     """Take a change back and return to where the person was."""
-    back = safe_path(typed.get("back"))
+    return await slowly(partial(_take_back, request, user, safe_path(typed.get("back")), review_id))
+
+
+def _take_back(request: Request, user: User, back: str, review_id: int) -> Response:
     try:
         done = undo(
             request.app.state.store,
