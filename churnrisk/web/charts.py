@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from markupsafe import Markup, escape
+
 BAR_WIDTH = 200.0
 RANGE_WIDTH = 200.0
 _HISTORY_WIDTH, _HISTORY_HEIGHT = 760.0, 250.0
@@ -195,6 +197,16 @@ class HistoryChart:
     marks: tuple[Mark, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
+
+    @property
+    def drawn_points(self) -> Markup:
+        """The points as SVG; drawn here, since an account of a year has many and a template is slow at that."""
+        return Markup("".join(map(_drawn, self.points)))  # noqa: S704 - escaped below
+
+
+def _drawn(point: Point) -> str:
+    colour, says = escape(point.colour), escape(point.says)
+    return f'<path class="dot is-{colour}" d="{point.shape}"><title>{says}</title></path>'
 
 
 def history_chart(past: Sequence[Scored], occasions: Sequence[Occasion] = ()) -> HistoryChart | None:

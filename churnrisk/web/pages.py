@@ -92,16 +92,8 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(say=wording, asset=asset, account_path=account_path, leading_back=leading_back)
-    made.globals.update(badges=_badges("badge"), big_badges=_badges("badge big"))
+    made.globals.update(badges=wording.BADGES, big_badges=wording.BIG_BADGES)
     return made
-
-
-def _badges(classes: str) -> dict[str, Markup]:
-    """Return each colour as word and shape; drawn once, since lists show hundreds of them."""
-    mark = Markup('<span class="{} {}"><span aria-hidden="true">{}</span>{}</span>')
-    return {
-        str(colour): mark.format(classes, colour, shape, colour) for colour, shape in wording.SHAPES.items()
-    }
 
 
 @cache

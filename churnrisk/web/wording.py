@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from markupsafe import Markup
+
 from churnrisk.records import Reason
 from churnrisk.report.wording import (
     ARROWS,
@@ -23,6 +25,8 @@ from churnrisk.report.wording import (
 
 __all__ = [
     "ARROWS",
+    "BADGES",
+    "BIG_BADGES",
     "CAUSES",
     "DISPOSITIONS",
     "FAMILIES",
@@ -67,6 +71,15 @@ FAMILIES = {
     "attributes": "Attributes",
     "own": "Own signals",
 }
+
+
+def _badges(classes: str) -> dict[str, Markup]:
+    """Return each colour as word and shape; drawn once, since lists show hundreds of them."""
+    mark = Markup('<span class="{} {}"><span aria-hidden="true">{}</span>{}</span>')
+    return {str(colour): mark.format(classes, colour, shape, colour) for colour, shape in SHAPES.items()}
+
+
+BADGES, BIG_BADGES = _badges("badge"), _badges("badge big")
 # Of "Call the customer (account owner, phone, within 2 days)."
 _STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")
 #: What changed a colour.
