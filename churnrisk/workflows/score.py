@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churnrisk.decision import TrafficLight, decide, mark_wave, policy_version, ruled, segments_of
+from churnrisk.decision import TrafficLight, decide
 from churnrisk.decision.stage import lifecycle_stage
-from churnrisk.errors import ChurnRiskError, ContractError, UsageError
-from churnrisk.features import account_facts, build_features, select_features, select_levers
+from churnrisk.errors import ContractError
+from churnrisk.features import account_facts, build_features
 from churnrisk.history import (
     HistoryStore,
     NewRun,
@@ -21,20 +20,17 @@ from churnrisk.history import (
     check_colour_jump,
     with_overrides,
 )
-from churnrisk.model import ReasonProfile, explain
-from churnrisk.records import Colour, Feature, Run
+from churnrisk.records import Run
 from churnrisk.snapshots import build_panel, scoring_date
-from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION, LoadedModel, Models
-from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
+from churnrisk.workflows.inputs import features_of, model_before
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
-from churnrisk.workflows.peers import kinds_of
-from churnrisk.workflows.plays import add_next_steps, playbook_of
+from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.probe import changed_settings, require_own_thresholds
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.told import Before, Teller, policy_of
 from churnrisk.workflows.train import model_columns, tracking_of
-from churnrisk.workflows.turnaround import Finder, add_turnarounds
 
 
 @dataclass(frozen=True)
@@ -153,13 +149,14 @@ def _scores(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return one row per account with everything that the history keeps."""
     tables = checked.tables
-    features = _features_of(model, project, tables)
+    features = features_of(model, project, tables)
     playbook = playbook_of(project, tables.available)
-    before = store.latest_run(before=moment)
-    model_before, features_before = _model_before(before, model, models, project, tables)
-    asked = tuple({feature.name: feature for feature in (*features, *features_before)}.values())
+    run_before = store.latest_run(before=moment)
+    earlier_model, earlier_features = model_before(run_before, model, models, project, tables)
+    asked = tuple({feature.name: feature for feature in (*features, *earlier_features)}.values())
     # the run before is computed along, so that reasons can say what changed since
-    dates = [moment] if before is None or before.as_of < checked.span.start else [before.as_of, moment]
+    earlier_dates = [] if run_before is None else [run_before.as_of]
+    dates = [*(date for date in earlier_dates if date >= checked.span.start), moment]
     build_panel(tables, project.churn, dates, data_end=checked.span.end)
     progress(f"computing {len(features)} features as of {moment:%Y-%m-%d}")
     frame = build_features(tables, asked, key_features=project.features.key_features, labelled_only=False)
@@ -174,12 +171,32 @@ def _scores(
     accounts = X.index.get_level_values("account_id")
     grey = pd.Series(frame.grey_reason[now_rows].to_numpy(dtype=object), index=accounts)
     progress(f"scoring {int(grey.isna().sum()):,} accounts")
+    light, facts = TrafficLight.from_dict(model.policy["light"]), account_facts(tables).reindex(accounts)
+    previous = store.previous_colours(moment)
+    scores, notes = _coloured(
+        project, model, light, X, grey, facts, previous, active_overrides(store, at=now)
+    )
+    before = (
+        None if run_before is None else Before(run_before, previous, earlier[columns], earlier_model, earlier)
+    )
+    teller = Teller(project, model, light, playbook, features, X, facts, grey.isna().to_numpy())
+    teller.tell(scores, before, tables, moment, progress)
+    return scores, (*changed_settings(model, project), *notes)
+
+
+def _coloured(
+    project: Project,
+    model: LoadedModel,
+    light: TrafficLight,
+    X: pd.DataFrame,
+    grey: pd.Series,
+    facts: pd.DataFrame,
+    previous: pd.DataFrame,
+    overrides: pd.DataFrame,
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return one row per account with probability and colour, and the notes on the rules."""
     log_odds = model.classifier.decision_function(X)
     p = np.where(grey.isna(), model.classifier.predict_proba(X)[:, 1], np.nan)
-    light = TrafficLight.from_dict(model.policy["light"])
-    overrides = active_overrides(store, at=now)
-    facts = account_facts(tables).reindex(accounts)
-    previous = store.previous_colours(moment)
     decided = decide(
         p,
         X,
@@ -193,7 +210,7 @@ def _scores(
     )
     scores = pd.DataFrame(
         {
-            "account_id": accounts,
+            "account_id": X.index.get_level_values("account_id"),
             "name": facts["name"].to_numpy(),
             "owner": facts["owner"].to_numpy(),
             "segment": facts["segment"].to_numpy(),
@@ -205,142 +222,4 @@ def _scores(
             "stage": lifecycle_stage(facts["tenure_days"], facts["last_survey_score"]).to_numpy(),
         }
     )
-    progress("finding the reasons")
-    profile = ReasonProfile.from_dict(model.profile)
-    kinds = kinds_of(profile.by, X, facts["segment"])
-    _add_reasons(scores, X, model, features, profile, kinds=kinds, previous=earlier)
-    scores["moved"] = None
-    if before is not None:
-        ran = RunBefore(before, previous, earlier[columns], _log_odds_of(model_before, earlier))
-        segments = segments_of(X, light.segment_by)
-        mover = _mover(
-            model, project, features, light, lambda p: light.predict(p, facts["annual_value"], segments)
-        )
-        scores["moved"] = mover.tell(scores, X, ran)
-    add_next_steps(scores, X, playbook, moment)
-    progress("looking for what would turn red and amber accounts")
-    worth, parts = facts["annual_value"].to_numpy(dtype=float), segments_of(X, light.segment_by)
-
-    def lit(rows: Any, probabilities: Any) -> Any:
-        return light.predict(probabilities, worth[rows], None if parts is None else parts[rows])
-
-    finder = Finder(
-        model.classifier,
-        project.decision.active_rules(),
-        lit,
-        profile,
-        features,
-        select_levers(project.features, tables.available),
-    )
-    add_turnarounds(
-        scores,
-        mark_wave(X, light.newcomers_, grey.isna().to_numpy()),
-        finder,
-        tables,
-        kinds=kinds,
-        as_of=moment,
-    )
-    return scores, (*changed_settings(model, project), *decided.attrs.get("notes", ()))
-
-
-def policy_of(model: LoadedModel, project: Project) -> str:
-    """Return the version of everything that turns the model's probabilities into colours today."""
-    light = TrafficLight.from_dict(model.policy["light"])
-    return policy_version(light, project.decision.active_rules(), project.decision.hysteresis_margin)
-
-
-def _mover(
-    model: LoadedModel,
-    project: Project,
-    features: tuple[Feature, ...],
-    light: TrafficLight,
-    coloured: Callable[[Any], Any],
-) -> Mover:
-    rules = project.decision.active_rules()
-
-    def settled(X: pd.DataFrame, colours: pd.Series) -> pd.Series:
-        scored = (colours != str(Colour.GREY)).to_numpy()
-        return ruled(X, colours, light=light, rules=rules, scored=scored)["colour"]
-
-    return Mover(
-        model.classifier,
-        model_version=str(model.version),
-        policy_version=policy_of(model, project),
-        features=features,
-        profile=ReasonProfile.from_dict(model.profile),
-        light=coloured,
-        ruled=settled,
-    )
-
-
-def _model_before(
-    before: Run | None, model: LoadedModel, models: Models, project: Project, tables: Tables
-) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
-    """Return the model of the run before with its features, None where it is today's or cannot be used."""
-    if before is None or before.model_version == str(model.version):
-        return None, ()
-    try:
-        found = models.load(before.model_version)
-        return found, _features_of(found, project, tables)
-    except ChurnRiskError:
-        # it only serves to tell a new model from late data, which are told as one then
-        return None, ()
-
-
-def _log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
-    return None if model is None or X.empty else model.classifier.decision_function(X[model_columns(model)])
-
-
-def _features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns.
-
-    Raises
-    ------
-    UsageError
-        If today's tables or settings no longer feed one, or it is computed differently now.
-    """
-    today = {feature.name: feature for feature in select_features(project.features, tables.available)}
-    stored = {item["name"]: item["sql"] for item in model.features}
-    missing = sorted(set(stored) - set(today))
-    changed = sorted(name for name, sql in stored.items() if name in today and today[name].sql != sql)
-    if missing or changed:
-        what = " and ".join(
-            part
-            for part in (
-                f"reads {', '.join(missing)}, which today's tables and settings do not feed"
-                if missing
-                else "",
-                f"was trained on other definitions of {', '.join(changed)}" if changed else "",
-            )
-            if part
-        )
-        raise UsageError(f"model version {model.version} {what}. Train anew with `churnrisk train`.")
-    return tuple(today[name] for name in model_columns(model))
-
-
-def _add_reasons(
-    scores: pd.DataFrame,
-    X: pd.DataFrame,
-    model: LoadedModel,
-    features: tuple[Feature, ...],
-    profile: ReasonProfile,
-    *,
-    kinds: Any,
-    previous: pd.DataFrame,
-) -> None:
-    """Put reasons on the red and amber rows."""
-    shown = scores["colour"].isin(["red", "amber"]).to_numpy()
-    scores["reasons"], scores["contributions"] = "[]", None
-    if not shown.any():
-        return
-    contributions = model.classifier.contributions(X[shown])
-    explained = explain(
-        contributions,
-        X[shown],
-        features,
-        profile,
-        previous=previous if len(previous) else None,
-        kinds=None if kinds is None else kinds[shown],
-    )
-    scores.loc[shown, "reasons"] = explained["reasons"].to_numpy()
-    scores.loc[shown, "contributions"] = compact_rows(contributions)
+    return scores, tuple(decided.attrs.get("notes", ()))
