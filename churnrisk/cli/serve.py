@@ -15,8 +15,12 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 @app.command(epilog="Example: `churnrisk --project build/demo serve --open`; Ctrl-C ends it.")
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to listen at; the default is this machine only.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")] = 8765,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; the default is this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+    ] = 8765,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     workers: Annotated[int, typer.Option(min=1, max=32, help="Processes that answer.")] = 1,
 ) -> None:
