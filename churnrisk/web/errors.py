@@ -17,7 +17,7 @@ from churnrisk.web.pages import page
 log = logging.getLogger("churnrisk.web")
 
 #: Never shown again.
-SECRET_FIELDS = ("password", "csrf_token", "new_password", "token")
+SECRET_FIELDS = ("csrf_token", "kept", "token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ async def what_was_typed(request: Request) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name.replace("_", " "), value)
         for name, value in form.multi_items()
-        if isinstance(value, str) and value.strip() and name not in SECRET_FIELDS
+        if isinstance(value, str) and value.strip() and name not in SECRET_FIELDS and "password" not in name
     )
 
 

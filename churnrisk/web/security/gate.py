@@ -123,7 +123,7 @@ class Body:
         Raises
         ------
         HTTPException
-            413 when it is larger than any form of ours.
+            413 when it is larger than any form of ours, 400 when it breaks off: half a text is not what was typed.
         """
         parts: list[bytes] = []
         size = 0
@@ -131,7 +131,7 @@ class Body:
         while more:
             message = await self._receive()
             if message["type"] != "http.request":
-                break
+                raise HTTPException(400, "The form did not arrive whole. Nothing was changed.")
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > LARGEST_FORM:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import anyio
 import pytest
 
 from .conftest import PASSWORD, sign_in, token_of
@@ -131,3 +134,38 @@ def test_a_viewer_is_told_which_role_it_takes(client):
     answered = note(client, token_of(client.get("/")))
     assert answered.status_code == 403
     assert "This takes the role reviewer; yours is viewer." in answered.text
+
+
+def test_no_password_is_shown_again_when_the_form_is_refused(rex):
+    fields = {f"{name}_password": f"{name} secret words" for name in ("present", "new")}
+    fields |= {"new_password_again": "again secret words", "csrf_token": "old"}
+    answered = rex.post("/password", data=fields)
+    assert answered.status_code == 403
+    assert "secret words" not in answered.text
+    too_long = rex.post("/password", data=fields | {"csrf_token": token_of(rex.get("/")), "name": "x" * 2000})
+    assert "secret words" not in too_long.text
+
+
+def test_a_form_that_breaks_off_on_the_way_is_not_taken(rex):
+    body = f"csrf_token={token_of(rex.get('/'))}&text=call+them+befo".encode()
+    cookies = "; ".join(f"{name}={value}" for name, value in rex.cookies.items())
+    scope = {
+        "type": "http", "method": "POST", "path": "/note", "raw_path": b"/note", "query_string": b"",
+        "scheme": "http", "http_version": "1.1", "server": ("localhost", 80), "client": ("127.0.0.1", 1),
+        "headers": [
+            (b"host", b"localhost"), (b"cookie", cookies.encode()),
+            (b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"2000"),
+        ],
+    }  # fmt: skip
+    coming = [{"type": "http.request", "body": body, "more_body": True}, {"type": "http.disconnect"}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return coming.pop(0) if len(coming) > 1 else coming[0]
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    anyio.run(rex.app, scope, receive, send)
+    assert b"call them" not in b"".join(message.get("body", b"") for message in sent)
+    assert sent[0]["status"] == 400
