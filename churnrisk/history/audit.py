@@ -26,6 +26,7 @@ def trail(
     author: str | None = None,
     scope: str | None = None,
     before: int | None = None,
+    before_review: int | None = None,
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
     """Return what people changed, the newest first.
@@ -38,12 +39,20 @@ def trail(
         Only accounts of this owner.
     before : int, optional
         Only entries with a smaller id: the next page begins at the last id of the one before.
+    before_review : int, optional
+        Only entries of reviews with a smaller id.
     """
     with store.database.reading() as connection:
         if account_id is not None:
             require_accounts(connection, [account_id], scope)
         return read_trail(
-            connection, account_id=account_id, author=author, scope=scope, before=before, limit=limit
+            connection,
+            account_id=account_id,
+            author=author,
+            scope=scope,
+            before=before,
+            before_review=before_review,
+            limit=limit,
         )
 
 
@@ -54,6 +63,7 @@ def read_trail(
     author: str | None = None,
     scope: str | None = None,
     before: int | None = None,
+    before_review: int | None = None,
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
     """Return what :func:`trail` does, inside the caller's transaction."""
@@ -64,6 +74,8 @@ def read_trail(
         query = query.where(audit.c.account_id.in_(_accounts_of(scope)))
     if before is not None:
         query = query.where(audit.c.audit_id < before)
+    if before_review is not None:
+        query = query.where(audit.c.review_id < before_review)
     return tuple(AuditEntry(*row) for row in connection.execute(query))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal, Self
 
@@ -12,7 +13,7 @@ from churnrisk.errors import NotFoundError
 from churnrisk.history import WorklistFilter
 from churnrisk.history.access import Token
 from churnrisk.history.wanted import NONE
-from churnrisk.records import AtRisk, Colour, Disposition, Family, RedList, Role
+from churnrisk.records import AtRisk, AuditEntry, Colour, Disposition, Family, RedList, Role
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Account, Change, Desk, Instant, Number, Shape, changes_of
@@ -22,6 +23,8 @@ from churnrisk.workflows.account import AccountView, view_account
 from churnrisk.workflows.worklist import worklist
 
 router = APIRouter(tags=["accounts"])
+# Fields and overrides that one review changes of an account are far fewer.
+_MOST_OF_ONE_REVIEW = 50
 
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LongText = Annotated[
@@ -238,12 +241,26 @@ def changes(
     before: Annotated[
         int | None, Query(ge=1, le=2**31 - 1, description="Only reviews before this one.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[
+        int, Query(ge=1, le=500, description="Of entries; the last review comes whole all the same.")
+    ] = 100,
 ) -> list[Change]:
     """Read what people changed of an account, the newest first."""
     store = request.app.state.store
-    entries = reviews.trail(store, account_id=account_id, scope=asker.owner, limit=limit)
-    return changes_of(entry for entry in entries if before is None or entry.review_id < before)
+    entries = reviews.trail(
+        store,
+        account_id=account_id,
+        scope=asker.owner,
+        before_review=before,
+        limit=limit + _MOST_OF_ONE_REVIEW,
+    )
+    return changes_of(_whole_reviews(entries, limit))
+
+
+def _whole_reviews(entries: Sequence[AuditEntry], limit: int) -> Sequence[AuditEntry]:
+    """Return the first entries and the rest of the last review: the next page begins before that one."""
+    ends = (n for n in range(limit, len(entries)) if entries[n].review_id != entries[n - 1].review_id)
+    return entries[: next(ends, len(entries))]
 
 
 @router.post("/accounts/{account_id:path}/reviews", status_code=201, responses=problems(404, 409, 413))
