@@ -229,7 +229,7 @@ def add_token(
     now = datetime.now(UTC)
     with opened(context) as store:
         if dry_run:
-            check_token(name, expires_at=until, now=now)
+            check_token(name, owner=owner, expires_at=until, now=now)
             say(f"a token {name!r} would be made; nothing was written")
             return
         made_by = author_or_unknown(author)

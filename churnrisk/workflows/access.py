@@ -226,16 +226,20 @@ def make_token(
     Raises
     ------
     UsageError
-        If the name is empty or taken, or it would be over at once.
+        If the name is empty or taken, it would be limited to nobody's accounts, or it would be over at once.
     """
-    check_token(name, expires_at=expires_at, now=now)
+    check_token(name, owner=owner, expires_at=expires_at, now=now)
     text = TOKEN_MARK + secrets.token_urlsafe(32)
     new = NewToken(name.strip(), shown_part(text), digest(text), role, owner, created_by, expires_at)
     return add_token(store, new, at=now), text
 
 
-def check_token(name: str, *, expires_at: datetime | None, now: datetime) -> None:
+def check_token(name: str, *, owner: str | None, expires_at: datetime | None, now: datetime) -> None:
     """Raise UsageError when a token cannot be made like this."""
+    if owner is not None and not owner.strip():
+        raise UsageError(
+            f"--owner expects whose accounts the token may see, found {owner!r}. Leave it out for all accounts."
+        )
     if not 1 <= len(name.strip()) <= 64:
         raise UsageError(f"a token expects a name of 1 to 64 characters, found {name!r}. Name its program.")
     if expires_at is not None and expires_at <= now:

@@ -228,7 +228,13 @@ def test_a_token_is_printed_once_and_kept_as_a_digest(cli, folder):
 
 
 @pytest.mark.parametrize(
-    "options", [["", "--role", "viewer"], ["x", "--role", "viewer", "--expires", "2020-01-01"]]
+    "options",
+    [
+        ["", "--role", "viewer"],
+        ["x", "--role", "viewer", "--expires", "2020-01-01"],
+        ["x", "--role", "viewer", "--owner", ""],
+        ["x", "--role", "viewer", "--owner", " ", "--dry-run"],
+    ],
 )
 def test_a_token_that_would_be_of_no_use_is_refused(cli, folder, options):
     ran = cli("--project", folder, "token", "add", *options)

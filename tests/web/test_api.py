@@ -17,11 +17,11 @@ import httpx
 import pytest
 
 from churnrisk.history import HistoryStore
-from churnrisk.history.access import revoke_token
+from churnrisk.history.access import NewToken, add_token, revoke_token
 from churnrisk.records import Role
 from churnrisk.settings import load_project
 from churnrisk.web.api.bearer import Pace
-from churnrisk.workflows.access import make_token
+from churnrisk.workflows.access import TOKEN_MARK, digest, make_token
 from tests.web.conftest import Site, add_people, serving
 
 
@@ -66,6 +66,9 @@ def api(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             store, "expired", role=Role.ADMIN, owner=None, expires_at=now + timedelta(microseconds=1),
             created_by="test", now=now,
         )  # fmt: skip
+        tokens["of nobody"] = TOKEN_MARK + "an earlier version made it"
+        made = NewToken("of nobody", "an ear", digest(tokens["of nobody"]), Role.REVIEWER, "", "test", None)
+        add_token(store, made, at=now)
     add_people(folder, {"ana": ("--role", "admin")})
     with serving(folder) as site:
         yield Api(site, tokens, ids, owner)
@@ -143,6 +146,22 @@ def test_a_review_is_recorded_once_and_a_stale_one_is_a_conflict(api):
     entries = api("GET", path, "viewer").json()
     assert [entry["after"] for entry in entries if entry["field"] == "note"] == ["Mine.", "Spoke with them."]
     assert {entry["via"] for entry in entries} == {"api"}
+
+
+def test_the_changes_of_an_account_are_read_page_by_page_without_a_gap(api):
+    row = api("GET", "/redlist?per_page=1&page=2").json()["accounts"][0]
+    path, version = f"/accounts/{row['account_id']}/reviews", row["desk"]["version"]
+    for number in range(5):
+        body = {"version": version + number, "disposition": "contacted", "note": f"Call {number}."}
+        assert api("POST", path, json=body | {"assignee": "Kim"}).status_code == 201
+    every = api("GET", path).json()
+    for limit in (1, 2, 4, 500):
+        read, before = [], ""
+        while page := api("GET", f"{path}?limit={limit}{before}").json():
+            read += page
+            before = f"&before={page[-1]['review_id']}"
+        assert read == every
+    assert len(every) >= 15
 
 
 def test_two_writers_at_once_have_one_winner(api):
@@ -246,6 +265,12 @@ def test_for_a_token_of_one_owner_nothing_else_exists(api):
     actions = api("GET", "/actions", "owner").json()["actions"]
     assert {action["owner"] for action in actions} <= {api.owner}
     assert api("GET", "/actions", "owner", params={"owner": other["owner"]}).json()["actions"] == []
+
+
+def test_a_token_of_an_empty_owner_sees_nothing_at_all(api):
+    assert api("GET", "/redlist", "of nobody").json()["accounts"] == []
+    assert api("GET", "/actions", "of nobody").json()["actions"] == []
+    assert api("POST", "/actions/hand-out", "of nobody", params={"owner": api.owner}).json()["actions"] == []
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ class ActionQuery(BaseModel):
     def wanted(self, scope: str | None) -> ActionFilter:
         """Return the filter within a scope."""
         colours = tuple(str(colour) for colour in dict.fromkeys(self.colour))
-        return ActionFilter(colours, scope or self.owner or None, self.newly)
+        return ActionFilter(colours, self.owner or None if scope is None else scope, self.newly)
 
 
 class Action(Shape):
@@ -83,7 +83,7 @@ def hand_out(
 
 
 def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:
-    if asker.owner and asked.owner and asked.owner.casefold() != asker.owner.casefold():
+    if asker.owner is not None and asked.owner and asked.owner.casefold() != asker.owner.casefold():
         wanted = ActionFilter(colours=())
     else:
         wanted = asked.wanted(asker.owner)
