@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import make_url
 
 from churnrisk.history import HistoryStore
 from churnrisk.history.access import NewToken, add_token, revoke_token
@@ -207,6 +211,29 @@ def test_a_body_that_is_no_json_is_told(api, content):
     headers = {"content-type": "application/json"}
     answered = api("POST", path, content=content, headers=headers)
     problem(answered, 400 if content == b"\xff" else 422)
+
+
+def test_nobody_who_reads_waits_for_those_who_wait_for_a_writer(api):
+    path = f"/accounts/{first(api)['account_id']}/reviews"
+    version = first(api)["desk"]["version"]
+    publishing = sqlite3.connect(
+        make_url(load_project(api.site.project).store_url).database, isolation_level=None
+    )
+    publishing.execute("begin immediate")
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [
+            pool.submit(api, "POST", path, json={"version": version, "note": "Waits."}),
+            pool.submit(api, "POST", "/actions/hand-out?colour=amber"),
+        ]
+        time.sleep(1)
+        began = time.monotonic()
+        assert api("GET", "/runs").status_code == 200
+        took = time.monotonic() - began
+        assert not any(one.done() for one in waiting)
+        publishing.execute("rollback")
+        publishing.close()
+        assert [one.result().status_code for one in waiting] == [201, 200]
+    assert took < 2
 
 
 def test_a_body_that_is_too_large_is_told(api):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path, Query, Request
@@ -18,6 +19,7 @@ from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Account, Change, Desk, Instant, Number, Shape, changes_of
 from churnrisk.web.moment import now
+from churnrisk.web.patience import slowly
 from churnrisk.workflows import reviews
 from churnrisk.workflows.account import AccountView, view_account
 from churnrisk.workflows.worklist import worklist
@@ -264,8 +266,12 @@ def _whole_reviews(entries: Sequence[AuditEntry], limit: int) -> Sequence[AuditE
 
 
 @router.post("/accounts/{account_id:path}/reviews", status_code=201, responses=problems(404, 409, 413))
-def review(request: Request, asker: Writer, account_id: AccountId, asked: Review) -> Recorded:
+async def review(request: Request, asker: Writer, account_id: AccountId, asked: Review) -> Recorded:
     """Record a review; 409 says what somebody else changed in the meantime."""
+    return await slowly(partial(_review, request, asker, account_id, asked))
+
+
+def _review(request: Request, asker: Token, account_id: str, asked: Review) -> Recorded:
     change = reviews.Change(**asked.model_dump(exclude={"version", "author"}))
     author = f"{asked.author} (via {asker.name})" if asked.author else asker.name
     made = reviews.review(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -14,6 +15,7 @@ from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Instant, Number, Shape
 from churnrisk.web.moment import now
+from churnrisk.web.patience import slowly
 from churnrisk.workflows.actions import ActionFilter, hand_out_actions
 
 router = APIRouter(tags=["actions"])
@@ -67,19 +69,19 @@ class Actions(BaseModel):
 
 
 @router.get("/actions", responses=problems())
-def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
+async def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
     """Look at what would be handed out; nothing is recorded."""
-    return _hand_out(request, asker, asked, record=False)
+    return await slowly(partial(_hand_out, request, asker, asked, record=False))
 
 
 @router.post("/actions/hand-out", responses=problems())
-def hand_out(
+async def hand_out(
     request: Request,
     asker: Annotated[Token, token(Role.REVIEWER)],
     asked: Annotated[ActionQuery, Query()],
 ) -> Actions:
     """Hand actions out and record it: none of them is given again before its cooldown ends."""
-    return _hand_out(request, asker, asked, record=True)
+    return await slowly(partial(_hand_out, request, asker, asked, record=True))
 
 
 def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:

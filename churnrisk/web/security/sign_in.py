@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -10,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from churnrisk.errors import UsageError
 from churnrisk.records import Role, User
 from churnrisk.web.pages import page
+from churnrisk.web.patience import slowly
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.guard import require
 from churnrisk.web.security.keeping import Kept
@@ -38,7 +40,7 @@ def show(request: Request, next: str = "/") -> Response:
 
 
 @router.post("/sign-in")
-def enter(
+async def enter(
     request: Request,
     name: Annotated[str, Form(max_length=_LONGEST)] = "",
     password: Annotated[str, Form(max_length=_LONGEST)] = "",
@@ -46,6 +48,10 @@ def enter(
     kept: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin a session for whom name and password belong to."""
+    return await slowly(partial(_enter, request, name, password, next, kept))
+
+
+def _enter(request: Request, name: str, password: str, next: str, kept: str) -> Response:
     access: Access = request.app.state.access
     unsent = Kept.unseal(access.keys, kept)
     try:
@@ -59,8 +65,12 @@ def enter(
 
 
 @router.post("/sign-out")
-def leave(request: Request, _user: Annotated[User, require(Role.VIEWER)]) -> Response:
+async def leave(request: Request, _user: Annotated[User, require(Role.VIEWER)]) -> Response:
     """End the session; forms of it that are still open elsewhere are dead from now on."""
+    return await slowly(partial(_leave, request))
+
+
+def _leave(request: Request) -> Response:
     visit = _visit(request)
     if visit.session_id is not None:
         close_session(visit.access.store, visit.session_id)
