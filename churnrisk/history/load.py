@@ -70,7 +70,15 @@ def open_work(
 def read_saved(
     connection: Connection, *, since: datetime, owners: Sequence[str | None] | None, limit: int = 200
 ) -> tuple[Saved, ...]:
-    """Return the accounts reviewed as saved since an instant, where that stands, the latest first."""
+    """Return the accounts reviewed as saved since an instant, where that stands, the latest first and each once."""
+    said_saved = (audit.c.field == "disposition") & (audit.c.after == str(Disposition.SAVED))
+    stands = (reviews.c.at >= since) & reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
+    last = (
+        select(func.max(audit.c.audit_id))
+        .join(reviews, reviews.c.review_id == audit.c.review_id)
+        .where(said_saved, stands)
+        .group_by(audit.c.account_id)
+    )
     latest = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
     joined = audit.join(reviews, reviews.c.review_id == audit.c.review_id).outerjoin(
         scores, (scores.c.account_id == audit.c.account_id) & (scores.c.run_id == latest.scalar_subquery())
@@ -85,8 +93,7 @@ def read_saved(
             reviews.c.author,
         )
         .select_from(joined)
-        .where(audit.c.field == "disposition", audit.c.after == str(Disposition.SAVED))
-        .where(reviews.c.at >= since, reviews.c.undoes.is_(None), reviews.c.undone_by.is_(None))
+        .where(audit.c.audit_id.in_(last))
         .order_by(reviews.c.review_id.desc())
         .limit(limit)
     )

@@ -99,6 +99,14 @@ def test_saved_accounts_are_listed_until_they_are_taken_back(store):
     assert ([one.account_id for one in found.saved], found.saved_value) == (["b"], 200.0)
 
 
+def test_an_account_that_is_saved_twice_is_worth_its_value_once(store):
+    for day in (2, 4, 6):
+        say(store, Change("saved", note=f"Call {day}."), "b", now=datetime(2026, 7, day))
+    found = monday(store, now=NOW)
+    assert [(one.account_id, one.at.day) for one in found.saved] == [("b", 6)]
+    assert found.saved_value == 200.0
+
+
 def test_within_a_scope_there_is_one_owner_only(store):
     say(store, Change("saved"), "b", "d")
     found = monday(store, now=NOW, scope="LEE")
