@@ -1,7 +1,7 @@
 """What is particular to PostgreSQL: who comes second waits, errors are plain, secrets stay secret."""
 
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 import pytest
@@ -9,6 +9,8 @@ from sqlalchemy import make_url, text
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.access import Limit, admit
+from churnrisk.history.audit import take_turns
 from tests.history.postgres import drop_schema, new_schema
 
 SECRET = "hunter2"
@@ -155,3 +157,11 @@ def test_texts_that_mean_something_to_the_driver_come_back_as_they_went_in(store
     found = store.scores(run.run_id)
     assert found["name"].tolist() == texts
     assert set(found["renewal_at"]) == {pd.Timestamp(2026, 3, 1, 10, 30)}
+
+
+def test_nobody_who_signs_in_waits_for_a_review_that_is_being_written(postgres_url):
+    limits = (Limit(5, timedelta(minutes=15), by_name=True, by_address=True),)
+    with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing() as connection:
+        take_turns(connection)
+        _, wait = admit(store, "ana", "127.0.0.1", at=datetime(2026, 7, 1), limits=limits)
+    assert wait == timedelta()

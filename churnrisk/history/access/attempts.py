@@ -12,7 +12,7 @@ from churnrisk.history.rows import naive_utc
 from churnrisk.history.schema import sign_in_attempts as attempts
 from churnrisk.history.store import HistoryStore
 
-_LOCK = 748_291_006
+_LOCK = 748_291_007
 _KEPT = timedelta(days=30)
 
 
