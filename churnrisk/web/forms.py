@@ -90,7 +90,7 @@ def versions_of(typed: Fields, accounts: tuple[str, ...]) -> dict[str, int | Non
     try:
         known = json.loads(typed.get("versions", ""))
         return {account: int(known[account]) for account in accounts}
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise UsageError(
             "the form does not say on which versions it was made. Select the accounts again."
         ) from error
