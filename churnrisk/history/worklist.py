@@ -29,6 +29,7 @@ from churnrisk.history.wanted import WorklistFilter
 from churnrisk.records import Disposition, Run
 
 _BATCH = 500
+_NO_RUN = -1
 _SHOWN = (
     "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
     "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
@@ -65,7 +66,7 @@ def read_page(
 
 def read_row(connection: Connection, run: Run, before: Run | None, account_id: str) -> Row | None:
     """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
-    asked = {"one_run": run.run_id, "run_before": before.run_id if before else None, "account_id": account_id}
+    asked = {"one_run": run.run_id, "run_before": _id_of(before), "account_id": account_id}
     return connection.execute(_one_row(), asked).mappings().first()
 
 
@@ -120,7 +121,7 @@ def _summed(connection: Connection, asked: Asked) -> int:
     )
 
 
-def _full(run_before: BindParameter[int] | int | None) -> Select[Any]:
+def _full(run_before: BindParameter[int] | int) -> Select[Any]:
     at_run_before = and_(
         _EARLIER.c.run_id == run_before,
         _EARLIER.c.account_id == scores.c.account_id,
@@ -141,8 +142,9 @@ def _full(run_before: BindParameter[int] | int | None) -> Select[Any]:
     ).select_from(joined)
 
 
-def _id_of(run: Run | None) -> int | None:
-    return run.run_id if run else None
+def _id_of(run: Run | None) -> int:
+    # a number that no run has: a join on NULL would read the whole table for each row
+    return run.run_id if run else _NO_RUN
 
 
 def _chosen(asked: Asked, columns: Sequence[Any]) -> Select[Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
 from churnrisk.errors import UsageError
 from churnrisk.history import FAMILIES, NONE, HistoryStore, NewRun, WorklistFilter
@@ -299,3 +300,24 @@ def test_a_backfilled_run_changes_what_is_new_and_its_sums(store, new_run, score
     found = worklist(store, as_of=None, wanted=newly, now=NOW)
     assert [row.account_id for row in found.rows] == ["a1"]
     assert [total.previous for total in found.totals[:2]] == [2, 1]
+
+
+def test_no_run_before_is_looked_up_and_not_searched_for(sqlite_url):
+    with HistoryStore(sqlite_url) as store:
+        scores = pd.DataFrame({"account_id": ["a", "b"], "colour": "red", "decided_by": "model"})
+        store.publish(NewRun(AS_OF, NOW, "i", "m", "p"), scores)
+        plans = []
+
+        def explain(connection, cursor, statement, parameters, context, executemany):
+            if "earlier" in statement and statement.startswith("SELECT"):
+                told = connection.connection.dbapi_connection.cursor()
+                plans.extend(row[-1] for row in told.execute(f"explain query plan {statement}", parameters))
+
+        event.listen(Engine, "before_cursor_execute", explain)
+        try:
+            found = worklist(store, as_of=None, wanted=WorklistFilter(), now=NOW)
+        finally:
+            event.remove(Engine, "before_cursor_execute", explain)
+    assert len(found.rows) == 2
+    assert plans
+    assert not [step for step in plans if step.startswith("SCAN earlier")]
