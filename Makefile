@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test browser demo docs bench bench-peers results clean
+.PHONY: help setup lint format test system demo docs bench bench-peers results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,11 +38,11 @@ format: setup ## Put the code into the house style
 # One thread each: the workers use the cores already.
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
-test: setup browser ## Run all tests with branch coverage
+test: setup system ## Run all tests with branch coverage
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
 
-browser: ## Install Chromium for the browser tests where it is missing and may be
-	@.ci/browser
+system: ## Install Chromium, PostgreSQL and Java for the tests where they are missing and may be
+	@.ci/system
 
 demo: setup ## Run the main job on the sample, into build/demo
 	@$(BIN)/churnrisk demo --dir build/demo --sample data/sample

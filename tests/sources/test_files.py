@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -196,9 +199,23 @@ def test_lines_of_unequal_length_are_one_clear_error(tmp_path: Path) -> None:
         read(tmp_path, path="e.csv")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable for the superuser")
-def test_an_unreadable_file_is_an_error_for_a_person(tmp_path: Path) -> None:
-    (tmp_path / "e.csv").write_text(TEXT)
-    (tmp_path / "e.csv").chmod(0)
-    with pytest.raises(ContractError, match="cannot be read"):
-        read(tmp_path, path="e.csv")
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Do without the superuser's rights, for whom nothing is unreadable."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+def test_an_unreadable_file_is_an_error_for_a_person() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        table = Path(folder, "e.csv")
+        table.write_text(TEXT)
+        table.chmod(0)
+        with nobody(), pytest.raises(ContractError, match="cannot be read"):
+            read(Path(folder), path="e.csv")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.absent import absent
 from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
 
 #: The people of every test site: name, role and further arguments of `churnrisk user add`.
@@ -102,10 +103,7 @@ def browser() -> Iterator[Browser]:
     """The system's Chromium, without a window."""
     path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     if path is None:
-        no_browser = "the browser tests need Chromium: install Debian's package chromium (make browser)"
-        if os.environ.get("CI"):
-            pytest.fail(no_browser)
-        pytest.skip(no_browser)
+        absent("the browser tests need Chromium: install Debian's package chromium (make system)")
     with sync_playwright() as driver:
         # Chromium's own sandbox cannot be set up by root, as in containers.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []
