@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from churnrisk.model.encoding import FrameEncoder
     from churnrisk.model.evaluation import Evaluation, evaluate
     from churnrisk.model.faults import ModelInputError
+    from churnrisk.model.kaplan_meier import KaplanMeier
     from churnrisk.model.plots import (
         plot_calibration,
         plot_feature_effects,
@@ -39,6 +40,7 @@ _HOMES = {
     "account_halves": "splits",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
+    "KaplanMeier": "kaplan_meier",
     "ReasonProfile": "profile",
     "explain": "reasons",
     "family_contributions": "reasons",
@@ -64,6 +66,7 @@ __all__ = [
     "account_halves",
     "Evaluation",
     "evaluate",
+    "KaplanMeier",
     "ReasonProfile",
     "explain",
     "family_contributions",

@@ -9,7 +9,9 @@ from churnrisk.snapshots.calendar import (
     training_dates,
 )
 from churnrisk.snapshots.churn import ChurnConfig
-from churnrisk.snapshots.panel import build_panel, churn_dates, outcomes
+from churnrisk.snapshots.lifetimes import lifetimes
+from churnrisk.snapshots.losses import churn_dates
+from churnrisk.snapshots.panel import build_panel, outcomes
 
 __all__ = [
     "ChurnConfig",
@@ -19,6 +21,7 @@ __all__ = [
     "churn_dates",
     "data_span",
     "labelled_dates",
+    "lifetimes",
     "outcomes",
     "scoring_date",
     "training_dates",

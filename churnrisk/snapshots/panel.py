@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from churnrisk.errors import ContractError
 from churnrisk.snapshots.churn import ChurnConfig
+from churnrisk.snapshots.losses import lost_terms, require_source
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ def build_panel(tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *
     ContractError
         If the definition's table is not there.
     """
-    _require_source(tables, churn)
+    require_source(tables, churn)
     engine = tables.engine
     values = ", ".join(f"(timestamp '{moment:%Y-%m-%d}')" for moment in sorted(set(dates)))
     engine.run(f"create or replace temp table as_of_dates as select * from (values {values}) d(as_of)")
-    engine.run(f"create or replace temp table first_seen as {_first_seen(tables, churn)}")
+    engine.run(f"create or replace temp table first_seen as {first_seen(tables, churn)}")
     activity, outcome = {
         "contractual": _contractual,
         "inactivity": _inactivity,
@@ -72,51 +72,8 @@ def outcomes(
     return frame
 
 
-def churn_dates(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.DataFrame:
-    """Return when each lost account was lost last, as far as the tables can tell by ``data_end``.
-
-    ``contractual``: the end of the subscription that none followed within the grace days, once those
-    have passed. ``inactivity``: the first day of a silence of at least ``horizon_days``. ``labels``: the end of
-    the earliest label window that says so, as labels carry no date of their own.
-
-    Returns
-    -------
-    DataFrame
-        One row per lost account, earliest first: account_id, churned_at (at 00:00).
-
-    Raises
-    ------
-    ContractError
-        If the definition's table is not there.
-    """
-    _require_source(tables, churn)
-    lost = {"contractual": _lost, "inactivity": _silences, "labels": _labelled_losses}[churn.definition]
-    # a label is known from the start; a date counts once nothing can take it back any more
-    by_label = churn.definition == "labels"
-    grace = churn.grace_days if churn.definition == "contractual" else 0
-    known = "true" if by_label else f"churned_at <= timestamp '{data_end:%Y-%m-%d}' - interval {grace} day"
-    when = "min" if by_label else "max"
-    frame: pd.DataFrame = tables.engine.arrow(
-        f"select account_id, date_trunc('day', {when}(churned_at))::timestamp as churned_at "
-        f"from ({lost(tables, churn, data_end)}) l join accounts a using (account_id) where {known} "
-        "group by account_id order by churned_at, account_id"
-    ).to_pandas()
-    return frame
-
-
-def _require_source(tables: Tables, churn: ChurnConfig) -> None:
-    if not tables.available.has(churn.needs) or (
-        churn.definition == "contractual" and not tables.available.has("subscriptions.ended_at")
-    ):
-        column = ".ended_at" if churn.definition == "contractual" else ""
-        raise ContractError(
-            f"[churn] definition {churn.definition!r} needs {churn.needs}{column}, which churnrisk.toml does not "
-            f"map; it maps {', '.join(tables.available.tables)}. Map it, or choose another definition."
-        )
-
-
-def _first_seen(tables: Tables, churn: ChurnConfig) -> str:
-    """When each account became a customer, as far as its own rows tell."""
+def first_seen(tables: Tables, churn: ChurnConfig) -> str:
+    """Return SQL for when each account became a customer, as far as its own rows tell."""
     if tables.available.has("accounts.signed_up_at"):
         seen = ["select account_id, signed_up_at as seen_at from accounts where signed_up_at is not null"]
     else:
@@ -156,36 +113,7 @@ def _contractual(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
         f"bool_or(s.ended_at is null or {end} >= d.as_of) as active "
         f"from subscriptions s join as_of_dates d on {known} < d.as_of group by s.account_id, d.as_of"
     )
-    return state, _happened(_lost(tables, churn), churn)
-
-
-def _lost(tables: Tables, churn: ChurnConfig, data_end: datetime | None = None) -> str:
-    """(account_id, churned_at): ends of subscriptions that none followed within the grace days."""
-    end = "greatest(s.ended_at, s.started_at)"
-    return (
-        f"select distinct s.account_id, {end} as churned_at from subscriptions s "
-        f"left join subscriptions n on n.account_id = s.account_id "
-        f"and n.started_at <= {end} + interval {churn.grace_days} day "
-        f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
-        f"where s.ended_at is not null and n.account_id is null"
-    )
-
-
-def _silences(tables: Tables, churn: ChurnConfig, data_end: datetime) -> str:
-    """(account_id, churned_at): first days of silences as long as the horizon."""
-    end = f"timestamp '{data_end:%Y-%m-%d}'"
-    return (
-        "select account_id, day + interval 1 day as churned_at from ("
-        "select account_id, day, lead(day) over (partition by account_id order by day) as next_day from ("
-        f"select distinct account_id, cast(occurred_at as date) as day from events where occurred_at < {end})) "
-        f"where coalesce(next_day, {end}) >= day + interval {churn.horizon_days + 1} day"
-    )
-
-
-def _labelled_losses(tables: Tables, churn: ChurnConfig, data_end: datetime) -> str:
-    """(account_id, churned_at): ends of the label windows of those who churned."""
-    days = churn.gap_days + churn.horizon_days
-    return f"select account_id, as_of + interval {days} day as churned_at from labels where churned"
+    return state, _happened(lost_terms(churn), churn)
 
 
 def _happened(lost: str, churn: ChurnConfig) -> str:
