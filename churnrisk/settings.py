@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,21 @@ def load_project(directory: Path, *, data: Path | None = None) -> Project:
         raise UsageError(
             f"{directory} holds no {FILE_NAME}. Run `churnrisk init` there, or choose a project folder with --project."
         )
-    settings = parse_settings(path.read_bytes(), origin=str(path))
+    return settled(parse_settings(path.read_bytes(), origin=str(path)), directory, data=data)
+
+
+def settled(settings: Settings, directory: Path, *, data: Path | None = None) -> Project:
+    """Return the project of validated settings; the environment has its say where it may.
+
+    Parameters
+    ----------
+    settings : Settings
+        What churnrisk.toml says, or would say.
+    directory : Path
+        The project folder.
+    data : Path, optional
+        As in :func:`load_project`.
+    """
     base = data or Path(os.environ.get("CHURNRISK_DATA") or directory)
     return Project(
         directory=directory.resolve(),
@@ -115,12 +130,33 @@ def parse_settings(text: bytes, *, origin: str = FILE_NAME) -> Settings:
     UsageError
         If it is not valid TOML or says something unknown.
     """
-    from pydantic import TypeAdapter, ValidationError
+    return validated(read_toml(text, origin=origin), origin=origin)
 
+
+def read_toml(text: bytes, *, origin: str = FILE_NAME) -> dict[str, Any]:
+    """Return the sections of a churnrisk.toml as they stand, not yet validated.
+
+    Raises
+    ------
+    UsageError
+        If it is not valid TOML.
+    """
     try:
-        raw: dict[str, Any] = tomllib.loads(text.decode("utf-8"))
+        return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{origin} is not valid TOML: {error}. Correct it and run again.") from error
+
+
+def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
+    """Return settings from plain sections; every mistake is named at once.
+
+    Raises
+    ------
+    UsageError
+        If they say something unknown.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
     try:
         return TypeAdapter(Settings).validate_python(raw)
     except ValidationError as error:

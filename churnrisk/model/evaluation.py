@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from churnrisk.model.metrics import (
 )
 from churnrisk.model.panel import Bools, Floats
 from churnrisk.records import Interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METRICS = RANK_METRICS + PROPER_METRICS
 HIGHER_IS_BETTER = frozenset(RANK_METRICS)
@@ -59,6 +62,17 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts and numbers, ready for JSON."""
         return asdict(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the figures as a table: one row per (scorer, metric), columns value, low, high."""
+        import pandas as pd
+
+        rows = {
+            (scorer, metric): asdict(interval)
+            for scorer, figures in self.figures.items()
+            for metric, interval in figures.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["scorer", "metric"])
 
     def beats(self, baseline: str, metric: str = "auc") -> bool:
         """Return whether the whole interval of the paired difference is on the model's side."""

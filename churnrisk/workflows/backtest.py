@@ -14,9 +14,9 @@ from churnrisk.errors import ContractError, NoChampionError, UsageError
 from churnrisk.model import ChurnClassifier
 from churnrisk.records import Colour, ColourEvidence
 from churnrisk.tracking import CHAMPION
-from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.workflows.panel import Progress, TrainingPanel, annual_value, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import annual_value, cut_blocks, learn, tracking_of
+from churnrisk.workflows.train import cut_blocks, learn, tracking_of
 
 #: Its reasons are exact and it is quick to fit, so it stands in where there is no champion to copy.
 _STAND_IN = "additive"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from churnrisk.contract import blocking, validate
 from churnrisk.errors import ContractError
 from churnrisk.features import FeatureFrame, build_features, select_features
+from churnrisk.features.facts import MONTHS
 from churnrisk.records import Feature, Violation
 from churnrisk.snapshots import Horizon, build_panel, data_span, labelled_dates, training_dates
 from churnrisk.sources import Engine, Tables, open_tables
@@ -61,6 +62,21 @@ class TrainingPanel:
     span: Horizon
     digest: str
     segments: pd.Series
+
+    @property
+    def groups(self) -> pd.Index:
+        """The account of each row, aligned with X: the unit of every bootstrap."""
+        return self.X.index.get_level_values("account_id")
+
+    @property
+    def value(self) -> pd.Series | None:
+        """What each account was worth a year at its as-of date, aligned with X; None where no signal tells."""
+        return annual_value(self.X)
+
+
+def annual_value(X: pd.DataFrame) -> pd.Series | None:
+    """Return what each account was worth a year at its as-of date; None where no signal tells."""
+    return X["mrr"] * MONTHS if "mrr" in X else None
 
 
 @contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from churnrisk import __version__
 from churnrisk.decision import (
     RuleEvidence,
     TrafficLight,
@@ -22,7 +23,6 @@ from churnrisk.decision import (
     segments_of,
 )
 from churnrisk.errors import NoChampionError
-from churnrisk.features.facts import MONTHS
 from churnrisk.model import (
     Blocks,
     ChurnClassifier,
@@ -33,10 +33,10 @@ from churnrisk.model import (
     blocks,
     evaluate,
 )
-from churnrisk.records import ColourEvidence
+from churnrisk.records import ColourEvidence, Feature
 from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
 from churnrisk.workflows.model_card import model_card
-from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.workflows.panel import Progress, TrainingPanel, annual_value, training_panel
 from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.probe import probe_of
 from churnrisk.workflows.project import Project
@@ -118,12 +118,7 @@ def learn(
     """Fit a model on the first block, calibrate it and set its lights on the second."""
     X, y = panel.X, panel.y
     progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
-    classifier = ChurnClassifier(
-        candidates=project.model.candidates,
-        monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
-        embargo_days=project.churn.outcome_delay.days,
-        random_state=project.model.seed,
-    ).fit(X[cut.fit], y[cut.fit])
+    classifier = unfitted(project, panel.features).fit(X[cut.fit], y[cut.fit])
     progress("calibrating and setting the colours")
     calibrating, outcomes = X[cut.calibration], y[cut.calibration]
     classifier.calibrate(calibrating, outcomes)
@@ -146,9 +141,14 @@ def learn(
     return classifier, light
 
 
-def annual_value(X: pd.DataFrame) -> pd.Series | None:
-    """Return what each account was worth a year at its as-of date; None where no signal tells."""
-    return X["mrr"] * MONTHS if "mrr" in X else None
+def unfitted(project: Project, features: Sequence[Feature]) -> ChurnClassifier:
+    """Return a classifier as ``[model]`` wants it, with the directions of the features as constraints."""
+    return ChurnClassifier(
+        candidates=project.model.candidates,
+        monotone={feature.name: feature.monotone for feature in features if feature.monotone},
+        embargo_days=project.churn.outcome_delay.days,
+        random_state=project.model.seed,
+    )
 
 
 def measure(
@@ -259,7 +259,7 @@ def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Projec
         },
         tags={
             "data_digest": panel.digest,
-            "code_version": __version__,
+            "code_version": installed("churnrisk"),
             "seed": str(project.model.seed),
             "policy_version": version,
             "churn_definition": project.churn.definition,

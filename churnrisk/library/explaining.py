@@ -1,0 +1,76 @@
+"""Why each row has its probability, as a data frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from churnrisk.model.profile import ReasonProfile
+from churnrisk.model.reasons import explain as tell
+from churnrisk.model.reasons import read_reasons
+from churnrisk.records import Feature
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def explain(
+    model: Any,
+    X: pd.DataFrame,
+    *,
+    features: Sequence[Feature] | None = None,
+    profile: ReasonProfile | None = None,
+    top: int = 3,
+) -> pd.DataFrame:
+    """Return the reasons of each row: what raises its churn probability most, in words.
+
+    Parameters
+    ----------
+    model : ChurnClassifier, LoadedModel or Trained
+        A fitted classifier, ``project.model()``, or what ``project.train()`` learned; the last two know their
+        signals and what is usual.
+    X : DataFrame of shape (n, d)
+        Rows of a panel, with index (account_id, as_of).
+    features : sequence of Feature, optional
+        ``panel.features``, for a bare classifier: without them a signal is told by its column's name.
+    profile : ReasonProfile, optional
+        What is usual, for a bare classifier.
+    top : int, default 3
+        Most reasons per row, at most two of one family.
+
+    Returns
+    -------
+    DataFrame
+        One row per (account_id, as_of, rank), which is the index; columns feature, family, text, value,
+        contribution (log-odds), usual_low, usual_high.
+
+    Raises
+    ------
+    ModelInputError
+        When `X` has no (account_id, as_of) index.
+    """
+    import pandas as pd
+
+    classifier = getattr(model, "classifier", model)
+    known = list(features if features is not None else _features(model))
+    usual = profile or _profile(model)
+    rows = X[list(classifier.feature_names_in_)]
+    told = tell(classifier.contributions(rows), rows, known, usual, top=top)
+    told["reasons"] = told["reasons"].map(read_reasons)
+    flat = told.explode("reasons", ignore_index=True)
+    names = ("feature", "family", "text", "value", "contribution", "usual_low", "usual_high")
+    table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})
+    keys = [flat["account_id"], flat["as_of"], flat.groupby(["account_id", "as_of"]).cumcount() + 1]
+    return table.set_index(pd.MultiIndex.from_arrays(keys, names=["account_id", "as_of", "rank"]))
+
+
+def _features(model: Any) -> Sequence[Feature]:
+    known = getattr(model, "features", ())
+    return [item if isinstance(item, Feature) else Feature(**item) for item in known]
+
+
+def _profile(model: Any) -> ReasonProfile:
+    found = getattr(model, "profile", None)
+    if isinstance(found, ReasonProfile):
+        return found
+    return ReasonProfile.from_dict(found) if found else ReasonProfile({}, {}, {})

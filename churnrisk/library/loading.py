@@ -1,0 +1,95 @@
+"""Open a project from Python: a folder with its churnrisk.toml, or data frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from churnrisk.errors import UsageError
+from churnrisk.library.frames import Scratch, write_tables
+from churnrisk.library.opened import OpenProject
+from churnrisk.settings import FILE_NAME, read_toml, settled, validated
+
+
+def load(
+    directory: str | Path | None = None,
+    *,
+    tables: Mapping[str, Any] | None = None,
+    columns: Mapping[str, Mapping[str, str]] | None = None,
+    horizon_days: int | None = None,
+    gap_days: int | None = None,
+    now: datetime | None = None,
+    progress: Callable[[str], None] | None = None,
+    **sections: Mapping[str, Any],
+) -> OpenProject:
+    """Open a project.
+
+    Parameters
+    ----------
+    directory : str or Path, optional
+        The project folder, by default the current one. Its churnrisk.toml is read where there is one; models and
+        history live there. With tables and without a folder the project lives in a temporary one, as long as
+        the object does.
+    tables : dict of str to frame, optional
+        Contract tables ("accounts", "events" …) as pandas, polars, pyarrow or DuckDB tables; they take the
+        place of those in churnrisk.toml.
+    columns : dict of str to dict, optional
+        Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``.
+    horizon_days, gap_days : int, optional
+        Short for ``churn={"horizon_days": …, "gap_days": …}``.
+    now : datetime, optional
+        Rows dated later are set aside; default: the time of each call.
+    progress : callable, optional
+        Is told what is being done: ``print`` shows it.
+    **sections : dict
+        Sections of churnrisk.toml (``churn``, ``snapshots``, ``features``, ``model``, ``decision``, ``tracking`` …)
+        whose settings go before those of the file: ``model={"seed": 7}``.
+
+    Returns
+    -------
+    OpenProject
+
+    Raises
+    ------
+    UsageError
+        If the folder holds no churnrisk.toml and no tables are given, or a setting is not understood.
+
+    Examples
+    --------
+    >>> import churnrisk as cr
+    >>> project = cr.load("data/sample", churn={"horizon_days": 60})
+    >>> project.settings.churn.horizon_days
+    60
+    """
+    scratch = Scratch() if directory is None and tables is not None else None
+    folder = scratch.path if scratch else Path(directory or "")
+    file = folder / FILE_NAME
+    if tables is None and not file.is_file():
+        raise UsageError(
+            f"expected a project folder with a {FILE_NAME}, or tables, found neither: "
+            f"{folder.resolve()} holds none. "
+            'Write `load("acme")`, or `load(tables={"accounts": …, "events": …})`.'
+        )
+    raw = read_toml(file.read_bytes(), origin=str(file)) if file.is_file() else {}
+    given = {"horizon_days": horizon_days, "gap_days": gap_days}
+    churn = {name: days for name, days in given.items() if days is not None}
+    for name, section in {**sections, "churn": {**sections.get("churn", {}), **churn}}.items():
+        raw[name] = {**raw.get(name, {}), **section} if isinstance(section, Mapping) else section
+    if tables is not None:
+        raw["tables"] = write_tables(tables, folder.resolve())
+    _map_columns(raw.setdefault("tables", {}), columns or {})
+    project = settled(validated(raw, origin="what load() was given"), folder)
+    return OpenProject(project, now=now, progress=progress, scratch=scratch)
+
+
+def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]]) -> None:
+    unknown = sorted(set(columns) - set(tables))
+    if unknown:
+        raise UsageError(
+            f"columns names {', '.join(unknown)}, found the tables {', '.join(tables) or 'none'}. "
+            "Name a table that is given."
+        )
+    for name, mapping in columns.items():
+        tables[name] = {**tables[name], "columns": dict(mapping)}

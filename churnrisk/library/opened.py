@@ -1,0 +1,317 @@
+"""A project that is open: everything that a data scientist does with it, one method each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from churnrisk.errors import ContractError
+from churnrisk.library.frames import Scratch
+from churnrisk.library.signals import Signal
+from churnrisk.library.training import Training
+from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
+from churnrisk.workflows.panel import TrainingPanel, training_panel
+from churnrisk.workflows.project import Project
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnrisk.model import Blocks, ChurnClassifier, PanelSplit
+    from churnrisk.records import Feature, RedList
+    from churnrisk.workflows.check import CheckReport
+    from churnrisk.workflows.compare import Comparison
+    from churnrisk.workflows.evaluate import EvaluationReport
+    from churnrisk.workflows.promote import Promotion
+    from churnrisk.workflows.score import Scored
+
+
+class OpenProject:
+    """An open project; made by :func:`churnrisk.load`.
+
+    Attributes
+    ----------
+    settings : Project
+        The validated settings and where things live.
+    """
+
+    def __init__(
+        self,
+        settings: Project,
+        *,
+        now: datetime | None = None,
+        progress: Callable[[str], None] | None = None,
+        scratch: Scratch | None = None,
+    ) -> None:
+        self.settings = settings
+        self._now = now
+        self._progress = progress or _in_silence
+        # A project of frames lives in a folder that goes with the last object that needs it.
+        self._scratch = scratch
+
+    def __repr__(self) -> str:
+        churn = self.settings.churn
+        return (
+            f"<churnrisk project {self.settings.name!r}: {', '.join(self.settings.tables)}; "
+            f"{churn.definition} within {churn.horizon_days} days>"
+        )
+
+    @property
+    def _run(self) -> dict[str, Any]:
+        return {"now": self._now or datetime.now(), "progress": self._progress}
+
+    # -- the data -----------------------------------------------------------------------------------------
+
+    def check(self, *, leaks: bool = False) -> CheckReport:
+        """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future.
+
+        Raises
+        ------
+        ContractError
+            If the tables cannot be opened at all.
+        """
+        from churnrisk.workflows.check import check
+
+        return check(self.settings, leaks=leaks, **self._run)
+
+    def panel(self) -> TrainingPanel:
+        """Return what a model learns from: ``X`` indexed by (account_id, as_of), ``y``, ``groups``, ``value``.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract, or hold no eligible account with a known outcome.
+        """
+        return training_panel(self.settings, **self._run)
+
+    def signals(self) -> pd.DataFrame:
+        """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
+        import pandas as pd
+
+        from churnrisk.workflows.features import catalogue_report
+
+        rows = catalogue_report(self.settings, **self._run).rows
+        table = [
+            {
+                "signal": row.feature.name,
+                "family": row.feature.family,
+                "meaning": row.feature.label,
+                "unit": row.feature.unit,
+                "monotone": row.feature.monotone,
+                "coverage": row.coverage,
+                "drift": row.drift,
+                "auc": row.auc.value if row.auc else None,
+                "auc_low": row.auc.low if row.auc else None,
+                "auc_high": row.auc.high if row.auc else None,
+            }
+            for row in rows
+        ]
+        return pd.DataFrame(table).set_index("signal")
+
+    def with_features(self, signals: Sequence[Signal], *, check_leaks: bool = True) -> OpenProject:
+        """Return the project with signals of your own, after checking on its data that none sees the future.
+
+        Parameters
+        ----------
+        signals : sequence of Signal
+            As under ``[[features.own]]`` in churnrisk.toml; they get the same reasons, docs and constraints.
+        check_leaks : bool, default True
+            False leaves the check to you (:meth:`check`).
+
+        Raises
+        ------
+        ContractError
+            If a signal changes when everything from an as-of date on is cut away; it is named.
+        UsageError
+            If a name is taken, or the SQL is not understood.
+        """
+        own = (*self.settings.features.own, *signals)
+        wider = OpenProject(
+            replace(self.settings, features=replace(self.settings.features, own=own)),
+            now=self._now,
+            progress=self._progress,
+            scratch=self._scratch,
+        )
+        if check_leaks:
+            _refuse_leaks(wider.check(leaks=True), [signal.name for signal in signals])
+        return wider
+
+    # -- parts for scikit-learn ---------------------------------------------------------------------------
+
+    def classifier(self, features: Sequence[Feature] = (), **parameters: Any) -> ChurnClassifier:
+        """Return an unfitted classifier with the project's candidates, embargo and seed.
+
+        Parameters
+        ----------
+        features : sequence of Feature
+            ``panel.features``: their directions become constraints.
+        **parameters
+            Of :class:`churnrisk.ChurnClassifier`; they go first.
+        """
+        from churnrisk.workflows.train import unfitted
+
+        return unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
+
+    def splitter(self, n_splits: int = 3) -> PanelSplit:
+        """Return time-ordered folds with the project's embargo, for ``cv=`` of any scikit-learn search."""
+        from churnrisk.model import PanelSplit
+
+        return PanelSplit(n_splits, embargo_days=self.settings.churn.outcome_delay.days)
+
+    def blocks(self, panel: TrainingPanel) -> Blocks:
+        """Return the rows that :meth:`train` fits, calibrates and tests on, as masks over the panel.
+
+        Raises
+        ------
+        ContractError
+            If the history is too short for three blocks.
+        """
+        from churnrisk.workflows.train import cut_blocks
+
+        return cut_blocks(panel.X, self.settings)
+
+    # -- the model's life ---------------------------------------------------------------------------------
+
+    def train(self) -> Training:
+        """Train on every mature snapshot and register the model as the candidate.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract or do not hold enough to train on.
+        """
+        from churnrisk.workflows.train import train
+
+        trained, info = train(self.settings, **self._run)
+        return Training(**{field.name: getattr(trained, field.name) for field in fields(trained)}, info=info)
+
+    def model(self, version: str | int = CHAMPION) -> LoadedModel:
+        """Return a stored model: ``predict(X)`` gives probability, colour and reasons of each row.
+
+        Parameters
+        ----------
+        version : str or int
+            "champion", "candidate" or the number of a version.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        from churnrisk.workflows.train import tracking_of
+
+        return tracking_of(self.settings).load(version)
+
+    def models(self) -> list[ModelVersionInfo]:
+        """Return all versions with their figures, newest first; empty before the first training."""
+        from churnrisk.workflows.train import tracking_of
+
+        return tracking_of(self.settings).versions()
+
+    def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
+        """Measure a stored model on the test block beside the base rate, the recency rule and the champion.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        from churnrisk.workflows.evaluate import evaluate_model
+
+        return evaluate_model(self.settings, version=str(version), **self._run)
+
+    def compare(self, first: str | int, second: str | int) -> Comparison:
+        """Put two versions or runs side by side on rows that neither has learned from.
+
+        Raises
+        ------
+        UsageError
+            If the two are one and the same.
+        """
+        from churnrisk.workflows.compare import compare
+
+        return compare(self.settings, str(first), str(second), **self._run)
+
+    def promote(
+        self, version: str | int = CANDIDATE, *, author: str, force: bool = False, dry_run: bool = False
+    ) -> Promotion:
+        """Make a version the champion unless it is clearly worse; the decision is recorded with its evidence.
+
+        Raises
+        ------
+        GuardError
+            If it is worse beyond the interval of the paired bootstrap, and ``force`` is not given.
+        """
+        from churnrisk.workflows.promote import promote
+
+        return promote(
+            self.settings, version=str(version), author=author, force=force, dry_run=dry_run, **self._run
+        )
+
+    def rollback(self, *, author: str, reason: str) -> ModelVersionInfo:
+        """Return to the champion before the present one.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        from churnrisk.workflows.promote import rollback
+
+        return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
+
+    # -- the daily list -----------------------------------------------------------------------------------
+
+    def score(
+        self, as_of: date | None = None, *, dry_run: bool = False, forced_by: str | None = None
+    ) -> Scored:
+        """Score every account at one as-of date with the champion and publish the run.
+
+        Parameters
+        ----------
+        as_of : date, optional
+            Default: the latest that the data allow.
+        dry_run : bool
+            Compute, but publish nothing.
+        forced_by : str, optional
+            Who overrides the guard on the colour mix.
+
+        Raises
+        ------
+        NoChampionError
+            If no model is champion.
+        """
+        from churnrisk.workflows.score import score
+
+        return score(self.settings, as_of=as_of, dry_run=dry_run, forced_by=forced_by, **self._run)
+
+    def redlist(self, as_of: date | None = None, *, limit: int | None = None) -> RedList:
+        """Return the red list of a published run: its totals and its rows.
+
+        Raises
+        ------
+        UsageError
+            If nothing has been published (for that date).
+        """
+        from churnrisk.workflows.redlist import WorklistFilter, red_list
+
+        return red_list(
+            self.settings, as_of=as_of, wanted=WorklistFilter(), now=self._run["now"], limit=limit
+        )
+
+
+def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
+    found = [leak for leak in report.leaks or () if leak.feature in names]
+    if found:
+        told = "; ".join(
+            f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}" for leak in found
+        )
+        raise ContractError(
+            f"expected signals that know the past only, found that the future shows when it is cut away: {told}. "
+            "Let its SQL read only what was known before as_of, or leave it out."
+        )
+
+
+def _in_silence(_: str) -> None:
+    """Say nothing."""
