@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.tracking.details import VersionDetails, read_details
-from churnrisk.tracking.record import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
+from churnrisk.tracking.promotions import promote, roll_back
+from churnrisk.tracking.record import CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
 from churnrisk.tracking.store import Store
 from churnrisk.tracking.stored import StoredModel, read_folder
 from churnrisk.tracking.trusted import trusted_types_of
-from churnrisk.tracking.writing import as_json, write_training
+from churnrisk.tracking.versions import Versions, absent
+from churnrisk.tracking.writing import write_training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
-# Tag of a version. MLflow keeps no history of aliases, so the history is kept here.
-PROMOTIONS_TAG = "churnrisk.promotions"
-
-_MENDS = {
-    CHAMPION: "run `churnrisk train`, then `churnrisk promote`",
-    CANDIDATE: "run `churnrisk train`",
-}
 
 
 @dataclass(frozen=True)
@@ -100,15 +91,15 @@ class Tracking:
                 model_name=self.model_name,
                 trusted_types=trusted_types,
             )
-            return self._infos(client, [written])[0]
+            return self._versions(client).described([written])[0]
 
     def versions(self) -> list[ModelVersionInfo]:
         """All registered versions, newest first; empty before the first training."""
         if self._store.is_empty:
             return []
         with self._store.opened() as client:
-            found = client.search_model_versions(f"name = '{self.model_name}'")
-            return sorted(self._infos(client, found), key=lambda info: -info.version)
+            versions = self._versions(client)
+            return sorted(versions.described(versions.all()), key=lambda info: -info.version)
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
         """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`.
@@ -150,7 +141,7 @@ class Tracking:
         """
         self._require_store(alias_or_version)
         with TemporaryDirectory() as scratch, self._store.opened() as client:
-            version = self._find(client, alias_or_version)
+            version = self._versions(client).find(alias_or_version)
             folder = self._fetch(client, version, Path(scratch))
             return read_folder(
                 folder,
@@ -176,7 +167,8 @@ class Tracking:
         """
         self._require_store(wanted)
         with self._store.opened() as client:
-            info = self._infos(client, [self._find(client, wanted)])[0]
+            versions = self._versions(client)
+            info = versions.described([versions.find(wanted)])[0]
             return read_details(info, client.get_run(info.run_id))
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
@@ -203,15 +195,8 @@ class Tracking:
         """
         self._require_store(version)
         with self._store.opened() as client:
-            found = self._find(client, version)
-            previous = self._aliases(client).get(CHAMPION)
-            if previous == version:
-                raise UsageError(f"version {version} is the champion already; nothing to promote")
-            entry = {"previous_champion": previous, "decision": decision}
-            # The tag first: an alias without its history could not be rolled back.
-            _write_promotions(client, found, [*_promotions(found), entry])
-            client.set_registered_model_alias(self.model_name, CHAMPION, str(version))
-            return self._infos(client, [self._find(client, version)])[0]
+            versions = self._versions(client)
+            return versions.described([promote(versions, version, decision)])[0]
 
     def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
         """Give the alias ``champion`` back to the version that the champion replaced.
@@ -235,26 +220,15 @@ class Tracking:
         """
         self._require_store(CHAMPION)
         with self._store.opened() as client:
-            current = self._find(client, CHAMPION)
-            history = _promotions(current)
-            live: list[dict[str, Any]] = [entry for entry in history if "rolled_back" not in entry]
-            last = live[-1] if live else {}
-            previous = last.get("previous_champion")
-            if previous is None:
-                raise UsageError(
-                    f"version {current.version} replaced no other champion, so there is none to go back "
-                    "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
-                )
-            restored = self._find(client, int(previous))
-            # The alias first: an entry marked too early would hide the way back.
-            client.set_registered_model_alias(self.model_name, CHAMPION, restored.version)
-            last["rolled_back"] = reason
-            _write_promotions(client, current, history)
-            return self._infos(client, [restored])[0]
+            versions = self._versions(client)
+            return versions.described([roll_back(versions, reason)])[0]
+
+    def _versions(self, client: MlflowClient) -> Versions:
+        return Versions(client, self.model_name)
 
     def _require_store(self, wanted: str | int) -> None:
         if self._store.is_empty:
-            raise _absent(wanted, known=[])
+            raise absent(wanted, known=[])
 
     def _experiment_id(self, client: MlflowClient) -> str:
         artifacts = self._store.artifacts
@@ -267,40 +241,6 @@ class Tracking:
             client.rename_experiment(found.experiment_id, f"{self.experiment} (moved, {found.experiment_id})")
             return str(client.create_experiment(self.experiment, artifact_location=location))
         return str(found.experiment_id)
-
-    def _aliases(self, client: MlflowClient) -> dict[str, int]:
-        # search_model_versions returns versions without their aliases.
-        if not client.search_registered_models(f"name = '{self.model_name}'", max_results=1):
-            return {}
-        registered = client.get_registered_model(self.model_name)
-        return {alias: int(version) for alias, version in registered.aliases.items()}
-
-    def _find(self, client: MlflowClient, wanted: str | int) -> ModelVersion:
-        is_number = str(wanted).isdecimal()
-        number = int(wanted) if is_number else self._aliases(client).get(str(wanted))
-        where = f"name = '{self.model_name}'"
-        known = {int(found.version): found for found in client.search_model_versions(where)}
-        by_run = next((found for found in known.values() if found.run_id == str(wanted)), None)
-        if by_run is not None:
-            return by_run
-        if number is None or number not in known:
-            raise _absent(wanted, sorted(known))
-        return known[number]
-
-    def _infos(self, client: MlflowClient, found: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
-        aliases = self._aliases(client)
-        metrics = _metrics_of(client, [version.run_id for version in found if version.run_id])
-        return [
-            ModelVersionInfo(
-                version=int(version.version),
-                created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
-                aliases=tuple(sorted(a for a, number in aliases.items() if number == int(version.version))),
-                metrics=metrics.get(version.run_id or "", {}),
-                run_id=version.run_id or "",
-                tags=dict(version.tags),
-            )
-            for version in found
-        ]
 
     def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
         """Folder with the files of a version; nothing in it is built."""
@@ -318,31 +258,3 @@ class Tracking:
             artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
         )
         return Path(fetched)
-
-
-def _metrics_of(client: MlflowClient, run_ids: list[str]) -> dict[str, dict[str, float]]:
-    """Metrics by run, in one query; runs that were deleted are left out."""
-    if not run_ids:
-        return {}
-    listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(everywhere, f"attributes.run_id IN ({listed})", max_results=len(run_ids))
-    return {run.info.run_id: dict(run.data.metrics) for run in runs}
-
-
-def _absent(wanted: str | int, known: list[int]) -> ChurnRiskError:
-    if known and str(wanted) not in _MENDS:
-        listed = ", ".join(map(str, known))
-        return UsageError(f"there is no model version {wanted}; there are {listed}")
-    name = "model" if str(wanted).isdecimal() else wanted
-    mend = _MENDS.get(str(wanted), _MENDS[CANDIDATE])
-    return NoChampionError(f"there is no {name} yet; {mend}")
-
-
-def _promotions(version: ModelVersion) -> list[dict[str, Any]]:
-    history: list[dict[str, Any]] = json.loads(version.tags.get(PROMOTIONS_TAG, "[]"))
-    return history
-
-
-def _write_promotions(client: MlflowClient, version: ModelVersion, history: list[dict[str, Any]]) -> None:
-    client.set_model_version_tag(version.name, version.version, PROMOTIONS_TAG, as_json(history))
