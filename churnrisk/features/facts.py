@@ -1,4 +1,4 @@
-"""Facts about accounts for display: names, owners, values. They are today's state and never signals."""
+"""Facts about accounts for display: names, owners, values. Those of the tables are today's state and never signals."""
 
 from __future__ import annotations
 
@@ -46,6 +46,17 @@ def account_facts(tables: Tables) -> pd.DataFrame:
         "where i.as_of = (select max(as_of) from as_of_dates)"
     ).to_pandas()
     return frame.set_index("account_id")
+
+
+def annual_value(X: pd.DataFrame) -> pd.Series | None:
+    """Return what each account was worth a year at its as-of date; None where no signal tells.
+
+    Parameters
+    ----------
+    X : DataFrame
+        Features, one row per (account_id, as_of).
+    """
+    return X["mrr"] * MONTHS if "mrr" in X else None
 
 
 def _first(tables: Tables, *choices: tuple[str, str], absent: str) -> str:

@@ -11,10 +11,11 @@ import pandas as pd
 from churnrisk.decision import Promise, TrafficLight, colour_evidence, decide
 from churnrisk.decision.stability import Stability, stability
 from churnrisk.errors import ContractError, NoChampionError, UsageError
+from churnrisk.features.facts import annual_value
 from churnrisk.model import ChurnClassifier
 from churnrisk.records import Colour, ColourEvidence
 from churnrisk.tracking import CHAMPION
-from churnrisk.workflows.panel import Progress, TrainingPanel, annual_value, training_panel
+from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import cut_blocks, learn, tracking_of
 

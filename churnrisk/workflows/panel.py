@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from churnrisk.contract import blocking, validate
 from churnrisk.errors import ContractError
 from churnrisk.features import FeatureFrame, build_features, select_features
-from churnrisk.features.facts import MONTHS
+from churnrisk.features.facts import annual_value
 from churnrisk.records import Feature, Violation
 from churnrisk.snapshots import Horizon, build_panel, data_span, labelled_dates, training_dates
-from churnrisk.sources import Engine, Tables, open_tables
+from churnrisk.sources import Tables, open_engine, open_tables
 from churnrisk.workflows.peers import segments_of
 from churnrisk.workflows.project import Project
 
@@ -74,11 +74,6 @@ class TrainingPanel:
         return annual_value(self.X)
 
 
-def annual_value(X: pd.DataFrame) -> pd.Series | None:
-    """Return what each account was worth a year at its as-of date; None where no signal tells."""
-    return X["mrr"] * MONTHS if "mrr" in X else None
-
-
 @contextmanager
 def checked_tables(project: Project, *, now: datetime, progress: Progress) -> Iterator[CheckedTables]:
     """Open the project's tables and check them against the contract.
@@ -88,7 +83,7 @@ def checked_tables(project: Project, *, now: datetime, progress: Progress) -> It
     ContractError
         If a violation blocks; the message names all of them.
     """
-    with Engine(project.engine, base=project.data) as engine:
+    with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
         progress("checking the contract")

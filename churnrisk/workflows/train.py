@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import version as installed
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ from churnrisk.decision import (
     segments_of,
 )
 from churnrisk.errors import NoChampionError
+from churnrisk.features.facts import annual_value
 from churnrisk.model import (
     Blocks,
     ChurnClassifier,
@@ -35,15 +36,13 @@ from churnrisk.model import (
 )
 from churnrisk.records import ColourEvidence, Feature
 from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
+from churnrisk.workflows.figures import training_figures
 from churnrisk.workflows.model_card import model_card
-from churnrisk.workflows.panel import Progress, TrainingPanel, annual_value, training_panel
+from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.probe import probe_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.trained import Trained
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RECENCY = "recency rule"
 CHAMPION = "champion"
@@ -243,7 +242,7 @@ def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Projec
         },
         metrics=flat_metrics(trained.evaluation),
         datasets=_datasets(panel, cut),
-        figures=_figures(trained, panel, cut),
+        figures=training_figures(trained, panel, cut, project),
         texts={"model_card.md": model_card(trained, panel, project)},
         jsons={
             "policy.json": {
@@ -286,22 +285,3 @@ def _datasets(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
         digest = f"{int(pd.util.hash_pandas_object(panel.X[mask]).sum() & np.uint64(2**64 - 1)):016x}"
         records.append(DatasetRecord(block, dates.min(), dates.max(), int(mask.sum()), digest))  # type: ignore[arg-type]
     return tuple(records)
-
-
-def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks) -> dict[str, Figure]:
-    from matplotlib.figure import Figure
-
-    from churnrisk.model import plot_calibration, plot_feature_effects, plot_lift, plot_precision_recall
-
-    y = panel.y[cut.test].to_numpy()
-    p = trained.classifier.predict_proba(panel.X[cut.test])[:, 1]
-    figures: dict[str, Figure] = {}
-    for name, plot in (
-        ("precision_recall", plot_precision_recall),
-        ("calibration", plot_calibration),
-        ("lift", plot_lift),
-    ):
-        figures[name] = Figure(figsize=(6, 4.5), layout="constrained")
-        plot(y, p, ax=figures[name].subplots())
-    figures["feature_effects"] = plot_feature_effects(trained.classifier, panel.X[cut.fit])
-    return figures
