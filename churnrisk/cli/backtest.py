@@ -144,7 +144,7 @@ def _draw(found: Backtest, target: Path) -> None:
     from matplotlib.figure import Figure
 
     from churnrisk.files import write_whole
-    from churnrisk.model import plot_promises, plot_shares
+    from churnrisk.plots import plot_promises, plot_shares
 
     history = pd.DataFrame([asdict(row) for row in found.rows])
     figure = Figure(figsize=(9, 8), layout="constrained")

@@ -1,4 +1,4 @@
-"""The churn model: splits in time order, the estimator, calibration, evaluation, reasons, plots.
+"""The churn model: splits in time order, the estimator, calibration, evaluation, reasons.
 
 The names load on first use, because scikit-learn takes more than a second to import.
 """
@@ -15,14 +15,6 @@ if TYPE_CHECKING:
     from churnrisk.model.evaluation import Evaluation, evaluate
     from churnrisk.model.faults import ModelInputError
     from churnrisk.model.kaplan_meier import KaplanMeier
-    from churnrisk.model.plots import (
-        plot_calibration,
-        plot_feature_effects,
-        plot_lift,
-        plot_precision_recall,
-        plot_promises,
-        plot_shares,
-    )
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
     from churnrisk.model.recency import RecencyRule
@@ -45,12 +37,6 @@ _HOMES = {
     "explain": "reasons",
     "family_contributions": "reasons",
     "read_reasons": "reasons",
-    "plot_calibration": "plots",
-    "plot_feature_effects": "plots",
-    "plot_lift": "plots",
-    "plot_precision_recall": "plots",
-    "plot_promises": "plots",
-    "plot_shares": "plots",
     "ModelInputError": "faults",
     "allowed_types": "trust",
 }
@@ -71,12 +57,6 @@ __all__ = [
     "explain",
     "family_contributions",
     "read_reasons",
-    "plot_calibration",
-    "plot_feature_effects",
-    "plot_lift",
-    "plot_precision_recall",
-    "plot_promises",
-    "plot_shares",
     "ModelInputError",
     "allowed_types",
 ]

@@ -60,6 +60,15 @@ class Ranked:
             recall = _reached(churned, rows, capacity) / total[:, 0]
         return {"auc": auc, "average_precision": average, "lift_top_10": top, "recall_at_capacity": recall}
 
+    def recall(self, weights: Floats, shares: Floats) -> Floats:
+        """Return the share of the churned within the top shares of the rows, shape (n_boot, shares).
+
+        Where a cut falls within a group of tied scores, the group counts in proportion.
+        """
+        churned, rows = self._cumulated(weights)
+        found = np.column_stack([_reached(churned, rows, float(share)) for share in shares])
+        return np.asarray(found / churned[:, -1:])
+
 
 def _reached(churned: Floats, rows: Floats, share: float) -> Floats:
     """Return the weighted churned within the top `share` of the weighted rows, shape (n_boot,)."""

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from churnrisk.errors import ContractError
+
 BINS = 10
 #: From here on a change is worth a look, and from the second on large (the usual reading of the index).
 SOME, LARGE = 0.1, 0.25
@@ -43,6 +45,40 @@ def population_stability(old: pd.Series, new: pd.Series) -> float | None:
     q = (after + 0.5) / (after.sum() + 0.5 * bins)
     index = float(((p - q) * np.log(p / q)).sum())
     return max(0.0, index - (bins - 1) * (1 / len(old) + 1 / len(new)))
+
+
+def drift_by_snapshot(X: pd.DataFrame) -> pd.DataFrame:
+    """Return how far each signal of a panel had moved since its first snapshot, at every later one.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, d)
+        Index (account_id, as_of), one column per signal.
+
+    Returns
+    -------
+    DataFrame
+        One row per later as-of date, which is the index, one column per signal:
+        :func:`population_stability` between the first snapshot and that one.
+
+    Raises
+    ------
+    ContractError
+        When the index holds no as-of dates, or fewer than two.
+    """
+    dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else pd.Index([])
+    distinct = sorted(dates.unique())
+    if len(distinct) < 2:
+        raise ContractError(
+            f"drift is told between snapshots: expected rows of two as-of dates or more, found {len(distinct)}. "
+            "Pass the X of a panel, with its index (account_id, as_of)."
+        )
+    first = X[dates == distinct[0]]
+    moved = [
+        {name: population_stability(first[name], later[name]) for name in X}
+        for later in (X[dates == date] for date in distinct[1:])
+    ]
+    return pd.DataFrame(moved, index=pd.DatetimeIndex(distinct[1:], name="as_of"))
 
 
 def _counts(old: pd.Series, new: pd.Series) -> tuple[Counts, Counts]:

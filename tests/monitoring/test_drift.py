@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.monitoring.drift import LARGE, SOME, population_stability
+from churnrisk.monitoring.drift import LARGE, SOME, drift_by_snapshot, population_stability
 
 
 def normal(mean: float, rows: int, seed: int) -> pd.Series:
@@ -55,3 +55,12 @@ def test_an_empty_snapshot_has_no_drift() -> None:
 def test_a_column_without_any_value_has_not_moved() -> None:
     nothing = pd.Series([np.nan] * 50)
     assert population_stability(nothing, nothing) == 0.0
+
+
+def test_each_snapshot_is_held_against_the_first() -> None:
+    dates = pd.date_range("2026-01-01", periods=3, freq="30D")
+    index = pd.MultiIndex.from_product([range(1_000), dates], names=["account_id", "as_of"])
+    shift = index.get_level_values("as_of").map(dict(zip(dates, (0.0, 0.0, 2.0), strict=True))).to_numpy()
+    moved = drift_by_snapshot(pd.DataFrame({"moves": normal(0, 3_000, 1).to_numpy() + shift}, index=index))
+    assert moved.index.tolist() == list(dates[1:])
+    assert (moved["moves"] > LARGE).tolist() == [False, True]

@@ -1,0 +1,60 @@
+"""Pictures of a model, of its colours and of the customers, in the manner of scikit-learn's displays.
+
+Each function takes ``ax=None`` and returns the Axes it drew on, without pyplot: no window opens, no global state
+changes, and it works where there is no screen. Those of a model take ``name=``, and a second call with the same
+``ax`` draws beside the first, in another colour, line and mark. The names load on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from churnrisk.lazy import lazy
+
+if TYPE_CHECKING:
+    from churnrisk.plots.calibration import plot_calibration
+    from churnrisk.plots.cohorts import plot_retention, plot_survival
+    from churnrisk.plots.colours import plot_promises, plot_shares
+    from churnrisk.plots.costs import plot_cost
+    from churnrisk.plots.drifts import plot_drift
+    from churnrisk.plots.effects import plot_feature_effect, plot_feature_effects
+    from churnrisk.plots.ranking import (
+        plot_gain,
+        plot_lift,
+        plot_precision_recall,
+        plot_recall_at_capacity,
+    )
+
+_HOMES = {
+    "plot_calibration": "calibration",
+    "plot_precision_recall": "ranking",
+    "plot_lift": "ranking",
+    "plot_gain": "ranking",
+    "plot_recall_at_capacity": "ranking",
+    "plot_cost": "costs",
+    "plot_feature_effect": "effects",
+    "plot_feature_effects": "effects",
+    "plot_survival": "cohorts",
+    "plot_retention": "cohorts",
+    "plot_drift": "drifts",
+    "plot_promises": "colours",
+    "plot_shares": "colours",
+}
+
+__all__ = [
+    "plot_calibration",
+    "plot_precision_recall",
+    "plot_lift",
+    "plot_gain",
+    "plot_recall_at_capacity",
+    "plot_cost",
+    "plot_feature_effect",
+    "plot_feature_effects",
+    "plot_survival",
+    "plot_retention",
+    "plot_drift",
+    "plot_promises",
+    "plot_shares",
+]
+
+__getattr__ = lazy(__name__, _HOMES)

@@ -1,0 +1,106 @@
+"""What all pictures share: axes without pyplot, and colours, lines and marks that can be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.lines import Line2D
+
+#: For what a model is compared with: the base rate, chance, the ideal.
+GREY = "#6b6b6b"
+MISSING = "#d55e00"
+SIZE = (6.0, 4.5)
+_SERIES = "series"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one series is drawn; colour, line and mark each tell it by itself."""
+
+    colour: str
+    line: str
+    mark: str
+
+
+# The palette of Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+STYLES = (
+    Style("#0072b2", "-", "o"),
+    Style("#d55e00", "--", "s"),
+    Style("#009e73", "-.", "^"),
+    Style("#cc79a7", ":", "D"),
+    Style("#56b4e9", "-", "v"),
+    Style("#000000", "--", "P"),
+    Style("#e69f00", "-.", "X"),
+)
+#: The marks are those of the red list: ● green, ◆ amber, ▲ red.
+LIGHTS = {
+    "green": Style("#009e73", "-", "o"),
+    "amber": Style("#e69f00", "-", "D"),
+    "red": Style("#c4320a", "-", "^"),
+}
+HATCHES = {"green": "", "amber": "//", "red": "xx"}
+
+
+def axes_or_new(ax: Axes | None) -> Axes:
+    """Return the given axes, or those of a figure of their own."""
+    if ax is not None:
+        return ax
+    # A Figure of its own keeps pyplot, and with it any window system, out.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=SIZE, layout="constrained").add_subplot()
+
+
+def next_style(axes: Axes) -> Style:
+    """Return the style after those of the series drawn so far, see :func:`count_series`."""
+    drawn = sum(line.get_gid() == _SERIES for line in axes.lines)
+    return STYLES[drawn % len(STYLES)]
+
+
+def count_series(line: Line2D) -> None:
+    """Count a line as a series of its own, so that the next one looks different."""
+    line.set_gid(_SERIES)
+
+
+def has_label(axes: Axes, label: str) -> bool:
+    """Return whether the legend names it already: what several series share is drawn by the first."""
+    return label in axes.get_legend_handles_labels()[1]
+
+
+def finish(axes: Axes, title: str, x: str, y: str, *, legend_below: bool = False) -> Axes:
+    """Write title, axis labels and legend."""
+    axes.set(title=title, xlabel=x, ylabel=y)
+    if legend_below:
+        axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+    else:
+        axes.legend(frameon=False, fontsize=9)
+    axes.grid(visible=True, color="#e5e5e5", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def in_percent(axes: Axes, *, x: bool = False, y: bool = False) -> None:
+    """Write shares as percentages, with as many decimals as they have."""
+    for axis in ((axes.xaxis,) if x else ()) + ((axes.yaxis,) if y else ()):
+        axis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
+
+
+def by_root(axis: Axis, ticks: Sequence[float]) -> None:
+    """Scale an axis by the square root, which gives small values room and has a place for 0."""
+    axes = axis.axes
+    rescale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
+    rescale("function", functions=(_root, np.square))
+    axis.set_ticks(ticks)
+
+
+def _root(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return np.sqrt(np.maximum(np.asarray(values, dtype=np.float64), 0.0))
