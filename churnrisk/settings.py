@@ -157,6 +157,8 @@ def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
     """
     from pydantic import TypeAdapter, ValidationError
 
+    if isinstance(raw.get("engine"), str):
+        raw = {**raw, "engine": {"name": raw["engine"]}}
     try:
         return TypeAdapter(Settings).validate_python(raw)
     except ValidationError as error:

@@ -1,5 +1,6 @@
-"""Where tables come from: files, SQL over files, and databases, all through DuckDB."""
+"""Where tables come from: files, SQL over files, and databases, through DuckDB or Spark."""
 
+from churnrisk.sources.choice import open_engine
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.quoting import identifier, literal
@@ -13,5 +14,6 @@ __all__ = [
     "identifier",
     "literal",
     "open_account",
+    "open_engine",
     "open_tables",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from churnrisk.errors import UsageError
 
@@ -11,8 +12,8 @@ from churnrisk.errors import UsageError
 class TableConfig:
     """Where one contract table comes from.
 
-    Exactly one of ``path`` (a file or glob: CSV, Parquet, JSON, also .gz and .zst), ``sql`` (over files)
-    and ``url`` with ``table`` (a database) is given.
+    Exactly one of ``path`` (a file or glob: CSV, Parquet, JSON, also .gz and .zst), ``sql`` (over files),
+    ``url`` with ``table`` (a database) and ``table`` alone (of Spark's catalog) is given.
 
     Attributes
     ----------
@@ -40,21 +41,41 @@ class TableConfig:
 
     def __post_init__(self) -> None:
         given = [name for name in ("path", "sql", "url") if getattr(self, name)]
-        if len(given) != 1:
+        if len(given) != 1 and not (self.table and not given):
             raise UsageError(
                 f"a table needs exactly one of path, sql or url; found {' and '.join(given) or 'none'}. "
                 'Write for example path = "events.csv".'
             )
-        if bool(self.url) != bool(self.table):
+        if given and bool(self.url) != bool(self.table):
             raise UsageError('url and table go together: url = "postgresql://…", table = "public.events".')
 
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How much of the machine the table engine may use."""
+    """Which engine reads the tables, and how much of the machine it may use.
+
+    Attributes
+    ----------
+    name : {"duckdb", "spark"}
+        ``engine = "spark"`` at the top of churnrisk.toml is short for this one.
+    memory_limit : str
+        Of the engine in this process; beyond it, work spills to disk.
+    temp_directory : str, optional
+        Where it spills.
+    threads : int, optional
+        How many cores it uses; default: all.
+    spark : dict of str to str
+        Spark's own settings, such as "spark.master" and "spark.executor.memory".
+    scores : str, optional
+        Where Spark writes all scores as Parquet: a folder that its workers see; default: ``scores`` in the
+        project folder.
+    """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    name: Literal["duckdb", "spark"] = "duckdb"
     memory_limit: str = "1GB"
     temp_directory: str | None = None
     threads: int | None = None
+    spark: dict[str, str] = field(default_factory=dict)
+    scores: str | None = None

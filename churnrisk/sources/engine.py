@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import UsageError
-from churnrisk.sources.config import EngineConfig
+from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.explain import explain, first_line
 from churnrisk.sources.quoting import identifier, literal
 
@@ -72,6 +72,26 @@ class Engine:
         """Release the connection and the spill directory."""
         self._connection.close()
         self._spill.cleanup()
+
+    def opens(self, config: TableConfig) -> bool:
+        """Say whether :meth:`open_source` reads a table in a way of the engine's own."""
+        return bool(config.table and not config.url)
+
+    def open_source(self, name: str, config: TableConfig) -> object:
+        """Create ``source_<name>`` and return what identifies its content.
+
+        Raises
+        ------
+        UsageError
+            If the engine cannot read such a table.
+        """
+        raise UsageError(
+            f"table = {config.table!r} without a url is a table of Spark's catalog. "
+            'Set engine = "spark" at the top of churnrisk.toml, or give the url of its database.'
+        )
+
+    def hand_over(self, names: Iterable[str]) -> None:
+        """Take note that the tables of the contract are open."""
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from churnrisk.features import Leak, find_leaks, select_features
 from churnrisk.records import Violation
 from churnrisk.snapshots import Horizon, build_panel, data_span, training_dates
-from churnrisk.sources import Engine, open_tables
+from churnrisk.sources import open_engine, open_tables
 from churnrisk.workflows.panel import Progress, check_tables, refuse
 from churnrisk.workflows.project import Project
 
@@ -43,7 +43,7 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
     UsageError, ContractError
         If the tables cannot be opened at all.
     """
-    with Engine(project.engine, base=project.data) as engine:
+    with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
         progress("checking the contract")
