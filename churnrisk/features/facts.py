@@ -23,6 +23,12 @@ def account_facts(tables: Tables) -> pd.DataFrame:
         Indexed by account_id: name, owner, segment (text or missing), annual_value (twelve times the
         monthly revenue), renewal_at, tenure_days, last_survey_score.
     """
+    frame: pd.DataFrame = tables.engine.arrow(facts_query(tables)).to_pandas()
+    return frame.set_index("account_id")
+
+
+def facts_query(tables: Tables) -> str:
+    """Return the SQL behind :func:`account_facts`, one row per account."""
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
     renewal = _first(
@@ -37,15 +43,14 @@ def account_facts(tables: Tables) -> pd.DataFrame:
     name = _first(tables, ("accounts.name", "a.name"), absent="null::varchar")
     segment = _first(tables, ("accounts.segment", "a.segment"), absent="null::varchar")
     survey = "i.last_score" if available.has("surveys") else "null::double"
-    frame: pd.DataFrame = tables.engine.arrow(
+    return (
         f"select i.account_id, {name} as name, {owner} as owner, {segment} as segment, "
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
         f"{survey} as last_survey_score "
         "from feature_inputs i join accounts a on a.account_id = i.account_id "
         "where i.as_of = (select max(as_of) from as_of_dates)"
-    ).to_pandas()
-    return frame.set_index("account_id")
+    )
 
 
 def annual_value(X: pd.DataFrame) -> pd.Series | None:

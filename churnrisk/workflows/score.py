@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from churnrisk.decision import TrafficLight, decide
-from churnrisk.decision.stage import lifecycle_stage
+from churnrisk.decision import TrafficLight
 from churnrisk.errors import ContractError
 from churnrisk.features import account_facts, build_features
 from churnrisk.history import (
@@ -23,6 +21,7 @@ from churnrisk.history import (
 from churnrisk.records import Run
 from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.tracking import CHAMPION, LoadedModel, Models
+from churnrisk.workflows.coloured import coloured
 from churnrisk.workflows.inputs import features_of, model_before
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
@@ -173,8 +172,16 @@ def _scores(
     progress(f"scoring {int(grey.isna().sum()):,} accounts")
     light, facts = TrafficLight.from_dict(model.policy["light"]), account_facts(tables).reindex(accounts)
     previous = store.previous_colours(moment)
-    scores, notes = _coloured(
-        project, model, light, X, grey, facts, previous, active_overrides(store, at=now)
+    scores, notes = coloured(
+        X,
+        grey,
+        facts,
+        classifier=model.classifier,
+        light=light,
+        rules=project.decision.active_rules(),
+        margin=project.decision.hysteresis_margin,
+        previous=previous,
+        overrides=active_overrides(store, at=now)["colour"],
     )
     before = (
         None if run_before is None else Before(run_before, previous, earlier[columns], earlier_model, earlier)
@@ -182,44 +189,3 @@ def _scores(
     teller = Teller(project, model, light, playbook, features, X, facts, grey.isna().to_numpy())
     teller.tell(scores, before, tables, moment, progress)
     return scores, (*changed_settings(model, project), *notes)
-
-
-def _coloured(
-    project: Project,
-    model: LoadedModel,
-    light: TrafficLight,
-    X: pd.DataFrame,
-    grey: pd.Series,
-    facts: pd.DataFrame,
-    previous: pd.DataFrame,
-    overrides: pd.DataFrame,
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return one row per account with probability and colour, and the notes on the rules."""
-    log_odds = model.classifier.decision_function(X)
-    p = np.where(grey.isna(), model.classifier.predict_proba(X)[:, 1], np.nan)
-    decided = decide(
-        p,
-        X,
-        light=light,
-        rules=project.decision.active_rules(),
-        previous=previous,
-        overrides=overrides["colour"] if len(overrides) else None,
-        grey=grey,
-        margin=project.decision.hysteresis_margin,
-        value=facts["annual_value"],
-    )
-    scores = pd.DataFrame(
-        {
-            "account_id": X.index.get_level_values("account_id"),
-            "name": facts["name"].to_numpy(),
-            "owner": facts["owner"].to_numpy(),
-            "segment": facts["segment"].to_numpy(),
-            "probability": p,
-            "log_odds": np.where(np.isnan(p), np.nan, log_odds),
-            **{column: decided[column].to_numpy() for column in decided.columns},
-            "annual_value": facts["annual_value"].to_numpy(dtype=float),
-            "renewal_at": facts["renewal_at"].to_numpy(),
-            "stage": lifecycle_stage(facts["tenure_days"], facts["last_survey_score"]).to_numpy(),
-        }
-    )
-    return scores, tuple(decided.attrs.get("notes", ()))
