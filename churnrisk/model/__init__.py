@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from churnrisk.model.encoding import FrameEncoder
     from churnrisk.model.evaluation import Evaluation, evaluate
     from churnrisk.model.faults import ModelInputError
+    from churnrisk.model.hazard import ChurnHazard
     from churnrisk.model.kaplan_meier import KaplanMeier
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
     from churnrisk.model.recency import RecencyRule
     from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
+    from churnrisk.model.survival import SurvivalFigures, evaluate_survival
     from churnrisk.model.trust import allowed_types
 
 _HOMES = {
@@ -32,6 +34,9 @@ _HOMES = {
     "account_halves": "splits",
     "Evaluation": "evaluation",
     "evaluate": "evaluation",
+    "ChurnHazard": "hazard",
+    "SurvivalFigures": "survival",
+    "evaluate_survival": "survival",
     "KaplanMeier": "kaplan_meier",
     "ReasonProfile": "profile",
     "explain": "reasons",
@@ -52,6 +57,9 @@ __all__ = [
     "account_halves",
     "Evaluation",
     "evaluate",
+    "ChurnHazard",
+    "SurvivalFigures",
+    "evaluate_survival",
     "KaplanMeier",
     "ReasonProfile",
     "explain",

@@ -10,6 +10,7 @@ _OWN = (
     "churnrisk.model.classifier.ChurnClassifier",
     "churnrisk.model.encoding.FrameEncoder",
     "churnrisk.model.given.GivenModel",
+    "churnrisk.model.hazard.ChurnHazard",
     "churnrisk.model.linear.Design",
     "churnrisk.model.linear.LinearModel",
     "churnrisk.model.rates.LevelRates",

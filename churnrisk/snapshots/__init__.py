@@ -9,6 +9,7 @@ from churnrisk.snapshots.calendar import (
     training_dates,
 )
 from churnrisk.snapshots.churn import ChurnConfig
+from churnrisk.snapshots.follow_up import follow_up, known_by
 from churnrisk.snapshots.lifetimes import lifetimes
 from churnrisk.snapshots.losses import churn_dates
 from churnrisk.snapshots.panel import build_panel, outcomes
@@ -20,6 +21,8 @@ __all__ = [
     "build_panel",
     "churn_dates",
     "data_span",
+    "follow_up",
+    "known_by",
     "labelled_dates",
     "lifetimes",
     "outcomes",

@@ -1,0 +1,276 @@
+"""Time to churn: the chance of being lost in each period to come, from the same signals and the same estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import expit
+from sklearn.base import BaseEstimator
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from churnrisk.model.classifier import ChurnClassifier
+from churnrisk.model.faults import ModelInputError
+from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints, accounts_or_rows, as_of_of
+from churnrisk.model.splits import uniform_of
+
+#: The column that tells the periods apart.
+AHEAD = "periods_ahead"
+
+
+class ChurnHazard(BaseEstimator):  # type: ignore[misc]
+    """Survival curve per (account_id, as_of): a discrete-time hazard over periods of equal length.
+
+    Every row is repeated once for each period that it is known to have begun, with the outcome of that period, and one
+    `ChurnClassifier` learns them all: its probability is the hazard, the chance to be lost in a period for those
+    who were still there. A row that is known up to some period counts until then and no further (censoring).
+
+    Parameters
+    ----------
+    period_days : int, default 30
+    max_periods : int, default 12
+        Periods beyond are not looked at.
+    ageing : dict of str to {-1, 1}, optional
+        Columns that move with the calendar by themselves, by one a day: tenure grows, days to renewal shrink.
+    monotone : dict of str to {-1, 0, 1}, optional
+        As in `ChurnClassifier`.
+    candidates : tuple of {"logistic", "additive", "full"}, default ("additive",)
+        As in `ChurnClassifier`. The additive model is asked for every period at the price of a few columns.
+    embargo_days : int, default 30
+        As in `ChurnClassifier`.
+    min_at_risk : int, default 50
+        The curve ends before the first period that fewer rows are known to have begun.
+    max_rows : int, default 60000
+        A sample of the accounts is used where the repeated rows are more than this.
+    min_class_count : int, default 10
+        Fewer losses than this are refused.
+    random_state : int, default 0
+
+    Attributes
+    ----------
+    model_ : ChurnClassifier
+        Fitted on the repeated rows.
+    n_periods_ : int
+        Periods that the curve covers.
+    limit_days_ : int
+        Where the curve ends.
+    notes_ : list of str
+
+    Notes
+    -----
+    Sources: Singer & Willett (1993), Journal of Educational Statistics 18, 155-195; Tutz & Schmid (2016), Modeling
+    Discrete Time-to-Event Data, chapters 3 and 5.
+    """
+
+    def __init__(
+        self,
+        *,
+        period_days: int = 30,
+        max_periods: int = 12,
+        ageing: Mapping[str, int] | None = None,
+        monotone: Mapping[str, int] | None = None,
+        candidates: tuple[str, ...] = ("additive",),
+        embargo_days: int = 30,
+        min_at_risk: int = 50,
+        max_rows: int = 60_000,
+        min_class_count: int = 10,
+        random_state: int = 0,
+    ) -> None:
+        self.period_days = period_days
+        self.max_periods = max_periods
+        self.ageing = ageing
+        self.monotone = monotone
+        self.candidates = candidates
+        self.embargo_days = embargo_days
+        self.min_at_risk = min_at_risk
+        self.max_rows = max_rows
+        self.min_class_count = min_class_count
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, churned: Any = None) -> Self:
+        """Learn the hazard of every period.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : array-like of shape (n,)
+            Days until the account was lost, or until which it is known to have stayed.
+        churned : array-like of bool, shape (n,), optional
+            Whether it was lost then; all were by default.
+
+        Raises
+        ------
+        ModelInputError
+            When a number of days is missing or negative, too few rows begin a period, or losses are too rare.
+        """
+        frame = self._frame(X, reset=True)
+        periods, lost = self._periods(frame, y, churned)
+        begun = np.array([(periods >= k).sum() for k in range(1, self.max_periods + 1)])
+        self.n_periods_ = int((begun >= self.min_at_risk).cumprod().sum())
+        if not self.n_periods_:
+            raise ModelInputError(
+                f"expected {self.min_at_risk} rows or more that are known to have stayed or gone within a period of "
+                f"{self.period_days} days, found {begun[0]}. Widen the history or lower min_at_risk."
+            )
+        self.limit_days_ = self.n_periods_ * self.period_days
+        long, gone = self._repeated(frame, periods, lost)
+        self.model_ = ChurnClassifier(
+            candidates=self.candidates,
+            monotone=self.monotone,
+            embargo_days=self.embargo_days,
+            min_class_count=self.min_class_count,
+            n_models=1,
+            n_splits=2,
+            random_state=self.random_state,
+        ).fit(long, gone)
+        return self
+
+    def calibrate(self, X: Any, y: Any, churned: Any = None) -> Self:
+        """Fit the map from log-odds to hazards on a later block; see :meth:`ChurnClassifier.calibrate`.
+
+        Raises
+        ------
+        ModelInputError
+            When the block knows of no loss, or of nothing else.
+        """
+        check_is_fitted(self)
+        frame = self._frame(X)
+        self.model_.calibrate(*self._repeated(frame, *self._periods(frame, y, churned)))
+        return self
+
+    def hazards(self, X: Any) -> Floats:
+        """Return the chance of being lost in each period for those still there, shape (n, n_periods_)."""
+        check_is_fitted(self)
+        frame = self._frame(X)
+        now = frame.assign(**{AHEAD: 0.0})
+        raw = self.model_.raw_log_odds(now)
+        later = [
+            self.model_.log_odds_if(now, self._aged(frame, np.full(len(frame), float(k))), raw=raw)
+            for k in range(self.n_periods_)
+        ]
+        return np.asarray(expit(np.column_stack(later)), dtype=np.float64)
+
+    def predict_survival(self, X: Any, days: npt.ArrayLike, *, first: npt.ArrayLike | None = None) -> Floats:
+        """Return the chance of still being there after so many days, shape (n, len(days)).
+
+        Within a period the hazard is constant; beyond ``limit_days_`` nothing is known, and NaN returned.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        days : array-like of shape (m,)
+        first : array-like of shape (n,), optional
+            The chance of being lost in the first period where another model tells it better.
+        """
+        at_ends = self._at_ends(X, first)
+        asked = np.atleast_1d(np.asarray(days, dtype=np.float64)) / self.period_days
+        whole = np.clip(np.floor(asked), 0, self.n_periods_ - 1).astype(np.int64)
+        log_survival = np.log(at_ends)
+        found = np.exp(
+            log_survival[:, whole] + (asked - whole) * (log_survival[:, whole + 1] - log_survival[:, whole])
+        )
+        found[:, (asked < 0) | (asked > self.n_periods_)] = np.nan
+        return np.asarray(found, dtype=np.float64)
+
+    def median_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
+        """Return after how many days half of such accounts are gone, shape (n,); NaN where not by ``limit_days_``."""
+        at_ends = self._at_ends(X, first)
+        before = np.clip((at_ends > 0.5).sum(axis=1) - 1, 0, self.n_periods_ - 1)
+        row = np.arange(len(at_ends))
+        start, end = np.log(at_ends[row, before]), np.log(at_ends[row, before + 1])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = (before + (np.log(0.5) - start) / (end - start)) * self.period_days
+        return np.where(at_ends[:, -1] <= 0.5, found, np.nan)
+
+    def expected_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
+        """Return the days that an account is expected to stay out of the next ``limit_days_``, shape (n,).
+
+        The restricted mean survival time: the area under the curve as far as the data tell it.
+        """
+        at_ends = self._at_ends(X, first)
+        start, end = at_ends[:, :-1], at_ends[:, 1:]
+        fall = np.log(start) - np.log(end)
+        mean = np.divide(start - end, fall, out=start.copy(), where=fall > 1e-9)
+        return np.asarray(mean.sum(axis=1) * self.period_days, dtype=np.float64)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        return tags
+
+    def _at_ends(self, X: Any, first: npt.ArrayLike | None) -> Floats:
+        """Return the chance of being there at the beginning and after every period, shape (n, n_periods_ + 1)."""
+        hazards = self.hazards(X)
+        if first is not None:
+            hazards[:, 0] = np.asarray(first, dtype=np.float64)
+        # a curve that reaches 0 has no logarithm
+        stays = np.cumprod(1.0 - np.minimum(hazards, 1.0 - 1e-12), axis=1)
+        return np.column_stack([np.ones(len(stays)), np.maximum(stays, 1e-300)])
+
+    def _frame(self, X: Any, *, reset: bool = False) -> pd.DataFrame:
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            if AHEAD in X:
+                raise ModelInputError(f"the column {AHEAD!r} is the model's own. Rename or drop yours.")
+            return X
+        values = validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            ensure_min_samples=1 + reset,
+        )
+        return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
+
+    def _periods(self, frame: pd.DataFrame, y: Any, churned: Any) -> tuple[Ints, Bools]:
+        """Return how many periods each row began and is known of, and whether it was lost in the last of them."""
+        if y is None:
+            raise ModelInputError("fit requires y to be passed, but the target y is None. Give the days.")
+        days = np.asarray(column_or_1d(y, warn=True), dtype=np.float64)
+        lost = np.ones(len(days), dtype=bool) if churned is None else np.asarray(churned).astype(bool)
+        check_consistent_length(frame, days, lost)
+        if not (np.isfinite(days) & (days >= 0)).all():
+            raise ModelInputError(
+                "expected days of 0 or more for every row, found missing, negative or infinity. "
+                "Leave out rows that nothing is known of (NaN)."
+            )
+        lengths = days / self.period_days
+        periods = np.where(lost, np.maximum(np.ceil(lengths), 1), np.floor(lengths)).astype(np.int64)
+        return periods, lost
+
+    def _repeated(self, frame: pd.DataFrame, periods: Ints, lost: Bools) -> tuple[pd.DataFrame, Bools]:
+        """Return a row per row and period, and whether the account was lost in it."""
+        counts = np.minimum(periods, self.n_periods_)
+        accounts = accounts_or_rows(frame)
+        if counts.sum() > self.max_rows:
+            counts = np.where(
+                uniform_of(accounts, self.random_state + 4) < self.max_rows / counts.sum(), counts, 0
+            )
+        row = np.repeat(np.arange(len(frame)), counts)
+        ahead = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+        long = frame.iloc[row].copy()
+        aged = self._aged(long, ahead.astype(np.float64))
+        long[aged.columns] = aged
+        levels: dict[str, Any] = {ACCOUNT: accounts[row]}
+        if (as_of := as_of_of(frame)) is not None:
+            # a period is a row of its own date, so that folds in time order stay so
+            levels[AS_OF] = as_of[row] + ahead * np.timedelta64(self.period_days, "D")
+        long.index = pd.MultiIndex.from_arrays(list(levels.values()), names=list(levels))
+        return long, lost[row] & (ahead == periods[row] - 1)
+
+    def _aged(self, frame: pd.DataFrame, ahead: Floats) -> pd.DataFrame:
+        """Return the columns that are others after so many periods."""
+        days = ahead * self.period_days
+        moving = {name: sign for name, sign in (self.ageing or {}).items() if name in frame}
+        aged = {
+            name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) + sign * days
+            for name, sign in moving.items()
+        }
+        return pd.DataFrame({**aged, AHEAD: ahead}, index=frame.index)
