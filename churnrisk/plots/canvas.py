@@ -79,7 +79,7 @@ def finish(axes: Axes, title: str, x: str, y: str, *, legend_below: bool = False
     """Write title, axis labels and legend."""
     axes.set(title=title, xlabel=x, ylabel=y)
     if legend_below:
-        axes.legend(frameon=False, fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14))
+        axes.legend(frameon=False, fontsize=8, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     else:
         axes.legend(frameon=False, fontsize=9)
     axes.grid(visible=True, color="#e5e5e5", linewidth=0.6)
@@ -94,12 +94,21 @@ def in_percent(axes: Axes, *, x: bool = False, y: bool = False) -> None:
         axis.set_major_formatter(lambda share, _: f"{100 * share:.6g}%")
 
 
+def by_date(axes: Axes) -> None:
+    """Write dates across, short and level."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(maxticks=8)
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+
+
 def by_root(axis: Axis, ticks: Sequence[float]) -> None:
     """Scale an axis by the square root, which gives small values room and has a place for 0."""
     axes = axis.axes
     rescale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
     rescale("function", functions=(_root, np.square))
-    axis.set_ticks(ticks)
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
 def _root(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -66,7 +66,7 @@ def plot_retention(
     months : int, default 12
         Months of life to show.
     cohorts : int, default 12
-        Latest months of sign-up to show.
+        Latest months of sign-up to show, of those that are a month old.
     ax : Axes, optional
 
     Raises
@@ -77,10 +77,11 @@ def plot_retention(
     _require(lifetimes, "began_at", "days", "lost")
     axes = axes_or_new(ax)
     signed_up = lifetimes["began_at"].dt.to_period("M")
-    shown = sorted(signed_up.unique())[-cohorts:]
     ages = np.arange(1, months + 1)
+    old_enough = sorted(signed_up[lifetimes["days"] >= _MONTH].unique())
+    shown = old_enough[-cohorts:]
     groups = [lifetimes[signed_up == month] for month in shown]
-    shares = np.array([_estimate(group).at(ages * _MONTH) for group in groups])
+    shares = np.array([_estimate(group).at(ages * _MONTH) for group in groups]).reshape(-1, months)
     least = float(np.nanmin(shares, initial=0.9))
     axes.pcolormesh(np.ma.masked_invalid(shares), cmap="cividis", vmin=least, vmax=1, edgecolors="white")
     for row, column in np.argwhere(~np.isnan(shares)):

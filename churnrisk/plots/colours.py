@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churnrisk.plots.canvas import HATCHES, LIGHTS, axes_or_new, finish, in_percent
+from churnrisk.plots.canvas import HATCHES, LIGHTS, axes_or_new, by_date, finish, in_percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +45,9 @@ def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         broken = (rows["outcome"] == "broken").to_numpy()
         if broken.any():
             axes.plot(rows["as_of"][broken], rate[broken], "kx", markersize=10, label=f"{colour}, broken")
-    axes.tick_params(axis="x", labelrotation=45)
+    by_date(axes)
     in_percent(axes, y=True)
-    return finish(axes, "Promised and observed", "as of", "churn rate")
+    return finish(axes, "Promised and observed", "as of", "churn rate", legend_below=True)
 
 
 def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:

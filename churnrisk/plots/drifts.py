@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from churnrisk.monitoring.drift import LARGE, SOME, drift_by_snapshot
-from churnrisk.plots.canvas import GREY, STYLES, axes_or_new, by_root, finish
+from churnrisk.plots.canvas import GREY, STYLES, axes_or_new, by_date, by_root, finish
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,5 +51,7 @@ def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes
     highest = max(1.5 * LARGE, 1.1 * float(moved.iloc[0]))
     by_root(axes.yaxis, [tick for tick in _TICKS if tick <= highest])
     axes.set_ylim(0, highest)
-    axes.tick_params(axis="x", labelrotation=45)
-    return finish(axes, "Drift since the first snapshot", "as of", "population stability index")
+    by_date(axes)
+    return finish(
+        axes, "Drift since the first snapshot", "as of", "population stability index", legend_below=True
+    )
