@@ -56,6 +56,11 @@ def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None
     return f"cast({column} as varchar)"
 
 
+def tidy(column: str) -> str:
+    """Return the SQL that turns an id or text as its source spells it into the contract's, also after grouping."""
+    return f"nullif(trim(cast({column} as varchar)), '')"
+
+
 def as_double(column: str, native: str) -> str:
     """Return the SQL that reads a number, or null where there is none."""
     # DuckDB 2.0 pushes a bare try_cast into the CSV reader, where it fails instead of yielding null

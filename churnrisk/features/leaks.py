@@ -76,6 +76,8 @@ def _pasts(tables: Tables, features: Sequence[Feature], as_of: datetime) -> dict
     }
     pasts["accounts"] = _past_accounts(tables, features, instant)
     pasts["panel"] = "* replace (null::boolean as churned) from whole_panel"
+    if tables.available.has("events"):
+        pasts["bare_events"] = _past("bare_events", tables.available.tables["events"], instant)
     nothing = ["account_outcome", *(["labels"] if tables.available.has("labels") else [])]
     nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
     return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
@@ -85,7 +87,7 @@ def _past(name: str, columns: Sequence[str], instant: str) -> str:
     """Leave out rows that were not known, and blank later dates inside those that were."""
     known = " and ".join(
         f"(coalesce({column}, {instant} - interval 1 day) < {instant})"
-        for column in (TABLES[name].time, "recorded_at")
+        for column in (TABLES[name.removeprefix("bare_")].time, "recorded_at")
         if column in columns
     )
     later = [

@@ -23,8 +23,12 @@ STEPS = {
     "segment_edges": "All edges of all windows cut time into segments: a window is a set of whole segments.",
     "event_days": "Each day with its segment, and the first date that looks back on it.",
     "segment_windows": "Which segments each date looks back on, and how old they are then, in days.",
-    "event_rollup": "The only reading of the raw events: one row per account, user and segment.",
-    "event_segments": "The same without users: one row per account and segment.",
+    "event_rollup": "The days of all windows of up to 90 days, read once: one row per account, user and segment.",
+    "event_history": "The days before them that only year-long windows see: one row per account and segment.",
+    "event_segments": "Both without users: one row per account and segment.",
+    "event_lookback": "The last day of accounts that have none in either, from the days before.",
+    "feature_masks": "Which product features anybody had used by each date.",
+    "feature_sightings": "The first date that knows a use of each product feature.",
     "event_windows": "Every window of every account and date, from the segments in it.",
     "event_users": "How many people used the product in the last 30 days and in the 30 before, and who most.",
     "event_last": "The last active day of each account as it was known from each date on.",
@@ -45,7 +49,8 @@ STEPS = {
 
 _OPENING = """\
 -- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
--- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours.
+-- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
+-- events with ids and texts as your files spell them, which are trimmed after grouping.
 -- Rows count for a date only if they were known before it.
 """
 

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churnrisk.contract.casts import as_double, cast
 from churnrisk.contract.tables import TABLES, Available, TableSpec
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, fingerprint, scan
-from churnrisk.sources.quoting import identifier, literal
+from churnrisk.sources.quoting import identifier
+from churnrisk.sources.typed import open_typed, own_types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,10 +70,11 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         marks.append([name, repr(config), _open_raw(engine, name, config)])
         native[name] = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native[name])
-        types = _own_types(engine, TABLES[name], native[name])
+        types = own_types(engine, TABLES[name], native[name])
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
-        _open_typed(engine, TABLES[name], config, native[name], types)
+        open_typed(engine, TABLES[name], config, native[name], types)
+    engine.hand_over(configs)
     digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
     formats = {name: config.date_format for name, config in configs.items()}
     return Tables(engine, Available(columns, categorical), native, formats, digest)
@@ -106,7 +107,7 @@ def open_account(
         native = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native)
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
-        _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
+        open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
     return there
 
@@ -143,6 +144,8 @@ def _open_raw(engine: Engine, name: str, config: TableConfig, account_id: str | 
 
 def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
     """Create ``source_<name>``: what the user has, as it is."""
+    if engine.opens(config):
+        return engine.open_source(name, config)
     if config.url and config.table:
         _load(engine, name, read_batches(config.url, config.table, base=engine.base))
     elif config.sql:
@@ -234,72 +237,3 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
             f"[tables.{spec.name}] {spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "
             f"{', '.join(there)}. Map it under [tables.{spec.name}.columns] in churnrisk.toml."
         )
-
-
-def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
-    """Say of each column of the user's own whether it holds numbers, flags, text or something else."""
-    own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
-    types = (
-        {column: _native_kind(type_) for column, type_ in own.items()}
-        if spec.open
-        else dict.fromkeys(own, "other")
-    )
-    text = [column for column, kind in types.items() if kind == "text"]
-    if not text:
-        return types
-    counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
-        f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
-        for column in text
-    )
-    row = engine.rows(f"select {counts} from raw_{spec.name}")[0]
-    for number, column in enumerate(text):
-        all_numbers, distinct, filled = row[3 * number : 3 * number + 3]
-        if all_numbers and filled:
-            types[column] = "number"
-        elif distinct > max(50, filled / 2):
-            types[column] = "other"  # free text and keys are no categories
-    return types
-
-
-def _native_kind(type_: str) -> str:
-    if type_ == "BOOLEAN":
-        return "flag"
-    if type_ == "VARCHAR" or type_.startswith("ENUM"):
-        return "text"
-    numeric = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "U")
-    return "number" if type_.startswith(numeric) and type_ != "UUID" else "other"
-
-
-def _open_typed(
-    engine: Engine,
-    spec: TableSpec,
-    config: TableConfig,
-    native: Mapping[str, str],
-    own: Mapping[str, str],
-    account_id: str | None = None,
-) -> None:
-    expressions: list[str] = []
-    for column, type_ in native.items():
-        quoted = identifier(column)
-        declared = spec.column(column)
-        if declared:
-            value = cast(quoted, declared.type, native=type_, date_format=config.date_format)
-        elif own[column] == "number":
-            value = cast(quoted, "number", native=type_)
-        elif own[column] == "flag":
-            value = f"cast({quoted} as integer)"
-        elif own[column] == "text":
-            value = cast(quoted, "text", native=type_)
-        else:
-            continue
-        expressions.append(f"{value} as {quoted}")
-    complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
-    if account_id is not None:
-        complete += f" and account_id = {literal(account_id)}"
-    source_is_columnar = bool(config.path) and file_kind(config.path or "") == "parquet"
-    stored = "temp view" if source_is_columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
