@@ -92,7 +92,12 @@ class HistoryStore:
         self.database.close()
 
     def publish(
-        self, run: NewRun, frames: pd.DataFrame | Iterable[pd.DataFrame], *, guard: Guard | None = None
+        self,
+        run: NewRun,
+        frames: pd.DataFrame | Iterable[pd.DataFrame],
+        *,
+        guard: Guard | None = None,
+        rest: pd.DataFrame | None = None,
     ) -> Publication:
         """Publish a run with all its scores in one transaction, or return the run already published.
 
@@ -106,6 +111,9 @@ class HistoryStore:
         guard : callable, optional
             Called with the new run and the run before (None for the first) just before the end;
             what it raises leaves everything as it was.
+        rest : DataFrame, optional
+            Sums of further accounts, of other colours than the frames have, whose scores are kept elsewhere: one row
+            per owner, segment and colour, with the sums of :class:`churnrisk.history.totals.Sums`.
 
         Raises
         ------
@@ -117,7 +125,7 @@ class HistoryStore:
             return Publication(found, is_new=False)
         try:
             with self.database.writing() as connection:
-                return self._publish(connection, run, frames, guard)
+                return self._publish(connection, run, frames, guard, rest)
         except _TakenError:
             won = self.find_run(run.run_key)
             if won is None:
@@ -208,10 +216,11 @@ class HistoryStore:
         run: NewRun,
         frames: pd.DataFrame | Iterable[pd.DataFrame],
         guard: Guard | None,
+        rest: pd.DataFrame | None,
     ) -> Publication:
         _take_turns(connection)
         run_id = _claim(connection, run)
-        counts = _insert_scores(connection, run_id, run, _batches(frames))
+        counts = _insert_scores(connection, run_id, run, _batches(frames), rest)
         if not counts.total():
             raise ContractError(
                 "a run needs scores, found none. Check that accounts are eligible at this as_of."
@@ -264,7 +273,11 @@ def _claim(connection: Connection, run: NewRun) -> int:
 
 
 def _insert_scores(
-    connection: Connection, run_id: int, run: NewRun, frames: Iterator[pd.DataFrame]
+    connection: Connection,
+    run_id: int,
+    run: NewRun,
+    frames: Iterator[pd.DataFrame],
+    rest: pd.DataFrame | None,
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
     adder = Adder(run_id, naive_utc(run.as_of))
@@ -279,6 +292,9 @@ def _insert_scores(
             ) from error
         counts.update({str(colour): int(n) for colour, n in frame["colour"].value_counts().items()})
         adder.add(stored, frame.get("renewal_at"))
+    if rest is not None and len(rest):
+        adder.add_sums(rest)
+        counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
     if counts:
         adder.write(connection)
     return counts

@@ -111,6 +111,10 @@ class Adder:
         )
         self._parts.append(_grouped(rows))
 
+    def add_sums(self, sums: pd.DataFrame) -> None:
+        """Add sums of accounts that are not written: owner, segment, colour and what :class:`Sums` adds up."""
+        self._parts.append(_grouped(sums.assign(quarter=float("nan"))))
+
     def write(self, connection: Connection) -> None:
         """Write the sums inside the caller's transaction."""
         import pandas as pd
@@ -129,8 +133,13 @@ def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:
-    """Add up scores that are there already, inside the caller's transaction; what was there is replaced."""
-    connection.execute(delete(run_totals).where(run_totals.c.run_id == run_id))
+    """Add up scores that are there already, inside the caller's transaction; what was there is replaced.
+
+    Colours of which the run keeps sums only stay as they are.
+    """
+    kept = select(scores.c.colour).where(scores.c.run_id == run_id)
+    replaced = or_(run_totals.c.covers == "team", run_totals.c.colour.in_(kept))
+    connection.execute(delete(run_totals).where(run_totals.c.run_id == run_id, replaced))
     columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
     connection.execute(insert(run_totals).from_select(columns, _by_owner(run_id, as_of)))
     connection.execute(insert(run_totals).from_select(columns, _of_team(run_id)))

@@ -160,3 +160,47 @@ def test_runs_of_an_older_churnrisk_get_their_sums_and_families(fresh_url):
         )
         assert [row.account_id for row in found.rows] == ["a"]
         assert [(group.key, group.red, group.amber) for group in found.by_quarter] == [("2026-Q3", 1, 1)]
+
+
+REST = pd.DataFrame(
+    {
+        "owner": ["Kim", None],
+        "segment": ["Small", None],
+        "colour": ["green", "grey"],
+        "accounts": [40, 2],
+        "newly": [40, 2],
+        "renewing": [3, 0],
+        "dated": [10, 0],
+        "valued": [40, 1],
+        "annual_value": [4000.0, 5.0],
+        "expected_loss": [12.5, 0.0],
+    }
+)
+
+
+def test_accounts_whose_scores_are_kept_elsewhere_count_all_the_same(store):
+    rows = [("red", "Kim", "Small", "2026-07-09", 0.5, 10.0), ("amber", None, None, None, 0.1, None)]
+    new = NewRun(AS_OF, AS_OF, inputs_digest="i", model_version="m", policy_version="p")
+    seen = []
+    run = store.publish(
+        new, frame_of(rows), rest=REST, guard=lambda new, before: seen.append((new.red, new.green))
+    ).run
+    assert seen == [(1, 40)]
+    assert (run.accounts, run.red, run.amber, run.green, run.grey) == (44, 1, 1, 40, 2)
+    assert_told(store, run.run_id)
+    with store.database.writing() as connection:
+        write_totals(connection, run.run_id, AS_OF)
+    assert_told(store, run.run_id)
+
+
+def assert_told(store, run_id):
+    written = sums(store, run_id)
+    assert written["Kim", None, None, "green"] == (40, 40, 3, 10, 40, 4000.0, 12.5)
+    assert written[None, None, None, "grey"] == (2, 2, 0, 0, 1, 5.0, 0.0)
+    assert written[None, "Small", None, "green"] == (40, 40, 3, 10, 40, 4000.0, 12.5)
+
+
+def test_a_run_may_have_nobody_red_or_amber(store):
+    new = NewRun(AS_OF, AS_OF, inputs_digest="i", model_version="m", policy_version="p")
+    run = store.publish(new, [], rest=REST).run
+    assert (run.accounts, run.green, len(store.scores(run.run_id))) == (42, 40, 0)
