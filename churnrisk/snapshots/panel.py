@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from churnrisk.contract.casts import LATEST, tidy
 from churnrisk.snapshots.churn import ChurnConfig
 from churnrisk.snapshots.losses import lost_terms, require_source
 from churnrisk.sources import Tables
@@ -129,9 +130,14 @@ def _happened(lost: str, churn: ChurnConfig) -> str:
 def _inactivity(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
     engine = tables.engine
     known = _known("e", "occurred_at", tables, "events")
+    first: datetime = engine.value("select min(as_of) from as_of_dates")
+    reach = f"timestamp '{first - timedelta(days=churn.lookback_days):%Y-%m-%d}'"
+    # ids are grouped as the source spells them and tidied on the few rows that are left
     engine.run(
-        "create or replace temp table activity_days as select account_id, cast(occurred_at as date) as day, "
-        f"min({known}) as known_at from events e group by all"
+        f"create or replace temp table activity_days as select {tidy('account_id')} as account_id, day, known_at "
+        f"from (select account_id, cast(occurred_at as date) as day, min({known}) as known_at from bare_events e "
+        f"where occurred_at between {reach} and timestamp '{LATEST}' group by all) "
+        f"where {tidy('account_id')} is not null"
     )
     state = (
         "select a.account_id, d.as_of, true as active from activity_days a "
