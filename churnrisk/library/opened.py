@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import ContractError
 from churnrisk.library.frames import Scratch
+from churnrisk.library.history import ProjectHistory
 from churnrisk.library.signals import Signal
 from churnrisk.library.training import Training
 from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from churnrisk.workflows.score import Scored
 
 
-class OpenProject:
+class OpenProject(ProjectHistory):
     """An open project; made by :func:`churnrisk.load`.
 
     Attributes

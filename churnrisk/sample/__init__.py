@@ -2,7 +2,17 @@
 
 from churnrisk.sample.causes import CAUSES, INTERCEPT, PROTECTIONS, RISKS
 from churnrisk.sample.defects import Defect
-from churnrisk.sample.export import write_world
+from churnrisk.sample.export import sample_folder, write_world
 from churnrisk.sample.world import World, make_world
 
-__all__ = ["CAUSES", "INTERCEPT", "PROTECTIONS", "RISKS", "Defect", "World", "make_world", "write_world"]
+__all__ = [
+    "CAUSES",
+    "INTERCEPT",
+    "PROTECTIONS",
+    "RISKS",
+    "Defect",
+    "World",
+    "make_world",
+    "sample_folder",
+    "write_world",
+]

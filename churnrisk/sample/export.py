@@ -15,7 +15,7 @@ import pandas as pd
 
 from churnrisk.errors import UsageError
 from churnrisk.sample.defects import Defect, Raw, spoil
-from churnrisk.sample.world import World
+from churnrisk.sample.world import World, make_world
 
 _FILES = {
     "accounts": "crm_accounts.csv",
@@ -116,6 +116,26 @@ def write_world(world: World, directory: str | Path, *, defects: bool = True) ->
     world.truth.to_parquet(temporary, index=False, compression="zstd")
     os.replace(temporary, folder / "truth.parquet")
     return found
+
+
+def sample_folder(directory: str | Path, *, seed: int = 7, accounts: int = 2000, months: int = 18) -> Path:
+    """Return a project folder with a sample world, made unless there is a project in it already.
+
+    Parameters
+    ----------
+    directory : str or Path
+    seed, accounts, months : int
+        Of :func:`churnrisk.sample.make_world`.
+
+    Raises
+    ------
+    UsageError
+        When ``directory`` is a file.
+    """
+    folder = Path(directory)
+    if not (folder / "churnrisk.toml").is_file():
+        write_world(make_world(seed=seed, accounts=accounts, months=months), folder)
+    return folder
 
 
 def _as_exported(name: str, table: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from churnrisk.errors import UsageError
-from churnrisk.sample import Defect, World, make_world, write_world
+from churnrisk.sample import Defect, World, make_world, sample_folder, write_world
 
 COMMITTED = Path(__file__).parents[2] / "data" / "sample"
 
@@ -141,3 +141,10 @@ def test_a_file_in_the_way_is_named(world: World, tmp_path: Path) -> None:
 def test_a_tiny_world_can_be_written(tmp_path: Path) -> None:
     write_world(make_world(accounts=1, months=1), tmp_path)
     assert (tmp_path / "churnrisk.toml").exists()
+
+
+def test_a_folder_that_holds_a_project_is_taken_as_it_is(tmp_path: Path) -> None:
+    folder = sample_folder(tmp_path / "acme", accounts=20, months=2)
+    (folder / "churnrisk.toml").write_text("mine")
+    assert sample_folder(folder) == folder
+    assert (folder / "churnrisk.toml").read_text() == "mine"
