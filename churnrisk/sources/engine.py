@@ -48,7 +48,9 @@ class Engine:
                 self._connection.execute(f"set {name} = {literal(value)}")
             self._connection.execute("set preserve_insertion_order = false")
             # it would draw into stdout, which belongs to results
-            self._connection.execute("set enable_progress_bar = false")
+            if self.value("select current_setting('enable_progress_bar')"):
+                # in a notebook without ipywidgets it is off, and DuckDB refuses even to be told so
+                self._connection.execute("set enable_progress_bar = false")
             # an extension fetched from the network would make a run depend on it
             self._connection.execute("set autoinstall_known_extensions = false")
             if config.threads:
