@@ -70,7 +70,8 @@ def as_double(column: str, native: str) -> str:
 def missing(column: str, native: str) -> str:
     """Return the SQL that says whether a raw value is absent (as against present and wrong)."""
     if native == "VARCHAR":
-        return f"({column} is null or trim({column}) = '')"
+        # blanks sort before every visible character, so few texts need to be trimmed
+        return f"({column} is null or case when {column} < '!' then trim({column}) = '' else false end)"
     return f"({column} is null)"
 
 

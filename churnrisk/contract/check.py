@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from churnrisk.contract.casts import EARLIEST, LATEST, tidy
 from churnrisk.contract.rules import Rule, account_rules, raw_rules, typed_rules
 from churnrisk.contract.tables import TABLES, Available, TableSpec
 from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
+#: Of a larger table only so many rows, all of some accounts, are compared with each other.
+COMPARED_ROWS = 5_000_000
 
 
 def validate(
@@ -63,7 +66,7 @@ class _TableCheck:
         sign_up_known = self.available.has("accounts.signed_up_at")
         return [
             *self._broken(f"raw_{name}", raw_rules(self.columns, native=native, date_format=date_format)),
-            *self._broken(name, typed_rules(self.spec, names, now=now)),
+            *self._broken(self._rows_of_table(), typed_rules(self.spec, names, now=now)),
             *(self._repeated_keys() if self.spec.key else self._repeated_rows()),
             *self._broken(self._with_accounts(), account_rules(self.spec, sign_up_known=sign_up_known)),
         ]
@@ -97,12 +100,26 @@ class _TableCheck:
         examples = tuple(str(example) for (example,) in shown)
         return Violation(self.spec.name, rule.column, rule.says, level, count, examples, rule.mend)
 
+    def _rows_of_table(self) -> str:
+        """Return the relation of complete rows; that of events without trimming every id on the way."""
+        if self.spec.name != "events":
+            return self.spec.name
+        dated = f"occurred_at between timestamp '{EARLIEST}' and timestamp '{LATEST}'"
+        return f"(select * from bare_events where account_id is not null and {dated})"
+
     def _with_accounts(self) -> str:
         sign_up = "min(signed_up_at)" if self.available.has("accounts.signed_up_at") else "null::timestamp"
+        accounts = f"(select account_id, {sign_up} as signed_up_at from accounts group by account_id)"
+        rows = self._rows_of_table()
+        # each spelling of an id is looked up once, and not once per row
+        spellings = (
+            f"(select spelled, {tidy('spelled')} as account_id from ("
+            f"select distinct account_id as spelled from {rows}) where {tidy('spelled')} is not null)"
+        )
         return (
-            f"(select t.account_id, t.{self.spec.time or 'account_id'} as happened_at, a.signed_up_at, "
-            f"a.account_id is null as is_unknown from {self.spec.name} t left join ("
-            f"select account_id, {sign_up} as signed_up_at from accounts group by account_id) a using (account_id))"
+            f"(select s.account_id, t.{self.spec.time or 'account_id'} as happened_at, s.signed_up_at, s.is_unknown "
+            f"from {rows} t join (select s.*, a.signed_up_at, a.account_id is null as is_unknown "
+            f"from {spellings} s left join {accounts} a using (account_id)) s on s.spelled = t.account_id)"
         )
 
     def _repeated_keys(self) -> list[Violation]:
@@ -114,11 +131,15 @@ class _TableCheck:
 
     def _repeated_rows(self) -> list[Violation]:
         mend = "Remove the copies if they are no real repeats; they are counted as they stand."
+        # a table too large to compare every row with every other is compared for a part of its accounts
+        parts = max(1, -(-self.total // COMPARED_ROWS))
+        some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
+        says = "row is there twice" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
         again = (
             "select any_value(account_id) as account_id, count(*) - 1 as extra from ("
-            f"select account_id, hash(t) as h from {self.spec.name} t) group by h having count(*) > 1"
+            f"select account_id, hash(t) as h from {self._rows_of_table()} t{some}) group by h having count(*) > 1"
         )
-        return self._repeated(again, "", "row is there twice", "warn", mend)
+        return self._repeated(again, "", says, "warn", mend)
 
     def _repeated(
         self, again: str, column: str, says: str, level: Literal["error", "warn"], mend: str

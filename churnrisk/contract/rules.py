@@ -57,7 +57,11 @@ def raw_rules(
     columns: Sequence[ColumnSpec], *, native: Mapping[str, str], date_format: str | None
 ) -> list[Rule]:
     """Return the rules over values as the source delivers them, in the contract's names."""
-    rules = [_misfit(column, native[column.name], date_format) for column in columns]
+    rules = [
+        _misfit(column, native[column.name], date_format)
+        for column in columns
+        if column.type not in ("id", "text")  # every value can be read as text
+    ]
     rules += [_missing(column, native[column.name]) for column in columns if column.required]
     if date_format is None:
         texts = [column for column in columns if native[column.name] == "VARCHAR"]

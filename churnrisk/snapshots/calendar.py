@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 from itertools import count
 
 from churnrisk.contract import TABLES
+from churnrisk.contract.casts import EARLIEST
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.snapshots.churn import ChurnConfig
 from churnrisk.sources import Tables
@@ -73,7 +74,7 @@ def data_span(tables: Tables, config: SnapshotConfig, *, now: datetime) -> Horiz
     horizons = [
         tables.engine.rows(
             f"select min({column}), max({column}) from {table} "
-            f"where {column} <= timestamp '{now:%Y-%m-%d %H:%M:%S}'"
+            f"where {column} between timestamp '{EARLIEST}' and timestamp '{now:%Y-%m-%d %H:%M:%S}'"
         )[0]
         for table, column in _dated_columns(tables)
     ]
@@ -179,8 +180,10 @@ def scoring_date(span: Horizon, wanted: date | None) -> datetime:
 
 def _dated_columns(tables: Tables) -> list[tuple[str, str]]:
     """Columns that show how far the data reach; plans such as renewal dates do not."""
+    # of events the time is read and no id is trimmed
+    timed = "(select occurred_at from bare_events where cast(account_id as varchar) <> '')"
     dated = [
-        (name, spec.time)
+        (timed if name == "events" else name, spec.time)
         for name, spec in TABLES.items()
         if spec.time and name not in ("attributes", "labels") and tables.available.has(name)
     ]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.contract import blocking
-from churnrisk.sources import TableConfig
-from tests.contract.checking import ACCOUNTS, events, only, rows, violations
+from churnrisk.contract import blocking, validate
+from churnrisk.contract.check import COMPARED_ROWS
+from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
+from tests.contract.checking import ACCOUNTS, NOW, events, only, rows, violations
 
 COMPLAINTS = "account_id,opened_at,resolved_at,first_response_at,severity"
 GOOD_COMPLAINT = "A{i},2025-06-01 10:00:{n:02},2025-06-02,2025-06-01 12:00,high"
@@ -249,3 +250,25 @@ def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:
     text = rows("account_id,occurred_at", ["A1,2025-06-01"], good="A{i},28/06/2025 10:{n:02}")
     german = {"events": TableConfig(path="events.csv", date_format="%d/%m/%Y %H:%M")}
     assert only(violations(tmp_path, configs=german, events=text)).examples == ("2025-06-01",)
+
+
+def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts(tmp_path: Path) -> None:
+    pairs = COMPARED_ROWS // 2 + 50_000
+    with Engine(EngineConfig(), base=tmp_path) as engine:
+        engine.rows(
+            f"copy (select 'A' || (i // 2 % 1000) as account_id, timestamp '2025-06-01' + interval (i // 2) second "
+            f"as occurred_at from range({2 * pairs}) t(i)) to '{tmp_path}/events.parquet'"
+        )
+        engine.rows(
+            f"copy (select 'A' || i as account_id from range(1000) t(i)) to '{tmp_path}/accounts.parquet'"
+        )
+        opened = open_tables(
+            engine, {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "events")}
+        )
+        found = only(
+            validate(
+                engine.rows, opened.available, native=opened.native, date_formats=opened.date_formats, now=NOW
+            )
+        )
+    assert (found.rule, found.level) == ("row is there twice (looked for in one of 2 accounts)", "warn")
+    assert 0.4 * pairs < found.count < 0.6 * pairs
