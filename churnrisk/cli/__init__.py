@@ -8,6 +8,7 @@ from churnrisk.cli import start
 from churnrisk.cli import features
 from churnrisk.cli import model
 from churnrisk.cli import compare
+from churnrisk.cli import reproduce
 from churnrisk.cli import export
 from churnrisk.cli import daily
 from churnrisk.cli import team
@@ -18,6 +19,6 @@ from churnrisk.cli import access
 # isort: on
 
 __all__ = [
-    "app", "main", "start", "features", "model", "compare", "export", "daily", "team", "review", "missed", "serve",
+    "app", "main", "start", "features", "model", "compare", "reproduce", "export", "daily", "team", "review", "missed", "serve",
     "access",
 ]  # fmt: skip

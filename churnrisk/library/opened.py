@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from churnrisk.workflows.compare import Comparison
     from churnrisk.workflows.evaluate import EvaluationReport
     from churnrisk.workflows.promote import Promotion
+    from churnrisk.workflows.reproduce import Reproduction
     from churnrisk.workflows.score import Scored
 
 
@@ -233,6 +234,18 @@ class OpenProject(ProjectHistory):
         from churnrisk.workflows.compare import compare
 
         return compare(self.settings, str(first), str(second), **self._run)
+
+    def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
+        """Train again as a version was trained, and say whether the same model comes out, bit for bit.
+
+        Raises
+        ------
+        ContractError
+            If the tables are no longer those of the training.
+        """
+        from churnrisk.workflows.reproduce import reproduce
+
+        return reproduce(self.settings, str(version), progress=self._progress)
 
     def promote(
         self, version: str | int = CANDIDATE, *, author: str, force: bool = False, dry_run: bool = False

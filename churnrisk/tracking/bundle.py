@@ -19,8 +19,8 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
 from churnrisk.tracking.record import CHAMPION, LoadedModel
-from churnrisk.tracking.stored import StoredModel
-from churnrisk.tracking.writing import MODEL_FILE, as_json
+from churnrisk.tracking.stored import MODEL_FILE, StoredModel
+from churnrisk.tracking.writing import as_json
 
 FORMAT = 1
 _HEADER = re.compile(rb"churnrisk bundle (\d{1,9}) sha256 ([0-9a-f]{64})\n")
@@ -59,9 +59,12 @@ class BundledModel:
     ----------
     model : LoadedModel
         Ready to score.
+    files : StoredModel
+        What it was built of.
     """
 
     model: LoadedModel
+    files: StoredModel
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
         """Return the model, as champion or by its version.
@@ -71,8 +74,23 @@ class BundledModel:
         NoChampionError
             If another one is asked for.
         """
+        self._require(alias_or_version)
+        return self.model
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of the model, as :meth:`load` finds it.
+
+        Raises
+        ------
+        NoChampionError
+            If another one is asked for.
+        """
+        self._require(alias_or_version)
+        return self.files
+
+    def _require(self, alias_or_version: str | int) -> None:
         if str(alias_or_version) in (CHAMPION, str(self.model.version)):
-            return self.model
+            return
         raise NoChampionError(
             f"the bundle holds model version {self.model.version} only, not {alias_or_version}; "
             "score without --bundle to use the registry"
@@ -173,7 +191,7 @@ def build(bundle: Bundle, *, name: str) -> BundledModel:
         with warnings.catch_warnings():
             # Versions that differ by more than a correction were refused before.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
-            return BundledModel(bundle.stored.built())
+            return BundledModel(bundle.stored.built(), bundle.stored)
     except ChurnRiskError as error:
         raise UsageError(f"{name}: {error}") from error
 

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from churnrisk.tracking.stored import StoredModel
+    from churnrisk.tracking.trials import TrialRecord
+
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 
@@ -67,10 +70,12 @@ class TrainingRecord:
         On the test block. Characters that MLflow does not take in a name become ``_``.
     datasets : tuple of DatasetRecord
         The blocks of the panel.
+    trials : tuple of TrialRecord
+        The candidates that were compared; each becomes a run below that of the training.
     figures : dict of str to matplotlib Figure
         Logged as ``plots/<name>.png``.
     texts : dict of str to str
-        File name → text, e.g. ``model_card.md``.
+        File name → text; ``model_card.md`` is shown on the pages of the run and of the version too.
     jsons : dict of str to object
         File name → plain data; ``policy.json``, ``profile.json`` and ``features.json`` come back from
         :meth:`churnrisk.tracking.Tracking.load`.
@@ -85,11 +90,17 @@ class TrainingRecord:
     params: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     datasets: tuple[DatasetRecord, ...] = ()
+    trials: tuple[TrialRecord, ...] = ()
     figures: dict[str, Figure] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     jsons: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     run_name: str | None = None
+
+    @property
+    def is_churn_model(self) -> bool:
+        """True when thresholds and usual ranges are stored too, so that it can tell colours and reasons."""
+        return "light" in self.jsons.get("policy.json", {}) and hasattr(self.classifier, "contributions")
 
     def __post_init__(self) -> None:
         if not hasattr(self.classifier, "predict_proba"):
@@ -148,9 +159,18 @@ class LoadedModel:
     run_id: str
     tags: dict[str, str]
 
+    def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
+        """Return probability, colour and reasons of each row; see :func:`churnrisk.tracking.answers.answers`."""
+        from churnrisk.tracking.answers import answers
+
+        return answers(self, X, top=top)
+
 
 class Models(Protocol):
     """Where models come from: the registry, or a bundle."""
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
         """Return a model by its alias or version."""
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of a model; nothing in them is built."""

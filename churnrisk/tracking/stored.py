@@ -10,7 +10,10 @@ from typing import Any
 from churnrisk.errors import ChurnRiskError
 from churnrisk.tracking.record import LoadedModel
 from churnrisk.tracking.trusted import load_trusted
-from churnrisk.tracking.writing import DOCUMENTS, MODEL_FILE
+
+#: Folder of the documents inside that of a model, and the file of its classifier, as MLflow calls it.
+DOCUMENTS = "churnrisk"
+MODEL_FILE = "model.skops"
 
 
 @dataclass(frozen=True)

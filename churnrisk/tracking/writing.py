@@ -17,18 +17,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from churnrisk.tracking.record import CANDIDATE, DatasetRecord, TrainingRecord
-from churnrisk.tracking.signature import plain_example, probability_signature
+from churnrisk.tracking.served import serve_answers
+from churnrisk.tracking.signature import answer_signature, plain_example, probability_signature
+from churnrisk.tracking.stored import DOCUMENTS
+from churnrisk.tracking.trials import write_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, LoggedModel, Metric
     from mlflow.entities.model_registry import ModelVersion
 
-DOCUMENTS = "churnrisk"
-MODEL_FILE = "model.skops"
 _PARAMS_PER_CALL = 100
 _METRICS_PER_CALL = 500
 _DIGEST_LENGTH = 36
+MODEL_CARD = "model_card.md"
+# MLflow shows this tag as the description of a run.
+_NOTE_TAG = "mlflow.note.content"
+_LONGEST_NOTE = 5_000
 _REQUIREMENTS = ("churnrisk", "numpy", "pandas", "scikit-learn", "skops")
 
 
@@ -46,13 +51,16 @@ def write_training(
     failure the version is deleted and the run and its model are marked FAILED.
     """
     tags = {key: str(value) for key, value in record.tags.items()}
-    run_id = client.create_run(experiment_id, tags=tags, run_name=record.run_name).info.run_id
+    card = record.texts.get(MODEL_CARD, "")[:_LONGEST_NOTE]
+    run_tags = {**tags, _NOTE_TAG: card} if card else tags
+    run_id = client.create_run(experiment_id, tags=run_tags, run_name=record.run_name).info.run_id
     with _failing_whole(client, run_id, model_name):
         _write_description(client, run_id, record)
+        write_trials(client, record.trials, experiment_id=experiment_id, parent_run_id=run_id)
         model = _write_model(client, record, experiment_id, run_id, trusted_types)
         _write_metrics(client, run_id, record, model.model_id)
         client.set_terminated(run_id, status="FINISHED")
-        return _register(client, model_name, model, run_id, tags)
+        return _register(client, model_name, model, run_id, tags, card)
 
 
 @contextmanager
@@ -79,7 +87,8 @@ def _write_description(client: MlflowClient, run_id: str, record: TrainingRecord
     params = [Param(metric_name(key), str(value)) for key, value in record.params.items()]
     for chunk in _chunks(params, _PARAMS_PER_CALL):
         client.log_batch(run_id, params=chunk)
-    client.log_inputs(run_id, [_dataset_input(dataset) for dataset in record.datasets])
+    schema = json.dumps({"mlflow_colspec": probability_signature(record.X_example).inputs.to_dict()})
+    client.log_inputs(run_id, [_dataset_input(dataset, schema) for dataset in record.datasets])
     for name, figure in record.figures.items():
         client.log_figure(run_id, figure, f"plots/{name}.png")
     for name, text in record.texts.items():
@@ -88,7 +97,7 @@ def _write_description(client: MlflowClient, run_id: str, record: TrainingRecord
         client.log_text(run_id, as_json(value), name)
 
 
-def _dataset_input(dataset: DatasetRecord) -> DatasetInput:
+def _dataset_input(dataset: DatasetRecord, schema: str) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     described = Dataset(
@@ -96,6 +105,7 @@ def _dataset_input(dataset: DatasetRecord) -> DatasetInput:
         digest=dataset.digest[:_DIGEST_LENGTH],
         source_type="code",
         source=json.dumps({"tags": {"churnrisk.digest": dataset.digest}}),
+        schema=schema,
         profile=json.dumps({"num_rows": dataset.rows}),
     )
     return DatasetInput(described, tags=[InputTag("mlflow.data.context", dataset.block)])
@@ -159,6 +169,9 @@ def _save(
         pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
         pyfunc_predict_fn="predict_proba",
     )
+    if record.is_churn_model:
+        serve_answers(description, answer_signature(record.X_example))
+        description.save(str(folder / "MLmodel"))
 
 
 def _write_metrics(client: MlflowClient, run_id: str, record: TrainingRecord, model_id: str) -> None:
@@ -185,12 +198,22 @@ def _write_metrics(client: MlflowClient, run_id: str, record: TrainingRecord, mo
 
 
 def _register(
-    client: MlflowClient, model_name: str, model: LoggedModel, run_id: str, tags: dict[str, str]
+    client: MlflowClient,
+    model_name: str,
+    model: LoggedModel,
+    run_id: str,
+    tags: dict[str, str],
+    description: str,
 ) -> ModelVersion:
     if not client.search_registered_models(f"name = '{model_name}'", max_results=1):
         client.create_registered_model(model_name)
     version = client.create_model_version(
-        model_name, model.artifact_location, run_id=run_id, tags=tags, model_id=model.model_id
+        model_name,
+        model.artifact_location,
+        run_id=run_id,
+        tags=tags,
+        description=description,
+        model_id=model.model_id,
     )
     client.set_registered_model_alias(model_name, CANDIDATE, version.version)
     return version

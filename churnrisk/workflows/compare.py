@@ -134,8 +134,8 @@ def _measured(
     progress: Progress,
 ) -> tuple[str, Evaluation | None, tuple[str, ...]]:
     panel = _panel(project, now=now, progress=progress)
-    if unfit := [reason for model in models if (reason := _unfit(model, panel))]:
-        return "", None, (f"not measured: {' and '.join(unfit)}",)
+    if reasons := [reason for model in models if (reason := unfit(model, panel))]:
+        return "", None, (f"not measured: {' and '.join(reasons)}",)
     rows, notes = _unseen(project, details, panel)
     y = panel.y[rows]
     if y.nunique() < 2:
@@ -166,7 +166,7 @@ def _panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPa
         return training_panel(project, now=now, progress=progress)
 
 
-def _unfit(model: LoadedModel, panel: TrainingPanel) -> str:
+def unfit(model: LoadedModel, panel: TrainingPanel) -> str:
     """Return why a model cannot be measured on the panel, empty when it can."""
     today = {feature.name: feature.sql for feature in panel.features}
     missing = [item["name"] for item in model.features if item["name"] not in today]

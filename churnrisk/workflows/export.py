@@ -12,12 +12,11 @@ from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
 from churnrisk.model import ReasonProfile
 from churnrisk.tracking.bundle import BundledModel, build, is_bundle, pack, unpack
+from churnrisk.tracking.writing import MODEL_CARD
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.probe import require_own_thresholds
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import tracking_of
-
-MODEL_CARD = "model_card.md"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Literal
 
 from churnrisk.errors import GuardError, NoChampionError
 from churnrisk.records import Interval
-from churnrisk.tracking import CANDIDATE, ModelVersionInfo
+from churnrisk.tracking import CANDIDATE, LoadedModel, ModelVersionInfo
+from churnrisk.workflows.compare import FIRST, compare
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import CHAMPION, tracking_of
+from churnrisk.workflows.training_record import COMPARED_WITH
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,27 @@ class Promotion:
     version: ModelVersionInfo
     replaced: int | None
     why: str
+
+
+@dataclass(frozen=True)
+class PromotionEvidence:
+    """The paired account-level bootstrap that a promotion rests on.
+
+    Attributes
+    ----------
+    measured_at : {"training", "promotion"}
+        When both were measured.
+    log_loss : Interval
+        Candidate minus champion; less than 0 is better.
+    rows, accounts, n_boot : int
+        What it was measured on, and how many draws of accounts are behind the interval.
+    """
+
+    measured_at: Literal["training", "promotion"]
+    log_loss: Interval
+    rows: int
+    accounts: int
+    n_boot: int
 
 
 def promote(
@@ -34,7 +58,8 @@ def promote(
 ) -> Promotion:
     """Make a version (default: the candidate) the champion, unless it is clearly worse than today's.
 
-    The comparison is the paired account-level bootstrap of log loss that training stored with the candidate.
+    The evidence is a paired account-level bootstrap of log loss: that of the training where it was measured beside
+    today's champion, else one of now, on rows that neither has learned from. It is kept with the decision.
 
     Raises
     ------
@@ -50,15 +75,23 @@ def promote(
     candidate = tracking.load(version or CANDIDATE)
     if current == candidate.version:
         return Promotion(versions[current], None, "it is the champion already")
-    difference = _difference(candidate.documents)
-    why = _verdict(difference, has_champion=current is not None)
-    if difference is not None and current is not None and difference.low > 0 and not force:
+    evidence = None if current is None else _evidence(project, candidate, current, now=now, progress=progress)
+    why = _verdict(evidence, has_champion=current is not None)
+    if evidence is not None and evidence.log_loss.low > 0 and not force:
+        low, high = evidence.log_loss.low, evidence.log_loss.high
         raise GuardError(
             f"version {candidate.version} is worse than the champion, version {current}: its log loss is higher by "
-            f"{difference.value:.4f} ({difference.low:.4f} to {difference.high:.4f}). The champion stays. "
+            f"{evidence.log_loss.value:.4f} ({low:.4f} to {high:.4f}). The champion stays. "
             "Use --force to promote it all the same."
         )
-    decision = {"author": author, "at": now.isoformat(timespec="seconds"), "why": why, "forced": force}
+    decision = {
+        "author": author,
+        "at": now.isoformat(timespec="seconds"),
+        "why": why,
+        "forced": force,
+        "champion": current,
+        "evidence": None if evidence is None else asdict(evidence),
+    }
     if dry_run:
         return Promotion(versions[candidate.version], current, why)
     return Promotion(tracking.promote(candidate.version, decision=decision), current, why)
@@ -91,21 +124,30 @@ def models(project: Project) -> list[ModelVersionInfo]:
     return found
 
 
-def _difference(documents: dict[str, object]) -> Interval | None:
-    evaluation = documents.get("evaluation.json")
-    if not isinstance(evaluation, dict):
+def _evidence(
+    project: Project, candidate: LoadedModel, champion: int, *, now: datetime, progress: Progress
+) -> PromotionEvidence | None:
+    """Return the difference to the champion of today; None where both cannot be measured on the same rows."""
+    stored = candidate.documents.get("evaluation.json", {})
+    if candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get("differences", {}):
+        difference = Interval(**stored["differences"][CHAMPION]["log_loss"])
+        return PromotionEvidence("training", difference, stored["rows"], stored["accounts"], stored["n_boot"])
+    progress(f"measuring beside version {champion}")
+    found = compare(project, str(champion), str(candidate.version), now=now, progress=progress).evaluation
+    if found is None:
         return None
-    stored = evaluation.get("differences", {}).get(CHAMPION, {}).get("log_loss")
-    return Interval(**stored) if stored else None
+    difference = found.differences[FIRST]["log_loss"]
+    return PromotionEvidence("promotion", difference, found.rows, found.accounts, found.n_boot)
 
 
-def _verdict(difference: Interval | None, *, has_champion: bool) -> str:
+def _verdict(evidence: PromotionEvidence | None, *, has_champion: bool) -> str:
     if not has_champion:
         return "the first champion"
-    if difference is None:
-        return "not compared: the champion was not measured beside it"
+    if evidence is None:
+        return "not compared: no rows that both can read and neither has learned from"
+    difference = evidence.log_loss
     words = "better" if difference.high < 0 else "worse" if difference.low > 0 else "no worse"
     return (
-        f"{words} than the champion on its test block: log loss {difference.value:+.4f} "
+        f"{words} than the champion on the same {evidence.rows:,} rows: log loss {difference.value:+.4f} "
         f"({difference.low:+.4f} to {difference.high:+.4f})"
     )

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
-from importlib.metadata import version as installed
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,6 @@ from churnrisk.decision import (
     apply_rules,
     colour_evidence,
     mark_wave,
-    policy_version,
     rule_evidence,
     segments_of,
 )
@@ -35,14 +32,12 @@ from churnrisk.model import (
     evaluate,
 )
 from churnrisk.records import ColourEvidence, Feature
-from churnrisk.tracking import DatasetRecord, LoadedModel, ModelVersionInfo, Tracking, TrainingRecord
-from churnrisk.workflows.figures import training_figures
-from churnrisk.workflows.model_card import model_card
+from churnrisk.tracking import LoadedModel, ModelVersionInfo, Tracking
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
-from churnrisk.workflows.probe import probe_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.trained import Trained
+from churnrisk.workflows.training_record import training_record
 
 RECENCY = "recency rule"
 CHAMPION = "champion"
@@ -64,10 +59,12 @@ def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Train
     panel = training_panel(project, now=now, progress=progress)
     cut = cut_blocks(panel.X, project)
     tracking = tracking_of(project)
-    trained = fit(panel, cut, project, champion=_champion(tracking), progress=progress)
+    champion = _champion(tracking)
+    trained = fit(panel, cut, project, champion=champion, progress=progress)
     progress("recording the run")
-    version = tracking.log_training(_record(trained, panel, cut, project))
-    return trained, version
+    beside = champion if CHAMPION in trained.evaluation.figures else None
+    record = training_record(trained, panel, cut, project, champion=beside, now=now)
+    return trained, tracking.log_training(record)
 
 
 def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
@@ -219,69 +216,3 @@ def _champion(tracking: Tracking) -> LoadedModel | None:
         return tracking.load(CHAMPION)
     except NoChampionError:
         return None
-
-
-def _record(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Project) -> TrainingRecord:
-    classifier, light = trained.classifier, trained.light
-    version = policy_version(light, project.decision.active_rules(), project.decision.hysteresis_margin)
-    example = panel.X[cut.test].head(5).reset_index(drop=True)
-    return TrainingRecord(
-        classifier=classifier,
-        X_example=example,
-        params={
-            "candidate": classifier.chosen_,
-            "why": classifier.why_chosen_,
-            "calibration": classifier.calibration_,
-            "features": len(panel.features),
-            "split": project.model.split,
-            "seed": project.model.seed,
-            **{f"churn.{name}": value for name, value in asdict(project.churn).items()},
-            "policy": light.policy,
-            "amber_from": light.amber_from_,
-            "red_from": light.red_from_,
-        },
-        metrics=flat_metrics(trained.evaluation),
-        datasets=_datasets(panel, cut),
-        figures=training_figures(trained, panel, cut, project),
-        texts={"model_card.md": model_card(trained, panel, project)},
-        jsons={
-            "policy.json": {
-                "light": light.to_dict(),
-                "policy_version": version,
-                "probe": probe_of(classifier, example),
-            },
-            "profile.json": trained.profile.to_dict(),
-            "features.json": [asdict(feature) for feature in panel.features],
-            "evaluation.json": trained.evaluation.to_dict(),
-            "evidence.json": [asdict(row) for row in trained.evidence],
-            "candidates.json": classifier.cv_results_,
-        },
-        tags={
-            "data_digest": panel.digest,
-            "code_version": installed("churnrisk"),
-            "seed": str(project.model.seed),
-            "policy_version": version,
-            "churn_definition": project.churn.definition,
-        },
-    )
-
-
-def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
-    """Return every figure and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc``."""
-    metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
-    for scorer, figures in evaluation.figures.items():
-        prefix = "" if scorer == "model" else scorer.replace(" ", "_") + "_"
-        for name, interval in figures.items():
-            metrics[f"{prefix}{name}"] = interval.value
-            if scorer == "model":
-                metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
-    return {name: value for name, value in metrics.items() if np.isfinite(value)}
-
-
-def _datasets(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
-    records = []
-    for block, mask in (("fit", cut.fit), ("calibration", cut.calibration), ("test", cut.test)):
-        dates = panel.X[mask].index.get_level_values("as_of")
-        digest = f"{int(pd.util.hash_pandas_object(panel.X[mask]).sum() & np.uint64(2**64 - 1)):016x}"
-        records.append(DatasetRecord(block, dates.min(), dates.max(), int(mask.sum()), digest))  # type: ignore[arg-type]
-    return tuple(records)
