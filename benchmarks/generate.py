@@ -1,6 +1,6 @@
 """Synthetic events, complaints and accounts as Parquet, made by DuckDB: bursty, skewed, 50 product features.
 
-usage: python benchmarks/generate.py S|M|L FOLDER
+usage: python benchmarks/generate.py XS|S|M|L FOLDER
 """
 
 from __future__ import annotations
@@ -10,8 +10,13 @@ from pathlib import Path
 
 import duckdb
 
-#: accounts, events
-SIZES = {"S": (10_000, 2_000_000), "M": (50_000, 20_000_000), "L": (200_000, 100_000_000)}
+#: accounts, events; XS is for tests
+SIZES = {
+    "XS": (1_000, 200_000),
+    "S": (10_000, 2_000_000),
+    "M": (50_000, 20_000_000),
+    "L": (200_000, 100_000_000),
+}
 DAYS = 549
 EVENTS_IN_A_BURST = 8
 
@@ -21,6 +26,7 @@ def generate(size: str, folder: Path) -> None:
     accounts, events = SIZES[size]
     folder.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
+    connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
     # hash() instead of random(): the same rows whatever the number of threads
     sql = f"""
     copy (select 'a' || i as account_id, timestamp '2024-07-01' + to_days((hash(i, 1) % 200)::int) as signed_up_at
