@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, func, select
+from sqlalchemy import Connection, Row, Text, bindparam, func, select
 
-from churnrisk.history.schema import actions, overrides, runs, scores
+from churnrisk.history.audit import ENTRIES
+from churnrisk.history.schema import actions, audit, overrides, runs, scores
 from churnrisk.history.wanted import clean
+from churnrisk.records import AuditEntry
 
-_MOST_ACTIONS = 20
+_MOST_ACTIONS, _MOST_ENTRIES = 20, 100
 
 
 # The statements are made once: the page of an account needs all of them, and making them costs more than running them.
@@ -25,6 +27,7 @@ _HISTORY = (
     )
     .order_by(runs.c.as_of)
 )
+_TRAIL = ENTRIES.where(audit.c.account_id == _ACCOUNT).order_by(audit.c.audit_id.desc()).limit(_MOST_ENTRIES)
 _OVERRIDES = (
     select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
 )
@@ -36,11 +39,19 @@ _ACTIONS = (
 )
 
 
-def read_history(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
-    """Return the account's score at every live run, oldest first, without its reasons."""
+def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:
+    """Return the account's score at every live run, oldest first, without its reasons.
+
+    A row is the run's id, as_of and model version, then colour, decided_by, rule, probability and owner.
+    """
     if account_id != clean(account_id):
-        return []
-    return list(connection.execute(_HISTORY, {"account_id": account_id}).mappings())
+        return ()
+    return connection.execute(_HISTORY, {"account_id": account_id}).fetchall()
+
+
+def read_changes(connection: Connection, account_id: str) -> tuple[AuditEntry, ...]:
+    """Return what people changed of the account lately, the newest first."""
+    return tuple(AuditEntry(*row) for row in connection.execute(_TRAIL, {"account_id": account_id}))
 
 
 def read_overrides(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:

@@ -15,6 +15,12 @@ from churnrisk.records import AuditEntry
 
 _LOCK = 748_291_006
 
+#: The rows of :class:`churnrisk.records.AuditEntry`, to be narrowed and ordered.
+ENTRIES = select(
+    audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
+    audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
+).join(reviews, reviews.c.review_id == audit.c.review_id)  # fmt: skip
+
 #: Field, value before, value after, and the override it is about.
 Line = tuple[str, Any, Any, int | None]
 
@@ -67,7 +73,7 @@ def read_trail(
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
     """Return what :func:`trail` does, inside the caller's transaction."""
-    query = _entries().order_by(audit.c.audit_id.desc()).limit(limit)
+    query = ENTRIES.order_by(audit.c.audit_id.desc()).limit(limit)
     for column, value in ((audit.c.account_id, account_id), (reviews.c.author, author)):
         query = query if value is None else query.where(column == value)
     if scope is not None and account_id is None:
@@ -95,7 +101,7 @@ def said_of_accounts(store: HistoryStore, dispositions: Sequence[str]) -> list[d
 
 def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[AuditEntry, ...]:
     """Return the entries that meet conditions on audit and reviews, the newest first."""
-    query = _entries().where(*conditions).order_by(audit.c.audit_id.desc())
+    query = ENTRIES.where(*conditions).order_by(audit.c.audit_id.desc())
     return tuple(AuditEntry(*row) for row in connection.execute(query))
 
 
@@ -159,13 +165,6 @@ def shown(value: Any) -> str | None:
 def stored(field: str, value: str | None) -> Any:
     """Return what the desk holds of a value of the trail."""
     return datetime.fromisoformat(value) if field == "snoozed_until" and value else value
-
-
-def _entries() -> Select[Any]:
-    return select(
-        audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
-        audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
-    ).join(reviews, reviews.c.review_id == audit.c.review_id)  # fmt: skip
 
 
 def _accounts_of(scope: str) -> Select[Any]:

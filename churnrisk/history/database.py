@@ -216,4 +216,10 @@ def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        return
+    # Every page begins so, and this cannot fail: the driver is asked without the library's preparations.
+    cursor = connection.connection.cursor()
+    cursor.execute("BEGIN")
+    cursor.close()

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from churnrisk.files import write_whole
 from churnrisk.records import ColourEvidence, RedList
 from churnrisk.report import summary, wording
+from churnrisk.report.bars import HATCH
 from churnrisk.report.summary import Figure
 
 
@@ -61,6 +62,7 @@ def render_report(
             kept=summary.kept,
             left_out=summary.left_out(redlist),
             say=wording,
+            HATCH=HATCH,
         )
     )
 

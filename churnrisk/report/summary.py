@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from markupsafe import Markup
+
 from churnrisk.records import AtRisk, ColourEvidence, Interval, RedList, Total
 from churnrisk.report import wording
+from churnrisk.report.bars import bars
 
 NO_SEGMENT = "no segment"
 NO_RENEWAL = "no renewal date"
@@ -45,7 +48,7 @@ class TotalView:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What is at risk in one group, split by colour; widths are percentages of the longest bar.
+    """What is at risk in one group, split by colour, and drawn.
 
     ``red_amount`` and ``amber_amount`` are what ``red`` and ``amber`` say in words.
     """
@@ -55,8 +58,7 @@ class Bar:
     amber_amount: float
     red: str
     amber: str
-    red_width: float
-    amber_width: float
+    drawn: Markup
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +117,19 @@ def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *,
     amounts = [
         (group.red_value, group.amber_value) if in_money else (group.red, group.amber) for group in groups
     ]
-    longest = max((sum(pair) for pair in amounts), default=0.0) or 1.0
     show: Callable[[float], str] = (lambda x: wording.money(x, currency)) if in_money else wording.count
-    bars = tuple(
+    shown = tuple(
         Bar(
             unknown if group.key == _NONE else group.key.replace("-Q", " Q"),
             float(red),
             float(amber),
             show(red),
             show(amber),
-            round(red / longest * 100, 1),
-            round(amber / longest * 100, 1),
+            drawn,
         )
-        for group, (red, amber) in zip(groups, amounts, strict=True)
+        for group, (red, amber), drawn in zip(groups, amounts, bars(amounts), strict=True)
     )
-    return Chart(title, "annual value" if in_money else "accounts", bars)
+    return Chart(title, "annual value" if in_money else "accounts", shown)
 
 
 def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:

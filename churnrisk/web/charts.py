@@ -1,7 +1,6 @@
-"""Geometry of the charts, in the units of their SVG; templates only draw it.
+"""Small drawings beside words: a value in its usual range, a weight, a rate with its bounds, bars that filter.
 
-Nothing here knows colours or fonts: marks carry classes, and the stylesheet paints them, so a strict content
-policy holds and dark mode works.
+Like all drawings of the pages they carry classes and no colours: the stylesheet paints them.
 """
 
 from __future__ import annotations
@@ -9,73 +8,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Protocol
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-BAR_WIDTH = 200.0
+from churnrisk.report.bars import bars
+
 RANGE_WIDTH = 200.0
-_HISTORY_WIDTH, _HISTORY_HEIGHT = 760.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 36.0, 30.0, 30.0
-_MOST_DATES = 8
-_LEAST_TOP = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One stretch of a bar."""
-
-    x: float
-    width: float
-    colour: str
-
-
-@dataclass(frozen=True, slots=True)
-class BarRow:
-    """One group with its bar; ``href`` filters the list by it, ``is_current`` says that it does so now."""
-
-    label: str
-    amounts: tuple[float, ...]
-    pieces: tuple[Piece, ...]
-    href: str | None = None
-    is_current: bool = False
+_TRACK = '<svg class="track-svg" viewBox="0 0 200 16" aria-hidden="true" focusable="false">'
+_SHARE = (
+    '<svg class="share-svg" viewBox="0 0 100 16" aria-hidden="true" focusable="false" preserveAspectRatio="none">'
+    '<line class="axis" x1="50" y1="0" x2="50" y2="16"/>'
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What :func:`bar_rows` needs of one group: a label, and an amount for each colour."""
+    """A label with its red and amber amounts; ``href`` filters by it, ``is_current`` says that it does so now."""
 
     label: str
-    amounts: tuple[float, ...]
+    amounts: tuple[float, float]
     href: str | None = None
     is_current: bool = False
 
 
-def bar_rows(groups: Sequence[Group], colours: Sequence[str] = ("red", "amber")) -> tuple[BarRow, ...]:
-    """Return the groups as stacked bars on one scale, ``BAR_WIDTH`` for the longest."""
-    longest = max((sum(group.amounts) for group in groups), default=0.0) or 1.0
-    return tuple(
-        BarRow(
-            group.label,
-            group.amounts,
-            _stacked(group.amounts, colours, BAR_WIDTH / longest),
-            group.href,
-            group.is_current,
-        )
-        for group in groups
-    )
-
-
-def _stacked(amounts: Sequence[float], colours: Sequence[str], scale: float) -> tuple[Piece, ...]:
-    pieces, x = [], 0.0
-    for amount, colour in zip(amounts, colours, strict=True):
-        # what is not nothing must be seen
-        width = max(amount * scale, 1.0) if amount > 0 else 0.0
-        if width:
-            pieces.append(Piece(round(x, 2), round(width, 2), colour))
-        x += width
-    return tuple(pieces)
+def bar_rows(groups: Sequence[Group]) -> tuple[tuple[Group, Markup], ...]:
+    """Return the groups with their bars, on one scale."""
+    return tuple(zip(groups, bars([group.amounts for group in groups]), strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +44,16 @@ class RangeMark:
     usual_width: float
     value_x: float
     says: str
+
+    @property
+    def drawn(self) -> Markup:
+        """The track with the range and the value."""
+        usual = (
+            f'<rect class="usual" x="{self.usual_x}" y="3" width="{self.usual_width}" height="10" rx="2"/>'
+        )
+        track = '<rect class="track" x="0" y="5" width="200" height="6" rx="3"/>'
+        here = f'<path class="here" d="M{self.value_x} 1 l5 7 -5 7 -5 -7z"/>'
+        return Markup(f"{_TRACK}{track}{usual}{here}</svg>")  # noqa: S704 - numbers only
 
 
 def range_mark(value: object, low: float | None, high: float | None) -> RangeMark | None:
@@ -113,198 +81,55 @@ class Share:
     width: float
     raises: bool
 
+    @property
+    def drawn(self) -> Markup:
+        """The bar with its axis."""
+        kind = "raises" if self.raises else "lowers"
+        bar = f'<rect class="{kind}" x="{self.x}" y="3" width="{self.width}" height="10"/>'
+        return Markup(f"{_SHARE}{bar}</svg>")  # noqa: S704 - numbers only
+
 
 def shares(contributions: Sequence[float]) -> tuple[Share, ...]:
     """Return the contributions on one scale; the largest fills its half."""
     largest = max((abs(part) for part in contributions), default=0.0) or 1.0
-    bars = []
+    drawn = []
     for part in contributions:
         width = round(max(abs(part) / largest * 48.0, 1.0), 1)
-        bars.append(Share(50.0 if part >= 0 else round(50.0 - width, 1), width, part >= 0))
-    return tuple(bars)
-
-
-class Scored(Protocol):
-    """An account at one run."""
-
-    @property
-    def as_of(self) -> datetime:
-        """The run's instant."""
-        ...
-
-    @property
-    def colour(self) -> str:
-        """Its colour there."""
-        ...
-
-    @property
-    def probability(self) -> float | None:
-        """Its probability of churn there."""
-        ...
+        drawn.append(Share(50.0 if part >= 0 else round(50.0 - width, 1), width, part >= 0))
+    return tuple(drawn)
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
-    """Something to mark above the line: ``kind`` is "override", "complaint" or "review"."""
+class RateMark:
+    """A churn rate with its bounds, and the promise as a line, on a track of ``RANGE_WIDTH``."""
 
-    at: datetime
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One run on the line; ``shape`` is an SVG path around its place."""
-
-    x: float
-    y: float
-    colour: str
-    shape: str
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One occasion on the time axis."""
-
-    x: float
-    kind: str
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A label on an axis."""
-
-    at: float
-    text: str
-    anchor: str = "middle"
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryChart:
-    """The score history of an account."""
-
+    low_x: float
     width: float
-    height: float
-    left: float
-    right: float
-    top: float
-    bottom: float
-    bands: tuple[Piece, ...]
-    lines: tuple[str, ...]
-    points: tuple[Point, ...]
-    marks: tuple[Mark, ...]
-    across: tuple[Tick, ...]
-    up: tuple[Tick, ...]
+    rate_x: float
+    limit_x: float | None
 
     @property
-    def drawn_points(self) -> Markup:
-        """The points as SVG; drawn here, since an account of a year has many and a template is slow at that."""
-        return Markup("".join(map(_drawn, self.points)))  # noqa: S704 - escaped below
+    def drawn(self) -> Markup:
+        """The track with bounds, rate and promise."""
+        x = self.limit_x
+        parts = (
+            '<rect class="track" x="0" y="6" width="200" height="4" rx="2"/>',
+            f'<rect class="bounds" x="{self.low_x}" y="4" width="{self.width}" height="8" rx="2"/>',
+            f'<path class="here" d="M{self.rate_x} 2 l4 6 -4 6 -4 -6z"/>',
+            "" if x is None else f'<line class="limit" x1="{x}" x2="{x}" y1="0" y2="16"/>',
+        )
+        return Markup(f"{_TRACK}{''.join(parts)}</svg>")  # noqa: S704 - numbers only
 
 
-def _drawn(point: Point) -> str:
-    colour, says = escape(point.colour), escape(point.says)
-    return f'<path class="dot is-{colour}" d="{point.shape}"><title>{says}</title></path>'
+def rate_mark(rate: float, low: float, high: float, limit: float | None, *, top: float) -> RateMark:
+    """Return where a rate lies between 0 and ``top``."""
 
+    def place(share: float) -> float:
+        return round(min(share / top, 1.0) * (RANGE_WIDTH - 8) + 4, 1)
 
-def history_chart(past: Sequence[Scored], occasions: Sequence[Occasion] = ()) -> HistoryChart | None:
-    """Return the chart of an account's scores, oldest first; None without any.
-
-    Bands show the colour from each run to the next; a gap in the line is a run without a probability. Occasions
-    before the first run or after the last widen the chart.
-    """
-    if not past:
-        return None
-    begin, end = past[0].as_of, past[-1].as_of
-    for occasion in occasions:
-        begin, end = min(begin, occasion.at), max(end, occasion.at)
-    margin = max((end - begin) * 0.03, timedelta(days=2))
-    begin, end = begin - margin, end + margin
-    width = _HISTORY_WIDTH - _LEFT - _RIGHT
-
-    def across(moment: datetime) -> float:
-        return round(_LEFT + (moment - begin) / (end - begin) * width, 1)
-
-    top = _top([point.probability for point in past])
-
-    def up(probability: float) -> float:
-        return round(_HISTORY_HEIGHT - _BOTTOM - probability / top * (_HISTORY_HEIGHT - _TOP - _BOTTOM), 1)
-
-    points = tuple(
-        _point(score, across(score.as_of), up(score.probability))
-        for score in past
-        if score.probability is not None
+    return RateMark(
+        place(low),
+        max(round(place(high) - place(low), 1), 1.0),
+        place(rate),
+        None if limit is None else place(limit),
     )
-    return HistoryChart(
-        width=_HISTORY_WIDTH,
-        height=_HISTORY_HEIGHT,
-        left=_LEFT,
-        right=_HISTORY_WIDTH - _RIGHT,
-        top=_TOP,
-        bottom=_HISTORY_HEIGHT - _BOTTOM,
-        bands=_bands(past, across, across(end)),
-        lines=_lines(past, across, up),
-        points=points,
-        marks=tuple(
-            Mark(across(occasion.at), occasion.kind, f"{occasion.at:%Y-%m-%d}: {occasion.text}")
-            for occasion in occasions
-        ),
-        across=_dates(past, across),
-        up=tuple(Tick(up(step * top / 4), f"{step * top / 4:.0%}", "end") for step in range(5)),
-    )
-
-
-def _top(probabilities: Sequence[float | None]) -> float:
-    """Return the end of the axis: a round share above the greatest, so that small risks are seen too."""
-    highest = max((p for p in probabilities if p is not None), default=0.0)
-    steps = (_LEAST_TOP, 0.2, 0.4, 0.6, 0.8, 1.0)
-    return next((step for step in steps if highest <= step), 1.0)
-
-
-def _bands(past: Sequence[Scored], across: _Across, end: float) -> tuple[Piece, ...]:
-    starts = [across(score.as_of) for score in past]
-    ends = [*starts[1:], end]
-    return tuple(
-        Piece(start, round(max(stop - start, 0.0), 1), score.colour)
-        for score, start, stop in zip(past, starts, ends, strict=True)
-    )
-
-
-def _lines(past: Sequence[Scored], across: _Across, up: _Up) -> tuple[str, ...]:
-    lines: list[list[str]] = [[]]
-    for score in past:
-        if score.probability is None:
-            lines.append([])
-        else:
-            lines[-1].append(f"{across(score.as_of)},{up(score.probability)}")
-    return tuple(" ".join(line) for line in lines if len(line) > 1)
-
-
-def _point(score: Scored, x: float, y: float) -> Point:
-    says = f"{score.as_of:%Y-%m-%d}: {score.colour}, {score.probability:.1%}"
-    return Point(x, y, score.colour, _shape(score.colour, x, y), says)
-
-
-def _shape(colour: str, x: float, y: float) -> str:
-    """Return a triangle for red, a diamond for amber and a circle for the others: no meaning by colour alone."""
-    if colour == "red":
-        return f"M{x - 6:.1f} {y + 5:.1f}L{x:.1f} {y - 6:.1f}L{x + 6:.1f} {y + 5:.1f}Z"
-    if colour == "amber":
-        return f"M{x - 6:.1f} {y:.1f}L{x:.1f} {y - 6:.1f}L{x + 6:.1f} {y:.1f}L{x:.1f} {y + 6:.1f}Z"
-    return f"M{x - 4.5:.1f} {y:.1f}a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0Z"
-
-
-def _dates(past: Sequence[Scored], across: _Across) -> tuple[Tick, ...]:
-    step = max(1, math.ceil(len(past) / _MOST_DATES))
-    chosen = list(past)[::-1][::step][::-1]
-    return tuple(Tick(across(score.as_of), f"{score.as_of:%Y-%m-%d}") for score in chosen)
-
-
-class _Across(Protocol):
-    def __call__(self, moment: datetime, /) -> float: ...
-
-
-class _Up(Protocol):
-    def __call__(self, probability: float, /) -> float: ...

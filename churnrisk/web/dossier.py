@@ -7,22 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from markupsafe import Markup, escape
-
 from churnrisk.records import AuditEntry, DeskState, MovePart, Reason
-from churnrisk.web.charts import HistoryChart, Occasion, RangeMark, Share, history_chart, range_mark, shares
+from churnrisk.web.charts import RangeMark, Share, range_mark, shares
+from churnrisk.web.past import HistoryChart, Occasion, decided, history_chart, past_rows
 from churnrisk.web.trail import changes, line
-from churnrisk.web.wording import BADGES, DISPOSITIONS, day, in_colour, percent
-from churnrisk.workflows.account import AccountView, PastScore
+from churnrisk.web.wording import DISPOSITIONS, day, in_colour
+from churnrisk.workflows.account import AccountView
 from churnrisk.workflows.reviews import ConflictError
 
-_DECIDED = {
-    "model": "by the model",
-    "rule": "by a rule",
-    "override": "by a person",
-    "hysteresis": "kept until the model is sure",
-    "eligibility": "not enough data",
-}
 _LEAST_MOVE = 0.005
 #: Fields of a form that a person has not typed.
 _TECHNICAL = ("csrf_token", "version", "kind", "up", "back")
@@ -68,7 +60,7 @@ def dossier(view: AccountView, *, now: datetime) -> dict[str, Any]:
         "no_reasons": _no_reasons(view),
         "moves": _moves(view.moved.parts) if view.moved else (),
         "chart": chart_of(view),
-        "past_rows": Markup("".join(map(_past_row, view.history[::-1]))),  # noqa: S704 - escaped below
+        "past_rows": past_rows(view.history),
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.desk),
@@ -104,13 +96,6 @@ def what_was_meant(typed: Mapping[str, str]) -> str:
     return "\n".join([*([kind[typed["kind"]]] if typed.get("kind") in kind else []), *parts])
 
 
-def decided(score: PastScore) -> str:
-    """Return what had the last word on a colour."""
-    if score.decided_by == "rule" and score.rule:
-        return f"by the rule {score.rule.replace('_', ' ')}"
-    return _DECIDED.get(str(score.decided_by), str(score.decided_by))
-
-
 def state(desk: DeskState) -> str:
     """Return what is on record for an account, as one sentence; empty for nothing."""
     parts = []
@@ -128,15 +113,6 @@ def on_record(desk: DeskState) -> str:
     if desk.touched_at is None:
         return ""
     return f"Last: {desk.touched_what}, {desk.touched_by}, {desk.touched_at:%Y-%m-%d %H:%M}."
-
-
-def _past_row(score: PastScore) -> str:
-    """Return one run as a row; drawn here, since a year has many and a template is slow at that."""
-    head = (
-        f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th><td>{BADGES[score.colour]}</td>'
-    )
-    rest = f'<td class="number">{percent(score.probability)}</td><td>{escape(decided(score))}</td>'
-    return f"<tr>{head}{rest}</tr>"
 
 
 def _dispositions(desk: DeskState) -> tuple[tuple[str, str], ...]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from churnrisk.web.charts import Occasion
 from churnrisk.web.dossier import chart_of
+from churnrisk.web.past import Occasion
 from churnrisk.web.trends import column_chart
 from churnrisk.workflows.account import AccountView
 from churnrisk.workflows.timeline import Happening, Timeline
@@ -44,7 +44,9 @@ def happenings(view: AccountView, found: Timeline, *, now: datetime) -> dict[str
         "account_id": view.account_id,
         "name": view.name or view.account_id,
         "found": found,
-        "use": column_chart([(week.start, float(week.events + week.later)) for week in found.weeks]),
+        "use": column_chart(
+            [(week.start, float(week.events + week.later)) for week in found.weeks], "Events by week"
+        ),
         "features": _features(found),
         "items": tuple(_item(one, now) for one in found.happenings),
         "chart": chart_of(view, complaints),

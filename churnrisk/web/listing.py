@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
+from markupsafe import Markup
+
 from churnrisk.history import NONE, WorklistFilter
 from churnrisk.records import AtRisk, Colour, RedList, User
-from churnrisk.web.charts import BarRow, Group, bar_rows
+from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.wording import DISPOSITIONS, FAMILIES
 
 #: Bars per chart; smaller groups are added up in the last one.
@@ -131,7 +133,7 @@ class Listing:
             Step("Mine", self.link(owner=mine), is_mine),
         )
 
-    def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[BarRow, ...]:
+    def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
         if name == "segment" and [group.key for group in groups] == [NONE]:
             return ()
         if name == "quarter" and [group.key for group in groups] == [NONE]:
@@ -140,8 +142,8 @@ class Listing:
         bars = [self._group(group, name) for group in shown]
         if rest:
             word = "later" if name == "quarter" else "others"
-            amounts = [self._amounts(group) for group in rest]
-            bars.append(Group(f"{len(rest)} {word}", tuple(map(sum, zip(*amounts, strict=True)))))
+            red, amber = map(sum, zip(*map(self._amounts, rest), strict=True))
+            bars.append(Group(f"{len(rest)} {word}", (red, amber)))
         return bar_rows(bars)
 
     def _group(self, group: AtRisk, name: str) -> Group:

@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from churnrisk.records import Role, User
+from churnrisk.report.bars import HATCH
 from churnrisk.web import wording
 from churnrisk.web.security import csrf_token, current_user, take_flashes
 
@@ -92,7 +93,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(say=wording, asset=asset, account_path=account_path, leading_back=leading_back)
-    made.globals.update(badges=wording.BADGES, big_badges=wording.BIG_BADGES)
+    made.globals.update(badges=wording.BADGES, big_badges=wording.BIG_BADGES, HATCH=HATCH)
     return made
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from churnrisk.records import Colour
-from churnrisk.web.trends import RateMark, rate_mark
+from churnrisk.web.charts import RateMark, rate_mark
 from churnrisk.web.wording import count, day, percent, plural
 from churnrisk.workflows.promises import (
     BROKEN,

@@ -37,13 +37,14 @@ def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
     """Return what the template of the page shows."""
     in_money = any(one.value for one in found.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in found.over_time]
+    title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
     return {
         "found": found,
         "limited_to": scope,
         "tiles": _tiles(found, in_money=in_money),
         "load": tuple(_line(load) for load in found.load),
-        "over_time_title": "Revenue at risk over time" if in_money else "Red and amber accounts over time",
-        "chart": column_chart(amounts),
+        "over_time_title": title,
+        "chart": column_chart(amounts, title),
         "by_segment": _by_segment(found, in_money=in_money),
     }
 

@@ -95,7 +95,7 @@ CAUSES = {
 
 def day(moment: datetime | None) -> str:
     """Return a date as ISO writes it."""
-    return UNKNOWN if moment is None else f"{moment:%Y-%m-%d}"
+    return UNKNOWN if moment is None else moment.isoformat()[:10]
 
 
 def moment(instant: datetime | None) -> str:

@@ -7,15 +7,14 @@ similar ids where there is none.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.account import read_actions, read_history, read_overrides
-from churnrisk.history.audit import read_trail
+from churnrisk.history.account import read_actions, read_changes, read_history, read_overrides
 from churnrisk.history.desk import is_within, no_account
 from churnrisk.history.worklist import read_row
 from churnrisk.records import AuditEntry, DeskState, Move, Reason, RedListRow, Run
@@ -26,16 +25,16 @@ from churnrisk.workflows.worklist import to_row
 DEADLINE_DAYS = {"red": 2, "amber": 7}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PastScore:
     """The account at one published run."""
 
     as_of: datetime
+    model_version: str
     colour: str
     decided_by: str
     rule: str | None
     probability: float | None
-    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +139,11 @@ def view_account(
     """
     with store.database.reading() as connection:
         history = read_history(connection, account_id)
-        if not history or not is_within(history[-1]["owner"], scope):
+        if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
-        run, before = store.runs_around(connection, history[-1]["run_id"])
+        run, before = store.runs_around(connection, history[-1].run_id)
         found = read_row(connection, run, before, account_id)
-        entries = read_trail(connection, account_id=account_id)
+        entries = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
         actions = [_action(action) for action in read_actions(connection, account_id)]
     assert found is not None  # noqa: S101 - its history names the run that holds it
@@ -159,7 +158,7 @@ def view_account(
         stage=found["stage"],
         next_step=row.next_step,
         reasons=row.reasons,
-        history=tuple(_past(past) for past in history),
+        history=tuple(map(_past, history)),
         moved=row.moved,
         row=row,
         run=run,
@@ -208,9 +207,9 @@ def _due_at(
     return None if days is None or row.colour not in DEADLINE_DAYS else began + timedelta(days=days)
 
 
-def _past(row: Mapping[Any, Any]) -> PastScore:
-    told = ("as_of", "colour", "decided_by", "rule", "probability", "model_version")
-    return PastScore(*(row[name] for name in told))
+def _past(row: Iterable[Any]) -> PastScore:
+    _, as_of, model, colour, decided_by, rule, probability, _ = row
+    return PastScore(as_of, model, colour, decided_by, rule, probability)
 
 
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:

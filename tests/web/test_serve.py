@@ -1,3 +1,4 @@
+import asyncio
 import re
 import signal
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from churnrisk.web.server import Listener
 from tests.web.conftest import PASSWORD, add_people, serving
 
 
@@ -64,6 +66,29 @@ def test_ctrl_c_ends_it_cleanly(project, workers):
             assert answer.status == 200
         site.process.send_signal(signal.SIGINT)
         assert site.process.wait(timeout=20) == 0
+
+
+def test_the_end_of_a_page_does_not_wait_for_the_receipt_of_its_beginning():
+    async def is_sent_at_once():
+        with Listener("127.0.0.1", 0) as listener:
+            accepted = asyncio.get_running_loop().create_future()
+            server = await asyncio.start_server(
+                lambda _, writer: accepted.set_result(writer), sock=listener.socket
+            )
+            async with server:
+                with socket.create_connection(listener.socket.getsockname()[:2]):
+                    writer = await accepted
+                    found = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+                    writer.close()
+                    return found
+
+    assert asyncio.run(is_sent_at_once())
+
+
+def test_every_answer_says_how_long_the_server_took(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    with serving(project) as site, urllib.request.urlopen(f"{site.url}/sign-in") as answer:
+        assert re.fullmatch(r"total;dur=\d+\.\d", answer.headers["server-timing"])
 
 
 def test_other_hosts_are_warned_about_in_plain_words(project):

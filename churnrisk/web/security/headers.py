@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -45,6 +46,7 @@ class Headers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        begun = time.perf_counter()
         request = Request(scope, receive)
         started = False
 
@@ -52,7 +54,9 @@ class Headers:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self._add(MutableHeaders(scope=message), scope)
+                headers = MutableHeaders(scope=message)
+                self._add(headers, scope)
+                headers["server-timing"] = f"total;dur={1000 * (time.perf_counter() - begun):.1f}"
             await send(message)
 
         if not self._is_known(request):

@@ -38,8 +38,10 @@ class Keys:
 
     def open(self, purpose: str, text: str | None, *, seconds: int) -> Any:
         """Return the value of a signed text; None when it is forged, of another purpose, or older than that."""
+        if not text:
+            return None
         try:
-            return self._serializer(purpose).loads(text or "", max_age=seconds)
+            return self._serializer(purpose).loads(text, max_age=seconds)
         except BadData:
             return None
 

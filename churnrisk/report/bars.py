@@ -1,0 +1,45 @@
+"""Bars of what is red and amber, drawn alike in pages and reports.
+
+They carry classes and no colours, so that each stylesheet paints them; amber is hatched besides, since no colour
+means anything by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+#: How wide the longest bar is, in units of the drawing; it is stretched to its place.
+WIDTH = 200.0
+_START = (
+    '<svg class="bar" viewBox="0 0 200 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
+)
+#: The pattern over amber, once for each page.
+HATCH = Markup(
+    '<svg width="0" height="0" class="defs" aria-hidden="true" focusable="false"><defs>'
+    '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs></svg>'
+)
+
+
+def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
+    """Return each pair of red and amber as a bar, all on one scale; the longest fills its place."""
+    scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
+    return [_drawn(red * scale, amber * scale) for red, amber in amounts]
+
+
+def _drawn(red: float, amber: float) -> Markup:
+    pieces = (
+        _piece(0.0, red, 'class="is-red"'),
+        _piece(red, amber, 'class="is-amber"'),
+        _piece(red, amber, 'fill="url(#hatch)"'),
+    )
+    return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
+
+
+def _piece(x: float, width: float, paint: str) -> str:
+    if width <= 0:
+        return ""
+    # what is not nothing must be seen
+    return f'<rect {paint} x="{x:.2f}" width="{max(width, 1.0):.2f}" height="10"/>'
