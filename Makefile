@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test system demo docs bench bench-peers results clean
+.PHONY: help setup lint format test system demo docs notebooks bench bench-peers results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,8 +47,18 @@ system: ## Install Chromium, PostgreSQL and Java for the tests where they are mi
 demo: setup ## Run the main job on the sample, into build/demo
 	@$(BIN)/churnrisk demo --dir build/demo --sample data/sample
 
-docs: setup ## Write docs/cli.md and docs/features.md anew
+.venv/.docs-ready: pyproject.toml constraints.txt $(READY)
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: setup .venv/.docs-ready ## Write docs/cli.md and docs/features.md anew, and the site into build/site
 	$(BIN)/python docs/build.py
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs -d build/doctrees . build/site
+	@cp build/site/README.html build/site/index.html
+	@echo "open build/site/index.html"
+
+notebooks: setup ## Run all notebooks and save their outputs
+	$(BIN)/python docs/notebooks.py
 
 bench: setup ## Run the benchmarks
 	@set -e; for file in benchmarks/start.py benchmarks/reasons.py benchmarks/features.py; do echo "== $$file"; $(BIN)/python "$$file"; done
