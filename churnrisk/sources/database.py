@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import UsageError
+from churnrisk.sources.postgres import copied
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,18 +53,23 @@ def read_batches(
             raw = [
                 sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in relation.columns
             ]
-            result = connection.execute(sa.select(*raw).where(*_only(relation, only)))
-            yield _as_text(list(result.keys()), [])
-            for rows in result.partitions(BATCH_ROWS):
-                yield _as_text(list(result.keys()), rows)
+            yield _as_text([column.name for column in relation.columns], [])
+            read = copied if connection.dialect.driver == "psycopg" else _selected
+            yield from read(connection, sa.select(*raw).where(*_only(relation, only)))
     except sa.exc.NoSuchTableError as error:
         raise UsageError(
             f"the database has no table {table!r}. Correct `table` in churnrisk.toml."
         ) from error
-    except sa.exc.SQLAlchemyError as error:
+    except (sa.exc.SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         raise _unreadable(table, error) from error
     finally:
         engine.dispose()
+
+
+def _selected(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> Iterator[pa.Table]:
+    result = connection.execute(query)
+    for rows in result.partitions(BATCH_ROWS):
+        yield _as_text(list(result.keys()), rows)
 
 
 def _only(relation: sa.Table, only: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
@@ -107,7 +113,8 @@ def _existing(path: Path, table: str) -> Path:
 
 def _unreadable(table: str, error: Exception) -> UsageError:
     # the URL may carry a password, and SQLAlchemy quotes it: only the driver's own words are passed on
-    reason = str(getattr(error, "orig", None) or type(error).__name__).splitlines()[0]
+    own = type(error).__module__.partition(".")[0] != "sqlalchemy"
+    reason = str(getattr(error, "orig", None) or (error if own else type(error).__name__)).splitlines()[0]
     return UsageError(f"table {table!r} cannot be read from the database: {reason}. Check its url.")
 
 
