@@ -78,6 +78,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     baseline_ : float
         Mean calibrated log-odds of the training rows where the calibration is affine (sigmoid or none);
         mean uncalibrated log-odds otherwise.
+    hazard_ : ChurnHazard or None
+        What comes after the first window, where it was learned too.
 
     Notes
     -----
@@ -141,6 +143,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._fit_model(X, churned)
         self.calibrator_: Any = Affine()
         self.calibration_ = "none"
+        self.hazard_: Any = None
         return self
 
     def calibrate(self, X: Any, y: Any) -> Self:

@@ -39,7 +39,7 @@ def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_win
     """
     lost = {"contractual": _lost_terms, "inactivity": _silences}[churn.definition](tables, churn, max_windows)
     frame: pd.DataFrame = tables.engine.arrow(
-        f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows})::integer as windows, "
+        f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
         f"coalesce(l.stayed < {max_windows}, false) as churned "
         f"from panel p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
         "where p.churned is not null order by p.as_of, p.account_id"
@@ -77,9 +77,9 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
 def _lost_terms(tables: Tables, churn: ChurnConfig, max_windows: int) -> str:
     """(account_id, as_of, stayed): whole windows until the first loss; negative for a loss within the gap."""
     opened = f"(p.as_of + interval {churn.gap_days} day)"
-    seconds = f"epoch(min(l.churned_at)) - epoch(any_value({opened}))"
+    days = f"date_diff('day', {opened}, min(l.churned_at))"
     return (
-        f"select p.account_id, p.as_of, floor(({seconds}) / {86_400 * churn.horizon_days}) as stayed "
+        f"select p.account_id, p.as_of, cast(floor({days} / {churn.horizon_days}) as integer) as stayed "
         f"from panel p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
         f"and l.churned_at < {opened} + interval {churn.horizon_days * max_windows} day "
         "where p.churned is not null group by p.account_id, p.as_of"
@@ -91,7 +91,7 @@ def _silences(tables: Tables, churn: ChurnConfig, max_windows: int) -> str:
     opened = f"p.as_of + interval {churn.gap_days} day"
     active = (
         "select distinct p.account_id, p.as_of, "
-        f"date_diff('day', {opened}, a.day) // {churn.horizon_days} as window_no "
+        f"cast(floor(date_diff('day', {opened}, a.day) / {churn.horizon_days}) as integer) as window_no "
         f"from panel p join activity_days a on a.account_id = p.account_id and a.day >= {opened} "
         f"and a.day < {opened} + interval {churn.horizon_days * max_windows} day where p.churned is not null"
     )

@@ -13,7 +13,14 @@ from churnrisk.errors import ContractError
 from churnrisk.features import FeatureFrame, build_features, select_features
 from churnrisk.features.facts import annual_value
 from churnrisk.records import Feature, Violation
-from churnrisk.snapshots import Horizon, build_panel, data_span, labelled_dates, training_dates
+from churnrisk.snapshots import (
+    Horizon,
+    build_panel,
+    data_span,
+    follow_up,
+    labelled_dates,
+    training_dates,
+)
 from churnrisk.sources import Tables, open_engine, open_tables
 from churnrisk.workflows.peers import segments_of
 from churnrisk.workflows.project import Project
@@ -22,6 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str], None]
+
+#: How far beyond its as-of date a row is followed.
+FOLLOWED_DAYS = 360
 
 
 @dataclass(frozen=True)
@@ -53,6 +63,9 @@ class TrainingPanel:
         Fingerprint of the inputs.
     segments : Series indexed by account id
         Today's segments, to choose peers by; empty where the tables do not tell.
+    follow_up : DataFrame or None
+        What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.follow_up`. None
+        where labels tell of one window only, or ``[model] time_to_churn`` is off.
     """
 
     X: pd.DataFrame
@@ -62,6 +75,7 @@ class TrainingPanel:
     span: Horizon
     digest: str
     segments: pd.Series
+    follow_up: pd.DataFrame | None = None
 
     @property
     def groups(self) -> pd.Index:
@@ -152,7 +166,15 @@ def training_panel(project: Project, *, now: datetime, progress: Progress) -> Tr
             checked.span,
             tables.digest,
             segments_of(tables.engine, tables.available),
+            _follow_up(checked, project),
         )
+
+
+def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
+    if not project.model.time_to_churn or project.churn.definition == "labels":
+        return None
+    windows = -(-FOLLOWED_DAYS // project.churn.horizon_days)
+    return follow_up(checked.tables, project.churn, data_end=checked.span.end, max_windows=windows)
 
 
 def require_rows(frame: FeatureFrame, project: Project) -> None:

@@ -30,6 +30,8 @@ class ModelConfig:
         Which models compete.
     seed : int
         Fixes every random choice.
+    time_to_churn : bool
+        Learn the survival curve of the windows after the first too, where churn has a date.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -39,6 +41,7 @@ class ModelConfig:
     calibration_snapshots: int = 3
     candidates: tuple[Literal["logistic", "additive", "full"], ...] = ("logistic", "additive", "full")
     seed: int = 0
+    time_to_churn: bool = True
 
     def __post_init__(self) -> None:
         for name in ("test_snapshots", "calibration_snapshots"):

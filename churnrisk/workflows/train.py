@@ -36,6 +36,7 @@ from churnrisk.tracking import LoadedModel, ModelVersionInfo, Tracking
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.time_to_churn import learn_hazard
 from churnrisk.workflows.trained import Trained
 from churnrisk.workflows.training_record import training_record
 
@@ -92,6 +93,7 @@ def fit(
     """Fit on the first block, calibrate and certify on the second, measure on the third."""
     X, y = panel.X, panel.y
     classifier, light = learn(panel, cut, project, progress=progress)
+    classifier.hazard_, untold = learn_hazard(panel, cut, project)
     progress("measuring on the test block")
     known = cut.fit | cut.calibration
     kinds = choose_kinds(X[known], panel.segments)
@@ -104,7 +106,7 @@ def fit(
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *_not_beside(champion, X)),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_, *untold, *_not_beside(champion, X)),
     )
 
 
