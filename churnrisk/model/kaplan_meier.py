@@ -23,8 +23,9 @@ class KaplanMeier:
         One per day of life on which somebody was lost, ascending: who was there until then, who was lost,
         the share still there afterwards, and its bounds.
     accounts : int
-    until : float
-        The longest life seen.
+    since, until : float
+        The first day of life that anybody was seen on, and the last. With `since` above 0 the shares are those of the
+        accounts that were still there on it.
 
     Notes
     -----
@@ -40,6 +41,7 @@ class KaplanMeier:
     low: Floats
     high: Floats
     accounts: int
+    since: float
     until: float
 
     @classmethod
@@ -85,14 +87,15 @@ class KaplanMeier:
             low,
             high,
             accounts=int(seen.sum()),
+            since=float(starts.min()) if seen.any() else 0.0,
             until=float(ends.max(initial=0.0)),
         )
 
     def at(self, days: npt.ArrayLike) -> Floats:
-        """Return the share still there after so many days, shape of `days`; NaN beyond the longest life seen."""
+        """Return the share still there after so many days, shape of `days`; NaN on days that nobody was seen on."""
         asked = np.asarray(days, dtype=np.float64)
         found = np.append(1.0, self.survival)[np.searchsorted(self.days, asked, side="right")]
-        return np.where(asked <= self.until, found, np.nan)
+        return np.where((asked >= self.since) & (asked <= self.until), found, np.nan)
 
 
 def _checked(

@@ -27,6 +27,8 @@ def plot_survival(
 ) -> Axes:
     """Draw the share of customers still there over their days of life, after Kaplan and Meier, with 95 % bands.
 
+    A curve begins where its accounts begin to be seen.
+
     Parameters
     ----------
     lifetimes : DataFrame
@@ -102,7 +104,7 @@ def plot_retention(
 
 def _survival(axes: Axes, found: KaplanMeier, name: str) -> None:
     style = next_style(axes)
-    days = np.concatenate([[0.0], found.days, [found.until]])
+    days = np.concatenate([[found.since], found.days, [found.until]])
     survival, low, high = (
         np.concatenate([[1.0], part, part[-1:] if len(part) else [1.0]])
         for part in (found.survival, found.low, found.high)

@@ -18,8 +18,9 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
     """Return each account's life as a customer, up to its first loss or as far as it is known to be there.
 
     A loss is known once nothing can take it back, so accounts that are not lost count up to that day only. An account
-    that signed up before its first row in the table that churn is read from counts from that row on: had it left
-    earlier, nobody would know. Accounts whose sign-up nobody wrote down are left out.
+    counts from its first row in the table that churn is read from, and from the first loss that this table shows of
+    anybody: exports often hold the long past of those who are still there and nothing of those who left, and had it
+    left then, nobody would know. Accounts whose sign-up nobody wrote down are left out.
 
     Returns
     -------
@@ -33,15 +34,16 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
         If the definition's table is not there.
     """
     require_source(tables, churn)
+    lost = known_losses(churn, data_end)
     frame: pd.DataFrame = tables.engine.arrow(
+        f"with lost as (select account_id, min(churned_at) as churned_at from ({lost}) group by 1) "
         "select f.account_id, date_trunc('day', f.first_seen_at)::timestamp as began_at, "
         "date_diff('day', f.first_seen_at, coalesce(l.churned_at, r.last_known_at)) as days, "
-        "greatest(0, date_diff('day', f.first_seen_at, r.first_row_at)) as entered, "
+        "greatest(0, date_diff('day', f.first_seen_at, "
+        "greatest(r.first_row_at, (select min(churned_at) from lost)))) as entered, "
         "l.churned_at is not null as lost "
         f"from ({first_seen(tables, churn)}) f join ({_seen(churn, data_end)}) r using (account_id) "
-        "left join (select account_id, min(churned_at) as churned_at "
-        f"from ({known_losses(churn, data_end)}) group by 1) l using (account_id) "
-        "where f.dated order by began_at, f.account_id"
+        "left join lost l using (account_id) where f.dated order by began_at, f.account_id"
     ).to_pandas()
     # accounts too young to be known of, and those that were lost before they began
     return frame[frame["days"] >= 0].reset_index(drop=True)

@@ -35,6 +35,13 @@ def test_the_share_holds_until_the_next_loss_and_is_unknown_beyond_the_data():
     assert np.isnan(found.at(11))
 
 
+def test_before_anybody_is_seen_the_share_is_unknown():
+    found = KaplanMeier.fit([50, 80], [True, False], entered=[40, 30])
+    assert (found.since, found.until) == (30, 80)
+    assert np.isnan(found.at([0, 29])).all()
+    assert found.at([30, 50, 80]) == pytest.approx([1, 1 / 2, 1 / 2])
+
+
 def test_where_nobody_is_left_the_bounds_stay_in_order():
     found = KaplanMeier.fit([1, 2, 3], [True, True, True])
     assert found.survival[-1] == 0.0
