@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -92,8 +92,15 @@ class Engine:
             'Set engine = "spark" at the top of churnrisk.toml, or give the url of its database.'
         )
 
-    def hand_over(self, names: Iterable[str]) -> None:
-        """Take note that the tables of the contract are open."""
+    def open_written(self, name: str, folder: str) -> None:
+        """Make a relation of a folder of Parquet files.
+
+        Raises
+        ------
+        UsageError
+            If there are none.
+        """
+        self.run(f"create or replace temp view {name} as from read_parquet({literal(folder + '/*.parquet')})")
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""

@@ -8,12 +8,12 @@ handed to Spark as Arrow once a statement needs both. Nothing but names and resu
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, fingerprint
@@ -24,7 +24,7 @@ from churnrisk.sources.spark_sql import Statement, parse, to_spark
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 #: What a worker does: from what every worker was given and batches of rows to batches of rows.
 Worker = Callable[[bytes, Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"]]
@@ -58,25 +58,34 @@ class SparkEngine(Engine):
     """
 
     def __init__(self, config: EngineConfig, *, base: Path) -> None:
+        self._frames: dict[str, DataFrame] = {}
+        self._handed: set[str] = set()
+        self._session: SparkSession | None = None
         super().__init__(config, base=base)
         self._folder = tempfile.TemporaryDirectory(prefix="churnrisk-spark-", dir=config.temp_directory)
         folder = Path(self._folder.name)
         try:
-            self.session = start(
+            self._session = start(
                 config.spark, folder=folder, threads=config.threads, log=folder / "spark.log"
             )
         except BaseException:
-            super().close()
-            self._folder.cleanup()
+            self.close()
             raise
-        self._frames: dict[str, DataFrame] = {}
-        self._handed: set[str] = set()
+
+    @property
+    def session(self) -> SparkSession:
+        """The session, while the engine is open."""
+        assert self._session is not None  # noqa: S101 - whoever has the engine has it started
+        return self._session
 
     def close(self) -> None:
         """End Spark, and release what the engine in this process holds."""
-        stop(self.session)
+        if self._session is not None:
+            stop(self._session)
+            self._session = None
         super().close()
-        self._folder.cleanup()
+        if hasattr(self, "_folder"):
+            self._folder.cleanup()
 
     def opens(self, config: TableConfig) -> bool:
         """Say whether a table is read by Spark itself: Parquet files, and tables of its catalog."""
@@ -104,13 +113,6 @@ class SparkEngine(Engine):
         names = [f"file://{file.resolve()}".translate({ord(c): f"\\{c}" for c in "*?[]{}"}) for file in files]
         self._name(f"source_{name}", self._tried(lambda: reader.parquet(*names)))
         return fingerprint(files)
-
-    def hand_over(self, names: Iterable[str]) -> None:
-        """Make Spark the home of relations that the engine in this process has read."""
-        for name in names:
-            if name not in self._frames:
-                self._hand(name)
-                self._frames[name] = self.session.table(name)
 
     def table_from(self, name: str, table: pd.DataFrame | pa.Table) -> None:
         """Make a helper table of a data frame or Arrow table."""
@@ -163,9 +165,24 @@ class SparkEngine(Engine):
         self._tried(lambda: rows.write.mode("overwrite").parquet(path))
         shared.destroy()
 
-    def open_written(self, name: str, path: str) -> None:
-        """Make a relation of what :meth:`write_mapped` wrote."""
-        self._name(name, self._tried(lambda: self.session.read.parquet(path)))
+    def is_written(self, path: str) -> bool:
+        """Say whether :meth:`write_mapped` has written there, to the end."""
+        return bool(self._files(f"{path}/_SUCCESS", "exists"))
+
+    def remove(self, path: str) -> None:
+        """Remove what :meth:`write_mapped` wrote."""
+        self._files(path, "delete", True)
+
+    def _files(self, path: str, act: str, *more: Any) -> Any:
+        """Let the file system of a path, whichever it is, do something with it."""
+        jvm: Any = self.session._jvm
+        place = jvm.org.apache.hadoop.fs.Path(path)
+        system = place.getFileSystem(self.session._jsc.hadoopConfiguration())
+        return self._tried(lambda: getattr(system, act)(place, *more))
+
+    def open_written(self, name: str, folder: str) -> None:
+        """Make a relation of a folder of Parquet files, wherever Spark sees it."""
+        self._name(name, self._tried(lambda: self.session.read.parquet(folder)))
 
     def _execute(self, sql: str) -> Any:
         statement = self._for_spark(sql)
@@ -191,6 +208,8 @@ class SparkEngine(Engine):
 
     def _for_spark(self, sql: str) -> Statement | None:
         """Return the statement taken apart if it reads something of Spark's, else None."""
+        if self._session is None:
+            return None
         statement = parse(sql)
         unknown = [name for name in statement.reads - set(self._frames) if not self._is_here(name)]
         for name in unknown:
@@ -270,19 +289,3 @@ class _Answer:
         assert self._rows is not None  # noqa: S101 - only queries are asked for their frame
         frame: pd.DataFrame = self._rows.to_pandas()
         return frame
-
-
-def require_dates(name: str, there: Mapping[str, str], dated: Iterable[str]) -> None:
-    """Refuse dates that are stored as text: how such a text reads differs between engines.
-
-    Raises
-    ------
-    ContractError
-        Names the columns.
-    """
-    texts = [column for column in dated if there.get(column) == "VARCHAR"]
-    if texts:
-        raise ContractError(
-            f"[tables.{name}] {', '.join(texts)} hold text, where Spark needs dates or times. Store them as such, "
-            f'or read the table by sql with casts of your own, or set engine = "duckdb" in churnrisk.toml.'
-        )

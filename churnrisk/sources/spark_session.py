@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,10 +61,14 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
     """
     _require_java()
     try:
-        from pyspark import SparkConf, SparkContext
-        from pyspark.errors import PySparkException
-        from pyspark.java_gateway import launch_gateway
-        from pyspark.sql import SparkSession
+        with warnings.catch_warnings():
+            # of pandas 3, for what goes through pandas; nothing here does
+            warnings.simplefilter("ignore", FutureWarning)
+            from pyspark import SparkConf, SparkContext
+            from pyspark.errors import PySparkException
+            from pyspark.java_gateway import launch_gateway
+            from pyspark.sql import SparkSession
+            from pyspark.testing import utils as _utils  # noqa: F401 - the first call would load it
     except ModuleNotFoundError as error:
         raise UsageError(
             f'engine = "spark" needs {error.name}, which is not installed. Run: pip install "churnrisk[spark]".'
@@ -76,6 +82,8 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
         chosen.setdefault("spark.sql.warehouse.dir", str(folder / "warehouse"))
         chosen.setdefault("spark.sql.shuffle.partitions", str(2 * (os.cpu_count() or 1)))
         chosen.setdefault("spark.pyspark.python", sys.executable)
+    # what it logs is raised too, and told by explain_spark
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
     conf = SparkConf().setAll(list(chosen.items()))
     try:
         with log.open("ab") as said:
@@ -108,10 +116,13 @@ def stop(session: SparkSession) -> None:
 
 def explain_spark(error: Exception) -> ChurnRiskError:
     """Turn what Spark raises into an error that says what to do."""
-    from pyspark.errors import AnalysisException
+    from pyspark.errors import AnalysisException, PythonException
 
     whole = str(error)
     text = first_line(error)
+    if isinstance(error, PythonException):
+        told = re.findall(r"^[\w.]*(?:Error|Exception|Warning): .+$", whole, re.MULTILINE)
+        return ChurnRiskError(f"a worker of Spark failed: {told[-1] if told else text}")
     if re.search("CANNOT_MERGE_SCHEMAS|Failed merging schema|PARQUET_COLUMN_DATA_TYPE_MISMATCH", whole):
         return ContractError(
             f"a column has different types in the files of one table: {text} Save the files with one type."

@@ -12,7 +12,7 @@ from churnrisk.errors import UsageError
 if TYPE_CHECKING:
     from sqlglot import exp
 
-#: From a relation's name to its columns.
+#: From a relation, a name or a query in brackets, to its columns.
 ColumnsOf = Callable[[str], Mapping[str, str]]
 
 _SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600}
@@ -118,6 +118,12 @@ def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
         return _hash(node, columns_of)
     if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber) and not node.args.get("order"):
         return exp.Anonymous(this="monotonically_increasing_id")  # some number of the row's own
+    if isinstance(node, exp.Concat):
+        empty = exp.Literal.string("")
+        texts = [
+            exp.Coalesce(this=exp.cast(part.copy(), "text"), expressions=[empty]) for part in node.expressions
+        ]
+        return exp.Anonymous(this="concat", expressions=texts)
     if isinstance(node, exp.Div):
         return _quotient(node)
     if isinstance(node, exp.DateDiff):
@@ -148,13 +154,12 @@ def _relation_of(argument: exp.Expr) -> str | None:
     from sqlglot import exp
 
     select = argument.find_ancestor(exp.Select)
-    if not isinstance(argument, exp.Column) or argument.table or select is None:
+    source = select.args.get("from_") if select is not None else None
+    if source is None or not isinstance(argument, exp.Column) or argument.table:
         return None
-    source = select.args.get("from_") or select.args.get("from")
-    table = source.this if source is not None else None
-    if isinstance(table, exp.Table) and table.alias_or_name == argument.name:
-        return _full_name(table)
-    return None
+    if source.this.alias_or_name != argument.name:
+        return None
+    return str(exp.select("*").from_(source.this.copy()).subquery().sql(dialect="duckdb"))
 
 
 def _quotient(node: exp.Div) -> exp.Expr:

@@ -74,7 +74,6 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         open_typed(engine, TABLES[name], config, native[name], types)
-    engine.hand_over(configs)
     digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
     formats = {name: config.date_format for name, config in configs.items()}
     return Tables(engine, Available(columns, categorical), native, formats, digest)

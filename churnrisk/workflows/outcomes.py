@@ -17,9 +17,11 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.outcomes import ColourOutcome, read_outcomes, write_outcomes
 from churnrisk.records import Colour, Run
 from churnrisk.snapshots import build_panel
+from churnrisk.sources import Engine
 from churnrisk.tracking import LoadedModel, Models
 from churnrisk.workflows.panel import CheckedTables, Progress
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.score_file import scores_path
 
 #: So long after a run's outcomes are known, late data may still change them; then they are left alone.
 SETTLED_AFTER = timedelta(days=90)
@@ -164,13 +166,28 @@ def _counted(
             "select account_id, churned from panel where churned is not null "
             f"and as_of = timestamp '{run.as_of:%Y-%m-%d %H:%M:%S}'"
         ).to_pandas()
-        scores = store.scores(run.run_id, columns=["account_id", "colour"])
+        scores = _colours_of(project, store, run, engine)
+        if scores is None:
+            continue
         counts = _counts(scores, labels)
         told[run.run_id] = tuple(
             replace(_judged(one, *counts.get(one.colour, (0, 0))), fingerprint=found, data_end=end)
             for one in outcomes
         )
     return told
+
+
+def _colours_of(project: Project, store: HistoryStore, run: Run, engine: Engine) -> pd.DataFrame | None:
+    """Return the colour of every account of a run; None where the files that Spark wrote are gone."""
+    scores = store.scores(run.run_id, columns=["account_id", "colour"])
+    if len(scores) == run.accounts:
+        return scores
+    try:
+        engine.open_written("published", scores_path(project, run.as_of, run.run_key))
+    except ChurnRiskError:
+        return None
+    frame: pd.DataFrame = engine.arrow("select account_id, colour from published").to_pandas()
+    return frame
 
 
 def _counts(scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, tuple[int, int]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -22,12 +23,14 @@ from churnrisk.records import Run
 from churnrisk.snapshots import build_panel, scoring_date
 from churnrisk.tracking import CHAMPION, LoadedModel, Models
 from churnrisk.workflows.coloured import coloured
+from churnrisk.workflows.computed import Computed
 from churnrisk.workflows.inputs import features_of, model_before
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
 from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.probe import changed_settings, require_own_thresholds
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.time_to_churn import OUTLOOK, add_outlook
 from churnrisk.workflows.told import Before, Teller, policy_of
 from churnrisk.workflows.train import model_columns, tracking_of
 
@@ -43,15 +46,18 @@ class Scored:
     is_new : bool
         False when the same run had been published before: then nothing was written.
     scores : DataFrame
-        One row per account; empty when nothing was computed.
+        One row per account; empty when nothing was computed, or Spark has written them to files.
     notes : tuple of str
         What a reader should know.
+    mix : mapping of str to int
+        Accounts by colour; empty when nothing was computed.
     """
 
     run: Run | None
     is_new: bool
     scores: pd.DataFrame
     notes: tuple[str, ...]
+    mix: Mapping[str, int] = field(default_factory=dict)
 
 
 def score(
@@ -115,13 +121,38 @@ def score(
                 project, store, checked, model, models=source, progress=progress, data_are_new=False
             )
             return Scored(found, False, pd.DataFrame(), changed_settings(model, project))
-        scores, notes = _scores(project, checked, model, source, store, moment, now, progress)
+        scores, made = _computed(project, checked, model, source, store, run, progress)
         if dry_run:
-            return Scored(None, True, scores, notes)
+            made.discard()
+            return Scored(None, True, scores, made.notes, made.mix)
         progress("publishing")
-        publication = store.publish(run, scores, guard=_guard(project, forced_by))
+        try:
+            publication = store.publish(run, made.frames, guard=_guard(project, forced_by), rest=made.rest)
+        except BaseException:
+            made.discard()
+            raise
         record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
-        return Scored(publication.run, publication.is_new, scores, notes)
+        return Scored(publication.run, publication.is_new, scores, made.notes, made.mix)
+
+
+def _computed(
+    project: Project,
+    checked: CheckedTables,
+    model: LoadedModel,
+    models: Models,
+    store: HistoryStore,
+    run: NewRun,
+    progress: Progress,
+) -> tuple[pd.DataFrame, Computed]:
+    """Return the scores as a frame, empty where Spark has written them to files, and what is to be published."""
+    if project.engine.name == "spark":
+        # pyspark is for those who ask for it
+        from churnrisk.workflows.score_spark import spark_scores
+
+        return pd.DataFrame(), spark_scores(project, checked, model, models, store, run, progress)
+    scores, notes = _scores(project, checked, model, models, store, run.as_of, run.published_at, progress)
+    kept = scores.drop(columns=list(OUTLOOK), errors="ignore")  # computed anew when somebody asks
+    return scores, Computed([kept], dict(scores["colour"].value_counts()), notes)
 
 
 def _guard(project: Project, forced_by: str | None) -> Any:
@@ -188,4 +219,5 @@ def _scores(
     )
     teller = Teller(project, model, light, playbook, features, X, facts, grey.isna().to_numpy())
     teller.tell(scores, before, tables, moment, progress)
+    add_outlook(scores, model.classifier, X, churn=project.churn, as_of=moment)
     return scores, (*changed_settings(model, project), *notes)

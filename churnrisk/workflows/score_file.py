@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
+from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,3 +35,10 @@ def write_scores(scores: pd.DataFrame, path: Path) -> None:
     else:
         scores.to_csv(buffer, index=False)
     write_whole(path, buffer.getvalue())
+
+
+def scores_path(project: Project, as_of: datetime, run_key: str) -> str:
+    """Return the folder to which Spark writes all scores of a run as Parquet."""
+    base = project.engine.scores or str(project.directory / "scores")
+    base = base if "://" in base else str(project.directory / Path(base).expanduser())
+    return f"{base}/as_of={as_of:%Y-%m-%d}/run={run_key[:16]}"
