@@ -72,6 +72,10 @@ def score(
     if output:
         require_ending(output)
     project = project_of(context)
+    if output and project.engine.name == "spark":
+        raise UsageError(
+            "Spark writes all scores to the folder that `scores` under [engine] names. Leave out --output."
+        )
     bundled, notes = read_bundle(bundle, project) if bundle else (None, ())
     with progress() as report:
         scored = run_score(
@@ -93,8 +97,7 @@ def score(
         write_scores(scored.scores, output)
         say(f"wrote {output}")
     if run is None:
-        counts = scored.scores["colour"].value_counts().to_dict()
-        say("dry run, nothing published: " + ", ".join(f"{n:,} {colour}" for colour, n in counts.items()))
+        say("dry run, nothing published: " + ", ".join(f"{n:,} {colour}" for colour, n in scored.mix.items()))
         return
     say(
         f"published run {run.run_id} as of {run.as_of:%Y-%m-%d}: {run.accounts:,} accounts, {run.red:,} red, "
