@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS = 200
-_DRAWS = 200
+_MOST_DRAWS, _LEAST_DRAWS = 200, 20
+_CELLS = 20_000_000
 
 
 def plot_precision_recall(
@@ -179,10 +180,11 @@ def plot_recall_at_capacity(
 
 def _recalls(rows: Outcomes, shares: Floats) -> Floats:
     """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
+    n = len(rows.churned)
+    # A weight per draw and row: with very many rows fewer draws tell a narrow band as well.
+    draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))
     weights = (
-        np.ones((1, len(rows.churned)))
-        if rows.accounts is None
-        else account_weights(rows.accounts, n_boot=_DRAWS, seed=0)
+        np.ones((1, n)) if rows.accounts is None else account_weights(rows.accounts, n_boot=draws, seed=0)
     )
     # A draw without churners has none to find.
     return Ranked(rows.churned, rows.probability).recall(weights[weights @ rows.churned > 0], shares)

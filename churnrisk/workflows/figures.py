@@ -13,14 +13,15 @@ from churnrisk.workflows.trained import Trained
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_DRIFT_ROWS = 200_000
+
 
 def training_figures(
     trained: Trained, panel: TrainingPanel, cut: Blocks, project: Project
 ) -> dict[str, Figure]:
     """Return the pictures of a model by name: what it does on the test block, and what it has learned.
 
-    ``cost`` needs ``save_rate`` and ``cost_per_contact`` under ``[decision]`` and a known value, ``drift`` two
-    snapshots; where they lack there is no such picture.
+    ``cost`` is for the policy of that name, ``drift`` needs two snapshots.
     """
     from churnrisk import plots
 
@@ -43,10 +44,11 @@ def training_figures(
             cost_per_contact=decision.cost_per_contact,
             save_rate=decision.save_rate,
             value=value,
-            weighted=decision.policy == "cost",
+            weighted=True,
             thresholds={"amber from": trained.light.amber_from_, "red from": trained.light.red_from_},
         )
     if panel.X.index.get_level_values("as_of").nunique() > 1:
-        drawn["drift"] = plots.plot_drift(panel.X)
+        # The index does not grow with the number of rows, the time it takes does.
+        drawn["drift"] = plots.plot_drift(panel.X.sample(min(len(panel.X), _DRIFT_ROWS), random_state=0))
     figures = {name: cast("Figure", axes.figure) for name, axes in drawn.items()}
     return figures | {"feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[cut.fit])}
