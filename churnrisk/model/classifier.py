@@ -18,6 +18,7 @@ from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
 from churnrisk.model.encoding import FrameEncoder
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.folds import choose_folds
+from churnrisk.model.frames import as_pandas
 from churnrisk.model.given import GivenModel
 from churnrisk.model.labels import two_classes
 from churnrisk.model.panel import Bools, Floats, accounts_or_rows
@@ -83,7 +84,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Notes
     -----
-    Rows are a DataFrame with index (account_id, as_of); a plain array works too and is split without time.
+    Rows are a DataFrame with index (account_id, as_of). Frames of polars, pyarrow and DuckDB and plain arrays work too;
+    they carry no dates, so the search splits them without time.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             both a ``ContractError`` and a ``ValueError``.
         """
         self._check_params()
+        X = as_pandas(X)
         if not isinstance(X, pd.DataFrame):
             X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
         else:
@@ -155,7 +158,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             When the block lacks a class.
         """
         check_is_fitted(self)
-        labels = column_or_1d(y)
+        X, labels = as_pandas(X), column_or_1d(y)
         check_consistent_length(X, labels)
         churned = np.asarray(labels == self.classes_[1], dtype=bool)
         if churned.all() or not churned.any():
@@ -245,6 +248,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X : DataFrame or array-like of shape (n, d)
         calibrated : bool, default True
         """
+        X = as_pandas(X)
         encoded = self._encoded(X)
         if isinstance(self.model_, BoostedTrees):
             shares = self.model_.contributions(encoded, in_place=True)
@@ -271,6 +275,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _encoded(self, X: Any) -> Floats:
         check_is_fitted(self)
+        X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, reset=False, skip_check_array=True)
         else:

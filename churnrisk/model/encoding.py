@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from churnrisk.model.faults import ModelInputError
+from churnrisk.model.frames import as_pandas
 from churnrisk.model.panel import Bools, Floats
 
 
@@ -124,6 +125,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _columns(self, X: Any, *, reset: bool) -> list[tuple[str, npt.NDArray[Any]]]:
+        X = as_pandas(X)
         if not isinstance(X, pd.DataFrame):
             matrix = validate_data(
                 self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=1

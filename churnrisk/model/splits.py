@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -52,24 +53,33 @@ class PanelSplit(BaseCrossValidator):  # type: ignore[misc]
         Parameters
         ----------
         X : DataFrame of shape (n, d)
-            Its index level ``as_of`` gives the dates, unless `groups` does.
+            Its index level ``as_of`` gives the dates.
         y : ignored
-        groups : array-like of shape (n,), optional
-            As-of date of each row.
+        groups : array-like of dates, shape (n,), optional
+            As-of date of each row, where `X` has no such level; else not read, so that the accounts which a search
+            hands on as groups do no harm.
 
         Raises
         ------
         ModelInputError
             When no dates are given, or they are too few for the folds and the embargo.
         """
-        as_of = as_of_of(X) if groups is None else as_dates(groups)
+        as_of = as_of_of(X)
         if as_of is None:
-            raise ModelInputError(
-                "PanelSplit needs an as-of date per row, found none. "
-                "Give X an index with a level 'as_of', or pass the dates as groups."
-            )
+            as_of = _dates_of(groups)
         for last_train, dates in date_folds(as_of, self.n_splits, self.embargo_days):
             yield np.flatnonzero(as_of <= last_train), np.flatnonzero(np.isin(as_of, dates))
+
+
+def _dates_of(groups: Any) -> Dates:
+    """Return groups as dates; account ids, which a search may hand on, are none."""
+    values = np.asarray(groups)
+    if values.dtype.kind == "M" or (values.size and isinstance(values.flat[0], date)):
+        return as_dates(groups)
+    raise ModelInputError(
+        f"PanelSplit needs an as-of date per row, found {'none' if groups is None else 'groups that are no dates'}. "
+        "Give X an index with a level 'as_of', or pass the dates as groups."
+    )
 
 
 def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.datetime64, Dates]]:
