@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,10 +80,14 @@ def plot_cost(
         axes.axhline(costs[-1], color=GREY, linestyle="--", linewidth=1, label="contact nobody")
     label = f"{name}, cheapest: from {levels[best]:.1%}, {_money(costs[best])}"
     axes.plot(levels[best], costs[best], "*", markersize=14, color=style.colour, mec="black", label=label)
-    for (what, at), dashes in zip((thresholds or {}).items(), _DASHES, strict=False):
+    for (what, at), dashes in zip((thresholds or {}).items(), cycle(_DASHES), strict=False):
         paid = costs[np.searchsorted(levels, at)] if at <= levels[-1] else costs[-1]
         axes.axvline(
-            at, color="black", linestyle=dashes, linewidth=1.2, label=f"{what} {at:.1%}, {_money(paid)}"
+            max(at, _LEAST),
+            color="black",
+            linestyle=dashes,
+            linewidth=1.2,
+            label=f"{what} {at:.1%}, {_money(paid)}",
         )
     axes.set_xscale("log")
     in_percent(axes, x=True)

@@ -46,13 +46,15 @@ def test_every_threshold_costs_what_it_costs_by_hand(rows, weighted, cost_per_co
 
 def test_thresholds_in_use_are_marked_with_what_they_cost():
     y, p = [1, 0, 0, 1], [0.8, 0.4, 0.2, 0.1]
-    axes = plot_cost(
-        y, p, value=100, thresholds={"amber from": 0.15, "red from": 0.5, "none from": 2.0}, **TERMS
-    )
+    thresholds = {"amber from": 0.15, "red from": 0.5, "none from": 2.0, "all from": 0.0}
+    axes = plot_cost(y, p, value=100, thresholds=thresholds, **TERMS)
     # 200 are lost when nobody is contacted, a contact of the first or of the last account keeps 50
-    assert {"amber from 15.0%, 45.00", "red from 50.0%, 40.00", "none from 200.0%, 50.00"} <= set(
-        labels(axes)
-    )
+    assert {
+        "amber from 15.0%, 45.00",
+        "red from 50.0%, 40.00",
+        "none from 200.0%, 50.00",
+        "all from 0.0%, 35.00",
+    } <= set(labels(axes))
     assert star(axes) == (pytest.approx(0.1), pytest.approx(35.0))
 
 
