@@ -185,17 +185,23 @@ def explain(
     """Say why an account has its colour, and how it came there."""
     import json
 
-    from churnrisk.cli.explain import account_dict, account_text
+    from churnrisk.cli.explain import account_dict, account_text, outlook_or_none
     from churnrisk.workflows.account import account_view
 
-    view = account_view(project_of(context), account, now=datetime.now())
+    project, now = project_of(context), datetime.now()
+    view = account_view(project, account, now=now)
     chosen = choose_format(format_, output)
+    outlook = None if chosen is Format.CSV else outlook_or_none(project, view, now=now)
     if chosen is Format.CSV:
-        show_rows(account_dict(view)["history"], title=account, format_=chosen, output=output, columns={})
+        show_rows(
+            account_dict(view, outlook)["history"], title=account, format_=chosen, output=output, columns={}
+        )
     elif chosen is Format.JSON:
-        emit(json.dumps(account_dict(view), default=str, ensure_ascii=False, indent=2) + "\n", output)
+        emit(
+            json.dumps(account_dict(view, outlook), default=str, ensure_ascii=False, indent=2) + "\n", output
+        )
     else:
-        emit(account_text(view), output)
+        emit(account_text(view, outlook), output)
 
 
 @app.command(epilog="Example: `churnrisk report --output monday.html`.")

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from churnrisk.cli.show import progress, say
+from churnrisk.errors import ChurnRiskError
 from churnrisk.records import DeskState, Move, Reason, Turnaround
 from churnrisk.workflows.account import AccountView
+from churnrisk.workflows.project import Project
+
+if TYPE_CHECKING:
+    from churnrisk.workflows.outlook import Outlook
 
 _BAR = "▁▂▃▄▅▆▇█"
 #: What changed a colour, in words.
@@ -20,13 +27,14 @@ CAUSES = {
 }
 
 
-def account_text(view: AccountView) -> str:
+def account_text(view: AccountView, outlook: Outlook | None) -> str:
     """Return the account as text for people."""
     latest = view.latest
     title = f"{view.name} ({view.account_id})" if view.name else view.account_id
     lines = [f"{title}: {latest.colour}, decided by {_decided(view)}"]
     if latest.probability is not None:
         lines.append(f"  churn probability {latest.probability:.1%} as of {latest.as_of:%Y-%m-%d}")
+    lines += [f"  {outlook.text}"] if outlook else []
     facts = [
         f"owner {view.owner}" if view.owner else "",
         f"segment {view.segment}" if view.segment else "",
@@ -45,11 +53,25 @@ def account_text(view: AccountView) -> str:
     return "\n".join(lines) + "\n"
 
 
-def account_dict(view: AccountView) -> dict[str, Any]:
+def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
+    """Return when the account is likely to be lost; where model or tables do not tell, say why on stderr."""
+    from churnrisk.workflows.outlook import outlook_of
+
+    try:
+        with progress() as report:
+            return outlook_of(project, view, now=now, progress=report)
+    except ChurnRiskError as error:
+        say(f"note: when it is likely to be lost is not told: {error}")
+        return None
+
+
+def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
     """Return the account as programs get it."""
+    told = asdict(outlook) | {"text": outlook.text} if outlook else None
     found = asdict(view)
     row = found.pop("row")  # the same once more, as the red list shows it
-    return found | {"turnaround": turnaround_dict(view.row.turnaround), "desk": row["desk"]}
+    found |= {"turnaround": turnaround_dict(view.row.turnaround), "desk": row["desk"]}
+    return found | {"outlook": told}
 
 
 def turnaround_dict(turnaround: Turnaround | None) -> dict[str, Any] | None:

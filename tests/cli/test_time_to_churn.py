@@ -1,0 +1,100 @@
+"""When accounts are likely to be lost: learned by train, told by explain and in the scores' file."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from churnrisk.settings import load_project
+from churnrisk.tracking import Tracking
+from tests.cli.conftest import Cli
+
+LAST = pd.Timestamp("2026-07-01")
+
+
+@pytest.fixture
+def told(cli: Cli, scored: Path, tmp_path: Path) -> pd.DataFrame:
+    """The scores' file of a dry run, indexed by account."""
+    file = tmp_path / "scores.csv"
+    assert cli("--project", scored, "score", "--dry-run", "--output", file).code == 0
+    return pd.read_csv(file, index_col="account_id", parse_dates=["renewal_at"])
+
+
+def test_the_file_of_the_scores_tells_when_and_never_another_chance_than_the_score(
+    told: pd.DataFrame,
+) -> None:
+    eligible = told[told["probability"].notna()]
+    grey = told[told["probability"].isna()]
+    assert len(grey)
+    assert grey[["lost_by_renewal", "expected_days"]].isna().all(axis=None)
+    days = (eligible["renewal_at"] - LAST).dt.days
+    now, later = days.between(0, 29), days >= 30
+    assert now.sum() > 20
+    np.testing.assert_allclose(eligible.loc[now, "lost_by_renewal"], eligible.loc[now, "probability"])
+    known = later & eligible["lost_by_renewal"].notna()
+    assert (eligible.loc[known, "lost_by_renewal"] > eligible.loc[known, "probability"]).all()
+    assert (eligible["lost_by_end"] >= eligible["probability"]).all()
+    assert eligible["outlook_days"].nunique() == 1
+    limit = eligible["outlook_days"].iloc[0]
+    assert limit > 120
+    assert eligible["expected_days"].between(1, limit).all()
+    half = eligible["half_lost_days"]
+    assert ((eligible["lost_by_end"] >= 0.5) == half.notna()).all()
+    assert (half.dropna() <= limit).all()
+    loss = eligible["lost_by_renewal"] * eligible["annual_value"]
+    np.testing.assert_allclose(eligible["loss_by_renewal"], loss)
+
+
+def test_explain_says_it_in_one_line_and_as_the_file_does(cli: Cli, scored: Path, told: pd.DataFrame) -> None:
+    account = told[told["lost_by_renewal"].notna() & (told["colour"] == "red")].index[0]
+    view = json.loads(cli("--project", scored, "explain", account, "--format", "json").out)
+    for name in ("lost_by_renewal", "expected_days", "lost_by_end"):
+        assert view["outlook"][name] == pytest.approx(told.loc[account, name])
+    text = cli("--project", scored, "explain", account).out
+    assert f"  {view['outlook']['text']}\n" in text
+    assert re.search(
+        r"about \d+% to be lost by the renewal on 20\d\d-\d\d-\d\d \(an expected loss of [\d,]+ a year\); "
+        r"(half of such accounts are gone within \d+ days|more than half of such accounts are still there after)",
+        text,
+    )
+
+
+def test_without_what_it_takes_the_account_is_explained_as_before(
+    cli: Cli, scored: Path, told: pd.DataFrame
+) -> None:
+    account = told[told["colour"] == "red"].index[0]
+    (scored / "subscriptions.csv").unlink()
+    ran = cli("--project", scored, "explain", account)
+    assert ran.code == 0
+    assert "Why:" in ran.out
+    assert "to be lost" not in ran.out
+    assert "note: when it is likely to be lost is not told: " in ran.err
+    grey = told[told["probability"].isna()].index[0]
+    assert "to be lost" not in cli("--project", scored, "explain", grey).out
+
+
+def test_the_curve_is_learned_from_what_was_known_before_the_test_block(scored: Path) -> None:
+    project = load_project(scored)
+    hazard = Tracking(project.tracking_uri, project.directory, project.experiment).load().classifier.hazard_
+    assert hazard.period_days == project.churn.horizon_days
+    # 14 months, of which the first 3 are history, and the last 2 snapshots are the test's
+    assert 4 <= hazard.n_periods_ <= 9
+
+
+def test_it_is_left_out_where_the_settings_say_so(cli: Cli, project: Path, tmp_path: Path) -> None:
+    settings = project / "churnrisk.toml"
+    settings.write_text(settings.read_text().replace("[model]\n", "[model]\ntime_to_churn = false\n"))
+    cli("--project", project, "train")
+    cli("--project", project, "promote", "--author", "test")
+    file = tmp_path / "scores.csv"
+    assert cli("--project", project, "score", "--output", file).code == 0
+    scores = pd.read_csv(file)
+    assert "lost_by_renewal" not in scores
+    red = scores.loc[scores["colour"] == "red", "account_id"].iloc[0]
+    view = json.loads(cli("--project", project, "explain", red, "--format", "json").out)
+    assert view["outlook"] is None
