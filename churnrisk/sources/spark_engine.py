@@ -8,6 +8,7 @@ handed to Spark as Arrow once a statement needs both. Nothing but names and resu
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -159,9 +160,11 @@ class SparkEngine(Engine):
         def mapped(batches: Any) -> Any:
             return worker(shared.value, batches)
 
-        rows = self._frame(parse(sql)).mapInArrow(
-            mapped, from_arrow_schema(schema, prefer_timestamp_ntz=True)
-        )
+        frame, made = self._frame(parse(sql)), from_arrow_schema(schema, prefer_timestamp_ntz=True)
+        with warnings.catch_warnings():
+            # of pandas 3, for what goes through pandas; this goes through Arrow
+            warnings.simplefilter("ignore", FutureWarning)
+            rows = self._tried(lambda: frame.mapInArrow(mapped, made))
         self._tried(lambda: rows.write.mode("overwrite").parquet(path))
         shared.destroy()
 

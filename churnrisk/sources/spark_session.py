@@ -89,7 +89,10 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
         with log.open("ab") as said:
             # the gateway has no types
             gateway = launch_gateway(conf, popen_kwargs={"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
-        return SparkSession(SparkContext(conf=conf, gateway=gateway))
+        context = SparkContext(conf=conf, gateway=gateway)
+        # workers beside this process are to find what it finds
+        context.pythonExec = chosen.get("spark.pyspark.python", context.pythonExec)
+        return SparkSession(context)
     except (PySparkException, OSError) as error:
         raise UsageError(
             f"Spark does not start: {_last_words(log) or first_line(error)} It needs Java 17 or later; "
