@@ -12,7 +12,7 @@ from churnrisk.snapshots.churn import ChurnConfig
 from churnrisk.snapshots.follow_up import follow_up, known_by
 from churnrisk.snapshots.lifetimes import lifetimes
 from churnrisk.snapshots.losses import churn_dates
-from churnrisk.snapshots.panel import build_panel, outcomes
+from churnrisk.snapshots.panel import build_panel, outcomes, sample_panel
 
 __all__ = [
     "ChurnConfig",
@@ -26,6 +26,7 @@ __all__ = [
     "labelled_dates",
     "lifetimes",
     "outcomes",
+    "sample_panel",
     "scoring_date",
     "training_dates",
 ]

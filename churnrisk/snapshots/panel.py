@@ -52,6 +52,24 @@ def build_panel(tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *
     engine.run(f"create or replace temp table panel as {_panel(tables, churn, data_end)}")
 
 
+def sample_panel(tables: Tables, *, max_rows: int) -> int:
+    """Keep one of so many accounts in ``panel`` that at most about ``max_rows`` of its rows have a label.
+
+    Which accounts those are depends on their ids alone, so that the next training learns from the same ones.
+
+    Returns
+    -------
+    int
+        The number of parts that the accounts were divided into, of which one is kept; 1 leaves all.
+    """
+    labelled = tables.engine.value("select count(*) from panel where churned is not null")
+    parts = -(-labelled // max_rows) or 1
+    if parts > 1:
+        below = f"{16**8 // parts:08x}"
+        tables.engine.run(f"delete from panel where substr(md5(account_id), 1, 8) >= '{below}'")
+    return int(parts)
+
+
 def outcomes(
     tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *, data_end: datetime
 ) -> pd.DataFrame:

@@ -64,6 +64,8 @@ class EngineConfig:
         Where it spills.
     threads : int, optional
         How many cores it uses; default: all.
+    max_panel_rows : int
+        Training learns from a part of the accounts, always the same, where more rows than this have a label.
     spark : dict of str to str
         Spark's own settings, such as "spark.master" and "spark.executor.memory".
     scores : str, optional
@@ -77,5 +79,10 @@ class EngineConfig:
     memory_limit: str = "1GB"
     temp_directory: str | None = None
     threads: int | None = None
+    max_panel_rows: int = 2_000_000
     spark: dict[str, str] = field(default_factory=dict)
     scores: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_panel_rows < 1:
+            raise UsageError(f"[engine] max_panel_rows must be at least 1; found {self.max_panel_rows}.")

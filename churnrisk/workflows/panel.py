@@ -19,6 +19,7 @@ from churnrisk.snapshots import (
     data_span,
     follow_up,
     labelled_dates,
+    sample_panel,
     training_dates,
 )
 from churnrisk.sources import Tables, open_engine, open_tables
@@ -152,6 +153,11 @@ def training_panel(project: Project, *, now: datetime, progress: Progress) -> Tr
         )
         progress(f"labelling {len(dates)} snapshots")
         build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        parts = sample_panel(tables, max_rows=project.engine.max_panel_rows)
+        if parts > 1:
+            progress(
+                f"taking one of {parts} accounts: more than {project.engine.max_panel_rows:,} rows have a label"
+            )
         features = select_features(project.features, tables.available)
         progress(f"computing {len(features)} features")
         frame = build_features(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
-from churnrisk.snapshots import ChurnConfig, build_panel
+from churnrisk.snapshots import ChurnConfig, build_panel, sample_panel
 from tests.snapshots.oracle import Verdict, verdicts
 from tests.world import Row, World, at, opened, random_world, row
 
@@ -253,3 +253,25 @@ def test_the_panel_has_no_missing_keys() -> None:
     assert list(frame.columns) == ["account_id", "as_of", "grey_reason", "churned"]
     assert not frame[["account_id", "as_of"]].isna().any().any()
     assert pd.api.types.is_datetime64_any_dtype(frame["as_of"])
+
+
+def test_a_panel_too_large_is_sampled_by_account_and_always_the_same() -> None:
+    dates = [at(100), at(160), at(220)]
+
+    def kept(world: World, max_rows: int) -> tuple[int, set[tuple[object, ...]]]:
+        with opened(world) as tables:
+            build_panel(tables, ChurnConfig(), dates, data_end=at(400))
+            parts = sample_panel(tables, max_rows=max_rows)
+            return parts, set(tables.engine.rows("select account_id, as_of, churned from panel"))
+
+    world = random_world(4, accounts=200, events=6_000)
+    parts, everything = kept(world, 10_000)
+    labelled = sum(churned is not None for *_, churned in everything)
+    assert parts == 1
+    parts, some = kept(world, labelled // 4 + 1)
+    assert parts == 4
+    assert some < everything
+    accounts = {row[0] for row in some}
+    assert some == {row for row in everything if row[0] in accounts}
+    assert 0.15 < len(accounts) / 200 < 0.35
+    assert kept(world.shuffled(1), labelled // 4 + 1) == (parts, some)
