@@ -9,10 +9,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test system demo docs notebooks bench bench-peers results clean
+.PHONY: help setup lint format test system demo docs notebooks bench bench-peers bench-quality results clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## Make .venv with the pinned dependencies (only when they changed)
 
@@ -70,6 +70,16 @@ bench: setup ## Run the benchmarks
 
 bench-peers: setup .venv-peers/.ready ## Run the benchmark of the reasons beside SHAP
 	$(BIN)/python benchmarks/reasons.py --peers .venv-peers/bin/python
+
+.venv-quality/.ready: benchmarks/quality_peers.txt
+	@test -x .venv-quality/bin/python || $(PYTHON) -m venv .venv-quality
+	@.venv-quality/bin/python -m pip install -qq -r benchmarks/quality_peers.txt
+	@touch $@
+
+bench-quality: setup .venv-quality/.ready ## Measure the model beside tuned peers, and time to churn, into docs/quality.md
+	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/quality.py --page
+	$(BIN)/python benchmarks/time_to_churn.py --page
 
 results: setup ## Write docs/results.md (needs the real sets) and the README's output anew
 	$(BIN)/python docs/results.py
