@@ -1,4 +1,4 @@
-"""Commands of access: user, token."""
+"""Commands of access: user."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ import typer
 
 from churnrisk.cli.app import app
 from churnrisk.cli.show import (
-    AuthorOption,
     DryRunOption,
     FormatOption,
     OutputOption,
-    author_or_unknown,
     project_of,
     say,
     show_rows,
@@ -25,7 +23,9 @@ from churnrisk.records import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from churnrisk.cli.show import Format
     from churnrisk.history import HistoryStore
 
 user = typer.Typer(
@@ -33,13 +33,7 @@ user = typer.Typer(
     no_args_is_help=True,
     epilog="Example: `churnrisk user add ana --role reviewer`.",
 )
-token = typer.Typer(
-    help="Tokens with which programs use the API: add, list, revoke.",
-    no_args_is_help=True,
-    epilog='Example: `churnrisk token add "our CRM" --role reviewer --expires 2027-01-01`.',
-)
 app.add_typer(user, name="user")
-app.add_typer(token, name="token")
 
 _USER_COLUMNS = {
     "name": "name",
@@ -49,19 +43,6 @@ _USER_COLUMNS = {
     "email": "e-mail",
     "state": "state",
 }
-_TOKEN_COLUMNS = {
-    "token_id": "id",
-    "name": "name",
-    "prefix": "begins with",
-    "role": "role",
-    "owner": "owner",
-    "created_by": "made by",
-    "created_at": "since",
-    "expires_at": "until",
-    "used_at": "last used",
-    "state": "state",
-}
-
 NameArgument = Annotated[str, typer.Argument(help="Sign-in name.")]
 OwnerOption = Annotated[
     str | None,
@@ -135,13 +116,7 @@ def list_users(context: typer.Context, format_: FormatOption = None, output: Out
             }
             for found in all_users(store)
         ]
-    show_rows(
-        rows,
-        title="1 person" if len(rows) == 1 else f"{len(rows)} people",
-        format_=format_,
-        output=output,
-        columns=_USER_COLUMNS,
-    )
+    show_counted(rows, ("person", "people"), format_, output, _USER_COLUMNS)
 
 
 @user.command("password", epilog="Example: `churnrisk user password ana`.")
@@ -208,75 +183,16 @@ def disable(
     say(f"{changed.name} {what}")
 
 
-@token.command(
-    "add", epilog='Example: `churnrisk token add "our CRM" --role reviewer --expires 2027-01-01 > crm.token`.'
-)
-def add_token(
-    context: typer.Context,
-    name: Annotated[str, typer.Argument(help="What the token is for.")],
-    role: Annotated[Role, typer.Option(help="viewer reads, reviewer records reviews and hands out actions.")],
-    owner: Annotated[str | None, typer.Option(help="Limit it to this owner's accounts.")] = None,
-    expires: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="It ends when this day begins (UTC).")
-    ] = None,
-    author: AuthorOption = None,
-    dry_run: DryRunOption = False,
+def show_counted(
+    rows: list[dict[str, Any]],
+    nouns: tuple[str, str],
+    format_: Format | None,
+    output: Path | None,
+    columns: dict[str, str],
 ) -> None:
-    """Make a token for the API; it is printed once and cannot be shown again."""
-    from churnrisk.workflows.access import check_token, make_token
-
-    until = expires.replace(tzinfo=UTC) if expires else None
-    now = datetime.now(UTC)
-    with opened(context) as store:
-        if dry_run:
-            check_token(name, owner=owner, expires_at=until, now=now)
-            say(f"a token {name!r} would be made; nothing was written")
-            return
-        made_by = author_or_unknown(author)
-        _, text = make_token(
-            store, name, role=role, owner=owner, expires_at=until, created_by=made_by, now=now
-        )
-    print(text)
-    say(f"this is the token {name!r}; keep it where secrets are kept, since it is not shown again")
-
-
-@token.command("list", epilog="Example: `churnrisk token list`.")
-def list_tokens(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
-    """List the tokens: for what, with which role, until when, and when last used."""
-    from dataclasses import asdict
-
-    from churnrisk.history.access import all_tokens
-
-    now = datetime.now(UTC).replace(tzinfo=None)
-    with opened(context) as store:
-        rows = [
-            asdict(found) | {"role": found.role.value, "state": found.state(now)}
-            for found in all_tokens(store)
-        ]
-    show_rows(
-        rows,
-        title="1 token" if len(rows) == 1 else f"{len(rows)} tokens",
-        format_=format_,
-        output=output,
-        columns=_TOKEN_COLUMNS,
-    )
-
-
-@token.command("revoke", epilog="Example: `churnrisk token revoke 3`.")
-def revoke(
-    context: typer.Context,
-    token_id: Annotated[int, typer.Argument(metavar="ID", help="Its id in `churnrisk token list`.")],
-    dry_run: DryRunOption = False,
-) -> None:
-    """End a token for good, from its next request on."""
-    from churnrisk.history.access import revoke_token
-
-    with opened(context) as store:
-        if dry_run:
-            say(f"token {token_id} would be revoked; nothing was written")
-            return
-        revoke_token(store, token_id, at=datetime.now(UTC))
-    say(f"token {token_id} is revoked")
+    """Show a list of rows under their number: one person, two people."""
+    noun = nouns[0] if len(rows) == 1 else nouns[1]
+    show_rows(rows, title=f"{len(rows)} {noun}", format_=format_, output=output, columns=columns)
 
 
 @contextmanager

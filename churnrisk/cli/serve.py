@@ -22,10 +22,18 @@ def serve(
         int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
     ] = 8765,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    workers: Annotated[int, typer.Option(min=1, max=32, help="Processes that answer.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=32,
+            help="Processes that answer, by default one for each core up to two; what a token may ask for in a minute "
+            "counts in each.",
+        ),
+    ] = None,
 ) -> None:
     """Serve the red list in the browser: review, assign, snooze, undo, export."""
-    from churnrisk.web.server import Listener, check_ready, run
+    from churnrisk.web.server import Listener, check_ready, run, usual_workers
 
     project = project_of(context)
     check_ready(project)
@@ -33,10 +41,11 @@ def serve(
         if host not in _LOOPBACK:
             say(
                 f"warning: everybody who can reach {host} can reach the sign-in page. Put a server with https in "
-                "front of it and name its host under [web] allowed_hosts."
+                f"front of it. Other names than {', '.join(sorted(project.web.hosts | set(listener.names)))} are "
+                "answered once they stand under [web] allowed_hosts in churnrisk.toml."
             )
         say(f"The red list of {project.name} is at {listener.url}; Ctrl-C ends it.")
         if open_:
             typer.launch(listener.url)
-        run(project, listener, workers=workers)
+        run(project, listener, workers=workers or usual_workers())
     say("ended")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import Connection, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, case, func, insert, or_, select, text
 
+from churnrisk.history.asked import by_account, within
+from churnrisk.history.reading import read_frame, run_before
 from churnrisk.history.rows import naive_utc
-from churnrisk.history.schema import actions
+from churnrisk.history.schema import actions, is_listed, scores
 from churnrisk.history.store import HistoryStore
+from churnrisk.records import Run
 
 Mask = npt.NDArray[np.bool_]
 _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
@@ -25,6 +28,62 @@ def past_actions(store: HistoryStore) -> pd.DataFrame:
     """Return every action ever handed out, oldest first: the columns of the table, instants in UTC."""
     with store.database.reading() as connection:
         return _read(connection, None, None, timedelta.max)
+
+
+def read_candidates(
+    store: HistoryStore,
+    run: Run,
+    columns: Sequence[str],
+    *,
+    colours: Sequence[str],
+    owner: str | None,
+    newly: bool,
+    limit: int | None,
+    offset: int,
+) -> pd.DataFrame:
+    """Return the accounts of a run that something may be done for, the most urgent first.
+
+    Red and amber ones, and those of other colours that have a play.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        Of the scores; ``previous_colour``, of the run before, is added.
+    owner : str, optional
+        Only this owner's, whatever the case of the name.
+    newly : bool
+        Only those whose colour got worse since the run before; one without a colour then counts as green.
+    limit : int, optional
+        How many at most, after the first ``offset``.
+    """
+    earlier = scores.alias("earlier")
+    with store.database.reading() as connection:
+        before = run_before(connection, run.as_of)
+        joined = scores.outerjoin(
+            earlier,
+            (earlier.c.run_id == (before.run_id if before else -1))
+            & (earlier.c.account_id == scores.c.account_id),
+        )
+        severity, severity_before = _severity(scores.c.colour), _severity(earlier.c.colour)
+        query = (
+            select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
+            .select_from(joined)
+            .where(scores.c.run_id == run.run_id, scores.c.colour.in_(colours))
+            .where(or_(scores.c.play.is_not(None), is_listed))
+        )
+        if owner is not None:
+            query = query.where(scores.c.owner.in_(within(connection, run, owner)))
+        if newly:
+            query = query.where(severity > case((severity_before > 0, severity_before), else_=0))
+        loss = scores.c.probability * func.coalesce(scores.c.annual_value, 0.0)
+        order = (severity, func.coalesce(loss, -1.0), func.coalesce(scores.c.probability, -1.0))
+        query = query.order_by(*(one.desc() for one in order), by_account(connection))
+        return read_frame(connection, query.limit(limit).offset(offset))
+
+
+def _severity(colour: ColumnElement[str]) -> ColumnElement[int]:
+    """Return 2 for red, 1 for amber, 0 for green and -1 without enough data."""
+    return case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
 
 
 def hand_out(

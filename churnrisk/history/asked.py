@@ -150,9 +150,6 @@ def _contains(text: str) -> ColumnElement[bool]:
 
 def order(connection: Connection, asked: Asked) -> list[ColumnElement[Any]]:
     """Return by what the rows are sorted; the last one tells equal ones apart."""
-    account: ColumnElement[Any] = scores.c.account_id
-    if connection.dialect.name == "postgresql":
-        account = collate(account, "C")
     listed = set(asked.wanted.colours) <= _LISTED
     # "red" comes after "amber"; beside other colours the name no longer puts red first
     red_first = scores.c.colour if listed else case((scores.c.colour == "red", 1), else_=0)
@@ -167,7 +164,14 @@ def order(connection: Connection, asked: Asked) -> list[ColumnElement[Any]]:
         "days": [scores.c.colour_since],
         "name": [func.lower(func.coalesce(scores.c.name, scores.c.account_id))],
     }
-    return [*orders[asked.wanted.sort], account]
+    return [*orders[asked.wanted.sort], by_account(connection)]
+
+
+def by_account(connection: Connection) -> ColumnElement[str]:
+    """Return the account id as SQLite and Python order it, and not as the server's language does."""
+    if connection.dialect.name == "postgresql":
+        return collate(scores.c.account_id, "C")
+    return scores.c.account_id
 
 
 def quarter_bounds(quarter: str) -> tuple[datetime, datetime]:

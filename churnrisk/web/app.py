@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import Any
@@ -29,8 +30,13 @@ _THREADS, _THREADS_WITH_A_SERVER = 2, 8
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 
-def create_app(project: Project) -> FastAPI:
+def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     """Return the application of a project; its store is opened here and closed when the server stops.
+
+    Parameters
+    ----------
+    hosts : iterable of str
+        Host names that are answered, besides those of the settings.
 
     Raises
     ------
@@ -54,7 +60,7 @@ def create_app(project: Project) -> FastAPI:
     for module in (redlist, several, timeline, account, undo, lead, help):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
-    security.install(app, project)
+    security.install(app, project, hosts=hosts)
     install_api(app, project)
     return app
 
@@ -64,6 +70,9 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     in_file = app.state.project.store_url.startswith("sqlite")
     threads = _THREADS if in_file else _THREADS_WITH_A_SERVER
     anyio.to_thread.current_default_thread_limiter().total_tokens = threads
+    # What is there now stays: looking through it again and again would take a twentieth of every page's time.
+    gc.collect()
+    gc.freeze()
     yield
     app.state.store.close()
 

@@ -52,7 +52,6 @@ def dossier(view: AccountView, *, now: datetime) -> dict[str, Any]:
     """Return what the template of an account shows."""
     return {
         "view": view,
-        "overdue": view.due_at is not None and view.due_at < now and view.desk.touched_at is None,
         "decided": f"{in_colour(view.row.days_in_colour)}, {decided(view.latest)}",
         "state": state(view.desk),
         "on_record": on_record(view.desk),

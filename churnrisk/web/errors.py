@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
+from churnrisk.web.log import one_line
 from churnrisk.web.pages import page
 
 log = logging.getLogger("churnrisk.web")
@@ -88,7 +89,7 @@ async def _unreadable(request: Request, error: Exception) -> Response:
 async def _told(request: Request, error: Exception) -> Response:
     typed = await what_was_typed(request)
     if isinstance(error, UnavailableError):
-        log.warning("database away: %s", error)
+        log.warning("database away: %s", one_line(error))
         lines = ("The database does not answer right now. Nothing was changed. Try again in a moment.",)
         again = Way(str(request.url.path) if request.method == "GET" else "/", "Try again")
         return message(request, 503, "The database is away", *lines, ways=(again,), typed=typed)

@@ -6,9 +6,10 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import SpooledTemporaryFile, TemporaryDirectory
+from typing import IO
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore, WorklistFilter
@@ -19,6 +20,7 @@ from churnrisk.workflows.worklist import export, worklist
 #: A workbook is made in memory; a longer list goes out as CSV.
 MOST_WORKBOOK_ROWS = 50_000
 _BATCH = 500
+_IN_MEMORY, _PIECE = 4_000_000, 65_536
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = (
     "account_id", "name", "owner", "segment", "colour", "arrow", "decided_by", "rule", "probability",
@@ -28,18 +30,25 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def csv_chunks(store: HistoryStore, wanted: WorklistFilter, *, now: datetime) -> Iterator[bytes]:
-    """Return the view as pieces of a CSV file; the first one is read at once, so that errors come early."""
-    pieces = _pieces(store, wanted, now)
-    return chain([next(pieces)], pieces)
+def csv_file(store: HistoryStore, wanted: WorklistFilter, *, now: datetime) -> IO[bytes]:
+    """Return the view as a CSV file that is gone once it is closed.
 
-
-def _pieces(store: HistoryStore, wanted: WorklistFilter, now: datetime) -> Iterator[bytes]:
+    It is written before any of it is sent: a slow download must not hold a connection to the history.
+    """
+    file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - it lives as long as the download
     with export(store, as_of=None, wanted=wanted, now=now) as (_, rows):
         # Excel takes UTF-8 for what it is only with this mark.
-        yield "\ufeff".encode() + _lines([_COLUMNS])
+        file.write("\ufeff".encode() + _lines([_COLUMNS]))
         for some in _batches(rows):
-            yield _lines(_cells(row) for row in some)
+            file.write(_lines(_cells(row) for row in some))
+    return file
+
+
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield a file from its beginning in pieces, and close it."""
+    with file:
+        file.seek(0)
+        yield from iter(partial(file.read, _PIECE), b"")
 
 
 def _batches(rows: Iterable[RedListRow]) -> Iterator[list[RedListRow]]:

@@ -109,13 +109,21 @@ def _everywhere(request: Request) -> dict[str, Any]:
     return {
         "me": me,
         "may_review": may_review(me),
-        "links": () if me is None else _ADMIN_LINKS if me.role is Role.ADMIN else _LINKS,
+        "links": _links(me),
         "here": request.url.path,
         "back": address(request),
         "company": request.app.state.project.name,
         "csrf_token": csrf_token(request),
         "flashes": take_flashes(request),
     }
+
+
+def _links(me: User | None) -> tuple[Link, ...]:
+    if me is None:
+        return ()
+    links = _ADMIN_LINKS if me.role is Role.ADMIN else _LINKS
+    # the colours' contract counts the whole team's accounts
+    return links if me.scope is None else tuple(link for link in links if link.path != "/promises")
 
 
 def address(request: Request) -> str:

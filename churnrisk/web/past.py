@@ -27,7 +27,7 @@ _HEAD = (
 # No meaning by colour alone: red is a triangle, amber a diamond, the others are circles.
 _SHAPES = {"red": "m-6 5l6 -11l6 11z", "amber": "m-6 0l6 -6l6 6l-6 6z"}
 _CIRCLE = "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"
-_FLAGS = {"complaint": "m-6 20h12l-6 -12z", "override": "m0 20v-13l11 4l-11 4z"}
+_FLAGS = {"complaint": "m-6 8h12l-6 12z", "override": "m0 20v-13l11 4l-11 4z"}
 _DISC = "m-5 14a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
 _DECIDED = {
     "model": "by the model",

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from churnrisk.workflows.project import Project
 
-_PROJECT, _DATA = "CHURNRISK_SERVE_PROJECT", "CHURNRISK_SERVE_DATA"
+_PROJECT, _DATA, _HOSTS = "CHURNRISK_SERVE_PROJECT", "CHURNRISK_SERVE_DATA", "CHURNRISK_SERVE_HOSTS"
+_EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - told apart here, not listened at
+#: Each process takes about 170 MB; two use the cores of a small server.
+MOST_WORKERS = 2
 _GRACE_SECONDS = 5
 
 
@@ -47,6 +50,13 @@ class Listener:
         host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(self.host, self.host)  # noqa: S104
         return f"http://{host}:{port}/"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The host names, besides loopback ones, that lead here: what was typed, or this machine's own name."""
+        if self.host in _EVERY_ADDRESS:
+            return (socket.gethostname(),)
+        return (f"[{self.host}]" if ":" in self.host else self.host,)
+
     def __enter__(self) -> Self:
         return self
 
@@ -54,6 +64,12 @@ class Listener:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.socket.close()
+
+
+def usual_workers() -> int:
+    """Return how many processes answer where nobody says otherwise: one for each core, two at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, MOST_WORKERS)
 
 
 def check_ready(project: Project) -> None:
@@ -78,6 +94,7 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
     from uvicorn.supervisors import Multiprocess
 
     os.environ[_PROJECT], os.environ[_DATA] = str(project.directory), str(project.data)
+    os.environ[_HOSTS] = ",".join(listener.names)
     config = uvicorn.Config(
         "churnrisk.web.server:app_of_environment",
         factory=True,
@@ -104,7 +121,8 @@ def app_of_environment() -> FastAPI:
     from churnrisk.settings import load_project
     from churnrisk.web.app import create_app
 
-    return create_app(load_project(Path(os.environ[_PROJECT]), data=Path(os.environ[_DATA])))
+    project = load_project(Path(os.environ[_PROJECT]), data=Path(os.environ[_DATA]))
+    return create_app(project, hosts=os.environ[_HOSTS].split(","))
 
 
 def _bound(host: str, port: int) -> socket.socket:

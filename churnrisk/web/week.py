@@ -10,7 +10,7 @@ from churnrisk.history import NONE
 from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.listing import MOST_BARS
 from churnrisk.web.trends import column_chart
-from churnrisk.web.wording import amount, change, count, day
+from churnrisk.web.wording import UNKNOWN, amount, change, count, day
 from churnrisk.workflows.monday import Monday, OwnerLoad, RunAtRisk
 
 
@@ -54,15 +54,23 @@ def _tiles(found: Monday, *, in_money: bool) -> tuple[Tile, ...]:
     untouched, overdue = (sum(getattr(one, name) for one in found.load) for name in ("untouched", "overdue"))
     at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
     return (
-        Tile("Newly red", count(found.newly_red), "since the last run", "/?newly_red=1"),
+        _newly_red(found.newly_red),
         *((at_risk,) if in_money else ()),
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),
         Tile(
-            "Saved", count(len(found.saved)), f"worth {amount(found.saved_value)} a year" if in_money else ""
+            "Saved",
+            count(found.saved.count),
+            f"worth {amount(found.saved.annual_value)} a year" if in_money else "",
         ),
         _missed(found.over_time),
     )
+
+
+def _newly_red(number: int | None) -> Tile:
+    if number is None:
+        return Tile("Newly red", UNKNOWN, "the first run: there is none to compare with")
+    return Tile("Newly red", count(number), "since the last run", "/?newly_red=1")
 
 
 def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:

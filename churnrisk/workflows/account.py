@@ -18,11 +18,9 @@ from churnrisk.history.account import read_actions, read_changes, read_history, 
 from churnrisk.history.desk import is_within, no_account
 from churnrisk.history.worklist import read_row
 from churnrisk.records import AuditEntry, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.workflows.due import DEADLINE_DAYS, is_overdue
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.worklist import to_row
-
-#: Days from the beginning of a colour until something should have been done, where no play says otherwise.
-DEADLINE_DAYS = {"red": 2, "amber": 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +76,8 @@ class AccountView:
         The latest run that holds it.
     due_at : datetime or None
         By when the next step should be done; None when nothing is pressing.
+    overdue : bool
+        Whether it should have been done, and nobody has touched the account since it has its colour.
     trail : tuple of AuditEntry
         What people changed, the newest first.
     overrides : tuple of PastOverride
@@ -100,6 +100,7 @@ class AccountView:
     row: RedListRow
     run: Run
     due_at: datetime | None
+    overdue: bool
     trail: tuple[AuditEntry, ...]
     overrides: tuple[PastOverride, ...]
     actions: tuple[PastAction, ...]
@@ -148,6 +149,7 @@ def view_account(
         actions = [_action(action) for action in read_actions(connection, account_id)]
     assert found is not None  # noqa: S101 - its history names the run that holds it
     row = to_row(found, run, now)
+    due_at = _due_at(row, found["colour_since"], actions, deadlines or {})
     return AccountView(
         account_id=account_id,
         name=row.name,
@@ -162,7 +164,8 @@ def view_account(
         moved=row.moved,
         row=row,
         run=run,
-        due_at=_due_at(row, run, actions, deadlines or {}),
+        due_at=due_at,
+        overdue=is_overdue(row, due_at, began=found["colour_since"], now=now),
         trail=entries,
         overrides=tuple(_overrides(overrides, now)),
         actions=tuple(actions),
@@ -197,9 +200,8 @@ def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
 
 
 def _due_at(
-    row: RedListRow, run: Run, actions: list[PastAction], deadlines: Mapping[str, int]
+    row: RedListRow, began: datetime, actions: list[PastAction], deadlines: Mapping[str, int]
 ) -> datetime | None:
-    began = run.as_of - timedelta(days=row.days_in_colour)
     handed = [action for action in actions if action.handed_out_at >= began]
     if handed:
         return handed[0].due_at

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.decision import Playbook, may_go_out
-from churnrisk.decision.severity import to_codes
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore, hand_out
+from churnrisk.history.actions import read_candidates
 from churnrisk.model import read_reasons
 from churnrisk.records import Colour, Run
 from churnrisk.workflows.plays import playbook_of
@@ -46,12 +47,14 @@ class ActionFilter:
     """Which accounts get actions; an empty field asks nothing.
 
     ``newly`` keeps the accounts whose colour got worse since the run before; one that had no colour
-    then counts as green.
+    then counts as green. ``limit`` takes so many, after the ``offset`` most urgent ones.
     """
 
     colours: tuple[str, ...] = ("red", "amber", "green", "grey")
     owner: str | None = None
     newly: bool = False
+    limit: int | None = None
+    offset: int = 0
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.colours) - set(Colour))
@@ -97,11 +100,12 @@ class Action:
 
 @dataclass(frozen=True)
 class Handed:
-    """The actions handed out, and how many wait for a cooldown or a channel."""
+    """The actions handed out, how many wait for a cooldown or a channel, and whether the limit left some out."""
 
     run: Run
     actions: tuple[Action, ...]
     waiting: int
+    more: bool = False
 
 
 def hand_out_actions(
@@ -111,6 +115,7 @@ def hand_out_actions(
     wanted: ActionFilter,
     deliver: Callable[[tuple[Action, ...]], None],
     record: bool,
+    store: HistoryStore | None = None,
 ) -> Handed:
     """Hand out the actions of the latest run that are neither done nor resting, and record them.
 
@@ -126,6 +131,8 @@ def hand_out_actions(
         Writes the actions somewhere; when it fails nothing is recorded.
     record : bool
         False for a dry run.
+    store : HistoryStore, optional
+        The open history of a server; without one the project's is opened.
 
     Raises
     ------
@@ -133,10 +140,9 @@ def hand_out_actions(
         If nothing has been scored, or history or playbook cannot be used.
     """
     playbook = playbook_of(project)
-    with HistoryStore(project.store_url) as store:
-        run = find_run(store, None)
-        previous = store.previous_colours(run.as_of)["colour"]
-        candidates = _candidates(store.scores(run.run_id, columns=_READ), previous, playbook, wanted, now)
+    with _opened(project, store) as history:
+        run = find_run(history, None)
+        candidates, more = _candidates(history, run, playbook, wanted, now)
         cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
         longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
         made: list[tuple[Action, ...]] = []
@@ -158,7 +164,7 @@ def hand_out_actions(
             deliver(made[0])
 
         hand_out(
-            store,
+            history,
             run.run_id,
             candidates,
             choose=choose,
@@ -167,28 +173,39 @@ def hand_out_actions(
             within=timedelta(days=longest + 1),
             record=record,
         )
-    return Handed(run, made[0], offered[0] - len(made[0]))
+    return Handed(run, made[0], offered[0] - len(made[0]), more)
+
+
+@contextmanager
+def _opened(project: Project, store: HistoryStore | None) -> Iterator[HistoryStore]:
+    if store is not None:
+        yield store
+        return
+    with HistoryStore(project.store_url) as opened:
+        yield opened
 
 
 def _candidates(
-    scores: pd.DataFrame, previous: pd.Series, playbook: Playbook, wanted: ActionFilter, now: datetime
-) -> pd.DataFrame:
-    """Return one row per account that has something to be done, the most urgent first."""
-    frame = scores.assign(previous_colour=scores["account_id"].map(previous).astype(object))
-    keep = frame["colour"].isin(wanted.colours) & (frame["play"].notna() | frame["colour"].isin(_FALLBACKS))
-    if wanted.owner is not None:
-        keep &= frame["owner"].astype("str").str.casefold() == wanted.owner.casefold()
-    if wanted.newly:
-        keep &= to_codes(frame["colour"]) > np.maximum(to_codes(frame["previous_colour"]), 0)
-    frame = frame[keep].copy()
+    store: HistoryStore, run: Run, playbook: Playbook, wanted: ActionFilter, now: datetime
+) -> tuple[pd.DataFrame, bool]:
+    """Return one row per account that has something to be done, the most urgent first, and whether there are more."""
+    frame = read_candidates(
+        store,
+        run,
+        _READ,
+        colours=wanted.colours,
+        owner=wanted.owner,
+        newly=wanted.newly,
+        limit=None if wanted.limit is None else wanted.limit + 1,
+        offset=wanted.offset,
+    )
+    more = wanted.limit is not None and len(frame) > wanted.limit
+    frame = frame.iloc[: wanted.limit].copy()
     by_rule = frame["rule"].where(frame["decided_by"] == "rule")
     drivers = frame["reasons"].astype("str").str.extract(r'"feature": "((?:[^"\\]|\\.)*)"')[0]
     frame["reason"] = by_rule.fillna(drivers).fillna("").astype(object)
     _add_how(frame, playbook, now)
-    loss = frame["probability"] * frame["annual_value"].fillna(0)
-    order = frame.assign(severity=to_codes(frame["colour"]), loss=loss)
-    by = ["severity", "loss", "probability", "account_id"]
-    return frame.loc[order.sort_values(by, ascending=[False, False, False, True]).index]
+    return frame, more
 
 
 def _add_how(frame: pd.DataFrame, playbook: Playbook, now: datetime) -> None:

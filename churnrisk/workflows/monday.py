@@ -5,20 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
 from churnrisk.history.asked import within
 from churnrisk.history.database import Transaction
-from churnrisk.history.load import Saved, open_work, read_saved
+from churnrisk.history.load import AllSaved, Saved, open_work, read_saved
 from churnrisk.history.outcomes import read_outcomes
 from churnrisk.history.totals import Sums, read_by_owner, read_totals
 from churnrisk.history.wanted import NONE
 from churnrisk.records import AtRisk, Run
-from churnrisk.workflows.account import DEADLINE_DAYS
+from churnrisk.workflows.due import DEADLINE_DAYS, day_of
 from churnrisk.workflows.worklist import at_risk
 
 __all__ = ["OwnerLoad", "RunAtRisk", "Monday", "Saved", "monday"]
@@ -33,7 +33,7 @@ class OwnerLoad:
     owner : str
         ``(none)`` for the accounts without one.
     red, amber, newly_red : int
-        Accounts.
+        Accounts; ``newly_red`` is None at the very first run, which has none to compare with.
     value : float
         Annual value of red and amber.
     expected_loss : float
@@ -47,7 +47,7 @@ class OwnerLoad:
     owner: str
     red: int
     amber: int
-    newly_red: int
+    newly_red: int | None
     value: float
     expected_loss: float
     untouched: int
@@ -94,21 +94,22 @@ class Monday:
     load: tuple[OwnerLoad, ...]
     by_segment: tuple[AtRisk, ...]
     over_time: tuple[RunAtRisk, ...]
-    saved: tuple[Saved, ...]
+    saved: AllSaved
 
     @property
-    def saved_value(self) -> float:
-        """Annual value of the saved accounts."""
-        return sum(one.annual_value or 0.0 for one in self.saved)
-
-    @property
-    def newly_red(self) -> int:
-        """Accounts that turned red with the latest run."""
-        return sum(one.newly_red for one in self.load)
+    def newly_red(self) -> int | None:
+        """Accounts that turned red with the latest run; None at the very first one."""
+        return None if self.before is None else sum(one.newly_red or 0 for one in self.load)
 
 
 def monday(
-    store: HistoryStore, *, now: datetime, days: int = 30, most_runs: int = 60, scope: str | None = None
+    store: HistoryStore,
+    *,
+    now: datetime,
+    days: int = 30,
+    most_runs: int = 60,
+    scope: str | None = None,
+    deadlines: Mapping[str, int] | None = None,
 ) -> Monday:
     """Return the state of the team's work.
 
@@ -120,6 +121,8 @@ def monday(
         How many of the latest live runs are shown over time.
     scope : str, optional
         The owner that the asker is limited to.
+    deadlines : mapping of str to int, optional
+        Days that each play leaves; see :func:`churnrisk.workflows.plays.deadlines_of`.
 
     Raises
     ------
@@ -127,18 +130,27 @@ def monday(
         If nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day
-    today = datetime.combine(now.date(), time())
+    today = day_of(now)
+    play_days = dict(deadlines or {})
     with store.database.reading() as connection:
 
         def read() -> Monday:
-            return _read(connection, today, days, most_runs, scope)
+            return _read(connection, today, days, most_runs, scope, play_days)
 
         if store.memory is None:
             return read()
-        return store.memory.answer(connection, ("monday", today, days, most_runs, scope), read)
+        question = ("monday", today, days, most_runs, scope, *play_days.items())
+        return store.memory.answer(connection, question, read)
 
 
-def _read(connection: Transaction, today: datetime, days: int, most_runs: int, scope: str | None) -> Monday:
+def _read(
+    connection: Transaction,
+    today: datetime,
+    days: int,
+    most_runs: int,
+    scope: str | None,
+    play_days: Mapping[str, int],
+) -> Monday:
     every_run = read_outcomes(connection)
     if not every_run:
         raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
@@ -147,7 +159,9 @@ def _read(connection: Transaction, today: datetime, days: int, most_runs: int, s
     owners = None if scope is None else within(connection, run, scope)
     sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
     by_owner = read_by_owner(connection, run.run_id, owners=owners)
-    work = open_work(connection, run, owners=owners, deadline_days=DEADLINE_DAYS, now=today)
+    work = open_work(
+        connection, run, owners=owners, deadline_days=DEADLINE_DAYS, play_days=play_days, now=today
+    )
     missed = {
         one.run_id: one.churned
         for _, outcomes in found
@@ -158,7 +172,7 @@ def _read(connection: Transaction, today: datetime, days: int, most_runs: int, s
         run=run,
         before=found[1][0] if len(found) > 1 else None,
         since=since,
-        load=_load(by_owner, work),
+        load=_load(by_owner, work, is_first=run == first),
         by_segment=at_risk([one for one in sums if one.run_id == run.run_id], "segment"),
         over_time=tuple(
             _at_run(one, sums, is_first=one == first, missed=missed.get(one.run_id))
@@ -168,7 +182,9 @@ def _read(connection: Transaction, today: datetime, days: int, most_runs: int, s
     )
 
 
-def _load(sums: Sequence[Sums], work: dict[str | None, tuple[int, int]]) -> tuple[OwnerLoad, ...]:
+def _load(
+    sums: Sequence[Sums], work: dict[str | None, tuple[int, int]], *, is_first: bool
+) -> tuple[OwnerLoad, ...]:
     load = []
     for owner in {one.owner for one in sums if one.colour in DEADLINE_DAYS}:
         mine = {one.colour: one for one in sums if one.owner == owner and one.colour in DEADLINE_DAYS}
@@ -178,7 +194,7 @@ def _load(sums: Sequence[Sums], work: dict[str | None, tuple[int, int]]) -> tupl
                 owner or NONE,
                 red=mine["red"].accounts if "red" in mine else 0,
                 amber=mine["amber"].accounts if "amber" in mine else 0,
-                newly_red=mine["red"].newly if "red" in mine else 0,
+                newly_red=None if is_first else mine["red"].newly if "red" in mine else 0,
                 value=sum(one.annual_value for one in mine.values()),
                 expected_loss=sum(one.expected_loss for one in mine.values()),
                 untouched=untouched,

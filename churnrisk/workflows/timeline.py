@@ -19,6 +19,7 @@ __all__ = ["Happening", "WeekOfUse", "Timeline", "timeline"]
 
 _TABLES = ("events", "complaints", "subscriptions", "surveys")
 _SHOWN_FEATURES = 8
+OTHERS = "others"
 _SEVERITIES = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 _WEEK = timedelta(days=7)
 
@@ -74,7 +75,7 @@ class Timeline:
     weeks : tuple of WeekOfUse
         Oldest first, silent weeks included; empty when the tables hold no events.
     features : tuple of str
-        The most used, most used first; all others are added up as "others".
+        The most used, most used first; all others are added up as :data:`OTHERS`, one of that name among them.
     happenings : tuple of Happening
         The latest first.
     """
@@ -187,7 +188,8 @@ def _use(asked: _Asked, until: datetime) -> tuple[tuple[str, ...], tuple[WeekOfU
         used[name] = used.get(name, 0) + count
     features = tuple(sorted(used, key=lambda name: (-used[name], name)))
     if len(features) > _SHOWN_FEATURES:
-        features = (*features[: _SHOWN_FEATURES - 1], "others")
+        named = [name for name in features if name != OTHERS]
+        features = (*named[: _SHOWN_FEATURES - 1], OTHERS)
     last = max(0, -(-(until - asked.since) // _WEEK) - 1)
     weeks = (_week(asked.since, number, counted, features) for number in range(last + 1))
     return features, tuple(weeks)
@@ -200,7 +202,7 @@ def _week(
     known = {False: 0, True: 0}
     for week, name, later, count in counted:
         if week == number:
-            by_feature[name if name in by_feature else "others"] += count
+            by_feature[name if name in by_feature else OTHERS] += count
             known[later] += count
     return WeekOfUse(since + number * _WEEK, known[False], known[True], by_feature)
 

@@ -50,8 +50,8 @@ def churnrisk(project: Path, *arguments: str, stdin: str = "") -> subprocess.Com
 
 
 @contextmanager
-def serving(project: Path, *arguments: str) -> Iterator[Site]:
-    """Serve a project on a free port until the block ends."""
+def serving(project: Path, *arguments: str, workers: str = "1") -> Iterator[Site]:
+    """Serve a project on a free port until the block ends; one process is up sooner than the usual two."""
     command = [
         sys.executable,
         "-m",
@@ -61,6 +61,7 @@ def serving(project: Path, *arguments: str) -> Iterator[Site]:
         "serve",
         "--port",
         "0",
+        *(("--workers", workers) if workers else ()),
         *arguments,
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -251,6 +251,13 @@ def test_actions_are_looked_at_and_handed_out_once(api):
     assert api("POST", "/actions/hand-out?colour=red").json()["actions"] == []
 
 
+def test_a_token_of_one_owner_is_not_told_what_counts_the_whole_team(api):
+    for path in ("/runs", "/promises"):
+        answer = api("GET", path, "owner")
+        assert answer.status_code == 403
+        assert "whole team" in answer.json()["detail"]
+
+
 def test_runs_and_promises_are_told(api):
     runs = api("GET", "/runs", "viewer").json()
     assert [run["as_of"][:10] for run in runs] == ["2026-07-01", "2026-06-01"]

@@ -65,6 +65,13 @@ def test_monday_and_the_exports_hold_own_accounts_only(signed_in, owners):
     assert other not in exported
 
 
+def test_what_counts_the_whole_team_is_not_shown_and_says_why(signed_in, owners):
+    page = signed_in("olga")
+    expect(page.get_by_role("link", name="Colours")).to_have_count(0)
+    assert page.goto("/promises").status == 403
+    expect(page.get_by_text("you are limited to your own")).to_be_visible()
+
+
 def test_own_accounts_can_be_reviewed(signed_in, owners):
     page = signed_in("olga")
     page.locator("[data-open]").first.click()

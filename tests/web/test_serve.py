@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -58,10 +59,10 @@ def test_an_address_of_another_machine_is_said(project):
     assert "cannot listen at 192.0.2.1" in said
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", "2", ""], ids=["one", "two", "as usual"])
 def test_ctrl_c_ends_it_cleanly(project, workers):
     add_people(project, {"vic": ("--role", "viewer")})
-    with serving(project, "--workers", workers) as site:
+    with serving(project, workers=workers) as site:
         with urllib.request.urlopen(f"{site.url}/sign-in") as answer:
             assert answer.status == 200
         site.process.send_signal(signal.SIGINT)
@@ -91,6 +92,24 @@ def test_every_answer_says_how_long_the_server_took(project):
         assert re.fullmatch(r"total;dur=\d+\.\d", answer.headers["server-timing"])
 
 
+def test_the_address_that_is_listened_at_is_answered_under_its_own_name(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    # all of 127/8 is this machine, and only 127.0.0.1 needs no naming
+    with serving(project, "--host", "127.0.0.2") as site:
+        assert "127.0.0.2" in site.url
+        with urllib.request.urlopen(f"{site.url}/sign-in") as answer:
+            assert answer.status == 200
+        request = urllib.request.Request(f"{site.url}/sign-in", headers={"host": "evil.example"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(request)
+
+
+def test_at_every_address_the_machines_name_is_answered_and_told(project):
+    add_people(project, {"vic": ("--role", "viewer")})
+    with Listener("0.0.0.0", 0) as listener:
+        assert listener.names == (socket.gethostname(),)
+
+
 def test_other_hosts_are_warned_about_in_plain_words(project):
     add_people(project, {"vic": ("--role", "viewer")})
     command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0"]
@@ -101,6 +120,8 @@ def test_other_hosts_are_warned_about_in_plain_words(project):
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=20)
     assert said.startswith("warning: everybody who can reach 0.0.0.0 can reach the sign-in page.")
+    assert socket.gethostname() in said
+    assert "allowed_hosts in churnrisk.toml" in said
 
 
 def test_a_database_that_goes_away_is_a_page_and_what_was_typed_is_kept(project):

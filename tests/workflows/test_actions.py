@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from churnrisk.decision import load_playbook
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore, NewRun
+from churnrisk.history import HistoryStore, NewRun, past_actions
 from churnrisk.settings import load_project
 from churnrisk.workflows.actions import ActionFilter, hand_out_actions
 
@@ -167,3 +167,22 @@ def test_cooldowns_and_channel_limits_hold_over_any_sequence_of_runs(sequence):
         assert all(after - before >= cooldowns[play] for before, after in pairwise(days))
     for (_, channel), days in by_channel.items():
         assert all(after - before >= playbook.channels[channel] for before, after in pairwise(days))
+
+
+def test_pages_of_actions_are_all_of_them_in_the_same_order(project):
+    publish(project, 0, [(name, "red", "silence call", "silent_30d") for name in "cab"])
+    whole = hand(project, 0, record=False)
+    first = hand(project, 0, record=False, limit=2)
+    last = hand(project, 0, record=False, limit=2, offset=2)
+    assert accounts(first) + accounts(last) == accounts(whole) == ["a", "b", "c"]
+    assert (whole.more, first.more, last.more) == (False, True, False)
+
+
+def test_an_open_history_is_used_and_left_open(project):
+    publish(project, 0, [("a", "red", "silence call", "silent_30d")])
+    with HistoryStore(project.store_url, pooled=True) as store:
+        handed = hand_out_actions(
+            project, now=START, wanted=ActionFilter(), deliver=lambda made: None, record=True, store=store
+        )
+        assert accounts(handed) == ["a"]
+        assert len(past_actions(store)) == 1

@@ -1,12 +1,15 @@
 """The team lead's page over a real history."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
 
 from churnrisk.errors import UsageError
-from churnrisk.history import NONE, HistoryStore, NewRun
+from churnrisk.history import NONE, HistoryStore, NewRun, hand_out
+from churnrisk.history.load import read_saved
+from churnrisk.web.week import week
+from churnrisk.workflows.account import view_account
 from churnrisk.workflows.monday import monday
 from churnrisk.workflows.reviews import Change, review, undo
 
@@ -93,28 +96,74 @@ def test_saved_accounts_are_listed_until_they_are_taken_back(store):
     say(store, Change("saved"), "b")
     say(store, Change("saved"), "a", now=datetime(2026, 5, 1))
     made = say(store, Change("saved"), "c")
-    assert [one.account_id for one in monday(store, now=NOW).saved] == ["c", "b"]
+    assert [one.account_id for one in monday(store, now=NOW).saved.accounts] == ["c", "b"]
     undo(store, author="Ada", via="web", now=NOW, review_id=made.review_id)
     found = monday(store, now=NOW)
-    assert ([one.account_id for one in found.saved], found.saved_value) == (["b"], 200.0)
+    assert ([one.account_id for one in found.saved.accounts], found.saved.annual_value) == (["b"], 200.0)
 
 
 def test_an_account_that_is_saved_twice_is_worth_its_value_once(store):
     for day in (2, 4, 6):
         say(store, Change("saved", note=f"Call {day}."), "b", now=datetime(2026, 7, day))
     found = monday(store, now=NOW)
-    assert [(one.account_id, one.at.day) for one in found.saved] == [("b", 6)]
-    assert found.saved_value == 200.0
+    assert [(one.account_id, one.at.day) for one in found.saved.accounts] == [("b", 6)]
+    assert (found.saved.count, found.saved.annual_value) == (1, 200.0)
 
 
 def test_within_a_scope_there_is_one_owner_only(store):
     say(store, Change("saved"), "b", "d")
     found = monday(store, now=NOW, scope="LEE")
     assert [one.owner for one in found.load] == ["Lee"]
-    assert [one.account_id for one in found.saved] == ["d"]
+    assert [one.account_id for one in found.saved.accounts] == ["d"]
     assert [(one.red, one.newly_red) for one in found.over_time] == [(2, None), (1, 0)]
     nobody = monday(store, now=NOW, scope="Nobody")
-    assert (nobody.load, nobody.saved, nobody.by_segment) == ((), (), ())
+    assert (nobody.load, nobody.saved.count, nobody.by_segment) == ((), 0, ())
+
+
+def test_an_account_that_churned_after_all_was_not_saved(store):
+    say(store, Change("saved"), "b", "c")
+    say(store, Change("churned"), "b")
+    found = monday(store, now=NOW).saved
+    assert [one.account_id for one in found.accounts] == ["c"]
+    assert (found.count, found.annual_value) == (1, 400.0)
+    undo(store, author="Ada", via="web", now=NOW)
+    assert monday(store, now=NOW).saved.count == 2
+
+
+def test_of_many_saved_accounts_all_are_counted_though_the_last_ones_are_listed(store):
+    say(store, Change("saved"), "a", "b", "c")
+    with store.database.reading() as connection:
+        found = read_saved(connection, since=datetime(2026, 7, 1), owners=None, limit=2)
+    assert (len(found.accounts), found.count, found.annual_value) == (2, 3, 700.0)
+
+
+def test_at_the_first_run_nothing_is_newly_red(sqlite_store):
+    frame = pd.DataFrame({"account_id": ["a"], "owner": ["Kim"], "colour": ["red"], "decided_by": ["model"]})
+    sqlite_store.publish(NewRun(datetime(2026, 7, 6), datetime(2026, 7, 6), "i", "m", "p"), frame)
+    found = monday(sqlite_store, now=NOW)
+    assert (found.newly_red, [one.newly_red for one in found.load]) == (None, [None])
+    tiles = {tile.text: tile for tile in week(found, scope=None)["tiles"]}
+    assert tiles["Newly red"].value == "–"
+    assert "first run" in tiles["Newly red"].says
+    assert tiles["Newly red"].href is None
+
+
+@pytest.mark.parametrize("day", range(5, 20))
+def test_overdue_is_the_same_here_and_on_the_page_of_each_account(store, day):
+    now = datetime(2026, 7, day, 9)
+    deadlines = {"visit": 5}
+    handed = {"account_id": ["a"], "play": ["call"], "reason": ["x"], "channel": ["phone"], "colour": ["red"]}
+    due = pd.DataFrame(handed | {"due_at": pd.to_datetime(["2026-07-12"]).astype("datetime64[us]")})
+    latest = store.latest_run().run_id
+    hand_out(
+        store, latest, due, choose=lambda fresh, _: [True] * len(fresh), deliver=lambda _: None,
+        at=datetime(2026, 7, 6, 12), within=timedelta(days=30),
+    )  # fmt: skip
+    say(store, Change("snoozed", until=date(2026, 7, 10), reason="x"), "b", now=datetime(2026, 5, 2))
+    say(store, Change("contacted"), "d", now=datetime(2026, 7, 5))
+    pages = [view_account(store, account, now=now, deadlines=deadlines) for account in ACCOUNTS]
+    counted = sum(one.overdue for one in monday(store, now=now, deadlines=deadlines).load)
+    assert counted == sum(page.overdue for page in pages)
 
 
 def test_before_the_first_run_the_command_is_named(sqlite_store):

@@ -16,17 +16,8 @@ from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import checked_tables
 from churnrisk.workflows.promises import BROKEN, KEPT, NO_PROMISE, OPEN, UNCLEAR, promises
 from churnrisk.workflows.train import tracking_of
+from tests.workflows.projects import INACTIVITY
 
-TOML = """
-[tables.accounts]
-path = "accounts.csv"
-[tables.events]
-path = "events.csv"
-[churn]
-definition = "inactivity"
-horizon_days = 30
-lookback_days = 30
-"""
 START = datetime(2026, 1, 1)
 SCORED = datetime(2026, 4, 1)
 NOW = datetime(2026, 7, 1, 9)
@@ -88,7 +79,7 @@ def write_events(folder, *, late=()):
 @pytest.fixture
 def project(tmp_path):
     write_events(tmp_path)
-    (tmp_path / "churnrisk.toml").write_text(TOML)
+    (tmp_path / "churnrisk.toml").write_text(INACTIVITY)
     return load_project(tmp_path)
 
 

@@ -9,17 +9,8 @@ from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore, NewOverride, NewRun, active_overrides, add_override
 from churnrisk.settings import load_project
 from churnrisk.workflows.overrides import finish_override, list_overrides, make_override, review_overrides
+from tests.workflows.projects import INACTIVITY
 
-TOML = """
-[tables.accounts]
-path = "accounts.csv"
-[tables.events]
-path = "events.csv"
-[churn]
-definition = "inactivity"
-horizon_days = 30
-lookback_days = 30
-"""
 START = datetime(2026, 1, 1)
 SCORED = datetime(2026, 4, 1)
 NOW = datetime(2026, 4, 2, 9)
@@ -32,7 +23,7 @@ def project(tmp_path):
     pd.DataFrame({"account_id": list(last)}).to_csv(tmp_path / "accounts.csv", index=False)
     rows = [(name, START + timedelta(days=d)) for name, end in last.items() for d in range(0, end, 7)]
     pd.DataFrame(rows, columns=["account_id", "occurred_at"]).to_csv(tmp_path / "events.csv", index=False)
-    (tmp_path / "churnrisk.toml").write_text(TOML)
+    (tmp_path / "churnrisk.toml").write_text(INACTIVITY)
     made = load_project(tmp_path)
     colours = {"left1": "green", "left2": "red", "stays1": "red", "stays2": "green", "gone": "grey"}
     frame = pd.DataFrame(

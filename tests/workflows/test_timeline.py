@@ -119,6 +119,22 @@ def test_nothing_of_other_accounts_and_nothing_from_the_future_is_shown(project)
     assert read(project, now=AS_OF).until == AS_OF
 
 
+@pytest.mark.parametrize("project", ["file"], indirect=True)
+def test_a_feature_that_is_called_others_counts_once(project):
+    names = [f"feature {number}" for number in range(8)] + ["others"]
+    with (project.data / "events.csv").open("a") as events:
+        events.writelines(f"c,2026-05-30,{name},2026-05-30\n" for name in names for _ in range(3))
+    with (project.data / "accounts.csv").open("a") as accounts:
+        accounts.write("c\n")
+    frame = pd.DataFrame({"account_id": ["c"], "colour": ["red"], "decided_by": ["model"]})
+    with HistoryStore(project.store_url) as store:
+        store.publish(NewRun(AS_OF, AS_OF, "i2", "m", "p"), frame)
+    found = read(project, "c")
+    assert len(found.features) == len(set(found.features))
+    assert sum(found.weeks[-1].by_feature.values()) == 27
+    assert found.weeks[-1].by_feature["others"] == 6
+
+
 @pytest.mark.parametrize("account", ["b", "nobody", "' or '1'='1"])
 def test_an_account_outside_the_scope_is_not_found(project, account):
     with pytest.raises(NotFoundError):

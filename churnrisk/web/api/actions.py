@@ -29,11 +29,18 @@ class ActionQuery(BaseModel):
     colour: list[Colour] = Field(list(Colour), max_length=4, min_length=1)
     owner: Text | None = None
     newly: bool = Field(False, description="Only accounts whose colour got worse since the last run.")
+    limit: int = Field(
+        1_000, ge=1, le=10_000, description="Accounts that are looked at, the most urgent first."
+    )
+    offset: int = Field(
+        0, ge=0, le=10_000_000, description="How many of the most urgent ones are passed over."
+    )
 
     def wanted(self, scope: str | None) -> ActionFilter:
         """Return the filter within a scope."""
         colours = tuple(str(colour) for colour in dict.fromkeys(self.colour))
-        return ActionFilter(colours, self.owner or None if scope is None else scope, self.newly)
+        owner = self.owner or None if scope is None else scope
+        return ActionFilter(colours, owner, self.newly, self.limit, self.offset)
 
 
 class Action(Shape):
@@ -64,7 +71,8 @@ class Actions(BaseModel):
 
     as_of: Instant
     recorded: bool = Field(description="Whether they count as handed out from now on.")
-    waiting: int = Field(description="How many wait for a cooldown or a channel.")
+    waiting: int = Field(description="How many of those looked at wait for a cooldown or a channel.")
+    more: bool = Field(description="Whether there are accounts after these; a greater offset looks at them.")
     actions: list[Action]
 
 
@@ -89,12 +97,14 @@ def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: boo
         wanted = ActionFilter(colours=())
     else:
         wanted = asked.wanted(asker.owner)
+    state = request.app.state
     handed = hand_out_actions(
-        request.app.state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record
+        state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record, store=state.store
     )
     return Actions(
         as_of=handed.run.as_of,
         recorded=record,
         waiting=handed.waiting,
+        more=handed.more,
         actions=[Action.model_validate(action) for action in handed.actions],
     )

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
+from starlette.exceptions import HTTPException
 
+from churnrisk.history.access import Token
 from churnrisk.records import Colour
 from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.problems import problems
@@ -51,15 +53,17 @@ class Promise(Shape):
 
 @router.get("/runs", responses=problems())
 def runs(
-    request: Request, _asker: Reader, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
+    request: Request, asker: Reader, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
 ) -> list[PublishedRun]:
-    """Read the published runs, the latest as-of date first."""
+    """Read the published runs, the latest as-of date first; 403 for a token that is limited to an owner."""
+    _require_team(asker)
     return [PublishedRun.model_validate(run) for run in request.app.state.store.runs()[:limit]]
 
 
 @router.get("/promises", responses=problems())
-def promised(request: Request, _asker: Reader) -> list[Promise]:
-    """Read what every colour of every run promised and what happened since."""
+def promised(request: Request, asker: Reader) -> list[Promise]:
+    """Read what every colour of every run promised and what happened since; 403 for a token limited to an owner."""
+    _require_team(asker)
     found = promises(request.app.state.store)
     return [
         Promise(
@@ -79,3 +83,10 @@ def promised(request: Request, _asker: Reader) -> list[Promise]:
         for one in found.colours
         for run in one.runs
     ]
+
+
+def _require_team(asker: Token) -> None:
+    if asker.owner is not None:
+        raise HTTPException(
+            403, "this counts the accounts of the whole team; the token is limited to one owner's."
+        )

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from starlette.exceptions import HTTPException
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history.access import all_users
@@ -26,19 +27,26 @@ from churnrisk.workflows.reviews import trail
 router = APIRouter()
 Viewer = Annotated[User, require(Role.VIEWER)]
 ENTRIES = 100
+OWN_ACCOUNTS_ONLY = (
+    "This counts the accounts of the whole team, and you are limited to your own. "
+    "The help says what the colours mean."
+)
 _LARGEST_ID = 2**31 - 1
 
 
-@router.get("/promises", dependencies=[require(Role.VIEWER)])
-def show_promises(request: Request) -> Response:
-    """Show what each colour promised, and what happened since."""
+@router.get("/promises")
+def show_promises(request: Request, user: Viewer) -> Response:
+    """Show what each colour promised, and what happened since; its counts are the whole team's."""
+    if user.scope is not None:
+        raise HTTPException(403, OWN_ACCOUNTS_ONLY)
     return page(request, "promises.html", contract(promises(request.app.state.store)))
 
 
 @router.get("/monday")
 async def show_monday(request: Request, user: Viewer) -> Response:
     """Show the team's load, what is new, what was saved, and the course over time."""
-    found = await slowly(partial(monday, request.app.state.store, now=now(), scope=user.scope))
+    state = request.app.state
+    found = await slowly(partial(monday, state.store, now=now(), scope=user.scope, deadlines=state.deadlines))
     return page(request, "monday.html", week(found, scope=user.scope))
 
 

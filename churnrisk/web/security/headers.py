@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from churnrisk.web.log import one_line
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.answers import answer_to
 
@@ -76,7 +77,7 @@ class Headers:
         except Exception as error:
             if started:
                 raise
-            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            _LOG.exception("%s %s failed", scope["method"], one_line(scope["path"]))
             response = await answer_to(request, error)
             await response(scope, receive, send_with_headers)
 

@@ -86,7 +86,7 @@ def show_password(request: Request, user: Annotated[User, require(Role.VIEWER)])
 
 
 @router.post("/password")
-def set_own_password(
+async def set_own_password(
     request: Request,
     user: Annotated[User, require(Role.VIEWER)],
     present: Annotated[str, Form(alias="present_password", max_length=_LONGEST)] = "",
@@ -94,6 +94,10 @@ def set_own_password(
     again: Annotated[str, Form(alias="new_password_again", max_length=_LONGEST)] = "",
 ) -> Response:
     """Change one's own password: every session ends, and this one goes on under a new id."""
+    return await slowly(partial(_set_own_password, request, user, present, new, again))
+
+
+def _set_own_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
     access: Access = request.app.state.access
     try:
         # The present one is asked for, so that nobody changes it on a screen left open.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from churnrisk.errors import UsageError
+from churnrisk.web.log import one_line
+from churnrisk.web.patience import slowly
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.cookies import SSO, read_cookie
 from churnrisk.web.security.origin import safe_path
@@ -98,11 +101,14 @@ async def arrive(request: Request) -> Response:
             raise SignInError("This sign-in was begun elsewhere, or too long ago. Try again.")
         token = await client.authorize_access_token(request)
         identity = Identity.of_claims(token["userinfo"], config)
-        user = await run_in_threadpool(person_of, access.store, identity, config, now=access.now())
-        await run_in_threadpool(begin, request, user)
+        await slowly(partial(_let_in, request, access, identity, config))
     except Exception as error:
         return await _explained(request, error)
     return RedirectResponse(target, 303)
+
+
+def _let_in(request: Request, access: Access, identity: Identity, config: OidcConfig) -> None:
+    begin(request, person_of(access.store, identity, config, now=access.now()))
 
 
 def _parts(request: Request) -> tuple[Access, Any, OidcConfig]:
@@ -147,10 +153,10 @@ async def _explained(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInError):
         status, told = 403, str(error)
     elif isinstance(error, httpx.HTTPError | UsageError):
-        _LOG.warning("single sign-on: %s: %s", type(error).__name__, error)
+        _LOG.warning("single sign-on: %s: %s", type(error).__name__, one_line(error))
         status, told = 503, _AWAY
     elif isinstance(error, AuthlibBaseError | JoseError | KeyError | ValueError):
-        _LOG.warning("single sign-on: %s: %s", type(error).__name__, error)
+        _LOG.warning("single sign-on: %s: %s", type(error).__name__, one_line(error))
         status, told = 403, _FAILED
     else:
         raise error

@@ -1,0 +1,15 @@
+import pytest
+
+from churnrisk.web.log import one_line
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ("/accounts/Müller & Söhne", "/accounts/Müller & Söhne"),
+        ("/a\r\nERROR all is lost", "/a\\r\\nERROR all is lost"),
+        ("\x1b[2J\u2028\x85", "\\x1b[2J\\u2028\\x85"),
+    ],
+)
+def test_nobody_else_writes_lines_of_the_log(given, written):
+    assert one_line(given) == written
