@@ -59,8 +59,8 @@ def plot_feature_effect(
     rows, axes = _some(model, X), axes_or_new(ax)
     _draw(axes, model, rows, feature, _added(model, rows)[feature].to_numpy(dtype=np.float64))
     axes.set_title(name or feature)
-    across = _is_numeric(rows[feature])
-    axes.set(ylabel="log-odds added") if across else axes.set(xlabel="log-odds added")
+    label = axes.set_ylabel if _is_numeric(rows[feature]) else axes.set_xlabel
+    label("log-odds added")
     return axes
 
 
