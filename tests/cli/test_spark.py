@@ -1,0 +1,105 @@
+"""``churnrisk score`` with ``engine = "spark"``: a real Spark in this machine, next to the run without it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from churnrisk.history import HistoryStore
+from churnrisk.history.totals import read_totals
+from churnrisk.settings import load_project
+from churnrisk.sources import Engine, open_tables
+from tests.absent import absent
+from tests.cli.conftest import Cli
+from tests.sources.sparkling import QUICK
+
+SETTINGS = '\n[engine]\nname = "spark"\n\n[engine.spark]\n' + "".join(
+    f'"{name}" = "{value}"\n' for name, value in QUICK.items()
+)
+_NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
+
+
+def on_spark(project: Path) -> None:
+    """Let the events be Parquet, which Spark reads by itself; the other tables stay CSV files."""
+    opened = load_project(project)
+    with Engine(opened.engine, base=project) as engine:
+        open_tables(engine, opened.tables)
+        pq.write_table(engine.arrow("select * from events order by occurred_at"), project / "events.parquet")
+    settings = project / "churnrisk.toml"
+    text = settings.read_text()
+    start, end = text.index("[tables.events]"), text.index("[tables.complaints]")
+    events = '[tables.events]\npath = "events.parquet"\n\n'
+    settings.write_text(text[:start] + events + text[end:] + SETTINGS)
+
+
+def test_a_run_on_spark_equals_the_run_on_this_machine(scored: Path) -> None:
+    if shutil.which("java") is None:
+        absent("Java is not installed here")
+    on_spark(scored)
+    ran = subprocess.run(
+        [sys.executable, "-m", "churnrisk", "--project", str(scored), "score"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert not re.search(r"WARN|Warning|INFO|Exception|log4j", ran.stdout + ran.stderr), ran.stderr
+    with HistoryStore(f"sqlite:///{scored / 'history.db'}") as store:
+        on, here, _ = store.runs()
+        assert on.as_of == here.as_of
+        assert mix(on) == mix(here)
+        assert f"published run {on.run_id}" in ran.stdout + ran.stderr
+        expected, found = store.scores(here.run_id), store.scores(on.run_id)
+        with store.database.reading() as connection:
+            totals = {run: read_totals(connection, [run]) for run in (on.run_id, here.run_id)}
+    assert_same(found, expected[expected["colour"].isin(["red", "amber"])], list(expected.columns))
+    assert keyed(totals[on.run_id]) == keyed(totals[here.run_id])
+    (folder,) = (scored / "scores").glob("as_of=*/run=*")
+    every = ds.dataset(folder, format="parquet").to_table().to_pandas().sort_values("account_id")
+    shared = [name for name in every if name in expected]
+    assert_same(every, expected, shared)
+    assert len(shared) > 10
+
+
+def test_spark_writes_its_scores_to_a_folder_of_its_own(cli: Cli, project: Path) -> None:
+    settings = project / "churnrisk.toml"
+    settings.write_text('engine = "spark"\n' + settings.read_text())
+    ran = cli("--project", project, "score", "--output", project / "scores.csv")
+    assert (ran.code, ran.out) == (2, "")
+    assert "Leave out --output" in ran.err
+
+
+def mix(run: object) -> list[int]:
+    return [getattr(run, name) for name in ("accounts", "red", "amber", "green", "grey")]
+
+
+def keyed(totals: list) -> dict[tuple, list]:
+    return {
+        (one.segment, one.quarter, one.colour): [
+            one.accounts, one.newly, one.renewing, one.dated, one.valued, round(one.annual_value, 4),
+            round(one.expected_loss, 4),
+        ]
+        for one in totals
+    }  # fmt: skip
+
+
+def assert_same(found: pd.DataFrame, expected: pd.DataFrame, columns: list[str]) -> None:
+    """Compare scores; a sum over a batch of other size may differ in its last bits."""
+    columns = [name for name in columns if name != "run_id"]
+    frames = [
+        frame[columns].reset_index(drop=True).map(rounded).astype(object) for frame in (found, expected)
+    ]
+    pd.testing.assert_frame_equal(*frames)
+
+
+def rounded(value: object) -> object:
+    if value is None or value is pd.NaT or value != value:
+        return None
+    if isinstance(value, str):
+        return _NUMBER.sub(lambda number: f"{float(number[0]):.7g}", value)
+    return f"{value:.9g}" if isinstance(value, float) else value
