@@ -13,13 +13,15 @@ from churnrisk.records import Feature
 if TYPE_CHECKING:
     import pandas as pd
 
+    from churnrisk.workflows.panel import TrainingPanel
+
 
 def explain(
     model: Any,
     X: pd.DataFrame,
     *,
+    panel: TrainingPanel | None = None,
     features: Sequence[Feature] | None = None,
-    profile: ReasonProfile | None = None,
     top: int = 3,
 ) -> pd.DataFrame:
     """Return the reasons of each row: what raises its churn probability most, in words.
@@ -31,10 +33,11 @@ def explain(
         signals and what is usual.
     X : DataFrame of shape (n, d)
         Rows of a panel, with index (account_id, as_of).
+    panel : TrainingPanel, optional
+        For a bare classifier: its signals say what a column means, its retained accounts what is usual. Without it a
+        signal is told by its column's name.
     features : sequence of Feature, optional
-        ``panel.features``, for a bare classifier: without them a signal is told by its column's name.
-    profile : ReasonProfile, optional
-        What is usual, for a bare classifier.
+        What the columns mean, where there is no panel to say what is usual.
     top : int, default 3
         Most reasons per row, at most two of one family.
 
@@ -52,8 +55,8 @@ def explain(
     import pandas as pd
 
     classifier = getattr(model, "classifier", model)
-    known = list(features if features is not None else _features(model))
-    usual = profile or _profile(model)
+    known = features or (panel.features if panel else _features(model))
+    usual = ReasonProfile.fit(panel.X, panel.y, panel.features) if panel else _profile(model)
     rows = X[list(classifier.feature_names_in_)]
     told = tell(classifier.contributions(rows), rows, known, usual, top=top)
     told["reasons"] = told["reasons"].map(read_reasons)
