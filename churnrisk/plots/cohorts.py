@@ -74,16 +74,21 @@ def plot_retention(
     Raises
     ------
     ContractError
-        When a column is missing or a number of days makes no sense.
+        When a column is missing, a number of days makes no sense, or no account has been seen for a month.
     """
     _require(lifetimes, "began_at", "days", "lost")
     axes = axes_or_new(ax)
     signed_up = lifetimes["began_at"].dt.to_period("M")
     ages = np.arange(1, months + 1)
-    old_enough = sorted(signed_up[lifetimes["days"] >= _MONTH].unique())
-    shown = old_enough[-cohorts:]
+    shown = sorted(signed_up[lifetimes["days"] >= _MONTH].unique())[-cohorts:]
+    if not shown:
+        raise ContractError(
+            f"retention is told by month: expected lives of a month or more, found none among {len(lifetimes):,}. "
+            "Bring a longer history."
+        )
     groups = [lifetimes[signed_up == month] for month in shown]
-    shares = np.array([_estimate(group).at(ages * _MONTH) for group in groups]).reshape(-1, months)
+    shares = np.array([_estimate(group).at(ages * _MONTH) for group in groups])
+    # Ten points at least: a scale of one or two would make chance look like a cliff.
     least = float(np.nanmin(shares, initial=0.9))
     axes.pcolormesh(np.ma.masked_invalid(shares), cmap="cividis", vmin=least, vmax=1, edgecolors="white")
     for row, column in np.argwhere(~np.isnan(shares)):

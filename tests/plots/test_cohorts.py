@@ -61,3 +61,8 @@ def test_only_the_latest_cohorts_are_shown():
 def test_a_missing_column_is_told(plot, column):
     with pytest.raises(ContractError, match=f"found no {column}"):
         plot(LIVES.drop(columns=column))
+
+
+def test_without_a_life_of_a_month_there_is_no_retention():
+    with pytest.raises(ContractError, match="found none among 5"):
+        plot_retention(LIVES.assign(days=3))
