@@ -48,31 +48,6 @@ def trail(
     before_review : int, optional
         Only entries of reviews with a smaller id.
     """
-    with store.database.reading() as connection:
-        if account_id is not None:
-            require_accounts(connection, [account_id], scope)
-        return read_trail(
-            connection,
-            account_id=account_id,
-            author=author,
-            scope=scope,
-            before=before,
-            before_review=before_review,
-            limit=limit,
-        )
-
-
-def read_trail(
-    connection: Connection,
-    *,
-    account_id: str | None = None,
-    author: str | None = None,
-    scope: str | None = None,
-    before: int | None = None,
-    before_review: int | None = None,
-    limit: int = 100,
-) -> tuple[AuditEntry, ...]:
-    """Return what :func:`trail` does, inside the caller's transaction."""
     query = ENTRIES.order_by(audit.c.audit_id.desc()).limit(limit)
     for column, value in ((audit.c.account_id, account_id), (reviews.c.author, author)):
         query = query if value is None else query.where(column == value)
@@ -82,7 +57,10 @@ def read_trail(
         query = query.where(audit.c.audit_id < before)
     if before_review is not None:
         query = query.where(audit.c.review_id < before_review)
-    return tuple(AuditEntry(*row) for row in connection.execute(query))
+    with store.database.reading() as connection:
+        if account_id is not None:
+            require_accounts(connection, [account_id], scope)
+        return tuple(AuditEntry(*row) for row in connection.execute(query))
 
 
 def said_of_accounts(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[str, Any]]:
