@@ -2,6 +2,7 @@
 PYTHON ?= python3
 COV_MIN ?= 95
 WORKERS ?= 2
+SIZES ?= S M
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -60,8 +61,9 @@ docs: setup .venv/.docs-ready ## Write docs/cli.md and docs/features.md anew, an
 notebooks: setup ## Run all notebooks and save their outputs
 	$(BIN)/python docs/notebooks.py
 
-bench: setup ## Run the benchmarks
-	@set -e; for file in benchmarks/start.py benchmarks/reasons.py benchmarks/features.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+bench: setup ## Run the benchmarks of sizes SIZES ("S M", or "S M L" with 10 GB of disk) and write docs/performance.md
+	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/performance.py $(SIZES) --write docs/performance.md
 
 .venv-peers/.ready: benchmarks/peers.txt
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
