@@ -154,6 +154,18 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         ]
         return np.asarray(expit(np.column_stack(later)), dtype=np.float64)
 
+    def curves(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
+        """Return the chance of still being there now and after every period, shape (n, n_periods_ + 1).
+
+        `first` as in :meth:`predict_survival`.
+        """
+        hazards = self.hazards(X)
+        if first is not None:
+            hazards[:, 0] = np.asarray(first, dtype=np.float64)
+        # a curve that reaches 0 has no logarithm
+        stays = np.cumprod(1.0 - np.minimum(hazards, 1.0 - 1e-12), axis=1)
+        return np.column_stack([np.ones(len(stays)), np.maximum(stays, 1e-300)])
+
     def predict_survival(self, X: Any, days: npt.ArrayLike, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the chance of still being there after so many days, shape (n, len(days)).
 
@@ -166,7 +178,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         first : array-like of shape (n,), optional
             The chance of being lost in the first period where another model tells it better.
         """
-        at_ends = self._at_ends(X, first)
+        at_ends = self.curves(X, first=first)
         asked = np.atleast_1d(np.asarray(days, dtype=np.float64)) / self.period_days
         whole = np.clip(np.floor(asked), 0, self.n_periods_ - 1).astype(np.int64)
         log_survival = np.log(at_ends)
@@ -178,24 +190,14 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
 
     def median_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return after how many days half of such accounts are gone, shape (n,); NaN where not by ``limit_days_``."""
-        at_ends = self._at_ends(X, first)
-        before = np.clip((at_ends > 0.5).sum(axis=1) - 1, 0, self.n_periods_ - 1)
-        row = np.arange(len(at_ends))
-        start, end = np.log(at_ends[row, before]), np.log(at_ends[row, before + 1])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            found = (before + (np.log(0.5) - start) / (end - start)) * self.period_days
-        return np.where(at_ends[:, -1] <= 0.5, found, np.nan)
+        return median_of(self.curves(X, first=first), self.period_days)
 
     def expected_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the days that an account is expected to stay out of the next ``limit_days_``, shape (n,).
 
         The restricted mean survival time: the area under the curve as far as the data tell it.
         """
-        at_ends = self._at_ends(X, first)
-        start, end = at_ends[:, :-1], at_ends[:, 1:]
-        fall = np.log(start) - np.log(end)
-        mean = np.divide(start - end, fall, out=start.copy(), where=fall > 1e-9)
-        return np.asarray(mean.sum(axis=1) * self.period_days, dtype=np.float64)
+        return mean_of(self.curves(X, first=first), self.period_days)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -203,15 +205,6 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         tags.input_tags.allow_nan = True
         tags.input_tags.categorical = True
         return tags
-
-    def _at_ends(self, X: Any, first: npt.ArrayLike | None) -> Floats:
-        """Return the chance of being there at the beginning and after every period, shape (n, n_periods_ + 1)."""
-        hazards = self.hazards(X)
-        if first is not None:
-            hazards[:, 0] = np.asarray(first, dtype=np.float64)
-        # a curve that reaches 0 has no logarithm
-        stays = np.cumprod(1.0 - np.minimum(hazards, 1.0 - 1e-12), axis=1)
-        return np.column_stack([np.ones(len(stays)), np.maximum(stays, 1e-300)])
 
     def _frame(self, X: Any, *, reset: bool = False) -> pd.DataFrame:
         if isinstance(X, pd.DataFrame):
@@ -274,3 +267,21 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
             for name, sign in moving.items()
         }
         return pd.DataFrame({**aged, AHEAD: ahead}, index=frame.index)
+
+
+def median_of(curves: Floats, period_days: int) -> Floats:
+    """Return after how many days each of :meth:`ChurnHazard.curves` falls to one half, shape (n,); NaN: not at all."""
+    before = np.clip((curves > 0.5).sum(axis=1) - 1, 0, curves.shape[1] - 2)
+    row = np.arange(len(curves))
+    start, end = np.log(curves[row, before]), np.log(curves[row, before + 1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (before + (np.log(0.5) - start) / (end - start)) * period_days
+    return np.where(curves[:, -1] <= 0.5, found, np.nan)
+
+
+def mean_of(curves: Floats, period_days: int) -> Floats:
+    """Return the area under each of :meth:`ChurnHazard.curves` in days, shape (n,)."""
+    start, end = curves[:, :-1], curves[:, 1:]
+    fall = np.log(start) - np.log(end)
+    mean = np.divide(start - end, fall, out=start.copy(), where=fall > 1e-9)
+    return np.asarray(mean.sum(axis=1) * period_days, dtype=np.float64)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.model import Blocks, ChurnHazard, ModelInputError
+from churnrisk.model.hazard import mean_of, median_of
 from churnrisk.snapshots import ChurnConfig, known_by
 from churnrisk.workflows.panel import TrainingPanel
 from churnrisk.workflows.project import Project
@@ -99,20 +100,20 @@ def outlook(
     if hazard is None:
         return None
     first = classifier.predict_proba(X)[:, 1]
-    ends = np.arange(hazard.n_periods_ + 1) * hazard.period_days
-    curves = np.column_stack([hazard.predict_survival(X, ends, first=first), np.full(len(X), np.nan)])
+    curves = hazard.curves(X, first=first)
+    untold = np.full(len(X), np.nan)
     left = (pd.to_datetime(pd.Series(renewal_at)) - pd.Timestamp(as_of)) / pd.Timedelta(days=1)
     # a contract that is not renewed ends on its date, so the window of the renewal counts whole
     window = np.maximum((left.to_numpy() - churn.gap_days) // hazard.period_days + 1, 1)
     place = np.where(left >= 0, np.minimum(window, hazard.n_periods_ + 1), hazard.n_periods_ + 1)
-    lost = 1.0 - curves[np.arange(len(X)), place.astype(np.int64)]
+    lost = 1.0 - np.column_stack([curves, untold])[np.arange(len(X)), place.astype(np.int64)]
     return pd.DataFrame(
         {
             "lost_by_renewal": lost,
             "loss_by_renewal": lost * np.asarray(annual_value, dtype=np.float64),
-            "lost_by_end": 1.0 - curves[:, hazard.n_periods_],
-            "half_lost_days": hazard.median_days(X, first=first) + churn.gap_days,
-            "expected_days": hazard.expected_days(X, first=first) + churn.gap_days,
+            "lost_by_end": 1.0 - curves[:, -1],
+            "half_lost_days": median_of(curves, hazard.period_days) + churn.gap_days,
+            "expected_days": mean_of(curves, hazard.period_days) + churn.gap_days,
             "outlook_days": hazard.limit_days_ + churn.gap_days,
         },
         index=X.index,
