@@ -17,7 +17,7 @@ def explain(error: Exception) -> ChurnRiskError:
     import duckdb
 
     text = first_line(error)
-    if isinstance(error, duckdb.OutOfMemoryException):
+    if isinstance(error, duckdb.OutOfMemoryException) or "Could not write" in text:
         return ChurnRiskError(
             f"out of memory or spill space: {text} Raise memory_limit under [engine] in churnrisk.toml, "
             "or point temp_directory at a disk with more room."
