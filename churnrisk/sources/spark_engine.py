@@ -90,7 +90,8 @@ class SparkEngine(Engine):
 
     def opens(self, config: TableConfig) -> bool:
         """Say whether a table is read by Spark itself: Parquet files, and tables of its catalog."""
-        return bool(config.table and not config.url) or file_kind(config.path or "") == "parquet"
+        path = config.path or ""
+        return super().opens(config) or "://" in path or file_kind(path) == "parquet"
 
     def open_source(self, name: str, config: TableConfig) -> object:
         """Create ``source_<name>`` and return what identifies its content.

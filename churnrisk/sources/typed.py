@@ -67,7 +67,7 @@ def open_typed(
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
-    columnar = bool(config.path) and file_kind(config.path or "") == "parquet"
+    columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
     engine.run(
         f"create {stored} {spec.name} as "
