@@ -33,7 +33,9 @@ def mlflow_at() -> Iterator[object]:
 
 def ask(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
     """Post rows to a served model as JSON and return its answer."""
-    body = json.dumps({"dataframe_split": json.loads(rows.to_json(orient="split", index=False))})
+    body = json.dumps(
+        {"dataframe_split": json.loads(rows.to_json(orient="split", index=False, double_precision=15))}
+    )
     request = Request(f"{address}/invocations", body.encode(), {"Content-Type": "application/json"})
     with urlopen(request, timeout=120) as answer:
         return list(json.loads(answer.read())["predictions"])
