@@ -123,3 +123,13 @@ def test_the_classifier_of_a_project_has_its_constraints_embargo_and_seed(projec
         == project.settings.churn.outcome_delay.days
         == project.splitter().embargo_days
     )
+
+
+def test_a_panel_of_one_snapshot_cannot_train_and_nothing_is_registered(project) -> None:
+    day = project.panel().X.index.get_level_values("as_of").max().date()
+    once = cr.load(project.settings.directory, now=NOW, snapshots={"first": day, "last": day})
+    with pytest.raises(
+        ContractError, match=r"need at least 3 as-of dates .*, found 1 as-of date.*Widen the history"
+    ):
+        once.train()
+    assert once.models() == []
