@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, TemporaryDirectory
 from typing import IO
@@ -53,7 +54,7 @@ def chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 def _batches(rows: Iterable[RedListRow]) -> Iterator[list[RedListRow]]:
     iterator = iter(rows)
-    while some := [row for row, _ in zip(iterator, range(_BATCH), strict=False)]:
+    while some := list(islice(iterator, _BATCH)):
         yield some
 
 

@@ -41,7 +41,7 @@ def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
     return {
         "found": found,
         "limited_to": scope,
-        "tiles": _tiles(found, in_money=in_money),
+        "tiles": _tiles(found, in_money=in_money, scope=scope),
         "load": tuple(_line(load) for load in found.load),
         "over_time_title": title,
         "chart": column_chart(amounts, title),
@@ -49,7 +49,7 @@ def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
     }
 
 
-def _tiles(found: Monday, *, in_money: bool) -> tuple[Tile, ...]:
+def _tiles(found: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
     now, before = found.over_time[-1], found.over_time[-2] if len(found.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in found.load) for name in ("untouched", "overdue"))
     at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
@@ -63,7 +63,8 @@ def _tiles(found: Monday, *, in_money: bool) -> tuple[Tile, ...]:
             count(found.saved.count),
             f"worth {amount(found.saved.annual_value)} a year" if in_money else "",
         ),
-        _missed(found.over_time),
+        # missed churners are counted for the whole team only
+        *(() if scope else (_missed(found.over_time),)),
     )
 
 

@@ -27,7 +27,7 @@ from churnrisk.workflows.reviews import trail
 router = APIRouter()
 Viewer = Annotated[User, require(Role.VIEWER)]
 ENTRIES = 100
-OWN_ACCOUNTS_ONLY = (
+_OWN_ACCOUNTS_ONLY = (
     "This counts the accounts of the whole team, and you are limited to your own. "
     "The help says what the colours mean."
 )
@@ -38,7 +38,7 @@ _LARGEST_ID = 2**31 - 1
 def show_promises(request: Request, user: Viewer) -> Response:
     """Show what each colour promised, and what happened since; its counts are the whole team's."""
     if user.scope is not None:
-        raise HTTPException(403, OWN_ACCOUNTS_ONLY)
+        raise HTTPException(403, _OWN_ACCOUNTS_ONLY)
     return page(request, "promises.html", contract(promises(request.app.state.store)))
 
 
