@@ -77,7 +77,7 @@ def measured(engine: SparkEngine) -> Iterator[list[Cost]]:
     new = [stage for key, stage in stages(engine).items() if key not in before]
     found.append(
         Cost(
-            task_seconds=sum(stage.executorRunTime() for stage in new) / 1000,
+            task_seconds=sum(stage.executorCpuTime() for stage in new) / 1e9,
             read_bytes=sum(stage.inputBytes() for stage in new),
             shuffled_bytes=sum(stage.shuffleWriteBytes() for stage in new),
             shuffled_rows=sum(stage.shuffleWriteRecords() for stage in new),
@@ -100,7 +100,7 @@ def stages(engine: SparkEngine) -> dict[tuple[int, int], Any]:
 def told(name: str, cost: Cost, events: int, rows: int) -> str:
     """Return the figures of one job as text."""
     return (
-        f"{name}: {rows:,} rows of features; tasks {cost.task_seconds:.1f} s "
+        f"{name}: {rows:,} rows of features; tasks {cost.task_seconds:.1f} s of processor "
         f"({cost.task_seconds / events * 1e6:.2f} µs an event), clock {cost.clock_seconds:.1f} s; "
         f"read {cost.read_bytes / events:.1f} B an event; shuffled {cost.shuffled_bytes / events:.2f} B and "
         f"{cost.shuffled_rows / events:.3f} rows an event, {cost.shuffled_bytes / rows:.0f} B a row of features; "
