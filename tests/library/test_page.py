@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
 def test_the_page_runs_from_top_to_bottom(tmp_path) -> None:
     shutil.copytree(ROOT / "data" / "sample", tmp_path / "acme")
     script = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
-    script = f"import warnings\nwarnings.simplefilter('error')\n{script}\nassert project.reproduce().identical"
+    script = f"import warnings\nwarnings.simplefilter('error')\n{script}"
     ran = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
     )
