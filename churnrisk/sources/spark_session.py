@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import subprocess
 import sys
 import warnings
 from collections.abc import Mapping
@@ -36,6 +37,7 @@ _DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
+_OLDEST_JAVA = 17
 _DAMAGED = "FAILED_READ_FILE|not a Parquet file|Could not read footer|CANNOT_READ_FILE_FOOTER|corrupt|ChecksumException"
 
 
@@ -151,10 +153,18 @@ def _require_java() -> None:
             f'engine = "spark" needs Java 17 or later; JAVA_HOME is {home}, which holds no bin/java. Correct it, '
             'or set engine = "duckdb" in churnrisk.toml.'
         )
-    if not home and shutil.which("java") is None:
+    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if java is None:
         raise UsageError(
             'engine = "spark" needs Java 17 or later; found none: JAVA_HOME is not set and no java is on the PATH. '
             'Install one, such as openjdk-17-jre-headless, or set engine = "duckdb" in churnrisk.toml.'
+        )
+    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    if version is None or int(version[1]) < _OLDEST_JAVA:
+        found = first_line(Exception(said)) if said.strip() else "a java that says nothing."
+        raise UsageError(
+            f'engine = "spark" needs Java {_OLDEST_JAVA} or later; {java} is: {found} Let JAVA_HOME name a newer one.'
         )
 
 

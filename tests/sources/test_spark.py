@@ -219,15 +219,21 @@ def test_without_java_there_is_one_error(folder: Path, monkeypatch: pytest.Monke
         open_engine(EngineConfig(name="spark"), base=folder)
 
 
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ('java version "1.8.0_392"', "1.8.0_392"),
+        ('openjdk version "11.0.2" 2019-01-15', "11.0.2"),
+        ("Error: could not open libjvm.so", "libjvm"),
+    ],
+)
 def test_a_java_that_is_too_old_is_told_in_its_own_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, told: str
 ) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
-    java.write_text(
-        "#!/bin/sh\necho 'java.lang.UnsupportedClassVersionError: class file version 61.0' >&2\nexit 1\n"
-    )
+    java.write_text(f"#!/bin/sh\necho '{says}' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match=r"Spark does not start: .*class file version 61.0.*Java 17"):
+    with pytest.raises(UsageError, match=rf"needs Java 17 or later; .*{told}.*newer one"):
         open_engine(EngineConfig(name="spark"), base=tmp_path)
