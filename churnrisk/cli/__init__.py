@@ -20,6 +20,6 @@ from churnrisk.cli import tokens
 # isort: on
 
 __all__ = [
-    "app", "main", "start", "features", "model", "compare", "reproduce", "export", "daily", "team", "review", "missed", "serve",
-    "access", "tokens",
+    "app", "main", "start", "features", "model", "compare", "reproduce", "export", "daily", "team", "review", "missed",
+    "serve", "access", "tokens",
 ]  # fmt: skip
