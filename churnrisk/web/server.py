@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from collections.abc import Callable
+from multiprocessing.reduction import DupFd, ForkingPickler
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from churnrisk.errors import UsageError
 
@@ -21,6 +23,7 @@ _EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - told apart here, not list
 #: Each process takes about 170 MB; two use the cores of a small server.
 MOST_WORKERS = 2
 _GRACE_SECONDS = 5
+_QUEUE = 2048
 
 
 class Listener:
@@ -105,6 +108,8 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
         timeout_graceful_shutdown=_GRACE_SECONDS,
         # Only where a proxy is said to stand before it: anybody else could claim to be somewhere else.
         proxy_headers=bool(project.web.public_url),
+        # How many callers a process takes at a time: with more, one would take all who come at once.
+        backlog=1,
         forwarded_allow_ips="127.0.0.1",
     )
     try:
@@ -125,15 +130,34 @@ def app_of_environment() -> FastAPI:
     return create_app(project, hosts=os.environ[_HOSTS].split(","))
 
 
-def _bound(host: str, port: int) -> socket.socket:
+class _Door(socket.socket):
+    """A listening socket that keeps its long queue whatever the processes that share it ask for."""
+
+    def listen(self, backlog: int = 0, /) -> None:
+        """Listen; whoever comes before a process is ready waits instead of being refused."""
+        super().listen(max(backlog, _QUEUE))
+
+
+def _shared(door: _Door) -> tuple[Callable[..., _Door], tuple[object, ...]]:
+    return _opened, (DupFd(door.fileno()), door.family, door.type, door.proto)
+
+
+def _opened(handle: Any, family: int, kind: int, protocol: int) -> _Door:
+    return _Door(family, kind, protocol, handle.detach())
+
+
+# How a process that is started gets it.
+ForkingPickler.register(_Door, _shared)
+
+
+def _bound(host: str, port: int) -> _Door:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio sends the end of a page at once; else it waits 40 ms for the browser's receipt.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = _Door(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-        # Whoever comes before the application is ready waits instead of being refused.
-        listening.listen(2048)
+        listening.listen()
     except (OSError, OverflowError) as error:
         listening.close()
         raise _cannot_listen(host, port, error) from error

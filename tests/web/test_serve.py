@@ -6,6 +6,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -194,3 +195,12 @@ class Client:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
+
+
+def test_the_queue_stays_long_whatever_a_process_asks_for():
+    with Listener("127.0.0.1", 0) as listener:
+        listener.socket.listen(1)
+        address = listener.socket.getsockname()
+        with ExitStack() as opened:
+            for _ in range(50):
+                opened.enter_context(socket.create_connection(address, timeout=1))
