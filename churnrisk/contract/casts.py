@@ -21,6 +21,7 @@ _SEVERITY_WORDS = {
 #: Greater numbers are taken for mistakes; fourteen digits fit into the decimals that sums run over.
 LARGEST = "1e14"
 #: Earlier and later dates are taken for mistakes, such as 0001-01-01 for "unknown".
+NO_BREAK_SPACE = "\u00a0"
 EARLIEST, LATEST = "1900-01-01", "9999-12-31 23:59:59.999999"
 
 _TRUE = ("true", "t", "yes", "y", "1")
@@ -70,8 +71,9 @@ def as_double(column: str, native: str) -> str:
 def missing(column: str, native: str) -> str:
     """Return the SQL that says whether a raw value is absent (as against present and wrong)."""
     if native == "VARCHAR":
-        # blanks sort before every visible character, so few texts need to be trimmed
-        return f"({column} is null or case when {column} < '!' then trim({column}) = '' else false end)"
+        # blanks sort before the visible characters of ASCII or behind them all, so few texts need to be trimmed
+        blank = f"{column} < '!' or {column} >= '{NO_BREAK_SPACE}'"
+        return f"({column} is null or case when {blank} then trim({column}) = '' else false end)"
     return f"({column} is null)"
 
 

@@ -129,10 +129,14 @@ def _mixed_zones(column: ColumnSpec) -> Rule:
     )
 
 
+#: A row that is dated later than now.
+FUTURE = "date lies in the future"
+
+
 def _future(name: str, now: datetime) -> Rule:
     return Rule(
         name,
-        "date lies in the future",
+        FUTURE,
         f"{name} > timestamp '{now:%Y-%m-%d %H:%M:%S}'",
         name,
         "Correct the dates; a snapshot counts such rows only once their date has come.",

@@ -1,4 +1,4 @@
-"""Answers that many people ask for, kept as long as nothing has been published or reviewed since."""
+"""Answers that many people ask for, kept as long as nothing has been published, reviewed or handed out since."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from churnrisk.history.schema import reviews, run_outcomes, runs
+from churnrisk.history.schema import actions, reviews, run_outcomes, runs
 
 Answer = TypeVar("Answer")
 _STATE = select(
     select(func.max(runs.c.run_id)).scalar_subquery(),
     select(func.max(reviews.c.review_id)).scalar_subquery(),
+    select(func.max(actions.c.action_id)).scalar_subquery(),
     func.count(run_outcomes.c.data_end),
     func.max(run_outcomes.c.data_end),
     func.sum(run_outcomes.c.churned),
@@ -24,8 +25,8 @@ _STATE = select(
 class Memory:
     """The last answers of one state of the history, by question; safe to use from many threads.
 
-    The state is the last run, the last review and what is known of outcomes. It changes with everything that an
-    answer is made of, whichever process writes it.
+    The state is the last run, review and handed-out action, and what is known of outcomes. It changes with
+    everything that an answer is made of, whichever process writes it.
 
     Parameters
     ----------

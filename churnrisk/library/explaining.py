@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from churnrisk.model.faults import ModelInputError
 from churnrisk.model.profile import ReasonProfile
 from churnrisk.model.reasons import explain as tell
 from churnrisk.model.reasons import read_reasons
@@ -50,14 +51,15 @@ def explain(
     Raises
     ------
     ModelInputError
-        When `X` has no (account_id, as_of) index.
+        When `X` has no (account_id, as_of) index or lacks a column, the model is not fitted, or `top` is below 1.
     """
     import pandas as pd
 
     classifier = getattr(model, "classifier", model)
+    read = _columns(classifier, X)
     known = features or (panel.features if panel else _features(model))
     usual = ReasonProfile.fit(panel.X, panel.y, panel.features) if panel else _profile(model)
-    rows = X[list(classifier.feature_names_in_)]
+    rows = X[read]
     told = tell(classifier.contributions(rows), rows, known, usual, top=top)
     told["reasons"] = told["reasons"].map(read_reasons)
     flat = told.explode("reasons", ignore_index=True)
@@ -65,6 +67,17 @@ def explain(
     table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})
     keys = [flat["account_id"], flat["as_of"], flat.groupby(["account_id", "as_of"]).cumcount() + 1]
     return table.set_index(pd.MultiIndex.from_arrays(keys, names=["account_id", "as_of", "rank"]))
+
+
+def _columns(classifier: Any, X: pd.DataFrame) -> list[str]:
+    names = getattr(classifier, "feature_names_in_", None)
+    if names is None:
+        raise ModelInputError("expected a fitted model, found one that is not. Call fit first.")
+    if missing := [name for name in names if name not in X]:
+        raise ModelInputError(
+            f"expected the columns that the model was fitted on, found no {', '.join(missing)}. Give every column."
+        )
+    return list(names)
 
 
 def _features(model: Any) -> Sequence[Feature]:

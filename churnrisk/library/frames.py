@@ -10,6 +10,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
+from churnrisk.contract import TABLES
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Folder inside the project folder that holds the tables which were given as frames.
-FOLDER = "tables"
+FOLDER = ".churnrisk/frames"
 
 
 class Scratch:
@@ -57,6 +58,10 @@ def write_tables(tables: Mapping[str, Any], folder: Path) -> dict[str, dict[str,
     UsageError
         If something is no table, or has columns that Parquet cannot hold.
     """
+    if unknown := sorted(str(name) for name in tables if name not in TABLES):
+        raise UsageError(
+            f"expected contract tables ({', '.join(TABLES)}), found {', '.join(unknown)}. Correct the names."
+        )
     return {name: {"path": str(_write(name, table, folder))} for name, table in tables.items()}
 
 
@@ -67,7 +72,7 @@ def _write(name: str, table: Any, folder: Path) -> Path:
     try:
         buffer = io.BytesIO()
         parquet.write_table(as_arrow(table), buffer)
-    except (pa.ArrowException, TypeError) as error:
+    except (pa.ArrowException, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(
             f"expected a pandas, polars, pyarrow or DuckDB table for {name!r} with one type per column, found "
@@ -89,8 +94,10 @@ def as_arrow(table: Any) -> pa.Table:
     """
     import narwhals as nw
 
-    names = getattr(getattr(table, "index", None), "names", ())
-    if any(name is not None for name in names):
-        table = table.reset_index()
+    names = getattr(getattr(table, "index", None), "names", None)
+    if names is not None and hasattr(table, "reset_index"):
+        # an index without a name is where a row stood, and no value
+        told = [name for name in names if name is not None and name not in table.columns]
+        table = (table.reset_index(level=told) if told else table).reset_index(drop=True)
     frame = nw.from_native(table)
     return (frame.collect("pyarrow") if isinstance(frame, nw.LazyFrame) else frame).to_arrow()

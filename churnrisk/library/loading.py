@@ -73,6 +73,9 @@ def load(
             'Write `load("acme")`, or `load(tables={"accounts": …, "events": …})`.'
         )
     raw = read_toml(file.read_bytes(), origin=str(file)) if file.is_file() else {}
+    _require_mappings({**sections, "columns": columns or {}, "tables": tables or {}})
+    if isinstance(raw.get("engine"), str):
+        raw["engine"] = {"name": raw["engine"]}
     given = {"horizon_days": horizon_days, "gap_days": gap_days}
     churn = {name: days for name, days in given.items() if days is not None}
     for name, section in {**sections, "churn": {**sections.get("churn", {}), **churn}}.items():
@@ -84,6 +87,13 @@ def load(
     return OpenProject(project, now=now, progress=progress, scratch=scratch)
 
 
+def _require_mappings(given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if isinstance(value, Mapping) or (name == "engine" and isinstance(value, str)):
+            continue
+        raise UsageError(f"[{name}]: expected settings as a dict, found {value!r:.80}. Write {name}={{…}}.")
+
+
 def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]]) -> None:
     unknown = sorted(set(columns) - set(tables))
     if unknown:
@@ -91,5 +101,6 @@ def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]
             f"columns names {', '.join(unknown)}, found the tables {', '.join(tables) or 'none'}. "
             "Name a table that is given."
         )
+    _require_mappings(columns)
     for name, mapping in columns.items():
         tables[name] = {**tables[name], "columns": dict(mapping)}

@@ -80,7 +80,7 @@ class OpenProject(ProjectModels, ProjectHistory):
         ContractError
             If the tables break the contract, or hold no eligible account with a known outcome.
         """
-        return training_panel(self.settings, **self._run)
+        return training_panel(self.settings, **self._run, looking_back=self._now is not None)
 
     def signals(self) -> pd.DataFrame:
         """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""

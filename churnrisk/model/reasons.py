@@ -62,8 +62,10 @@ def explain(
     Raises
     ------
     ModelInputError
-        When the rows of both frames differ or `X` has no (account_id, as_of) index.
+        When the rows of both frames differ, `X` has no (account_id, as_of) index, or `top` is below 1.
     """
+    if top < 1:
+        raise ModelInputError(f"expected at least one reason per row, found top={top}. Ask for 1 or more.")
     if not X.index.equals(contributions.index) or not {ACCOUNT, AS_OF} <= set(X.index.names):
         raise ModelInputError(
             "expected contributions and X on one index (account_id, as_of), found "

@@ -30,6 +30,8 @@ def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
 
 
 def _drawn(red: float, amber: float) -> Markup:
+    red = min(_seen(red), WIDTH - (1.0 if amber > 0 else 0.0))
+    amber = min(_seen(amber), WIDTH - red)
     pieces = (
         _piece(0.0, red, 'class="is-red"'),
         _piece(red, amber, 'class="is-amber"'),
@@ -38,8 +40,10 @@ def _drawn(red: float, amber: float) -> Markup:
     return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
 
 
+def _seen(width: float) -> float:
+    """Widen what is not nothing until it can be seen."""
+    return max(width, 1.0) if width > 0 else 0.0
+
+
 def _piece(x: float, width: float, paint: str) -> str:
-    if width <= 0:
-        return ""
-    # what is not nothing must be seen
-    return f'<rect {paint} x="{x:.2f}" width="{max(width, 1.0):.2f}" height="10"/>'
+    return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""

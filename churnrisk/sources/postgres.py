@@ -63,8 +63,10 @@ def _read(block: pa.Buffer, names: list[str]) -> pa.Table:
 
     return csv.read_csv(
         pa.BufferReader(block),
-        csv.ReadOptions(column_names=names, use_threads=False),
-        csv.ParseOptions(newlines_in_values=True),
+        # one block, however long its rows are
+        csv.ReadOptions(column_names=names, use_threads=False, block_size=block.size + 1),
+        # an empty line is the NULL of a table of one column
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         # a bare nothing is NULL, a quoted one an empty text
         csv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.string()),

@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import ChurnRiskError, ContractError, UsageError
 from churnrisk.sources.explain import first_line
@@ -66,6 +66,7 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
         with warnings.catch_warnings():
             # of pandas 3, for what goes through pandas; nothing here does
             warnings.simplefilter("ignore", FutureWarning)
+            from py4j.protocol import Py4JError
             from pyspark import SparkConf, SparkContext
             from pyspark.errors import PySparkException
             from pyspark.java_gateway import launch_gateway
@@ -87,6 +88,7 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
     # what it logs is raised too, and told by explain_spark
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
     conf = SparkConf().setAll(list(chosen.items()))
+    gateway = None
     try:
         with log.open("ab") as said:
             # the gateway has no types
@@ -95,19 +97,25 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
         # workers beside this process are to find what it finds
         context.pythonExec = chosen.get("spark.pyspark.python", context.pythonExec)
         return SparkSession(context)
-    except (PySparkException, OSError) as error:
+    except (PySparkException, Py4JError, OSError) as error:
+        told = next((line for line in str(error).splitlines() if "Exception:" in line), "")
+        _close(gateway)
         raise UsageError(
-            f"Spark does not start: {_last_words(log) or first_line(error)} It needs Java 17 or later; "
+            f"Spark does not start: {told or _last_words(log) or first_line(error)} It needs Java 17 or later; "
             "correct [engine.spark] in churnrisk.toml, or the installation of Java."
         ) from error
 
 
 def stop(session: SparkSession) -> None:
     """End the session and the Java behind it."""
-    from pyspark import SparkContext
-
     gateway = session.sparkContext._gateway
     session.stop()
+    _close(gateway)
+
+
+def _close(gateway: Any) -> None:
+    from pyspark import SparkContext
+
     if gateway is None:
         return
     gateway.shutdown()

@@ -54,7 +54,7 @@ def write_training(
     card = record.texts.get(MODEL_CARD, "")[:_LONGEST_NOTE]
     run_tags = {**tags, _NOTE_TAG: card} if card else tags
     run_id = client.create_run(experiment_id, tags=run_tags, run_name=record.run_name).info.run_id
-    with _failing_whole(client, run_id, model_name):
+    with _failing_whole(client, experiment_id, run_id, model_name):
         _write_description(client, run_id, record)
         write_trials(client, record.trials, experiment_id=experiment_id, parent_run_id=run_id)
         model = _write_model(client, record, experiment_id, run_id, trusted_types)
@@ -64,7 +64,7 @@ def write_training(
 
 
 @contextmanager
-def _failing_whole(client: MlflowClient, run_id: str, model_name: str) -> Iterator[None]:
+def _failing_whole(client: MlflowClient, experiment_id: str, run_id: str, model_name: str) -> Iterator[None]:
     try:
         yield
     except BaseException:  # an interrupted training must not stay half-registered either
@@ -76,6 +76,10 @@ def _failing_whole(client: MlflowClient, run_id: str, model_name: str) -> Iterat
             outputs = client.get_run(run_id).outputs
             for output in outputs.model_outputs if outputs else []:
                 client.finalize_logged_model(output.model_id, "FAILED")
+        with suppress(Exception):
+            below = f"tags.`mlflow.parentRunId` = '{run_id}'"
+            for trial in client.search_runs([experiment_id], below, max_results=1000):
+                client.set_terminated(trial.info.run_id, status="FAILED")
         with suppress(Exception):
             client.set_terminated(run_id, status="FAILED")
         raise

@@ -109,7 +109,9 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
         # Only where a proxy is said to stand before it: anybody else could claim to be somewhere else.
         proxy_headers=bool(project.web.public_url),
         # How many callers a process takes at a time: with more, one would take all who come at once.
+        # uvloop would pass by the door's long queue.
         backlog=1,
+        loop="asyncio",
         forwarded_allow_ips="127.0.0.1",
     )
     try:

@@ -196,7 +196,7 @@ def _unseen(
     clean = test.copy()
     notes = []
     for one in details:
-        seen = as_of < pd.Timestamp(_learned_until(one) + project.churn.outcome_delay)
+        seen = as_of < pd.Timestamp(learned_until(one) + project.churn.outcome_delay)
         if (clean & seen).any():
             count = as_of[clean & seen].nunique()
             notes.append(
@@ -207,7 +207,7 @@ def _unseen(
     return clean, tuple(notes)
 
 
-def _learned_until(one: VersionDetails) -> datetime:
+def learned_until(one: VersionDetails) -> datetime:
     """Return the last date that a version was fitted, calibrated or certified on."""
     learned = [item.last_as_of for item in one.datasets if item.block != "test"]
     return max(learned, default=datetime(1900, 1, 1))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from churnrisk.errors import UsageError
 from churnrisk.features import build_features
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import literal
@@ -15,6 +16,7 @@ from churnrisk.workflows.account import AccountView
 from churnrisk.workflows.inputs import features_of
 from churnrisk.workflows.panel import Progress, checked_tables
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.told import policy_of
 from churnrisk.workflows.train import model_columns, tracking_of
 
 if TYPE_CHECKING:
@@ -83,6 +85,10 @@ def outlook_of(project: Project, view: AccountView, *, now: datetime, progress: 
         return None
     progress("loading the model")
     model = tracking_of(project).load(view.run.model_version)
+    if policy_of(model, project) != view.run.policy_version:
+        raise UsageError(
+            f"the run was scored by another model version {model.version}, or other rules, than are here. Score again."
+        )
     if getattr(model.classifier, "hazard_", None) is None:
         return None
     return _computed(project, model, view, now, progress)

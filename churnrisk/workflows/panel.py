@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from churnrisk.contract import blocking, validate
+from churnrisk.contract import FUTURE, blocking, validate
 from churnrisk.errors import ContractError
 from churnrisk.features import FeatureFrame, build_features, select_features
 from churnrisk.features.facts import annual_value
@@ -90,8 +90,17 @@ class TrainingPanel:
 
 
 @contextmanager
-def checked_tables(project: Project, *, now: datetime, progress: Progress) -> Iterator[CheckedTables]:
+def checked_tables(
+    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+) -> Iterator[CheckedTables]:
     """Open the project's tables and check them against the contract.
+
+    Parameters
+    ----------
+    now : datetime
+        Rows dated later are set aside.
+    looking_back : bool
+        `now` is past: any number of rows may be dated later.
 
     Raises
     ------
@@ -103,7 +112,7 @@ def checked_tables(project: Project, *, now: datetime, progress: Progress) -> It
         tables = open_tables(engine, project.tables)
         progress("checking the contract")
         violations = check_tables(tables, now=now)
-        refuse(violations)
+        refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
         yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
 
 
@@ -127,7 +136,9 @@ def refuse(violations: Sequence[Violation]) -> None:
     raise ContractError("the tables break the contract:\n" + "\n".join(lines))
 
 
-def training_panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+def training_panel(
+    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+) -> TrainingPanel:
     """Compute labels and features of every mature snapshot.
 
     Parameters
@@ -138,13 +149,15 @@ def training_panel(project: Project, *, now: datetime, progress: Progress) -> Tr
         Rows dated later are set aside.
     progress : callable
         Is told what is being done.
+    looking_back : bool
+        `now` is past: any number of rows may be dated later.
 
     Raises
     ------
     ContractError
         If the tables break the contract or hold no eligible account with a known outcome.
     """
-    with checked_tables(project, now=now, progress=progress) as checked:
+    with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
         tables = checked.tables
         dates = (
             labelled_dates(tables, project.snapshots)

@@ -9,7 +9,7 @@ from typing import Literal
 from churnrisk.errors import GuardError, NoChampionError
 from churnrisk.records import Interval
 from churnrisk.tracking import CANDIDATE, LoadedModel, ModelVersionInfo
-from churnrisk.workflows.compare import FIRST, compare
+from churnrisk.workflows.compare import FIRST, compare, learned_until
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import CHAMPION, tracking_of
@@ -129,7 +129,8 @@ def _evidence(
 ) -> PromotionEvidence | None:
     """Return the difference to the champion of today; None where both cannot be measured on the same rows."""
     stored = candidate.documents.get("evaluation.json", {})
-    if candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get("differences", {}):
+    known = candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get("differences", {})
+    if known and _is_unseen(project, candidate.version, champion):
         difference = Interval(**stored["differences"][CHAMPION]["log_loss"])
         return PromotionEvidence("training", difference, stored["rows"], stored["accounts"], stored["n_boot"])
     progress(f"measuring beside version {champion}")
@@ -138,6 +139,17 @@ def _evidence(
         return None
     difference = found.differences[FIRST]["log_loss"]
     return PromotionEvidence("promotion", difference, found.rows, found.accounts, found.n_boot)
+
+
+def _is_unseen(project: Project, candidate: int | str, champion: int | str) -> bool:
+    """Say whether the champion has learned nothing of the rows on which the candidate's training measured both."""
+    tracking = tracking_of(project)
+    new, old = (tracking.details(str(version)) for version in (candidate, champion))
+    if project.model.split == "accounts":
+        digests = {one.info.tags.get("data_digest") for one in (new, old)}
+        return len(digests) == 1 and new.params.get("seed") == old.params.get("seed")
+    tested = [item.first_as_of for item in new.datasets if item.block == "test"]
+    return bool(tested) and learned_until(old) + project.churn.outcome_delay <= min(tested)
 
 
 def _verdict(evidence: PromotionEvidence | None, *, has_champion: bool) -> str:

@@ -79,7 +79,7 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
             "Versions trained from now on can."
         )
     as_it_was, then = kept_settings.restore(project, kept)
-    panel = training_panel(as_it_was, now=then, progress=progress)
+    panel = training_panel(as_it_was, now=then, progress=progress, looking_back=True)
     if why := unfit(model, panel):
         raise UsageError(f"the training cannot be repeated: {why}. Train anew with `churnrisk train`.")
     cut = cut_blocks(panel.X, as_it_was)

@@ -121,7 +121,7 @@ def score(
                 project, store, checked, model, models=source, progress=progress, data_are_new=False
             )
             return Scored(found, False, pd.DataFrame(), changed_settings(model, project))
-        scores, made = _computed(project, checked, model, source, store, run, progress)
+        scores, made = _computed(project, checked, model, source, store, run, progress, trial=dry_run)
         if dry_run:
             made.discard()
             return Scored(None, True, scores, made.notes, made.mix)
@@ -143,13 +143,17 @@ def _computed(
     store: HistoryStore,
     run: NewRun,
     progress: Progress,
+    *,
+    trial: bool,
 ) -> tuple[pd.DataFrame, Computed]:
     """Return the scores as a frame, empty where Spark has written them to files, and what is to be published."""
     if project.engine.name == "spark":
         # pyspark is for those who ask for it
         from churnrisk.workflows.score_spark import spark_scores
 
-        return pd.DataFrame(), spark_scores(project, checked, model, models, store, run, progress)
+        return pd.DataFrame(), spark_scores(
+            project, checked, model, models, store, run, progress, trial=trial
+        )
     scores, notes = _scores(project, checked, model, models, store, run.as_of, run.published_at, progress)
     kept = scores.drop(columns=list(OUTLOOK), errors="ignore")  # computed anew when somebody asks
     return scores, Computed([kept], dict(scores["colour"].value_counts()), notes)

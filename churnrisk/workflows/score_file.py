@@ -6,6 +6,7 @@ import io
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
@@ -37,8 +38,10 @@ def write_scores(scores: pd.DataFrame, path: Path) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def scores_path(project: Project, as_of: datetime, run_key: str) -> str:
-    """Return the folder to which Spark writes all scores of a run as Parquet."""
+def scores_path(project: Project, as_of: datetime, run_key: str, *, trial: bool = False) -> str:
+    """Return the folder to which Spark writes all scores of a run as Parquet; that of a trial is nobody else's."""
     base = project.engine.scores or str(project.directory / "scores")
     base = base if "://" in base else str(project.directory / Path(base).expanduser())
-    return f"{base}/as_of={as_of:%Y-%m-%d}/run={run_key[:16]}"
+    # readers of a lake pass by what begins with an underscore
+    run = f"_trial-{uuid4().hex}" if trial else f"run={run_key[:16]}"
+    return f"{base}/as_of={as_of:%Y-%m-%d}/{run}"

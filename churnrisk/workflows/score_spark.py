@@ -41,18 +41,20 @@ def spark_scores(
     store: HistoryStore,
     run: NewRun,
     progress: Progress,
+    *,
+    trial: bool = False,
 ) -> Computed:
     """Compute the features of all accounts and score them on Spark's workers.
 
     All scores are written to :func:`churnrisk.workflows.score_file.scores_path`. Red and amber accounts are the
-    frames, the others are sums.
+    frames, the others are sums. A trial writes to a folder of its own, which is to be discarded.
 
     Raises
     ------
     ContractError
         If no account is known before the as-of date.
     """
-    return _SparkRun(project, checked, model, models, store, run, progress).scored()
+    return _SparkRun(project, checked, model, models, store, run, progress, trial).scored()
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class _SparkRun:
     store: HistoryStore
     run: NewRun
     progress: Progress
+    trial: bool
 
     def scored(self) -> Computed:
         tables, moment = self.checked.tables, self.run.as_of
@@ -77,9 +80,27 @@ class _SparkRun:
         keys = self.project.features.key_features
         create_feature_table(tables, asked, key_features=keys, labelled_only=False)
         self._open_before(before)
-        path = scores_path(self.project, moment, self.run.run_key)
         policy = self._policy(features)
+        light = settled_light(TrafficLight.from_dict(self.model.policy["light"]), wave=policy.wave)
+        playbook = playbook_of(self.project, tables.available)
+        teller = SparkTeller(
+            self.project, self.model, light, playbook, features, tables, moment, before, former, asked
+        )
+        path = scores_path(self.project, moment, self.run.run_key, trial=self.trial)
+        notes = changed_settings(self.model, self.project)
+        if not self.trial:
+            notes = (*notes, f"the scores of all accounts are in {path}")
         self.progress("scoring on Spark")
+        try:
+            mix = self._written(features, policy, path)
+            listed = teller.batches(mix.get("red", 0) + mix.get("amber", 0), progress=self.progress)
+            return Computed(listed, mix, notes, self._rest(), partial(self.engine.remove, path))
+        except BaseException:
+            self.engine.remove(path)
+            raise
+
+    def _written(self, features: tuple[Feature, ...], policy: Policy, path: str) -> dict[str, int]:
+        """Write the scores of all accounts, open them as ``scored``, and return how many have each colour."""
         self.engine.write_mapped(
             self._inputs(features),
             score_batches,
@@ -91,17 +112,10 @@ class _SparkRun:
         mix = dict(self.engine.rows("select colour, count(*) from scored group by colour"))
         if not mix:
             raise ContractError(
-                f"no account is known before {moment:%Y-%m-%d}, so there is nothing to score. "
+                f"no account is known before {self.run.as_of:%Y-%m-%d}, so there is nothing to score. "
                 "Choose a later --as-of, or check signed_up_at."
             )
-        light = settled_light(TrafficLight.from_dict(self.model.policy["light"]), wave=policy.wave)
-        playbook = playbook_of(self.project, tables.available)
-        teller = SparkTeller(
-            self.project, self.model, light, playbook, features, tables, moment, before, former, asked
-        )
-        listed = teller.batches(mix.get("red", 0) + mix.get("amber", 0), progress=self.progress)
-        notes = (*changed_settings(self.model, self.project), f"the scores of all accounts are in {path}")
-        return Computed(listed, mix, notes, self._rest(), partial(self.engine.remove, path))
+        return mix
 
     @property
     def engine(self) -> SparkEngine:

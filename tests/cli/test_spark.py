@@ -64,6 +64,13 @@ def test_a_run_on_spark_equals_the_run_on_this_machine(scored: Path) -> None:
     shared = [name for name in every if name in expected]
     assert_same(every, expected, shared)
     assert len(shared) > 10
+    tried = subprocess.run(
+        [sys.executable, "-m", "churnrisk", "--project", str(scored), "score", "--dry-run"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert tried.returncode == 0, tried.stderr
+    assert [place.name for place in folder.parent.iterdir()] == [folder.name]
+    assert ds.dataset(folder, format="parquet").count_rows() == len(every)
 
 
 def test_spark_writes_its_scores_to_a_folder_of_its_own(cli: Cli, project: Path) -> None:

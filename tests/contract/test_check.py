@@ -70,6 +70,11 @@ def test_an_end_before_its_start_is_found(
     assert found.examples == ("A1: 2025-06-05 00:00:00 > 2025-06-01 00:00:00",)
 
 
+def test_an_id_of_a_space_that_does_not_break_is_missing(tmp_path: Path) -> None:
+    found = only(violations(tmp_path, events=events("\u00a0,2025-06-01,1", "\u3000,2025-06-01,1")))
+    assert (found.column, found.count) == ("account_id", 2)
+
+
 def test_a_subscription_that_ends_before_it_starts_is_found(tmp_path: Path) -> None:
     text = rows(
         "account_id,started_at,ended_at", ["A1,2025-06-05,2025-06-04"], good="A{i},2025-05-01 00:00:{n:02},"

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 
 import pytest
+from sqlalchemy import insert
 
 from churnrisk.errors import UnavailableError
 from churnrisk.history import HistoryStore, WorklistFilter
 from churnrisk.history.outcomes import ColourOutcome, write_outcomes
+from churnrisk.history.schema import actions
 from churnrisk.workflows.monday import monday
 from churnrisk.workflows.reviews import Change, review, undo
 from churnrisk.workflows.worklist import worklist
@@ -55,6 +57,18 @@ def test_whatever_another_program_writes_is_seen_at_once(served, new_run, scored
     known = ColourOutcome(3, "green", "", NOW, 0, known=9, churned=2, data_end=NOW)
     write_outcomes(other, [known])
     assert [one.missed for one in monday(server, now=NOW).over_time] == [2, None, None]
+
+
+def test_what_is_handed_out_is_seen_at_once(served):
+    server, other = served
+    assert sum(one.overdue for one in monday(server, now=NOW).load) == 2
+    due = {"channel": "mail", "colour": "red", "handed_out_at": NOW, "due_at": datetime(2026, 8, 1)}
+    rows = [
+        {"run_id": 1, "account_id": account, "play": "call", "reason": "x", **due} for account in ("a0", "a1")
+    ]
+    with other.database.writing() as connection:
+        connection.execute(insert(actions), rows)
+    assert sum(one.overdue for one in monday(server, now=NOW).load) == 0
 
 
 def test_a_snooze_ends_for_the_memory_too(served):

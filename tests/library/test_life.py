@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import pytest
 import churnrisk as cr
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.library.opened import OpenProject
-from tests.library.conftest import NOW
+from tests.library.conftest import NOW, QUICK
 
 
 def last_decision(project: OpenProject) -> dict[str, object]:
@@ -28,6 +29,26 @@ def test_a_training_repeated_from_its_run_is_the_same_bit_for_bit(trained) -> No
     assert found.rows == len(trained.panel().X)
     assert found.notes == ()
     assert len(trained.models()) == 1
+
+
+def test_a_training_is_repeated_though_the_tables_have_grown(trained) -> None:
+    usage = next(trained.settings.data.glob("usage_events*"))
+    frame = pd.read_csv(usage)
+    later = frame.sample(frac=0.1, random_state=1).assign(Timestamp=str(NOW + timedelta(days=3)))
+    if "LoadedAt" in later:
+        later["LoadedAt"] = later["Timestamp"]
+    pd.concat([frame, later]).to_csv(usage, index=False)
+    assert trained.reproduce().identical
+
+
+def test_what_a_champion_has_learned_from_is_no_evidence_against_a_candidate(trained) -> None:
+    model = {**QUICK["model"], "test_snapshots": 4}
+    wider = cr.load(trained.settings.directory, model=model, now=NOW)
+    wider.train()
+    wider.promote(author="ada", force=True)
+    # the training measured the champion on snapshots that it was calibrated on
+    decided = last_decision(wider)
+    assert decided["evidence"] is None or decided["evidence"]["measured_at"] == "promotion"
 
 
 def test_a_training_on_other_rows_is_not_repeated(trained) -> None:
@@ -87,6 +108,20 @@ def test_reasons_are_told_with_values_for_classifiers_and_stored_models(trained)
     bare = cr.explain(model.classifier, rows, top=2)
     assert bare["feature"].tolist() == told["feature"].tolist()
     assert bare["usual_low"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("model", "columns", "top", "said"),
+    [
+        (cr.ChurnClassifier(), slice(None), 3, "found one that is not"),
+        (None, slice(1, None), 3, "found no "),
+        (None, slice(None), 0, "top=0"),
+    ],
+)
+def test_reasons_that_cannot_be_told_are_one_clear_error(trained, model, columns, top, said) -> None:
+    X = trained.panel().X.head(3)
+    with pytest.raises(cr.ChurnRiskError, match=said):
+        cr.explain(model or trained.model(), X.iloc[:, columns], top=top)
 
 
 def test_the_panel_carries_groups_value_and_features(trained) -> None:

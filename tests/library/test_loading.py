@@ -50,7 +50,7 @@ def test_frames_give_the_panel_that_their_files_give(world, frames) -> None:
     from_frames = cr.load(world, tables=frames, now=NOW).panel()
 
     pd.testing.assert_frame_equal(from_frames.X, from_files.X, check_dtype=False)
-    shutil.rmtree(world / "tables")
+    shutil.rmtree(world / ".churnrisk")
 
 
 def test_the_same_frames_are_the_same_inputs(frames, tmp_path) -> None:
@@ -132,3 +132,41 @@ def test_a_name_that_is_not_there_is_said_to_be_missing() -> None:
     with pytest.raises(AttributeError, match="no attribute 'laod'"):
         cr.laod  # noqa: B018
     assert Path(cr.__file__).name == "__init__.py"
+
+
+def test_where_a_row_stood_is_no_value(frames) -> None:
+    accounts = frames["accounts"]
+    shuffled = {**frames, "accounts": accounts.sample(frac=1.0, random_state=3)}
+    indexed = {**frames, "accounts": accounts.set_index("account_id", drop=False)}
+    wanted = list(cr.load(tables=frames, now=NOW, **SETTINGS).panel().X)
+    for given in (shuffled, indexed):
+        assert list(cr.load(tables=given, now=NOW, **SETTINGS).panel().X) == wanted
+    from churnrisk.library.frames import as_arrow
+
+    assert as_arrow(shuffled["accounts"]).column_names == list(accounts)
+
+
+def test_given_frames_leave_the_files_of_the_folder_alone(frames, tmp_path) -> None:
+    own = tmp_path / "tables" / "events.parquet"
+    own.parent.mkdir()
+    own.write_bytes(b"mine")
+    cr.load(tmp_path, tables=frames, now=NOW, **SETTINGS)
+    assert own.read_bytes() == b"mine"
+    with pytest.raises(UsageError, match=r"found \.\./\.\./evil"):
+        cr.load(tmp_path, tables={**frames, "../../evil": frames["events"]})
+    assert not list(tmp_path.parent.parent.glob("evil*"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"churn": "labels"}, {"columns": {"accounts": "x"}}, {"columns": ["x"]}, {"tables": ["x"]}],
+)
+def test_what_is_no_dict_is_told(frames, wrong) -> None:
+    with pytest.raises(UsageError, match="as a dict"):
+        cr.load(**{"tables": frames, **wrong})
+
+
+def test_two_columns_of_one_name_are_told(frames) -> None:
+    accounts = frames["accounts"]
+    with pytest.raises(UsageError, match="Convert it first"):
+        cr.load(tables={**frames, "accounts": pd.concat([accounts, accounts[["account_id"]]], axis=1)})

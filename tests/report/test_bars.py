@@ -28,6 +28,12 @@ def test_what_is_little_is_still_seen_and_nothing_is_not():
     assert pieces(nothing) == []
 
 
+def test_a_little_red_is_not_painted_over_by_much_amber_nor_the_other_way_round():
+    much_amber, much_red = bars([(1.0, 1000.0), (1000.0, 1.0)])
+    assert pieces(much_amber) == [("is-red", 0.0, 1.0), ("is-amber", 1.0, WIDTH - 1.0)]
+    assert pieces(much_red) == [("is-red", 0.0, WIDTH - 1.0), ("is-amber", WIDTH - 1.0, 1.0)]
+
+
 def test_amber_is_hatched_and_red_is_not():
     (both,) = bars([(1.0, 1.0)])
     assert len(re.findall(r"url\(#hatch\)", both)) == 1

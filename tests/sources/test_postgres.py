@@ -40,6 +40,18 @@ def base() -> Iterator[sa.URL]:
         yield url
 
 
+def test_a_row_of_megabytes_and_an_empty_one_are_read(base: sa.URL) -> None:
+    execute(
+        base,
+        "drop table if exists crm.notes",
+        "create table crm.notes (body text)",
+        "insert into crm.notes values ('short'), (repeat('long ', 1000000)), (null)",
+    )
+    batches = read_batches(text_of(base), "crm.notes", base=Path())
+    bodies = [body for batch in batches for body in batch["body"].to_pylist()]
+    assert [body and len(body) for body in bodies] == [5, 5_000_000, None]
+
+
 def execute(url: sa.URL, *statements: str) -> None:
     opened = sa.create_engine(url)
     with opened.begin() as connection:

@@ -219,6 +219,12 @@ def test_without_java_there_is_one_error(folder: Path, monkeypatch: pytest.Monke
         open_engine(EngineConfig(name="spark"), base=folder)
 
 
+def test_a_spark_that_refuses_its_settings_is_one_error(folder: Path) -> None:
+    refused = EngineConfig(name="spark", spark={"spark.driver.memory": "200m"})
+    with pytest.raises(UsageError, match=r"Spark does not start: .*memory"):
+        open_engine(refused, base=folder)
+
+
 @pytest.mark.parametrize(
     ("says", "told"),
     [
