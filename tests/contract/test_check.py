@@ -277,3 +277,10 @@ def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts
         )
     assert (found.rule, found.level) == ("row is there twice (looked for in one of 2 accounts)", "warn")
     assert 0.4 * pairs < found.count < 0.6 * pairs
+
+
+def test_repeated_rows_of_ids_that_are_numbers_are_shown_as_text(tmp_path: Path) -> None:
+    accounts = "account_id\n" + "".join(f"{number}\n" for number in range(30))
+    text = rows("account_id,occurred_at", ["7,2025-06-01"] * 2, good="{i},2025-05-01 00:00:{n:02}")
+    found = only(violations(tmp_path, accounts=accounts, events=text))
+    assert (found.rule, found.count, found.examples) == ("row is there twice", 1, ("7",))

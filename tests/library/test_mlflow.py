@@ -26,9 +26,9 @@ ANSWER = ["churn_probability", "colour", "decided_by", "rule", "reasons"]
 @pytest.fixture
 def mlflow_at() -> Iterator[object]:
     """Point MLflow's own functions at an address, as a notebook does, and back."""
-    before = mlflow.get_tracking_uri()
     yield mlflow.set_tracking_uri
-    mlflow.set_tracking_uri(before)
+    # None also takes the address out of the environment, where other tests would find it
+    mlflow.set_tracking_uri(None)
 
 
 def ask(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:

@@ -13,6 +13,7 @@ import pytest
 
 from churnrisk.web.server import Listener
 from tests.web.conftest import PASSWORD, add_people, serving
+from tests.web.running import to_its_end
 
 
 def refused(project, *arguments):
@@ -84,7 +85,7 @@ def test_the_end_of_a_page_does_not_wait_for_the_receipt_of_its_beginning():
                     writer.close()
                     return found
 
-    assert asyncio.run(is_sent_at_once())
+    assert to_its_end(is_sent_at_once())
 
 
 def test_every_answer_says_how_long_the_server_took(project):

@@ -12,6 +12,7 @@ from starlette.websockets import WebSocketDisconnect
 from churnrisk.errors import UsageError
 from churnrisk.web.security.headers import Headers
 from churnrisk.web.security.keys import Keys, secret_of
+from tests.web.running import to_its_end
 
 from .conftest import sign_in
 
@@ -184,7 +185,7 @@ def test_a_request_that_a_stopping_server_gives_up_is_answered_without_a_traceba
         "scheme": "http",
         "headers": [(b"host", b"localhost")],
     }
-    asyncio.run(Headers(given_up, access)(scope, None, send))
+    to_its_end(Headers(given_up, access)(scope, None, send))
     assert [message.get("status") for message in said] == [503, None]
 
 
@@ -194,5 +195,5 @@ def test_other_kinds_of_connections_pass_the_layer(project):
     async def inner(scope, receive, send):
         seen.append(scope["type"])
 
-    asyncio.run(Headers(inner, None)({"type": "lifespan"}, None, None))
+    to_its_end(Headers(inner, None)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]

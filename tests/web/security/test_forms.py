@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import anyio
 import pytest
+
+from tests.web.running import to_its_end
 
 from .conftest import PASSWORD, sign_in, token_of
 
@@ -166,6 +167,6 @@ def test_a_form_that_breaks_off_on_the_way_is_not_taken(rex):
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    anyio.run(rex.app, scope, receive, send)
+    to_its_end(rex.app(scope, receive, send))
     assert b"call them" not in b"".join(message.get("body", b"") for message in sent)
     assert sent[0]["status"] == 400
