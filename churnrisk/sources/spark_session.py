@@ -59,7 +59,7 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
     Raises
     ------
     UsageError
-        If pyspark or Java is missing, or Spark does not start.
+        If pyspark or Java is missing, Spark runs already in this process, or does not start.
     """
     _require_java()
     try:
@@ -76,6 +76,10 @@ def start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log
         raise UsageError(
             f'engine = "spark" needs {error.name}, which is not installed. Run: pip install "churnrisk[spark]".'
         ) from error
+    if SparkContext._active_spark_context is not None:
+        raise UsageError(
+            "Spark runs in this process already. Stop that session first, or use another process."
+        )
     local = dict(_LOCAL) if not _names_master(settings) else {}
     if local and threads:
         local["spark.master"] = f"local[{threads}]"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -219,10 +221,21 @@ def test_without_java_there_is_one_error(folder: Path, monkeypatch: pytest.Monke
         open_engine(EngineConfig(name="spark"), base=folder)
 
 
-def test_a_spark_that_refuses_its_settings_is_one_error(folder: Path) -> None:
-    refused = EngineConfig(name="spark", spark={"spark.driver.memory": "200m"})
-    with pytest.raises(UsageError, match=r"Spark does not start: .*memory"):
-        open_engine(refused, base=folder)
+def test_a_second_spark_in_one_process_is_refused(spark: SparkEngine, folder: Path) -> None:
+    with pytest.raises(UsageError, match="runs in this process already"):
+        open_engine(EngineConfig(name="spark"), base=folder)
+    assert spark.rows("select 1") == [(1,)]
+
+
+def test_a_spark_that_refuses_its_settings_is_one_error(spark: SparkEngine, folder: Path) -> None:
+    start = (
+        "from pathlib import Path\nfrom churnrisk.sources import EngineConfig, open_engine\n"
+        "open_engine(EngineConfig(name='spark', spark={'spark.driver.memory': '200m'}), base=Path())"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", start], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert re.search(r"UsageError: Spark does not start: .*memory", ran.stderr), ran.stderr
 
 
 @pytest.mark.parametrize(
