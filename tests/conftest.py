@@ -1,13 +1,98 @@
-"""What all tests share."""
+"""What tests of several folders share: the browser, and small worlds that are made once for all workers."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
+
+from churnrisk.cli import app
+from churnrisk.sample import make_world, write_world
+from tests.absent import absent
 
 # the same examples in every run: a property that fails must fail again for whoever looks
 settings.register_profile("churnrisk", derandomize=True, deadline=None, database=None)
 settings.load_profile("churnrisk")
 
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the minutes-long tests on real sets, so that no worker waits for another one at the end."""
     items.sort(key=lambda item: "/tests/real/" not in item.path.as_posix())
+
+
+Once = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Return a function that fills a folder once for all workers: the first that asks works, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def made(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, done = base / name, base / f"{name}.done"
+        with (base / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                fill(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def small_world(once: Once) -> Path:
+    """A project folder of 700 accounts and 14 months; copy it before you write to it."""
+
+    def fill(folder: Path) -> None:
+        write_world(make_world(seed=3, accounts=700, months=14), folder)
+        settings = folder / "churnrisk.toml"
+        # a small world needs its few snapshots for training
+        smaller = re.sub(r"calibration_snapshots = \d+", "calibration_snapshots = 2", settings.read_text())
+        settings.write_text(smaller.replace("[model]", '[model]\ncandidates = ["logistic", "additive"]'))
+
+    return once("small_world", fill)
+
+
+@pytest.fixture(scope="session")
+def scored_world(small_world: Path, once: Once) -> Path:
+    """The small world after train, promote and two scoring runs; copy it before you write to it."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(small_world, folder, dirs_exist_ok=True)
+        for arguments in (
+            ["train"],
+            ["promote", "--author", "test"],
+            ["score", "--as-of", "2026-06-01"],
+            ["score"],
+        ):
+            app(["--project", str(folder), *arguments], standalone_mode=False)
+
+    return once("scored_world", fill)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, without a window; one for all, since a second driver in a process is refused."""
+    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if path is None:
+        absent("the browser tests need Chromium: install Debian's package chromium (make system)")
+    with sync_playwright() as driver:
+        # Chromium's own sandbox cannot be set up by root, as in containers.
+        options = ["--no-sandbox"] if os.geteuid() == 0 else []
+        running = driver.chromium.launch(executable_path=path, args=options)
+        yield running
+        running.close()

@@ -1,8 +1,7 @@
-"""A command line to run, and one small world that has been through the main job."""
+"""A command line to run, and copies of the small world, raw and scored."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.cli import app, main
-from churnrisk.sample import make_world, write_world
+from churnrisk.cli import main
 
 
 @dataclass(frozen=True)
@@ -41,33 +39,6 @@ def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         return Ran(code if isinstance(code, int) else 0, caught.out, caught.err)
 
     return run
-
-
-@pytest.fixture(scope="session")
-def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder of 700 accounts and 14 months; copy it before you write to it."""
-    folder = tmp_path_factory.mktemp("world") / "project"
-    write_world(make_world(seed=3, accounts=700, months=14), folder)
-    settings = folder / "churnrisk.toml"
-    # a small world needs its few snapshots for training
-    smaller = re.sub(r"calibration_snapshots = \d+", "calibration_snapshots = 2", settings.read_text())
-    settings.write_text(smaller.replace("[model]", '[model]\ncandidates = ["logistic", "additive"]'))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def scored_world(small_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small world after train, promote and two scoring runs; copy it before you write to it."""
-    folder = tmp_path_factory.mktemp("scored") / "project"
-    shutil.copytree(small_world, folder)
-    for arguments in (
-        ["train"],
-        ["promote", "--author", "test"],
-        ["score", "--as-of", "2026-06-01"],
-        ["score"],
-    ):
-        app(["--project", str(folder), *arguments], standalone_mode=False)
-    return folder
 
 
 @pytest.fixture

@@ -13,17 +13,20 @@ import pytest
 import churnrisk as cr
 from churnrisk.library.opened import OpenProject
 from churnrisk.sample import make_world, write_world
+from tests.conftest import Once
 
 NOW = datetime(2026, 11, 1)
 QUICK = {"model": {"candidates": ["logistic"], "calibration_snapshots": 2}}
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def world(once: Once) -> Path:
     """A project folder of 500 accounts and 14 months; copy it before you write to it."""
-    folder = tmp_path_factory.mktemp("library") / "acme"
-    write_world(make_world(seed=5, accounts=500, months=14), folder)
-    return folder
+
+    def fill(folder: Path) -> None:
+        write_world(make_world(seed=5, accounts=500, months=14), folder)
+
+    return once("library", fill)
 
 
 @pytest.fixture(scope="session")
@@ -41,13 +44,15 @@ def frames(world: Path) -> dict[str, pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
-def trained_world(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_world(world: Path, once: Once) -> Path:
     """The world after a training that was promoted; copy it before you write to it."""
-    folder = Path(shutil.copytree(world, tmp_path_factory.mktemp("trained") / "acme"))
-    project = cr.load(folder, now=NOW, **QUICK)
-    project.train()
-    project.promote(author="test")
-    return folder
+
+    def fill(folder: Path) -> None:
+        project = cr.load(shutil.copytree(world, folder, dirs_exist_ok=True), now=NOW, **QUICK)
+        project.train()
+        project.promote(author="test")
+
+    return once("trained", fill)
 
 
 @pytest.fixture

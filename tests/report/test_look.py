@@ -10,7 +10,6 @@ from playwright.sync_api import Browser
 
 from churnrisk.records import Colour, RedList
 from churnrisk.report import write_report
-from tests.web.conftest import browser  # noqa: F401 - fixture
 
 #: Words that stand on more than one line.
 BROKEN = """() => [...document.querySelectorAll("td, th, dd, dt, h1, h2, p")].flatMap(cell => {
@@ -32,7 +31,7 @@ BROKEN = """() => [...document.querySelectorAll("td, th, dd, dt, h1, h2, p")].fl
 def test_no_word_is_broken_and_nothing_overflows(
     make_redlist: Callable[..., RedList],
     tmp_path: Path,
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     width: int,
     scheme: str,
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import signal
@@ -16,10 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-
-from tests.absent import absent
-from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
+from playwright.sync_api import Browser, Page, expect
 
 #: The people of every test site: name, role and further arguments of `churnrisk user add`.
 PEOPLE: dict[str, tuple[str, ...]] = {
@@ -29,7 +25,6 @@ PEOPLE: dict[str, tuple[str, ...]] = {
     "vic": ("--role", "viewer"),
 }
 PASSWORD = "correct horse battery staple"
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 expect.set_options(timeout=15_000)  # a busy machine is no failure
 _READY = re.compile(r"is at (http://\S+);")
 
@@ -90,27 +85,13 @@ def add_people(project: Path, people: dict[str, tuple[str, ...]] = PEOPLE) -> No
 
 
 @pytest.fixture(scope="module")
-def site(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:  # noqa: F811
+def site(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site of its own for each test module."""
     project = tmp_path_factory.mktemp("site") / "project"
     shutil.copytree(scored_world, project)
     add_people(project)
     with serving(project) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
-    path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-    if path is None:
-        absent("the browser tests need Chromium: install Debian's package chromium (make system)")
-    with sync_playwright() as driver:
-        # Chromium's own sandbox cannot be set up by root, as in containers.
-        options = ["--no-sandbox"] if os.geteuid() == 0 else []
-        running = driver.chromium.launch(executable_path=path, args=options)
-        yield running
-        running.close()
 
 
 SignedIn = Callable[..., Page]

@@ -27,7 +27,6 @@ from churnrisk.web.security import flash, require
 from churnrisk.workflows.access import NewPerson, add_person, make_token
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.web_config import WebConfig
-from tests.cli.conftest import scored_world, small_world  # noqa: F401 - fixtures
 
 with warnings.catch_warnings():
     # It warns of the httpx that everything else here works with.
@@ -154,7 +153,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:  # noqa: F811
+def world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = Path(shutil.copytree(scored_world, tmp_path_factory.mktemp("walk") / "project"))
     project = load_project(folder)
     tokens = {}
