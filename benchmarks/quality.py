@@ -134,6 +134,7 @@ def measure(name: str, asked: argparse.Namespace) -> dict[str, Any]:
 
 def ours(part: Part) -> tuple[Any, float]:
     """Return our probabilities of the test rows and the CPU seconds of the training."""
+    import numpy as np
     import pandas as pd
     from threadpoolctl import threadpool_limits
 
@@ -142,13 +143,15 @@ def ours(part: Part) -> tuple[Any, float]:
     fit, later = part.rows("fit"), part.rows("calibration")
     with threadpool_limits(limits=1):
         began = time.process_time()
+        both = pd.concat([fit[0], later[0]]), pd.concat([fit[1], later[1]])
         classifier = ChurnClassifier(
             candidates=part.candidates, monotone=part.monotone, embargo_days=part.embargo_days
         )
         if part.calibrates:
-            classifier.fit(*fit).calibrate(*later)
+            is_later = np.repeat([False, True], [len(fit[1]), len(later[1])])
+            classifier.fit_and_calibrate(*both, is_later)
         else:
-            classifier.fit(pd.concat([fit[0], later[0]]), pd.concat([fit[1], later[1]]))
+            classifier.fit(*both)
         spent = time.process_time() - began
         return classifier.predict_proba(part.rows("test")[0])[:, 1], spent
 

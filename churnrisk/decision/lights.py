@@ -111,10 +111,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     **Under these assumptions**: accounts are independent draws (no common shock to the whole block);
     later accounts come from the same population (drift breaks the promise, so it has to be measured
-    on later blocks); the model never saw the labels of this block. Nothing is assumed about p: it may
-    be badly calibrated or useless, and then colours are small or empty, but not wrong. Rows of one
-    account may depend on each other in any way: accounts are counted, not rows. How, and where that is exact,
-    says :mod:`churnrisk.decision.exposure`.
+    on later blocks); each p comes from a model that never saw the outcomes of the row's account in this block.
+    With one model, held out, the bound is exact; cross-fitted models
+    (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and their mean, which
+    is in use, has been simulated (decision 0019). Nothing is assumed about p: it may be badly calibrated or
+    useless, and then colours are small or empty, but not wrong. Rows of one account may depend on
+    each other in any way: accounts are counted, not rows. How, and where that is exact, says
+    :mod:`churnrisk.decision.exposure`.
 
     **Segments.** Where ``fit`` is told them, each segment with enough accounts gets thresholds of its own, so that a
     change of their mix does not break the promise; the small ones go together. Each part is certified
@@ -183,7 +186,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         share: float = 1.0,
         calibrate: Callable[[Floats], Floats] | None = None,
     ) -> Self:
-        """Set the thresholds on a block the model has not seen.
+        """Set the thresholds on a block that the model behind each p has not seen.
 
         Parameters
         ----------

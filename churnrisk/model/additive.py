@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.model.binning import Binner
 from churnrisk.model.lookup import look_up
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.panel import Bools, Floats, Ints
 from churnrisk.model.shares import shares_of_distance
 from churnrisk.model.threads import threads_for
 
@@ -90,14 +90,39 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         churned : ndarray of bool, shape (n,)
         categorical : ndarray of bool, shape (d,)
         """
+        self.fit_crossed(encoded, churned, categorical, np.full(len(churned), -1))
+        return self
+
+    def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
+        """Fit, each model without some of the rows, and return the log-odds of those by the model that lacks them.
+
+        Parameters
+        ----------
+        encoded, churned, categorical
+            As in ``fit``.
+        left_out_of : ndarray of int, shape (n,)
+            Which model does not learn from the row; -1 where all do.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            NaN for rows that all models learned from.
+        """
         self.binner_ = Binner.learn(encoded, categorical)
         binned = self.binner_.bins(encoded)
+        crossed = np.full(len(churned), np.nan)
+        models = max(self.n_models if self.max_features < 1 else 1, int(left_out_of.max(initial=-1)) + 1)
+        self.trees_ = []
         with threads_for(encoded):
-            models = range(self.n_models if self.max_features < 1 else 1)
-            self.trees_ = [self._trees(categorical, model).fit(binned, churned) for model in models]
+            for model in range(models):
+                unseen = left_out_of == model
+                trees = self._trees(categorical, model).fit(binned[~unseen], churned[~unseen])
+                if unseen.any():
+                    crossed[unseen] = trees.decision_function(binned[unseen])
+                self.trees_.append(trees)
             self.n_iter_ = int(self.trees_[0].n_iter_)
             self._tabulate(binned)
-        return self
+        return crossed
 
     def losses_while_growing(
         self, fit: tuple[Floats, Bools], later: tuple[Floats, Bools], categorical: Bools, patience: int

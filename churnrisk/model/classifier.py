@@ -21,7 +21,7 @@ from churnrisk.model.folds import choose_folds
 from churnrisk.model.frames import as_pandas
 from churnrisk.model.given import GivenModel
 from churnrisk.model.labels import two_classes
-from churnrisk.model.panel import Bools, Floats, accounts_or_rows
+from churnrisk.model.panel import Bools, Floats, Ints, accounts_or_rows
 from churnrisk.model.rates import LevelRates
 from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
 from churnrisk.model.splits import uniform_of
@@ -130,24 +130,54 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             When a class is missing or too rare, no column varies, or a parameter is out of range. It is
             both a ``ContractError`` and a ``ValueError``.
         """
-        self._check_params()
-        X = as_pandas(X)
-        if not isinstance(X, pd.DataFrame):
-            X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
-        else:
-            validate_data(self, X, skip_check_array=True)
+        X = self._begin(X)
         self.classes_, churned = two_classes(X, y, self.min_class_count)
-        self.encoder_ = FrameEncoder().fit(X)
-        self.notes_ = list(self.encoder_.notes_)
-        if not len(self.encoder_.kept_):
-            raise ModelInputError(
-                f"expected a column with two different values, found none among {X.shape[1]}. Add features."
-            )
-        self._fit_model(X, churned)
+        self._learn(X, churned, np.full(len(churned), -1))
         self.calibrator_: Any = Affine()
         self.calibration_ = "none"
-        self.hazard_: Any = None
         return self
+
+    def fit_and_calibrate(self, X: Any, y: Any, later: npt.ArrayLike) -> Floats:
+        """Fit on all rows, and calibrate on the later ones with models that have not seen them.
+
+        A candidate is chosen on the earlier rows. The later rows are dealt out by account: each of the averaged
+        models leaves one share of them out and learns from everything else. What it says of the share it has not
+        seen calibrates, and can certify colours, so that the newest outcomes are learned from all the same. A given
+        `estimator` is one model only and learns from the earlier rows alone.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, d)
+        y : array-like of shape (n,)
+        later : array-like of bool, shape (n,)
+            The rows of the later block.
+
+        Returns
+        -------
+        ndarray of shape (later rows,)
+            Uncalibrated log-odds of the later rows, each by models that have not learned from its account's later
+            rows.
+
+        Raises
+        ------
+        ModelInputError
+            As ``fit`` and ``calibrate``.
+
+        Notes
+        -----
+        The mean error of such cross-fitted models on the rows they left out has, for learners that no single row moves
+        much, the distribution of a plain hold-out of all those rows: Bayle, Bayle, Janson & Mackey (2020),
+        "Cross-validation confidence intervals for test error", arXiv:2007.12671.
+        """
+        X, late = self._begin(X), np.asarray(later, dtype=bool)
+        self.classes_, churned = two_classes(X, y, self.min_class_count)
+        check_consistent_length(X, late)
+        two_classes(X[~late], churned[~late], self.min_class_count)
+        shares = max(2, self.n_models)
+        share = (uniform_of(accounts_or_rows(X), self.random_state + 6) * shares).astype(np.int64)
+        crossed: Floats = self._learn(X, churned, np.where(late, share, -1))[late]
+        self._calibrate(crossed, churned[late])
+        return crossed
 
     def calibrate(self, X: Any, y: Any) -> Self:
         """Fit the map from log-odds to probability on a later block; calling it again replaces the map.
@@ -160,16 +190,18 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X, labels = as_pandas(X), column_or_1d(y)
         check_consistent_length(X, labels)
-        churned = np.asarray(labels == self.classes_[1], dtype=bool)
+        self._calibrate(self.raw_log_odds(X), np.asarray(labels == self.classes_[1], dtype=bool))
+        return self
+
+    def _calibrate(self, log_odds: Floats, churned: Bools) -> None:
         if churned.all() or not churned.any():
             raise ModelInputError(
                 f"calibration needs both churned and retained accounts (classes), found {int(churned.sum())} "
                 f"churned of {len(churned)}. Widen the calibration block."
             )
-        self.calibrator_ = fit_calibrator(self.raw_log_odds(X), churned, self.calibration)
+        self.calibrator_ = fit_calibrator(log_odds, churned, self.calibration)
         kinds = {"Affine": "sigmoid", "Steps": "isotonic"}
         self.calibration_ = "none" if self.calibration == "none" else kinds[type(self.calibrator_).__name__]
-        return self
 
     def raw_log_odds(self, X: Any) -> Floats:
         """Return uncalibrated log-odds, shape (n,)."""
@@ -293,27 +325,58 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
             )
 
-    def _fit_model(self, X: Any, churned: Bools) -> None:
-        encoded, categorical, wide = (
-            self.encoder_.transform(X),
-            self.encoder_.categorical_,
-            self.encoder_.wide_,
+    def _begin(self, X: Any) -> Any:
+        """Check parameters and rows, learn the encoding, and return the rows."""
+        self._check_params()
+        X = as_pandas(X)
+        if isinstance(X, pd.DataFrame):
+            validate_data(self, X, skip_check_array=True)
+        else:
+            X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=2)
+        return X
+
+    def _learn(self, X: Any, churned: Bools, left_out_of: Ints) -> Floats:
+        """Choose on the rows that nobody leaves out, fit, and return the log-odds of the others, shape (n,)."""
+        self.encoder_ = FrameEncoder().fit(X)
+        self.notes_ = list(self.encoder_.notes_)
+        if not len(self.encoder_.kept_):
+            raise ModelInputError(
+                f"expected a column with two different values, found none among {X.shape[1]}. Add features."
+            )
+        self.hazard_: Any = None
+        encoded, accounts = self.encoder_.transform(X), accounts_or_rows(X)
+        categorical, wide = self.encoder_.categorical_, self.encoder_.wide_
+        early: Any = slice(None) if (left_out_of < 0).all() else left_out_of < 0
+        rows = SearchInput(
+            encoded[early],
+            churned[early],
+            categorical,
+            wide,
+            self._monotone(categorical | wide),
+            accounts[early],
         )
-        accounts = accounts_or_rows(X)
+        self.model_ = self._chosen(X[early], rows)
+        # Rates are made of outcomes: those of rows that a model leaves out must not reach it through them.
+        self.rates_, rated = LevelRates.learn(
+            rows.encoded, rows.churned, wide, rows.accounts, seed=self.random_state
+        )
+        if not isinstance(early, slice):
+            encoded = self.rates_.apply(encoded)
+            encoded[early] = rated
+            rated = encoded
+        crossed: Floats = self.model_.fit_crossed(rated, churned, categorical, left_out_of)
+        self.exact_ = bool(self.model_.exact_)
+        return crossed
+
+    def _chosen(self, X: Any, rows: SearchInput) -> Any:
+        """Return the model to fit, the given one or the best candidate's."""
         self.cv_results_: list[dict[str, Any]] = []
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
-            self.model_: Any = GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
-        else:
-            monotone = self._monotone(categorical | wide)
-            trial = self._searched(X, SearchInput(encoded, churned, categorical, wide, monotone, accounts))
-            self.chosen_ = trial.candidate
-            self.model_ = build(
-                trial.candidate, trial.setting, monotone, self.random_state, n_models=self.n_models
-            )
-        self.rates_, rated = LevelRates.learn(encoded, churned, wide, accounts, seed=self.random_state)
-        self.model_.fit(rated, churned, categorical)
-        self.exact_ = bool(self.model_.exact_)
+            return GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
+        trial = self._searched(X, rows)
+        self.chosen_ = trial.candidate
+        return build(trial.candidate, trial.setting, rows.monotone, self.random_state, n_models=self.n_models)
 
     def _monotone(self, named: Bools) -> tuple[int, ...]:
         wanted = dict(self.monotone or {})

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.linear import Design
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.panel import Bools, Floats, Ints
 from churnrisk.model.shares import shares_of_distance
 
 _CLIP = 1e-6
@@ -59,6 +59,18 @@ class GivenModel(BaseEstimator):  # type: ignore[misc]
         self.means_ = self._shares(sample).mean(axis=0)
         self.baseline_ = float(self.decision_function(self.typical_[None, :])[0] + self.means_.sum())
         return self
+
+    def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
+        """Fit without the rows that any model is to leave out, since there is one only, and return their log-odds.
+
+        Parameters and returned log-odds as in :meth:`churnrisk.model.additive.BoostedTrees.fit_crossed`.
+        """
+        unseen = left_out_of >= 0
+        self.fit(encoded[~unseen], churned[~unseen], categorical)
+        crossed = np.full(len(churned), np.nan)
+        if unseen.any():
+            crossed[unseen] = self.decision_function(encoded[unseen])
+        return crossed
 
     def decision_function(self, encoded: Floats) -> Floats:
         """Return log-odds, shape (n,)."""

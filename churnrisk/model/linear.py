@@ -82,16 +82,32 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
 
     def fit(self, encoded: Floats, churned: Bools, categorical: Bools) -> Self:
         """Fit on an encoded matrix (n, d), churned (n,), categorical (d,)."""
+        self.fit_crossed(encoded, churned, categorical, np.full(len(churned), -1))
+        return self
+
+    def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
+        """Fit one regression per share of the rows, each without it, and keep their mean, which is linear too.
+
+        Parameters and returned log-odds as in :meth:`churnrisk.model.additive.BoostedTrees.fit_crossed`.
+        """
         self.design_ = Design().fit(encoded, categorical)
         matrix = self.design_.transform(encoded)
         self.mean_ = matrix.mean(axis=0)
-        # A cap on iterations costs accuracy far below the noise; the warning would only alarm.
-        fitted = LogisticRegression(C=self.C, max_iter=500, tol=1e-5, solver="lbfgs")
-        fitted.fit(matrix - self.mean_, churned)
-        self.coef_ = np.asarray(fitted.coef_[0], dtype=np.float64)
-        self.n_iter_ = int(np.max(fitted.n_iter_))
-        self.baseline_ = float(fitted.intercept_[0])
-        return self
+        matrix -= self.mean_
+        crossed = np.full(len(churned), np.nan)
+        regressions = []
+        for share in range(max(1, int(left_out_of.max(initial=-1)) + 1)):
+            unseen = left_out_of == share
+            # A cap on iterations costs accuracy far below the noise; the warning would only alarm.
+            fitted = LogisticRegression(C=self.C, max_iter=500, tol=1e-5, solver="lbfgs")
+            fitted.fit(matrix[~unseen], churned[~unseen])
+            if unseen.any():
+                crossed[unseen] = fitted.decision_function(matrix[unseen])
+            regressions.append(fitted)
+        self.coef_ = np.mean([fitted.coef_[0] for fitted in regressions], axis=0)
+        self.n_iter_ = max(int(np.max(fitted.n_iter_)) for fitted in regressions)
+        self.baseline_ = float(np.mean([fitted.intercept_[0] for fitted in regressions]))
+        return crossed
 
     def decision_function(self, encoded: Floats) -> Floats:
         """Return log-odds, shape (n,)."""

@@ -90,7 +90,7 @@ def fit(
     champion: LoadedModel | None,
     progress: Progress,
 ) -> Trained:
-    """Fit on the first block, calibrate and certify on the second, measure on the third."""
+    """Learn from the first two blocks, calibrate and certify on the second, measure on the third."""
     X, y = panel.X, panel.y
     classifier, light = learn(panel, cut, project, progress=progress)
     classifier.hazard_, untold = learn_hazard(panel, cut, project)
@@ -113,18 +113,22 @@ def fit(
 def learn(
     panel: TrainingPanel, cut: Blocks, project: Project, *, progress: Progress
 ) -> tuple[ChurnClassifier, TrafficLight]:
-    """Fit a model on the first block, calibrate it and set its lights on the second."""
+    """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
+
+    Each of the averaged models leaves out a share of the second block's accounts. What it says of them knows nothing
+    of their outcomes there: that calibrates, and certifies the colours.
+    """
     X, y = panel.X, panel.y
     progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
-    classifier = unfitted(project, panel.features).fit(X[cut.fit], y[cut.fit])
-    progress("calibrating and setting the colours")
+    classifier = unfitted(project, panel.features)
+    known = cut.fit | cut.calibration
+    crossed = classifier.fit_and_calibrate(X[known], y[known], cut.calibration[known])
+    progress("setting the colours")
     calibrating, outcomes = X[cut.calibration], y[cut.calibration]
-    classifier.calibrate(calibrating, outcomes)
     dates = calibrating.index.get_level_values("as_of")
-    # Certified on the raw scores, which never saw these outcomes: calibration keeps their order, so one
-    # block serves both, and no account is given up to either.
+    # Certified on the raw scores: calibration keeps their order, so one block serves both.
     light = project.decision.light().fit(
-        expit(classifier.raw_log_odds(calibrating)),
+        expit(crossed),
         outcomes.to_numpy(),
         annual_value(calibrating),
         calibrating.index.get_level_values("account_id"),
@@ -161,8 +165,9 @@ def measure(
     """Measure a model on the test block beside the base rate, the recency rule and the champion."""
     test = X[cut.test]
     baselines: dict[str, Any] = {}
-    if RecencyRule.applies_to(X[cut.fit]):
-        baselines[RECENCY] = RecencyRule().fit(X[cut.fit], y[cut.fit]).predict_proba(test)[:, 1]
+    known = cut.fit | cut.calibration
+    if RecencyRule.applies_to(X[known]):
+        baselines[RECENCY] = RecencyRule().fit(X[known], y[known]).predict_proba(test)[:, 1]
     if champion is not None and not unfed_columns(champion, X):
         baselines[CHAMPION] = champion.classifier.predict_proba(test[model_columns(champion)])[:, 1]
     snapshots = test.index.get_level_values("as_of").nunique()

@@ -185,3 +185,45 @@ def test_log_odds_of_changed_columns_are_those_of_changed_rows(panel, candidate)
     whole = rows.assign(**{name: changed[name].to_numpy() for name in changed})
     told = model.log_odds_if(rows, changed, raw=model.raw_log_odds(rows))
     assert np.allclose(told, model.decision_function(whole), atol=1e-9)
+
+
+@pytest.mark.parametrize("candidate", ["logistic", "additive", "full"])
+def test_what_calibrates_knows_nothing_of_the_accounts_later_outcomes(candidate):
+    X, y, _ = make_panel(accounts=400, dates=5)
+    dates = X.index.get_level_values("as_of")
+    later = np.asarray(dates >= dates.unique()[-2])
+    made = ChurnClassifier(candidates=(candidate,), max_iter=40, min_class_count=5)
+    before = made.fit_and_calibrate(X, y, later)
+    accounts = X.index.get_level_values("account_id")
+    for account in accounts[later].unique()[:6]:
+        here = np.asarray(accounts == account) & later
+        lied = y.copy()
+        lied[here] = 1 - lied[here]
+        after = clone(made).fit_and_calibrate(X, lied, later)
+        moved = after != before
+        assert not moved[here[later]].any()
+        assert moved.any()  # the other shares learned from it
+
+
+def test_later_outcomes_are_learned_from():
+    X, y, _ = make_panel(accounts=400, dates=5)
+    dates = X.index.get_level_values("as_of")
+    later = np.asarray(dates >= dates.unique()[-2])
+    crossed = ChurnClassifier(candidates=("additive",), max_iter=40)
+    raw = crossed.fit_and_calibrate(X, y, later)
+    alone = ChurnClassifier(candidates=("additive",), max_iter=40).fit(X[~later], y[~later])
+    assert crossed.cv_results_ == alone.cv_results_  # chosen without them
+    assert crossed.calibration_ == "sigmoid"
+    assert raw.shape == (later.sum(),)
+    # four models, each without a share: their mean at a row is near what the one that lacks it says, and not it
+    told = crossed.raw_log_odds(X[later])
+    assert np.corrcoef(told, raw)[0, 1] > 0.8
+    assert (told != raw).all()
+    assert not np.allclose(told, alone.raw_log_odds(X[later]))
+
+
+def test_a_later_block_without_churn_cannot_calibrate(panel):
+    X, y, _ = panel
+    later = np.asarray(y == 0) & (np.arange(len(y)) % 5 == 0)
+    with pytest.raises(ContractError, match="calibration needs both"):
+        ChurnClassifier(candidates=("logistic",)).fit_and_calibrate(X, y, later)

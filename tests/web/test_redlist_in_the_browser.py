@@ -35,6 +35,14 @@ def test_the_first_page_shows_totals_charts_and_the_worst_account_first(signed_i
     assert len(names(page)) == 50
 
 
+def test_the_list_runs_out_of_no_window(signed_in):
+    page = signed_in("rex")
+    for width in (320, 768, 993, 1024, 1121, 1280, 1409, 1600):
+        page.set_viewport_size({"width": width, "height": 900})
+        hidden = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        assert page.evaluate(hidden) <= 0, width
+
+
 def test_a_filter_stands_in_the_address_and_the_address_brings_the_view_back(signed_in):
     page = signed_in("vic")
     owner = page.locator("#owner option").nth(1).inner_text()
