@@ -17,13 +17,12 @@ from churnrisk.model.additive import BoostedTrees
 from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
 from churnrisk.model.encoding import FrameEncoder
 from churnrisk.model.faults import ModelInputError
-from churnrisk.model.folds import choose_folds
 from churnrisk.model.frames import as_pandas
 from churnrisk.model.given import GivenModel
 from churnrisk.model.labels import two_classes
 from churnrisk.model.panel import Bools, Floats, Ints, accounts_or_rows
 from churnrisk.model.rates import LevelRates
-from churnrisk.model.selection import SETTINGS, SearchInput, Trial, build, choose, search
+from churnrisk.model.selection import SETTINGS, SearchInput, build, choose_in_time
 from churnrisk.model.splits import uniform_of
 
 
@@ -370,43 +369,28 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _chosen(self, X: Any, rows: SearchInput) -> Any:
         """Return the model to fit, the given one or the best candidate's."""
-        self.cv_results_: list[dict[str, Any]] = []
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
+            self.cv_results_: list[dict[str, Any]] = []
             return GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
-        trial = self._searched(X, rows)
-        self.chosen_ = trial.candidate
-        return build(trial.candidate, trial.setting, rows.monotone, self.random_state, n_models=self.n_models)
+        choice = choose_in_time(
+            X,
+            rows,
+            self.candidates,
+            n_splits=self.n_splits,
+            embargo_days=self.embargo_days,
+            max_iter=self.max_iter,
+            max_rows=self.max_search_rows,
+            seed=self.random_state,
+        )
+        self.chosen_, self.why_chosen_, self.cv_folds_ = choice.trial.candidate, choice.why, choice.folds
+        self.cv_results_ = choice.results
+        self.notes_ += choice.notes
+        return build(
+            self.chosen_, choice.trial.setting, rows.monotone, self.random_state, n_models=self.n_models
+        )
 
     def _monotone(self, named: Bools) -> tuple[int, ...]:
         wanted = dict(self.monotone or {})
         names = self.encoder_.names_
         return tuple(0 if text else int(wanted.get(n, 0)) for n, text in zip(names, named, strict=True))
-
-    def _searched(self, X: Any, rows: SearchInput) -> Trial:
-        n = len(rows.churned)
-        if n > self.max_search_rows:
-            keep = uniform_of(rows.accounts, self.random_state + 2) < self.max_search_rows / n
-            self.notes_.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
-            X, rows = X[keep], rows.only(keep)
-        folds = choose_folds(
-            X,
-            rows.churned,
-            n_splits=self.n_splits,
-            embargo_days=self.embargo_days,
-            seed=self.random_state,
-        )
-        self.cv_folds_ = folds.how
-        if not folds.pairs:
-            self.why_chosen_ = "the first candidate: too few rows of one class to compare"
-            first = self.candidates[0]
-            setting = dict(SETTINGS[first][0])
-            return Trial(first, setting, np.empty(0))
-        trials = search(rows, folds, self.candidates, max_iter=self.max_iter, seed=self.random_state)
-        self.cv_results_ = [
-            {"candidate": t.candidate, "setting": t.setting, "log_loss": t.mean, "folds": t.fold_means}
-            for t in trials
-        ]
-        later = np.concatenate([validation for _, validation in folds.pairs])
-        chosen, self.why_chosen_ = choose(trials, rows.accounts[later])
-        return chosen

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from churnrisk.model.additive import EVERY, BoostedTrees, log_losses
-from churnrisk.model.folds import Fold, Folds
+from churnrisk.model.folds import Fold, Folds, choose_folds
 from churnrisk.model.linear import LinearModel
 from churnrisk.model.panel import Bools, Floats
 from churnrisk.model.rates import LevelRates
+from churnrisk.model.splits import uniform_of
 from churnrisk.model.threads import threads_for
 
 Candidate = Literal["logistic", "additive", "full"]
@@ -83,6 +84,73 @@ class SearchInput:
         return replace(
             self, encoded=self.encoded[rows], churned=self.churned[rows], accounts=self.accounts[rows]
         )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What the search found, and how.
+
+    Attributes
+    ----------
+    trial : Trial
+        The candidate and the setting to fit.
+    why, folds : str
+        Why it was chosen, and how the folds were cut.
+    results : list of dict
+        One per setting tried.
+    notes : list of str
+        What a reader should know.
+    """
+
+    trial: Trial
+    why: str
+    folds: str
+    results: list[dict[str, Any]]
+    notes: list[str]
+
+
+def choose_in_time(
+    X: Any,
+    rows: SearchInput,
+    candidates: Sequence[str],
+    *,
+    n_splits: int,
+    embargo_days: int,
+    max_iter: int,
+    max_rows: int,
+    seed: int,
+) -> Choice:
+    """Choose a candidate and its setting by time-ordered cross-validation.
+
+    Parameters
+    ----------
+    X : DataFrame or ndarray of shape (n, d)
+        The rows as given, whose index tells account and date.
+    rows : SearchInput
+        The same rows, encoded.
+    max_rows : int
+        Beyond so many rows a sample of the accounts is used.
+
+    The other parameters are those of :class:`churnrisk.model.ChurnClassifier`.
+    """
+    n, notes = len(rows.churned), []
+    if n > max_rows:
+        keep = uniform_of(rows.accounts, seed + 2) < max_rows / n
+        notes.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
+        X, rows = X[keep], rows.only(keep)
+    folds = choose_folds(X, rows.churned, n_splits=n_splits, embargo_days=embargo_days, seed=seed)
+    if not folds.pairs:
+        first = Trial(candidates[0], dict(SETTINGS[candidates[0]][0]), np.empty(0))
+        return Choice(
+            first, "the first candidate: too few rows of one class to compare", folds.how, [], notes
+        )
+    trials = search(rows, folds, candidates, max_iter=max_iter, seed=seed)
+    results = [
+        {"candidate": t.candidate, "setting": t.setting, "log_loss": t.mean, "folds": t.fold_means}
+        for t in trials
+    ]
+    trial, why = choose(trials, rows.accounts[np.concatenate([later for _, later in folds.pairs])])
+    return Choice(trial, why, folds.how, results, notes)
 
 
 def build(
