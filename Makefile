@@ -78,7 +78,12 @@ bench-peers: setup .venv-peers/.ready ## Run the benchmark of the reasons beside
 	@.venv-quality/bin/python -m pip install -qq -r benchmarks/quality_peers.txt
 	@touch $@
 
-bench-quality: setup .venv-quality/.ready ## Measure the model beside tuned peers, and time to churn, into docs/quality.md
+.venv-autogluon/.ready: benchmarks/quality_autogluon.txt
+	@test -x .venv-autogluon/bin/python || $(PYTHON) -m venv .venv-autogluon
+	@.venv-autogluon/bin/python -m pip install -qq --no-deps -r benchmarks/quality_autogluon.txt
+	@touch $@
+
+bench-quality: setup .venv-quality/.ready .venv-autogluon/.ready ## Measure the model beside tuned peers, and time to churn, into docs/quality.md
 	$(BIN)/python benchmarks/quality.py
 	$(BIN)/python benchmarks/quality.py --page
 	$(BIN)/python benchmarks/time_to_churn.py --page

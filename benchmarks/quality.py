@@ -1,4 +1,4 @@
-"""How good the default model is beside LightGBM, XGBoost and CatBoost, each tuned for the same CPU time.
+"""How good the default model is beside LightGBM, XGBoost and CatBoost, each tuned for the same CPU time, and AutoGluon.
 
 Same signals, same rows, same splits, one thread each. Ours is `ChurnClassifier` as a project's churnrisk.toml sets it:
 nothing is tuned by hand. The peers run in an environment of their own (`make bench-quality` makes it); the matrices are
@@ -8,6 +8,7 @@ interval of the paired difference lies on the other side.
 usage: python benchmarks/quality.py [SET ...] [--seconds N] [--peers PYTHON] [--data DIR] [--page]
     --seconds  CPU seconds of each peer's search, per set; default 60
     --peers    interpreter of an environment with benchmarks/quality_peers.txt
+    --autogluon  interpreter of an environment with benchmarks/quality_autogluon.txt; without one it is left out
     --data     folder of the real sets; default CHURNRISK_REAL_DATA or ../shared/data
     --page     write the tables of all sets measured so far into docs/quality.md
 """
@@ -30,7 +31,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "build" / "bench" / "quality"
 PAGE = ROOT / "docs" / "quality.md"
-PEERS = ("LightGBM", "XGBoost", "CatBoost")
+TUNED = ("LightGBM", "XGBoost", "CatBoost")
+AUTOGLUON = "AutoGluon"
 OURS = "churnrisk"
 FOLDS = 5
 #: Name, folder of the data, and whether it is measured in folds of accounts.
@@ -88,6 +90,8 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("sets", nargs="*", choices=[*SETS, []], metavar="SET")
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--peers", default=str(ROOT / ".venv-quality" / "bin" / "python"), metavar="PYTHON")
+    beside = ROOT / ".venv-autogluon" / "bin" / "python"
+    parser.add_argument("--autogluon", default=str(beside) if beside.exists() else None, metavar="PYTHON")
     parser.add_argument("--data", type=Path, default=default_data(), metavar="DIR")
     parser.add_argument("--page", action="store_true")
     return parser.parse_args()
@@ -105,9 +109,10 @@ def measure(name: str, asked: argparse.Namespace) -> dict[str, Any]:
 
     from churnrisk.model import evaluate
 
-    p: dict[str, list[Any]] = {scorer: [] for scorer in (OURS, *PEERS)}
+    peers = dict.fromkeys(TUNED, asked.peers) | ({AUTOGLUON: asked.autogluon} if asked.autogluon else {})
+    p: dict[str, list[Any]] = {scorer: [] for scorer in (OURS, *peers)}
     seconds = dict.fromkeys(p, 0.0)
-    outcomes, accounts, trials = [], [], dict.fromkeys(PEERS, 0)
+    outcomes, accounts, trials = [], [], dict.fromkeys(peers, 0)
     folds = FOLDS if SETS[name][1] else 1
     for number, part in enumerate(_parts(name, asked.data)):
         matrix = FOLDER / f"{name}-{number}.parquet"
@@ -115,9 +120,9 @@ def measure(name: str, asked: argparse.Namespace) -> dict[str, Any]:
         probability, spent = ours(part)
         p[OURS].append(probability)
         seconds[OURS] += spent
-        for peer in PEERS:
+        for peer, python in peers.items():
             print(f"{name} {number + 1}/{folds}: {peer}", file=sys.stderr, flush=True)
-            found = _peer(asked.peers, peer, matrix, asked.seconds / folds)
+            found = _peer(python, peer, matrix, asked.seconds / folds)
             p[peer].append(np.array(found["p"]))
             seconds[peer] += found["seconds"]
             trials[peer] += found["trials"]
@@ -127,7 +132,7 @@ def measure(name: str, asked: argparse.Namespace) -> dict[str, Any]:
     joined = {scorer: np.concatenate(values) for scorer, values in p.items()}
     account_id = np.concatenate(accounts)
     measured = evaluate(
-        pd.concat(outcomes), joined[OURS], account_id, baselines={peer: joined[peer] for peer in PEERS}
+        pd.concat(outcomes), joined[OURS], account_id, baselines={peer: joined[peer] for peer in peers}
     )
     return {"set": name, "seconds": seconds, "trials": trials, "folds": folds, **measured.to_dict()}
 
@@ -240,7 +245,7 @@ def table(found: dict[str, Any]) -> str:
         f"| | {' | '.join(METRICS.values())} | training, CPU s | trials |",
         "|---|" + "---|" * (len(METRICS) + 2),
     ]
-    for scorer in (OURS, *PEERS):
+    for scorer in (OURS, *found["trials"]):
         figures = found["figures"]["model" if scorer == OURS else scorer]
         cells = ["{value:.4f} ({low:.3f}–{high:.3f})".format(**figures[metric]) for metric in METRICS]
         trials = found["trials"].get(scorer, "–")
@@ -253,7 +258,7 @@ def verdict(found: dict[str, Any]) -> dict[str, str]:
     told = {}
     for metric, words in METRICS.items():
         sign = -1 if metric in ("log_loss", "calibration_error") else 1
-        best = max(PEERS, key=lambda peer, m=metric, s=sign: s * found["figures"][peer][m]["value"])
+        best = max(found["trials"], key=lambda peer, m=metric, s=sign: s * found["figures"][peer][m]["value"])
         gap = found["differences"][best][metric]
         low, high = sorted((sign * gap["low"], sign * gap["high"]))
         stands = "ahead of" if low > 0 else "behind" if high < 0 else "level with"
@@ -262,7 +267,7 @@ def verdict(found: dict[str, Any]) -> dict[str, str]:
             f"{words}: {first}; {stands} {best}, the best peer ({gap['value']:+.4f}, {gap['low']:+.4f} to "
             f"{gap['high']:+.4f})."
         )
-    quickest = min(found["seconds"][peer] for peer in PEERS)
+    quickest = min(found["seconds"][peer] for peer in found["trials"])
     told["seconds"] = (
         f"Training: {quickest / found['seconds'][OURS]:.0f} times as quick as the quickest peer."
     )
