@@ -6,6 +6,7 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
+from churnrisk.records import Role
 from tests.history.postgres import drop_schema, new_schema, server
 from tests.web.conftest import add_people, churnrisk, serving
 
@@ -21,7 +22,7 @@ def site(scored_world, tmp_path_factory):
         environment.setenv("CHURNRISK_HISTORY_URL", url)
         for more in (("--as-of", "2026-06-01"), ()):
             churnrisk(project, "score", *more)
-        add_people(project, {"rex": ("--role", "reviewer")})
+        add_people(project, {"rex": Role.REVIEWER})
         with serving(project) as running:
             yield running
         assert not (project / "history.db").exists()
