@@ -1,4 +1,4 @@
-"""A Spark for tests: inside this machine, quick to start, without compiling each of many small queries."""
+"""A Spark for tests: inside this machine, quick to start, each of many small queries planned once and not compiled."""
 
 import pyarrow as pa
 
@@ -7,6 +7,7 @@ QUICK = {
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 
