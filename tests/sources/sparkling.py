@@ -1,4 +1,4 @@
-"""A Spark for tests: inside this machine, quick to start, each of many small queries planned once and not compiled."""
+"""A Spark for tests: inside this machine, quick to start, without compiling each of many small queries."""
 
 import pyarrow as pa
 
@@ -7,7 +7,6 @@ QUICK = {
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 

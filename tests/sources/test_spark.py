@@ -56,11 +56,10 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def spark(folder: Path) -> Iterator[SparkEngine]:
-    """One Spark for all tests of this file, which plans anew while it runs, as it does without our settings."""
+    """One Spark for all tests of this file."""
     if shutil.which("java") is None:
         absent("Java is not installed here")
-    settings = QUICK | {"spark.sql.adaptive.enabled": "true"}
-    with open_engine(EngineConfig(name="spark", spark=settings), base=folder) as engine:
+    with open_engine(EngineConfig(name="spark", spark=QUICK), base=folder) as engine:
         assert isinstance(engine, SparkEngine)
         yield engine
 
