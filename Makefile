@@ -36,11 +36,12 @@ format: setup ## Put the code into the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# One thread each: the workers use the cores already.
+# One thread each: the workers use the cores already. A worker keeps the tests of a file together, so that what
+# they share is made once (worksteal), unless another one is idle.
 test: export OMP_NUM_THREADS := 1
 test: export OPENBLAS_NUM_THREADS := 1
 test: setup system ## Run all tests with branch coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
 
 system: ## Install Chromium, PostgreSQL and Java for the tests where they are missing and may be
 	@.ci/system

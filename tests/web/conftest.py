@@ -8,22 +8,23 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-#: The people of every test site: name, role and further arguments of `churnrisk user add`.
-PEOPLE: dict[str, tuple[str, ...]] = {
-    "ana": ("--role", "admin"),
-    "rex": ("--role", "reviewer"),
-    "rita": ("--role", "reviewer"),
-    "vic": ("--role", "viewer"),
-}
+from churnrisk.history import HistoryStore
+from churnrisk.records import Role
+from churnrisk.settings import load_project
+from churnrisk.workflows.access import NewPerson, add_person
+
+#: The people of every test site.
+PEOPLE = {"ana": Role.ADMIN, "rex": Role.REVIEWER, "rita": Role.REVIEWER, "vic": Role.VIEWER}
 PASSWORD = "correct horse battery staple"
 expect.set_options(timeout=15_000)  # a busy machine is no failure
 _READY = re.compile(r"is at (http://\S+);")
@@ -78,10 +79,11 @@ def serving(project: Path, *arguments: str, workers: str = "1") -> Iterator[Site
         process.stderr.close()
 
 
-def add_people(project: Path, people: dict[str, tuple[str, ...]] = PEOPLE) -> None:
+def add_people(project: Path, people: Mapping[str, Role] = PEOPLE) -> None:
     """Give people access to a project."""
-    for name, options in people.items():
-        churnrisk(project, "user", "add", name, *options, "--password-stdin", stdin=PASSWORD + "\n")
+    with HistoryStore(load_project(project).store_url) as store:
+        for name, role in people.items():
+            add_person(store, NewPerson(name, role), PASSWORD, now=datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")

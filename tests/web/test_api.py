@@ -73,7 +73,7 @@ def api(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         tokens["of nobody"] = TOKEN_MARK + "an earlier version made it"
         made = NewToken("of nobody", "an ear", digest(tokens["of nobody"]), Role.REVIEWER, "", "test", None)
         add_token(store, made, at=now)
-    add_people(folder, {"ana": ("--role", "admin")})
+    add_people(folder, {"ana": Role.ADMIN})
     with serving(folder) as site:
         yield Api(site, tokens, ids, owner)
 

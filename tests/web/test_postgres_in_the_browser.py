@@ -6,8 +6,10 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
+from churnrisk.cli import app
+from churnrisk.records import Role
 from tests.history.postgres import drop_schema, new_schema, server
-from tests.web.conftest import add_people, churnrisk, serving
+from tests.web.conftest import add_people, serving
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +22,8 @@ def site(scored_world, tmp_path_factory):
         url = new_schema(base)
         environment.setenv("CHURNRISK_HISTORY_URL", url)
         for more in (("--as-of", "2026-06-01"), ()):
-            churnrisk(project, "score", *more)
-        add_people(project, {"rex": ("--role", "reviewer")})
+            app(["--project", str(project), "score", *more], standalone_mode=False)
+        add_people(project, {"rex": Role.REVIEWER})
         with serving(project) as running:
             yield running
         assert not (project / "history.db").exists()

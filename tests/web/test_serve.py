@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from churnrisk.records import Role
 from churnrisk.web.server import Listener
 from tests.web.conftest import PASSWORD, add_people, serving
 from tests.web.running import to_its_end
@@ -43,7 +44,7 @@ def test_nobody_to_sign_in_is_said_with_what_to_do(project):
 
 
 def test_a_taken_port_is_said_and_another_one_proposed(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -55,7 +56,7 @@ def test_a_taken_port_is_said_and_another_one_proposed(project):
 
 
 def test_an_address_of_another_machine_is_said(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     code, said = refused(project, "--host", "192.0.2.1")
     assert code == 2
     assert "cannot listen at 192.0.2.1" in said
@@ -63,7 +64,7 @@ def test_an_address_of_another_machine_is_said(project):
 
 @pytest.mark.parametrize("workers", ["1", "2", ""], ids=["one", "two", "as usual"])
 def test_ctrl_c_ends_it_cleanly(project, workers):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     with serving(project, workers=workers) as site:
         with urllib.request.urlopen(f"{site.url}/sign-in") as answer:
             assert answer.status == 200
@@ -89,13 +90,13 @@ def test_the_end_of_a_page_does_not_wait_for_the_receipt_of_its_beginning():
 
 
 def test_every_answer_says_how_long_the_server_took(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     with serving(project) as site, urllib.request.urlopen(f"{site.url}/sign-in") as answer:
         assert re.fullmatch(r"total;dur=\d+\.\d", answer.headers["server-timing"])
 
 
 def test_the_address_that_is_listened_at_is_answered_under_its_own_name(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     # all of 127/8 is this machine, and only 127.0.0.1 needs no naming
     with serving(project, "--host", "127.0.0.2") as site:
         assert "127.0.0.2" in site.url
@@ -107,13 +108,13 @@ def test_the_address_that_is_listened_at_is_answered_under_its_own_name(project)
 
 
 def test_at_every_address_the_machines_name_is_answered_and_told(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     with Listener("0.0.0.0", 0) as listener:
         assert listener.names == (socket.gethostname(),)
 
 
 def test_other_hosts_are_warned_about_in_plain_words(project):
-    add_people(project, {"vic": ("--role", "viewer")})
+    add_people(project, {"vic": Role.VIEWER})
     command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0"]
     process = subprocess.Popen([*command, "--host", "0.0.0.0"], stderr=subprocess.PIPE, text=True)
     try:
@@ -127,7 +128,7 @@ def test_other_hosts_are_warned_about_in_plain_words(project):
 
 
 def test_a_database_that_goes_away_is_a_page_and_what_was_typed_is_kept(project):
-    add_people(project, {"rex": ("--role", "reviewer")})
+    add_people(project, {"rex": Role.REVIEWER})
     with serving(project) as site:
         browser = Client(site.url)
         browser.sign_in("rex")
