@@ -42,7 +42,7 @@ class Site:
 def churnrisk(project: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run a command of the real command line on a project."""
     command = [sys.executable, "-m", "churnrisk", "--project", str(project), *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=True)
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=600, check=True)
 
 
 @contextmanager
