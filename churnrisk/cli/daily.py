@@ -63,6 +63,9 @@ def score(
         Path | None,
         typer.Option(metavar="FILE", help="Score with this exported model, without a tracking server."),
     ] = None,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Read all events, without the roll-up kept by earlier runs.")
+    ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
     from churnrisk.workflows.export import read_bundle
@@ -86,6 +89,7 @@ def score(
             forced_by=author_or_unknown(author) if force else None,
             progress=report,
             models=bundled,
+            cache=not no_cache,
         )
     for note in (*notes, *scored.notes):
         say(f"note: {note}")

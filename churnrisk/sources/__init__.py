@@ -3,14 +3,21 @@
 from churnrisk.sources.choice import open_engine
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
+from churnrisk.sources.files import file_list
+from churnrisk.sources.parts import Cache, Part, Parts, Stamp
 from churnrisk.sources.quoting import identifier, literal
 from churnrisk.sources.tables import Tables, open_account, open_tables
 
 __all__ = [
+    "Cache",
     "Engine",
     "EngineConfig",
+    "Part",
+    "Parts",
+    "Stamp",
     "TableConfig",
     "Tables",
+    "file_list",
     "identifier",
     "literal",
     "open_account",

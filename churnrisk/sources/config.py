@@ -71,6 +71,8 @@ class EngineConfig:
     scores : str, optional
         Where Spark writes all scores as Parquet: a folder that its workers see; default: ``scores`` in the
         project folder.
+    cache : bool
+        Scoring keeps the daily roll-up of the events between runs, where they come from files that DuckDB reads.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -82,6 +84,7 @@ class EngineConfig:
     max_panel_rows: int = 2_000_000
     spark: dict[str, str] = field(default_factory=dict)
     scores: str | None = None
+    cache: bool = True
 
     def __post_init__(self) -> None:
         if self.max_panel_rows < 1:

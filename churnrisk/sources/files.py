@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from churnrisk.errors import UsageError
@@ -63,12 +63,19 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     return files
 
 
-def scan(files: Sequence[Path], config: TableConfig) -> str:
-    """Return the SQL relation that reads the files; CSV values arrive as text."""
+def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None = None) -> str:
+    """Return the SQL relation that reads the files; CSV values arrive as text.
+
+    Parameters
+    ----------
+    name_column : str, optional
+        For Parquet: a further column that tells which file a row comes from.
+    """
     kind = file_kind(files[0])
-    names = "[" + ", ".join(literal(plain_path(path)) for path in files) + "]"
+    names = file_list(files)
     if kind == "parquet":
-        return f"read_parquet({names}, union_by_name = true)"
+        named = f", filename = {literal(name_column)}" if name_column else ""
+        return f"read_parquet({names}, union_by_name = true{named})"
     if kind == "json":
         return f"read_json({names}, union_by_name = true)"
     options = ["all_varchar = true", "header = true", "union_by_name = true", "null_padding = false"]
@@ -79,6 +86,11 @@ def scan(files: Sequence[Path], config: TableConfig) -> str:
     if config.nulls:
         options.append("nullstr = [" + ", ".join(literal(text) for text in ("", *config.nulls)) + "]")
     return f"read_csv({names}, {', '.join(options)})"
+
+
+def file_list(files: Iterable[Path]) -> str:
+    """Return the files as a list in SQL."""
+    return "[" + ", ".join(literal(plain_path(path)) for path in files) + "]"
 
 
 def plain_path(path: Path) -> str:

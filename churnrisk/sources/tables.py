@@ -19,8 +19,9 @@ from churnrisk.sources.config import TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, fingerprint, scan
+from churnrisk.sources.parts import Cache, Parts, event_parts
 from churnrisk.sources.quoting import identifier
-from churnrisk.sources.typed import open_typed, own_types
+from churnrisk.sources.typed import bare_columns, open_typed, own_types
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,6 +43,10 @@ class Tables:
         strptime format of each table's text dates.
     digest : str
         Changes when an input file or its mapping changes.
+    event_parts : Parts, optional
+        The files of the events, where they come from files that DuckDB reads.
+    cache : Cache, optional
+        Where the roll-up of the events is kept; by default it is made of all rows each time.
     """
 
     engine: Engine
@@ -49,6 +54,8 @@ class Tables:
     native: Mapping[str, Mapping[str, str]]
     date_formats: Mapping[str, str | None]
     digest: str
+    event_parts: Parts | None = None
+    cache: Cache | None = None
 
 
 def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
@@ -66,17 +73,22 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     categorical: dict[str, tuple[str, ...]] = {}
     native: dict[str, Mapping[str, str]] = {}
     marks: list[object] = []
+    parts: Parts | None = None
     for name, config in configs.items():
-        marks.append([name, repr(config), _open_raw(engine, name, config)])
+        mark, renamed = _open_raw(engine, name, config)
+        marks.append([name, repr(config), mark])
         native[name] = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native[name])
         types = own_types(engine, TABLES[name], native[name])
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         open_typed(engine, TABLES[name], config, native[name], types)
+        if name == "events":
+            bare = bare_columns(TABLES[name], native[name], config)
+            parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
     digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
     formats = {name: config.date_format for name, config in configs.items()}
-    return Tables(engine, Available(columns, categorical), native, formats, digest)
+    return Tables(engine, Available(columns, categorical), native, formats, digest, parts)
 
 
 def open_account(
@@ -124,8 +136,13 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
         )
 
 
-def _open_raw(engine: Engine, name: str, config: TableConfig, account_id: str | None = None) -> object:
-    """Create ``raw_<name>`` and return what identifies its content, unless it is for one account only."""
+def _open_raw(
+    engine: Engine, name: str, config: TableConfig, account_id: str | None = None
+) -> tuple[object, str]:
+    """Create ``raw_<name>``; return what identifies its content, and the select list from the source's columns.
+
+    With an account there are its rows only, and nothing that identifies them.
+    """
     try:
         mark: object = None
         if account_id is None:
@@ -137,8 +154,9 @@ def _open_raw(engine: Engine, name: str, config: TableConfig, account_id: str | 
         raise type(error)(
             message if f"[tables.{name}]" in message else f"[tables.{name}] {message}"
         ) from error
-    _rename(engine, name, config)
-    return mark
+    renamed = _renamed(engine, name, config)
+    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
+    return mark, renamed
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
@@ -182,7 +200,8 @@ def _view_source(engine: Engine, name: str, config: TableConfig, account_id: str
         engine.run(f"create temp view source_{name} as select * from {scan(files, config)}")
 
 
-def _rename(engine: Engine, name: str, config: TableConfig) -> None:
+def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
+    """Return the select list from the source's columns to the contract's names."""
     there = engine.columns(f"source_{name}")
     chosen = _mapped(name, config, list(there))
     # SQL does not tell "Plan" from "plan": a column that shares a mapped name gives way
@@ -194,10 +213,9 @@ def _rename(engine: Engine, name: str, config: TableConfig) -> None:
         if own not in chosen.values() and new.lower() not in taken:
             chosen[new] = own
             taken.add(new.lower())
-    renamed = ", ".join(
+    return ", ".join(
         f"{_plain_value(identifier(own), there[own])} as {identifier(new)}" for new, own in chosen.items()
     )
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
 
 
 def _plain_value(column: str, native: str) -> str:

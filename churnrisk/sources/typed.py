@@ -74,7 +74,11 @@ def open_typed(
         f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
     )
     if spec.name == "events":
-        bare = f"select {_bare(spec, native, config)} from raw_events" if columnar else "select * from events"
+        bare = (
+            f"select {bare_columns(spec, native, config)} from raw_events"
+            if columnar
+            else "select * from events"
+        )
         engine.run(f"create temp view bare_events as {bare}")
 
 
@@ -91,8 +95,8 @@ def _typed(
     return None
 
 
-def _bare(spec: TableSpec, native: Mapping[str, str], config: TableConfig) -> str:
-    """Columns on which a reader of Parquet can group and skip without touching each value."""
+def bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfig) -> str:
+    """Return the columns on which a reader of Parquet can group and skip without touching each value."""
     columns = []
     for column, type_ in native.items():
         declared, quoted = spec.column(column), identifier(column)

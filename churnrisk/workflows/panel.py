@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from churnrisk.snapshots import (
     sample_panel,
     training_dates,
 )
-from churnrisk.sources import Tables, open_engine, open_tables
+from churnrisk.sources import Cache, Tables, open_engine, open_tables
 from churnrisk.workflows.peers import segments_of
 from churnrisk.workflows.project import Project
 
@@ -33,6 +33,8 @@ Progress = Callable[[str], None]
 
 #: How far beyond its as-of date a row is followed.
 FOLLOWED_DAYS = 360
+#: Folder inside the project folder that holds the roll-up of the events between runs.
+KEPT = ".churnrisk/events"
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,12 @@ class TrainingPanel:
 
 @contextmanager
 def checked_tables(
-    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+    project: Project,
+    *,
+    now: datetime,
+    progress: Progress,
+    looking_back: bool = False,
+    keep: bool = False,
 ) -> Iterator[CheckedTables]:
     """Open the project's tables and check them against the contract.
 
@@ -101,6 +108,8 @@ def checked_tables(
         Rows dated later are set aside.
     looking_back : bool
         `now` is past: any number of rows may be dated later.
+    keep : bool
+        Read the roll-up of the events from what earlier runs have kept, and keep it for the next.
 
     Raises
     ------
@@ -110,6 +119,8 @@ def checked_tables(
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
+        if keep and project.engine.cache:
+            tables = replace(tables, cache=Cache(project.directory / KEPT, progress))
         progress("checking the contract")
         violations = check_tables(tables, now=now)
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])

@@ -69,6 +69,7 @@ def score(
     forced_by: str | None,
     progress: Progress,
     models: Models | None = None,
+    cache: bool = True,
 ) -> Scored:
     """Score every account at one as-of date with the champion and publish the run.
 
@@ -88,6 +89,8 @@ def score(
         Is told what is being done.
     models : Models, optional
         Where models come from; default: the project's registry.
+    cache : bool
+        Keep the daily roll-up of the events between runs, as far as ``[engine] cache`` allows.
 
     Raises
     ------
@@ -103,7 +106,7 @@ def score(
     model = source.load(CHAMPION)
     require_own_thresholds(model)
     with (
-        checked_tables(project, now=now, progress=progress) as checked,
+        checked_tables(project, now=now, progress=progress, keep=cache) as checked,
         HistoryStore(project.store_url) as store,
     ):
         moment = scoring_date(checked.span, as_of)

@@ -5,8 +5,8 @@ Helper tables are real tables: inlined, the planner would build its hash table o
 
 from __future__ import annotations
 
-from churnrisk.contract.casts import tidy
-from churnrisk.features.blocks.rollup import HISTORY_DAYS, Shape, roll_up
+from churnrisk.features.blocks.rollup import roll_up
+from churnrisk.features.blocks.shape import HISTORY_DAYS, Shape
 from churnrisk.sources import Tables
 
 __all__ = ["HISTORY_DAYS", "events_block"]
@@ -16,8 +16,12 @@ def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
     """Create ``event_columns`` and return its name."""
     engine = tables.engine
     shape = roll_up(tables, key_features)
+    rows, account = "panel_rows", "p.account_id"
+    if shape.coded:
+        rows = "(select r.account_id, r.as_of, a.code from panel_rows r left join event_accounts a using (account_id))"
+        account = "p.code"
     engine.run(f"create or replace temp table event_windows as {_windows(shape)}")
-    engine.run(f"create or replace temp table event_users as {_users()}")
+    engine.run(f"create or replace temp table event_users as {_users(shape)}")
     engine.run(f"create or replace temp table event_last as {_last(shape)}")
     engine.run(
         "create or replace temp table known_features as "
@@ -28,9 +32,9 @@ def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
         "create or replace temp view event_columns as "
         "select p.account_id, p.as_of, w.* exclude (account_id, as_of), "
         "u.* exclude (account_id, as_of), l.* exclude (account_id, known_as_of), k.known_features "
-        "from panel_rows p asof left join event_last l on l.account_id = p.account_id and l.known_as_of <= p.as_of "
-        "left join event_windows w on w.account_id = p.account_id and w.as_of = p.as_of "
-        "left join event_users u on u.account_id = p.account_id and u.as_of = p.as_of "
+        f"from {rows} p asof left join event_last l on l.account_id = {account} and l.known_as_of <= p.as_of "
+        f"left join event_windows w on w.account_id = {account} and w.as_of = p.as_of "
+        f"left join event_users u on u.account_id = {account} and u.as_of = p.as_of "
         "left join known_features k on k.as_of = p.as_of"
     )
     return "event_columns"
@@ -82,16 +86,17 @@ def _seen(shape: Shape) -> str:
     )
 
 
-def _users() -> str:
+def _users(shape: Shape) -> str:
+    account, user = shape.tidied("r.account_id"), shape.tidied("r.user_id")
     return (
         "select account_id, as_of, count(*) filter (where recent > 0) as users_30, "
         "count(*) filter (where before > 0) as users_prev_30, max(recent) as top_user_events_30, "
         "sum(recent)::bigint as user_events_30 from ("
-        f"select {tidy('r.account_id')} as account_id, g.as_of, {tidy('r.user_id')} as user_id, "
+        f"select {account} as account_id, g.as_of, {user} as user_id, "
         "(sum(n) filter (where age <= 30))::bigint as recent, "
         "(sum(n) filter (where age > 30))::bigint as before "
         "from event_rollup r join segment_windows g on g.segment = r.segment "
-        f"where g.age <= 60 and r.known_as_of <= g.as_of and {tidy('r.user_id')} is not null "
+        f"where g.age <= 60 and r.known_as_of <= g.as_of and {user} is not null "
         "group by 1, 2, 3) group by account_id, as_of"
     )
 

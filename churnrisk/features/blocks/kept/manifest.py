@@ -1,0 +1,135 @@
+"""What the kept roll-up of the events consists of, and what it was made from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from churnrisk.features.blocks.shape import words_for
+from churnrisk.files import write_whole
+from churnrisk.sources import Stamp
+
+#: Raise it when files that older versions have written would be read wrongly.
+FORMAT = 1
+_NAME = "manifest.json"
+
+
+class KeptError(Exception):
+    """What was kept cannot be used; the message says why. All of it has to be made anew."""
+
+
+@dataclass(frozen=True)
+class KeptFile:
+    """A Parquet file of the roll-up and how to recognise it."""
+
+    name: str
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """A part of the events as it was read: per day the number of rows and the sum of their hashes."""
+
+    stamp: Stamp | None
+    digest: str
+    days: dict[date, tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class KeptDay:
+    """One day: a row per account, person and, where rows say so, day of recording.
+
+    Attributes
+    ----------
+    files : tuple of KeptFile
+        Usually one.
+    seen : dict of int to date
+        Since when the use of a product feature on this day was known, by the feature's place.
+    """
+
+    files: tuple[KeptFile, ...]
+    seen: dict[int, date]
+
+
+@dataclass(frozen=True)
+class KeptBlock:
+    """The days of a block added up per account, with the digest of what they were made of."""
+
+    made_from: str
+    files: tuple[KeptFile, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The kept roll-up.
+
+    Attributes
+    ----------
+    made_from : str
+        Digest of how rows are read; files are listed as parts.
+    features : tuple of str
+        All product features ever seen: a feature's place is its bit in the masks.
+    accounts : int
+        How many accounts have a number.
+    names : tuple of KeptFile
+        Account ids with their numbers.
+    """
+
+    made_from: str
+    features: tuple[str, ...] = ()
+    accounts: int = 0
+    names: tuple[KeptFile, ...] = ()
+    parts: dict[str, KeptPart] = field(default_factory=dict)
+    days: dict[date, KeptDay] = field(default_factory=dict)
+    blocks: dict[date, KeptBlock] = field(default_factory=dict)
+
+    @property
+    def words(self) -> int:
+        """Mask words of the rows."""
+        return words_for(len(self.features))
+
+    def files(self) -> Iterator[KeptFile]:
+        """Yield every file."""
+        yield from self.names
+        for day in self.days.values():
+            yield from day.files
+        for block in self.blocks.values():
+            yield from block.files
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return what a folder holds; None where nothing has been kept yet.
+
+    Raises
+    ------
+    KeptError
+        If it is damaged.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        checksum, _, body = (folder / _NAME).read_bytes().partition(b"\n")
+    except FileNotFoundError:
+        return None
+    if checksum.decode(errors="replace") != _checksum(body):
+        raise KeptError(f"{_NAME} is damaged")
+    try:
+        return TypeAdapter(Manifest).validate_json(body)
+    except ValidationError:
+        raise KeptError(f"{_NAME} is of another version") from None
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Replace what a folder is said to hold, in one step."""
+    from pydantic import TypeAdapter
+
+    body = TypeAdapter(Manifest).dump_json(manifest)
+    write_whole(folder / _NAME, _checksum(body).encode() + b"\n" + body)
+
+
+def _checksum(body: bytes) -> str:
+    return f"{FORMAT} {hashlib.sha256(body).hexdigest()}"

@@ -1,0 +1,129 @@
+"""The files of a table as parts: whether one has changed since it was read is known without reading its rows."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from churnrisk.sources.config import TableConfig
+from churnrisk.sources.engine import Engine
+from churnrisk.sources.files import file_kind, find_files, scan
+from churnrisk.sources.quoting import literal
+
+#: Written so shortly before it was looked at, a file may change again without its times telling.
+_RACY_NS = 2_000_000_000
+_FILE = "churnrisk_part"
+
+Stamp = list[list[int]]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where what was made of the tables is kept between runs, and who is told when it had to be made anew."""
+
+    folder: Path
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file, or all files of a table that can only be read together.
+
+    Attributes
+    ----------
+    name : str
+        Its path from the folder in which relative paths start.
+    files : tuple of Path
+        One file, or all.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+    @property
+    def file(self) -> str:
+        """What the rows say they come from."""
+        return str(self.files[0])
+
+    def stamp(self) -> Stamp | None:
+        """Return what tells cheaply that the files are as they were; None when they were written just now."""
+        now = time.time_ns()
+        stats = [path.stat() for path in self.files]
+        if any(max(stat.st_mtime_ns, stat.st_ctime_ns) > now - _RACY_NS for stat in stats):
+            return None
+        return [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for stat in stats]
+
+    def digest(self) -> str:
+        """Return the digest of the content."""
+        digests = []
+        for path in self.files:
+            with path.open("rb") as file:
+                digests.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
+        return hashlib.sha256(repr(digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All parts of the events, each readable without the others.
+
+    Attributes
+    ----------
+    parts : mapping of str to Part
+        By name.
+    native : mapping of str to str
+        The types of the columns of all files together, by the contract's names.
+    renamed, bare : str
+        Select lists that lead from the files' columns to the contract's names, and from there to ``bare_events``.
+    together : bool
+        There is one part, which ``bare_events`` holds.
+    """
+
+    engine: Engine
+    config: TableConfig
+    parts: Mapping[str, Part]
+    native: Mapping[str, str]
+    renamed: str
+    bare: str
+    together: bool
+
+    @property
+    def made_from(self) -> str:
+        """How rows come from the files: when it changes, everything made of them is void."""
+        return f"{self.config!r} {self.native!r} {self.renamed} {self.bare}"
+
+    def rows(self, names: Iterable[str]) -> str:
+        """Return the relation of some parts: the columns of ``bare_events``, and the ``file`` of each row."""
+        parts = [self.parts[name] for name in names]
+        if self.together:
+            return f"(select *, {literal(parts[0].file)} as file from bare_events)"
+        # files alone may lack a column, or have a narrower type than all files together
+        self.engine.run("create temp table if not exists events_shape as from source_events limit 0")
+        some = scan([part.files[0] for part in parts], self.config, name_column=_FILE)
+        return (
+            f"(select {self.bare}, {_FILE} as file from (select {self.renamed}, {_FILE} from "
+            f"(from events_shape union all by name from {some})))"
+        )
+
+
+def event_parts(
+    engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
+) -> Parts | None:
+    """Return the parts of the events, None where they do not come from files that DuckDB reads.
+
+    Parquet files are read one by one. Others are one part: a few of them would not tell the types of all. For the
+    other parameters see :class:`Parts`.
+    """
+    if not config.path or engine.opens(config):
+        return None
+    files = find_files(config.path, base=engine.base, table="events")
+    together = file_kind(files[0]) != "parquet"
+    parts = (
+        [Part(config.path, tuple(files))]
+        if together
+        else [Part(os.path.relpath(file, engine.base), (file,)) for file in files]
+    )
+    return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare, together)
