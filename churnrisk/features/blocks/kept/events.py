@@ -61,9 +61,11 @@ def _opened(
     shape = Shape.of(tables.available, len(manifest.features), key_features, coded=True)
     wanted = whole_blocks(manifest, reach)
     manifest = with_blocks(tables.engine, files, manifest, shape, wanted)
+    events = KeptEvents(tables, shape, reach, files, manifest, frozenset(wanted))
+    events.check()
     if manifest != former:
         files.keep(manifest, former)
-    return KeptEvents(tables, shape, reach, files, manifest, frozenset(wanted))
+    return events
 
 
 def _made_from(tables: Tables, parts: Parts) -> str:
@@ -81,6 +83,17 @@ class KeptEvents:
     files: KeptFiles
     manifest: Manifest
     blocks: frozenset[date]
+
+    def check(self) -> None:
+        """Look at every file that is going to be read.
+
+        Raises
+        ------
+        KeptError
+            If one is missing or damaged.
+        """
+        self._day_rows(datetime.min, self.reach.end)
+        self._block_rows(datetime.min, self.reach.near)
 
     def detail(self) -> str:
         """(account, user, day, first date that knows the row) of the days within all windows."""

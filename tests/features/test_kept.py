@@ -1,0 +1,141 @@
+"""The daily roll-up of the events that is kept between runs: nobody can tell from the features that it was used."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.features.keeping import CONFIG, LAYOUTS, Nights
+from tests.world import at
+
+DATES = [at(430), at(480)]
+ABSENT = ((), ("events.recorded_at",), ("events.feature", "events.user_id"), ("events.quantity",))
+
+
+@given(
+    seed=st.integers(0, 10**9),
+    layout=st.sampled_from(("files", "files", "file", "csv")),
+    absent=st.sampled_from(ABSENT),
+    nights=st.lists(st.lists(st.integers(100, 560), min_size=1, max_size=2), min_size=2, max_size=3),
+)
+@settings(max_examples=12)
+def test_whatever_happens_to_the_events_the_features_are_those_of_a_full_run(
+    seed: int, layout: str, absent: tuple[str, ...], nights: list[list[int]]
+) -> None:
+    rng = random.Random(seed)
+    with TemporaryDirectory() as folder:
+        world = Nights.begun(Path(folder), layout, seed, absent)
+        for days in nights:
+            dates = sorted({at(day) for day in days})
+            full, _ = world.features(dates, kept=False)
+            assert world.features(dates, kept=True)[0] == full
+            for _ in range(rng.randrange(1, 4)):
+                world.one_change(rng)
+        # nothing was given up on the way, or the comparison would prove nothing
+        assert not [said for said in world.said if "reading all events" in said]
+
+
+def reads_raw(statements: list[str]) -> list[str]:
+    return [sql for sql in statements if "bare_events" in sql or "/events" in sql]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
+    world = Nights.begun(tmp_path, layout, 5)
+    full, statements = world.features(DATES, kept=True)
+    assert reads_raw(statements)
+    again, statements = world.features(DATES, kept=True)
+    assert again == full
+    assert reads_raw(statements) == []
+    assert world.said == []
+
+
+def kept_days(world: Nights) -> dict[str, str]:
+    """The files of the days with their digests."""
+    manifest = json.loads((world.folder / "kept" / "manifest.json").read_bytes().partition(b"\n")[2])
+    return {day: entry["files"][0]["digest"] for day, entry in manifest["days"].items()}
+
+
+def test_late_rows_rebuild_the_days_they_touch_and_read_their_file_only(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 7)
+    world.features(DATES, kept=True)
+    before = kept_days(world)
+    known = world.files["part01"][0]
+    late = [known | {"recorded_at": at(470)}, known | {"occurred_at": at(499), "recorded_at": at(499)}]
+    world.files["night"] = late
+    world.write("night")
+    kept, statements = world.features(DATES, kept=True)
+    after = kept_days(world)
+    touched = {f"{row['occurred_at']:%Y-%m-%d}" for row in late}
+    assert {day for day in after if after[day] != before.get(day)} == touched
+    assert {path.name for path in (tmp_path / "events").iterdir() if any(path.name in sql for sql in statements)} == {
+        "night.parquet"
+    }
+    assert kept == world.features(DATES, kept=False)[0]
+    assert world.said == ["rolling up 2 new or changed days of events"]
+
+
+def test_other_settings_are_noticed(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 8)
+    world.features(DATES, kept=True)
+    other = replace(CONFIG, key_features=("f002", "f003"))
+    assert world.features(DATES, kept=True, config=other)[0] == world.features(DATES, kept=False, config=other)[0]
+    assert world.said == []
+    world.world = world.world.without("events.quantity")
+    for name in world.files:
+        world.write(name)
+    assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
+    assert ["made of other columns" in said for said in world.said] == [True]
+
+
+def a_day(kept: Path) -> Path:
+    return max(path for path in kept.glob("day=*.parquet") if path.name < f"day={DATES[1]:%Y-%m-%d}")
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def with_other_rows(path: Path) -> None:
+    table = pq.read_table(path)
+    pq.write_table(table.slice(0, 0), path)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a truncated day": lambda kept: a_day(kept).write_bytes(a_day(kept).read_bytes()[:-50]),
+    "a day without a file": lambda kept: a_day(kept).unlink(),
+    "a flipped bit": lambda kept: flip(a_day(kept)),
+    "a day with other rows": lambda kept: with_other_rows(a_day(kept)),
+    "a damaged block": lambda kept: flip(min(kept.glob("block=*.parquet"))),
+    "damaged names": lambda kept: flip(next(kept.glob("names=*.parquet"))),
+    "a truncated manifest": lambda kept: (kept / "manifest.json").write_bytes(
+        (kept / "manifest.json").read_bytes()[:-9]
+    ),
+    "an empty manifest": lambda kept: (kept / "manifest.json").write_bytes(b""),
+    "no text in the manifest": lambda kept: (kept / "manifest.json").write_bytes(b"\xff\xfe\n\x00"),
+}
+
+
+def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 9)
+    full, _ = world.features(DATES, kept=True)
+    for what, damage in DAMAGES.items():
+        world.said.clear()
+        damage(tmp_path / "kept")
+        assert world.features(DATES, kept=True)[0] == full, what
+        assert ["rolling up all events anew" in said for said in world.said] == [True], what
+        assert world.features(DATES, kept=True)[0] == full, what
+        assert len(world.said) == 1, what
+
+
