@@ -91,14 +91,14 @@ def _ours(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
     with Engine(EngineConfig(memory_limit=memory_limit), base=folder) as engine:
         if job == "scan":
             scan = f"select bit_xor(hash(account_id, user_id, occurred_at, feature)) from {events}"
-            return _timed(lambda: engine.rows(scan))
+            return timed(lambda: engine.rows(scan))
         if job == "G":
             count = f"select account_id, feature, cast(occurred_at as date), count(*) n from {events} group by all"
-            return _timed(lambda: engine.rows(f"select count(*), sum(n) from ({count})"))
+            return timed(lambda: engine.rows(f"select count(*), sum(n) from ({count})"))
         tables = open_tables(engine, {name: TableConfig(path=f"{name}.parquet") for name in TABLES})
         build_panel(tables, ChurnConfig(), dates_of(job), data_end=LAST)
         features = select_features(FeatureConfig(), tables.available)
-        return _timed(lambda: create_feature_table(tables, features, key_features=(), labelled_only=False))
+        return timed(lambda: create_feature_table(tables, features, key_features=(), labelled_only=False))
 
 
 def _notebook(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
@@ -107,7 +107,7 @@ def _notebook(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
 
     accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
     dates = dates_of(job.removeprefix("notebook "))
-    return _timed(lambda: notebook.features(accounts, events, complaints, dates))
+    return timed(lambda: notebook.features(accounts, events, complaints, dates))
 
 
 def dates_of(job: str) -> list[datetime]:
@@ -115,7 +115,8 @@ def dates_of(job: str) -> list[datetime]:
     return [*MONTHS, LAST] if job == "train" else [LAST]
 
 
-def _timed(work: Any) -> tuple[float, float]:
+def timed(work: Any) -> tuple[float, float]:
+    """Return the seconds that work takes, of the clock and of the processor."""
     began, before = time.perf_counter(), os.times()
     work()
     after = os.times()

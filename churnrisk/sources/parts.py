@@ -101,7 +101,8 @@ class Parts:
         if self.together:
             return f"(select *, {literal(parts[0].file)} as file from bare_events)"
         # files alone may lack a column, or have a narrower type than all files together
-        self.engine.run("create temp table if not exists events_shape as from source_events limit 0")
+        if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
+            self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.files[0] for part in parts], self.config, name_column=_FILE)
         return (
             f"(select {self.bare}, {_FILE} as file from (select {self.renamed}, {_FILE} from "

@@ -76,7 +76,9 @@ class Nights:
 
     def one_change(self, rng: random.Random) -> None:
         """Let happen what happens to event tables in a night."""
-        happening = rng.choice((self._append, self._append, self._late, self._alter, self._delete, self._touch))
+        happening = rng.choice(
+            (self._append, self._append, self._late, self._alter, self._delete, self._touch)
+        )
         happening(rng)
 
     def _append(self, rng: random.Random) -> None:
@@ -91,7 +93,9 @@ class Nights:
                 "events",
                 account_id=rng.choice(("A0", "A1", " A1 ", "A9", "")),
                 occurred_at=time,
-                feature=maybe(rng, 0.8, rng.choice(("f001", "f004", " f004", "new", f"g{rng.randrange(70)}"))),
+                feature=maybe(
+                    rng, 0.8, rng.choice(("f001", "f004", " f004", "new", f"g{rng.randrange(70)}"))
+                ),
                 user_id=maybe(rng, 0.8, rng.choice(("u1", "u1 ", "u8"))),
                 quantity=maybe(rng, 0.8, rng.randrange(1000) / 10),
                 recorded_at=recorded(rng, time + timedelta(days=rng.choice((0, 0, 30)))),
@@ -121,3 +125,8 @@ class Nights:
 
     def _touch(self, rng: random.Random) -> None:
         self.path(rng.choice(list(self.files))).touch()
+
+
+def features_of(folder: Path, layout: str, dates: Sequence[datetime]) -> dict[str, object]:
+    """Return what another process sees of a world that lies in a folder."""
+    return Nights(folder, World({}), layout, {}).features(dates, kept=True)[0]

@@ -7,6 +7,7 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -93,17 +94,17 @@ class KeptFiles:
         write_manifest(manifest, self.folder)
         needed = {file.name for file in manifest.files()}
         for file in () if former is None else former.files():
-            if file.name not in needed and (self.folder / file.name).exists():
-                os.utime(self.folder / file.name)  # its last day begins
+            if file.name not in needed:
+                with suppress(FileNotFoundError):
+                    os.utime(self.folder / file.name)  # its last day begins
         self._remove_all_but(needed)
 
     def _remove_all_but(self, needed: set[str]) -> None:
         for path in (*self.folder.glob("*.parquet"), *self.folder.glob(".new-*")):
-            try:
+            # another run may be faster
+            with suppress(FileNotFoundError):
                 if path.name not in needed and path.stat().st_mtime < time.time() - _GRACE_SECONDS:
                     rmtree(path) if path.is_dir() else path.unlink()
-            except FileNotFoundError:
-                continue  # another run was faster
 
 
 def _digest(path: Path) -> str:

@@ -1,0 +1,155 @@
+"""Nightly scoring after one new day of events: features from the kept roll-up against a full SCORE and a scan.
+
+The events of :mod:`generate` lie in one Parquet file per day. *keep* is the first run, which rolls up all days but
+the last; *nightly* finds one new file; *again* finds none. Every job runs in a fresh process; times are medians, of the
+clock and of the processor; take the latter on a busy machine.
+
+usage: python benchmarks/nightly.py [S|M|L] [--repeats N] [--memory-limit 1GB] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import features
+
+JOBS = ("scan", "score", "nightly", "again")
+EVENTS = "nights/*.parquet"
+
+
+def main() -> None:
+    """Measure every job in turn, several times over, and print ratios."""
+    asked = _asked()
+    folder = features.FOLDER / asked.size
+    if asked.job:
+        print(json.dumps(run_job(asked.job, folder, asked.memory_limit)))
+        return
+    found = measure(asked.size, repeats=asked.repeats, memory_limit=asked.memory_limit)
+    print(json.dumps(found) if asked.json else table(found, asked.size, asked.repeats))
+
+
+def measure(size: str, *, repeats: int, memory_limit: str = "1GB") -> dict[str, dict[str, float]]:
+    """Return the medians of seconds, processor seconds and megabytes of each job, measured side by side."""
+    folder = features.FOLDER / size
+    tonight = _split(size, folder)
+
+    def run(job: str) -> dict[str, float]:
+        command = [sys.executable, __file__, size, "--memory-limit", memory_limit, "--job", job]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        return dict(json.loads(done.stdout))
+
+    (folder / "nights" / tonight.name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "kept", ignore_errors=True)
+    first = run("keep")
+    runs: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
+    for _ in range(repeats):
+        before = shutil.copytree(folder / "kept", folder / "kept-before")
+        shutil.copy2(tonight, folder / "nights")
+        for job in JOBS:
+            runs[job].append(run(job))
+        (folder / "nights" / tonight.name).unlink()
+        shutil.rmtree(folder / "kept")
+        before.rename(folder / "kept")
+    return {"keep": first} | {
+        job: {name: statistics.median(run[name] for run in of_job) for name in of_job[0]}
+        for job, of_job in runs.items()
+    }
+
+
+def table(found: dict[str, dict[str, float]], size: str, repeats: int) -> str:
+    """Return the figures as text, each beside a full SCORE and a scan."""
+    lines = [f"size {size}, medians of {repeats} (keep: once); times of the processor are behind the slash"]
+    for job, figures in found.items():
+        ratios = "  ".join(
+            f"{figures['seconds'] / found[floor]['seconds']:6.2f} / {figures['cpu'] / found[floor]['cpu']:5.2f} {floor}"
+            for floor in ("score", "scan")
+        )
+        lines.append(
+            f"{job:8} {figures['seconds']:7.2f} / {figures['cpu']:6.2f} s  {ratios}  {figures['megabytes']:6.0f} MB"
+        )
+    return "\n".join(lines)
+
+
+def run_job(job: str, folder: Path, memory_limit: str) -> dict[str, float]:
+    """Do one job in this process and return its seconds and peak memory."""
+    # a scoring run has loaded them by then
+    import pandas  # noqa: F401
+    import pyarrow  # noqa: F401
+    from pydantic import TypeAdapter  # noqa: F401
+
+    seconds, cpu = _run(job, folder, memory_limit, features.timed)
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _run(
+    job: str, folder: Path, memory_limit: str, timed: Callable[..., tuple[float, float]]
+) -> tuple[float, float]:
+    from churnrisk.features import FeatureConfig, select_features
+    from churnrisk.features.build import create_feature_table
+    from churnrisk.snapshots import ChurnConfig, build_panel
+    from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, open_tables
+
+    with Engine(EngineConfig(memory_limit=memory_limit), base=folder) as engine:
+        if job == "scan":
+            scan = f"select bit_xor(hash(account_id, user_id, occurred_at, feature)) from '{folder}/{EVENTS}'"
+            return timed(lambda: engine.rows(scan))
+        paths = {name: f"{name}.parquet" for name in features.TABLES} | {"events": EVENTS}
+        tables = open_tables(engine, {name: TableConfig(path=path) for name, path in paths.items()})
+        if job != "score":
+            tables = replace(tables, cache=Cache(folder / "kept", lambda said: print(said, file=sys.stderr)))
+        build_panel(tables, ChurnConfig(), [features.LAST], data_end=features.LAST)
+        chosen = select_features(FeatureConfig(), tables.available)
+        return timed(lambda: create_feature_table(tables, chosen, key_features=(), labelled_only=False))
+
+
+def _split(size: str, folder: Path) -> Path:
+    """Write one file per day, all but the last into ``nights``, and return the last one."""
+    import duckdb
+
+    if not (folder / "complaints.parquet").exists():
+        subprocess.run([sys.executable, Path(__file__).with_name("generate.py"), size, folder], check=True)
+    tonight = folder / "tonight"
+    if not tonight.exists():
+        apart = folder / "apart"
+        with duckdb.connect() as connection:
+            connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
+            connection.execute(
+                f"copy (select *, cast(occurred_at as date) as day from '{folder}/events.parquet' "
+                f"where occurred_at < timestamp '{features.LAST}') to '{apart}' "
+                "(format parquet, compression zstd, partition_by (day))"
+            )
+        (folder / "nights").mkdir(exist_ok=True)
+        for path in sorted(apart.glob("day=*/*.parquet")):
+            path.rename(folder / "nights" / f"{path.parent.name.removeprefix('day=')}-{path.name}")
+        shutil.rmtree(apart)
+        tonight.mkdir()
+        last = max((folder / "nights").iterdir())
+        last.rename(tonight / last.name)
+    return next(tonight.iterdir())
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("size", nargs="?", choices=("S", "M", "L"), default="S")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--memory-limit", default="1GB")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
