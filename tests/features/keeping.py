@@ -20,7 +20,12 @@ from tests.world import WORLD_DAYS, Row, World, arrow, at, maybe, moment, random
 CONFIG = FeatureConfig(key_features=KEYS)
 #: Days of the world that go into one file.
 _DAYS_OF_A_FILE = 40
-LAYOUTS = {"files": "events/*.parquet", "file": "events.parquet", "csv": "events/*.csv"}
+LAYOUTS = {
+    "files": "events/*.parquet",
+    "file": "events.parquet",
+    "csv": "events/*.csv",
+    "folders": "events/**/*.parquet",
+}
 
 
 @dataclass
@@ -41,7 +46,6 @@ class Nights:
             part = (event["occurred_at"] - at(0)).days // _DAYS_OF_A_FILE if layout != "file" else 0
             files.setdefault(f"part{part:02}", []).append(event)
         nights = cls(folder, world, layout, files)
-        (folder / "events").mkdir()
         for table in ("accounts", "attributes"):
             pq.write_table(arrow(world, table), folder / f"{table}.parquet")
         for name in files:
@@ -49,10 +53,11 @@ class Nights:
         return nights
 
     def path(self, name: str) -> Path:
-        return self.folder / (LAYOUTS[self.layout].replace("*", name))
+        return self.folder / LAYOUTS[self.layout].replace("**/", "").replace("*", name)
 
     def write(self, name: str) -> None:
         table = arrow(self.world.with_rows(events=self.files[name]), "events")
+        self.path(name).parent.mkdir(exist_ok=True)
         if self.layout == "csv":
             pyarrow.csv.write_csv(table, self.path(name))
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import multiprocessing
 import os
@@ -19,7 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.features.keeping import CONFIG, LAYOUTS, Nights, features_of
+from tests.features.keeping import CONFIG, Nights, features_of
 from tests.world import at
 
 DATES = [at(430), at(480)]
@@ -53,7 +54,7 @@ def reads_raw(statements: list[str]) -> list[str]:
     return [sql for sql in statements if "bare_events" in sql or "/events" in sql]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", ["files", "file", "csv"])
 def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
     world = Nights.begun(tmp_path, layout, 5)
     full, statements = world.features(DATES, kept=True)
@@ -103,6 +104,27 @@ def test_other_settings_are_noticed(tmp_path: Path) -> None:
         world.write(name)
     assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
     assert ["made of other columns" in said for said in world.said] == [True]
+
+
+@pytest.mark.parametrize("folders", [("01", "2"), ("01", "2", "x")])
+def test_columns_in_names_of_folders_mean_what_they_mean_for_all_files(
+    tmp_path: Path, folders: tuple[str, ...]
+) -> None:
+    world = Nights.begun(tmp_path, "folders", 15, ("events.feature",))
+    for name, folder in zip(list(world.files), itertools.cycle(folders), strict=False):
+        world.path(name).unlink()
+        world.files[f"feature={folder}/{name}"] = world.files.pop(name)
+    *most, last = world.files
+    for name in most:
+        world.write(name)
+    world.features(DATES, kept=True)
+    world.write(last)
+    config = replace(CONFIG, key_features=("01", "2"))
+    assert (
+        world.features(DATES, kept=True, config=config)[0]
+        == world.features(DATES, kept=False, config=config)[0]
+    )
+    assert ["new or changed days" in said for said in world.said] == [True]
 
 
 def a_day(kept: Path) -> Path:

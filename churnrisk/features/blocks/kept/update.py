@@ -93,11 +93,10 @@ class Update:
             f"create or replace temp table kept_spellings as select spelled, {tidy('spelled')} as feature "
             f"from (select distinct {feature} as spelled from {raw} e)"
         )
-        there = [
-            row[0] for row in self._engine.rows("select distinct feature from kept_spellings order by 1")
-        ]
-        former = self._manifest.features
-        features = (*former, *(name for name in there if name is not None and name not in set(former)))
+        there = self._engine.rows(
+            "select distinct feature from kept_spellings where feature is not null order by 1"
+        )
+        features = tuple(dict.fromkeys((*self._manifest.features, *(name for (name,) in there))))
         if self._manifest.days and words_for(len(features)) != self._manifest.words:
             raise KeptError("there are more product features than it has room for")
         numbered = pa.table({"feature": pa.array(features, pa.string()), "place": range(len(features))})
