@@ -5,8 +5,10 @@ Helper tables are real tables: inlined, the planner would build its hash table o
 
 from __future__ import annotations
 
-from churnrisk.features.blocks.rollup import roll_up
-from churnrisk.features.blocks.shape import HISTORY_DAYS, Shape
+from churnrisk.contract.casts import tidy
+from churnrisk.features.blocks.kept import create_from_kept
+from churnrisk.features.blocks.rollup import HISTORY_DAYS, Shape, roll_up
+from churnrisk.features.blocks.windows import ages, user_columns, window_columns
 from churnrisk.sources import Tables
 
 __all__ = ["HISTORY_DAYS", "events_block"]
@@ -15,14 +17,13 @@ __all__ = ["HISTORY_DAYS", "events_block"]
 def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
     """Create ``event_columns`` and return its name."""
     engine = tables.engine
-    shape = roll_up(tables, key_features)
     rows, account = "panel_rows", "p.account_id"
-    if shape.coded:
+    if create_from_kept(tables, key_features):
+        # kept rows have numbers in the place of accounts
         rows = "(select r.account_id, r.as_of, a.code from panel_rows r left join event_accounts a using (account_id))"
         account = "p.code"
-    engine.run(f"create or replace temp table event_windows as {_windows(shape)}")
-    engine.run(f"create or replace temp table event_users as {_users(shape)}")
-    engine.run(f"create or replace temp table event_last as {_last(shape)}")
+    else:
+        _create_from_raw(tables, key_features)
     engine.run(
         "create or replace temp table known_features as "
         "select d.as_of, count(distinct f.feature) as known_features "
@@ -40,36 +41,20 @@ def events_block(tables: Tables, key_features: tuple[str, ...]) -> str:
     return "event_columns"
 
 
+def _create_from_raw(tables: Tables, key_features: tuple[str, ...]) -> None:
+    engine = tables.engine
+    shape = roll_up(tables, key_features)
+    engine.run(f"create or replace temp table event_windows as {_windows(shape)}")
+    engine.run(f"create or replace temp table event_users as {_users()}")
+    engine.run(f"create or replace temp table event_last as {_last(shape)}")
+
+
 def _windows(shape: Shape) -> str:
     """Compute every window of every (account, as_of) from the segments."""
-    spans = {"7": "age <= 7", "30": "age <= 30", "90": "age <= 90", "prev_30": "age > 30 and age <= 60"}
-    columns = [f"(sum(n) filter (where {where}))::bigint as events_{name}" for name, where in spans.items()]
-    columns += [
-        f"{shape.amount(f'sum(quantity) filter (where {where})')} as quantity_{name}"
-        for name, where in spans.items()
-    ]
-    columns += [
-        f"(sum(bit_count(days)) filter (where {where}))::bigint as active_days_{name}"
-        for name, where in spans.items()
-    ]
-    columns += [
-        "(sum(bit_count(days)) filter (where age <= 180))::bigint as active_days_180",
-        "sum(bit_count(days))::bigint as active_days_365",
-        "sum(n)::bigint as events_365",
-        f"{shape.amount('sum(quantity)')} as quantity_365",
-        "min(first_day) as first_day_365",
-    ]
-    columns += [
-        f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
-        for days in (7, 30, 90)
-    ]
-    recent = "coalesce(bit_or(mask_{i}) filter (where age <= 30), 0)"
-    before = "coalesce(bit_or(mask_{i}) filter (where age > 30 and age <= 90), 0)"
-    columns += [
-        f"{shape.bits(f'{before} & ~{recent}')} as features_dropped",
-        f"{shape.bits(f'{recent} & ~{before}')} as features_adopted",
-    ]
-    return f"select account_id, as_of, {', '.join(columns)} from {_seen(shape)} group by account_id, as_of"
+    columns = window_columns(
+        shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::bigint"
+    )
+    return f"select account_id, as_of, {columns} from {_seen(shape)} group by account_id, as_of"
 
 
 def _seen(shape: Shape) -> str:
@@ -86,19 +71,13 @@ def _seen(shape: Shape) -> str:
     )
 
 
-def _users(shape: Shape) -> str:
-    account, user = shape.tidied("r.account_id"), shape.tidied("r.user_id")
-    return (
-        "select account_id, as_of, count(*) filter (where recent > 0) as users_30, "
-        "count(*) filter (where before > 0) as users_prev_30, max(recent) as top_user_events_30, "
-        "sum(recent)::bigint as user_events_30 from ("
-        f"select {account} as account_id, g.as_of, {user} as user_id, "
-        "(sum(n) filter (where age <= 30))::bigint as recent, "
-        "(sum(n) filter (where age > 30))::bigint as before "
+def _users() -> str:
+    rows = (
+        f"(select {tidy('r.account_id')} as account_id, g.as_of, {tidy('r.user_id')} as user_id, g.age, r.n "
         "from event_rollup r join segment_windows g on g.segment = r.segment "
-        f"where g.age <= 60 and r.known_as_of <= g.as_of and {user} is not null "
-        "group by 1, 2, 3) group by account_id, as_of"
+        "where g.age <= 60 and r.known_as_of <= g.as_of)"
     )
+    return user_columns(rows)
 
 
 def _last(shape: Shape) -> str:

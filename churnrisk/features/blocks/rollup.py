@@ -1,56 +1,161 @@
-"""The roll-up of the events: every row is read once, whatever the number of dates, or not at all where it is kept.
+"""From raw events to their roll-up: every raw row is read once, whatever the number of dates.
 
-All window edges of all as-of dates cut time into segments, so a window is a set of whole segments. Rows come from the
-raw events (``raw_events``) or from their daily roll-up that an earlier run has kept (``kept``).
+All window edges of all as-of dates cut time into segments, so a window is a set of whole segments. What is
+read of a row depends on how long ago it happened before the first date: within the 90 days every column,
+within the year no user and no feature, earlier than that only the days of accounts that are silent since.
+Times are compared with literals, so that whole row groups of Parquet files are skipped. Ids are grouped as
+the source spells them (``bare_events``) and made the contract's afterwards, on far fewer rows.
 """
 
 from __future__ import annotations
 
-from churnrisk.errors import ChurnRiskError
-from churnrisk.features.blocks.kept import KeptEvents, kept_events
-from churnrisk.features.blocks.raw_events import RawEvents
-from churnrisk.features.blocks.shape import HISTORY_DAYS, Reach, Shape, instant
-from churnrisk.sources import Engine, Tables
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from churnrisk.contract import Available
+from churnrisk.contract.casts import EARLIEST, tidy
+from churnrisk.features.blocks.columns import known_at, optional
+from churnrisk.sources import Tables, literal
+
+#: Window edges in days before ``as_of``; the account's usual rhythm is read from HISTORY_DAYS.
+EDGES = (0, 7, 30, 60, 90, 180)
+#: Features and users count in windows of at most so many days.
+DETAIL_DAYS = 90
+HISTORY_DAYS = 365
+BITS = 63  # a mask word is a signed 64-bit integer
+_LONGEST_SEGMENT = 60  # days; must fit into one mask word
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What of the roll-up this project's tables can feed.
+
+    Attributes
+    ----------
+    words : int
+        Mask words that hold a bit for every product feature.
+    late : bool
+        Rows say when they were recorded, and so may be known later than they happened.
+    quantity : bool
+        Rows have a quantity.
+    key_features : tuple of str
+        Product features whose own last day is kept.
+    """
+
+    words: int
+    late: bool
+    quantity: bool
+    key_features: tuple[str, ...]
+
+    @classmethod
+    def of(cls, available: Available, features: int, key_features: tuple[str, ...]) -> Shape:
+        """Return the shape for so many product features."""
+        return cls(
+            words=-(-features // BITS),
+            late=available.has("events.recorded_at"),
+            quantity=available.has("events.quantity"),
+            key_features=key_features if available.has("events.feature") else (),
+        )
+
+    def masks(self, template: str) -> str:
+        """Repeat a comma-led column template for every mask word."""
+        return "".join(f", {template.format(i=i)}" for i in range(self.words))
+
+    def keys(self, template: str) -> str:
+        """Repeat a comma-led column template for every key feature."""
+        return "".join(
+            f", {template.format(i=i, name=literal(name))}" for i, name in enumerate(self.key_features)
+        )
+
+    def bits(self, template: str) -> str:
+        """Add up the bits that a mask expression sets over all words."""
+        return (
+            " + ".join(f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words))
+            or "0"
+        )
+
+    def amount(self, sum_: str) -> str:
+        """Return a sum of quantities, or a null of its type where rows have none."""
+        return sum_ if self.quantity else "null::decimal(38, 4)"
+
+
+@dataclass(frozen=True)
+class _Reach:
+    """The as-of dates and how far they look back: full detail from ``near``, days only from ``far``."""
+
+    dates: tuple[datetime, ...]
+
+    @property
+    def near(self) -> datetime:
+        return self.dates[0] - timedelta(days=DETAIL_DAYS)
+
+    @property
+    def far(self) -> datetime:
+        return self.dates[0] - timedelta(days=HISTORY_DAYS)
+
+    @property
+    def end(self) -> datetime:
+        return self.dates[-1]
+
+    @property
+    def edges(self) -> list[datetime]:
+        """All window edges, with more between them where a segment would outgrow a mask word."""
+        days = (*EDGES, HISTORY_DAYS)
+        edges = sorted({moment - timedelta(days=edge) for moment in self.dates for edge in days})
+        filled = [edges[0]]
+        for edge in edges[1:]:
+            while (edge - filled[-1]).days > _LONGEST_SEGMENT:
+                filled.append(filled[-1] + timedelta(days=_LONGEST_SEGMENT))
+            filled.append(edge)
+        return filled
 
 
 def roll_up(tables: Tables, key_features: tuple[str, ...]) -> Shape:
     """Create the roll-up of the events and what helps to read it, and return its shape.
 
-    Leaves ``segment_windows``, and of the roll-up itself ``event_rollup`` (account, user, segment, as the shape says
-    they are spelled), ``event_segments`` (account, segment), ``event_lookback`` (accounts that were silent
+    Leaves ``feature_bits`` and ``segment_windows``, and of the roll-up itself ``event_rollup`` (account, user,
+    segment, as spelled), ``event_segments`` (account, segment), ``event_lookback`` (accounts that were silent
     for a year) and ``feature_sightings`` (first known use of each product feature by anybody). Each row says
     from which as-of date on it is known: ``known_as_of``.
     """
-    engine = tables.engine
-    reach = Reach(tuple(row[0] for row in engine.rows("select as_of from as_of_dates order by as_of")))
-    kept = kept_events(tables, key_features, reach)
-    if kept is not None and tables.cache is not None:
-        try:
-            return _rolled_up(engine, kept, reach)
-        except ChurnRiskError as error:
-            tables.cache.say(f"the kept roll-up of the events cannot be read ({error}); reading all events")
-    return _rolled_up(engine, RawEvents.opened(tables, key_features, reach), reach)
+    engine, available = tables.engine, tables.available
+    reach = _Reach(tuple(row[0] for row in engine.rows("select as_of from as_of_dates order by as_of")))
+    feature = optional(available, "events", "feature", "e", "varchar")
+    engine.run(f"create or replace temp table feature_bits as {_feature_bits(feature)}")
+    features = engine.value("select count(distinct feature) from feature_bits")
+    shape = Shape.of(available, features, key_features)
+    _create_segments(tables, reach)
+    raw = _RawEvents(tables, shape, reach)
+    engine.run(f"create or replace temp table event_rollup as {raw.detail()}")
+    engine.run(f"create or replace temp table event_history as {raw.history()}")
+    engine.run(f"create or replace temp table event_segments as {_by_account(shape)}")
+    engine.run(f"create or replace temp table event_lookback as {raw.lookback()}")
+    engine.run(f"create or replace temp table feature_masks as {_feature_masks(shape)}")
+    engine.run(f"create or replace temp table feature_sightings as {_recent_sightings(shape)}")
+    engine.run(f"insert into feature_sightings {raw.earlier_sightings()}")
+    return shape
 
 
-def _rolled_up(engine: Engine, events: RawEvents | KeptEvents, reach: Reach) -> Shape:
-    _create_segments(engine, reach)
-    engine.run(f"create or replace temp table event_rollup as {events.detail()}")
-    engine.run(f"create or replace temp table event_history as {events.history()}")
-    engine.run(f"create or replace temp table event_segments as {_by_account(events.shape)}")
-    engine.run(f"create or replace temp table event_lookback as {events.lookback()}")
-    events.create_sightings()
-    return events.shape
+def _feature_bits(feature: str) -> str:
+    """Give every product feature a bit of a mask word, the same for all its spellings."""
+    return (
+        f"select spelled, feature, (place // {BITS})::int as word, 1::bigint << (place % {BITS})::int as bit from ("
+        "select *, dense_rank() over (order by feature) - 1 as place from ("
+        f"select spelled, {tidy('spelled')} as feature from (select distinct {feature} as spelled from bare_events e)) "
+        "where feature is not null)"
+    )
 
 
-def _create_segments(engine: Engine, reach: Reach) -> None:
+def _create_segments(tables: Tables, reach: _Reach) -> None:
     """Create ``event_days`` (day to its segment) and ``segment_windows`` (segment to as-of dates)."""
+    engine = tables.engine
     values = ", ".join(f"(date '{edge:%Y-%m-%d}')" for edge in reach.edges)
     engine.run(f"create or replace temp table segment_edges as select * from (values {values}) e(segment)")
     engine.run(
         "create or replace temp table event_days as "
         "select d.day, s.segment, a.as_of as first_as_of, 1::bigint << (d.day - s.segment)::int as day_bit from ("
-        f"select cast(unnest(generate_series({instant(reach.far)}, "
-        f"{instant(reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
+        f"select cast(unnest(generate_series({_instant(reach.far)}, "
+        f"{_instant(reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
         "asof join segment_edges s on s.segment <= d.day "
         "asof join as_of_dates a on a.as_of > d.day"
     )
@@ -62,17 +167,132 @@ def _create_segments(engine: Engine, reach: Reach) -> None:
     )
 
 
+def _instant(moment: datetime) -> str:
+    return f"timestamp '{moment:%Y-%m-%d}'"
+
+
+@dataclass(frozen=True)
+class _RawEvents:
+    """The statements that touch raw rows."""
+
+    tables: Tables
+    shape: Shape
+    reach: _Reach
+
+    def detail(self) -> str:
+        """(account, user, segment, first date that knows the row) of the days within all windows."""
+        user = optional(self.tables.available, "events", "user_id", "e", "varchar")
+        masks = self.shape.masks("bit_or(case when b.word = {i} then b.bit end) as mask_{i}")
+        return (
+            f"select e.account_id, {user} as user_id, {self._sums()}{masks}{self._last_keys('d.day')} "
+            f"from {self._with_days()} left join feature_bits b on b.spelled = {self._feature} "
+            f"where {self._between(self.reach.near, self.reach.end)} group by e.account_id, 2, d.segment, known_as_of"
+        )
+
+    def history(self) -> str:
+        """(account, segment, first date that knows the row) of the days within the year's windows only."""
+        return (
+            f"select e.account_id, {self._sums()}{self._last_keys('d.day')} from {self._with_days()} "
+            f"where {self._between(self.reach.far, self.reach.near)} "
+            "group by e.account_id, d.segment, known_as_of"
+        )
+
+    def lookback(self) -> str:
+        """Find the last days, before all windows, of accounts that have none in what the first date sees."""
+        day = "cast(e.occurred_at as date)"
+        return (
+            f"select {tidy('e.account_id')} as account_id, {self._known_as_of('a')} as known_as_of, "
+            f"max({day}) as last_day{self._last_keys(day)} "
+            f"from (select e.* from bare_events e anti join ({self._active()}) f on f.account_id = e.account_id "
+            f"where {self._before(self.reach.far)}) e {self._dated('a')}group by 1, 2"
+        )
+
+    def earlier_sightings(self) -> str:
+        """Find when features were first known that nobody used in the days that the first date sees in detail."""
+        seen = f"select feature from feature_sightings where known_as_of = {_instant(self.reach.dates[0])}"
+        return (
+            f"select b.feature, min({self._known_as_of('a')}) as known_as_of from bare_events e "
+            f"join (select * from feature_bits where feature not in ({seen})) b on b.spelled = {self._feature} "
+            f"{self._dated('a')}where {self._before(self.reach.near)} and {tidy('e.account_id')} is not null "
+            "group by b.feature"
+        )
+
+    @property
+    def _feature(self) -> str:
+        return optional(self.tables.available, "events", "feature", "e", "varchar")
+
+    @property
+    def _known(self) -> str:
+        return known_at(self.tables.available, "events", "e", "occurred_at")
+
+    def _sums(self) -> str:
+        quantity = optional(self.tables.available, "events", "quantity", "e", "double")
+        return (
+            f"d.segment, {'k' if self.shape.late else 'd'}.first_as_of as known_as_of, count(*) as n, "
+            f"{self.shape.amount(f'sum(cast({quantity} as decimal(18, 4)))')} as quantity, "
+            "bit_or(d.day_bit) as days, min(d.day) as first_day, max(d.day) as last_day"
+        )
+
+    def _last_keys(self, day: str) -> str:
+        return self.shape.keys(
+            f"max({day}) filter (where {tidy(self._feature)} = {{name}}) as last_key_{{i}}"
+        )
+
+    def _with_days(self) -> str:
+        known = f" join event_days k on k.day = cast({self._known} as date)" if self.shape.late else ""
+        return f"bare_events e join event_days d on d.day = cast(e.occurred_at as date){known}"
+
+    def _between(self, low: datetime, high: datetime) -> str:
+        return f"e.occurred_at >= {_instant(low)} and e.occurred_at < {_instant(high)}"
+
+    def _before(self, high: datetime) -> str:
+        return self._between(datetime.fromisoformat(EARLIEST), high)
+
+    def _known_as_of(self, dates: str) -> str:
+        return f"{dates}.as_of" if self.shape.late else _instant(self.reach.dates[0])
+
+    def _dated(self, dates: str) -> str:
+        """Join the first date that knows a row; rows from before all windows are known to all unless late."""
+        return f"asof join as_of_dates {dates} on {dates}.as_of > {self._known} " if self.shape.late else ""
+
+    def _active(self) -> str:
+        """Accounts, as spelled, whose last days at the first date are in the roll-up."""
+        keys = " and ".join(f"count(last_key_{i}) > 0" for i in range(len(self.shape.key_features)))
+        columns = "account_id, known_as_of" + self.shape.keys("last_key_{i}")
+        return (
+            f"select account_id from (select {columns} from event_rollup union all select {columns} "
+            f"from event_history) where known_as_of = {_instant(self.reach.dates[0])} group by account_id"
+            + (f" having {keys}" if keys else "")
+        )
+
+
 def _by_account(shape: Shape) -> str:
     """Add up users; the order by account keeps what belongs together in one place for the windows."""
     sums = "segment, known_as_of, n, quantity, days, first_day, last_day"
     keys = shape.keys("last_key_{i}")
     return (
-        f"select {shape.tidied('account_id')} as account_id, segment, known_as_of, sum(n)::bigint as n, "
+        f"select {tidy('account_id')} as account_id, segment, known_as_of, sum(n)::bigint as n, "
         f"{shape.amount('sum(quantity)')} as quantity, bit_or(days) as days, "
         "min(first_day) as first_day, max(last_day) as last_day"
         + shape.masks("bit_or(mask_{i}) as mask_{i}")
         + shape.keys("max(last_key_{i}) as last_key_{i}")
         + f" from (select account_id, {sums}{shape.masks('mask_{i}')}{keys} from event_rollup union all "
         f"select account_id, {sums}{shape.masks('null::bigint as mask_{i}')}{keys} from event_history) "
-        f"where {shape.tidied('account_id')} is not null group by 1, 2, 3 order by 1"
+        f"where {tidy('account_id')} is not null group by 1, 2, 3 order by 1"
+    )
+
+
+def _feature_masks(shape: Shape) -> str:
+    return (
+        f"select known_as_of{shape.masks('bit_or(mask_{i}) as mask_{i}')} from event_rollup "
+        f"where {tidy('account_id')} is not null group by known_as_of"
+    )
+
+
+def _recent_sightings(shape: Shape) -> str:
+    """Find when each feature was first known to be used, of those that the masks hold."""
+    used = " or ".join(f"b.word = {i} and m.mask_{i} & b.bit <> 0" for i in range(shape.words)) or "false"
+    return (
+        "select b.feature, min(m.known_as_of) as known_as_of "
+        f"from feature_masks m join feature_bits b on {used} group by b.feature"
     )

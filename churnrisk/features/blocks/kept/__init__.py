@@ -6,6 +6,6 @@ and times, else by their digest, and what changed in them by the number and hash
 sums, ORs and extremes of whole days, so that the features come out as from raw rows, to the bit.
 """
 
-from churnrisk.features.blocks.kept.events import KeptEvents, kept_events
+from churnrisk.features.blocks.kept.events import create_from_kept
 
-__all__ = ["KeptEvents", "kept_events"]
+__all__ = ["create_from_kept"]

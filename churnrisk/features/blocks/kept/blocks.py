@@ -3,32 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
 from churnrisk.features.blocks.kept.files import KeptFiles
 from churnrisk.features.blocks.kept.manifest import KeptBlock, Manifest
-from churnrisk.features.blocks.shape import BITS, BLOCK_DAYS, Reach, Shape, block_of
+from churnrisk.features.blocks.rollup import BITS, DETAIL_DAYS, HISTORY_DAYS, Shape
 from churnrisk.sources import Engine
 
+BLOCK_DAYS = 28
 _ZERO = "date '0001-01-01'"
 #: :func:`block_of` in SQL.
 _BLOCK = f"({_ZERO} + ((day - {_ZERO}) // {BLOCK_DAYS} * {BLOCK_DAYS})::int)"
 
 
-def whole_blocks(manifest: Manifest, reach: Reach) -> dict[date, tuple[date, ...]]:
-    """Return the blocks before the detail that no window edge cuts, each with the days that it has."""
+def block_of(day: date) -> date:
+    """Return the first day of the block that a day lies in."""
+    return date.fromordinal((day.toordinal() - 1) // BLOCK_DAYS * BLOCK_DAYS + 1)
+
+
+def whole_blocks(manifest: Manifest, as_of: date) -> dict[date, tuple[date, ...]]:
+    """Return the blocks before the detail that no window of a date cuts, each with the days that it has."""
     days: dict[date, list[date]] = {}
     for day in sorted(manifest.days):
         days.setdefault(block_of(day), []).append(day)
-    edges = [edge.date() for edge in reach.edges]
+    edges = [as_of - timedelta(days=edge) for edge in (HISTORY_DAYS, 180, DETAIL_DAYS)]
     return {
         first: tuple(of_block)
         for first, of_block in days.items()
-        if first + timedelta(days=BLOCK_DAYS) <= reach.near.date()
-        and bisect_right(edges, first) == bisect_right(edges, first + timedelta(days=BLOCK_DAYS - 1))
+        if first + timedelta(days=BLOCK_DAYS) <= edges[-1]
+        and not any(first < edge < first + timedelta(days=BLOCK_DAYS) for edge in edges)
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from churnrisk.features.blocks.shape import words_for
+from churnrisk.features.blocks.rollup import BITS
 from churnrisk.files import write_whole
 from churnrisk.sources import Stamp
 
@@ -90,7 +90,7 @@ class Manifest:
     @property
     def words(self) -> int:
         """Mask words of the rows."""
-        return words_for(len(self.features))
+        return -(-len(self.features) // BITS)
 
     def files(self) -> Iterator[KeptFile]:
         """Yield every file."""

@@ -11,7 +11,7 @@ from churnrisk.features.blocks.columns import known_at, optional
 from churnrisk.features.blocks.kept.changes import Changes, within
 from churnrisk.features.blocks.kept.files import KeptFiles
 from churnrisk.features.blocks.kept.manifest import KeptDay, KeptError, KeptFile, Manifest
-from churnrisk.features.blocks.shape import BITS, Shape, words_for
+from churnrisk.features.blocks.rollup import BITS, Shape
 from churnrisk.sources import Parts, Tables
 
 #: So many files with names of new accounts are made one.
@@ -48,7 +48,7 @@ class Update:
             return replace(manifest, parts=changes.parts, days=days)
         raw = self._raw(changes)
         features = self._with_features(raw)
-        shape = Shape.of(self._tables.available, len(features), (), coded=True)
+        shape = Shape.of(self._tables.available, len(features), ())
         self._engine.run(f"create or replace temp table kept_spelled as {self._spelled(raw, shape)}")
         manifest = self._with_accounts(replace(manifest, parts=changes.parts, features=features))
         kept = [file for day in changes.merged & manifest.days.keys() for file in manifest.days[day].files]
@@ -97,7 +97,7 @@ class Update:
             "select distinct feature from kept_spellings where feature is not null order by 1"
         )
         features = tuple(dict.fromkeys((*self._manifest.features, *(name for (name,) in there))))
-        if self._manifest.days and words_for(len(features)) != self._manifest.words:
+        if self._manifest.days and replace(self._manifest, features=features).words != self._manifest.words:
             raise KeptError("there are more product features than it has room for")
         numbered = pa.table({"feature": pa.array(features, pa.string()), "place": range(len(features))})
         self._engine.table_from("kept_features", numbered)
