@@ -48,7 +48,8 @@ def measure(size: str, *, repeats: int, memory_limit: str = "1GB") -> dict[str, 
         return dict(json.loads(done.stdout))
 
     (folder / "nights" / tonight.name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "kept", ignore_errors=True)
+    for left in ("kept", "kept-before"):
+        shutil.rmtree(folder / left, ignore_errors=True)
     first = run("keep")
     runs: dict[str, list[dict[str, float]]] = {job: [] for job in JOBS}
     for _ in range(repeats):

@@ -35,7 +35,7 @@ def create_from_kept(tables: Tables, key_features: tuple[str, ...]) -> bool:
         try:
             _create(tables, parts, cache, key_features)
         except KeptError as error:
-            cache.say(f"the kept roll-up of the events is not used ({error}); rolling up all events anew")
+            cache.say(f"rolling up all events anew: {error}")
             _create(tables, parts, cache, key_features, anew=True)
     except (OSError, ChurnRiskError, KeptError) as error:
         cache.say(f"the roll-up of the events cannot be kept ({error}); reading all events")
@@ -50,7 +50,7 @@ def _create(
     former = None if anew else files.read()
     start = former or Manifest(_made_from(tables, parts))
     if start.made_from != _made_from(tables, parts):
-        raise KeptError("it was made of other columns, by other settings or another version of DuckDB")
+        raise KeptError("other columns, settings or version of DuckDB")
     changes = find_changes(tables, parts, start)
     if changes.wanted and former is not None:
         cache.say(f"rolling up {len(changes.rebuilt | changes.merged):,} new or changed days of events")

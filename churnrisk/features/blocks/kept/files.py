@@ -85,7 +85,7 @@ class KeptFiles:
             except OSError:
                 intact = False
             if not intact:
-                raise KeptError(f"{file.name} is missing or damaged")
+                raise KeptError(f"{file.name.partition('.')[0]} is missing or damaged")
             self._verified.add(file)
         return path
 

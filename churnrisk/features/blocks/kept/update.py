@@ -98,7 +98,7 @@ class Update:
         )
         features = tuple(dict.fromkeys((*self._manifest.features, *(name for (name,) in there))))
         if self._manifest.days and replace(self._manifest, features=features).words != self._manifest.words:
-            raise KeptError("there are more product features than it has room for")
+            raise KeptError("more product features than it has room for")
         numbered = pa.table({"feature": pa.array(features, pa.string()), "place": range(len(features))})
         self._engine.table_from("kept_features", numbered)
         self._engine.run(
