@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from churnrisk.features import FeatureConfig, build_features, select_features
 from churnrisk.snapshots import build_panel
-from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, open_tables
+from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, Tables, open_tables
 from tests.features.computing import CHURN, KEYS, bits
 from tests.world import WORLD_DAYS, Row, World, arrow, at, maybe, moment, random_world, recorded, row
 
@@ -67,17 +68,20 @@ class Nights:
         self, dates: Sequence[datetime], *, kept: bool, config: FeatureConfig = CONFIG
     ) -> tuple[dict[str, object], list[str]]:
         """Return the features as bits, and the statements that made them."""
+        with self.opened(kept=kept) as tables:
+            build_panel(tables, CHURN, dates, data_end=at(10_000))
+            asked = select_features(config, tables.available)
+            with tables.engine.recording() as statements:
+                frame = build_features(tables, asked, key_features=config.key_features, labelled_only=False)
+            return bits(frame), statements
+
+    @contextmanager
+    def opened(self, *, kept: bool) -> Iterator[Tables]:
         configs = {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "attributes")}
         configs["events"] = TableConfig(path=LAYOUTS[self.layout])
         with Engine(EngineConfig(threads=1), base=self.folder) as engine:
             tables = open_tables(engine, configs)
-            if kept:
-                tables = replace(tables, cache=Cache(self.folder / "kept", self.said.append))
-            build_panel(tables, CHURN, dates, data_end=at(10_000))
-            asked = select_features(config, tables.available)
-            with engine.recording() as statements:
-                frame = build_features(tables, asked, key_features=config.key_features, labelled_only=False)
-            return bits(frame), statements
+            yield replace(tables, cache=Cache(self.folder / "kept", self.said.append)) if kept else tables
 
     def one_change(self, rng: random.Random) -> None:
         """Let happen what happens to event tables in a night."""

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,6 +21,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from churnrisk.features import build_features, select_features
+from churnrisk.snapshots import build_panel
+from tests.features.computing import CHURN, bits
 from tests.features.keeping import CONFIG, Nights, features_of
 from tests.world import at
 
@@ -62,6 +66,18 @@ def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
     again, statements = world.features(DATES, kept=True)
     assert again == full
     assert reads_raw(statements) == []
+    assert world.said == []
+
+
+def test_one_engine_takes_rows_now_from_here_and_now_from_there(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 6)
+    full, _ = world.features(DATES, kept=False)
+    asked = partial(build_features, key_features=CONFIG.key_features, labelled_only=False)
+    with world.opened(kept=True) as tables:
+        build_panel(tables, CHURN, DATES, data_end=at(10_000))
+        features = select_features(CONFIG, tables.available)
+        for cache in (None, tables.cache, None, tables.cache):
+            assert bits(asked(replace(tables, cache=cache), features)) == full
     assert world.said == []
 
 

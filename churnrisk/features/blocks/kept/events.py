@@ -80,7 +80,7 @@ def _create_tables(tables: Tables, dates: list[AtDate]) -> None:
     }.items():
         engine.run(f"create or replace temp table {name} as {' union all '.join(statements)}")
     last = "last_day" + dates[0].shape.keys("last_key_{i}")
-    engine.run(f"create or replace temp view event_windows as select * exclude ({last}) from event_year")
+    engine.run(f"create or replace temp table event_windows as select * exclude ({last}) from event_year")
 
 
 def _create_sightings(tables: Tables, manifest: Manifest) -> None:
