@@ -4,7 +4,7 @@ from churnrisk.sources.choice import open_engine
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_list
-from churnrisk.sources.parts import Cache, Part, Parts, Stamp
+from churnrisk.sources.parts import Cache, Parts, Stamp, is_settled
 from churnrisk.sources.quoting import identifier, literal
 from churnrisk.sources.tables import Tables, open_account, open_tables
 
@@ -12,13 +12,13 @@ __all__ = [
     "Cache",
     "Engine",
     "EngineConfig",
-    "Part",
     "Parts",
     "Stamp",
     "TableConfig",
     "Tables",
     "file_list",
     "identifier",
+    "is_settled",
     "literal",
     "open_account",
     "open_engine",

@@ -21,6 +21,11 @@ _FILE = "churnrisk_part"
 Stamp = list[list[int]]
 
 
+def is_settled(stamp: Stamp) -> bool:
+    """Say whether the files are so old that a change from now on must show in their times."""
+    return all(max(modified, changed) < time.time_ns() - _RACY_NS for _, modified, changed, _ in stamp)
+
+
 @dataclass(frozen=True)
 class Cache:
     """Where what was made of the tables is kept between runs, and who is told when it had to be made anew."""
@@ -49,12 +54,9 @@ class Part:
         """What the rows say they come from."""
         return str(self.files[0])
 
-    def stamp(self) -> Stamp | None:
-        """Return what tells cheaply that the files are as they were; None when they were written just now."""
-        now = time.time_ns()
+    def stamp(self) -> Stamp:
+        """Return what tells cheaply that the files are as they were: size, times and inode of each."""
         stats = [path.stat() for path in self.files]
-        if any(max(stat.st_mtime_ns, stat.st_ctime_ns) > now - _RACY_NS for stat in stats):
-            return None
         return [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for stat in stats]
 
     def digest(self) -> str:

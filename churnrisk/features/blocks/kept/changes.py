@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from churnrisk.contract.casts import EARLIEST, LATEST
-from churnrisk.features.blocks.kept.manifest import KeptPart, Manifest
-from churnrisk.sources import Parts, Tables
+from churnrisk.features.blocks.kept.manifest import KeptError, KeptPart, Manifest
+from churnrisk.sources import Parts, Stamp, Tables, is_settled
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Changes:
     ----------
     parts : dict of str to KeptPart
         All parts as they are now.
+    stamps : dict of str to list
+        What their files were like before anything was read.
     wanted : frozenset of (str, date)
         Parts and days whose rows are to be read.
     rebuilt : frozenset of date
@@ -26,6 +28,7 @@ class Changes:
     """
 
     parts: dict[str, KeptPart]
+    stamps: dict[str, Stamp]
     wanted: frozenset[tuple[str, date]]
     rebuilt: frozenset[date]
 
@@ -34,21 +37,36 @@ class Changes:
         """Days to which rows were only added: what is kept of them holds, new rows come to it."""
         return frozenset(day for _, day in self.wanted) - self.rebuilt
 
+    def require_still(self, parts: Parts) -> None:
+        """Refuse what was read of files that changed meanwhile: its days may be of two states.
+
+        Raises
+        ------
+        KeptError
+            If there is one.
+        """
+        for name in {name for name, _ in self.wanted}:
+            if parts.parts[name].stamp() != self.stamps[name]:
+                raise KeptError(f"{name} changed while it was read")
+
 
 def find_changes(tables: Tables, parts: Parts, manifest: Manifest) -> Changes:
     """Compare the parts with what was rolled up, reading rows of parts with other content only."""
     now: dict[str, KeptPart] = {}
     other: dict[str, KeptPart] = {}
+    stamps: dict[str, Stamp] = {}
     for name, part in parts.parts.items():
         former, stamp = manifest.parts.get(name), part.stamp()
-        if former and stamp is not None and stamp == former.stamp:
+        stamps[name] = stamp
+        if former and stamp == former.stamp:
             now[name] = former
             continue
+        kept_stamp = stamp if is_settled(stamp) else None
         digest = part.digest()
         if former and digest == former.digest:
-            now[name] = replace(former, stamp=stamp)
+            now[name] = replace(former, stamp=kept_stamp)
         else:
-            other[name] = KeptPart(stamp, digest, {})
+            other[name] = KeptPart(kept_stamp, digest, {})
     marks = _marks(tables, parts, other)
     now |= {name: replace(part, days=marks.get(parts.parts[name].file, {})) for name, part in other.items()}
     rebuilt = frozenset(_changed_days(manifest.parts, now))
@@ -63,7 +81,7 @@ def find_changes(tables: Tables, parts: Parts, manifest: Manifest) -> Changes:
         if rebuilt
         else set()
     )
-    return Changes(now, frozenset(added | again), rebuilt)
+    return Changes(now, stamps, frozenset(added | again), rebuilt)
 
 
 def _changed_days(before: dict[str, KeptPart], now: dict[str, KeptPart]) -> Iterable[date]:

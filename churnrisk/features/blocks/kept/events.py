@@ -55,6 +55,7 @@ def _create(
     if changes.wanted and former is not None:
         cache.say(f"rolling up {len(changes.rebuilt | changes.merged):,} new or changed days of events")
     manifest = Update(tables, parts, files, start).made(changes)
+    changes.require_still(parts)
     shape = Shape.of(tables.available, len(manifest.features), key_features)
     dates = [row[0].date() for row in tables.engine.rows("select as_of from as_of_dates order by as_of")]
     for as_of in dates:
