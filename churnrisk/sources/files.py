@@ -69,13 +69,12 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
     Parameters
     ----------
     name_column : str, optional
-        For some Parquet files of a table: a further column that tells which file a row comes from. Columns that
-        come from names of folders are text then.
+        For Parquet: a further column that tells which file a row comes from.
     """
     kind = file_kind(files[0])
     names = file_list(files)
     if kind == "parquet":
-        named = f", filename = {literal(name_column)}, hive_types_autocast = false" if name_column else ""
+        named = f", filename = {literal(name_column)}" if name_column else ""
         return f"read_parquet({names}, union_by_name = true{named})"
     if kind == "json":
         return f"read_json({names}, union_by_name = true)"

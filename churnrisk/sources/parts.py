@@ -12,7 +12,7 @@ from pathlib import Path
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, scan
-from churnrisk.sources.quoting import identifier, literal
+from churnrisk.sources.quoting import literal
 
 #: Written so shortly before it was looked at, a file may change again without its times telling.
 _RACY_NS = 2_000_000_000
@@ -105,14 +105,10 @@ class Parts:
         # files alone may lack a column, or have a narrower type than all files together
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
-        types = self.engine.columns("events_shape").items()
-        typed = ", ".join(
-            f"cast({identifier(name)} as {type_}) as {identifier(name)}" for name, type_ in types
-        )
         some = scan([part.files[0] for part in parts], self.config, name_column=_FILE)
         return (
             f"(select {self.bare}, {_FILE} as file from (select {self.renamed}, {_FILE} from "
-            f"(select {typed}, {_FILE} from (from events_shape union all by name from {some}))))"
+            f"(from events_shape union all by name from {some})))"
         )
 
 
