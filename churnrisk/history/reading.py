@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, DateTime, Integer, Select, bindparam, select
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    DateTime,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    func,
+    literal,
+    select,
+)
 
 from churnrisk.history.rows import naive_utc
-from churnrisk.history.schema import runs
+from churnrisk.history.schema import runs, scores
 from churnrisk.records import Run
 
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
@@ -31,6 +44,27 @@ def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] |
     """Return the first run of a query, None if it finds none."""
     row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
+
+
+def read_scores(
+    connection: Connection, run_id: int, columns: Iterable[str], accounts: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return columns of the scores of a run, of all its accounts or of some, in no order, indexed by account id."""
+    query = select(scores.c.account_id, *(scores.c[name] for name in columns)).where(
+        scores.c.run_id == run_id
+    )
+    if accounts is not None:
+        query = query.where(scores.c.account_id.in_(_many(connection, accounts)))
+    return read_frame(connection, query).set_index("account_id")
+
+
+def _many(connection: Connection, texts: Sequence[str]) -> Any:
+    """Return more texts than a database takes as parameters, as one parameter."""
+    if connection.dialect.name == "postgresql":
+        return select(func.unnest(literal(list(texts), ARRAY(Text))))
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(json.dumps(texts)).table_valued("value").c.value)
+    return texts
 
 
 def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:

@@ -44,10 +44,12 @@ runs = Table(
 )
 
 # No index by account: its past is one look-up of the key per run; a second index would double the writing.
+# No foreign key either: scores are written with their run only, and PostgreSQL would take longer to look the run up
+# for each of them than to write them.
 scores = Table(
     "scores",
     metadata,
-    Column("run_id", Integer, ForeignKey("runs.run_id"), primary_key=True),
+    Column("run_id", Integer, primary_key=True, autoincrement=False),
     Column("account_id", Text, primary_key=True),
     Column("name", Text),
     Column("owner", Text),

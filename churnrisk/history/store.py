@@ -22,12 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.history.bulk import write_scores
+from churnrisk.history.bulk import write_rows
 from churnrisk.history.database import Database
 from churnrisk.history.dating import date_colours
 from churnrisk.history.memory import Memory
-from churnrisk.history.reading import BY_ID, one_run, read_frame, run_before
-from churnrisk.history.rows import check_scores, naive_utc
+from churnrisk.history.reading import BY_ID, one_run, read_frame, read_scores, run_before
+from churnrisk.history.rows import check_scores, naive_utc, to_table, with_earlier
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import run_totals, runs, scores
 from churnrisk.history.totals import Adder
@@ -280,33 +280,29 @@ def _insert_scores(
     rest: pd.DataFrame | None,
 ) -> Counter[str]:
     counts: Counter[str] = Counter()
-    adder = Adder(run_id, naive_utc(run.as_of))
-    since = _colours_before(connection, naive_utc(run.as_of))
+    as_of = naive_utc(run.as_of)
+    adder, before = Adder(run_id, as_of), run_before(connection, as_of)
     for frame in frames:
         check_scores(frame)
+        table = to_table(frame, run_id=run_id, as_of=as_of)
+        if before is not None:
+            accounts = table["account_id"].to_pylist()
+            earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
+            table = with_earlier(table, earlier)
         try:
-            stored = write_scores(connection, frame, run_id=run_id, as_of=naive_utc(run.as_of), since=since)
+            write_rows(connection, table)
         except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
             raise ContractError(
                 "scores: an account has two scores in one run. Keep one per account."
             ) from error
-        counts.update({str(colour): int(n) for colour, n in frame["colour"].value_counts().items()})
-        adder.add(stored, frame.get("renewal_at"))
+        counts.update({item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()})
+        adder.add(table)
     if rest is not None and len(rest):
         adder.add_sums(rest)
         counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
     if counts:
         adder.write(connection)
     return counts
-
-
-def _colours_before(connection: Connection, as_of: datetime) -> pd.DataFrame | None:
-    """Return colour and colour_since of the run before, indexed by account id; None for the first."""
-    before = run_before(connection, as_of)
-    if before is None:
-        return None
-    picked = select(scores.c.account_id, scores.c.colour, scores.c.colour_since)
-    return read_frame(connection, picked.where(scores.c.run_id == before.run_id)).set_index("account_id")
 
 
 def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -24,7 +26,7 @@ from sqlalchemy import (
     select,
 )
 
-from churnrisk.history.rows import as_instants, naive_instants
+from churnrisk.history.rows import INSTANT
 from churnrisk.history.schema import is_listed, run_totals, scores
 
 if TYPE_CHECKING:
@@ -35,6 +37,15 @@ RENEWAL_WINDOW_DAYS = 90
 _SUMS = ("accounts", "newly", "renewing", "dated", "valued", "annual_value", "expected_loss")
 SUMMED = ("run_id", "owner", "segment", "quarter", "colour", *_SUMS)
 _KEYS = ("run_id", "covers", "owner", "segment", "quarter", "colour")
+_GROUPED = pa.schema(
+    [
+        *((name, pa.int64() if name == "quarter" else pa.string()) for name in _KEYS[2:]),
+        *(
+            (name, pa.float64() if name in ("annual_value", "expected_loss") else pa.int64())
+            for name in _SUMS
+        ),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,58 +89,49 @@ class Adder:
 
     def __init__(self, run_id: int, as_of: datetime) -> None:
         self._run_id, self._as_of = run_id, as_of
-        self._parts: list[pd.DataFrame] = []
+        self._parts: list[pa.Table] = []
 
-    def add(self, stored: Mapping[str, list[Any]], renewal_at: pd.Series | None) -> None:
-        """Add scores, as the columns of the table hold them, with their renewal dates as instants."""
-        import pandas as pd
-
-        colour = pd.Series(stored["colour"], dtype=object)
-        renewal = pd.Series(pd.NaT, index=colour.index, dtype="datetime64[us]")
-        if renewal_at is not None:
-            renewal = naive_instants(renewal_at).set_axis(colour.index)
-        soon = self._as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1)
-        value = pd.Series(stored["annual_value"], dtype=float)
-        loss = value * pd.Series(stored["probability"], dtype=float)
-        # what is stored is text on some databases, in which the same instant is the same text
-        first_day = as_instants(pd.Series([self._as_of]), text=isinstance(stored["colour_since"][0], str))[0]
-        quarter = renewal.dt.year * 10 + renewal.dt.quarter
-        rows = pd.DataFrame(
-            {
-                "owner": pd.Series(stored["owner"], dtype=object),
-                "segment": pd.Series(stored["segment"], dtype=object),
-                "quarter": quarter.where(colour.isin(["red", "amber"])),
-                "colour": colour,
-                "accounts": 1,
-                "newly": [since == first_day for since in stored["colour_since"]],
-                "renewing": (renewal >= self._as_of) & (renewal < soon),
-                "dated": renewal.notna(),
-                "valued": value.notna(),
-                "annual_value": value.fillna(0.0),
-                "expected_loss": loss.fillna(0.0),
-            }
-        )
-        self._parts.append(_grouped(rows))
+    def add(self, table: pa.Table) -> None:
+        """Add rows of :func:`churnrisk.history.rows.to_table`."""
+        renewal, value = table["renewal_at"], table["annual_value"]
+        first_day = pa.scalar(self._as_of, INSTANT)
+        soon = pa.scalar(self._as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1), INSTANT)
+        listed = pc.is_in(table["colour"], value_set=pa.array(["red", "amber"]))
+        quarter = pc.add(pc.multiply(pc.year(renewal), 10), pc.quarter(renewal))
+        added = {
+            "accounts": pa.repeat(1, len(table)),
+            "newly": pc.equal(table["colour_since"], first_day),
+            "renewing": pc.and_(pc.greater_equal(renewal, first_day), pc.less(renewal, soon)),
+            "dated": pc.is_valid(renewal),
+            "valued": pc.is_valid(value),
+            "annual_value": value,
+            "expected_loss": pc.multiply(value, table["probability"]),
+        }
+        keys = {name: table[name] for name in ("owner", "segment", "colour")}
+        keys["quarter"] = pc.if_else(listed, quarter, None)
+        self._parts.append(_grouped(pa.table(keys | added)))
 
     def add_sums(self, sums: pd.DataFrame) -> None:
         """Add sums of accounts that are not written: owner, segment, colour and what :class:`Sums` adds up."""
-        self._parts.append(_grouped(sums.assign(quarter=float("nan"))))
+        columns = {
+            name: pa.array(sums[name], from_pandas=True) for name in ("owner", "segment", "colour", *_SUMS)
+        }
+        self._parts.append(_grouped(pa.table(columns | {"quarter": pa.nulls(len(sums))})))
 
     def write(self, connection: Connection) -> None:
         """Write the sums inside the caller's transaction."""
-        import pandas as pd
-
-        rows = _grouped(pd.concat(self._parts, ignore_index=True)).astype({"quarter": "Int64"}).astype(object)
-        rows = rows.where(rows.notna(), None).assign(run_id=self._run_id, covers="owner")
-        values = [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
-        connection.execute(insert(run_totals), values)
+        mine = {"run_id": self._run_id, "covers": "owner"}
+        rows = _grouped(pa.concat_tables(self._parts)).to_pylist()
+        connection.execute(insert(run_totals), [row | mine for row in rows])
         columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
         connection.execute(insert(run_totals).from_select(columns, _of_team(self._run_id)))
 
 
-def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
-    keys = ["owner", "segment", "quarter", "colour"]
-    return rows.groupby(keys, dropna=False, sort=False, observed=True)[list(_SUMS)].sum().reset_index()
+def _grouped(rows: pa.Table) -> pa.Table:
+    rows = rows.select(_GROUPED.names).cast(_GROUPED)
+    summed = rows.group_by(_GROUPED.names[:4], use_threads=False).aggregate([(name, "sum") for name in _SUMS])
+    zeros = [pc.fill_null(summed[f"{name}_sum"], 0) for name in _SUMS]
+    return pa.table([*(summed[name] for name in _GROUPED.names[:4]), *zeros], names=_GROUPED.names)
 
 
 def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, inspect, text
 
 from churnrisk.history import HistoryStore, past_actions
 from churnrisk.history.migrate import _FOLDER, _config, _revisions
@@ -43,3 +43,25 @@ def test_the_revisions_are_those_that_alembic_finds():
     script = ScriptDirectory.from_config(_config())
     assert list(_revisions()) == sorted(revision.revision for revision in script.walk_revisions())
     assert script.get_current_head() == _revisions()[-1]
+
+
+def test_scores_lose_their_look_at_runs_on_the_way_up_and_the_server_finds_it_on_the_way_down(url):
+    with HistoryStore(url) as store, store.database.writing() as connection:
+        sqlite = connection.dialect.name == "sqlite"
+        config = _config()
+        config.attributes["connection"] = connection
+        assert inspect(connection).get_foreign_keys("scores") == []
+        made = _red_list_index(connection)
+        command.downgrade(config, "0006")
+        assert len(inspect(connection).get_foreign_keys("scores")) == (0 if sqlite else 1)
+        command.upgrade(config, "head")
+        assert inspect(connection).get_foreign_keys("scores") == []
+        assert _red_list_index(connection) == made
+
+
+def _red_list_index(connection):
+    source = (
+        "sqlite_master where name" if connection.dialect.name == "sqlite" else "pg_indexes where indexname"
+    )
+    kept = "sql" if connection.dialect.name == "sqlite" else "indexdef"
+    return connection.execute(text(f"select {kept} from {source} = 'ix_scores_listed'")).scalar_one()
