@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 from churnrisk.errors import UsageError
 
 
-def write_whole(path: str | Path, content: bytes) -> Path:
-    """Replace the file at ``path`` by ``content`` in one step; folders above it are made.
+def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
+    """Replace the file at ``path`` by ``content``, or by what it writes, in one step; folders above it are made.
 
     Raises
     ------
@@ -29,10 +31,13 @@ def write_whole(path: str | Path, content: bytes) -> Path:
     return target
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _replace(target: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
     with NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as temporary:
         try:
-            temporary.write(content)
+            if callable(content):
+                content(temporary)
+            else:
+                temporary.write(content)
             temporary.close()
             # Temporary files are private; the report is for the team, as the umask allows.
             umask = os.umask(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,6 +91,7 @@ def score(
             progress=report,
             models=bundled,
             cache=not no_cache,
+            take=partial(write_scores, path=output) if output else None,
         )
     for note in (*notes, *scored.notes):
         say(f"note: {note}")
@@ -98,7 +100,6 @@ def score(
         say(f"run {run.run_id} as of {run.as_of:%Y-%m-%d} is published already; nothing to do")
         return
     if output:
-        write_scores(scored.scores, output)
         say(f"wrote {output}")
     if run is None:
         say("dry run, nothing published: " + ", ".join(f"{n:,} {colour}" for colour, n in scored.mix.items()))

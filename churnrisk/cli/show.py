@@ -19,6 +19,9 @@ import typer
 from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
     from churnrisk.workflows.project import Project
 
 
@@ -64,22 +67,37 @@ def progress() -> Iterator[Callable[[str], None]]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    started: list[tuple[str, float]] = []
-
-    def done() -> None:
-        if started:
-            stage, since = started[-1]
-            console.print(f"[dim]  {stage} … {time.monotonic() - since:.1f} s[/dim]", highlight=False)
-
     with console.status("starting") as status:
-
-        def report(stage: str) -> None:
-            done()
-            started.append((stage, time.monotonic()))
-            status.update(stage)
-
+        report = _Report(console, status)
         yield report
-        done()
+        report.done()
+
+
+class _Report:
+    """Shows one stage at a time, with a bar where its parts are counted, and what it took when the next one begins."""
+
+    def __init__(self, console: Console, status: Status) -> None:
+        self._console, self._status = console, status
+        self._stage: str | None = None
+        self._since = 0.0
+
+    def __call__(self, stage: str) -> None:
+        self.done()
+        self._stage, self._since = stage, time.monotonic()
+        self._status.update(stage)
+
+    def advance(self, done: int, of: int) -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        row = Table.grid(padding=(0, 1))
+        row.add_row(self._stage or "", ProgressBar(of, done, width=30), f"{done:,} of {of:,}")
+        self._status.update(row)
+
+    def done(self) -> None:
+        if self._stage is not None:
+            took = time.monotonic() - self._since
+            self._console.print(f"[dim]  {self._stage} … {took:.1f} s[/dim]", highlight=False)
 
 
 def say(message: str) -> None:

@@ -70,8 +70,12 @@ def _many(connection: Connection, texts: Sequence[str]) -> Any:
 def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
     """Return what a query finds, each column of the type that its name stands for."""
     result = connection.execute(query)
-    names = list(result.keys())
-    columns = list(zip(*result.fetchall(), strict=True)) or [()] * len(names)
+    return frame_of(list(result.keys()), result.fetchall())
+
+
+def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+    """Return rows as a frame, each column of the type that its name stands for."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
 
 

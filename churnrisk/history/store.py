@@ -26,7 +26,7 @@ from churnrisk.history.bulk import write_rows
 from churnrisk.history.database import Database
 from churnrisk.history.dating import date_colours
 from churnrisk.history.memory import Memory
-from churnrisk.history.reading import BY_ID, one_run, read_frame, read_scores, run_before
+from churnrisk.history.reading import BY_ID, frame_of, one_run, read_frame, read_scores, run_before
 from churnrisk.history.rows import check_scores, naive_utc, to_table, with_earlier
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import run_totals, runs, scores
@@ -209,6 +209,17 @@ class HistoryStore:
                 connection, picked.where(scores.c.run_id == (before.run_id if before else None))
             )
         return frame.set_index("account_id")
+
+    def previous_batches(self, as_of: datetime, size: int) -> Iterator[pd.DataFrame]:
+        """Yield what :meth:`previous_colours` returns in parts, without ``colour_since``, with the id as a column."""
+        picked = select(*(scores.c[name] for name in _PREVIOUS if name != "colour_since"))
+        with self.database.reading() as connection:
+            before = run_before(connection, as_of)
+            found = connection.execution_options(yield_per=size).execute(
+                picked.where(scores.c.run_id == (before.run_id if before else None))
+            )
+            for rows in found.partitions():
+                yield frame_of(list(found.keys()), rows)
 
     def _publish(
         self,

@@ -189,9 +189,15 @@ class OpenProject(ProjectModels, ProjectHistory):
         NoChampionError
             If no model is champion.
         """
+        import pyarrow as pa
+
         from churnrisk.workflows.score import score
 
-        return score(self.settings, as_of=as_of, dry_run=dry_run, forced_by=forced_by, **self._run)
+        parts: list[pa.Table] = []
+        scored = score(
+            self.settings, as_of=as_of, dry_run=dry_run, forced_by=forced_by, take=parts.extend, **self._run
+        )
+        return replace(scored, scores=pa.concat_tables(parts).to_pandas()) if parts else scored
 
     def redlist(self, as_of: date | None = None, *, limit: int | None = None) -> RedList:
         """Return the red list of a published run: its totals and its rows.

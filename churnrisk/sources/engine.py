@@ -70,6 +70,11 @@ class Engine:
     ) -> None:
         self.close()
 
+    @property
+    def scratch(self) -> Path:
+        """A folder for what need not outlive the engine."""
+        return Path(self._spill.name)
+
     def close(self) -> None:
         """Release the connection and the spill directory."""
         self._connection.close()
@@ -151,8 +156,8 @@ class Engine:
         except duckdb.Error as error:
             raise explain(error) from error
 
-    def table_from(self, name: str, table: pd.DataFrame | pa.Table) -> None:
-        """Make a temporary table of a data frame or Arrow table."""
+    def table_from(self, name: str, table: pd.DataFrame | pa.Table | pa.RecordBatchReader) -> None:
+        """Make a temporary table of a data frame, an Arrow table or a stream of batches."""
         self._connection.register("incoming", table)
         try:
             self.run(f"create or replace temp table {identifier(name)} as select * from incoming")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from churnrisk.contract import FUTURE, blocking, validate
 from churnrisk.errors import ContractError
@@ -30,6 +30,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Progress = Callable[[str], None]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A progress that shows how much of a stage is done."""
+
+    def advance(self, done: int, of: int) -> None:
+        """Show that so many of all are done."""
+
+
+def advance(progress: Progress, done: int, of: int) -> None:
+    """Tell how much of the present stage is done, where that is shown."""
+    if isinstance(progress, Counting):
+        progress.advance(done, of)
+
 
 #: How far beyond its as-of date a row is followed.
 FOLLOWED_DAYS = 360

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from churnrisk.decision import TrafficLight
-from churnrisk.errors import ContractError
-from churnrisk.features import account_facts, build_features
-from churnrisk.history import (
-    HistoryStore,
-    NewRun,
-    active_overrides,
-    check_colour_jump,
-    with_overrides,
-)
+from churnrisk.history import HistoryStore, NewRun, check_colour_jump, with_overrides
 from churnrisk.records import Run
-from churnrisk.snapshots import build_panel, scoring_date
+from churnrisk.snapshots import scoring_date
 from churnrisk.tracking import CHAMPION, LoadedModel, Models
-from churnrisk.workflows.coloured import coloured
 from churnrisk.workflows.computed import Computed
-from churnrisk.workflows.inputs import features_of, model_before
 from churnrisk.workflows.outcomes import record_outcomes
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
-from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.probe import changed_settings, require_own_thresholds
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.time_to_churn import OUTLOOK, add_outlook
-from churnrisk.workflows.told import Before, Teller, policy_of
-from churnrisk.workflows.train import model_columns, tracking_of
+from churnrisk.workflows.streamed import BATCH, Written, streamed_scores
+from churnrisk.workflows.told import policy_of
+from churnrisk.workflows.train import tracking_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Take = Callable[[Iterator["pa.Table"]], object]
 
 
 @dataclass(frozen=True)
@@ -45,19 +38,19 @@ class Scored:
         The published run; None after a dry run.
     is_new : bool
         False when the same run had been published before: then nothing was written.
-    scores : DataFrame
-        One row per account; empty when nothing was computed, or Spark has written them to files.
     notes : tuple of str
         What a reader should know.
     mix : mapping of str to int
         Accounts by colour; empty when nothing was computed.
+    scores : DataFrame
+        One row per account, where the library has collected them.
     """
 
     run: Run | None
     is_new: bool
-    scores: pd.DataFrame
     notes: tuple[str, ...]
     mix: Mapping[str, int] = field(default_factory=dict)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def score(
@@ -70,6 +63,8 @@ def score(
     progress: Progress,
     models: Models | None = None,
     cache: bool = True,
+    take: Take | None = None,
+    batch: int = BATCH,
 ) -> Scored:
     """Score every account at one as-of date with the champion and publish the run.
 
@@ -91,6 +86,11 @@ def score(
         Where models come from; default: the project's registry.
     cache : bool
         Keep the daily roll-up of the events between runs, as far as ``[engine] cache`` allows.
+    take : callable, optional
+        Is given the scores of a new or dry run, one Arrow table of accounts after the other, with when each is
+        likely to be lost; not on Spark, which writes them itself.
+    batch : int
+        Accounts that are scored at once.
 
     Raises
     ------
@@ -123,19 +123,29 @@ def score(
             record_outcomes(
                 project, store, checked, model, models=source, progress=progress, data_are_new=False
             )
-            return Scored(found, False, pd.DataFrame(), changed_settings(model, project))
-        scores, made = _computed(project, checked, model, source, store, run, progress, trial=dry_run)
+            return Scored(found, False, changed_settings(model, project))
+        made = _computed(
+            project, checked, model, source, store, run, progress,
+            trial=dry_run, outlook=take is not None, batch=batch,
+        )  # fmt: skip
         if dry_run:
+            _hand_on(made, take)
             made.discard()
-            return Scored(None, True, scores, made.notes, made.mix)
+            return Scored(None, True, made.notes, made.mix)
         progress("publishing")
         try:
             publication = store.publish(run, made.frames, guard=_guard(project, forced_by), rest=made.rest)
         except BaseException:
             made.discard()
             raise
+        _hand_on(made, take)
         record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
-        return Scored(publication.run, publication.is_new, scores, made.notes, made.mix)
+        return Scored(publication.run, publication.is_new, made.notes, made.mix)
+
+
+def _hand_on(made: Computed, take: Take | None) -> None:
+    if take is not None and isinstance(made.frames, Written):
+        take(made.frames.tables())
 
 
 def _computed(
@@ -148,18 +158,15 @@ def _computed(
     progress: Progress,
     *,
     trial: bool,
-) -> tuple[pd.DataFrame, Computed]:
-    """Return the scores as a frame, empty where Spark has written them to files, and what is to be published."""
+    outlook: bool,
+    batch: int,
+) -> Computed:
     if project.engine.name == "spark":
         # pyspark is for those who ask for it
         from churnrisk.workflows.score_spark import spark_scores
 
-        return pd.DataFrame(), spark_scores(
-            project, checked, model, models, store, run, progress, trial=trial
-        )
-    scores, notes = _scores(project, checked, model, models, store, run.as_of, run.published_at, progress)
-    kept = scores.drop(columns=list(OUTLOOK), errors="ignore")  # computed anew when somebody asks
-    return scores, Computed([kept], dict(scores["colour"].value_counts()), notes)
+        return spark_scores(project, checked, model, models, store, run, progress, trial=trial)
+    return streamed_scores(project, checked, model, models, store, run, progress, outlook=outlook, size=batch)
 
 
 def _guard(project: Project, forced_by: str | None) -> Any:
@@ -172,59 +179,3 @@ def _guard(project: Project, forced_by: str | None) -> Any:
 
 def _mix(run: Run) -> dict[str, int]:
     return {"red": run.red, "amber": run.amber, "green": run.green, "grey": run.grey}
-
-
-def _scores(
-    project: Project,
-    checked: CheckedTables,
-    model: LoadedModel,
-    models: Models,
-    store: HistoryStore,
-    moment: datetime,
-    now: datetime,
-    progress: Progress,
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return one row per account with everything that the history keeps."""
-    tables = checked.tables
-    features = features_of(model, project, tables)
-    playbook = playbook_of(project, tables.available)
-    run_before = store.latest_run(before=moment)
-    earlier_model, earlier_features = model_before(run_before, model, models, project, tables)
-    asked = tuple({feature.name: feature for feature in (*features, *earlier_features)}.values())
-    # the run before is computed along, so that reasons can say what changed since
-    earlier_dates = [] if run_before is None else [run_before.as_of]
-    dates = [*(date for date in earlier_dates if date >= checked.span.start), moment]
-    build_panel(tables, project.churn, dates, data_end=checked.span.end)
-    progress(f"computing {len(features)} features as of {moment:%Y-%m-%d}")
-    frame = build_features(tables, asked, key_features=project.features.key_features, labelled_only=False)
-    now_rows = frame.X.index.get_level_values("as_of") == moment
-    columns = model_columns(model)
-    X, earlier = frame.X.loc[now_rows, columns], frame.X[~now_rows]
-    if X.empty:
-        raise ContractError(
-            f"no account is known before {moment:%Y-%m-%d}, so there is nothing to score. "
-            "Choose a later --as-of, or check signed_up_at."
-        )
-    accounts = X.index.get_level_values("account_id")
-    grey = pd.Series(frame.grey_reason[now_rows].to_numpy(dtype=object), index=accounts)
-    progress(f"scoring {int(grey.isna().sum()):,} accounts")
-    light, facts = TrafficLight.from_dict(model.policy["light"]), account_facts(tables).reindex(accounts)
-    previous = store.previous_colours(moment)
-    scores, notes = coloured(
-        X,
-        grey,
-        facts,
-        classifier=model.classifier,
-        light=light,
-        rules=project.decision.active_rules(),
-        margin=project.decision.hysteresis_margin,
-        previous=previous,
-        overrides=active_overrides(store, at=now)["colour"],
-    )
-    before = (
-        None if run_before is None else Before(run_before, previous, earlier[columns], earlier_model, earlier)
-    )
-    teller = Teller(project, model, light, playbook, features, X, facts, grey.isna().to_numpy())
-    teller.tell(scores, before, tables, moment, progress)
-    add_outlook(scores, model.classifier, X, churn=project.churn, as_of=moment)
-    return scores, (*changed_settings(model, project), *notes)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 from churnrisk.errors import UsageError
@@ -13,7 +15,7 @@ from churnrisk.files import write_whole
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 
 def require_ending(path: Path) -> None:
@@ -28,14 +30,23 @@ def require_ending(path: Path) -> None:
         raise UsageError(f"the ending of {path.name} names no format. Use .csv or .parquet.")
 
 
-def write_scores(scores: pd.DataFrame, path: Path) -> None:
-    """Write the scores whole, as CSV or Parquet by the file's ending."""
-    buffer = io.BytesIO()
-    if path.suffix == ".parquet":
-        scores.to_parquet(buffer, index=False)
-    else:
-        scores.to_csv(buffer, index=False)
-    write_whole(path, buffer.getvalue())
+def write_scores(tables: Iterator[pa.Table], path: Path) -> None:
+    """Write scores whole, table by table, as CSV or Parquet by the file's ending."""
+    write_whole(path, partial(_as_parquet if path.suffix == ".parquet" else _as_csv, tables))
+
+
+def _as_parquet(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
+    import pyarrow.parquet as parquet
+
+    first = next(tables)
+    with parquet.ParquetWriter(file, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+
+
+def _as_csv(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
+    for number, table in enumerate(tables):
+        table.to_pandas().to_csv(file, index=False, header=number == 0)
 
 
 def scores_path(project: Project, as_of: datetime, run_key: str, *, trial: bool = False) -> str:

@@ -26,9 +26,10 @@ from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.probe import changed_settings
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.score_file import scores_path
-from churnrisk.workflows.score_worker import BEFORE, FACTS, SCHEMA, Policy, score_batches, settled_light
+from churnrisk.workflows.score_worker import BEFORE, FACTS, SCHEMA, Policy, score_batches
 from churnrisk.workflows.told_spark import SparkTeller
 from churnrisk.workflows.train import model_columns
+from churnrisk.workflows.waves import has_wave, settled_light
 
 _KEPT_BEFORE = (*BEFORE, "model_colour", "probability", "log_odds")
 
@@ -152,14 +153,10 @@ class _SparkRun:
 
     def _has_wave(self) -> bool:
         """Say whether unusually many accounts are new; a worker sees too few of them to tell."""
-        newcomers = TrafficLight.from_dict(self.model.policy["light"]).newcomers_
-        if newcomers is None or "tenure_days" not in model_columns(self.model):
+        if "tenure_days" not in model_columns(self.model):
             return False
-        new, counted = self.engine.rows(
-            f"select count(*) filter (where tenure_days <= {newcomers.within_days}), count(*) "
-            f"from feature_rows where as_of = {self._now} and grey_reason is null"
-        )[0]
-        return bool((new + 0.5) / (counted + 1.0) > newcomers.usual_share)
+        eligible = f"from feature_rows where as_of = {self._now} and grey_reason is null"
+        return has_wave(self.engine, TrafficLight.from_dict(self.model.policy["light"]), eligible)
 
     def _inputs(self, features: tuple[Feature, ...]) -> str:
         # by number: Spark takes a dot in a name that it hands to workers for a field of a field

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,11 +14,11 @@ import pyarrow as pa
 from churnrisk.decision import Rule, TrafficLight
 from churnrisk.tracking.bundle import build, unpack
 from churnrisk.workflows.coloured import coloured
+from churnrisk.workflows.waves import settled_light
 
 #: What the tables say of an account, and what the run before said; beside them stand the model's columns.
 FACTS = ("name", "owner", "segment", "annual_value", "renewal_at", "tenure_days", "last_survey_score")
 BEFORE = ("colour", "raw_colour", "decided_by")
-_ALWAYS, _NEVER = -1.0, 2.0
 
 SCHEMA = pa.schema(
     [
@@ -71,14 +71,6 @@ class Policy:
     def with_model(self, bundle: bytes) -> bytes:
         """Return what every worker is given: a line of JSON, then the bundle; nothing of it is a pickle."""
         return json.dumps(asdict(self)).encode() + b"\n" + bundle
-
-
-def settled_light(light: TrafficLight, *, wave: bool) -> TrafficLight:
-    """Return a light that takes any part of a snapshot as the whole of it: the wave is decided already."""
-    settled = TrafficLight.from_dict(light.to_dict())
-    if settled.newcomers_ is not None:
-        settled.newcomers_ = replace(settled.newcomers_, usual_share=_ALWAYS if wave else _NEVER)
-    return settled
 
 
 def score_batches(given: bytes, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,8 @@ class Before:
         Its model; None where it is today's or cannot be used any more.
     X_of_model : DataFrame
         The columns of both models at its as-of date.
+    light : TrafficLight, optional
+        Today's, with the newcomers of that date; None takes that of this run.
     """
 
     run: Run
@@ -48,6 +51,7 @@ class Before:
     X: pd.DataFrame
     model: LoadedModel | None
     X_of_model: pd.DataFrame
+    light: TrafficLight | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Teller:
             features=self.features,
             profile=profile,
             light=lambda p: self._coloured(everyone, p),
-            ruled=self._ruled,
+            ruled=partial(self._ruled, before.light or self.light),
         )
         return mover.tell(scores, self.X, ran)
 
@@ -142,10 +146,10 @@ class Teller:
         segments = segments_of(self.X, self.light.segment_by)
         return self.light.predict(p, worth, None if segments is None else segments[rows])
 
-    def _ruled(self, X: pd.DataFrame, colours: pd.Series) -> pd.Series:
+    def _ruled(self, light: TrafficLight, X: pd.DataFrame, colours: pd.Series) -> pd.Series:
         scored = (colours != str(Colour.GREY)).to_numpy()
         rules = self.project.decision.active_rules()
-        return ruled(X, colours, light=self.light, rules=rules, scored=scored)["colour"]
+        return ruled(X, colours, light=light, rules=rules, scored=scored)["colour"]
 
 
 def policy_of(model: LoadedModel, project: Project) -> str:

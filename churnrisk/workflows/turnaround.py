@@ -130,7 +130,8 @@ class _Search:
         log_odds = self._finder.classifier.log_odds_if(X, touched, raw=self._raw[rows])
         codes = self._coloured(rows, touched, log_odds)
         turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
-        order = np.flatnonzero(turned)[np.argsort(sizes[turned], kind="stable")]
+        # of two doses of the same size the one with less of the first lever: rows come in no order
+        order = np.flatnonzero(turned)[np.lexsort((changed["dose_0"].to_numpy()[turned], sizes[turned]))]
         first = order[np.unique(rows[order], return_index=True)[1]]
         texts = self._texts(
             levers, rows[first], changed.iloc[first], codes[first], _probability(log_odds[first])

@@ -61,7 +61,9 @@ def test_scores_lose_their_look_at_runs_on_the_way_up_and_the_server_finds_it_on
 
 def _red_list_index(connection):
     source = (
-        "sqlite_master where name" if connection.dialect.name == "sqlite" else "pg_indexes where indexname"
+        "sqlite_master where name"
+        if connection.dialect.name == "sqlite"
+        else "pg_indexes where schemaname = current_schema() and indexname"
     )
     kept = "sql" if connection.dialect.name == "sqlite" else "indexdef"
     return connection.execute(text(f"select {kept} from {source} = 'ix_scores_listed'")).scalar_one()

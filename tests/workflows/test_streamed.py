@@ -1,0 +1,82 @@
+"""Scores come out of small batches as they come out of one."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from io import StringIO
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from rich.console import Console
+
+from churnrisk.cli.show import _Report
+from churnrisk.settings import load_project
+from churnrisk.tracking import CHAMPION
+from churnrisk.workflows.panel import advance
+from churnrisk.workflows.score import score
+from churnrisk.workflows.train import tracking_of
+
+
+@dataclass
+class OneModel:
+    """The champion, with other thresholds."""
+
+    model: object
+
+    def load(self, version):
+        return self.model
+
+
+@pytest.fixture(scope="module")
+def project(scored_world):
+    return load_project(scored_world)
+
+
+def found(project, models, batch):
+    told, parts = [], []
+    scored = score(
+        project,
+        as_of=None,
+        now=datetime(2026, 7, 2),
+        dry_run=True,
+        forced_by=None,
+        progress=told.append,
+        models=models,
+        take=parts.extend,
+        batch=batch,
+    )
+    assert len(parts) == -(-sum(scored.mix.values()) // batch)
+    return scored, pa.concat_tables(parts).to_pandas()
+
+
+@pytest.mark.parametrize("usual_share", [None, 1e-4])
+def test_batches_of_any_size_say_the_same_of_every_account(project, usual_share):
+    """With so small a usual share every newcomer came with a wave, today and, by the new policy, before."""
+    model = tracking_of(project).load(CHAMPION)
+    if usual_share is not None:
+        light = model.policy["light"]
+        newcomers = {"within_days": 45.0, "usual_share": usual_share}
+        fitted = light["fitted"] | {"newcomers_": newcomers}
+        model = replace(model, policy=model.policy | {"light": light | {"fitted": fitted}})
+    (whole, expected), (parted, scores) = (found(project, OneModel(model), batch) for batch in (10_000, 97))
+    pd.testing.assert_frame_equal(scores, expected, check_exact=True)
+    assert (parted.mix, parted.notes) == (whole.mix, whole.notes)
+    assert expected["moved"].notna().any()
+    assert expected["turnaround"].notna().any()
+    assert (expected["rule"] == "wave of newcomers").any() == (usual_share is not None)
+    assert expected["lost_by_end"].notna().any()
+
+
+def test_a_terminal_shows_how_many_accounts_are_done_and_other_readers_are_spared():
+    shown, kept = (StringIO(), StringIO())
+    for file, terminal in ((shown, True), (kept, False)):
+        console = Console(file=file, force_terminal=terminal, width=120)
+        with console.status("starting") as status:
+            report = _Report(console, status)
+            report("scoring 700 accounts")
+            advance(report, 350, 700)
+            status._live.refresh()
+            report.done()
+    assert "350 of 700" in shown.getvalue()
+    assert "350 of 700" not in kept.getvalue()
+    assert "scoring 700 accounts" in kept.getvalue()
