@@ -1,6 +1,6 @@
 """Synthetic events, complaints and accounts as Parquet, made by DuckDB: bursty, skewed, 50 product features.
 
-usage: python benchmarks/generate.py XS|S|M|L FOLDER
+usage: python benchmarks/generate.py XS|S|M|L|A FOLDER
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import duckdb
 
-#: accounts, events; XS is for tests
+#: accounts, events; XS is for tests, A has many accounts that do little
 SIZES = {
     "XS": (1_000, 200_000),
     "S": (10_000, 2_000_000),
     "M": (50_000, 20_000_000),
     "L": (200_000, 100_000_000),
+    "A": (1_000_000, 20_000_000),
 }
 DAYS = 549
 EVENTS_IN_A_BURST = 8

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from churnrisk.model.wording import Value, plain, sentence
 from churnrisk.records import Feature, Reason
 
 FAMILY_MOST = 2
+_JSON = json.JSONEncoder(ensure_ascii=False)
 # Less than this moves no probability by a visible amount.
 NEGLIGIBLE = 1e-4
 
@@ -76,13 +76,12 @@ def explain(
     rows, columns, parts = told
     values = _cells(X.loc[:, list(contributions.columns)], rows, columns)
     before = _before(previous, X, contributions.columns, rows, columns)
-    profiles = [profile] * len(X) if kinds is None else [profile.of(kind) for kind in kinds]
-    cells = zip(rows, columns, parts, values, before, strict=True)
-    dicts = [
-        asdict(_reason(catalogue[j], float(part), now, then, profiles[i])) for i, j, part, now, then in cells
-    ]
-    ends = np.cumsum(np.bincount(rows, minlength=len(X)))
-    lists = [json.dumps(dicts[a:b], ensure_ascii=False) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    teller = _Teller(catalogue, profile)
+    who = [None] * len(X) if kinds is None else kinds.tolist()
+    cells = zip(rows.tolist(), columns.tolist(), parts.tolist(), values, before, strict=True)
+    dicts = [teller.reason(j, part, now, then, who[i]) for i, j, part, now, then in cells]
+    ends = np.cumsum(np.bincount(rows, minlength=len(X))).tolist()
+    lists = [_JSON.encode(dicts[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return pd.DataFrame(
         {
             ACCOUNT: X.index.get_level_values(ACCOUNT),
@@ -180,15 +179,28 @@ def _before(
     return found
 
 
-def _reason(feature: Feature, part: float, now: Value, then: Value, profile: ReasonProfile) -> Reason:
-    return Reason(
-        feature=feature.name,
-        family=feature.family,
-        text=sentence(feature, now, profile, for_churn=part > NEGLIGIBLE),
-        value=now,
-        contribution=part,
-        usual_low=profile.low.get(feature.name),
-        usual_high=profile.high.get(feature.name),
-        previous=then,
-        peers=profile.who,
-    )
+class _Teller:
+    """Makes the fields of reasons; many accounts share a value, and its sentence is put together once."""
+
+    def __init__(self, catalogue: Sequence[Feature], profile: ReasonProfile) -> None:
+        self._catalogue, self._profile = catalogue, profile
+        self._sentences: dict[tuple[int, Value, bool, Any], str] = {}
+
+    def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> dict[str, Any]:
+        """Return the fields of a :class:`churnrisk.records.Reason`."""
+        feature, profile = self._catalogue[column], self._profile.of(kind)
+        key = (column, now, part > NEGLIGIBLE, profile.who)
+        if key not in self._sentences:
+            self._sentences[key] = sentence(feature, now, profile, for_churn=part > NEGLIGIBLE)
+        # dataclasses.asdict copies deeply, which takes longer than everything else
+        return {
+            "feature": feature.name,
+            "family": feature.family,
+            "text": self._sentences[key],
+            "value": now,
+            "contribution": part,
+            "usual_low": profile.low.get(feature.name),
+            "usual_high": profile.high.get(feature.name),
+            "previous": then,
+            "peers": profile.who,
+        }
