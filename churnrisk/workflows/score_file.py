@@ -46,7 +46,8 @@ def _as_parquet(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
 
 def _as_csv(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
     for number, table in enumerate(tables):
-        table.to_pandas().to_csv(file, index=False, header=number == 0)
+        # left to itself pandas leaves midnight out wherever a table has no other time
+        table.to_pandas().to_csv(file, index=False, header=number == 0, date_format="%Y-%m-%d %H:%M:%S")
 
 
 def scores_path(project: Project, as_of: datetime, run_key: str, *, trial: bool = False) -> str:

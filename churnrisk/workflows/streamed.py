@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -125,17 +126,29 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with self._told():
+                self._writer.close()
 
     def write(self, scores: pd.DataFrame) -> None:
+        """Append one batch.
+
+        Raises
+        ------
+        UsageError
+            If the disk takes no more.
+        """
         schema = pa.schema([(str(name), _kind(str(name))) for name in scores])
         table = pa.Table.from_pandas(scores, schema=schema, preserve_index=False)
-        try:
+        with self._told():
             if self._writer is None:
-                self._writer = pa.ipc.new_file(
-                    self._path, schema, options=pa.ipc.IpcWriteOptions(compression="lz4")
-                )
-            self._writer.write_table(table, max_chunksize=len(scores))
+                options = pa.ipc.IpcWriteOptions(compression="lz4")
+                self._writer = pa.ipc.new_file(str(self._path), schema, options=options)
+            self._writer.write_table(table)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise UsageError(
                 f"the scores cannot be kept at {self._path.parent} ({error}); nothing was published. Make room, or "

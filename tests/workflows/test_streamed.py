@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
+from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
@@ -10,10 +11,13 @@ import pytest
 from rich.console import Console
 
 from churnrisk.cli.show import _Report
+from churnrisk.errors import UsageError
 from churnrisk.settings import load_project
 from churnrisk.tracking import CHAMPION
 from churnrisk.workflows.panel import advance
 from churnrisk.workflows.score import score
+from churnrisk.workflows.score_file import write_scores
+from churnrisk.workflows.streamed import _Writer
 from churnrisk.workflows.train import tracking_of
 
 
@@ -65,6 +69,22 @@ def test_batches_of_any_size_say_the_same_of_every_account(project, usual_share)
     assert expected["turnaround"].notna().any()
     assert (expected["rule"] == "wave of newcomers").any() == (usual_share is not None)
     assert expected["lost_by_end"].notna().any()
+
+
+def test_a_disk_that_takes_no_more_scores_is_told_with_the_mend():
+    scores = pd.DataFrame({"account_id": ["a"] * 100_000, "probability": 0.5})
+    with pytest.raises(UsageError, match="nothing was published"), _Writer(Path("/dev/full")) as writer:
+        writer.write(scores)
+
+
+def test_scores_of_several_batches_are_one_file_of_one_form(tmp_path):
+    moments = [[datetime(2026, 7, 1)], [datetime(2026, 7, 1, 12)]]
+    tables = [pa.table({"account_id": ["a"], "renewal_at": moment}) for moment in moments]
+    write_scores(iter(tables), tmp_path / "scores.csv")
+    write_scores(iter(tables), tmp_path / "scores.parquet")
+    written = (tmp_path / "scores.csv").read_text().splitlines()
+    assert written == ["account_id,renewal_at", "a,2026-07-01 00:00:00", "a,2026-07-01 12:00:00"]
+    assert pd.read_parquet(tmp_path / "scores.parquet").equals(pa.concat_tables(tables).to_pandas())
 
 
 def test_a_terminal_shows_how_many_accounts_are_done_and_other_readers_are_spared():
