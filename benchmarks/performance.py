@@ -19,6 +19,7 @@ from pathlib import Path
 import features
 import nightly
 import publish
+import score
 
 Figures = dict[str, dict[str, float]]
 Row = tuple[str, str, str]
@@ -46,6 +47,7 @@ def main() -> None:
         *_growth_rows(found),
         *(row for size in asked.sizes for row in _nightly_rows(size, asked.repeats)),
         *_reason_rows(asked.rows, asked.repeats),
+        *(row for size in asked.sizes for row in _score_rows(size, asked.repeats)),
         *_publish_rows(asked.rows, asked.postgres),
     ]
     page = "\n".join([_opening(asked.repeats), *_table(rows), "", *_seconds(found), ""])
@@ -111,6 +113,16 @@ def _reason_rows(rows: int, repeats: int) -> Iterator[Row]:
         f"{against['cpu']:.2f} / {against['seconds']:.2f} ×",
         "≤ 0.5 ×",
     )
+
+
+def _score_rows(size: str, repeats: int) -> Iterator[Row]:
+    found = score.measure(size, repeats)
+    for job, floor in score.FLOORS.items():
+        yield (
+            f"whole `churnrisk score`, {job}, against features and probability, {size}; peak memory",
+            f"{_ratio(found, job, floor)} ×; {found[job]['megabytes']:,.0f} MB",
+            "≤ 1.6 × at L",
+        )
 
 
 def _publish_rows(rows: int, url: str | None) -> Iterator[Row]:

@@ -54,7 +54,7 @@ def main() -> None:
         return
     for job, figures in found.items():
         floor = found[FLOORS.get(job, job)]
-        ratio = " / ".join(f"{figures[kind] / floor[kind]:.2f}" for kind in ("cpu", "clock"))
+        ratio = " / ".join(f"{figures[kind] / floor[kind]:.2f}" for kind in ("cpu", "seconds"))
         print(
             f"{job:12} {figures['cpu']:7.2f} / {figures['clock']:7.2f} s (processor / clock), {ratio} × "
             f"{FLOORS.get(job, job)}; peak {figures['megabytes']:,.0f} MB"
@@ -105,7 +105,7 @@ def _job(job: str, folder: Path) -> dict[str, float]:
     after = os.times()
     return {
         "cpu": after.user + after.system - before.user - before.system,
-        "clock": time.perf_counter() - began,
+        "seconds": time.perf_counter() - began,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

@@ -6,7 +6,7 @@ expression over those columns. Blocks read raw rows, features never do.
 
 from churnrisk.features.build import FeatureFrame, build_features
 from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
-from churnrisk.features.facts import account_facts
+from churnrisk.features.facts import facts_query
 from churnrisk.features.leaks import Leak, find_leaks
 from churnrisk.features.levers import LEVERS, Lever, pairs_of, select_levers
 from churnrisk.features.pulled import Pulled, influenced
@@ -20,7 +20,7 @@ __all__ = [
     "Lever",
     "OwnFeature",
     "Pulled",
-    "account_facts",
+    "facts_query",
     "build_features",
     "find_leaks",
     "influenced",

@@ -12,23 +12,13 @@ if TYPE_CHECKING:
 MONTHS = 12
 
 
-def account_facts(tables: Tables) -> pd.DataFrame:
-    """Return what the red list shows of each account of the latest panel date.
-
-    The engine must hold ``feature_inputs`` (see :func:`churnrisk.features.build_features`).
-
-    Returns
-    -------
-    DataFrame
-        Indexed by account_id: name, owner, segment (text or missing), annual_value (twelve times the
-        monthly revenue), renewal_at, tenure_days, last_survey_score.
-    """
-    frame: pd.DataFrame = tables.engine.arrow(facts_query(tables)).to_pandas()
-    return frame.set_index("account_id")
-
-
 def facts_query(tables: Tables) -> str:
-    """Return the SQL behind :func:`account_facts`, one row per account."""
+    """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
+
+    The engine must hold ``feature_inputs`` (see :func:`churnrisk.features.build_features`). The columns are
+    account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue), renewal_at,
+    tenure_days and last_survey_score.
+    """
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
     renewal = _first(

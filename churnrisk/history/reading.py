@@ -47,7 +47,7 @@ def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] |
 
 
 def read_scores(
-    connection: Connection, run_id: int, columns: Iterable[str], accounts: Sequence[str] | None = None
+    connection: Connection, run_id: int | None, columns: Iterable[str], accounts: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Return columns of the scores of a run, of all its accounts or of some, in no order, indexed by account id."""
     query = select(scores.c.account_id, *(scores.c[name] for name in columns)).where(
@@ -63,7 +63,7 @@ def _many(connection: Connection, texts: Sequence[str]) -> Any:
     if connection.dialect.name == "postgresql":
         return select(func.unnest(literal(list(texts), ARRAY(Text))))
     if connection.dialect.name == "sqlite":
-        return select(func.json_each(json.dumps(texts)).table_valued("value").c.value)
+        return select(func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value)
     return texts
 
 

@@ -37,16 +37,7 @@ Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
-_PREVIOUS = (
-    "account_id",
-    "colour",
-    "raw_colour",
-    "model_colour",
-    "decided_by",
-    "probability",
-    "log_odds",
-    "colour_since",
-)
+_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
 class HistoryStore:
@@ -204,15 +195,11 @@ class HistoryStore:
         """
         with self.database.reading() as connection:
             before = run_before(connection, as_of)
-            picked = select(*(scores.c[name] for name in _PREVIOUS))
-            frame = read_frame(
-                connection, picked.where(scores.c.run_id == (before.run_id if before else None))
-            )
-        return frame.set_index("account_id")
+            return read_scores(connection, before.run_id if before else None, (*_PREVIOUS, "colour_since"))
 
     def previous_batches(self, as_of: datetime, size: int) -> Iterator[pd.DataFrame]:
         """Yield what :meth:`previous_colours` returns in parts, without ``colour_since``, with the id as a column."""
-        picked = select(*(scores.c[name] for name in _PREVIOUS if name != "colour_since"))
+        picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
         with self.database.reading() as connection:
             before = run_before(connection, as_of)
             found = connection.execution_options(yield_per=size).execute(

@@ -36,7 +36,7 @@ def coloured(
     grey : Series of reasons indexed by account id
         Why an account is not eligible; missing where it is.
     facts : DataFrame
-        Of :func:`churnrisk.features.account_facts`, in the order of X.
+        Of :func:`churnrisk.features.facts_query`, in the order of X.
     classifier, light, rules, margin : objects
         Of the run; see :func:`churnrisk.decision.decide`.
     previous : DataFrame indexed by account id

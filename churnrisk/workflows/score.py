@@ -138,8 +138,8 @@ def score(
         except BaseException:
             made.discard()
             raise
-        _hand_on(made, take)
         record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
+        _hand_on(made, take)
         return Scored(publication.run, publication.is_new, made.notes, made.mix)
 
 

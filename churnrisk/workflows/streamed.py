@@ -210,7 +210,7 @@ class _Scoring:
         teller = Teller(
             self.project, self.model, self.light, self.playbook, self.features, X, facts, eligible
         )
-        teller.tell(scores, before, self.tables, self.as_of, _silent)
+        teller.tell(scores, before, self.tables, self.as_of)
         if self.outlook:
             add_outlook(scores, classifier, X, churn=self.project.churn, as_of=self.as_of)
         return scores, notes
@@ -292,7 +292,3 @@ def _lights(
 
 def _at(moment: datetime) -> str:
     return f"timestamp '{moment:%Y-%m-%d %H:%M:%S}'"
-
-
-def _silent(message: str) -> None:
-    """Say nothing: the accounts are counted."""

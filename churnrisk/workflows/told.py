@@ -19,7 +19,6 @@ from churnrisk.sources import Tables
 from churnrisk.tracking import LoadedModel
 from churnrisk.workflows.inputs import log_odds_of
 from churnrisk.workflows.moved import Mover, RunBefore, compact_rows
-from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.peers import kinds_of
 from churnrisk.workflows.plays import add_next_steps
 from churnrisk.workflows.project import Project
@@ -79,22 +78,13 @@ class Teller:
     facts: pd.DataFrame
     scored: npt.NDArray[np.bool_]
 
-    def tell(
-        self,
-        scores: pd.DataFrame,
-        before: Before | None,
-        tables: Tables,
-        moment: datetime,
-        progress: Progress,
-    ) -> None:
+    def tell(self, scores: pd.DataFrame, before: Before | None, tables: Tables, moment: datetime) -> None:
         """Add the columns of the reasons, the move, the next step and the turnaround to the scores."""
-        progress("finding the reasons")
         profile = ReasonProfile.from_dict(self.model.profile)
         kinds = kinds_of(profile.by, self.X, self.facts["segment"])
         self._add_reasons(scores, profile, kinds, None if before is None else before.X_of_model)
         scores["moved"] = None if before is None else self._moves(scores, profile, before)
         add_next_steps(scores, self.X, self.playbook, moment)
-        progress("looking for what would turn red and amber accounts")
         finder = Finder(
             self.model.classifier,
             self.project.decision.active_rules(),

@@ -86,7 +86,7 @@ class SparkTeller:
             inputs = f"select * from feature_inputs where as_of = {_instant(self.as_of)} and {these}"
             here.table_from("feature_inputs", self.tables.engine.arrow(inputs))
             tables = Tables(here, self.tables.available, {}, {}, "")
-            teller.tell(scores, self._before(these, accounts), tables, self.as_of, _silent)
+            teller.tell(scores, self._before(these, accounts), tables, self.as_of)
         return scores
 
     def _before(self, these: str, accounts: pd.Index) -> Before | None:
@@ -112,7 +112,3 @@ class SparkTeller:
 
 def _instant(moment: datetime) -> str:
     return f"timestamp '{moment:%Y-%m-%d %H:%M:%S}'"
-
-
-def _silent(message: str) -> None:
-    """Say nothing: the batch has been announced."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from churnrisk.contract import TABLES
-from churnrisk.features import CATALOGUE, FeatureConfig, account_facts, build_features, select_features
+from churnrisk.features import CATALOGUE, FeatureConfig, build_features, facts_query, select_features
 from churnrisk.records import Feature
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.features.computing import KEYS, bits, compute
@@ -52,7 +52,7 @@ def test_facts_for_display_do_without_any_table_or_column(absent: str) -> None:
         build_panel(tables, CHURN, [at(250)], data_end=at(300))
         features = select_features(CONFIG, tables.available)
         build_features(tables, features, key_features=KEYS, labelled_only=False)
-        facts = account_facts(tables)
+        facts = tables.engine.arrow(facts_query(tables)).to_pandas().set_index("account_id")
     assert list(facts.columns) == [
         "name", "owner", "segment", "annual_value", "renewal_at", "tenure_days", "last_survey_score",
     ]  # fmt: skip
@@ -79,7 +79,7 @@ def test_facts_are_those_of_the_latest_date_with_gaps_filled_from_the_account() 
         build_panel(tables, churn, [at(5), at(200)], data_end=at(300))
         features = select_features(FeatureConfig(), tables.available)
         build_features(tables, features, labelled_only=False)
-        facts = account_facts(tables)
+        facts = tables.engine.arrow(facts_query(tables)).to_pandas().set_index("account_id")
     assert sorted(facts.index) == ["A", "B"]
     assert facts["owner"].to_dict() == {"A": "new", "B": "kim"}
     assert facts["annual_value"].to_dict() == {"A": 1200.0, "B": 84.0}
