@@ -59,8 +59,10 @@ def test_batches_of_any_size_say_the_same_of_every_account(project, usual_share)
     model = tracking_of(project).load(CHAMPION)
     if usual_share is not None:
         light = model.policy["light"]
-        newcomers = {"within_days": 45.0, "usual_share": usual_share}
-        fitted = light["fitted"] | {"newcomers_": newcomers}
+        newcomers = {"within_days": 400.0, "usual_share": usual_share}
+        # with green accounts, whatever could be certified
+        cuts = {"amber_from_": 0.03, "red_from_": 0.2, "parts_": []}
+        fitted = light["fitted"] | cuts | {"newcomers_": newcomers}
         model = replace(model, policy=model.policy | {"light": light | {"fitted": fitted}})
     (whole, expected), (parted, scores) = (found(project, OneModel(model), batch) for batch in (10_000, 97))
     pd.testing.assert_frame_equal(scores, expected, check_exact=True)
