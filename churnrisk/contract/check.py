@@ -14,6 +14,8 @@ from churnrisk.records import Violation
 Rows = Callable[[str], list[tuple[Any, ...]]]
 #: Of a larger table only so many rows, all of some accounts, are compared with each other.
 COMPARED_ROWS = 5_000_000
+#: Among so many broken rows examples are looked for; all of them may be as many values as a table has rows.
+SEEN_ROWS = 100_000
 
 
 def validate(
@@ -93,8 +95,8 @@ class _TableCheck:
 
     def _violation(self, relation: str, rule: Rule, count: int) -> Violation:
         shown = self.rows(
-            f"select distinct cast({rule.example} as varchar) as example from {relation} "
-            f"where {rule.where} order by example limit 3"
+            f"select distinct example from (select cast({rule.example} as varchar) as example from {relation} "
+            f"where {rule.where} limit {SEEN_ROWS}) order by example limit 3"
         )
         level = rule.level or ("error" if count > rule.share * self.total else "warn")
         examples = tuple(str(example) for (example,) in shown)
