@@ -284,11 +284,34 @@ def summary(all_found: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def ranks(all_found: list[dict[str, Any]]) -> str:
+    """Return each scorer's mean rank over the sets, 1 for the best, per metric."""
+    scorers = [OURS, *all_found[0]["trials"]]
+    lines = [
+        f"| mean rank of {len(scorers)} | {' | '.join(METRICS.values())} |",
+        "|---|" + "---|" * len(METRICS),
+    ]
+    for scorer in scorers:
+        cells = []
+        for metric in METRICS:
+            sign = 1 if metric in ("log_loss", "calibration_error") else -1
+            places = []
+            for found in all_found:
+                values = {
+                    one: sign * found["figures"]["model" if one == OURS else one][metric]["value"]
+                    for one in scorers
+                }
+                places.append(1 + sum(value < values[scorer] for value in values.values()))
+            cells.append(f"{sum(places) / len(places):.1f}")
+        lines.append(f"| {scorer} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def write_page() -> None:
     """Write the tables of every set measured so far into the page."""
     files = [FOLDER / f"{name}.json" for name in SETS]
     all_found = [json.loads(file.read_text()) for file in files if file.exists()]
-    write_block("summary", summary(all_found))
+    write_block("summary", f"{summary(all_found)}\n\n{ranks(all_found)}")
     write_block("quality", "\n".join(table(found) for found in all_found).lstrip("\n"))
     print(f"wrote {PAGE.relative_to(ROOT)}", file=sys.stderr)
 

@@ -197,13 +197,12 @@ class HistoryStore:
             before = run_before(connection, as_of)
             return read_scores(connection, before.run_id if before else None, (*_PREVIOUS, "colour_since"))
 
-    def previous_batches(self, as_of: datetime, size: int) -> Iterator[pd.DataFrame]:
-        """Yield what :meth:`previous_colours` returns in parts, without ``colour_since``, with the id as a column."""
+    def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
+        """Yield a run's scores as :meth:`previous_colours` has them, in parts, with the id as a column."""
         picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
         with self.database.reading() as connection:
-            before = run_before(connection, as_of)
             found = connection.execution_options(yield_per=size).execute(
-                picked.where(scores.c.run_id == (before.run_id if before else None))
+                picked.where(scores.c.run_id == run_id)
             )
             for rows in found.partitions():
                 yield frame_of(list(found.keys()), rows)

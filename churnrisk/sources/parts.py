@@ -12,18 +12,18 @@ from pathlib import Path
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, scan
-from churnrisk.sources.quoting import literal
 
 #: Written so shortly before it was looked at, a file may change again without its times telling.
 _RACY_NS = 2_000_000_000
 _FILE = "churnrisk_part"
 
-Stamp = list[list[int]]
+Stamp = list[int]
 
 
 def is_settled(stamp: Stamp) -> bool:
-    """Say whether the files are so old that a change from now on must show in their times."""
-    return all(max(modified, changed) < time.time_ns() - _RACY_NS for _, modified, changed, _ in stamp)
+    """Say whether the file is so old that a change from now on must show in its times."""
+    _, modified, changed, _ = stamp
+    return max(modified, changed) < time.time_ns() - _RACY_NS
 
 
 @dataclass(frozen=True)
@@ -36,36 +36,32 @@ class Cache:
 
 @dataclass(frozen=True)
 class Part:
-    """A file, or all files of a table that can only be read together.
+    """A file.
 
     Attributes
     ----------
     name : str
         Its path from the folder in which relative paths start.
-    files : tuple of Path
-        One file, or all.
+    path : Path
     """
 
     name: str
-    files: tuple[Path, ...]
+    path: Path
 
     @property
     def file(self) -> str:
         """What the rows say they come from."""
-        return str(self.files[0])
+        return str(self.path)
 
     def stamp(self) -> Stamp:
-        """Return what tells cheaply that the files are as they were: size, times and inode of each."""
-        stats = [path.stat() for path in self.files]
-        return [[stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino] for stat in stats]
+        """Return what tells cheaply that the file is as it was: size, times and inode."""
+        stat = self.path.stat()
+        return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
     def digest(self) -> str:
         """Return the digest of the content."""
-        digests = []
-        for path in self.files:
-            with path.open("rb") as file:
-                digests.append([path.name, hashlib.file_digest(file, "sha256").hexdigest()])
-        return hashlib.sha256(repr(digests).encode()).hexdigest()
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -80,8 +76,6 @@ class Parts:
         The types of the columns of all files together, by the contract's names.
     renamed, bare : str
         Select lists that lead from the files' columns to the contract's names, and from there to ``bare_events``.
-    together : bool
-        There is one part, which ``bare_events`` holds.
     """
 
     engine: Engine
@@ -90,7 +84,6 @@ class Parts:
     native: Mapping[str, str]
     renamed: str
     bare: str
-    together: bool
 
     @property
     def made_from(self) -> str:
@@ -100,12 +93,10 @@ class Parts:
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some parts: the columns of ``bare_events``, and the ``file`` of each row."""
         parts = [self.parts[name] for name in names]
-        if self.together:
-            return f"(select *, {literal(parts[0].file)} as file from bare_events)"
         # files alone may lack a column, or have a narrower type than all files together
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
-        some = scan([part.files[0] for part in parts], self.config, name_column=_FILE)
+        some = scan([part.path for part in parts], self.config, name_column=_FILE)
         return (
             f"(select {self.bare}, {_FILE} as file from (select {self.renamed}, {_FILE} from "
             f"(from events_shape union all by name from {some})))"
@@ -115,18 +106,15 @@ class Parts:
 def event_parts(
     engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
 ) -> Parts | None:
-    """Return the parts of the events, None where they do not come from files that DuckDB reads.
+    """Return the parts of the events, None where they do not come from Parquet files that DuckDB reads.
 
-    Parquet files are read one by one. Others are one part: a few of them would not tell the types of all. For the
-    other parameters see :class:`Parts`.
+    Text files are read whole when the tables are opened, and one of them would not tell the types of all. For the other
+    parameters see :class:`Parts`.
     """
     if not config.path or engine.opens(config):
         return None
     files = find_files(config.path, base=engine.base, table="events")
-    together = file_kind(files[0]) != "parquet"
-    parts = (
-        [Part(config.path, tuple(files))]
-        if together
-        else [Part(os.path.relpath(file, engine.base), (file,)) for file in files]
-    )
-    return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare, together)
+    if file_kind(files[0]) != "parquet":
+        return None
+    parts = [Part(os.path.relpath(file, engine.base), file) for file in files]
+    return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare)

@@ -279,12 +279,13 @@ def _unnamed(name: str) -> Feature:
 
 
 def compact_rows(contributions: pd.DataFrame) -> list[str]:
-    """Return one JSON object per row, of the columns that are not 0, to 15 decimals."""
+    """Return one JSON object per row, of the finite columns that are not 0, to 15 decimals."""
     cells = []
     for name, values in contributions.items():
         rounded = pa.array(np.round(values.to_numpy(dtype=np.float64), 15))
         told = pc.binary_join_element_wise(f",{json.dumps(str(name))}:", rounded.cast(pa.string()), "")
-        cells.append(pc.if_else(pc.not_equal(rounded, 0.0), told, ""))
+        worth = pc.and_(pc.is_finite(rounded), pc.not_equal(rounded, 0.0))
+        cells.append(pc.if_else(worth, told, ""))
     inside = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*cells, ""), 1)
     rows: list[str] = pc.binary_join_element_wise("{", inside, "}", "").to_pylist()
     return rows

@@ -261,10 +261,12 @@ def _prepared(
     create_feature_table(tables, asked, key_features=keys, labelled_only=False)
     tables.engine.run(f"create or replace temp table account_facts as {facts_query(tables)}")
     if before is not None:
-        pieces = (
-            pa.RecordBatch.from_pandas(piece, _BEFORE) for piece in store.previous_batches(moment, BATCH)
-        )
-        tables.engine.table_from("scored_before", pa.RecordBatchReader.from_batches(_BEFORE, pieces))
+        tables.engine.table_from("scored_before", _BEFORE.empty_table())
+        for piece in store.batches_of(before.run_id, BATCH):
+            tables.engine.table_from(
+                "scored_piece", pa.Table.from_pandas(piece, _BEFORE, preserve_index=False)
+            )
+            tables.engine.run("insert into scored_before from scored_piece")
     light, light_then = _lights(project, model, tables, moment, before)
     overrides = active_overrides(store, at=run.published_at)["colour"]
     return _Scoring(

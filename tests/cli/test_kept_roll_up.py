@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.cli.conftest import Cli
 
@@ -18,11 +18,24 @@ def scores(cli: Cli, project: Path, *more: str) -> tuple[pd.DataFrame, str]:
     return pd.read_parquet(output), ran.err
 
 
-def test_scores_are_the_same_with_and_without_what_was_kept(cli: Cli, scored: Path) -> None:
-    kept = scored / ".churnrisk" / "events"
-    assert (kept / "manifest.json").exists()
+@pytest.fixture
+def with_parquet(scored: Path) -> Path:
+    """The scored world, its events as a Parquet file: of text files nothing is kept."""
+    events = pd.read_csv(scored / "usage_events.csv.gz", dtype="str", keep_default_na=False, na_values=[""])
+    events.to_parquet(scored / "usage_events.parquet")
+    settings = scored / "churnrisk.toml"
+    settings.write_text(settings.read_text().replace("usage_events.csv.gz", "usage_events.parquet"))
+    return scored
+
+
+def test_scores_are_the_same_with_and_without_what_was_kept(cli: Cli, with_parquet: Path) -> None:
+    kept, scored = with_parquet / ".churnrisk" / "events", with_parquet
     full, _ = scores(cli, scored, "--no-cache")
+    assert not kept.exists()
+    first, _ = scores(cli, scored)
+    assert (kept / "manifest.json").exists()
     nightly, said = scores(cli, scored)
+    pd.testing.assert_frame_equal(first, full, check_exact=True)
     pd.testing.assert_frame_equal(nightly, full, check_exact=True)
     assert "roll" not in said
 
@@ -33,10 +46,8 @@ def test_scores_are_the_same_with_and_without_what_was_kept(cli: Cli, scored: Pa
     assert said.count("rolling up all events anew") == 1
 
 
-def test_nothing_is_kept_where_that_is_switched_off(cli: Cli, scored: Path) -> None:
-    shutil.rmtree(scored / ".churnrisk")
-    scores(cli, scored, "--no-cache")
-    settings = scored / "churnrisk.toml"
+def test_nothing_is_kept_where_that_is_switched_off(cli: Cli, with_parquet: Path) -> None:
+    settings = with_parquet / "churnrisk.toml"
     settings.write_text(settings.read_text() + "\n[engine]\ncache = false\n")
-    scores(cli, scored)
-    assert not (scored / ".churnrisk").exists()
+    scores(cli, with_parquet)
+    assert not (with_parquet / ".churnrisk" / "events").exists()

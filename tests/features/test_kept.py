@@ -33,7 +33,7 @@ ABSENT = ((), ("events.recorded_at",), ("events.feature", "events.user_id"), ("e
 
 @given(
     seed=st.integers(0, 10**9),
-    layout=st.sampled_from(("files", "files", "file", "csv")),
+    layout=st.sampled_from(("files", "files", "file")),
     absent=st.sampled_from(ABSENT),
     nights=st.lists(st.lists(st.integers(100, 560), min_size=1, max_size=2), min_size=2, max_size=3),
 )
@@ -58,7 +58,17 @@ def reads_raw(statements: list[str]) -> list[str]:
     return [sql for sql in statements if "bare_events" in sql or "/events" in sql]
 
 
-@pytest.mark.parametrize("layout", ["files", "file", "csv"])
+def test_text_files_are_read_in_full_and_nothing_of_them_is_kept(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "csv", 5)
+    full, _ = world.features(DATES, kept=True)
+    again, statements = world.features(DATES, kept=True)
+    assert again == full
+    assert reads_raw(statements)
+    assert world.said == []
+    assert not list(tmp_path.rglob("manifest.json"))
+
+
+@pytest.mark.parametrize("layout", ["files", "file"])
 def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
     world = Nights.begun(tmp_path, layout, 5)
     full, statements = world.features(DATES, kept=True)

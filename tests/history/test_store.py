@@ -221,10 +221,10 @@ def test_days_in_colour_do_not_depend_on_the_order_of_publishing(fresh_url, colo
 
 
 def test_the_colours_of_the_run_before_come_in_parts_too(store, new_run, scored):
-    store.publish(new_run(), scored("green", "amber", "red", "grey", "green"))
+    run = store.publish(new_run(), scored("green", "amber", "red", "grey", "green")).run
     moment = datetime(2026, 2, 1)
-    parts = list(store.previous_batches(moment, 2))
+    parts = list(store.batches_of(run.run_id, 2))
     assert [len(part) for part in parts] == [2, 2, 1]
     whole = store.previous_colours(moment).drop(columns="colour_since").reset_index()
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole, check_dtype=False)
-    assert list(store.previous_batches(datetime(2025, 1, 1), 2)) == []
+    assert list(store.batches_of(run.run_id + 1, 2)) == []

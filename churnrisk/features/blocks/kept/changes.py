@@ -29,6 +29,7 @@ class Changes:
 
     parts: dict[str, KeptPart]
     stamps: dict[str, Stamp]
+    read: frozenset[str]
     wanted: frozenset[tuple[str, date]]
     rebuilt: frozenset[date]
 
@@ -45,7 +46,7 @@ class Changes:
         KeptError
             If there is one.
         """
-        for name in {name for name, _ in self.wanted}:
+        for name in self.read:
             if parts.parts[name].stamp() != self.stamps[name]:
                 raise KeptError(f"{name} changed while it was read")
 
@@ -81,7 +82,8 @@ def find_changes(tables: Tables, parts: Parts, manifest: Manifest) -> Changes:
         if rebuilt
         else set()
     )
-    return Changes(now, stamps, frozenset(added | again), rebuilt)
+    read = frozenset(other) | {name for name, _ in again}
+    return Changes(now, stamps, read, frozenset(added | again), rebuilt)
 
 
 def _changed_days(before: dict[str, KeptPart], now: dict[str, KeptPart]) -> Iterable[date]:

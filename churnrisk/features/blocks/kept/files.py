@@ -95,14 +95,14 @@ class KeptFiles:
         needed = {file.name for file in manifest.files()}
         for file in () if former is None else former.files():
             if file.name not in needed:
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # it may be somebody else's
                     os.utime(self.folder / file.name)  # its last day begins
         self._remove_all_but(needed)
 
     def _remove_all_but(self, needed: set[str]) -> None:
         for path in (*self.folder.glob("*.parquet"), *self.folder.glob(".new-*")):
-            # another run may be faster
-            with suppress(FileNotFoundError):
+            # another run may be faster, or the file somebody else's
+            with suppress(OSError):
                 if path.name not in needed and path.stat().st_mtime < time.time() - _GRACE_SECONDS:
                     rmtree(path) if path.is_dir() else path.unlink()
 

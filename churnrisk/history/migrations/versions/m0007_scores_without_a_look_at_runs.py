@@ -18,7 +18,7 @@ def upgrade() -> None:
     SQLite would have to copy them all, and looks a run up in no time: a file with scores in it keeps the key.
     """
     if op.get_bind().dialect.name == "postgresql":
-        op.drop_constraint(_NAME, "scores", type_="foreignkey")
+        op.execute(sa.text(f"alter table scores drop constraint if exists {_NAME}"))
     elif not op.get_bind().scalar(sa.text("select exists (select 1 from scores)")):
         _make_anew()
 
