@@ -38,7 +38,7 @@ def main() -> None:
         return
     jobs = (*JOBS, *NOTEBOOK_JOBS) if asked.notebook else JOBS
     found = measure(asked.size, jobs, repeats=asked.repeats, memory_limit=asked.memory_limit)
-    print(json.dumps(found) if asked.json else table(found, asked.size, asked.repeats))
+    print(json.dumps(found) if asked.json else table(found, f"size {asked.size}, medians of {asked.repeats}"))
 
 
 def measure(
@@ -60,13 +60,13 @@ def measure(
     }
 
 
-def table(found: dict[str, dict[str, float]], size: str, repeats: int) -> str:
-    """Return the figures as text, each beside both floors."""
-    lines = [f"size {size}, medians of {repeats}; times of the processor are behind the slash"]
+def table(found: dict[str, dict[str, float]], head: str, floors: Sequence[str] = ("G", "scan")) -> str:
+    """Return the figures as text, each beside the floors."""
+    lines = [f"{head}; times of the processor are behind the slash"]
     for job, figures in found.items():
         ratios = "  ".join(
             f"{figures['seconds'] / found[floor]['seconds']:6.2f} / {figures['cpu'] / found[floor]['cpu']:5.2f} {floor}"
-            for floor in ("G", "scan")
+            for floor in floors
         )
         lines.append(
             f"{job:15} {figures['seconds']:7.2f} / {figures['cpu']:6.2f} s  {ratios}  {figures['megabytes']:6.0f} MB"

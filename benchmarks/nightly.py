@@ -34,7 +34,8 @@ def main() -> None:
         print(json.dumps(run_job(asked.job, folder, asked.memory_limit)))
         return
     found = measure(asked.size, repeats=asked.repeats, memory_limit=asked.memory_limit)
-    print(json.dumps(found) if asked.json else table(found, asked.size, asked.repeats))
+    head = f"size {asked.size}, medians of {asked.repeats} (keep: once)"
+    print(json.dumps(found) if asked.json else features.table(found, head, ("score", "scan")))
 
 
 def measure(size: str, *, repeats: int, memory_limit: str = "1GB") -> dict[str, dict[str, float]]:
@@ -64,20 +65,6 @@ def measure(size: str, *, repeats: int, memory_limit: str = "1GB") -> dict[str, 
         job: {name: statistics.median(run[name] for run in of_job) for name in of_job[0]}
         for job, of_job in runs.items()
     }
-
-
-def table(found: dict[str, dict[str, float]], size: str, repeats: int) -> str:
-    """Return the figures as text, each beside a full SCORE and a scan."""
-    lines = [f"size {size}, medians of {repeats} (keep: once); times of the processor are behind the slash"]
-    for job, figures in found.items():
-        ratios = "  ".join(
-            f"{figures['seconds'] / found[floor]['seconds']:6.2f} / {figures['cpu'] / found[floor]['cpu']:5.2f} {floor}"
-            for floor in ("score", "scan")
-        )
-        lines.append(
-            f"{job:8} {figures['seconds']:7.2f} / {figures['cpu']:6.2f} s  {ratios}  {figures['megabytes']:6.0f} MB"
-        )
-    return "\n".join(lines)
 
 
 def run_job(job: str, folder: Path, memory_limit: str) -> dict[str, float]:

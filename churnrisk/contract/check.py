@@ -147,9 +147,8 @@ class _TableCheck:
         self, again: str, column: str, says: str, level: Literal["error", "warn"], mend: str
     ) -> list[Violation]:
         # examples come from the same pass: finding repeats is the dearest part of the check
-        count, lowest = self.rows(f"select sum(extra), min(cast(account_id as varchar), 50) from ({again})")[
-            0
-        ]
+        worst = f"select sum(extra), min(cast(account_id as varchar), 50) from ({again})"
+        count, lowest = self.rows(worst)[0]
         if not count:
             return []
         examples = tuple(sorted(set(lowest))[:3])

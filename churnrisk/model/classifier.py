@@ -325,7 +325,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
 
     def _begin(self, X: Any) -> Any:
-        """Check parameters and rows, learn the encoding, and return the rows."""
+        """Check parameters and rows, and return the rows as frame or array."""
         self._check_params()
         X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
