@@ -32,9 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 Once = Callable[[str, Callable[[Path], None]], Path]
 
 
+def _files(folder: Path) -> str:
+    return "\n".join(sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()))
+
+
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Return a function that fills a folder once for all workers: the first that asks works, the others wait."""
+def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
+    """Return a function that fills a folder once for all workers: the first that asks works, the others wait.
+
+    A test that puts a file into such a folder would change what others find there, so the run fails.
+    """
     base = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
@@ -47,10 +54,13 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir()
                 fill(folder)
-                done.touch()
+                done.write_text(_files(folder))
         return folder
 
-    return made
+    yield made
+    for done in base.glob("*.done"):
+        now = _files(done.with_suffix(""))
+        assert now == done.read_text(), f"a test wrote into {done.stem}: let it work in a copy"
 
 
 @pytest.fixture(scope="session")

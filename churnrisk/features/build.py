@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from churnrisk.features.blocks import (
+    Block,
     attributes_block,
     complaints_block,
     events_block,
@@ -69,26 +70,34 @@ def create_feature_table(
     tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
 ) -> None:
     """Create ``feature_rows`` in the engine: account_id, as_of, grey_reason, churned and a column per feature."""
+    engine = tables.engine
     where = "where churned is not null" if labelled_only else ""
-    tables.engine.run(f"create or replace temp table panel_rows as select * from panel {where}")
-    joins = " ".join(
-        f"left join {block} b{number} on b{number}.account_id = p.account_id and b{number}.as_of = p.as_of"
-        for number, block in enumerate(_blocks(tables, key_features))
+    engine.run(
+        f"create or replace temp table account_keys as {engine.keyed(f'(select * from panel {where})')}"
     )
-    excluded = [f", b{number}.* exclude (account_id, as_of)" for number in range(joins.count("left join"))]
+    engine.run(
+        "create or replace temp table panel_rows as select p.*, k.account_key, f.first_seen_at, f.dated "
+        f"from (select * from panel {where}) p join account_keys k on k.account_id = p.account_id "
+        "join first_seen f on f.account_id = p.account_id"
+    )
+    blocks = _blocks(tables, key_features)
+    joins = "".join(
+        f" left join {name} on {' and '.join(f'{name}.{key} = p.{key}' for key in keys)}"
+        for block in blocks
+        for name, keys in block.relations.items()
+    )
     static = "".join(
         f", a.{identifier(feature.name)} as {identifier(f'accounts.{feature.name}')}"
         for feature in features
         if feature.sql == identifier(f"accounts.{feature.name}")
     )
-    tables.engine.run(
-        "create or replace temp view feature_inputs as "
-        f"select p.account_id, p.as_of, f.first_seen_at, f.dated{''.join(excluded)}{static} "
-        "from panel_rows p join first_seen f on f.account_id = p.account_id "
-        f"join accounts a on a.account_id = p.account_id {joins}"
+    engine.run(
+        "create or replace temp view feature_inputs as select p.account_id, p.as_of, p.first_seen_at, p.dated"
+        f"{''.join(f', {block.columns}' for block in blocks)}{static} from panel_rows p"
+        f"{' join accounts a on a.account_id = p.account_id' if static else ''}{joins}"
     )
     # features are computed where the label is out of sight: an own one cannot name it
-    tables.engine.run(
+    engine.run(
         "create or replace temp table feature_rows as "
         "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
         f"from (select account_id, as_of{_columns(features)} from feature_inputs) v "
@@ -96,7 +105,7 @@ def create_feature_table(
     )
 
 
-def _blocks(tables: Tables, key_features: tuple[str, ...]) -> list[str]:
+def _blocks(tables: Tables, key_features: tuple[str, ...]) -> list[Block]:
     blocks = []
     if tables.available.has("events"):
         blocks.append(events_block(tables, key_features))

@@ -107,6 +107,11 @@ class Engine:
         """
         self.run(f"create or replace temp view {name} as from read_parquet({literal(folder + '/*.parquet')})")
 
+    def keyed(self, accounts: str) -> str:
+        """Return the query of a relation's distinct ``account_id`` with an ``account_key`` that is quick to join by."""
+        ids = f"(select distinct account_id from {accounts})"
+        return f"select account_id, (row_number() over ())::int as account_key from {ids}"
+
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
         if self._recorded is not None:

@@ -116,6 +116,10 @@ class SparkEngine(Engine):
         self._name(f"source_{name}", self._tried(lambda: reader.parquet(*names)))
         return fingerprint(files)
 
+    def keyed(self, accounts: str) -> str:
+        """Return the query of a relation's distinct ``account_id`` with an ``account_key``: the id again."""
+        return f"select distinct account_id, account_id as account_key from {accounts}"
+
     def table_from(self, name: str, table: pd.DataFrame | pa.Table) -> None:
         """Make a helper table of a data frame or Arrow table."""
         self._forget(name)

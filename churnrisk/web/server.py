@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import socket
 from collections.abc import Callable
 from multiprocessing.reduction import DupFd, ForkingPickler
@@ -93,8 +94,21 @@ def check_ready(project: Project) -> None:
 
 def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
     """Answer until interrupted; requests under way are finished first."""
+    # An interrupt that comes while all is loaded would be lost, or show where it came; it waits for who can handle it.
+    _let_interrupts("SIG_BLOCK")
     import uvicorn
     from uvicorn.supervisors import Multiprocess
+
+    class One(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            _let_interrupts("SIG_UNBLOCK")
+            await super().startup(sockets)
+
+    class Several(Multiprocess):
+        def init_processes(self) -> None:
+            super().init_processes()
+            # the processes go on without: this one ends them
+            _let_interrupts("SIG_UNBLOCK")
 
     os.environ[_PROJECT], os.environ[_DATA] = str(project.directory), str(project.data)
     os.environ[_HOSTS] = ",".join(listener.names)
@@ -116,11 +130,18 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
     )
     try:
         if workers == 1:
-            uvicorn.Server(config).run(sockets=[listener.socket])
+            One(config).run(sockets=[listener.socket])
         else:
-            Multiprocess(config, sockets=[listener.socket]).run()
+            Several(config, sockets=[listener.socket]).run()
     except KeyboardInterrupt:
         return
+    finally:
+        _let_interrupts("SIG_UNBLOCK")
+
+
+def _let_interrupts(how: str) -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(getattr(signal, how), {signal.SIGINT})
 
 
 def app_of_environment() -> FastAPI:

@@ -26,8 +26,9 @@ main()
 def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from churnrisk.cli import app
 
-    target = tmp_path_factory.mktemp("bundle") / "models" / "churn.joblib"
-    app(["--project", str(scored_world), "export", str(target)], standalone_mode=False)
+    folder = tmp_path_factory.mktemp("bundle")
+    project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"
+    app(["--project", str(project), "export", str(target)], standalone_mode=False)
     return target
 
 

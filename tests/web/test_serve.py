@@ -1,9 +1,11 @@
 import asyncio
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import ExitStack
@@ -26,13 +28,11 @@ def refused(project, *arguments):
 
 @pytest.fixture
 def project(scored_world, tmp_path):
-    import shutil
-
     return Path(shutil.copytree(scored_world, tmp_path / "project"))
 
 
-def test_nothing_scored_is_said_with_what_to_do(small_world):
-    code, said = refused(small_world)
+def test_nothing_scored_is_said_with_what_to_do(small_world, tmp_path):
+    code, said = refused(Path(shutil.copytree(small_world, tmp_path / "raw")))
     assert code == 2
     assert "nothing has been scored yet. Run `churnrisk score`" in said
 
@@ -70,6 +70,19 @@ def test_ctrl_c_ends_it_cleanly(project, workers):
             assert answer.status == 200
         site.process.send_signal(signal.SIGINT)
         assert site.process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"], ids=["one", "two"])
+def test_ctrl_c_while_it_starts_ends_it_cleanly_too(project, workers):
+    add_people(project, {"vic": Role.VIEWER})
+    command = [sys.executable, "-m", "churnrisk", "--project", str(project), "serve", "--port", "0"]
+    for seconds in (0, 0.3):
+        process = subprocess.Popen([*command, "--workers", workers], stderr=subprocess.PIPE, text=True)
+        process.stderr.readline()
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        assert (process.returncode, said) in ((0, "ended\n"), (130, ""))
 
 
 def test_the_end_of_a_page_does_not_wait_for_the_receipt_of_its_beginning():
@@ -120,8 +133,8 @@ def test_other_hosts_are_warned_about_in_plain_words(project):
     try:
         said = process.stderr.readline()
     finally:
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.kill()
+        process.communicate()
     assert said.startswith("warning: everybody who can reach 0.0.0.0 can reach the sign-in page.")
     assert socket.gethostname() in said
     assert "allowed_hosts in churnrisk.toml" in said

@@ -1,5 +1,6 @@
 """Scores come out of small batches as they come out of one."""
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
 from io import StringIO
@@ -32,8 +33,8 @@ class OneModel:
 
 
 @pytest.fixture(scope="module")
-def project(scored_world):
-    return load_project(scored_world)
+def project(scored_world, tmp_path_factory):
+    return load_project(shutil.copytree(scored_world, tmp_path_factory.mktemp("streamed") / "project"))
 
 
 def found(project, models, batch):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from churnrisk.features.blocks.block import Block
 from churnrisk.sources import Tables, identifier
 
 
-def attributes_block(tables: Tables) -> str:
-    """Create ``attribute_columns`` and return its name."""
+def attributes_block(tables: Tables) -> Block:
+    """Create ``attribute_columns``."""
     columns = [
         name for name in tables.available.tables["attributes"] if name not in ("account_id", "valid_from")
     ]
@@ -17,13 +18,13 @@ def attributes_block(tables: Tables) -> str:
         for name in columns
     )
     tables.engine.run(
-        f"create or replace temp table attribute_columns as select p.account_id, p.as_of{latest}"
+        f"create or replace temp table attribute_columns as select p.account_key, p.as_of{latest}"
         f"{', max(o.changed_at) as owner_changed_at' if 'owner' in columns else ''} "
         "from panel_rows p join attributes t on t.account_id = p.account_id and t.valid_from < p.as_of "
         f"{_owner_changes() if 'owner' in columns else ''}"
-        "group by p.account_id, p.as_of"
+        "group by p.account_key, p.as_of"
     )
-    return "attribute_columns"
+    return Block.of("attribute_columns")
 
 
 def _column(name: str) -> str:

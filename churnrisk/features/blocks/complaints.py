@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from churnrisk.contract import Available
+from churnrisk.features.blocks.block import Block
 from churnrisk.features.blocks.columns import known_at, optional
 from churnrisk.sources import Tables
 
 REOPENED_WITHIN = "interval 14 day"
 
 
-def complaints_block(tables: Tables) -> str:
-    """Create ``complaint_columns`` and return its name."""
+def complaints_block(tables: Tables) -> Block:
+    """Create ``complaint_columns`` and ``reopened_columns``."""
     available, engine = tables.available, tables.engine
     engine.run(f"create or replace temp table complaint_rows as {_rows(available)}")
     engine.run(f"create or replace temp table reopened_complaints as {_reopened()}")
     engine.run(
         "create or replace temp table complaint_columns as "
-        "select p.account_id, p.as_of, "
+        "select p.account_key, p.as_of, "
         "count(*) filter (where c.opened_at >= p.as_of - interval 30 day) as complaints_30, "
         "count(*) filter (where c.opened_at >= p.as_of - interval 90 day) as complaints_90, "
         "count(*) filter (where c.resolved_at is null or c.resolved_at >= p.as_of) as open_complaints, "
@@ -32,18 +33,14 @@ def complaints_block(tables: Tables) -> str:
         "sum(c.csat) filter (where c.resolved_at < p.as_of) as csat_sum, "
         "count(c.csat) filter (where c.resolved_at < p.as_of) as csat_count "
         "from panel_rows p join complaint_rows c on c.account_id = p.account_id and c.known_at < p.as_of "
-        "group by p.account_id, p.as_of"
+        "group by p.account_key, p.as_of"
     )
     engine.run(
-        "create or replace temp table reopened_columns as select p.account_id, p.as_of, count(*) as reopened_90 "
+        "create or replace temp table reopened_columns as select p.account_key, p.as_of, count(*) as reopened_90 "
         "from panel_rows p join reopened_complaints r on r.account_id = p.account_id and r.known_at < p.as_of "
-        "and r.opened_at >= p.as_of - interval 90 day group by p.account_id, p.as_of"
+        "and r.opened_at >= p.as_of - interval 90 day group by p.account_key, p.as_of"
     )
-    engine.run(
-        "create or replace temp view complaint_block as select c.*, r.reopened_90 "
-        "from complaint_columns c left join reopened_columns r using (account_id, as_of)"
-    )
-    return "complaint_block"
+    return Block.of("complaint_columns", "reopened_columns")
 
 
 def _rows(available: Available) -> str:

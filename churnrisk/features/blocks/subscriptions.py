@@ -6,12 +6,13 @@ known, so the contract runs on at ``as_of``.
 
 from __future__ import annotations
 
+from churnrisk.features.blocks.block import Block
 from churnrisk.features.blocks.columns import known_at, optional
 from churnrisk.sources import Tables
 
 
-def subscriptions_block(tables: Tables) -> str:
-    """Create ``subscription_columns`` and return its name."""
+def subscriptions_block(tables: Tables) -> Block:
+    """Create ``subscription_columns``."""
     available = tables.available
     known = known_at(available, "subscriptions", "s", "started_at")
     ended = optional(available, "subscriptions", "ended_at", "s", "timestamp")
@@ -24,7 +25,7 @@ def subscriptions_block(tables: Tables) -> str:
     then = "p.as_of - interval 90 day"
     ran = f"(s.started_at < {then} and ({ended} is null or greatest({ended}, s.started_at) >= {then}))"
     tables.engine.run(
-        "create or replace temp table subscription_columns as select p.account_id, p.as_of, "
+        "create or replace temp table subscription_columns as select p.account_key, p.as_of, "
         f"sum({mrr}) filter (where {runs}) as mrr, "
         f"sum({mrr}) filter (where {ran}) as mrr_90_ago, "
         f"sum({seats}) filter (where {runs}) as seats, "
@@ -35,6 +36,6 @@ def subscriptions_block(tables: Tables) -> str:
         "count(distinct s.started_at) as terms_started, "
         "max(s.started_at) as last_term_started_at "
         f"from panel_rows p join subscriptions s on s.account_id = p.account_id and {known} < p.as_of "
-        "group by p.account_id, p.as_of"
+        "group by p.account_key, p.as_of"
     )
-    return "subscription_columns"
+    return Block.of("subscription_columns")

@@ -11,7 +11,7 @@ _SPANS = {"7": (0, 7), "30": (0, 30), "90": (0, 90), "prev_30": (30, 60)}
 
 
 def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
-    """Return the select list of every window, over rows with age, n, quantity, first_day and masks.
+    """Return the select list of every window, over rows with age, n, quantity, first_day, last_day and masks.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
         "sum(n)::bigint as events_365",
         f"{shape.amount('sum(quantity)')} as quantity_365",
         "min(first_day) as first_day_365",
+        "max(last_day) as last_day",
     ]
     columns += [
         f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
@@ -41,7 +42,17 @@ def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
         f"{shape.bits(f'{before} & ~{recent}')} as features_dropped",
         f"{shape.bits(f'{recent} & ~{before}')} as features_adopted",
     ]
-    return ", ".join(columns)
+    return ", ".join(columns) + shape.keys("max(last_key_{i}) as last_key_{i}")
+
+
+def last_days(shape: Shape) -> tuple[str, ...]:
+    """Return the columns that say when something was last seen."""
+    return ("last_day", *(f"last_key_{i}" for i in range(len(shape.key_features))))
+
+
+def complete(shape: Shape) -> str:
+    """Return the condition that all was last seen within the windows, so that nothing before them matters."""
+    return " and ".join(f"{name} is not null" for name in last_days(shape))
 
 
 def ages(low: int, high: int) -> str:
@@ -50,12 +61,12 @@ def ages(low: int, high: int) -> str:
 
 
 def user_columns(rows: str) -> str:
-    """Return the query of the users, over rows of the last 60 days with account_id, as_of, user_id, age and n."""
+    """Return the query of the users, over rows of the last 60 days with account_key, as_of, user_id, age and n."""
     return (
-        "select account_id, as_of, count(*) filter (where recent > 0) as users_30, "
+        "select account_key, as_of, count(*) filter (where recent > 0) as users_30, "
         "count(*) filter (where before > 0) as users_prev_30, max(recent) as top_user_events_30, "
         "sum(recent)::bigint as user_events_30 from ("
-        "select account_id, as_of, user_id, (sum(n) filter (where age <= 30))::bigint as recent, "
+        "select account_key, as_of, user_id, (sum(n) filter (where age <= 30))::bigint as recent, "
         f"(sum(n) filter (where age > 30))::bigint as before from {rows} where user_id is not null group by 1, 2, 3) "
-        "group by account_id, as_of"
+        "group by account_key, as_of"
     )

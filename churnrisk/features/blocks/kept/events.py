@@ -13,15 +13,13 @@ from churnrisk.features.blocks.kept.manifest import KeptError, Manifest
 from churnrisk.features.blocks.kept.reading import AtDate
 from churnrisk.features.blocks.kept.update import Update
 from churnrisk.features.blocks.rollup import Shape
-from churnrisk.features.blocks.windows import user_columns
 from churnrisk.sources import Cache, Parts, Tables, literal
 
 
 def create_from_kept(tables: Tables, key_features: tuple[str, ...]) -> bool:
     """Bring the kept roll-up up to date and create from it what the events block joins.
 
-    Leaves ``event_windows``, ``event_users``, ``event_last`` with numbers in the place of accounts, which
-    ``event_accounts`` explains, and ``feature_sightings``.
+    Leaves ``event_windows``, ``event_users``, ``event_before`` and ``feature_sightings``.
 
     Returns
     -------
@@ -74,14 +72,16 @@ def _made_from(tables: Tables, parts: Parts) -> str:
 
 def _create_tables(tables: Tables, dates: list[AtDate]) -> None:
     engine = tables.engine
+    engine.run(
+        "create or replace temp table kept_keys as "
+        "select a.code, k.account_key from event_accounts a join account_keys k using (account_id)"
+    )
     for name, statements in {
-        "event_year": [at.year() for at in dates],
-        "event_users": [user_columns(at.users()) for at in dates],
-        "event_last": [at.last() for at in dates],
+        "event_windows": [at.windows() for at in dates],
+        "event_users": [at.users() for at in dates],
+        "event_before": [at.before() for at in dates],
     }.items():
         engine.run(f"create or replace temp table {name} as {' union all '.join(statements)}")
-    last = "last_day" + dates[0].shape.keys("last_key_{i}")
-    engine.run(f"create or replace temp table event_windows as select * exclude ({last}) from event_year")
 
 
 def _create_sightings(tables: Tables, manifest: Manifest) -> None:

@@ -8,31 +8,29 @@ from datetime import date, timedelta
 from churnrisk.features.blocks.kept.blocks import BLOCK_DAYS, block_of, last_keys, whole_blocks
 from churnrisk.features.blocks.kept.files import KeptFiles
 from churnrisk.features.blocks.kept.manifest import Manifest
-from churnrisk.features.blocks.rollup import HISTORY_DAYS, Shape
-from churnrisk.features.blocks.windows import window_columns
+from churnrisk.features.blocks.rollup import HISTORY_DAYS, PEOPLE_DAYS, Shape
+from churnrisk.features.blocks.windows import complete, user_columns, window_columns
 
 #: Days in a word of active days: whole blocks, so that none is in two words.
 _WORD_DAYS = 2 * BLOCK_DAYS
-_USER_DAYS = 60
 
 
 @dataclass(frozen=True)
 class AtDate:
-    """The queries of one as-of date."""
+    """The queries of one as-of date. Kept rows have numbers in the place of accounts; ``kept_keys`` has their keys."""
 
     as_of: date
     shape: Shape
     files: KeptFiles
     manifest: Manifest
 
-    def year(self) -> str:
-        """(account) with every window, and the last days within the year."""
+    def windows(self) -> str:
+        """(account) with every window."""
         low = self._ago(HISTORY_DAYS)
         columns = window_columns(self.shape, self._active_days)
-        last = "max(last_day) as last_day" + self.shape.keys("max(last_key_{i}) as last_key_{i}")
         quantity = self.shape.amount("e.quantity")
         days = (
-            f"select e.account_id, date '{self.as_of}' - e.day as age, e.n, {quantity} as quantity"
+            f"select e.account_id as code, date '{self.as_of}' - e.day as age, e.n, {quantity} as quantity"
             f"{self.shape.masks('e.mask_{i}')}, {self._word('e.day')} as word, "
             f"1::bigint << {self._bit('e.day')} as days, e.day as first_day, e.day as last_day{self._keys()} "
             f"from {self._days(low, self.as_of)}"
@@ -43,31 +41,33 @@ class AtDate:
             f"e.first_day, e.last_day{self.shape.keys('e.last_key_{i}')} from {self._blocks(low, self.as_of)}"
         )
         return (
-            f"select account_id, {self._instant} as as_of, {columns}, {last} "
-            f"from ({days} union all {blocks}) group by account_id"
+            f"select k.account_key, {self._instant} as as_of, w.* exclude (code) from "
+            f"(select code, {columns} from ({days} union all {blocks}) group by code) w join kept_keys k using (code)"
         )
 
     def users(self) -> str:
-        """(account, person) of the last days, for the columns of users."""
-        return (
-            f"(select e.account_id, {self._instant} as as_of, e.user_id, date '{self.as_of}' - e.day as age, e.n "
-            f"from {self._days(self._ago(_USER_DAYS), self.as_of)})"
+        """(account) with the columns of its users."""
+        rows = (
+            f"select e.account_id as code, e.user_id, date '{self.as_of}' - e.day as age, e.n "
+            f"from {self._days(self._ago(PEOPLE_DAYS), self.as_of)}"
+        )
+        return user_columns(
+            f"(select k.account_key, {self._instant} as as_of, u.user_id, u.age, u.n "
+            f"from ({rows}) u join kept_keys k using (code))"
         )
 
-    def last(self) -> str:
-        """(account) with its last day; of accounts that were silent for a year, that of the days before."""
+    def before(self) -> str:
+        """(account) with its last days before the windows, of accounts that have none in them."""
         far = self._ago(HISTORY_DAYS)
-        keys = self.shape.keys("last_key_{i}")
-        of_block = self.shape.keys("e.last_key_{i}")
-        year = f"from event_year where as_of = {self._instant}"
-        complete = self.shape.keys(" and last_key_{i} is not null").replace(",", "")
+        there = f"as_of = {self._instant} and {complete(self.shape)}"
         return (
-            f"select account_id, {self._instant} as known_as_of, max(last_day) as last_day"
+            f"select s.account_key, {self._instant} as as_of, max(last_day) as last_day"
             f"{self.shape.keys('max(last_key_{i}) as last_key_{i}')} from ("
-            f"select account_id, last_day{keys} {year} union all select e.* from ("
-            f"select e.account_id, e.day as last_day{self._keys()} from {self._days(date.min, far)} union all "
-            f"select e.account_id, e.last_day{of_block} from {self._blocks(date.min, far)}) e "
-            f"anti join (select account_id {year}{complete}) y on y.account_id = e.account_id) group by account_id"
+            f"select e.account_id as code, e.day as last_day{self._keys()} from {self._days(date.min, far)} union all "
+            f"select e.account_id, e.last_day{self.shape.keys('e.last_key_{i}')} "
+            f"from {self._blocks(date.min, far)}) e join (select k.code, k.account_key from kept_keys k "
+            f"anti join (select account_key from event_windows where {there}) w on w.account_key = k.account_key) s "
+            "using (code) group by s.account_key"
         )
 
     @property
