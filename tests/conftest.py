@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from churnrisk.cli import app
 from churnrisk.sample import make_world, write_world
+from churnrisk.tracking.store import Store
 from tests.absent import absent
 
 # the same examples in every run: a property that fails must fail again for whoever looks
@@ -64,8 +65,19 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 
 
 @pytest.fixture(scope="session")
-def small_world(once: Once) -> Path:
-    """A project folder of 700 accounts and 14 months; copy it before you write to it."""
+def blank_store(once: Once) -> Path:
+    """A store of models without any, which takes MLflow seconds to make; copy it to ``models/mlflow.db``."""
+
+    def fill(folder: Path) -> None:
+        with Store(None, folder).opened():
+            pass
+
+    return once("blank", fill) / "models" / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def small_world(once: Once, blank_store: Path) -> Path:
+    """A project folder of 700 accounts and 14 months without a model; copy it before you write to it."""
 
     def fill(folder: Path) -> None:
         write_world(make_world(seed=3, accounts=700, months=14), folder)
@@ -73,6 +85,8 @@ def small_world(once: Once) -> Path:
         # a small world needs its few snapshots for training
         smaller = re.sub(r"calibration_snapshots = \d+", "calibration_snapshots = 2", settings.read_text())
         settings.write_text(smaller.replace("[model]", '[model]\ncandidates = ["logistic", "additive"]'))
+        (folder / "models").mkdir()
+        shutil.copy(blank_store, folder / "models")
 
     return once("small_world", fill)
 

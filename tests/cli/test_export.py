@@ -35,7 +35,8 @@ def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture
 def elsewhere(small_world: Path, tmp_path: Path) -> Path:
     """The same tables where nothing was ever trained."""
-    return Path(shutil.copytree(small_world, tmp_path / "elsewhere" / "project"))
+    without = shutil.ignore_patterns("models")
+    return Path(shutil.copytree(small_world, tmp_path / "elsewhere" / "project", ignore=without))
 
 
 def test_a_bundle_scores_without_mlflow_just_as_the_champion_does(cli, scored, elsewhere, bundle, tmp_path):

@@ -20,11 +20,13 @@ QUICK = {"model": {"candidates": ["logistic"], "calibration_snapshots": 2}}
 
 
 @pytest.fixture(scope="session")
-def world(once: Once) -> Path:
+def world(once: Once, blank_store: Path) -> Path:
     """A project folder of 500 accounts and 14 months; copy it before you write to it."""
 
     def fill(folder: Path) -> None:
         write_world(make_world(seed=5, accounts=500, months=14), folder)
+        (folder / "models").mkdir()
+        shutil.copy(blank_store, folder / "models")
 
     return once("library", fill)
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from tests.uncounted import uncounted
+
 _PATIENCE_SECONDS = 180
 
 
@@ -55,7 +57,7 @@ def started(
             stderr=output,
             cwd=log.parent,
             env={
-                **os.environ,
+                **uncounted(),
                 "MLFLOW_DISABLE_TELEMETRY": "true",
                 "PATH": with_own_commands(),
                 **(environment or {}),

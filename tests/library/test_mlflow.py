@@ -41,8 +41,11 @@ def ask(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
         return list(json.loads(answer.read())["predictions"])
 
 
-def test_a_project_lives_on_a_remote_server_and_its_champion_is_served(world, tmp_path, mlflow_at) -> None:
-    folder = Path(shutil.copytree(world, tmp_path / "acme"))
+def test_a_project_lives_on_a_remote_server_and_its_champion_is_served(
+    world, blank_store, tmp_path, mlflow_at
+) -> None:
+    folder = Path(shutil.copytree(world, tmp_path / "acme", ignore=shutil.ignore_patterns("models")))
+    shutil.copy(blank_store, tmp_path / "server.db")
     with tracking_server(tmp_path, free_port()) as server:
         project = cr.load(folder, now=NOW, tracking={"uri": server.address}, **QUICK)
         trained = project.train()
@@ -96,7 +99,10 @@ class Switch(set[str]):
         return iter(())
 
 
-def test_a_server_that_goes_in_the_middle_of_a_training_is_one_error_and_leaves_no_version(tmp_path) -> None:
+def test_a_server_that_goes_in_the_middle_of_a_training_is_one_error_and_leaves_no_version(
+    tmp_path, blank_store
+) -> None:
+    shutil.copy(blank_store, tmp_path / "server.db")
     port, X = free_port(), pd.DataFrame({"a": [0.0, 1.0, 2.0, 3.0]})
     classifier = LogisticRegression().fit(X, [0, 1, 0, 1])
     with tracking_server(tmp_path, port) as server:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from nbformat import NotebookNode
 
 from docs.notebooks import FOLDER, executed
+from tests.uncounted import uncounted
 
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 #: What a run has to show, besides coming to its end.
@@ -53,7 +55,9 @@ def test_there_are_the_six_of_the_docs() -> None:
 
 
 @BY_STEM
-def test_it_runs_from_a_clean_kernel(path: Path, folder: Path) -> None:
+def test_it_runs_from_a_clean_kernel(path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ.keys() - uncounted().keys():
+        monkeypatch.delenv(name)
     notebook = executed(path, folder)
     assert [output.text for output in outputs(notebook) if output.get("name") == "stderr"] == []
     told = said(notebook)

@@ -16,15 +16,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.uncounted import uncounted
+
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("CHURNRISK_REAL_DATA") or HERE.parents[2] / "shared" / "data")
-
-# One kind of model is enough for a test of 51,000 accounts; `make results` compares all.
-NARROWED = {"cell2cell": 'candidates = ["full"]\n'}
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_dir(), reason=f"the real sets are not at {DATA}; set CHURNRISK_REAL_DATA to run these tests"
 )
+
+
+def narrow(settings: Path) -> None:
+    """A third of the 51,000 accounts and one kind of model; `make results` takes all."""
+    read = "read_csv('cell2celltrain.csv.gz', nullstr = 'NA')"
+    whole = settings.read_text()
+    assert whole.count(read) == 3
+    settings.write_text(
+        whole.replace(read, f'{read} where \\"CustomerID\\" % 3 = 0') + 'candidates = ["full"]\n'
+    )
 
 
 @pytest.fixture
@@ -36,8 +45,8 @@ def run(tmp_path):
         if not project.exists():
             project.mkdir()
             shutil.copy(HERE / name / "churnrisk.toml", project)
-            with (project / "churnrisk.toml").open("a") as settings:
-                settings.write(NARROWED.get(name, ""))
+            if name == "cell2cell":
+                narrow(project / "churnrisk.toml")
         data = DATA / name.removesuffix("_paid")
         command = [
             sys.executable,
@@ -49,7 +58,7 @@ def run(tmp_path):
             str(data),
             *arguments,
         ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=uncounted(), capture_output=True, text=True, check=False)
         assert done.returncode == expected, done.stderr
         assert "Traceback" not in done.stderr
         return done
@@ -64,7 +73,7 @@ def run(tmp_path):
         ("ds365_paid", 0.60, 0.97),
         ("interconnect", 0.86, 0.90),
         ("online_retail", 0.75, 0.82),
-        ("cell2cell", 0.66, 0.72),
+        ("cell2cell", 0.63, 0.72),
         ("ravenstack", 0.38, 0.66),
     ],
 )
@@ -93,9 +102,9 @@ def test_init_guesses_a_mapping_that_opens(run, name, tmp_path):
     for path in (DATA / name).iterdir():
         (folder / path.name).symlink_to(path)
     command = [sys.executable, "-m", "churnrisk", "init", str(folder)]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    assert subprocess.run(command, env=uncounted(), capture_output=True, check=False).returncode == 0
     command = [sys.executable, "-m", "churnrisk", "--project", str(folder), "check"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=uncounted(), capture_output=True, text=True, check=False)
     # the mapping opens; what the contract then finds in the data is the user's to mend
     assert done.returncode in (0, 3), done.stderr
     assert "Traceback" not in done.stderr

@@ -15,7 +15,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from churnrisk.tracking import DatasetRecord, Tracking, TrainingRecord
-from churnrisk.tracking.store import Store
 
 
 def day(month: int) -> datetime:
@@ -82,14 +81,6 @@ def make_record(
         return TrainingRecord(**{**fields, **changed})  # type: ignore[arg-type]
 
     return make
-
-
-@pytest.fixture(scope="session")
-def blank_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("blank")
-    with Store(None, folder).opened():
-        pass
-    return folder / "models" / "mlflow.db"
 
 
 @pytest.fixture
