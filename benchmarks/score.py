@@ -114,7 +114,9 @@ def _whole(project: Any, models: Any, job: str) -> None:
     from churnrisk.workflows.score import score
 
     as_of = FIRST if job == "first run" else SECOND
-    score(project, as_of=as_of, now=NOW, dry_run=False, forced_by="bench", progress=_silent, models=models)
+    # what earlier runs have kept would be read by one side only
+    options = {"dry_run": False, "forced_by": "bench", "progress": _silent, "cache": False}
+    score(project, as_of=as_of, now=NOW, models=models, **options)
 
 
 def _alone(project: Any, models: Any, job: str) -> None:

@@ -13,9 +13,11 @@ from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 #: Of a larger table only so many rows, all of some accounts, are compared with each other.
-COMPARED_ROWS = 5_000_000
+COMPARED_ROWS = 2_000_000
 #: Among so many broken rows examples are looked for; all of them may be as many values as a table has rows.
 SEEN_ROWS = 100_000
+#: Of so many, several of which may be the same, three different ones are shown.
+_EXAMPLES = 50
 
 
 def validate(
@@ -70,7 +72,7 @@ class _TableCheck:
             *self._broken(f"raw_{name}", raw_rules(self.columns, native=native, date_format=date_format)),
             *self._broken(self._rows_of_table(), typed_rules(self.spec, names, now=now)),
             *(self._repeated_keys() if self.spec.key else self._repeated_rows()),
-            *self._broken(self._with_accounts(), account_rules(self.spec, sign_up_known=sign_up_known)),
+            *self._broken_accounts(account_rules(self.spec, sign_up_known=sign_up_known)),
         ]
 
     def _empty(self) -> Violation:
@@ -91,16 +93,43 @@ class _TableCheck:
             for rule, count, among in zip(rules, row[::2], row[1::2], strict=True)
             if count and not (rule.only_among != "false" and count >= among)
         ]
-        return [self._violation(relation, rule, count) for rule, count in broken]
+        return [self._violation(rule, count, self._examples(relation, rule)) for rule, count in broken]
 
-    def _violation(self, relation: str, rule: Rule, count: int) -> Violation:
+    def _examples(self, relation: str, rule: Rule) -> list[str]:
         shown = self.rows(
             f"select distinct example from (select cast({rule.example} as varchar) as example from {relation} "
             f"where {rule.where} limit {SEEN_ROWS}) order by example limit 3"
         )
+        return [str(example) for (example,) in shown]
+
+    def _violation(self, rule: Rule, count: int, examples: Sequence[str]) -> Violation:
         level = rule.level or ("error" if count > rule.share * self.total else "warn")
-        examples = tuple(str(example) for (example,) in shown)
-        return Violation(self.spec.name, rule.column, rule.says, level, count, examples, rule.mend)
+        return Violation(self.spec.name, rule.column, rule.says, level, count, tuple(examples), rule.mend)
+
+    def _broken_accounts(self, rules: Sequence[Rule]) -> list[Violation]:
+        """Look at each account's rows together; only where some of them are broken, at the rows themselves."""
+        if not rules:
+            return []
+        found = ", ".join(
+            f"sum(n) filter (where {rule.where}), min({rule.example}, {_EXAMPLES}) filter (where {rule.where})"
+            for rule in rules
+        )
+        row = self.rows(f"select {found} from {self._by_account()}")[0]
+        return [
+            self._violation(rule, self._rows_of(rule) if rule.each else int(count), sorted(set(lowest))[:3])
+            for rule, count, lowest in zip(rules, row[::2], row[1::2], strict=True)
+            if count
+        ]
+
+    def _rows_of(self, rule: Rule) -> int:
+        """Count the broken rows of accounts that have some."""
+        broken = f"(select spelled, signed_up_at from {self._by_account()} where {rule.where})"
+        rows = f"{self._rows_of_table()} t join {broken} a on a.spelled = t.account_id"
+        return int(
+            self.rows(f"select count(*) from {rows} where {rule.each.format(time=f't.{self.spec.time}')}")[0][
+                0
+            ]
+        )
 
     def _rows_of_table(self) -> str:
         """Return the relation of complete rows; that of events without trimming every id on the way."""
@@ -109,19 +138,19 @@ class _TableCheck:
         dated = f"occurred_at between timestamp '{EARLIEST}' and timestamp '{LATEST}'"
         return f"(select * from bare_events where account_id is not null and {dated})"
 
-    def _with_accounts(self) -> str:
+    def _by_account(self) -> str:
+        """Return the relation of accounts as the rows spell them, with how many rows, the first, and the sign-up."""
         sign_up = "min(signed_up_at)" if self.available.has("accounts.signed_up_at") else "null::timestamp"
         accounts = f"(select account_id, {sign_up} as signed_up_at from accounts group by account_id)"
-        rows = self._rows_of_table()
-        # each spelling of an id is looked up once, and not once per row
+        first = f"min({self.spec.time})" if self.spec.time else "null::timestamp"
         spellings = (
-            f"(select spelled, {tidy('spelled')} as account_id from ("
-            f"select distinct account_id as spelled from {rows}) where {tidy('spelled')} is not null)"
+            f"(select spelled, {tidy('spelled')} as account_id, n, first_at from (select account_id as spelled, "
+            f"count(*) as n, {first} as first_at from {self._rows_of_table()} group by account_id) "
+            f"where {tidy('spelled')} is not null)"
         )
         return (
-            f"(select s.account_id, t.{self.spec.time or 'account_id'} as happened_at, s.signed_up_at, s.is_unknown "
-            f"from {rows} t join (select s.*, a.signed_up_at, a.account_id is null as is_unknown "
-            f"from {spellings} s left join {accounts} a using (account_id)) s on s.spelled = t.account_id)"
+            "(select s.spelled, s.account_id, s.n, s.first_at, a.signed_up_at, a.account_id is null as is_unknown "
+            f"from {spellings} s left join {accounts} a using (account_id))"
         )
 
     def _repeated_keys(self) -> list[Violation]:
@@ -147,7 +176,7 @@ class _TableCheck:
         self, again: str, column: str, says: str, level: Literal["error", "warn"], mend: str
     ) -> list[Violation]:
         # examples come from the same pass: finding repeats is the dearest part of the check
-        worst = f"select sum(extra), min(cast(account_id as varchar), 50) from ({again})"
+        worst = f"select sum(extra), min(cast(account_id as varchar), {_EXAMPLES}) from ({again})"
         count, lowest = self.rows(worst)[0]
         if not count:
             return []

@@ -41,6 +41,8 @@ class Rule:
         Share of the table's rows above which it blocks.
     level : {"error", "warn"}, optional
         Fixes the level whatever the share.
+    each : str
+        For a rule over accounts: the condition of a broken row at ``{time}``, where not all of an account's are.
     """
 
     column: str
@@ -51,6 +53,7 @@ class Rule:
     only_among: str = "false"
     share: float = MAX_DEFECT_SHARE
     level: Literal["error", "warn"] | None = None
+    each: str = ""
 
 
 def raw_rules(
@@ -80,9 +83,9 @@ def typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> lis
 
 
 def account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
-    """Return the rules over a table's rows beside their accounts.
+    """Return the rules over the accounts of a table's rows.
 
-    The relation has account_id, is_unknown and, where they are known, happened_at and signed_up_at.
+    The relation has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
     """
     if spec.name == "accounts":
         return []
@@ -190,8 +193,9 @@ def _before_sign_up(time: str) -> Rule:
         time,
         "is before the account's sign-up",
         # whole days: sign-up is often known to the day only
-        "cast(happened_at as date) < cast(signed_up_at as date)",
+        "cast(first_at as date) < cast(signed_up_at as date)",
         "account_id",
         "Check signed_up_at or the dates of this table; the rows are used as they stand.",
         level="warn",
+        each="cast({time} as date) < cast(a.signed_up_at as date)",
     )

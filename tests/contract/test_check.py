@@ -208,6 +208,16 @@ def test_an_event_before_the_sign_up_day_warns(tmp_path: Path) -> None:
     )
 
 
+def test_of_an_account_only_the_rows_before_its_sign_up_are_counted_however_it_is_spelled(
+    tmp_path: Path,
+) -> None:
+    early = [f"{id},2024-12-{day},{len(id)}" for id in ("A1", " A1", "A2") for day in ("30", "31")]
+    later = ["A1,2025-06-01,1", " A1,2025-06-02,1", "A3,2025-06-01,1"]
+    found = only(violations(tmp_path, events=events(*early, *later)))
+    assert (found.rule, found.count) == ("is before the account's sign-up", 6)
+    assert found.examples == ("A1", "A2")
+
+
 def test_an_event_earlier_on_the_sign_up_day_is_no_defect(tmp_path: Path) -> None:
     accounts = ACCOUNTS.replace("A1,2025-01-01", "A1,2025-01-01 18:00")
     assert violations(tmp_path, accounts=accounts, events=events("A1,2025-01-01 06:00,1")) == []
