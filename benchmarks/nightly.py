@@ -1,8 +1,9 @@
-"""Nightly scoring after one new day of events: features from the kept roll-up against a full SCORE and a scan.
+"""Nightly scoring after one new day of events: what was kept of the days before, against all rows and a scan.
 
 The events of :mod:`generate` lie in one Parquet file per day. *keep* is the first run, which rolls up all days but
-the last; *nightly* finds one new file; *again* finds none. Every job runs in a fresh process; times are medians, of the
-clock and of the processor; take the latter on a busy machine.
+the last; *nightly* finds one new file, *again* finds none: both are the signals. *nightly check* is the contract check
+with what the first run has found, *check* the one of all rows. Every job runs in a fresh process; times are medians,
+of the clock and of the processor; take the latter on a busy machine.
 
 usage: python benchmarks/nightly.py [S|M|L] [--repeats N] [--memory-limit 1GB] [--json]
 """
@@ -18,12 +19,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import features
 
-JOBS = ("scan", "score", "nightly", "again")
+JOBS = ("scan", "score", "check", "nightly check", "nightly", "again")
 EVENTS = "nights/*.parquet"
+NOW = features.LAST + timedelta(hours=6)
 
 
 def main() -> None:
@@ -89,6 +92,7 @@ def _run(
     from churnrisk.features.build import create_feature_table
     from churnrisk.snapshots import ChurnConfig, build_panel
     from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, open_tables
+    from churnrisk.workflows.panel import check_tables
 
     with Engine(EngineConfig(memory_limit=memory_limit), base=folder) as engine:
         if job == "scan":
@@ -96,8 +100,12 @@ def _run(
             return timed(lambda: engine.rows(scan))
         paths = {name: f"{name}.parquet" for name in features.TABLES} | {"events": EVENTS}
         tables = open_tables(engine, {name: TableConfig(path=path) for name, path in paths.items()})
-        if job != "score":
+        if job not in ("score", "check"):
             tables = replace(tables, cache=Cache(folder / "kept", lambda said: print(said, file=sys.stderr)))
+        if job.endswith("check"):
+            return timed(lambda: check_tables(tables, now=NOW))
+        if job == "keep":
+            check_tables(tables, now=NOW)
         build_panel(tables, ChurnConfig(), [features.LAST], data_end=features.LAST)
         chosen = select_features(FeatureConfig(), tables.available)
         return timed(lambda: create_feature_table(tables, chosen, key_features=(), labelled_only=False))

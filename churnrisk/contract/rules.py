@@ -177,10 +177,14 @@ def _score_range() -> Rule:
     )
 
 
+#: A row of an account that nobody knows.
+UNKNOWN = "account is not in accounts"
+
+
 def _unknown_account() -> Rule:
     return Rule(
         "account_id",
-        "account is not in accounts",
+        UNKNOWN,
         "is_unknown",
         "account_id",
         "Add the accounts, or check that both tables use the same ids; the rows are ignored until then.",

@@ -23,6 +23,7 @@ from churnrisk.snapshots import (
     training_dates,
 )
 from churnrisk.sources import Cache, Tables, open_engine, open_tables
+from churnrisk.workflows.kept_check import check_events
 from churnrisk.workflows.peers import segments_of
 from churnrisk.workflows.project import Project
 
@@ -143,9 +144,15 @@ def checked_tables(
 
 
 def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
-    """Return all violations of the contract, blocking ones first."""
+    """Return all violations of the contract, blocking ones first; of events by what was kept of earlier checks."""
+    events = check_events(tables, now=now)
     return validate(
-        tables.engine.rows, tables.available, native=tables.native, date_formats=tables.date_formats, now=now
+        tables.engine.rows,
+        tables.available,
+        native=tables.native,
+        date_formats=tables.date_formats,
+        now=now,
+        known={} if events is None else {"events": events},
     )
 
 

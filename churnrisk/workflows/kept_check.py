@@ -1,0 +1,240 @@
+"""The contract check of the events when most of their files were checked by an earlier run.
+
+What was found in the rows of unchanged files holds, as long as the accounts it was compared with are as they were. New
+files are checked by themselves, and for rows that they repeat. Whatever else has changed, all is checked anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from churnrisk.contract import (
+    FUTURE,
+    TABLES,
+    UNKNOWN,
+    Findings,
+    Part,
+    Rule,
+    account_rules,
+    blocking,
+    complete_events,
+    find,
+    raw_rules,
+    shares,
+    sign_ups,
+    typed_rules,
+)
+from churnrisk.contract.casts import tidy
+from churnrisk.errors import ChurnRiskError
+from churnrisk.files import write_whole
+from churnrisk.sources import Parts, Stamp, Tables, is_settled, literal
+
+#: Raise it when the same rules find something else than they did.
+FORMAT = 1
+_FOLDER, _NAME = "checked", "checked.json"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a run has found.
+
+    Attributes
+    ----------
+    made_from : str
+        Digest of how rows are read and of the rules.
+    parts : dict of str to tuple
+        The files by name: stamp, where it can be relied on, and digest.
+    findings : Findings
+        Over all of them.
+    accounts : str
+        Digest of the file of the accounts that they were compared with.
+    now : datetime
+        Of the run: what did not lie in the future then does not later.
+    """
+
+    made_from: str
+    parts: dict[str, tuple[Stamp | None, str]]
+    findings: Findings
+    accounts: str
+    now: datetime
+
+
+def check_events(tables: Tables, *, now: datetime) -> Findings | None:
+    """Return what breaks the contract in the events, by what was kept; None where nothing can be kept of them."""
+    cache, parts = tables.cache, tables.event_parts
+    if cache is None or parts is None or any(rule.only_among != "false" for rule in _rules(tables)):
+        return None
+    check = _Check(tables, parts, cache.folder / _FOLDER, now)
+    try:
+        return check.done()
+    except (OSError, ChurnRiskError) as error:
+        cache.say(f"what the check of the events finds cannot be kept ({error}); checking all of them")
+        return None
+
+
+def _rules(tables: Tables) -> list[Rule]:
+    """Return all rules over events, those about the present as they were at some time."""
+    spec, available = TABLES["events"], tables.available
+    columns = [column for column in spec.columns if available.has(f"events.{column.name}")]
+    names = frozenset(column.name for column in columns)
+    native, date_format = tables.native["events"], tables.date_formats.get("events")
+    return [
+        *raw_rules(columns, native=native, date_format=date_format),
+        *typed_rules(spec, names, now=datetime.min),
+        *account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
+    ]
+
+
+class _Check:
+    """One check; ``fresh`` holds the names of the files that it read."""
+
+    def __init__(self, tables: Tables, parts: Parts, folder: Path, now: datetime) -> None:
+        self._tables, self._parts, self._folder, self._now = tables, parts, folder, now
+        self._engine = tables.engine
+        version = self._engine.value("select version()")
+        made_from = f"{FORMAT} {version} {parts.made_from} {_rules(tables)!r}"
+        self._made_from = hashlib.sha256(made_from.encode()).hexdigest()
+
+    def done(self) -> Findings:
+        stamps = {name: part.stamp() for name, part in self._parts.parts.items()}
+        former = self._former()
+        known = self._unchanged(former, stamps) if former else None
+        findings = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
+        if former is None or known is None or findings is None:
+            former, known, findings = None, {}, self._found(None)
+        if not blocking(findings.violations("events")):
+            self._keep(findings, former, known, stamps)
+        return findings
+
+    def _former(self) -> Checked | None:
+        """Return what the last run has left, if it is whole and speaks of the same rows and accounts."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            checksum, _, body = (self._folder / _NAME).read_bytes().partition(b"\n")
+            former = TypeAdapter(Checked).validate_json(body)
+            accounts = self._accounts(former.accounts).read_bytes()
+        except (FileNotFoundError, ValidationError):
+            return None
+        whole = checksum.decode(errors="replace") == _digest(body) and _digest(accounts) == former.accounts
+        return former if whole and former.made_from == self._made_from and self._holds(former) else None
+
+    def _accounts(self, digest: str) -> Path:
+        return self._folder / f"accounts.{digest[:16]}.parquet"
+
+    def _holds(self, former: Checked) -> bool:
+        """Say whether what was found holds by the time and the accounts of today."""
+        if self._now < former.now or any(one.rule.says == FUTURE for one in former.findings.found):
+            return False
+        file = literal(str(self._accounts(former.accounts)))
+        other = (
+            f"from read_parquet({file}) k left join ({sign_ups(self._tables.available)}) a using (account_id) "
+            "where k.is_unknown <> (a.account_id is null) or k.signed_up_at is distinct from a.signed_up_at"
+        )
+        return not self._engine.value(f"select count(*) {other}")
+
+    def _unchanged(
+        self, former: Checked, stamps: dict[str, Stamp]
+    ) -> dict[str, tuple[Stamp | None, str]] | None:
+        """Return the files of the former check as they are today; None if one has changed or gone."""
+        known: dict[str, tuple[Stamp | None, str]] = {}
+        for name, (stamp, digest) in former.parts.items():
+            if name not in stamps:
+                return None
+            if stamp != stamps[name]:
+                if self._parts.parts[name].digest() != digest:
+                    return None
+                stamp = stamps[name] if is_settled(stamps[name]) else None
+            known[name] = (stamp, digest)
+        return known
+
+    def _of_new(self, former: Checked, names: AbstractSet[str]) -> Findings | None:
+        """Add what is in new files; None if repeated rows were looked for among fewer accounts than now."""
+        if not names:
+            return former.findings
+        self._engine.run(
+            f"create or replace temp view new_raw_events as from {self._parts.raw(sorted(names))}"
+        )
+        self._engine.run(
+            f"create or replace temp view new_events as select * exclude (file) from {self._parts.rows(sorted(names))}"
+        )
+        total = former.findings.total + int(self._engine.value("select count(*) from new_raw_events"))
+        if shares(total) != shares(former.findings.total):
+            return None
+        complete = complete_events("new_events")
+        # a row can be repeated by rows of the same instant only
+        low, high = self._engine.rows(f"select min(occurred_at), max(occurred_at) from {complete}")[0]
+        others = f"(select * exclude (file) from {self._parts.rows(former.parts)} where account_id is not null and "
+        others += f"occurred_at between timestamp '{low}' and timestamp '{high}')" if low else "false)"
+        return former.findings + self._found(Part("new_raw_events", complete, others, total))
+
+    def _found(self, part: Part | None) -> Findings:
+        tables = self._tables
+        return find(
+            self._engine.rows,
+            "events",
+            tables.available,
+            native=tables.native["events"],
+            date_format=tables.date_formats.get("events"),
+            now=self._now,
+            part=part,
+        )
+
+    def _keep(
+        self,
+        findings: Findings,
+        former: Checked | None,
+        known: dict[str, tuple[Stamp | None, str]],
+        stamps: dict[str, Stamp],
+    ) -> None:
+        from pydantic import TypeAdapter
+
+        parts = known | {
+            name: (stamp if is_settled(stamp) else None, self._parts.parts[name].digest())
+            for name, stamp in stamps.items()
+            if name not in known
+        }
+        if any(self._parts.parts[name].stamp() != stamp for name, stamp in stamps.items()):
+            return  # what was found may be of two states
+        nothing_new = former is not None and parts.keys() == former.parts.keys()
+        accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
+        body = TypeAdapter(Checked).dump_json(Checked(self._made_from, parts, findings, accounts, self._now))
+        write_whole(self._folder / _NAME, _digest(body).encode() + b"\n" + body)
+        if former is not None and former.accounts != accounts:
+            self._accounts(former.accounts).unlink(missing_ok=True)
+
+    def _write_accounts(self, findings: Findings, former: Checked | None) -> str:
+        """Write the accounts that the rows were compared with, and those that are unknown; return the digest."""
+        accounts = f"select *, false as is_unknown from ({sign_ups(self._tables.available)})"
+        if any(one.rule.says == UNKNOWN for one in findings.found):
+            rows = complete_events("bare_events" if former is None else "new_events")
+            accounts += (
+                f" union select {tidy('e.account_id')}, null, true from (select distinct account_id from {rows}) e "
+                f"where {tidy('e.account_id')} is not null "
+                f"and {tidy('e.account_id')} not in (select account_id from accounts)"
+            )
+            if former is not None:
+                file = literal(str(self._accounts(former.accounts)))
+                accounts += (
+                    f" union select account_id, signed_up_at, true from read_parquet({file}) where is_unknown"
+                )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".new-", dir=self._folder) as scratch:
+            written = Path(scratch) / "accounts.parquet"
+            self._engine.run(
+                f"copy (select * from ({accounts}) order by account_id) to {literal(str(written))} "
+                "(format parquet, compression zstd)"
+            )
+            digest = _digest(written.read_bytes())
+            os.replace(written, self._accounts(digest))
+        return digest
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
