@@ -268,9 +268,8 @@ def verdict(found: dict[str, Any]) -> dict[str, str]:
             f"{gap['high']:+.4f})."
         )
     quickest = min(found["seconds"][peer] for peer in found["trials"])
-    told["seconds"] = (
-        f"Training: {quickest / found['seconds'][OURS]:.0f} times as quick as the quickest peer."
-    )
+    times = quickest / found["seconds"][OURS]
+    told["seconds"] = f"Training: {times:.{0 if times >= 1 else 1}f} times as quick as the quickest peer."
     return told
 
 
