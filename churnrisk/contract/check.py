@@ -264,7 +264,8 @@ class _TableCheck:
 
     def _repeated(self, again: str, rule: Rule) -> list[Finding]:
         # examples come from the same pass: finding repeats is the dearest part of the check
-        worst = f"select sum(extra), min(cast(account_id as varchar), {_EXAMPLES}) from ({again})"
+        by_account = f"select account_id, sum(extra) as extra from ({again}) group by account_id"
+        worst = f"select sum(extra), min(cast(account_id as varchar), {_EXAMPLES}) from ({by_account})"
         count, lowest = self.rows(worst)[0]
         return [Finding(rule, int(count), _lowest(lowest))] if count else []
 

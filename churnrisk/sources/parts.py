@@ -92,18 +92,16 @@ class Parts:
 
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some parts: the columns of ``bare_events``, and the ``file`` of each row."""
-        return f"(select {self.bare}, file from {self.raw(names)})"
+        return f"(select {self.bare}, {_FILE} as file from {self.raw(names)})"
 
     def raw(self, names: Iterable[str]) -> str:
-        """Return the relation of some parts: the columns of ``raw_events``, and the ``file`` of each row."""
+        """Return the relation of some parts: the columns of ``raw_events``, and what tells the file of each row."""
         parts = [self.parts[name] for name in names]
         # files alone may lack a column, or have a narrower type than all files together
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.path for part in parts], self.config, name_column=_FILE)
-        return (
-            f"(select {self.renamed}, {_FILE} as file from (from events_shape union all by name from {some}))"
-        )
+        return f"(select {self.renamed}, {_FILE} from (from events_shape union all by name from {some}))"
 
 
 def event_parts(

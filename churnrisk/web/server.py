@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from multiprocessing import resource_tracker
 from multiprocessing.reduction import DupFd, ForkingPickler
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +96,8 @@ def check_ready(project: Project) -> None:
 def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
     """Answer until interrupted; requests under way are finished first."""
     # An interrupt that comes while all is loaded would be lost, or show where it came; it waits for who can handle it.
+    if workers > 1 and hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # it lets interrupts through where it is started
     _let_interrupts("SIG_BLOCK")
     import uvicorn
     from uvicorn.supervisors import Multiprocess

@@ -33,7 +33,7 @@ from churnrisk.contract import (
 from churnrisk.contract.casts import tidy
 from churnrisk.errors import ChurnRiskError
 from churnrisk.files import write_whole
-from churnrisk.sources import Parts, Stamp, Tables, is_settled, literal
+from churnrisk.sources import Cache, Parts, Stamp, Tables, is_settled, literal
 
 #: Raise it when the same rules find something else than they did.
 FORMAT = 1
@@ -54,7 +54,7 @@ class Checked:
         Over all of them.
     accounts : str
         Digest of the file of the accounts that they were compared with.
-    now : datetime
+    now : str
         Of the run: what did not lie in the future then does not later.
     """
 
@@ -62,7 +62,7 @@ class Checked:
     parts: dict[str, tuple[Stamp | None, str]]
     findings: Findings
     accounts: str
-    now: datetime
+    now: str
 
 
 def check_events(tables: Tables, *, now: datetime) -> Findings | None:
@@ -70,12 +70,7 @@ def check_events(tables: Tables, *, now: datetime) -> Findings | None:
     cache, parts = tables.cache, tables.event_parts
     if cache is None or parts is None or any(rule.only_among != "false" for rule in _rules(tables)):
         return None
-    check = _Check(tables, parts, cache.folder / _FOLDER, now)
-    try:
-        return check.done()
-    except (OSError, ChurnRiskError) as error:
-        cache.say(f"what the check of the events finds cannot be kept ({error}); checking all of them")
-        return None
+    return _Check(tables, parts, cache, now).done()
 
 
 def _rules(tables: Tables) -> list[Rule]:
@@ -92,10 +87,12 @@ def _rules(tables: Tables) -> list[Rule]:
 
 
 class _Check:
-    """One check; ``fresh`` holds the names of the files that it read."""
+    """One check."""
 
-    def __init__(self, tables: Tables, parts: Parts, folder: Path, now: datetime) -> None:
-        self._tables, self._parts, self._folder, self._now = tables, parts, folder, now
+    def __init__(self, tables: Tables, parts: Parts, cache: Cache, now: datetime) -> None:
+        self._tables, self._parts, self._cache, self._now = tables, parts, cache, now
+        self._folder = cache.folder / _FOLDER
+        self._time = f"{now:%Y-%m-%d %H:%M:%S}"
         self._engine = tables.engine
         version = self._engine.value("select version()")
         made_from = f"{FORMAT} {version} {parts.made_from} {_rules(tables)!r}"
@@ -103,13 +100,20 @@ class _Check:
 
     def done(self) -> Findings:
         stamps = {name: part.stamp() for name, part in self._parts.parts.items()}
+        settled = {name for name, stamp in stamps.items() if is_settled(stamp)}
+        self._engine.run(
+            f"create or replace temp table checked_accounts as {sign_ups(self._tables.available)}"
+        )
         former = self._former()
         known = self._unchanged(former, stamps) if former else None
         findings = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
         if former is None or known is None or findings is None:
             former, known, findings = None, {}, self._found(None)
-        if not blocking(findings.violations("events")):
-            self._keep(findings, former, known, stamps)
+        if not blocking(findings.violations("events")) and not _is_dated_later(findings):
+            try:
+                self._keep(findings, former, known, stamps, settled)
+            except (OSError, ChurnRiskError) as error:
+                self._cache.say(f"what the check of the events has found cannot be kept ({error})")
         return findings
 
     def _former(self) -> Checked | None:
@@ -120,7 +124,7 @@ class _Check:
             checksum, _, body = (self._folder / _NAME).read_bytes().partition(b"\n")
             former = TypeAdapter(Checked).validate_json(body)
             accounts = self._accounts(former.accounts).read_bytes()
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return None
         whole = checksum.decode(errors="replace") == _digest(body) and _digest(accounts) == former.accounts
         return former if whole and former.made_from == self._made_from and self._holds(former) else None
@@ -130,11 +134,11 @@ class _Check:
 
     def _holds(self, former: Checked) -> bool:
         """Say whether what was found holds by the time and the accounts of today."""
-        if self._now < former.now or any(one.rule.says == FUTURE for one in former.findings.found):
+        if self._time < former.now:
             return False
         file = literal(str(self._accounts(former.accounts)))
         other = (
-            f"from read_parquet({file}) k left join ({sign_ups(self._tables.available)}) a using (account_id) "
+            f"from read_parquet({file}) k left join checked_accounts a using (account_id) "
             "where k.is_unknown <> (a.account_id is null) or k.signed_up_at is distinct from a.signed_up_at"
         )
         return not self._engine.value(f"select count(*) {other}")
@@ -192,32 +196,43 @@ class _Check:
         former: Checked | None,
         known: dict[str, tuple[Stamp | None, str]],
         stamps: dict[str, Stamp],
+        settled: set[str],
     ) -> None:
         from pydantic import TypeAdapter
 
         parts = known | {
-            name: (stamp if is_settled(stamp) else None, self._parts.parts[name].digest())
+            name: (stamp if name in settled else None, self._parts.parts[name].digest())
             for name, stamp in stamps.items()
             if name not in known
         }
-        if any(self._parts.parts[name].stamp() != stamp for name, stamp in stamps.items()):
+        changed = any(self._parts.parts[name].stamp() != stamp for name, stamp in stamps.items())
+        if changed or self._accounts_changed():
             return  # what was found may be of two states
         nothing_new = former is not None and parts.keys() == former.parts.keys()
         accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
-        body = TypeAdapter(Checked).dump_json(Checked(self._made_from, parts, findings, accounts, self._now))
+        body = TypeAdapter(Checked).dump_json(Checked(self._made_from, parts, findings, accounts, self._time))
         write_whole(self._folder / _NAME, _digest(body).encode() + b"\n" + body)
-        if former is not None and former.accounts != accounts:
-            self._accounts(former.accounts).unlink(missing_ok=True)
+        for left in self._folder.glob("accounts.*.parquet"):
+            if left != self._accounts(accounts):
+                # another run that needed it checks all once more
+                left.unlink(missing_ok=True)
+
+    def _accounts_changed(self) -> bool:
+        now = f"({sign_ups(self._tables.available)})"
+        apart = (
+            f"(from {now} except from checked_accounts) union all (from checked_accounts except from {now})"
+        )
+        return bool(self._engine.value(f"select count(*) from ({apart})"))
 
     def _write_accounts(self, findings: Findings, former: Checked | None) -> str:
         """Write the accounts that the rows were compared with, and those that are unknown; return the digest."""
-        accounts = f"select *, false as is_unknown from ({sign_ups(self._tables.available)})"
+        accounts = "select *, false as is_unknown from checked_accounts"
         if any(one.rule.says == UNKNOWN for one in findings.found):
             rows = complete_events("bare_events" if former is None else "new_events")
             accounts += (
                 f" union select {tidy('e.account_id')}, null, true from (select distinct account_id from {rows}) e "
                 f"where {tidy('e.account_id')} is not null "
-                f"and {tidy('e.account_id')} not in (select account_id from accounts)"
+                f"and {tidy('e.account_id')} not in (select account_id from checked_accounts)"
             )
             if former is not None:
                 file = literal(str(self._accounts(former.accounts)))
@@ -225,6 +240,7 @@ class _Check:
                     f" union select account_id, signed_up_at, true from read_parquet({file}) where is_unknown"
                 )
         self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / ".gitignore").write_text("*\n")
         with TemporaryDirectory(prefix=".new-", dir=self._folder) as scratch:
             written = Path(scratch) / "accounts.parquet"
             self._engine.run(
@@ -234,6 +250,11 @@ class _Check:
             digest = _digest(written.read_bytes())
             os.replace(written, self._accounts(digest))
         return digest
+
+
+def _is_dated_later(findings: Findings) -> bool:
+    """Say whether rows lie in the future, and so will be found to be something else."""
+    return any(one.rule.says == FUTURE for one in findings.found)
 
 
 def _digest(content: bytes) -> str:

@@ -79,6 +79,16 @@ def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
     assert world.said == []
 
 
+def test_events_may_have_a_column_that_is_called_file(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 6)
+    for path in (tmp_path / "events").iterdir():
+        table = pq.read_table(path)
+        pq.write_table(table.append_column("file", [["x"] * table.num_rows]), path)
+    full, _ = world.features(DATES, kept=False)
+    assert world.features(DATES, kept=True)[0] == full
+    assert world.said == []
+
+
 def test_one_engine_takes_rows_now_from_here_and_now_from_there(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 6)
     full, _ = world.features(DATES, kept=False)

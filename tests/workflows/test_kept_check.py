@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churnrisk.contract import check
+from churnrisk.contract import Findings, check
 from churnrisk.records import Violation
+from churnrisk.workflows import kept_check
 from churnrisk.workflows.panel import check_tables
 from tests.features.keeping import Nights
 from tests.world import arrow, at
@@ -121,8 +122,9 @@ def test_a_folder_that_cannot_be_written_is_said_and_all_is_checked(tmp_path: Pa
     world = Nights.begun(tmp_path, "files", 5)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "checked").write_text("in the way")
-    found, _ = checked(world, kept=True)
+    found, asked = checked(world, kept=True)
     assert found == checked(world, kept=False)[0]
+    assert asked.count("select count(*) from raw_events") == 1
     assert len(world.said) == 1
     assert "cannot be kept" in world.said[0]
 
@@ -132,3 +134,52 @@ def test_text_files_are_checked_in_full(tmp_path: Path) -> None:
     found, _ = checked(world, kept=True)
     assert found == checked(world, kept=False)[0]
     assert not (tmp_path / "kept").exists()
+
+
+def test_accounts_that_are_replaced_while_the_events_are_checked_are_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Nights.begun(tmp_path, "files", 5)
+    real = kept_check.find
+
+    def replaced(*given: object, **named: object) -> Findings:
+        found = real(*given, **named)  # type: ignore[arg-type]
+        rows = [row | {"signed_up_at": at(390)} for row in world.world.rows("accounts")]
+        pq.write_table(arrow(world.world.with_rows(accounts=rows), "accounts"), tmp_path / "accounts.parquet")
+        return found
+
+    monkeypatch.setattr(kept_check, "find", replaced)
+    checked(world, kept=True)
+    monkeypatch.setattr(kept_check, "find", real)
+    assert checked(world, kept=True)[0] == checked(world, kept=False)[0]
+
+
+def test_however_often_all_is_checked_anew_one_file_of_accounts_is_left(tmp_path: Path) -> None:
+    world, rng = Nights.begun(tmp_path, "files", 5), random.Random(1)
+    for _ in range(6):
+        checked(world, kept=True)
+        change_accounts(world, rng)
+    left = sorted(path.name for path in (tmp_path / "kept" / "checked").iterdir())
+    assert [name.partition(".")[0] for name in left] == ["", "accounts", "checked"]
+
+
+def test_while_rows_lie_in_the_future_nothing_is_kept_of_them(tmp_path: Path) -> None:
+    world = Nights.begun(tmp_path, "files", 5)
+    for now in (at(300), at(480), at(600)):
+        assert checked(world, kept=True, now=now)[0] == checked(world, kept=False, now=now)[0]
+    before = (tmp_path / "kept" / "checked" / "checked.json").read_bytes()
+    assert checked(world, kept=True, now=at(300))[0] == checked(world, kept=False, now=at(300))[0]
+    assert (tmp_path / "kept" / "checked" / "checked.json").read_bytes() == before
+    # a time with its zone is one of the same
+    assert checked(world, kept=True, now=at(601).replace(tzinfo=UTC))[0] == checked(world, kept=False)[0]
+
+
+def test_what_cannot_be_written_at_the_end_is_said_and_nothing_is_checked_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Nights.begun(tmp_path, "files", 5)
+    monkeypatch.setattr(kept_check, "write_whole", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    found, asked = checked(world, kept=True)
+    assert found == checked(world, kept=False)[0]
+    assert asked.count("select count(*) from raw_events") == 1
+    assert world.said == ["what the check of the events has found cannot be kept (disk full)"]
