@@ -22,12 +22,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[1] / "build" / "bench"
+from generate import FOLDER, TABLES, generated
+
 LAST = datetime(2026, 1, 1)
 MONTHS = tuple(datetime(2025, month, 1) for month in range(2, 13))
 JOBS = ("scan", "G", "score", "train")
 NOTEBOOK_JOBS = ("notebook score", "notebook train")
-TABLES = ("accounts", "events", "complaints")
 
 
 def main() -> None:
@@ -45,9 +45,7 @@ def measure(
     size: str, jobs: Sequence[str], *, repeats: int, memory_limit: str = "1GB"
 ) -> dict[str, dict[str, float]]:
     """Return the medians of seconds, processor seconds and megabytes of each job, measured side by side."""
-    folder = FOLDER / size
-    if not (folder / "complaints.parquet").exists():
-        subprocess.run([sys.executable, Path(__file__).with_name("generate.py"), size, folder], check=True)
+    generated(size)
     command = [sys.executable, __file__, size, "--memory-limit", memory_limit, "--job"]
     runs: dict[str, list[dict[str, float]]] = {job: [] for job in jobs}
     for _ in range(repeats):
@@ -105,7 +103,7 @@ def _notebook(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
     import notebook
     import pandas as pd
 
-    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES)
+    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES[:3])
     dates = dates_of(job.removeprefix("notebook "))
     return timed(lambda: notebook.features(accounts, events, complaints, dates))
 

@@ -23,6 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import features
+from generate import FOLDER, TABLES, generated
 
 JOBS = ("scan", "score", "check", "nightly check", "nightly", "again")
 EVENTS = "nights/*.parquet"
@@ -32,9 +33,11 @@ NOW = features.LAST + timedelta(hours=6)
 def main() -> None:
     """Measure every job in turn, several times over, and print ratios."""
     asked = _asked()
-    folder = features.FOLDER / asked.size
+    if asked.job == "split":
+        _split(FOLDER / asked.size)
+        return
     if asked.job:
-        print(json.dumps(run_job(asked.job, folder, asked.memory_limit)))
+        print(json.dumps(run_job(asked.job, FOLDER / asked.size, asked.memory_limit)))
         return
     found = measure(asked.size, repeats=asked.repeats, memory_limit=asked.memory_limit)
     head = f"size {asked.size}, medians of {asked.repeats} (keep: once)"
@@ -43,12 +46,15 @@ def main() -> None:
 
 def measure(size: str, *, repeats: int, memory_limit: str = "1GB") -> dict[str, dict[str, float]]:
     """Return the medians of seconds, processor seconds and megabytes of each job, measured side by side."""
-    folder = features.FOLDER / size
-    tonight = _split(size, folder)
+    folder = generated(size)
+    command = [sys.executable, __file__, size, "--memory-limit", memory_limit, "--job"]
+    if not (folder / "tonight").exists():
+        # in this process its memory would count as that of every job that is started from it
+        subprocess.run([*command, "split"], check=True)
+    (tonight,) = (folder / "tonight").iterdir()
 
     def run(job: str) -> dict[str, float]:
-        command = [sys.executable, __file__, size, "--memory-limit", memory_limit, "--job", job]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run([*command, job], check=True, capture_output=True, text=True)
         return dict(json.loads(done.stdout))
 
     (folder / "nights" / tonight.name).unlink(missing_ok=True)
@@ -98,7 +104,7 @@ def _run(
         if job == "scan":
             scan = f"select bit_xor(hash(account_id, user_id, occurred_at, feature)) from '{folder}/{EVENTS}'"
             return timed(lambda: engine.rows(scan))
-        paths = {name: f"{name}.parquet" for name in features.TABLES} | {"events": EVENTS}
+        paths = {name: f"{name}.parquet" for name in TABLES} | {"events": EVENTS}
         tables = open_tables(engine, {name: TableConfig(path=path) for name, path in paths.items()})
         if job not in ("score", "check"):
             tables = replace(tables, cache=Cache(folder / "kept", lambda said: print(said, file=sys.stderr)))
@@ -111,30 +117,25 @@ def _run(
         return timed(lambda: create_feature_table(tables, chosen, key_features=(), labelled_only=False))
 
 
-def _split(size: str, folder: Path) -> Path:
-    """Write one file per day, all but the last into ``nights``, and return the last one."""
+def _split(folder: Path) -> None:
+    """Write one file per day, all but the last into ``nights`` and that one into ``tonight``."""
     import duckdb
 
-    if not (folder / "complaints.parquet").exists():
-        subprocess.run([sys.executable, Path(__file__).with_name("generate.py"), size, folder], check=True)
-    tonight = folder / "tonight"
-    if not tonight.exists():
-        apart = folder / "apart"
-        with duckdb.connect() as connection:
-            connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
-            connection.execute(
-                f"copy (select *, cast(occurred_at as date) as day from '{folder}/events.parquet' "
-                f"where occurred_at < timestamp '{features.LAST}') to '{apart}' "
-                "(format parquet, compression zstd, partition_by (day))"
-            )
-        (folder / "nights").mkdir(exist_ok=True)
-        for path in sorted(apart.glob("day=*/*.parquet")):
-            path.rename(folder / "nights" / f"{path.parent.name.removeprefix('day=')}-{path.name}")
-        shutil.rmtree(apart)
-        tonight.mkdir()
-        last = max((folder / "nights").iterdir())
-        last.rename(tonight / last.name)
-    return next(tonight.iterdir())
+    apart = folder / "apart"
+    with duckdb.connect() as connection:
+        connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
+        connection.execute(
+            f"copy (select *, cast(occurred_at as date) as day from '{folder}/events.parquet' "
+            f"where occurred_at < timestamp '{features.LAST}') to '{apart}' "
+            "(format parquet, compression zstd, partition_by (day))"
+        )
+    (folder / "nights").mkdir(exist_ok=True)
+    for path in sorted(apart.glob("day=*/*.parquet")):
+        path.rename(folder / "nights" / f"{path.parent.name.removeprefix('day=')}-{path.name}")
+    shutil.rmtree(apart)
+    (folder / "tonight").mkdir()
+    last = max((folder / "nights").iterdir())
+    last.rename(folder / "tonight" / last.name)
 
 
 def _asked() -> argparse.Namespace:

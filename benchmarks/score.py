@@ -21,7 +21,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from features import FOLDER
+from generate import FOLDER, generated
 
 NOW = datetime(2026, 1, 1, 6)
 FIRST, SECOND = date(2025, 12, 25), date(2026, 1, 1)
@@ -35,6 +35,10 @@ sql = "select account_id, signed_up_at - to_days(200) as signed_up_at from 'acco
 path = "events.parquet"
 [tables.complaints]
 path = "complaints.parquet"
+[tables.subscriptions]
+path = "subscriptions.parquet"
+[tables.surveys]
+path = "surveys.parquet"
 [churn]
 definition = "inactivity"
 [model]
@@ -80,11 +84,8 @@ def measure(size: str, repeats: int) -> dict[str, dict[str, float]]:
 
 def _project(size: str) -> Path:
     """Return the folder of a size's tables with settings and a model beside them."""
-    folder, small = FOLDER / size, FOLDER / "S"
-    for place in {folder, small}:
-        if not (place / "complaints.parquet").exists():
-            command = [sys.executable, Path(__file__).with_name("generate.py"), place.name, place]
-            subprocess.run(command, check=True)
+    folder, small = generated(size), generated("S")
+    for place in (folder, small):
         (place / "churnrisk.toml").write_text(SETTINGS)
     bundle = small / "model.churnrisk"
     if not bundle.exists():

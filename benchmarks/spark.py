@@ -9,15 +9,14 @@ usage: python benchmarks/spark.py [XS|S|M] [--cores 2]
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
+
+from generate import TABLES, generated
 
 from churnrisk.features import FeatureConfig, select_features
 from churnrisk.features.build import create_feature_table
@@ -25,7 +24,6 @@ from churnrisk.snapshots import ChurnConfig, build_panel
 from churnrisk.sources import EngineConfig, TableConfig, open_tables
 from churnrisk.sources.spark_engine import SparkEngine
 
-FOLDER = Path(__file__).parents[1] / "build" / "bench"
 LAST = datetime(2026, 1, 1)
 MONTHS = (*(datetime(2025, month, 1) for month in range(2, 13)), LAST)
 
@@ -48,12 +46,8 @@ def main() -> None:
     parser.add_argument("size", nargs="?", default="S", choices=["XS", "S", "M"])
     parser.add_argument("--cores", type=int, default=2)
     asked = parser.parse_args()
-    folder = FOLDER / asked.size
-    if not (folder / "complaints.parquet").exists():
-        subprocess.run(
-            [sys.executable, Path(__file__).with_name("generate.py"), asked.size, folder], check=True
-        )
-    tables = {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "events", "complaints")}
+    folder = generated(asked.size)
+    tables = {name: TableConfig(path=f"{name}.parquet") for name in TABLES}
     config = EngineConfig(name="spark", threads=asked.cores, spark={"spark.driver.memory": "4g"})
     with SparkEngine(config, base=folder) as engine:
         opened = open_tables(engine, tables)
