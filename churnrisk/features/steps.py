@@ -43,6 +43,7 @@ STEPS = {
     "complaint_columns": "What was open, how bad and how old at each date. A later resolution is not seen.",
     "reopened_columns": "How many complaints had come back in the 90 days before each date.",
     "survey_columns": "The last answer before each date, and the one before it.",
+    "subscription_terms": "The terms with the instant from which each was known, in the order that they began.",
     "subscription_columns": "What was paid, for how many seats and until when, as of each date.",
     "attribute_columns": "The last known value of each slowly changing fact before each date.",
     "feature_inputs": "Every column that a feature may name, your own features too.",

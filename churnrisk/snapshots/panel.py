@@ -50,6 +50,7 @@ def build_panel(tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *
     engine.run(f"create or replace temp table account_state as {activity}")
     engine.run(f"create or replace temp table account_outcome as {outcome}")
     engine.run(f"create or replace temp table panel as {_panel(tables, churn, data_end)}")
+    engine.drop("account_state")
 
 
 def sample_panel(tables: Tables, *, max_rows: int) -> int:

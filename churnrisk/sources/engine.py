@@ -118,6 +118,11 @@ class Engine:
             self._recorded.append(sql)
         self._execute(sql).fetchall()
 
+    def drop(self, *names: str) -> None:
+        """Let go of tables that nothing reads any more: they count as memory."""
+        for name in names:
+            self._execute(f"drop table if exists {identifier(name)}")
+
     @contextmanager
     def recording(self) -> Iterator[list[str]]:
         """Yield a list that fills with the statements which :meth:`run` executes meanwhile."""

@@ -125,6 +125,9 @@ class SparkEngine(Engine):
         self._forget(name)
         super().table_from(name, table)
 
+    def drop(self, *names: str) -> None:
+        """Keep them: what was made of them may have to be made again, where a worker was lost."""
+
     def arrow(self, sql: str) -> pa.Table:
         """Return the result as an Arrow table."""
         statement = self._for_spark(sql)

@@ -37,16 +37,19 @@ def events_block(tables: Tables, key_features: tuple[str, ...]) -> Block:
 def _create_from_raw(tables: Tables, key_features: tuple[str, ...]) -> None:
     engine = tables.engine
     shape = roll_up(tables, key_features)
-    engine.run(f"create or replace temp table event_windows as {_windows(shape)}")
     engine.run(f"create or replace temp table event_users as {_users()}")
+    engine.drop("event_people")
     engine.run(f"create or replace temp table event_last as {_last(shape)}")
+    engine.run(f"create or replace temp table event_windows as {_windows(shape)}")
+    engine.drop("event_segments")
     engine.run(f"create or replace temp table event_before as {_before(shape)}")
+    engine.drop("event_last", "event_lookback")
 
 
 def _windows(shape: Shape) -> str:
     """Compute every window of every (account, as_of) from the segments."""
     columns = window_columns(
-        shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::bigint"
+        shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::smallint"
     )
     return f"select account_key, as_of, {columns} from {_seen(shape)} group by account_key, as_of"
 

@@ -78,8 +78,8 @@ class Shape:
         )
 
     def amount(self, sum_: str) -> str:
-        """Return a sum of quantities, or a null of its type where rows have none."""
-        return sum_ if self.quantity else "null::decimal(38, 4)"
+        """Return a sum of quantities, or a null where rows have none."""
+        return sum_ if self.quantity else "null::tinyint"
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ class _Reach:
 def roll_up(tables: Tables, key_features: tuple[str, ...]) -> Shape:
     """Create the roll-up of the events and what helps to read it, and return its shape.
 
-    Leaves ``feature_bits`` and ``segment_windows``, and of the roll-up itself ``event_rollup`` (account, user,
-    segment, as spelled), by accounts of the panel ``event_people`` (user, segment), ``event_segments`` (segment)
-    and ``event_lookback`` (those that were silent for a year), and ``feature_sightings`` (first known use of each
-    product feature by anybody). Each row says from which as-of date on it is known: ``known_as_of``.
+    Leaves ``segment_windows``, and of the roll-up itself, by accounts of the panel, ``event_people`` (user, segment),
+    ``event_segments`` (segment) and ``event_lookback`` (those that were silent for a year), and
+    ``feature_sightings`` (first known use of each product feature by anybody). Each row says from which as-of date
+    on it is known: ``known_as_of``.
     """
     engine, available = tables.engine, tables.available
     reach = _Reach(tuple(row[0] for row in engine.rows("select as_of from as_of_dates order by as_of")))
@@ -134,9 +134,10 @@ def roll_up(tables: Tables, key_features: tuple[str, ...]) -> Shape:
     engine.run(f"create or replace temp table event_spellings as {_SPELLINGS}")
     engine.run(f"create or replace temp table event_people as {_PEOPLE}")
     engine.run(f"create or replace temp table event_segments as {_by_account(shape)}")
+    engine.run(f"create or replace temp table feature_masks as {_feature_masks(shape)}")
+    engine.drop("event_rollup", "event_history", "event_spellings")
     engine.run(f"create or replace temp table silent_accounts as {raw.silent()}")
     engine.run(f"create or replace temp table event_lookback as {raw.lookback()}")
-    engine.run(f"create or replace temp table feature_masks as {_feature_masks(shape)}")
     engine.run(f"create or replace temp table feature_sightings as {_recent_sightings(shape)}")
     engine.run(f"insert into feature_sightings {raw.earlier_sightings()}")
     return shape

@@ -12,7 +12,7 @@ from churnrisk.sources import Tables
 
 
 def subscriptions_block(tables: Tables) -> Block:
-    """Create ``subscription_columns``."""
+    """Create ``subscription_terms`` and ``subscription_columns``."""
     available = tables.available
     known = known_at(available, "subscriptions", "s", "started_at")
     ended = optional(available, "subscriptions", "ended_at", "s", "timestamp")
@@ -21,21 +21,31 @@ def subscriptions_block(tables: Tables) -> Block:
     seats = f"cast({optional(available, 'subscriptions', 'seats', 's', 'double')} as decimal(18, 4))"
     renewal = optional(available, "subscriptions", "renewal_at", "s", "timestamp")
     auto_renew = optional(available, "subscriptions", "auto_renew", "s", "boolean")
-    runs = f"({ended} is null or greatest({ended}, s.started_at) >= p.as_of)"
+    runs = "(s.ended_at is null or s.ended_at >= p.as_of)"
     then = "p.as_of - interval 90 day"
-    ran = f"(s.started_at < {then} and ({ended} is null or greatest({ended}, s.started_at) >= {then}))"
+    ran = f"(s.started_at < {then} and (s.ended_at is null or s.ended_at >= {then}))"
+    tables.engine.run(
+        "create or replace temp table subscription_terms as select k.account_key, s.started_at, "
+        f"{known} as known_at, case when {ended} is not null then greatest({ended}, s.started_at) end as ended_at, "
+        f"{plan} as plan, {mrr} as mrr, {seats} as seats, {renewal} as renewal_at, "
+        f"cast({auto_renew} as integer) as auto_renew, "
+        # the name breaks ties, so that the plan of the newest term never varies
+        f"row_number() over (partition by k.account_key order by s.started_at, {plan}) as place, "
+        f"row_number() over (partition by k.account_key, s.started_at order by {known}) = 1 as starts "
+        "from subscriptions s join account_keys k on k.account_id = s.account_id"
+    )
     tables.engine.run(
         "create or replace temp table subscription_columns as select p.account_key, p.as_of, "
-        f"sum({mrr}) filter (where {runs}) as mrr, "
-        f"sum({mrr}) filter (where {ran}) as mrr_90_ago, "
-        f"sum({seats}) filter (where {runs}) as seats, "
-        f"min({renewal}) filter (where {runs} and {renewal} >= p.as_of) as next_renewal_at, "
-        # the plan of the newest running term; the name itself breaks ties, so that the answer never varies
-        f"arg_max({plan}, row(s.started_at, {plan})) filter (where {runs} and {plan} is not null) as plan, "
-        f"min(cast({auto_renew} as integer)) filter (where {runs}) as auto_renew, "
-        "count(distinct s.started_at) as terms_started, "
+        f"sum(s.mrr) filter (where {runs}) as mrr, "
+        f"sum(s.mrr) filter (where {ran}) as mrr_90_ago, "
+        f"sum(s.seats) filter (where {runs}) as seats, "
+        f"min(s.renewal_at) filter (where {runs} and s.renewal_at >= p.as_of) as next_renewal_at, "
+        f"arg_max(s.plan, s.place) filter (where {runs} and s.plan is not null) as plan, "
+        f"min(s.auto_renew) filter (where {runs}) as auto_renew, "
+        # terms that start at the same instant count once
+        "count(*) filter (where s.starts) as terms_started, "
         "max(s.started_at) as last_term_started_at "
-        f"from panel_rows p join subscriptions s on s.account_id = p.account_id and {known} < p.as_of "
+        "from panel_rows p join subscription_terms s on s.account_key = p.account_key and s.known_at < p.as_of "
         "group by p.account_key, p.as_of"
     )
     return Block.of("subscription_columns")
