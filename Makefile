@@ -62,9 +62,14 @@ docs: setup .venv/.docs-ready ## Write docs/cli.md and docs/features.md anew, an
 notebooks: setup ## Run all notebooks and save their outputs
 	$(BIN)/python docs/notebooks.py
 
-bench: setup ## Run the benchmarks of sizes SIZES ("S M", or "S M L" with 10 GB of disk) and write docs/performance.md
+.venv-featuretools/.ready: benchmarks/featuretools_peers.txt
+	@test -x .venv-featuretools/bin/python || $(PYTHON) -m venv .venv-featuretools
+	@.venv-featuretools/bin/python -m pip install -qq -r benchmarks/featuretools_peers.txt
+	@touch $@
+
+bench: setup .venv-featuretools/.ready ## Run the benchmarks of sizes SIZES ("S M", or "S M L" with 10 GB of disk) and write docs/performance.md
 	$(BIN)/python benchmarks/start.py
-	$(BIN)/python benchmarks/performance.py $(SIZES) --write docs/performance.md
+	$(BIN)/python benchmarks/performance.py $(SIZES) --featuretools .venv-featuretools/bin/python --write docs/performance.md
 
 .venv-peers/.ready: benchmarks/peers.txt
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
