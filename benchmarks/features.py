@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from generate import FOLDER, TABLES, generated
+from generate import FOLDER, PEER_TABLES, TABLES, generated
 
 LAST = datetime(2026, 1, 1)
 MONTHS = tuple(datetime(2025, month, 1) for month in range(2, 13))
@@ -103,7 +103,7 @@ def _notebook(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
     import notebook
     import pandas as pd
 
-    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in TABLES[:3])
+    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in PEER_TABLES)
     dates = dates_of(job.removeprefix("notebook "))
     return timed(lambda: notebook.features(accounts, events, complaints, dates))
 

@@ -23,14 +23,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import features
+import generate
 import notebook
+from generate import PEER_TABLES, TABLES
 
 if TYPE_CHECKING:
     import featuretools as ft
     import numpy as np
     import pandas as pd
 
-FOLDER = features.FOLDER / "featuretools"
+FOLDER = generate.FOLDER / "featuretools"
 STYLES = ("dfs", "tuned")
 #: What is counted in which windows of days; 60 is what the trend of the last 30 needs.
 WINDOWS = {
@@ -80,8 +82,8 @@ def _ours(size: str, job: str) -> pd.DataFrame:
     from churnrisk.snapshots import ChurnConfig, build_panel
     from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
 
-    with Engine(EngineConfig(memory_limit="1GB"), base=features.FOLDER / size) as engine:
-        tables = open_tables(engine, {name: TableConfig(path=f"{name}.parquet") for name in features.TABLES})
+    with Engine(EngineConfig(memory_limit="1GB"), base=generate.FOLDER / size) as engine:
+        tables = open_tables(engine, {name: TableConfig(path=f"{name}.parquet") for name in TABLES})
         build_panel(tables, ChurnConfig(), features.dates_of(job), data_end=features.LAST)
         chosen = select_features(FeatureConfig(), tables.available)
         return build_features(tables, chosen, labelled_only=False).X[list(notebook.FEATURES)].sort_index()
@@ -100,7 +102,7 @@ def run_job(style: str, job: str, size: str) -> Figures:
     warnings.simplefilter("ignore")
     tuned = style == "tuned"
     ready: list[ft.EntitySet] = []
-    read, read_cpu = features.timed(lambda: ready.append(_entities(features.FOLDER / size, tuned)))
+    read, read_cpu = features.timed(lambda: ready.append(_entities(generate.FOLDER / size, tuned)))
     entities, cutoffs = ready[0], _cutoffs(ready[0], job)
     parts: list[pd.DataFrame] = []
     seconds, cpu = features.timed(lambda: parts.extend((_tuned if tuned else _dfs)(entities, cutoffs)))
@@ -118,7 +120,7 @@ def _entities(folder: Path, tuned: bool) -> ft.EntitySet:
     import featuretools as ft
     import pandas as pd
 
-    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in features.TABLES)
+    accounts, events, complaints = (pd.read_parquet(folder / f"{name}.parquet") for name in PEER_TABLES)
     keys = pd.CategoricalDtype(sorted(accounts["account_id"]))
     for frame in (accounts, events, complaints):
         frame["account_id"] = frame["account_id"].astype(keys)

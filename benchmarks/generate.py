@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import duckdb
-
 #: Where benchmarks keep the tables of each size.
 FOLDER = Path(__file__).parents[1] / "build" / "bench"
 TABLES = ("accounts", "events", "complaints", "subscriptions", "surveys")
+#: What a peer reads, who computes a part of the signals.
+PEER_TABLES = TABLES[:3]
 #: accounts, events; XS is for tests, A has as many events as L of five times the accounts
 SIZES = {
     "XS": (1_000, 200_000),
@@ -37,6 +37,8 @@ def generated(size: str) -> Path:
 
 def generate(size: str, folder: Path) -> None:
     """Write the tables that are not there yet, events in time order; the same rows each time."""
+    import duckdb
+
     accounts, events = SIZES[size]
     folder.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
