@@ -60,7 +60,7 @@ def main() -> None:
         floor = found[FLOORS.get(job, job)]
         ratio = " / ".join(f"{figures[kind] / floor[kind]:.2f}" for kind in ("cpu", "seconds"))
         print(
-            f"{job:12} {figures['cpu']:7.2f} / {figures['clock']:7.2f} s (processor / clock), {ratio} × "
+            f"{job:12} {figures['cpu']:7.2f} / {figures['seconds']:7.2f} s (processor / clock), {ratio} × "
             f"{FLOORS.get(job, job)}; peak {figures['megabytes']:,.0f} MB"
         )
 
