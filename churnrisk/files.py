@@ -1,14 +1,17 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and how to tell that they are as they were written."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO
+from typing import IO, TypeVar
 
 from churnrisk.errors import UsageError
+
+Record = TypeVar("Record")
 
 
 def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
@@ -29,6 +32,55 @@ def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]
         reason = error.strerror or error
         raise UsageError(f"expected to write {target}, found: {reason}; choose another place") from error
     return target
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sealed(path: Path, record: object, *, form: int) -> None:
+    """Write a record as JSON below a line with its form and checksum, for :func:`read_sealed`.
+
+    Parameters
+    ----------
+    path : Path
+        What is there is replaced in one step.
+    record : dataclass instance
+        Of types that pydantic knows.
+    form : int
+        To be raised when older files would be read wrongly.
+    """
+    from pydantic import TypeAdapter
+
+    body: bytes = TypeAdapter(type(record)).dump_json(record)
+    write_whole(path, _seal(body, form) + b"\n" + body)
+
+
+def read_sealed(path: Path, kind: type[Record], *, form: int) -> Record:
+    """Return the record that a file holds.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not as it was written, or holds a record of another kind or form.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    seal, _, body = path.read_bytes().partition(b"\n")
+    if seal != _seal(body, form):
+        raise ValueError(f"{path.name} is damaged")
+    try:
+        return TypeAdapter(kind).validate_json(body)
+    except ValidationError:
+        raise ValueError(f"{path.name} is of another version") from None
+
+
+def _seal(body: bytes, form: int) -> bytes:
+    return f"{form} {hashlib.sha256(body).hexdigest()}".encode()
 
 
 def _replace(target: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:

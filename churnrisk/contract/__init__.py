@@ -10,7 +10,7 @@ from churnrisk.contract.check import (
     sign_ups,
     validate,
 )
-from churnrisk.contract.rules import FUTURE, UNKNOWN, Rule, account_rules, raw_rules, typed_rules
+from churnrisk.contract.rules import FUTURE, UNKNOWN, Rule, rules_of
 from churnrisk.contract.tables import TABLES, Available, ColumnSpec, TableSpec
 
 __all__ = [
@@ -23,13 +23,11 @@ __all__ = [
     "Part",
     "Rule",
     "TableSpec",
-    "account_rules",
     "blocking",
     "complete_events",
     "find",
-    "raw_rules",
+    "rules_of",
     "shares",
     "sign_ups",
-    "typed_rules",
     "validate",
 ]

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from churnrisk.contract.casts import EARLIEST, LATEST, tidy
-from churnrisk.contract.rules import Rule, account_rules, raw_rules, typed_rules
+from churnrisk.contract.rules import Rule, rules_of
 from churnrisk.contract.tables import TABLES, Available, TableSpec
 from churnrisk.records import Violation
 
@@ -155,7 +155,6 @@ class _TableCheck:
 
     def __init__(self, rows: Rows, spec: TableSpec, available: Available, part: Part | None) -> None:
         self.rows, self.spec, self.available, self.part = rows, spec, available, part
-        self.columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
         self.raw = part.raw if part else f"raw_{spec.name}"
         # those of events are read without trimming every id on the way
         whole = complete_events("bare_events") if spec.name == "events" else spec.name
@@ -165,13 +164,14 @@ class _TableCheck:
         total = int(self.rows(f"select count(*) from {self.raw}")[0][0])
         if not total:
             return Findings(0, ())
-        names = frozenset(column.name for column in self.columns)
-        sign_up_known = self.available.has("accounts.signed_up_at")
+        raw, typed, of_accounts = rules_of(
+            self.spec, self.available, native=native, date_format=date_format, now=now
+        )
         found = [
-            *self._broken(self.raw, raw_rules(self.columns, native=native, date_format=date_format)),
-            *self._broken(self.complete, typed_rules(self.spec, names, now=now)),
+            *self._broken(self.raw, raw),
+            *self._broken(self.complete, typed),
             *(self._repeated_keys() if self.spec.key else self._repeated_rows(total)),
-            *self._broken_accounts(account_rules(self.spec, sign_up_known=sign_up_known)),
+            *self._broken_accounts(of_accounts),
         ]
         return Findings(total, tuple(found))
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from churnrisk.contract.casts import cast, missing
-from churnrisk.contract.tables import EXPECTED, ColumnSpec, TableSpec
+from churnrisk.contract.tables import EXPECTED, Available, ColumnSpec, TableSpec
 
 #: A defect in more than this share of a table's rows blocks: then the mapping is wrong, not a few rows.
 MAX_DEFECT_SHARE = 0.05
@@ -56,7 +56,27 @@ class Rule:
     each: str = ""
 
 
-def raw_rules(
+def rules_of(
+    spec: TableSpec,
+    available: Available,
+    *,
+    native: Mapping[str, str],
+    date_format: str | None,
+    now: datetime,
+) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    """Return the rules over the raw rows of a table, over its complete rows, and over the accounts of these.
+
+    The relation of accounts has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
+    """
+    columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
+    return (
+        _raw_rules(columns, native=native, date_format=date_format),
+        _typed_rules(spec, frozenset(column.name for column in columns), now=now),
+        _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
+    )
+
+
+def _raw_rules(
     columns: Sequence[ColumnSpec], *, native: Mapping[str, str], date_format: str | None
 ) -> list[Rule]:
     """Return the rules over values as the source delivers them, in the contract's names."""
@@ -72,7 +92,7 @@ def raw_rules(
     return rules
 
 
-def typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
+def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
     """Return the rules over values of the contract's types."""
     rules = [_future(column.name, now) for column in spec.columns if column.name in names & _HAPPENINGS]
     rules += [_negative(name) for name in ("mrr", "seats", "quantity") if name in names]
@@ -82,11 +102,7 @@ def typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> lis
     return rules
 
 
-def account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
-    """Return the rules over the accounts of a table's rows.
-
-    The relation has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
-    """
+def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
     if spec.name == "accounts":
         return []
     rules = [_unknown_account()]

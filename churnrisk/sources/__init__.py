@@ -4,7 +4,7 @@ from churnrisk.sources.choice import open_engine
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_list
-from churnrisk.sources.parts import Cache, Parts, Stamp, is_settled
+from churnrisk.sources.parts import Cache, Parts, Seen, Stamp
 from churnrisk.sources.quoting import identifier, literal
 from churnrisk.sources.tables import Tables, open_account, open_tables
 
@@ -13,12 +13,12 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "Parts",
+    "Seen",
     "Stamp",
     "TableConfig",
     "Tables",
     "file_list",
     "identifier",
-    "is_settled",
     "literal",
     "open_account",
     "open_engine",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, scan
@@ -20,10 +20,19 @@ _FILE = "churnrisk_part"
 Stamp = list[int]
 
 
-def is_settled(stamp: Stamp) -> bool:
-    """Say whether the file is so old that a change from now on must show in its times."""
-    _, modified, changed, _ = stamp
-    return max(modified, changed) < time.time_ns() - _RACY_NS
+@dataclass(frozen=True)
+class Seen:
+    """A file's content as it was seen, to be known again by.
+
+    Attributes
+    ----------
+    stamp : list of int, optional
+        None where the file was so new that its content may have changed under the same stamp.
+    digest : str
+    """
+
+    stamp: Stamp | None
+    digest: str
 
 
 @dataclass(frozen=True)
@@ -58,10 +67,11 @@ class Part:
         stat = self.path.stat()
         return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
-    def digest(self) -> str:
-        """Return the digest of the content."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    def seen(self, stamp: Stamp, former: Seen | None) -> Seen:
+        """Return what the content is, by its stamp of today; under that of a former time it is not read."""
+        if former and former.stamp == stamp:
+            return former
+        return Seen(stamp if _is_settled(stamp) else None, digest_of(self.path))
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,10 @@ class Parts:
     native: Mapping[str, str]
     renamed: str
     bare: str
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamps of all parts, by name."""
+        return {name: part.stamp() for name, part in self.parts.items()}
 
     @property
     def made_from(self) -> str:
@@ -119,3 +133,9 @@ def event_parts(
         return None
     parts = [Part(os.path.relpath(file, engine.base), file) for file in files]
     return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare)
+
+
+def _is_settled(stamp: Stamp) -> bool:
+    """Say whether the file is so old that a change from now on must show in its times."""
+    _, modified, changed, _ = stamp
+    return max(modified, changed) < time.time_ns() - _RACY_NS

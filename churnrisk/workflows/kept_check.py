@@ -21,19 +21,17 @@ from churnrisk.contract import (
     Findings,
     Part,
     Rule,
-    account_rules,
     blocking,
     complete_events,
     find,
-    raw_rules,
+    rules_of,
     shares,
     sign_ups,
-    typed_rules,
 )
 from churnrisk.contract.casts import tidy
 from churnrisk.errors import ChurnRiskError
-from churnrisk.files import write_whole
-from churnrisk.sources import Cache, Parts, Stamp, Tables, is_settled, literal
+from churnrisk.files import digest_of, read_sealed, write_sealed
+from churnrisk.sources import Cache, Parts, Seen, Stamp, Tables, literal
 
 #: Raise it when the same rules find something else than they did.
 FORMAT = 1
@@ -48,8 +46,8 @@ class Checked:
     ----------
     made_from : str
         Digest of how rows are read and of the rules.
-    parts : dict of str to tuple
-        The files by name: stamp, where it can be relied on, and digest.
+    parts : dict of str to Seen
+        The files by name.
     findings : Findings
         Over all of them.
     accounts : str
@@ -59,7 +57,7 @@ class Checked:
     """
 
     made_from: str
-    parts: dict[str, tuple[Stamp | None, str]]
+    parts: dict[str, Seen]
     findings: Findings
     accounts: str
     now: str
@@ -68,39 +66,37 @@ class Checked:
 def check_events(tables: Tables, *, now: datetime) -> Findings | None:
     """Return what breaks the contract in the events, by what was kept; None where nothing can be kept of them."""
     cache, parts = tables.cache, tables.event_parts
-    if cache is None or parts is None or any(rule.only_among != "false" for rule in _rules(tables)):
+    if cache is None or parts is None:
         return None
-    return _Check(tables, parts, cache, now).done()
+    rules = _rules(tables)
+    if any(rule.only_among != "false" for rule in rules):
+        return None
+    return _Check(tables, parts, cache, rules, now).done()
 
 
 def _rules(tables: Tables) -> list[Rule]:
     """Return all rules over events, those about the present as they were at some time."""
-    spec, available = TABLES["events"], tables.available
-    columns = [column for column in spec.columns if available.has(f"events.{column.name}")]
-    names = frozenset(column.name for column in columns)
     native, date_format = tables.native["events"], tables.date_formats.get("events")
-    return [
-        *raw_rules(columns, native=native, date_format=date_format),
-        *typed_rules(spec, names, now=datetime.min),
-        *account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
-    ]
+    rules = rules_of(
+        TABLES["events"], tables.available, native=native, date_format=date_format, now=datetime.min
+    )
+    return [rule for of_relation in rules for rule in of_relation]
 
 
 class _Check:
     """One check."""
 
-    def __init__(self, tables: Tables, parts: Parts, cache: Cache, now: datetime) -> None:
+    def __init__(self, tables: Tables, parts: Parts, cache: Cache, rules: list[Rule], now: datetime) -> None:
         self._tables, self._parts, self._cache, self._now = tables, parts, cache, now
         self._folder = cache.folder / _FOLDER
         self._time = f"{now:%Y-%m-%d %H:%M:%S}"
         self._engine = tables.engine
         version = self._engine.value("select version()")
-        made_from = f"{FORMAT} {version} {parts.made_from} {_rules(tables)!r}"
+        made_from = f"{version} {parts.made_from} {rules!r}"
         self._made_from = hashlib.sha256(made_from.encode()).hexdigest()
 
     def done(self) -> Findings:
-        stamps = {name: part.stamp() for name, part in self._parts.parts.items()}
-        settled = {name for name, stamp in stamps.items() if is_settled(stamp)}
+        stamps = self._parts.stamps()
         self._engine.run(
             f"create or replace temp table checked_accounts as {sign_ups(self._tables.available)}"
         )
@@ -111,22 +107,18 @@ class _Check:
             former, known, findings = None, {}, self._found(None)
         if not blocking(findings.violations("events")) and not _is_dated_later(findings):
             try:
-                self._keep(findings, former, known, stamps, settled)
+                self._keep(findings, former, known, stamps)
             except (OSError, ChurnRiskError) as error:
                 self._cache.say(f"what the check of the events has found cannot be kept ({error})")
         return findings
 
     def _former(self) -> Checked | None:
         """Return what the last run has left, if it is whole and speaks of the same rows and accounts."""
-        from pydantic import TypeAdapter, ValidationError
-
         try:
-            checksum, _, body = (self._folder / _NAME).read_bytes().partition(b"\n")
-            former = TypeAdapter(Checked).validate_json(body)
-            accounts = self._accounts(former.accounts).read_bytes()
-        except (OSError, ValidationError):
+            former = read_sealed(self._folder / _NAME, Checked, form=FORMAT)
+            whole = digest_of(self._accounts(former.accounts)) == former.accounts
+        except (OSError, ValueError):
             return None
-        whole = checksum.decode(errors="replace") == _digest(body) and _digest(accounts) == former.accounts
         return former if whole and former.made_from == self._made_from and self._holds(former) else None
 
     def _accounts(self, digest: str) -> Path:
@@ -143,19 +135,15 @@ class _Check:
         )
         return not self._engine.value(f"select count(*) {other}")
 
-    def _unchanged(
-        self, former: Checked, stamps: dict[str, Stamp]
-    ) -> dict[str, tuple[Stamp | None, str]] | None:
+    def _unchanged(self, former: Checked, stamps: dict[str, Stamp]) -> dict[str, Seen] | None:
         """Return the files of the former check as they are today; None if one has changed or gone."""
-        known: dict[str, tuple[Stamp | None, str]] = {}
-        for name, (stamp, digest) in former.parts.items():
+        known: dict[str, Seen] = {}
+        for name, seen in former.parts.items():
             if name not in stamps:
                 return None
-            if stamp != stamps[name]:
-                if self._parts.parts[name].digest() != digest:
-                    return None
-                stamp = stamps[name] if is_settled(stamps[name]) else None
-            known[name] = (stamp, digest)
+            known[name] = self._parts.parts[name].seen(stamps[name], seen)
+            if known[name].digest != seen.digest:
+                return None
         return known
 
     def _of_new(self, former: Checked, names: AbstractSet[str]) -> Findings | None:
@@ -194,24 +182,20 @@ class _Check:
         self,
         findings: Findings,
         former: Checked | None,
-        known: dict[str, tuple[Stamp | None, str]],
+        known: dict[str, Seen],
         stamps: dict[str, Stamp],
-        settled: set[str],
     ) -> None:
-        from pydantic import TypeAdapter
-
         parts = known | {
-            name: (stamp if name in settled else None, self._parts.parts[name].digest())
+            name: self._parts.parts[name].seen(stamp, None)
             for name, stamp in stamps.items()
             if name not in known
         }
-        changed = any(self._parts.parts[name].stamp() != stamp for name, stamp in stamps.items())
-        if changed or self._accounts_changed():
+        if self._parts.stamps() != stamps or self._accounts_changed():
             return  # what was found may be of two states
         nothing_new = former is not None and parts.keys() == former.parts.keys()
         accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
-        body = TypeAdapter(Checked).dump_json(Checked(self._made_from, parts, findings, accounts, self._time))
-        write_whole(self._folder / _NAME, _digest(body).encode() + b"\n" + body)
+        checked = Checked(self._made_from, parts, findings, accounts, self._time)
+        write_sealed(self._folder / _NAME, checked, form=FORMAT)
         for left in self._folder.glob("accounts.*.parquet"):
             if left != self._accounts(accounts):
                 # another run that needed it checks all once more
@@ -247,7 +231,7 @@ class _Check:
                 f"copy (select * from ({accounts}) order by account_id) to {literal(str(written))} "
                 "(format parquet, compression zstd)"
             )
-            digest = _digest(written.read_bytes())
+            digest = digest_of(written)
             os.replace(written, self._accounts(digest))
         return digest
 
@@ -255,7 +239,3 @@ class _Check:
 def _is_dated_later(findings: Findings) -> bool:
     """Say whether rows lie in the future, and so will be found to be something else."""
     return any(one.rule.says == FUTURE for one in findings.found)
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

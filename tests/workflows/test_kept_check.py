@@ -178,7 +178,9 @@ def test_what_cannot_be_written_at_the_end_is_said_and_nothing_is_checked_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    monkeypatch.setattr(kept_check, "write_whole", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        kept_check, "write_sealed", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+    )
     found, asked = checked(world, kept=True)
     assert found == checked(world, kept=False)[0]
     assert asked.count("select count(*) from raw_events") == 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from churnrisk.contract.casts import EARLIEST, LATEST
 from churnrisk.features.blocks.kept.manifest import KeptError, KeptPart, Manifest
-from churnrisk.sources import Parts, Stamp, Tables, is_settled
+from churnrisk.sources import Parts, Seen, Stamp, Tables
 
 
 @dataclass(frozen=True)
@@ -54,22 +54,20 @@ class Changes:
 def find_changes(tables: Tables, parts: Parts, manifest: Manifest) -> Changes:
     """Compare the parts with what was rolled up, reading rows of parts with other content only."""
     now: dict[str, KeptPart] = {}
-    other: dict[str, KeptPart] = {}
-    stamps: dict[str, Stamp] = {}
+    other: dict[str, Seen] = {}
+    stamps = parts.stamps()
     for name, part in parts.parts.items():
-        former, stamp = manifest.parts.get(name), part.stamp()
-        stamps[name] = stamp
-        if former and stamp == former.stamp:
-            now[name] = former
-            continue
-        kept_stamp = stamp if is_settled(stamp) else None
-        digest = part.digest()
-        if former and digest == former.digest:
-            now[name] = replace(former, stamp=kept_stamp)
+        former = manifest.parts.get(name)
+        seen = part.seen(stamps[name], former)
+        if former and seen.digest == former.digest:
+            now[name] = KeptPart(seen.stamp, seen.digest, former.days)
         else:
-            other[name] = KeptPart(kept_stamp, digest, {})
+            other[name] = seen
     marks = _marks(tables, parts, other)
-    now |= {name: replace(part, days=marks.get(parts.parts[name].file, {})) for name, part in other.items()}
+    now |= {
+        name: KeptPart(seen.stamp, seen.digest, marks.get(parts.parts[name].file, {}))
+        for name, seen in other.items()
+    }
     rebuilt = frozenset(_changed_days(manifest.parts, now))
     added = {
         (name, day)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections import defaultdict
@@ -12,13 +11,8 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from churnrisk.features.blocks.kept.manifest import (
-    KeptError,
-    KeptFile,
-    Manifest,
-    read_manifest,
-    write_manifest,
-)
+from churnrisk.features.blocks.kept.manifest import FORMAT, NAME, KeptError, KeptFile, Manifest
+from churnrisk.files import digest_of, read_sealed, write_sealed
 from churnrisk.sources import Engine, file_list, literal
 
 #: A run that began with the manifest before may still read what is not in the new one; after a day none does.
@@ -48,8 +42,19 @@ class KeptFiles:
             ignored.write_text("*\n")
 
     def read(self) -> Manifest | None:
-        """Return what is kept; see :func:`read_manifest`."""
-        return read_manifest(self.folder)
+        """Return what is kept; None where nothing has been kept yet.
+
+        Raises
+        ------
+        KeptError
+            If it is damaged.
+        """
+        try:
+            return read_sealed(self.folder / NAME, Manifest, form=FORMAT)
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise KeptError(str(error)) from None
 
     def write(self, sql: str, *, by: str) -> dict[str, tuple[KeptFile, ...]]:
         """Write rows as files apart by a column, and return the files by its values."""
@@ -60,7 +65,7 @@ class KeptFiles:
                 f"partition_by ({by}), write_partition_columns true)"
             )
             for path in sorted(Path(new).glob(f"{by}=*/*.parquet")):
-                digest = _digest(path)
+                digest = digest_of(path)
                 file = KeptFile(f"{path.parent.name}.{digest[:16]}.parquet", path.stat().st_size, digest)
                 os.replace(path, self.folder / file.name)
                 written[path.parent.name.removeprefix(f"{by}=")] += (file,)
@@ -81,7 +86,7 @@ class KeptFiles:
         path = self.folder / file.name
         if file not in self._verified:
             try:
-                intact = path.stat().st_size == file.size and _digest(path) == file.digest
+                intact = path.stat().st_size == file.size and digest_of(path) == file.digest
             except OSError:
                 intact = False
             if not intact:
@@ -91,7 +96,7 @@ class KeptFiles:
 
     def keep(self, manifest: Manifest, former: Manifest | None) -> None:
         """Make a manifest the one that the next run finds, and remove what nobody needs any more."""
-        write_manifest(manifest, self.folder)
+        write_sealed(self.folder / NAME, manifest, form=FORMAT)
         needed = {file.name for file in manifest.files()}
         for file in () if former is None else former.files():
             if file.name not in needed:
@@ -105,8 +110,3 @@ class KeptFiles:
             with suppress(OSError):
                 if path.name not in needed and path.stat().st_mtime < time.time() - _GRACE_SECONDS:
                     rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

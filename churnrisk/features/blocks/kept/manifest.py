@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from churnrisk.features.blocks.rollup import BITS
-from churnrisk.files import write_whole
-from churnrisk.sources import Stamp
+from churnrisk.sources import Seen
 
 #: Raise it when files that older versions have written would be read wrongly.
 FORMAT = 1
-_NAME = "manifest.json"
+NAME = "manifest.json"
 
 
 class KeptError(Exception):
@@ -31,11 +28,9 @@ class KeptFile:
 
 
 @dataclass(frozen=True)
-class KeptPart:
+class KeptPart(Seen):
     """A part of the events as it was read: per day the number of rows and the sum of their hashes."""
 
-    stamp: Stamp | None
-    digest: str
     days: dict[date, tuple[int, str]]
 
 
@@ -99,37 +94,3 @@ class Manifest:
             yield from day.files
         for block in self.blocks.values():
             yield from block.files
-
-
-def read_manifest(folder: Path) -> Manifest | None:
-    """Return what a folder holds; None where nothing has been kept yet.
-
-    Raises
-    ------
-    KeptError
-        If it is damaged.
-    """
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        checksum, _, body = (folder / _NAME).read_bytes().partition(b"\n")
-    except FileNotFoundError:
-        return None
-    if checksum.decode(errors="replace") != _checksum(body):
-        raise KeptError(f"{_NAME} is damaged")
-    try:
-        return TypeAdapter(Manifest).validate_json(body)
-    except ValidationError:
-        raise KeptError(f"{_NAME} is of another version") from None
-
-
-def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Replace what a folder is said to hold, in one step."""
-    from pydantic import TypeAdapter
-
-    body = TypeAdapter(Manifest).dump_json(manifest)
-    write_whole(folder / _NAME, _checksum(body).encode() + b"\n" + body)
-
-
-def _checksum(body: bytes) -> str:
-    return f"{FORMAT} {hashlib.sha256(body).hexdigest()}"
