@@ -33,14 +33,20 @@ def file_kind(path: str | Path) -> str | None:
 
 
 def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
-    """Return the files that a path or glob names, sorted.
+    """Return the files that a path or glob names, sorted; ``file:///`` before it is passed over.
 
     Raises
     ------
     UsageError
-        If there is none, or their kinds are unknown or mixed.
+        If there is none, it is a URL of another machine, or their kinds are unknown or mixed.
     """
-    named = Path(pattern).expanduser()
+    local = pattern.removeprefix("file://")
+    if "://" in local:
+        raise UsageError(
+            f"[tables.{table}] path {pattern!r} is a URL, which nothing but Spark reads, and only as Parquet. "
+            'Copy the files to this machine, or use them as Parquet where engine = "spark" reads them.'
+        )
+    named = Path(local).expanduser()
     # a file that is called like the pattern wins; the folder's own name is never a pattern
     matches = (
         [str(named)] if (base / named).is_file() else glob.glob(str(named), root_dir=base, recursive=True)

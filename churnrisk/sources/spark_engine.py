@@ -91,7 +91,8 @@ class SparkEngine(Engine):
     def opens(self, config: TableConfig) -> bool:
         """Say whether a table is read by Spark itself: Parquet files, and tables of its catalog."""
         path = config.path or ""
-        return super().opens(config) or "://" in path or file_kind(path) == "parquet"
+        kind = file_kind(path)
+        return super().opens(config) or kind == "parquet" or (kind is None and "://" in path)
 
     def open_source(self, name: str, config: TableConfig) -> object:
         """Create ``source_<name>`` and return what identifies its content.

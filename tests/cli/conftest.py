@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from churnrisk.cli import app, main
+
+WITHOUT_MLFLOW = """
+import sys
+sys.modules["mlflow"] = None  # importing it raises ImportError
 from churnrisk.cli import main
+sys.argv = ["churnrisk", *sys.argv[1:]]
+main()
+"""
 
 
 @dataclass(frozen=True)
@@ -51,3 +59,12 @@ def project(small_world: Path, tmp_path: Path) -> Path:
 def scored(scored_world: Path, tmp_path: Path) -> Path:
     """A copy of the scored world."""
     return Path(shutil.copytree(scored_world, tmp_path / "scored"))
+
+
+@pytest.fixture(scope="session")
+def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of the scored world as a file."""
+    folder = tmp_path_factory.mktemp("bundle")
+    project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"
+    app(["--project", str(project), "export", str(target)], standalone_mode=False)
+    return target

@@ -12,24 +12,7 @@ import pandas as pd
 import pytest
 
 from churnrisk.tracking.bundle import pack, unpack
-
-WITHOUT_MLFLOW = """
-import sys
-sys.modules["mlflow"] = None  # importing it raises ImportError
-from churnrisk.cli import main
-sys.argv = ["churnrisk", *sys.argv[1:]]
-main()
-"""
-
-
-@pytest.fixture(scope="session")
-def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from churnrisk.cli import app
-
-    folder = tmp_path_factory.mktemp("bundle")
-    project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"
-    app(["--project", str(project), "export", str(target)], standalone_mode=False)
-    return target
+from tests.cli.conftest import WITHOUT_MLFLOW
 
 
 @pytest.fixture

@@ -17,20 +17,18 @@ from churnrisk.history.totals import read_totals
 from churnrisk.settings import load_project
 from churnrisk.sources import Engine, open_tables
 from tests.absent import absent
-from tests.cli.conftest import Cli
+from tests.cli.conftest import WITHOUT_MLFLOW, Cli
 from tests.sources.sparkling import QUICK
 from tests.uncounted import uncounted
 
 #: Two whole runs are planned here: each query once is enough, tests/sources/test_spark.py has it as Spark does it.
 ONCE_PLANNED = QUICK | {"spark.sql.adaptive.enabled": "false"}
-SETTINGS = '\n[engine]\nname = "spark"\n\n[engine.spark]\n' + "".join(
-    f'"{name}" = "{value}"\n' for name, value in ONCE_PLANNED.items()
-)
+SETTINGS = "".join(f'"{name}" = "{value}"\n' for name, value in ONCE_PLANNED.items())
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 
 
 def on_spark(project: Path) -> None:
-    """Let the events be Parquet, which Spark reads by itself; the other tables stay CSV files."""
+    """Let the events be Parquet, which Spark reads by itself, named as in a lake; the other tables stay CSV files."""
     opened = load_project(project)
     with Engine(opened.engine, base=project) as engine:
         open_tables(engine, opened.tables)
@@ -38,16 +36,19 @@ def on_spark(project: Path) -> None:
     settings = project / "churnrisk.toml"
     text = settings.read_text()
     start, end = text.index("[tables.events]"), text.index("[tables.complaints]")
-    events = '[tables.events]\npath = "events.parquet"\n\n'
-    settings.write_text(text[:start] + events + text[end:] + SETTINGS)
+    events = f'[tables.events]\npath = "file://{project}/events.parquet"\n\n'
+    engine = f'\n[engine]\nname = "spark"\nscores = "file://{project}/lake"\n\n[engine.spark]\n'
+    settings.write_text(text[:start] + events + text[end:] + engine + SETTINGS)
 
 
-def test_a_run_on_spark_equals_the_run_on_this_machine(scored: Path) -> None:
+def test_a_run_on_spark_by_a_bundle_equals_the_champions_run_on_this_machine(
+    scored: Path, bundle: Path
+) -> None:
     if shutil.which("java") is None:
         absent("Java is not installed here")
     on_spark(scored)
     ran = subprocess.run(
-        [sys.executable, "-m", "churnrisk", "--project", str(scored), "score"],
+        [sys.executable, "-c", WITHOUT_MLFLOW, "--project", scored, "score", "--bundle", bundle],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
@@ -62,16 +63,18 @@ def test_a_run_on_spark_equals_the_run_on_this_machine(scored: Path) -> None:
             totals = {run: read_totals(connection, [run]) for run in (on.run_id, here.run_id)}
     assert_same(found, expected[expected["colour"].isin(["red", "amber"])], list(expected.columns))
     assert keyed(totals[on.run_id]) == keyed(totals[here.run_id])
-    (folder,) = (scored / "scores").glob("as_of=*/run=*")
+    (folder,) = (scored / "lake").glob("as_of=*/run=*")
     every = ds.dataset(folder, format="parquet").to_table().to_pandas().sort_values("account_id")
     shared = [name for name in every if name in expected]
     assert_same(every, expected, shared)
     assert len(shared) > 10
+    # with the champion of the registry it is the same, and a dry run leaves nothing
     tried = subprocess.run(
-        [sys.executable, "-m", "churnrisk", "--project", str(scored), "score", "--dry-run"],
+        [sys.executable, "-m", "churnrisk", "--project", scored, "score", "--dry-run"],
         env=uncounted(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert tried.returncode == 0, tried.stderr
+    assert all(f" {getattr(on, colour):,} {colour}" in tried.stderr for colour in ("red", "amber", "grey"))
     assert [place.name for place in folder.parent.iterdir()] == [folder.name]
     assert ds.dataset(folder, format="parquet").count_rows() == len(every)
 

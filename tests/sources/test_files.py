@@ -31,6 +31,16 @@ def test_csv(tmp_path: Path) -> None:
     assert read(tmp_path, path="e.csv") == ROWS
 
 
+def test_a_file_may_be_named_by_its_url(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text(TEXT)
+    assert read(tmp_path, path=f"file://{tmp_path}/*.csv") == ROWS
+
+
+def test_a_url_of_another_machine_needs_spark(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"path 's3://lake/e.parquet' is a URL, .*engine = \"spark\""):
+        read(tmp_path, path="s3://lake/e.parquet")
+
+
 @pytest.mark.parametrize(
     ("name", "delimiter"), [("e.tsv", "\t"), ("my.events.TSV", "\t"), ("e.txt", ";"), ("e.csv", ";")]
 )

@@ -178,6 +178,11 @@ def test_a_table_of_the_catalog_is_read_by_its_name(spark: SparkEngine, folder: 
         open_tables(spark, {**configs_of("accounts"), "events": TableConfig(table="no_such")})
 
 
+def test_a_lake_is_read_as_parquet_only(spark: SparkEngine) -> None:
+    with pytest.raises(UsageError, match=r"path 's3a://lake/e.csv' is a URL, .*only as Parquet"):
+        open_tables(spark, {**configs_of("accounts"), "events": TableConfig(path="s3a://lake/e.csv")})
+
+
 def configs_of(*names: str) -> dict[str, TableConfig]:
     return {name: TableConfig(path=f"{name}.parquet") for name in names}
 
