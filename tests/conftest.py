@@ -26,8 +26,9 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the minutes-long tests on real sets, so that no worker waits for another one at the end."""
-    items.sort(key=lambda item: "/tests/real/" not in item.path.as_posix())
+    """Begin with what takes minutes, real sets and Spark, so that no worker waits for another one at the end."""
+    slow = ("/tests/real/", "/test_spark.py")
+    items.sort(key=lambda item: not any(name in item.path.as_posix() for name in slow))
 
 
 Once = Callable[[str, Callable[[Path], None]], Path]
