@@ -44,9 +44,11 @@ def generate(size: str, folder: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
         for name, rows in _tables(accounts, events).items():
-            path = folder / f"{name}.parquet"
+            path, new = folder / f"{name}.parquet", folder / f"{name}.parquet.new"
             if not path.exists():
-                connection.execute(f"copy ({rows}) to '{path}' (compression zstd, row_group_size 500000)")
+                copied = f"copy ({rows}) to '{new}' (format parquet, compression zstd, row_group_size 500000)"
+                connection.execute(copied)
+                new.replace(path)
 
 
 def _tables(accounts: int, events: int) -> dict[str, str]:

@@ -34,7 +34,7 @@ OPENING = """\
 
 Made by `make bench`, medians of {repeats} fresh processes, on {machine}, {day}
 ({versions}).
-Each job runs side by side with the floors. `benchmarks/generate.py` makes the events, complaints and accounts: S has
+Each job runs side by side with the floors. `benchmarks/generate.py` makes all tables but attributes: S has
 10,000 accounts and 2 million events, M 50,000 and 20 million, L 200,000 and 100 million. *scan* is a hash of the needed
 columns of the Parquet file, *G* one `group by account, feature, day` count over it. SCORE computes every feature that
 the tables feed for one date, TRAIN for twelve monthly ones, both with `memory_limit = "1GB"`. Ratios are of processor
@@ -63,7 +63,8 @@ def main() -> None:
         *(row for size in asked.sizes for row in _score_rows(size, asked.repeats)),
         *_publish_rows(asked.rows, asked.postgres),
     ]
-    opening = _opening(asked.repeats, asked.featuretools)
+    beside = asked.featuretools if set(asked.sizes) & set(FEATURETOOLS_SIZES) else None
+    opening = _opening(asked.repeats, beside)
     page = "\n".join([opening, *_table(rows), "", *_seconds(found), ""])
     print(page)
     if asked.write:

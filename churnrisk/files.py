@@ -71,12 +71,15 @@ def read_sealed(path: Path, kind: type[Record], *, form: int) -> Record:
     from pydantic import TypeAdapter, ValidationError
 
     seal, _, body = path.read_bytes().partition(b"\n")
-    if seal != _seal(body, form):
-        raise ValueError(f"{path.name} is damaged")
-    try:
-        return TypeAdapter(kind).validate_json(body)
-    except ValidationError:
-        raise ValueError(f"{path.name} is of another version") from None
+    written, _, _ = seal.partition(b" ")
+    if written.isdigit() and seal == _seal(body, int(written)):
+        try:
+            if int(written) == form:
+                return TypeAdapter(kind).validate_json(body)
+        except ValidationError:
+            pass
+        raise ValueError(f"{path.name} is of another version")
+    raise ValueError(f"{path.name} is damaged")
 
 
 def _seal(body: bytes, form: int) -> bytes:

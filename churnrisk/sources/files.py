@@ -40,7 +40,7 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     UsageError
         If there is none, it is a URL of another machine, or their kinds are unknown or mixed.
     """
-    local = pattern.removeprefix("file://")
+    local = pattern.removeprefix("file://") if pattern.startswith("file:///") else pattern
     if "://" in local:
         raise UsageError(
             f"[tables.{table}] path {pattern!r} is a URL, which nothing but Spark reads, and only as Parquet. "

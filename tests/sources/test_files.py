@@ -36,9 +36,10 @@ def test_a_file_may_be_named_by_its_url(tmp_path: Path) -> None:
     assert read(tmp_path, path=f"file://{tmp_path}/*.csv") == ROWS
 
 
-def test_a_url_of_another_machine_needs_spark(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"path 's3://lake/e.parquet' is a URL, .*engine = \"spark\""):
-        read(tmp_path, path="s3://lake/e.parquet")
+@pytest.mark.parametrize("url", ["s3://lake/e.parquet", "file://host/e.parquet"])
+def test_a_url_of_another_machine_needs_spark(tmp_path: Path, url: str) -> None:
+    with pytest.raises(UsageError, match=rf"path '{url}' is a URL, .*engine = \"spark\""):
+        read(tmp_path, path=url)
 
 
 @pytest.mark.parametrize(

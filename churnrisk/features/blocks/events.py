@@ -49,7 +49,7 @@ def _create_from_raw(tables: Tables, key_features: tuple[str, ...]) -> None:
 def _windows(shape: Shape) -> str:
     """Compute every window of every (account, as_of) from the segments."""
     columns = window_columns(
-        shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::smallint"
+        shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::integer"
     )
     return f"select account_key, as_of, {columns} from {_seen(shape)} group by account_key, as_of"
 

@@ -79,7 +79,7 @@ class Shape:
 
     def amount(self, sum_: str) -> str:
         """Return a sum of quantities, or a null where rows have none."""
-        return sum_ if self.quantity else "null::tinyint"
+        return sum_ if self.quantity else "null::integer"
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class AtDate:
             start = word * _WORD_DAYS
             wanted = (1 << min(last - start, _WORD_DAYS)) - (1 << max(first - start, 0))
             counts.append(
-                f"coalesce(bit_count(bit_or(days) filter (where word = {word}) & {wanted}), 0)::smallint"
+                f"coalesce(bit_count(bit_or(days) filter (where word = {word}) & {wanted}), 0)::integer"
             )
         return f"nullif({' + '.join(counts)}, 0)"
 
