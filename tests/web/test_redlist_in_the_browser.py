@@ -141,6 +141,7 @@ def test_keys_move_open_search_and_help(signed_in):
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text(shown[2])
+    page.wait_for_load_state()  # a heading is there before the script that listens to the keys
     page.keyboard.press("u")
     expect(page.get_by_role("heading", name="Red list", exact=True)).to_be_visible()
 
