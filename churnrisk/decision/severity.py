@@ -29,12 +29,13 @@ def to_codes(colours: npt.ArrayLike | pd.Series) -> Codes:
     UsageError
         If a name is no colour.
     """
-    names = pd.Series(np.asarray(colours, dtype=object), dtype=object)
-    unknown = set(names.dropna().unique()) - set(_CODES)
+    places, names = pd.factorize(np.asarray(colours, dtype=object))
+    unknown = set(names) - set(_CODES)
     if unknown:
         found = sorted(map(str, unknown))
         raise UsageError(f"expected the colours {list(_CODES)}, found {found}. Rename them.")
-    return np.asarray(names.map(_CODES).fillna(GREY_CODE), dtype=np.int8)
+    # a missing name has the place -1, which is the last one
+    return np.array([*(_CODES[name] for name in names), GREY_CODE], dtype=np.int8)[places]
 
 
 def to_colours(codes: Codes) -> npt.NDArray[np.object_]:

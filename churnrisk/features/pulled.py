@@ -13,6 +13,7 @@ from churnrisk.sources import Tables, identifier
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 #: Rows are looked at in chunks of so many, each with every dose.
 CHUNK = 50_000
@@ -37,6 +38,7 @@ class Pulled:
         self, tables: Tables, features: Sequence[Feature], accounts: pd.Index, *, as_of: datetime
     ) -> None:
         self._engine, self._features = tables.engine, features
+        self._count = len(accounts)
         asked = accounts.to_frame(index=False, name="account_id").assign(place=range(len(accounts)))
         self._engine.table_from("lever_accounts", asked)
         self._engine.run(
@@ -44,15 +46,16 @@ class Pulled:
             f"join lever_accounts l using (account_id) where i.as_of = timestamp '{as_of:%Y-%m-%d %H:%M:%S}'"
         )
 
-    def keep(self, places: Sequence[int]) -> None:
-        """Look no further at accounts of other places."""
-        import pandas as pd
-
-        self._engine.table_from("lever_places", pd.DataFrame({"place": list(places)}))
-        self._engine.run("delete from lever_inputs where place not in (select place from lever_places)")
-
-    def features(self, levers: Sequence[Lever]) -> Iterator[pd.DataFrame]:
+    def features(
+        self, levers: Sequence[Lever], doses: Sequence[pa.Table | None] | None = None
+    ) -> Iterator[pd.DataFrame]:
         """Yield the features that the levers touch, pulled one after the other, in chunks of accounts.
+
+        Parameters
+        ----------
+        levers : sequence of Lever
+        doses : sequence of (pyarrow Table or None), optional
+            What to try of each lever: columns ``place`` and ``dose``; None tries every dose on everyone.
 
         Yields
         ------
@@ -61,23 +64,31 @@ class Pulled:
             place, dose_0 (dose_1 … with more levers) and float64 columns of features.
         """
         touched = influenced(self._features, levers)
-        doses = "".join(f", dose_{i}" for i in range(len(levers)))
+        names = "".join(f", dose_{i}" for i in range(len(levers)))
         columns = "".join(f", ({feature.sql})::double as {identifier(feature.name)}" for feature in touched)
-        last = self._engine.value("select max(place) from lever_inputs")
-        for start in range(0, 0 if last is None else last + 1, CHUNK):
+        wanted = [self._doses(i, table) for i, table in enumerate(doses or [None] * len(levers))]
+        for start in range(0, self._count, CHUNK):
             source = f"(select * from lever_inputs where place >= {start} and place < {start + CHUNK})"
             for i, lever in enumerate(levers):
-                source = _after(source, lever, f"dose_{i}")
-            yield self._engine.arrow(f"select place{doses}{columns} from {source}").to_pandas()
+                source = _after(source, lever, f"dose_{i}", wanted[i])
+            yield self._engine.arrow(f"select place{names}{columns} from {source}").to_pandas()
+
+    def _doses(self, i: int, table: pa.Table | None) -> str | None:
+        """Put the doses of one lever into the engine and return the table's name."""
+        if table is None:
+            return None
+        self._engine.table_from(f"lever_doses_{i}", table)
+        return f"lever_doses_{i}"
 
 
-def _after(source: str, lever: Lever, dose: str) -> str:
+def _after(source: str, lever: Lever, dose: str, doses: str | None) -> str:
     replaced = ", ".join(f"{sql.format(n=dose)} as {name}" for name, sql in lever.sets.items())
-    values = ", ".join(f"({n})" for n in lever.doses)
-    return (
-        f"(select * replace ({replaced}) from {source} cross join (values {values}) d({dose}) "
-        f"where {lever.when.format(n=dose)})"
-    )
+    if doses is None:
+        values = ", ".join(f"({n})" for n in lever.doses)
+        dosed = f"cross join (values {values}) d({dose})"
+    else:
+        dosed = f"join (select place, dose as {dose} from {doses}) using (place)"
+    return f"(select * replace ({replaced}) from {source} {dosed} where {lever.when.format(n=dose)})"
 
 
 def influenced(features: Sequence[Feature], levers: Iterable[Lever]) -> tuple[Feature, ...]:

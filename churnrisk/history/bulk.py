@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +24,40 @@ _AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
 _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
+class Writer:
+    """Writes tables of rows one after the other; while a server stores one, the caller makes the next ready.
+
+    Inside the block the connection is the writer's until :meth:`wait` has returned.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._pool = ThreadPoolExecutor(1) if connection.dialect.driver == "psycopg" else None
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+
+    def write(self, table: pa.Table) -> None:
+        """Write what :func:`write_rows` writes, or begin to, once the table before is written."""
+        if self._pool is None:
+            write_rows(self._connection, table)
+            return
+        command, rows = _binary(self._connection, table)
+        self.wait()
+        self._under_way = self._pool.submit(_copy, self._connection, command, rows)
+
+    def wait(self) -> None:
+        """Return when everything is written; raise what went wrong with it."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+
 def write_rows(connection: Connection, table: pa.Table) -> None:
     """Insert rows of :func:`churnrisk.history.rows.to_table` inside the caller's transaction.
 
@@ -32,7 +67,7 @@ def write_rows(connection: Connection, table: pa.Table) -> None:
         SQLAlchemy's or the driver's, if an account has a score in this run already.
     """
     if connection.dialect.driver == "psycopg":
-        _copy(connection, table)
+        _copy(connection, *_binary(connection, table))
     elif connection.dialect.name == "sqlite":
         listed = pc.is_in(table["colour"], value_set=_LISTED)
         # green and grey accounts leave most columns empty, and what is empty or always the same need not be bound
@@ -79,19 +114,22 @@ def _literal(connection: Connection, value: str | int) -> str:
     return str(compiled)
 
 
-def _copy(connection: Connection, table: pa.Table) -> None:
-    """Send the rows in PostgreSQL's binary format, which the server need not parse."""
+def _binary(connection: Connection, table: pa.Table) -> tuple[str, pa.Buffer]:
+    """Return the rows in PostgreSQL's binary format, which the server need not parse, and the command that reads it."""
     sent = [name for name in table.column_names if table[name].null_count < len(table)]
     fields = [part for name in sent for part in _field(table[name].combine_chunks())]
     count = pa.scalar(len(sent).to_bytes(2, "big"), pa.binary())
     rows = pc.binary_join_element_wise(count, *fields, pa.scalar(b"", pa.binary()))
     preparer = connection.dialect.identifier_preparer
     listed = ", ".join(preparer.quote(name) for name in sent)
+    return f"copy {preparer.format_table(scores)} ({listed}) from stdin (format binary)", rows.buffers()[2]
+
+
+def _copy(connection: Connection, command: str, rows: pa.Buffer) -> None:
     driver: Any = connection.connection.driver_connection
-    command = f"copy {preparer.format_table(scores)} ({listed}) from stdin (format binary)"
     with driver.cursor() as cursor, cursor.copy(command) as copy:
         copy.write(_OPENING)
-        copy.write(rows.buffers()[2])
+        copy.write(rows)
         copy.write(_CLOSING)
 
 

@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.history.bulk import write_rows
+from churnrisk.history.bulk import Writer
 from churnrisk.history.database import Database
 from churnrisk.history.dating import date_colours
 from churnrisk.history.memory import Memory
@@ -37,6 +37,7 @@ Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
+_FILTERED = ("run_id", "account_id", "colour", "owner", "segment", "family")
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
@@ -252,10 +253,14 @@ def _take_turns(connection: Connection) -> None:
 
 
 def _tell_planner(connection: Connection) -> None:
-    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round."""
+    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round.
+
+    Of the scores what filters ask: their long texts would take as long as everything else.
+    """
     if connection.dialect.name == "postgresql":
-        for table in (scores, run_totals):
-            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
+        quoted = connection.dialect.identifier_preparer
+        for table, columns in ((scores, f" ({', '.join(map(quoted.quote, _FILTERED))})"), (run_totals, "")):
+            connection.execute(text(f"analyze {quoted.format_table(table)}{columns}"))
 
 
 def _claim(connection: Connection, run: NewRun) -> int:
@@ -279,21 +284,24 @@ def _insert_scores(
     counts: Counter[str] = Counter()
     as_of = naive_utc(run.as_of)
     adder, before = Adder(run_id, as_of), run_before(connection, as_of)
-    for frame in frames:
-        check_scores(frame)
-        table = to_table(frame, run_id=run_id, as_of=as_of)
-        if before is not None:
-            accounts = table["account_id"].to_pylist()
-            earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
-            table = with_earlier(table, earlier)
-        try:
-            write_rows(connection, table)
-        except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
-            raise ContractError(
-                "scores: an account has two scores in one run. Keep one per account."
-            ) from error
-        counts.update({item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()})
-        adder.add(table)
+    try:
+        with Writer(connection) as writer:
+            for frame in frames:
+                check_scores(frame)
+                table = to_table(frame, run_id=run_id, as_of=as_of)
+                writer.wait()
+                if before is not None:
+                    accounts = table["account_id"].to_pylist()
+                    earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
+                    table = with_earlier(table, earlier)
+                writer.write(table)
+                counts.update(
+                    {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
+                )
+                adder.add(table)
+            writer.wait()
+    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
+        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
     if rest is not None and len(rest):
         adder.add_sums(rest)
         counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})

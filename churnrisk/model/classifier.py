@@ -211,28 +211,33 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.asarray(self.calibrator_.apply(self.raw_log_odds(X)), dtype=np.float64)
 
-    def log_odds_if(self, X: pd.DataFrame, changed: pd.DataFrame, *, raw: Floats) -> Floats:
-        """Return the calibrated log-odds of rows had some numeric columns other values, shape (n,).
+    def log_odds_if(
+        self, X: pd.DataFrame, changed: pd.DataFrame, *, raw: Floats, rows: Ints | None = None
+    ) -> Floats:
+        """Return the calibrated log-odds of rows had some numeric columns other values, shape (m,).
 
         An additive boosting model is asked for those columns alone.
 
         Parameters
         ----------
         X : DataFrame of shape (n, d)
-        changed : DataFrame of shape (n, k)
-            The other values, row by row; columns that the model left out count for nothing.
+        changed : DataFrame of shape (m, k)
+            The other values; columns that the model left out count for nothing.
         raw : ndarray of shape (n,)
             ``raw_log_odds(X)``.
+        rows : ndarray of int, shape (m,), optional
+            Position in `X` of the row that each change is made to, which may be named often; default: one change each.
         """
+        whose: Any = slice(None) if rows is None else rows
         if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
             return self.decision_function(
-                X.assign(**{str(name): changed[name].to_numpy() for name in changed})
+                X.iloc[whose].assign(**{str(name): changed[name].to_numpy() for name in changed})
             )
-        total = raw.copy()
+        total = raw[whose].copy()
         for name in changed.columns.intersection(self.encoder_.names_):
             column = self.encoder_.names_.index(name)
             old, new = (frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (X, changed))
-            total += self.model_.share(column, new) - self.model_.share(column, old)
+            total += self.model_.share(column, new) - self.model_.share(column, old)[whose]
         return np.asarray(self.calibrator_.apply(total), dtype=np.float64)
 
     def predict_proba(self, X: Any) -> Floats:

@@ -13,7 +13,7 @@ import pandas as pd
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints
 from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.wording import Value, plain, sentence
+from churnrisk.model.wording import Value, in_json, plain, sentence
 from churnrisk.records import Feature, Reason
 
 FAMILY_MOST = 2
@@ -79,9 +79,9 @@ def explain(
     teller = _Teller(catalogue, profile)
     who = [None] * len(X) if kinds is None else kinds.tolist()
     cells = zip(rows.tolist(), columns.tolist(), parts.tolist(), values, before, strict=True)
-    dicts = [teller.reason(j, part, now, then, who[i]) for i, j, part, now, then in cells]
+    texts = [teller.reason(j, part, now, then, who[i]) for i, j, part, now, then in cells]
     ends = np.cumsum(np.bincount(rows, minlength=len(X))).tolist()
-    lists = [_JSON.encode(dicts[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    lists = [f"[{', '.join(texts[a:b])}]" for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return pd.DataFrame(
         {
             ACCOUNT: X.index.get_level_values(ACCOUNT),
@@ -180,27 +180,34 @@ def _before(
 
 
 class _Teller:
-    """Makes the fields of reasons; many accounts share a value, and its sentence is put together once."""
+    """Writes reasons as JSON; many accounts share a value, and what is said of it is put together once."""
 
     def __init__(self, catalogue: Sequence[Feature], profile: ReasonProfile) -> None:
         self._catalogue, self._profile = catalogue, profile
-        self._sentences: dict[tuple[int, Value, bool, Any], str] = {}
+        self._known: dict[tuple[int, Value, bool, Any], tuple[str, str, str]] = {}
 
-    def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> dict[str, Any]:
+    def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> str:
         """Return the fields of a :class:`churnrisk.records.Reason`."""
-        feature, profile = self._catalogue[column], self._profile.of(kind)
-        key = (column, now, part > NEGLIGIBLE, profile.who)
-        if key not in self._sentences:
-            self._sentences[key] = sentence(feature, now, profile, for_churn=part > NEGLIGIBLE)
-        # dataclasses.asdict copies deeply, which takes longer than everything else
-        return {
+        key = (column, now, part > NEGLIGIBLE, kind)
+        said = self._known.get(key)
+        if said is None:
+            said = self._known[key] = self._said(column, now, self._profile.of(kind), for_churn=key[2])
+        return f"{said[0]}{in_json(part)}{said[1]}{in_json(then)}{said[2]}"
+
+    def _said(
+        self, column: int, now: Value, profile: ReasonProfile, *, for_churn: bool
+    ) -> tuple[str, str, str]:
+        """Return what stands before the contribution, between it and the previous value, and after that."""
+        feature = self._catalogue[column]
+        told = {
             "feature": feature.name,
             "family": feature.family,
-            "text": self._sentences[key],
+            "text": sentence(feature, now, profile, for_churn=for_churn),
             "value": now,
-            "contribution": part,
-            "usual_low": profile.low.get(feature.name),
-            "usual_high": profile.high.get(feature.name),
-            "previous": then,
-            "peers": profile.who,
         }
+        usual = {"usual_low": profile.low.get(feature.name), "usual_high": profile.high.get(feature.name)}
+        return (
+            f'{_JSON.encode(told)[:-1]}, "contribution": ',
+            f', {_JSON.encode(usual)[1:-1]}, "previous": ',
+            f", {_JSON.encode({'peers': profile.who})[1:]}",
+        )

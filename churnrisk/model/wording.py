@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import string
 from typing import Any
@@ -12,6 +14,7 @@ from churnrisk.model.profile import ReasonProfile
 from churnrisk.records import Feature
 
 Value = float | str | None
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 # These units say nothing beside the number; the label carries the meaning.
 _SILENT_UNITS = frozenset(
@@ -61,6 +64,13 @@ def plain(value: Any) -> Value:
     except (TypeError, ValueError):
         return None if str(value) in ("<NA>", "NaT", "nan") else str(value)
     return None if np.isnan(number) else number
+
+
+def in_json(value: Value) -> str:
+    """Return a value as JSON; numbers go past the encoder, which takes long over a single one."""
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value)
+    return "null" if value is None else _JSON.encode(value)
 
 
 def number(value: float) -> str:

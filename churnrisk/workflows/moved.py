@@ -15,11 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churnrisk.model import ReasonProfile
-from churnrisk.model.wording import Value, plain, quantity, sentence
+from churnrisk.model.wording import Value, in_json, plain, quantity, sentence
 from churnrisk.records import Colour, Feature, Move, MovePart, Run
 from churnrisk.workflows.causes import colour_causes
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 Objects = npt.NDArray[np.object_]
 
 #: Smaller changes in log-odds of an account that keeps its colour are not worth a line.
@@ -31,7 +32,6 @@ _WORTH_NAMING = 0.01
 _NOTHING = 1e-10
 # Beyond this slope of an isotonic calibration, signals that cancel each other would be blown up.
 _STEEPEST = 25.0
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -118,20 +118,22 @@ class Mover:
             causes[~recoloured[rows]] = None
             parts = self._parts(new.iloc[rows], X.iloc[rows], before, total[rows])
             colours = old["colour"].iloc[rows]
+            since = in_json(before.run.as_of.isoformat())
             told[rows] = [
-                _written(before.run.as_of, *row)
-                for row in zip(colours, causes, total[rows].tolist(), parts, strict=True)
+                f'{{"since":{since},"previous_colour":{in_json(colour)},"because":{in_json(cause)},'
+                f'"log_odds":{in_json(None if np.isnan(change) else change)},"parts":[{",".join(of_row)}]}}'
+                for colour, cause, change, of_row in zip(
+                    colours, causes, total[rows].tolist(), parts, strict=True
+                )
             ]
         return pd.Series(told, index=scores.index, dtype=object)
 
-    def _parts(
-        self, new: pd.DataFrame, X: pd.DataFrame, before: RunBefore, total: Floats
-    ) -> list[list[MovePart]]:
-        """Return the parts of each row; none where there is no change in log-odds."""
+    def _parts(self, new: pd.DataFrame, X: pd.DataFrame, before: RunBefore, total: Floats) -> list[list[str]]:
+        """Return the parts of each row in JSON; none where there is no change in log-odds."""
         at = before.X.index.get_level_values("account_id").get_indexer(new.index)
-        parts: list[list[MovePart]] = [[] for _ in total]
+        parts: list[list[str]] = [[] for _ in total]
         for i in np.flatnonzero(~np.isnan(total) & (at < 0)):
-            parts[i] = [MovePart("undivided", float(total[i]), "signals, data and model together")]
+            parts[i] = [_part("undivided", float(total[i]), in_json("signals, data and model together"))]
         divided = np.flatnonzero(~np.isnan(total) & (at >= 0))
         if len(divided):
             now = new["log_odds"].to_numpy(dtype=float)[divided]
@@ -142,7 +144,7 @@ class Mover:
 
     def _divided(
         self, X: pd.DataFrame, now: Floats, before: RunBefore, at: npt.NDArray[np.intp], total: Floats
-    ) -> list[list[MovePart]]:
+    ) -> list[list[str]]:
         then = before.X.iloc[at]
         model_then = np.asarray(self.classifier.decision_function(then), dtype=np.float64)
         behaviour = self._behaviour(X, then, now - model_then)
@@ -151,9 +153,16 @@ class Mover:
         rest = total - behaviour.sum(axis=1) - sum(amount for _, _, amount in wholes)
         wholes.append(("remainder", "not explained by single signals", rest))
         order = np.argsort(-np.abs(behaviour), axis=1, kind="stable")[:, :NAMED]
-        words = self._words(X, then, behaviour, order)
-        names = [str(name) for name in X.columns]
-        return [_listed(behaviour[i], order[i], words[i], names, wholes, i) for i in range(len(X))]
+        largest = np.take_along_axis(behaviour, order, axis=1)
+        named = np.abs(largest) >= _WORTH_NAMING
+        others = behaviour.copy()
+        np.put_along_axis(others, order, np.where(named, 0.0, largest), axis=1)
+        listed = self._named(X, then, largest, order, named)
+        for kind, words, amounts in (("behaviour", "other signals", others.sum(axis=1)), *wholes):
+            text = in_json(words)
+            for i in np.flatnonzero(np.abs(amounts) > _NOTHING).tolist():
+                listed[i].append(_part(kind, float(amounts[i]), text))
+        return listed
 
     def _behaviour(self, X: pd.DataFrame, then: pd.DataFrame, change: Floats) -> Floats:
         """Return what each signal added to the log-odds, shape (n, d)."""
@@ -175,21 +184,32 @@ class Mover:
         before_then = before.log_odds[at]
         return [("freshness", late, before_then - published), ("model", words, model_then - before_then)]
 
-    def _words(
-        self, X: pd.DataFrame, then: pd.DataFrame, behaviour: Floats, order: npt.NDArray[np.intp]
+    def _named(
+        self, X: pd.DataFrame, then: pd.DataFrame, largest: Floats, order: npt.NDArray[np.intp], named: Bools
     ) -> list[list[str]]:
-        """Return the words of each named signal, in the order of ``order``."""
+        """Return the parts of the signals that are named, largest first, in JSON."""
         known = {feature.name: feature for feature in self.features}
         catalogue = [known.get(str(name)) or _unnamed(str(name)) for name in X.columns]
+        keys = [in_json(str(name)) for name in X.columns]
         bare = replace(self.profile, low={}, high={})
         now, was = _cells(X, order), _cells(then, order)
-        return [
-            [
-                _sentence(catalogue[j], now[i, k], was[i, k], bare, for_churn=bool(behaviour[i, j] > 0))
-                for k, j in enumerate(row)
-            ]
-            for i, row in enumerate(order)
-        ]
+        said: dict[tuple[int, Value, Value, bool], str] = {}
+        listed: list[list[str]] = [[] for _ in range(len(X))]
+        rows, ranks = np.nonzero(named)
+        cells = zip(
+            rows.tolist(),
+            order[named].tolist(),
+            largest[named].tolist(),
+            now[rows, ranks],
+            was[rows, ranks],
+            strict=True,
+        )
+        for i, j, amount, value, before in cells:
+            key = (j, value, before, amount > 0)
+            if key not in said:
+                said[key] = in_json(_sentence(catalogue[j], value, before, bare, for_churn=amount > 0))
+            listed[i].append(_part("behaviour", amount, said[key], keys[j]))
+        return listed
 
     def _causes(self, new: pd.DataFrame, old: pd.DataFrame, before: RunBefore) -> Objects:
         """Return what changed each row's colour, had it changed."""
@@ -221,41 +241,9 @@ def read_move(stored: str | None) -> Move | None:
     )
 
 
-def _written(
-    since: datetime, previous: str, because: str | None, log_odds: float, parts: list[MovePart]
-) -> str:
-    told = {
-        "since": since.isoformat(),
-        "previous_colour": previous,
-        "because": because,
-        "log_odds": None if np.isnan(log_odds) else log_odds,
-        "parts": [_part(part) for part in parts],
-    }
-    return _JSON.encode(told)
-
-
-def _part(part: MovePart) -> dict[str, Any]:
-    # dataclasses.asdict copies deeply, which would take a third of the time of all moves
-    return {"kind": part.kind, "log_odds": part.log_odds, "text": part.text, "feature": part.feature}
-
-
-def _listed(
-    behaviour: Floats,
-    order: npt.NDArray[np.intp],
-    words: list[str],
-    names: Sequence[str],
-    wholes: list[tuple[str, str, Floats]],
-    row: int,
-) -> list[MovePart]:
-    """Return one row's parts: the named signals, all other signals, then what is no behaviour."""
-    named = [
-        (int(j), text) for j, text in zip(order, words, strict=True) if abs(behaviour[j]) >= _WORTH_NAMING
-    ]
-    parts = [MovePart("behaviour", float(behaviour[j]), text, names[j]) for j, text in named]
-    unnamed = float(np.delete(behaviour, [j for j, _ in named]).sum())
-    parts.append(MovePart("behaviour", unnamed, "other signals"))
-    parts += [MovePart(kind, float(amount[row]), text) for kind, text, amount in wholes]
-    return [part for part in parts if abs(part.log_odds) > _NOTHING]
+def _part(kind: str, log_odds: float, text: str, feature: str = "null") -> str:
+    """Return a :class:`MovePart` in JSON; its words and its signal are JSON already."""
+    return f'{{"kind":"{kind}","log_odds":{in_json(log_odds)},"text":{text},"feature":{feature}}}'
 
 
 def _cells(frame: pd.DataFrame, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.object_]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from churnrisk.contract import Available
 from churnrisk.decision import Playbook, load_playbook
@@ -58,7 +60,7 @@ def add_next_steps(scores: pd.DataFrame, X: pd.DataFrame, playbook: Playbook, mo
     rows = pd.DataFrame(
         {
             "colour": scores["colour"],
-            "family": scores["reasons"].str.extract(r'"family": "(\w+)"')[0],
+            "family": _first_families(scores["reasons"]),
             "stage": scores["stage"],
             "days_to_renewal": (pd.to_datetime(scores["renewal_at"]) - moment).dt.days,
         }
@@ -66,3 +68,9 @@ def add_next_steps(scores: pd.DataFrame, X: pd.DataFrame, playbook: Playbook, mo
     plays = playbook.choose(rows, X)
     scores["play"] = plays.to_numpy()
     scores["next_step"] = playbook.sentences(plays, rows["colour"]).to_numpy()
+
+
+def _first_families(reasons: pd.Series) -> pd.Series:
+    """Return the family of the first reason of each row, None without one."""
+    found = pc.extract_regex(pa.array(reasons, pa.string(), from_pandas=True), r'"family": "(?P<family>\w+)"')
+    return pd.Series(pc.struct_field(found, "family").to_pylist(), index=reasons.index, dtype=object)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from churnrisk.decision import Rule, apply_rules
 from churnrisk.decision.severity import Codes, severity, to_codes
@@ -51,8 +53,9 @@ class Finder:
     Notes
     -----
     A change is realistic when every feature that a lever is about stays within what retained peers show (or
-    where it was). Smaller means fewer levers, then smaller doses, then the order of preference. The colour is
-    what model and rules would say: hysteresis may hold the old one for a run, an override until it ends.
+    where it was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the
+    order of preference. The colour is what model and rules would say: hysteresis may hold the old one for a run,
+    an override until it ends.
     Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
     """
 
@@ -79,12 +82,16 @@ class Finder:
         kinds : ndarray of shape (n,), optional
             See :meth:`ReasonProfile.of`.
         """
+        if X.empty:
+            return []
         search = _Search(self, X, to_codes(list(colours)), kinds)
-        for lever in self.levers:
-            search.attempt(pulled, [lever])
-        pulled.keep(search.open.tolist())
+        singly = {lever.name: search.attempt(pulled, [lever]) for lever in self.levers}
+        left = search.unturned
+        doses = {name: told.filter(pc.is_in(told["place"], pa.array(left))) for name, told in singly.items()}
         for pair in pairs_of(self.levers):
-            search.attempt(pulled, pair)
+            wanted = [doses[lever.name] for lever in pair]
+            if all(table.num_rows for table in wanted):
+                search.attempt(pulled, pair, wanted)
         return search.told
 
 
@@ -103,19 +110,36 @@ class _Search:
         self._attempts = 0
 
     @property
-    def open(self) -> npt.NDArray[np.intp]:
+    def unturned(self) -> Ints:
         """Places of the rows without a turnaround."""
         return np.flatnonzero(self._size == _NONE)
 
-    def attempt(self, pulled: Pulled, levers: Sequence[Lever]) -> None:
-        """Give a turnaround to every row that the levers turn and that has no smaller one."""
+    def attempt(
+        self, pulled: Pulled, levers: Sequence[Lever], doses: Sequence[pa.Table] | None = None
+    ) -> pa.Table:
+        """Give a turnaround to every row that the levers turn and that has no smaller one.
+
+        Parameters
+        ----------
+        doses : sequence of pyarrow Table, optional
+            What to try of each lever: see :meth:`Pulled.features`.
+
+        Returns
+        -------
+        pyarrow Table
+            Places and doses of the first lever that are realistic.
+        """
         self._attempts += 1
-        for changed in pulled.features(levers):
-            sizes = self._sizes(levers, changed)
+        realistic = []
+        for changed in pulled.features(levers, doses):
             rows = changed["place"].to_numpy()
-            kept = (sizes < self._size[rows]) & self._realistic(rows, changed, levers)
+            kept = self._realistic(rows, changed, levers)
+            realistic.append(pa.table({"place": rows[kept], "dose": changed["dose_0"].to_numpy()[kept]}))
+            sizes = self._sizes(levers, changed)
+            kept &= sizes < self._size[rows]
             if kept.any():
                 self._try(levers, rows[kept], changed[kept], sizes[kept])
+        return pa.concat_tables(realistic)
 
     def _sizes(self, levers: Sequence[Lever], changed: pd.DataFrame) -> Ints:
         """Return what orders changes: larger doses come later, then levers in order of preference."""
@@ -126,10 +150,12 @@ class _Search:
 
     def _try(self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, sizes: Ints) -> None:
         touched = changed[[name for name in self._columns if name in changed]]
-        X = self._X[self._columns].iloc[rows]
-        log_odds = self._finder.classifier.log_odds_if(X, touched, raw=self._raw[rows])
+        X = self._X[self._columns]
+        log_odds = self._finder.classifier.log_odds_if(X, touched, raw=self._raw, rows=rows)
         codes = self._coloured(rows, touched, log_odds)
         turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
+        if not turned.any():
+            return
         # of two doses of the same size the one with less of the first lever: rows come in no order
         order = np.flatnonzero(turned)[np.lexsort((changed["dose_0"].to_numpy()[turned], sizes[turned]))]
         first = order[np.unique(rows[order], return_index=True)[1]]
@@ -151,14 +177,21 @@ class _Search:
         return kept
 
     def _coloured(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
+        """Return what model and rules say; where the model alone turns nothing, what it says."""
         rules = self._finder.rules
+        lit = self._finder.light(rows, _probability(log_odds))
+        codes = to_codes(lit)
+        asked = codes < self._codes[rows]
+        if any(rule.may_improve for rule in rules):
+            asked[:] = True
         read = {name for rule in rules for name in rule.requires if name in self._X}
         after = {
-            name: changed[name].to_numpy() if name in changed else self._X[name].to_numpy()[rows]
+            name: (changed[name].to_numpy() if name in changed else self._X[name].to_numpy()[rows])[asked]
             for name in read
         }
-        lit = self._finder.light(rows, _probability(log_odds))
-        return to_codes(apply_rules(pd.DataFrame(after, index=changed.index), lit, rules)["colour"])
+        X = pd.DataFrame(after, index=range(int(asked.sum())))
+        codes[asked] = to_codes(apply_rules(X, lit[asked], rules)["colour"])
+        return codes
 
     def _texts(
         self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, codes: Codes, p: Floats

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import pandas as pd
+import pyarrow as pa
 import pytest
+from pandas.testing import assert_frame_equal
 
 from churnrisk.features import (
     LEVERS,
@@ -302,14 +304,24 @@ def test_features_of_the_users_own_follow_the_levers(world, now, levers):
     assert (own > now["events_per_seat"].loc[frame["account_id"]].to_numpy()).all()
 
 
-def test_accounts_that_are_kept_out_are_looked_at_no_more(world, levers):
+def test_only_the_doses_that_are_asked_for_are_tried(world, levers, monkeypatch):
+    pair = [levers["resolve complaints"], levers["more people"]]
     with opened(world) as tables:
         build_panel(tables, ChurnConfig(definition="inactivity"), [AS_OF], data_end=at(10_000))
         chosen = select_features(CONFIG, tables.available)
         build_features(tables, chosen, key_features=CONFIG.key_features, labelled_only=False)
         looked = Pulled(tables, chosen, pd.Index(ACCOUNTS), as_of=AS_OF)
-        looked.keep([2, 5])
-        (frame,) = looked.features([levers["more people"]])
-        assert set(frame["place"]) == {2, 5}
-        looked.keep([])
-        assert list(looked.features([levers["more people"]])) == []
+        (everything,) = looked.features(pair)
+        places = everything["place"].unique()[:3].tolist()
+        resolved = pa.table({"place": places, "dose": [1] * len(places)})
+        people = pa.table({"place": [places[0], places[0], places[2]], "dose": [1, 4, 2]})
+        order = ["place", "dose_0", "dose_1"]
+        monkeypatch.setattr("churnrisk.features.pulled.CHUNK", 3)
+        parts = list(looked.features(pair, [resolved, people]))
+        assert len(parts) == -(-len(ACCOUNTS) // 3)
+        found = pd.concat(parts).sort_values(order, ignore_index=True)
+        assert found[order].to_numpy().tolist() == sorted(
+            [[places[0], 1, 1], [places[0], 1, 4], [places[2], 1, 2]]
+        )
+        assert_frame_equal(found, found[order].merge(everything, on=order))
+        assert not sum(map(len, looked.features(pair, [resolved.slice(0, 0), people])))
