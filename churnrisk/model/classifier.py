@@ -212,7 +212,13 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(self.calibrator_.apply(self.raw_log_odds(X)), dtype=np.float64)
 
     def log_odds_if(
-        self, X: pd.DataFrame, changed: pd.DataFrame, *, raw: Floats, rows: Ints | None = None
+        self,
+        X: pd.DataFrame,
+        changed: pd.DataFrame,
+        *,
+        raw: Floats,
+        rows: Ints | None = None,
+        parts: pd.DataFrame | None = None,
     ) -> Floats:
         """Return the calibrated log-odds of rows had some numeric columns other values, shape (m,).
 
@@ -227,6 +233,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ``raw_log_odds(X)``.
         rows : ndarray of int, shape (m,), optional
             Position in `X` of the row that each change is made to, which may be named often; default: one change each.
+        parts : DataFrame of shape (n, d), optional
+            ``parts_of(X)``, where it is asked for often.
         """
         whose: Any = slice(None) if rows is None else rows
         if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
@@ -236,9 +244,19 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         total = raw[whose].copy()
         for name in changed.columns.intersection(self.encoder_.names_):
             column = self.encoder_.names_.index(name)
-            old, new = (frame[name].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (X, changed))
-            total += self.model_.share(column, new) - self.model_.share(column, old)[whose]
+            before = self._part(column, X[name]) if parts is None else parts[name].to_numpy()
+            total += self._part(column, changed[name]) - before[whose]
         return np.asarray(self.calibrator_.apply(total), dtype=np.float64)
+
+    def parts_of(self, X: pd.DataFrame) -> pd.DataFrame | None:
+        """Return what each column adds to the uncalibrated log-odds; None unless the model is such a sum."""
+        if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
+            return None
+        return self.contributions(X, calibrated=False)
+
+    def _part(self, column: int, values: pd.Series) -> Floats:
+        shares: Floats = self.model_.share(column, values.to_numpy(dtype=np.float64, na_value=np.nan))
+        return shares
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probabilities of retained and churned, shape (n, 2)."""

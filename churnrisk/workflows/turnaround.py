@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from churnrisk.decision import Rule, apply_rules
 from churnrisk.decision.severity import Codes, severity, to_codes
 from churnrisk.features.levers import Lever, pairs_of
 from churnrisk.features.pulled import Pulled
-from churnrisk.model.wording import plain
+from churnrisk.model.wording import in_json, plain
 from churnrisk.records import ChangedSignal, Colour, Feature, Turnaround
 from churnrisk.sources import Tables
 
@@ -100,12 +100,14 @@ class _Search:
 
     def __init__(self, finder: Finder, X: pd.DataFrame, codes: Codes, kinds: Objects | None) -> None:
         self._finder, self._X, self._codes = finder, X, codes
-        self._columns = [feature.name for feature in finder.features]
+        self._signals = X[[feature.name for feature in finder.features]]
         self._kinds = np.full(len(X), None, dtype=object) if kinds is None else kinds
-        self._raw = finder.classifier.raw_log_odds(X[self._columns])
+        self._bounds: dict[str, tuple[Floats, Floats]] = {}
+        self._raw = finder.classifier.raw_log_odds(self._signals)
+        self._parts = finder.classifier.parts_of(self._signals)
         self._log_odds = finder.classifier.calibrator_.apply(self._raw)
         self._size = np.where(codes <= _GREEN, 0, _NONE)
-        settled, nothing = _written(Colour.GREEN), _written(None)
+        settled, nothing = _without_steps(Colour.GREEN), _without_steps(None)
         self.told = [settled if code <= _GREEN else nothing for code in codes]
         self._attempts = 0
 
@@ -149,9 +151,10 @@ class _Search:
         return ranks * _MOST_ATTEMPTS + self._attempts
 
     def _try(self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, sizes: Ints) -> None:
-        touched = changed[[name for name in self._columns if name in changed]]
-        X = self._X[self._columns]
-        log_odds = self._finder.classifier.log_odds_if(X, touched, raw=self._raw, rows=rows)
+        touched = changed[[name for name in self._signals if name in changed]]
+        log_odds = self._finder.classifier.log_odds_if(
+            self._signals, touched, raw=self._raw, rows=rows, parts=self._parts
+        )
         codes = self._coloured(rows, touched, log_odds)
         turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
         if not turned.any():
@@ -169,12 +172,19 @@ class _Search:
     def _realistic(self, rows: Ints, changed: pd.DataFrame, levers: Sequence[Lever]) -> Bools:
         kept = np.ones(len(rows), dtype=bool)
         for name in {aim for lever in levers for aim in lever.aims} & set(changed.columns):
-            low, high = self._finder.profile.bounds(name, self._kinds[rows])
-            now = self._X[name].to_numpy(dtype=np.float64)[rows]
+            least, most = self._within(name)
             then = changed[name].to_numpy(dtype=np.float64)
             # a comparison with an unknown bound or value holds nothing back
-            kept &= ~((then > np.fmax(high, now)) | (then < np.fmin(low, now)))
+            kept &= ~((then > most[rows]) | (then < least[rows]))
         return kept
+
+    def _within(self, name: str) -> tuple[Floats, Floats]:
+        """Return the least and the most that is realistic of a feature, for every row."""
+        if name not in self._bounds:
+            low, high = self._finder.profile.bounds(name, self._kinds)
+            now = self._X[name].to_numpy(dtype=np.float64)
+            self._bounds[name] = np.fmin(low, now), np.fmax(high, now)
+        return self._bounds[name]
 
     def _coloured(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
         """Return what model and rules say; where the model alone turns nothing, what it says."""
@@ -186,7 +196,9 @@ class _Search:
             asked[:] = True
         read = {name for rule in rules for name in rule.requires if name in self._X}
         after = {
-            name: (changed[name].to_numpy() if name in changed else self._X[name].to_numpy()[rows])[asked]
+            name: changed[name].to_numpy()[asked]
+            if name in changed
+            else self._X[name].to_numpy()[rows[asked]]
             for name in read
         }
         X = pd.DataFrame(after, index=range(int(asked.sum())))
@@ -211,14 +223,22 @@ class _Search:
             else changed[f"dose_{i}"].to_numpy()
             for i, lever in enumerate(levers)
         ]
-        for i in range(len(rows)):
-            told = zip(aims, now[i].tolist(), then[i].tolist(), strict=True)
-            yield _written(
-                (Colour.GREEN, Colour.AMBER)[codes[i]],
-                [lever.name for lever in levers],
-                [lever.tell(int(count[i])) for lever, count in zip(levers, counts, strict=True)],
-                float(p[i]),
-                [(aim, labels[aim], plain(a), plain(b)) for aim, a, b in told if a != b],
+        names = _JSON.encode([lever.name for lever in levers])
+        heads = [f'{{"feature":{in_json(aim)},"label":{in_json(labels[aim])},"now":' for aim in aims]
+        steps: dict[tuple[float, ...], str] = {}
+        doses = list(zip(*(count.tolist() for count in counts), strict=True))
+        for i, (before, after) in enumerate(zip(now.tolist(), then.tolist(), strict=True)):
+            if doses[i] not in steps:
+                told = [lever.tell(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)]
+                steps[doses[i]] = _JSON.encode(told)
+            changes = ",".join(
+                f'{head}{in_json(plain(a))},"then":{in_json(plain(b))}}}'
+                for head, a, b in zip(heads, before, after, strict=True)
+                if a != b
+            )
+            yield (
+                f'{{"colour":"{(Colour.GREEN, Colour.AMBER)[codes[i]]}","levers":{names},"steps":{steps[doses[i]]},'
+                f'"probability":{in_json(float(p[i]))},"changes":[{changes}]}}'
             )
 
 
@@ -269,23 +289,9 @@ def _probability(log_odds: Floats) -> Floats:
     return np.asarray(expit(log_odds), dtype=np.float64)
 
 
-def _written(
-    colour: Colour | None,
-    levers: Sequence[str] = (),
-    steps: Sequence[str] = (),
-    probability: float | None = None,
-    changes: Sequence[tuple[str, str, Any, Any]] = (),
-) -> str:
-    told = {
-        "colour": colour,
-        "levers": levers,
-        "steps": steps,
-        "probability": probability,
-        "changes": [
-            dict(zip(("feature", "label", "now", "then"), change, strict=True)) for change in changes
-        ],
-    }
-    return _JSON.encode(told)
+def _without_steps(colour: Colour | None) -> str:
+    """Return the JSON text of a row that no lever is pulled for."""
+    return _JSON.encode({"colour": colour, "levers": [], "steps": [], "probability": None, "changes": []})
 
 
 def read_turnaround(stored: str | None) -> Turnaround | None:
