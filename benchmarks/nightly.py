@@ -121,7 +121,9 @@ def _split(folder: Path) -> None:
     """Write one file per day, all but the last into ``nights`` and that one into ``tonight``."""
     import duckdb
 
-    apart = folder / "apart"
+    apart, nights = folder / "apart", folder / "nights"
+    for left in (apart, nights):  # of one that was stopped
+        shutil.rmtree(left, ignore_errors=True)
     with duckdb.connect() as connection:
         connection.execute(f"set memory_limit = '3GB'; set temp_directory = '{folder}'")
         connection.execute(
@@ -129,13 +131,14 @@ def _split(folder: Path) -> None:
             f"where occurred_at < timestamp '{features.LAST}') to '{apart}' "
             "(format parquet, compression zstd, partition_by (day))"
         )
-    (folder / "nights").mkdir(exist_ok=True)
+    nights.mkdir()
     for path in sorted(apart.glob("day=*/*.parquet")):
-        path.rename(folder / "nights" / f"{path.parent.name.removeprefix('day=')}-{path.name}")
+        path.rename(nights / f"{path.parent.name.removeprefix('day=')}-{path.name}")
     shutil.rmtree(apart)
-    (folder / "tonight").mkdir()
-    last = max((folder / "nights").iterdir())
-    last.rename(folder / "tonight" / last.name)
+    apart.mkdir()
+    last = max(nights.iterdir())
+    last.rename(apart / last.name)
+    apart.rename(folder / "tonight")  # last: whoever finds it finds all
 
 
 def _asked() -> argparse.Namespace:

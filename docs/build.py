@@ -107,7 +107,8 @@ def levers_section() -> list[str]:
         "## What the team can change\n",
         "`explain` searches these levers, singly and in pairs, for the smallest change that would turn a red or amber "
         "account. A lever changes the prepared columns, so every signal over them follows, your own included; the "
-        "signals that it is about stay within what retained customers show. Key features have a lever each.\n",
+        "signals that it is about stay within what retained customers show, for each lever alone and for both. "
+        "Key features have a lever each.\n",
         "| lever | what the team brings about | about | needs |",
         "|---|---|---|---|",
         *(

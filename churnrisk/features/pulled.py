@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-#: Rows are looked at in chunks of so many, each with every dose.
+#: Accounts are looked at in chunks of so many, each with its doses.
 CHUNK = 50_000
 
 

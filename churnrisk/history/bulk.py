@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any, Self
 
 import numpy as np
@@ -21,13 +22,18 @@ _OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _CLOSING = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
+_PATIENCE, _AGAIN = (
+    5.0,
+    0.5,
+)  # seconds that a server has to hear of a cancellation, and until it is told again
 _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 class Writer:
-    """Writes tables of rows one after the other; while a server stores one, the caller makes the next ready.
+    """Writes rows inside the caller's transaction; while a server stores some, the caller makes the next ready.
 
-    Inside the block the connection is the writer's until :meth:`wait` has returned.
+    Inside the block the connection is the writer's until :meth:`wait` has returned. Where the block is left by an
+    error or Ctrl-C, what is under way is cancelled.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -38,14 +44,27 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._pool is None:
+            return
+        driver: Any = self._connection.connection.driver_connection
+        # again and again: the command may not have reached the server yet
+        while kind is not None and self._under_way is not None and not self._under_way.done():
+            with suppress(Exception):  # what ended the block is what is told
+                driver.cancel_safe(timeout=_PATIENCE)
+            wait([self._under_way], timeout=_AGAIN)
+        self._pool.shutdown(wait=True)
 
     def write(self, table: pa.Table) -> None:
-        """Write what :func:`write_rows` writes, or begin to, once the table before is written."""
+        """Write rows of :func:`churnrisk.history.rows.to_table`, or begin to, once those before are written.
+
+        Raises
+        ------
+        IntegrityError
+            SQLAlchemy's or the driver's, if an account has a score in this run already; :meth:`wait` may too.
+        """
         if self._pool is None:
-            write_rows(self._connection, table)
+            _write_rows(self._connection, table)
             return
         command, rows = _binary(self._connection, table)
         self.wait()
@@ -53,29 +72,20 @@ class Writer:
 
     def wait(self) -> None:
         """Return when everything is written; raise what went wrong with it."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
-            under_way.result()
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
 
 
-def write_rows(connection: Connection, table: pa.Table) -> None:
-    """Insert rows of :func:`churnrisk.history.rows.to_table` inside the caller's transaction.
-
-    Raises
-    ------
-    IntegrityError
-        SQLAlchemy's or the driver's, if an account has a score in this run already.
-    """
-    if connection.dialect.driver == "psycopg":
-        _copy(connection, *_binary(connection, table))
-    elif connection.dialect.name == "sqlite":
-        listed = pc.is_in(table["colour"], value_set=_LISTED)
-        # green and grey accounts leave most columns empty, and what is empty or always the same need not be bound
-        for part in (table.filter(listed), table.filter(pc.invert(listed))):
-            if part.num_rows:
-                _insert(connection, part)
-    else:
+def _write_rows(connection: Connection, table: pa.Table) -> None:
+    if connection.dialect.name != "sqlite":
         connection.execute(insert(scores), table.to_pylist())
+        return
+    listed = pc.is_in(table["colour"], value_set=_LISTED)
+    # green and grey accounts leave most columns empty, and what is empty or always the same need not be bound
+    for part in (table.filter(listed), table.filter(pc.invert(listed))):
+        if part.num_rows:
+            _insert(connection, part)
 
 
 def _insert(connection: Connection, table: pa.Table) -> None:

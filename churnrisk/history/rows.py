@@ -50,9 +50,14 @@ def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
     given["colour_since"] = pa.repeat(pa.scalar(as_of, INSTANT), rows)
     if "reasons" in given:
         # the red list is filtered by the family of the first reason
-        given["family"] = pc.struct_field(pc.extract_regex(given["reasons"], _FAMILY), "family")
+        given["family"] = first_families(given["reasons"])
     absent = {c.name: pa.nulls(rows, _type(c)) for c in scores.columns if c.name not in given}
     return pa.table({column.name: (given | absent)[column.name] for column in scores.columns})
+
+
+def first_families(reasons: pa.Array) -> pa.Array:
+    """Return the family of the first reason of each stored text of reasons; null without one."""
+    return pc.struct_field(pc.extract_regex(reasons, _FAMILY), "family")
 
 
 def with_earlier(table: pa.Table, before: pd.DataFrame) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,6 @@ Guard = Callable[[Run, Run | None], None]
 _BATCH = 50_000
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PUBLISH_LOCK = 748_291_005
-_FILTERED = ("run_id", "account_id", "colour", "owner", "segment", "family")
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
@@ -253,14 +253,10 @@ def _take_turns(connection: Connection) -> None:
 
 
 def _tell_planner(connection: Connection) -> None:
-    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round.
-
-    Of the scores what filters ask: their long texts would take as long as everything else.
-    """
+    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round."""
     if connection.dialect.name == "postgresql":
-        quoted = connection.dialect.identifier_preparer
-        for table, columns in ((scores, f" ({', '.join(map(quoted.quote, _FILTERED))})"), (run_totals, "")):
-            connection.execute(text(f"analyze {quoted.format_table(table)}{columns}"))
+        for table in (scores, run_totals):
+            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
 
 
 def _claim(connection: Connection, run: NewRun) -> int:
@@ -284,30 +280,37 @@ def _insert_scores(
     counts: Counter[str] = Counter()
     as_of = naive_utc(run.as_of)
     adder, before = Adder(run_id, as_of), run_before(connection, as_of)
-    try:
-        with Writer(connection) as writer:
-            for frame in frames:
-                check_scores(frame)
-                table = to_table(frame, run_id=run_id, as_of=as_of)
-                writer.wait()
+    with Writer(connection) as writer:
+        for frame in frames:
+            check_scores(frame)
+            table = to_table(frame, run_id=run_id, as_of=as_of)
+            with _one_score_each(connection):
                 if before is not None:
+                    writer.wait()
                     accounts = table["account_id"].to_pylist()
                     earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
                     table = with_earlier(table, earlier)
                 writer.write(table)
-                counts.update(
-                    {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
-                )
-                adder.add(table)
+            counts.update(
+                {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
+            )
+            adder.add(table)
+        with _one_score_each(connection):
             writer.wait()
-    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
-        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
     if rest is not None and len(rest):
         adder.add_sums(rest)
         counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
     if counts:
         adder.write(connection)
     return counts
+
+
+@contextmanager
+def _one_score_each(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
+        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
 
 
 def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -187,7 +187,7 @@ class _Teller:
         self._known: dict[tuple[int, Value, bool, Any], tuple[str, str, str]] = {}
 
     def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> str:
-        """Return the fields of a :class:`churnrisk.records.Reason`."""
+        """Return the fields of a :class:`churnrisk.records.Reason` in JSON."""
         key = (column, now, part > NEGLIGIBLE, kind)
         said = self._known.get(key)
         if said is None:

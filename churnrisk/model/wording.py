@@ -63,13 +63,13 @@ def plain(value: Any) -> Value:
         number = float(value)
     except (TypeError, ValueError):
         return None if str(value) in ("<NA>", "NaT", "nan") else str(value)
-    return None if np.isnan(number) else number
+    return None if np.isnan(number) else number + 0.0  # without the sign of a negative zero
 
 
 def in_json(value: Value) -> str:
     """Return a value as JSON; numbers go past the encoder, which takes long over a single one."""
     if isinstance(value, float) and math.isfinite(value):
-        return repr(value)
+        return float.__repr__(value)  # of a numpy float too
     return "null" if value is None else _JSON.encode(value)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from churnrisk.errors import UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.explain import explain, first_line
 from churnrisk.sources.quoting import identifier, literal
+from churnrisk.sources.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +33,13 @@ class Engine:
     def __init__(self, config: EngineConfig, *, base: Path) -> None:
         import duckdb
 
-        self._spill = tempfile.TemporaryDirectory(prefix="churnrisk-", dir=_spill_parent(config))
+        self._spill = ScratchFolder(_spill_parent(config))
         self._connection = duckdb.connect(":memory:")
         self.base = base
         self._recorded: list[str] | None = None
         settings = {
             "memory_limit": config.memory_limit,
-            "temp_directory": self._spill.name,
+            "temp_directory": str(self._spill.path),
             "file_search_path": str(base),
             "TimeZone": "UTC",
         }
@@ -73,12 +73,12 @@ class Engine:
     @property
     def scratch(self) -> Path:
         """A folder for what need not outlive the engine."""
-        return Path(self._spill.name)
+        return self._spill.path
 
     def close(self) -> None:
         """Release the connection and the spill directory."""
         self._connection.close()
-        self._spill.cleanup()
+        self._spill.remove()
 
     def opens(self, config: TableConfig) -> bool:
         """Say whether :meth:`open_source` reads a table in a way of the engine's own."""

@@ -7,7 +7,6 @@ handed to Spark as Arrow once a statement needs both. Nothing but names and resu
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -63,8 +62,9 @@ class SparkEngine(Engine):
         self._handed: set[str] = set()
         self._session: SparkSession | None = None
         super().__init__(config, base=base)
-        self._folder = tempfile.TemporaryDirectory(prefix="churnrisk-spark-", dir=config.temp_directory)
-        folder = Path(self._folder.name)
+        # of its own beside what the engine in this process spills
+        folder = self.scratch / "spark"
+        folder.mkdir()
         try:
             self._session = start(
                 config.spark, folder=folder, threads=config.threads, log=folder / "spark.log"
@@ -85,8 +85,6 @@ class SparkEngine(Engine):
             stop(self._session)
             self._session = None
         super().close()
-        if hasattr(self, "_folder"):
-            self._folder.cleanup()
 
     def opens(self, config: TableConfig) -> bool:
         """Say whether a table is read by Spark itself: Parquet files, and tables of its catalog."""

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from churnrisk.contract import Available
 from churnrisk.decision import Playbook, load_playbook
 from churnrisk.features import CATALOGUE, select_features
+from churnrisk.history.rows import first_families
 from churnrisk.workflows.project import Project
 
 
@@ -57,10 +57,11 @@ def add_next_steps(scores: pd.DataFrame, X: pd.DataFrame, playbook: Playbook, mo
     moment : datetime
         The as-of date.
     """
+    families = first_families(pa.array(scores["reasons"], pa.string(), from_pandas=True))
     rows = pd.DataFrame(
         {
             "colour": scores["colour"],
-            "family": _first_families(scores["reasons"]),
+            "family": pd.Series(families.to_pylist(), index=scores.index, dtype=object),
             "stage": scores["stage"],
             "days_to_renewal": (pd.to_datetime(scores["renewal_at"]) - moment).dt.days,
         }
@@ -68,9 +69,3 @@ def add_next_steps(scores: pd.DataFrame, X: pd.DataFrame, playbook: Playbook, mo
     plays = playbook.choose(rows, X)
     scores["play"] = plays.to_numpy()
     scores["next_step"] = playbook.sentences(plays, rows["colour"]).to_numpy()
-
-
-def _first_families(reasons: pd.Series) -> pd.Series:
-    """Return the family of the first reason of each row, None without one."""
-    found = pc.extract_regex(pa.array(reasons, pa.string(), from_pandas=True), r'"family": "(?P<family>\w+)"')
-    return pd.Series(pc.struct_field(found, "family").to_pylist(), index=reasons.index, dtype=object)

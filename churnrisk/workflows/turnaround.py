@@ -87,7 +87,10 @@ class Finder:
         search = _Search(self, X, to_codes(list(colours)), kinds)
         singly = {lever.name: search.attempt(pulled, [lever]) for lever in self.levers}
         left = search.unturned
-        doses = {name: told.filter(pc.is_in(told["place"], pa.array(left))) for name, told in singly.items()}
+        doses = {
+            name: realistic.filter(pc.is_in(realistic["place"], pa.array(left)))
+            for name, realistic in singly.items()
+        }
         for pair in pairs_of(self.levers):
             wanted = [doses[lever.name] for lever in pair]
             if all(table.num_rows for table in wanted):
@@ -229,8 +232,9 @@ class _Search:
         doses = list(zip(*(count.tolist() for count in counts), strict=True))
         for i, (before, after) in enumerate(zip(now.tolist(), then.tolist(), strict=True)):
             if doses[i] not in steps:
-                told = [lever.tell(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)]
-                steps[doses[i]] = _JSON.encode(told)
+                steps[doses[i]] = _JSON.encode(
+                    [lever.tell(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)]
+                )
             changes = ",".join(
                 f'{head}{in_json(plain(a))},"then":{in_json(plain(b))}}}'
                 for head, a, b in zip(heads, before, after, strict=True)

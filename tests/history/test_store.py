@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -5,9 +6,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import create_engine, text
 
 from churnrisk.errors import ContractError, GuardError
 from churnrisk.history import HistoryStore, NewRun
+from tests.history.postgres import drop_schema, new_schema
 
 COLOURS = st.sampled_from(["green", "amber", "red", "grey"])
 
@@ -120,6 +123,28 @@ def test_a_failure_in_the_middle_publishes_nothing(store, new_run, scored):
         store.publish(new_run(month=2), pieces())
     assert store.runs() == (good,)
     assert store.publish(new_run(month=2), scored("red")).is_new
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_does_not_wait_for_a_server_that_stands_still(postgres, new_run, scored, error):
+    url = new_schema(postgres)
+    blocking = create_engine(url)
+
+    def pieces():
+        yield scored("red", "amber")
+        raise error("the model broke")
+
+    with HistoryStore(url) as store:
+        with blocking.begin() as connection:
+            connection.execute(text("lock table scores in access exclusive mode"))
+            began = time.monotonic()
+            with pytest.raises(error, match="the model broke"):
+                store.publish(new_run(), pieces())
+            assert time.monotonic() - began < 60  # and not until the other one lets go, which is never
+        assert store.runs() == ()
+        assert store.publish(new_run(), scored("red")).is_new
+    blocking.dispose()
+    drop_schema(postgres, url)
 
 
 def test_what_the_guard_refuses_is_not_published(store, new_run, scored):

@@ -185,6 +185,12 @@ def test_log_odds_of_changed_columns_are_those_of_changed_rows(panel, candidate)
     whole = rows.assign(**{name: changed[name].to_numpy() for name in changed})
     told = model.log_odds_if(rows, changed, raw=model.raw_log_odds(rows))
     assert np.allclose(told, model.decision_function(whole), atol=1e-9)
+    # some rows several times, with what their columns add known before
+    often = np.array([3, 3, 150, 0])
+    again = model.log_odds_if(
+        rows, changed.iloc[often], raw=model.raw_log_odds(rows), rows=often, parts=model.parts_of(rows)
+    )
+    assert np.allclose(again, told[often], atol=1e-12)
 
 
 @pytest.mark.parametrize("candidate", ["logistic", "additive", "full"])

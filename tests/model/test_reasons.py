@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
 from churnrisk.model import ReasonProfile, explain, family_contributions, read_reasons
-from churnrisk.model.wording import quantity, sentence
+from churnrisk.model.wording import in_json, quantity, sentence
 from churnrisk.records import Feature
 
 from .conftest import FEATURES
@@ -52,6 +52,22 @@ def test_every_row_has_a_reason_even_without_a_positive_contribution():
     reasons = told([[-0.5, -0.1]], [{"days_since_last_event": 41.0, "nps": 3.0}])[0]
     assert [r.feature for r in reasons] == ["nps"]
     assert reasons[0].text.startswith("Last NPS answer: 3")
+
+
+def test_any_text_and_number_comes_out_as_it_went_in():
+    odd = 'a "quoted" \\ name,\n\x07 of \U0001f600 \u2028'
+    features = [
+        Feature("plan", "value", "", "", odd, "{value}"),
+        Feature("x", "value", "", "", "x", "{value:.1f}"),
+    ]
+    previous = pd.DataFrame({"plan": ["'old'"], "x": [-np.inf]}, index=pd.Index(["a0"], name="account_id"))
+    values = [{"plan": odd, "x": -0.0}, {"plan": odd, "x": 0.0}, {"plan": odd, "x": np.inf}]
+    first, second, third = told([[0.4, 0.3]] * 3, values, features, previous=previous)
+    assert (first[0].text, first[0].value, first[0].previous) == (odd, odd, "'old'")
+    assert (first[1].text, first[1].previous) == ("0.0", -np.inf)
+    assert second[1].text == "0.0"
+    assert third[1].value == np.inf
+    assert in_json(np.float64(1.5)) == "1.5"
 
 
 def test_at_most_two_reasons_of_one_family():

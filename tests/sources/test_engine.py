@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +38,7 @@ def test_what_is_spilled_goes_into_the_given_directory_and_is_gone_after(tmp_pat
             "create temp table wide as select i, hash(i) h, hash(i + 1) g, i::varchar s from range(3000000) t(i)"
         )
         (folder,) = tmp_path.iterdir()
-        assert list(folder.iterdir())
+        assert [path for path in folder.iterdir() if path.name != ".lock"]
         assert engine.value("select count(distinct h) from wide where i < 1000") == 1000
     assert list(tmp_path.iterdir()) == []
 
@@ -89,3 +92,56 @@ def test_every_way_in_explains_its_errors(tmp_path: Path, method: str) -> None:
             getattr(engine, method)("select * from nowhere")
         with pytest.raises(UsageError, match="SQL does not run"):
             engine.columns("nowhere")
+
+
+#: Opens an engine in a folder, says where it spills, and waits to be killed.
+OPENED = """
+import sys, time
+from pathlib import Path
+from churnrisk.sources import Engine, EngineConfig
+engine = Engine(EngineConfig(temp_directory=sys.argv[1]), base=Path(sys.argv[1]))
+(engine.scratch / "spilled").write_text("x")
+print(engine.scratch, flush=True)
+time.sleep(600)
+"""
+
+
+def test_what_a_killed_run_has_spilled_is_removed_by_the_next_one_and_nothing_else(tmp_path: Path) -> None:
+    runs = [
+        subprocess.Popen([sys.executable, "-c", OPENED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    killed, alive = (Path(run.stdout.readline().strip()) for run in runs)
+    (tmp_path / "churnrisk-run-mine").mkdir()  # somebody's own: it has no lock
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ".lock").touch()
+    (tmp_path / "churnrisk-run-link").symlink_to(tmp_path / "elsewhere")
+    try:
+        runs[0].kill()
+        runs[0].wait()
+        assert killed.is_dir()
+        with Engine(EngineConfig(temp_directory=str(tmp_path)), base=tmp_path) as engine:
+            assert not killed.exists()
+            assert (alive / "spilled").read_text() == "x"
+            assert engine.scratch.is_dir()
+    finally:
+        for run in runs:
+            run.kill()
+            run.wait()
+            run.stdout.close()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        alive.name, "churnrisk-run-mine", "elsewhere", "churnrisk-run-link"
+    }  # fmt: skip
+    assert (tmp_path / "elsewhere" / ".lock").exists()
+
+
+def test_many_engines_opened_and_closed_at_once_keep_their_folders(tmp_path: Path) -> None:
+    def used(_: int) -> bool:
+        with Engine(EngineConfig(temp_directory=str(tmp_path)), base=tmp_path) as engine:
+            (engine.scratch / "mine").write_text("x")
+            engine.rows("select 1")
+            return (engine.scratch / "mine").read_text() == "x"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(used, range(60)))
+    assert list(tmp_path.iterdir()) == []

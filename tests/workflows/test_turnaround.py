@@ -237,3 +237,29 @@ def test_the_sentence_promises_no_cause():
         "then say amber (churn 12.3%), all else equal. No promise of cause."
     )
     assert read_turnaround(None) is None
+
+
+def test_a_rule_that_may_improve_turns_an_account_that_the_model_does_not():
+    with opened(make_world()) as tables:
+        many = Rule("many people", "users_30 >= 3", "green", "x", may_improve=True)
+        case = Case(tables, "additive", (many,))
+        always_red = replace(case.finder, light=lambda rows, p: np.full(len(p), "red", dtype=object))
+        accounts = case.X.index.get_level_values("account_id")
+        colours = ["green" if n >= 3 else "red" for n in case.X["users_30"]]
+        scores = pd.DataFrame({"account_id": accounts, "colour": colours, "raw_colour": colours})
+        add_turnarounds(scores, case.X, always_red, tables, kinds=None, as_of=AS_OF)
+        turned = [read_turnaround(text) for text in scores["turnaround"].dropna()]
+        assert {told.levers for told in turned if told.levers} >= {("more people",)}
+        assert {told.colour for told in turned} <= {Colour.GREEN, None}
+
+
+def test_any_text_in_labels_comes_out_as_it_went_in(case):
+    odd = 'a "quoted" \\ label,\n\x07 of \U0001f600 \u2028'
+    features = [replace(feature, label=odd) for feature in case.features]
+    accounts = case.X.index.get_level_values("account_id")
+    scores = pd.DataFrame({"account_id": accounts, "colour": case.colours, "raw_colour": case.colours})
+    add_turnarounds(
+        scores, case.X, replace(case.finder, features=features), case.tables, kinds=None, as_of=AS_OF
+    )
+    changes = [change for text in scores["turnaround"].dropna() for change in read_turnaround(text).changes]
+    assert {change.label for change in changes} == {odd}
