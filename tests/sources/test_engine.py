@@ -8,6 +8,7 @@ import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import gethostname
 
 import pandas as pd
 import pytest
@@ -113,8 +114,10 @@ def test_what_a_killed_run_has_spilled_is_removed_by_the_next_one_and_nothing_el
     ]
     killed, alive = (Path(run.stdout.readline().strip()) for run in runs)
     (tmp_path / "churnrisk-run-mine").mkdir()  # somebody's own: it has no lock
+    (tmp_path / "churnrisk-run-there").mkdir()  # of another host, whose locks may not be seen here
+    (tmp_path / "churnrisk-run-there" / ".lock").write_text("another-host")
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / ".lock").touch()
+    (tmp_path / "elsewhere" / ".lock").write_text(gethostname())
     (tmp_path / "churnrisk-run-link").symlink_to(tmp_path / "elsewhere")
     try:
         runs[0].kill()
@@ -130,7 +133,7 @@ def test_what_a_killed_run_has_spilled_is_removed_by_the_next_one_and_nothing_el
             run.wait()
             run.stdout.close()
     assert {path.name for path in tmp_path.iterdir()} == {
-        alive.name, "churnrisk-run-mine", "elsewhere", "churnrisk-run-link"
+        alive.name, "churnrisk-run-mine", "churnrisk-run-there", "elsewhere", "churnrisk-run-link"
     }  # fmt: skip
     assert (tmp_path / "elsewhere" / ".lock").exists()
 
