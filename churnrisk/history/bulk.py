@@ -39,6 +39,8 @@ class Writer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pool = ThreadPoolExecutor(1) if connection.dialect.driver == "psycopg" else None
+        # taken now: a connection that has broken cannot be asked for it any more
+        self._driver: Any = connection.connection.driver_connection
         self._under_way: Future[None] | None = None
 
     def __enter__(self) -> Self:
@@ -47,11 +49,10 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is None:
             return
-        driver: Any = self._connection.connection.driver_connection
         # again and again: the command may not have reached the server yet
         while kind is not None and self._under_way is not None and not self._under_way.done():
             with suppress(Exception):  # what ended the block is what is told
-                driver.cancel_safe(timeout=_PATIENCE)
+                self._driver.cancel_safe(timeout=_PATIENCE)
             wait([self._under_way], timeout=_AGAIN)
         self._pool.shutdown(wait=True)
 
@@ -68,7 +69,7 @@ class Writer:
             return
         command, rows = _binary(self._connection, table)
         self.wait()
-        self._under_way = self._pool.submit(_copy, self._connection, command, rows)
+        self._under_way = self._pool.submit(_copy, self._driver, command, rows)
 
     def wait(self) -> None:
         """Return when everything is written; raise what went wrong with it."""
@@ -135,8 +136,7 @@ def _binary(connection: Connection, table: pa.Table) -> tuple[str, pa.Buffer]:
     return f"copy {preparer.format_table(scores)} ({listed}) from stdin (format binary)", rows.buffers()[2]
 
 
-def _copy(connection: Connection, command: str, rows: pa.Buffer) -> None:
-    driver: Any = connection.connection.driver_connection
+def _copy(driver: Any, command: str, rows: pa.Buffer) -> None:
     with driver.cursor() as cursor, cursor.copy(command) as copy:
         copy.write(_OPENING)
         copy.write(rows)
