@@ -1,4 +1,4 @@
-"""Check the tables against the contract: every violation at once, each with its mend."""
+"""Check the tables against the contract: every violation at once, each with its fix."""
 
 from __future__ import annotations
 
@@ -7,18 +7,44 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from churnrisk.contract.casts import EARLIEST, LATEST, tidy
-from churnrisk.contract.rules import Rule, rules_of
-from churnrisk.contract.tables import TABLES, Available, TableSpec
+from churnrisk.contract.sql import EARLIEST, LATEST, cast, missing, tidy, timestamp_literal
+from churnrisk.contract.tables import EXPECTED, TABLES, Available, ColumnSpec, TableSpec
 from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
-#: Of a larger table only so many rows, all of some accounts, are compared with each other.
+#: Of a larger table, only about so many rows (all rows of some accounts) are searched for duplicates.
 COMPARED_ROWS = 2_000_000
-#: Among so many broken rows examples are looked for; all of them may be as many values as a table has rows.
+#: Examples are taken from at most so many broken rows.
 SEEN_ROWS = 100_000
-#: Of so many, several of which may be the same, three different ones are shown.
+#: So many candidates, some of them equal, yield the three examples that are shown.
 _EXAMPLES = 50
+#: A defect in more than this share of a table's rows blocks: then the mapping is wrong, not a few rows.
+MAX_DEFECT_SHARE = 0.05
+MAX_UNKNOWN_SHARE = 0.5
+
+#: What the two rules say that the cached check asks about.
+FUTURE = "date lies in the future"
+UNKNOWN = "account is not in accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule over the rows of one relation.
+
+    ``where`` is the SQL condition of a broken row and ``example`` an expression that shows one. With ``only_among`` the
+    rule is broken only if some but not all of those rows meet ``where``. Above ``share`` of the table's rows it blocks,
+    unless ``level`` is fixed. For a rule over accounts ``each`` is the condition of one broken row at ``{time}``.
+    """
+
+    column: str
+    says: str
+    where: str
+    example: str
+    mend: str
+    only_among: str = "false"
+    share: float = MAX_DEFECT_SHARE
+    level: Literal["error", "warn"] | None = None
+    each: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +64,7 @@ class Findings:
     found: tuple[Finding, ...]
 
     def __add__(self, other: Findings) -> Findings:
-        """Add what was found in other rows of the table, which repeat none of these unless that was counted."""
+        """Add the findings of other rows of the same table."""
         added: dict[tuple[str, str], Finding] = {}
         for one in (*self.found, *other.found):
             key = (one.rule.column, one.rule.says)
@@ -48,7 +74,7 @@ class Findings:
         return Findings(self.total + other.total, tuple(added.values()))
 
     def violations(self, table: str) -> list[Violation]:
-        """Return them as violations of the contract: which block depends on their share of the rows."""
+        """Return them as violations; their share of the rows decides which block."""
         if not self.total:
             mend = f"Check the file or SQL of [tables.{table}], or take the table out of churnrisk.toml."
             return [Violation(table, "", "table has no rows", "error", 0, (), mend)]
@@ -68,16 +94,10 @@ class Findings:
 
 @dataclass(frozen=True)
 class Part:
-    """Some of a table's rows, beside others that were checked before.
+    """Some rows of a table, beside others that were checked before.
 
-    Attributes
-    ----------
-    raw, rows : str
-        Relations of the rows in their source's types, and of the complete ones in the contract's.
-    others : str
-        Relation of the complete other rows that any of these may repeat.
-    total : int
-        The number of all rows.
+    ``raw`` and ``rows`` are relations of them in the source's types and, the complete ones, in the contract's;
+    ``others`` holds the complete other rows that any of these may repeat, ``total`` counts all.
     """
 
     raw: str
@@ -97,18 +117,8 @@ def validate(
 ) -> list[Violation]:
     """Return every violation of the contract, blocking ones first.
 
-    Parameters
-    ----------
-    rows : callable
-        Runs SQL over the relations ``<table>`` and ``raw_<table>`` and returns the rows.
-    available : Available
-        Which tables and columns there are.
-    native, date_formats : mapping
-        The source's column types and text date formats per table.
-    now : datetime
-        Dates of happenings after it are violations.
-    known : mapping of str to Findings, optional
-        What was found already, by table.
+    ``rows`` runs SQL over the relations ``<table>`` and ``raw_<table>``. Dates after ``now`` are violations unless they
+    are planned. ``known`` holds findings by table that need not be computed again.
     """
     findings = {
         name: find(rows, name, available, native=native[name], date_format=date_formats.get(name), now=now)
@@ -129,24 +139,24 @@ def find(
     now: datetime,
     part: Part | None = None,
 ) -> Findings:
-    """Check one table, or a part of its rows; for the other parameters see :func:`validate`."""
+    """Check one table, or a part of its rows; see :func:`validate`."""
     check = _TableCheck(rows, TABLES[name], available, part)
     return check.all(native=native, date_format=date_format, now=now)
 
 
 def shares(total: int) -> int:
-    """Return of how many shares of the accounts one is searched for repeated rows; it changes seldom as rows come."""
+    """Return into how many shares the accounts are divided, one of which is searched for repeated rows."""
     return 1 << max(0, -(-total // COMPARED_ROWS) - 1).bit_length()
 
 
 def complete_events(bare: str) -> str:
-    """Return the relation of the rows of events, as spelled, that are not left out."""
-    dated = f"occurred_at between timestamp '{EARLIEST}' and timestamp '{LATEST}'"
+    """Return the rows of events, as spelled, that have an account and a plausible date."""
+    dated = f"occurred_at between {EARLIEST} and {LATEST}"
     return f"(select * from {bare} where account_id is not null and {dated})"
 
 
 def blocking(violations: Iterable[Violation]) -> list[Violation]:
-    """Return the violations that forbid to go on."""
+    """Return the violations that stop training and scoring."""
     return [violation for violation in violations if violation.level == "error"]
 
 
@@ -199,7 +209,7 @@ class _TableCheck:
         return tuple(str(example) for (example,) in shown)
 
     def _broken_accounts(self, rules: Sequence[Rule]) -> list[Finding]:
-        """Look at each account's rows together; only where some of them are broken, at the rows themselves."""
+        """Check account by account, and row by row only where an account has broken rows."""
         if not rules:
             return []
         found = ", ".join(
@@ -223,7 +233,7 @@ class _TableCheck:
         return int(self.rows(f"select count(*) {counted}")[0][0])
 
     def _by_account(self) -> str:
-        """Return the relation of accounts as the rows spell them, with how many rows, the first, and the sign-up."""
+        """Return (spelled, account_id, n, first_at, signed_up_at, is_unknown), one row per spelling in the table."""
         accounts = f"({sign_ups(self.available)})"
         first = f"min({self.spec.time})" if self.spec.time else "null::timestamp"
         spellings = (
@@ -278,3 +288,164 @@ def sign_ups(available: Available) -> str:
 
 def _lowest(examples: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(examples))[:3])
+
+
+def rules_of(
+    spec: TableSpec,
+    available: Available,
+    *,
+    native: Mapping[str, str],
+    date_format: str | None,
+    now: datetime,
+) -> tuple[list[Rule], list[Rule], list[Rule]]:
+    """Return the rules over the raw rows of a table, over its complete rows, and over the accounts of these.
+
+    The relation of accounts has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
+    """
+    columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
+    return (
+        _raw_rules(columns, native=native, date_format=date_format),
+        _typed_rules(spec, frozenset(column.name for column in columns), now=now),
+        _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
+    )
+
+
+def _raw_rules(
+    columns: Sequence[ColumnSpec], *, native: Mapping[str, str], date_format: str | None
+) -> list[Rule]:
+    """Return the rules over values as the source delivers them, in the contract's names."""
+    rules = [
+        _misfit(column, native[column.name], date_format)
+        for column in columns
+        if column.type not in ("id", "text")  # every value can be read as text
+    ]
+    rules += [_missing(column, native[column.name]) for column in columns if column.required]
+    if date_format is None:
+        texts = [column for column in columns if native[column.name] == "VARCHAR"]
+        rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
+    return rules
+
+
+def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
+    """Return the rules over values of the contract's types."""
+    rules = [
+        _future(column.name, now)
+        for column in spec.columns
+        if column.name in names and column.type == "timestamp" and column.name not in spec.planned
+    ]
+    rules += [_negative(name) for name in ("mrr", "seats", "quantity") if name in names]
+    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
+    if spec.name == "surveys":
+        rules.append(_score_range())
+    return rules
+
+
+def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
+    if spec.name == "accounts":
+        return []
+    rules = [_unknown_account()]
+    if sign_up_known and spec.time and spec.is_log:
+        rules.append(_before_sign_up(spec.time))
+    return rules
+
+
+def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> Rule:
+    quoted = f'"{column.name}"'
+    value = cast(quoted, column.type, native=native, date_format=date_format)
+    handled = "their rows are left out" if column.required else "they count as unknown"
+    extra = " or set date_format" if column.type == "timestamp" else ""
+    return Rule(
+        column.name,
+        f"not {EXPECTED[column.type]}",
+        f"({value}) is null and not {missing(quoted, native)}",
+        quoted,
+        f"Correct the values{extra}; {handled} until then.",
+    )
+
+
+def _missing(column: ColumnSpec, native: str) -> Rule:
+    return Rule(
+        column.name,
+        "value is missing",
+        missing(f'"{column.name}"', native),
+        "'(empty)'",
+        "Fill it in; the rows are left out until then.",
+    )
+
+
+def _mixed_zones(column: ColumnSpec) -> Rule:
+    text = f'trim("{column.name}")'
+    return Rule(
+        column.name,
+        "some times have a zone and some have none",
+        rf"regexp_matches({text}, '\d{{2}}:\d{{2}}.*(Z|[+-]\d{{2}}(:?\d{{2}})?)$')",
+        f'"{column.name}"',
+        "Write all times with their zone, or all in UTC; times without one are read as UTC.",
+        only_among=f"contains({text}, ':')",
+        level="warn",
+    )
+
+
+def _future(name: str, now: datetime) -> Rule:
+    return Rule(
+        name,
+        FUTURE,
+        f"{name} > {timestamp_literal(now)}",
+        name,
+        "Correct the dates; a snapshot counts such rows only once their date has come.",
+    )
+
+
+def _negative(name: str) -> Rule:
+    return Rule(
+        name,
+        "is negative",
+        f"{name} < 0",
+        name,
+        "Correct the sign, or move refunds into a table of their own; they are used as they stand.",
+        level="warn",
+    )
+
+
+def _order(earlier: str, later: str) -> Rule:
+    return Rule(
+        later,
+        f"is before {earlier}",
+        f"{later} < {earlier}",
+        f"account_id || ': ' || {earlier} || ' > ' || {later}",
+        f"Correct one of the dates; {later} counts as {earlier} until then.",
+    )
+
+
+def _score_range() -> Rule:
+    return Rule(
+        "score",
+        "is outside 0-10",
+        "score not between 0 and 10",
+        "score",
+        "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars.",
+    )
+
+
+def _unknown_account() -> Rule:
+    return Rule(
+        "account_id",
+        UNKNOWN,
+        "is_unknown",
+        "account_id",
+        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then.",
+        share=MAX_UNKNOWN_SHARE,
+    )
+
+
+def _before_sign_up(time: str) -> Rule:
+    return Rule(
+        time,
+        "is before the account's sign-up",
+        # whole days: sign-up is often known to the day only
+        "cast(first_at as date) < cast(signed_up_at as date)",
+        "account_id",
+        "Check signed_up_at or the dates of this table; the rows are used as they stand.",
+        level="warn",
+        each="cast({time} as date) < cast(a.signed_up_at as date)",
+    )

@@ -1,30 +1,39 @@
-"""The catalogue of signals and the query that computes them point in time.
+"""The catalogue of features and the query that computes them point in time, one file per raw table.
 
-A block (events, complaints, …) prepares named columns per (account_id, as_of); a feature is one SQL
-expression over those columns. Blocks read raw rows, features never do.
+A table's block prepares named columns per (account_id, as_of); a feature is one SQL expression over those columns.
 """
 
-from churnrisk.features.build import FeatureFrame, build_features
-from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
-from churnrisk.features.facts import facts_query
+from churnrisk.features.block import Block, BlockInputs, FeatureGroup
+from churnrisk.features.build import FeatureFrame, build_features, create_feature_table
+from churnrisk.features.catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, select_features
+from churnrisk.features.facts import annual_value, facts_query
 from churnrisk.features.leaks import Leak, find_leaks
 from churnrisk.features.levers import LEVERS, Lever, pairs_of, select_levers
 from churnrisk.features.pulled import Pulled, influenced
+from churnrisk.features.steps import script_of, step_purposes
 
 __all__ = [
+    "Block",
+    "BlockInputs",
     "CATALOGUE",
     "FeatureConfig",
     "FeatureFrame",
+    "FeatureGroup",
+    "GROUPS",
     "LEVERS",
     "Leak",
     "Lever",
     "OwnFeature",
     "Pulled",
-    "facts_query",
+    "annual_value",
     "build_features",
+    "create_feature_table",
+    "facts_query",
     "find_leaks",
     "influenced",
     "pairs_of",
-    "select_levers",
+    "script_of",
     "select_features",
+    "select_levers",
+    "step_purposes",
 ]

@@ -6,15 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from churnrisk.features.blocks import (
-    Block,
-    attributes_block,
-    complaints_block,
-    events_block,
-    subscriptions_block,
-    surveys_block,
-)
+from churnrisk.features.block import BlockInputs
+from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
+from churnrisk.snapshots import PANEL, Panel
 from churnrisk.sources import Tables, identifier
 
 if TYPE_CHECKING:
@@ -40,47 +35,60 @@ class FeatureFrame:
     grey_reason: pd.Series
 
 
-def build_features(
-    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...] = (), labelled_only: bool
-) -> FeatureFrame:
-    """Compute the features for the rows of ``panel`` (see :func:`churnrisk.snapshots.build_panel`).
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Names of the relations behind a feature frame.
 
-    Parameters
-    ----------
-    tables : Tables
-        Opened tables whose engine holds ``panel`` and ``as_of_dates``.
-    features : sequence of Feature
-        What to compute.
-    key_features : tuple of str
-        Product features whose own last day is kept.
-    labelled_only : bool
-        Leave out rows without a label: they are of no use to training.
-
-    Returns
-    -------
-    FeatureFrame
-        Rows ordered by (as_of, account_id).
+    ``rows`` holds account_id, as_of, grey_reason, churned and a column per feature, ``inputs`` what features may name.
     """
-    create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
-    frame = tables.engine.arrow("select * from feature_rows order by as_of, account_id").to_pandas()
-    return _split(frame, features)
+
+    rows: str = "feature_rows"
+    inputs: str = "feature_inputs"
+
+
+#: What :func:`create_feature_table` creates; there is one per engine.
+FEATURE_TABLE = FeatureTable()
+
+
+def build_features(
+    tables: Tables,
+    features: Sequence[Feature],
+    *,
+    key_features: tuple[str, ...] = (),
+    labelled_only: bool,
+    panel: Panel = PANEL,
+) -> FeatureFrame:
+    """Compute the features of a panel, ordered by (as_of, account_id); ``labelled_only`` drops rows without a label."""
+    table = create_feature_table(
+        tables, features, key_features=key_features, labelled_only=labelled_only, panel=panel
+    )
+    frame = tables.engine.arrow(f"select * from {table.rows} order by as_of, account_id").to_pandas()
+    frame = frame.set_index(["account_id", "as_of"])
+    X = frame[[feature.name for feature in features]]
+    categorical = {feature.name: "category" for feature in features if feature.categorical}
+    return FeatureFrame(X.astype(categorical), frame["churned"].astype("Int8"), frame["grey_reason"])
 
 
 def create_feature_table(
-    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
-) -> None:
-    """Create ``feature_rows`` in the engine: account_id, as_of, grey_reason, churned and a column per feature."""
-    engine = tables.engine
+    tables: Tables,
+    features: Sequence[Feature],
+    *,
+    key_features: tuple[str, ...],
+    labelled_only: bool,
+    panel: Panel = PANEL,
+) -> FeatureTable:
+    """Create the feature table of a panel in the engine."""
     where = "where churned is not null" if labelled_only else ""
-    engine.run(
-        f"create or replace temp table account_keys as {engine.keyed(f'(select * from panel {where})')}"
+    chosen = f"(select * from {panel.rows} {where})"
+    inputs = BlockInputs(tables, "panel_rows", "account_keys", panel.dates, key_features)
+    inputs.create(inputs.keys, tables.engine.keyed(chosen))
+    inputs.create(
+        inputs.rows,
+        "select p.*, k.account_key, f.first_seen_at, f.dated "
+        f"from {chosen} p join {inputs.keys} k on k.account_id = p.account_id "
+        f"join {panel.first_seen} f on f.account_id = p.account_id",
     )
-    engine.run(
-        "create or replace temp table panel_rows as select p.*, k.account_key, f.first_seen_at, f.dated "
-        f"from (select * from panel {where}) p join account_keys k on k.account_id = p.account_id "
-        "join first_seen f on f.account_id = p.account_id"
-    )
-    blocks = _blocks(tables, key_features)
+    blocks = [group.prepare(inputs) for name, group in GROUPS.items() if tables.available.has(name)]
     joins = "".join(
         f" left join {name} on {' and '.join(f'{name}.{key} = p.{key}' for key in keys)}"
         for block in blocks
@@ -91,44 +99,21 @@ def create_feature_table(
         for feature in features
         if feature.sql == identifier(f"accounts.{feature.name}")
     )
-    engine.run(
-        "create or replace temp view feature_inputs as select p.account_id, p.as_of, p.first_seen_at, p.dated"
-        f"{''.join(f', {block.columns}' for block in blocks)}{static} from panel_rows p"
+    made = FEATURE_TABLE
+    tables.engine.run(
+        f"create or replace temp view {made.inputs} as select p.account_id, p.as_of, p.first_seen_at, p.dated"
+        f"{''.join(f', {block.columns}' for block in blocks)}{static} from {inputs.rows} p"
         f"{' join accounts a on a.account_id = p.account_id' if static else ''}{joins}"
     )
-    # features are computed where the label is out of sight: an own one cannot name it
-    engine.run(
-        "create or replace temp table feature_rows as "
-        "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
-        f"from (select account_id, as_of{_columns(features)} from feature_inputs) v "
-        "join panel_rows p on p.account_id = v.account_id and p.as_of = v.as_of"
-    )
-
-
-def _blocks(tables: Tables, key_features: tuple[str, ...]) -> list[Block]:
-    blocks = []
-    if tables.available.has("events"):
-        blocks.append(events_block(tables, key_features))
-    if tables.available.has("complaints"):
-        blocks.append(complaints_block(tables))
-    if tables.available.has("surveys"):
-        blocks.append(surveys_block(tables))
-    if tables.available.has("subscriptions"):
-        blocks.append(subscriptions_block(tables))
-    if tables.available.has("attributes"):
-        blocks.append(attributes_block(tables))
-    return blocks
-
-
-def _columns(features: Sequence[Feature]) -> str:
-    return "".join(
+    columns = "".join(
         f", ({feature.sql})::{'varchar' if feature.categorical else 'double'} as {identifier(feature.name)}"
         for feature in features
     )
-
-
-def _split(frame: pd.DataFrame, features: Sequence[Feature]) -> FeatureFrame:
-    frame = frame.set_index(["account_id", "as_of"])
-    X = frame[[feature.name for feature in features]]
-    categorical = {feature.name: "category" for feature in features if feature.categorical}
-    return FeatureFrame(X.astype(categorical), frame["churned"].astype("Int8"), frame["grey_reason"])
+    # features are computed where the label is out of sight: a user's own cannot name it
+    inputs.create(
+        made.rows,
+        "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
+        f"from (select account_id, as_of{columns} from {made.inputs}) v "
+        f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of",
+    )
+    return made

@@ -1,4 +1,4 @@
-"""The catalogue: every feature there is, and which of them a project's tables can feed."""
+"""The catalogue: the feature groups of all raw tables, and which features a project's tables can feed."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ from dataclasses import dataclass
 
 from churnrisk.contract import TABLES, Available
 from churnrisk.errors import UsageError
-from churnrisk.features.breadth import BREADTH
+from churnrisk.features.attributes import ATTRIBUTES
+from churnrisk.features.block import FeatureGroup
 from churnrisk.features.complaints import COMPLAINTS
-from churnrisk.features.recency import RECENCY, key_feature
-from churnrisk.features.relationship import RELATIONSHIP
-from churnrisk.features.satisfaction import SATISFACTION
-from churnrisk.features.value import VALUE
+from churnrisk.features.events import EVENTS, key_feature
+from churnrisk.features.subscriptions import SUBSCRIPTIONS
+from churnrisk.features.surveys import SURVEYS
 from churnrisk.records import Feature
 from churnrisk.sources import identifier
 
 #: Columns that every feature table has beside its features.
 _TAKEN = frozenset({"account_id", "as_of", "grey_reason", "churned"})
 
-CATALOGUE: tuple[Feature, ...] = (*RECENCY, *BREADTH, *COMPLAINTS, *SATISFACTION, *VALUE, *RELATIONSHIP)
+#: By table, in the order of the catalogue.
+GROUPS: dict[str, FeatureGroup] = {
+    group.table: group for group in (EVENTS, COMPLAINTS, SURVEYS, SUBSCRIPTIONS, ATTRIBUTES)
+}
+CATALOGUE: tuple[Feature, ...] = tuple(feature for group in GROUPS.values() for feature in group.features)
 
 
 @dataclass(frozen=True)
@@ -81,16 +85,10 @@ class FeatureConfig:
 
 
 def select_features(config: FeatureConfig, available: Available) -> tuple[Feature, ...]:
-    """Return the features that the tables can feed, in catalogue order.
-
-    Raises
-    ------
-    UsageError
-        If a setting names a column or feature that does not exist, or a name is taken twice.
-    """
+    """Return the features that the tables can feed, in catalogue order; UsageError for a wrong setting."""
     _require_static(config, available)
     offered = (
-        *CATALOGUE,
+        *(feature for group in GROUPS.values() for feature in group.features),
         *(key_feature(name, position) for position, name in enumerate(config.key_features)),
         *_attribute_features("attributes", available.own_columns("attributes"), available),
         *_attribute_features("accounts", config.static, available),
@@ -100,7 +98,7 @@ def select_features(config: FeatureConfig, available: Available) -> tuple[Featur
     unknown = sorted(set(config.exclude) - names)
     if unknown:
         raise UsageError(
-            f"[features] exclude names {', '.join(unknown)}, which are no features of this project."
+            f"[features] exclude names {', '.join(unknown)}, which are not features of this project."
         )
     chosen = tuple(
         feature

@@ -1,9 +1,11 @@
-"""Facts about accounts for display: names, owners, values. Those of the tables are today's state and never signals."""
+"""Facts about accounts for display: names, owners, values. They are today's state, never features."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from churnrisk.features.build import FEATURE_TABLE, FeatureTable
+from churnrisk.snapshots import PANEL, Panel
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -12,12 +14,11 @@ if TYPE_CHECKING:
 MONTHS = 12
 
 
-def facts_query(tables: Tables) -> str:
+def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
     """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
 
-    The engine must hold ``feature_inputs`` (see :func:`churnrisk.features.build_features`). The columns are
-    account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue), renewal_at,
-    tenure_days and last_survey_score.
+    The columns are account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue),
+    renewal_at, tenure_days and last_survey_score.
     """
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
@@ -38,19 +39,13 @@ def facts_query(tables: Tables) -> str:
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
         f"{survey} as last_survey_score "
-        "from feature_inputs i join accounts a on a.account_id = i.account_id "
-        "where i.as_of = (select max(as_of) from as_of_dates)"
+        f"from {features.inputs} i join accounts a on a.account_id = i.account_id "
+        f"where i.as_of = (select max(as_of) from {panel.dates})"
     )
 
 
 def annual_value(X: pd.DataFrame) -> pd.Series | None:
-    """Return what each account was worth a year at its as-of date; None where no signal tells.
-
-    Parameters
-    ----------
-    X : DataFrame
-        Features, one row per (account_id, as_of).
-    """
+    """Return what each account was worth a year at its as-of date; None without a feature for it."""
     return X["mrr"] * MONTHS if "mrr" in X else None
 
 

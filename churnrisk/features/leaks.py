@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from churnrisk.contract import TABLES
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
-from churnrisk.sources import Tables, identifier
+from churnrisk.snapshots import PANEL, Panel
+from churnrisk.sources import Tables, identifier, timestamp_literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,78 +21,81 @@ class Leak:
     example: str
 
 
-def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...]) -> list[Leak]:
-    """Compute the panel's features twice, with and without the future, and return what differs.
+def find_leaks(
+    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], panel: Panel = PANEL
+) -> list[Leak]:
+    """Compute the features of a panel with one as-of date twice, with and without the future, and return what differs.
 
-    The engine must hold ``panel`` with one as-of date (see :func:`churnrisk.snapshots.build_panel`). Rows
-    that were not known before it are deleted, later dates inside known rows and columns of ``accounts`` that
-    are not declared static are blanked, and of labels and raw tables nothing is left.
-
-    Returns
-    -------
-    list of Leak
-        Empty when the future-truncation law holds.
+    Rows that were not known before the date are deleted, later dates inside known rows and columns of ``accounts`` that
+    are not declared static are blanked, and labels and raw tables are emptied. Nothing differs when the
+    future-truncation law holds.
     """
     engine = tables.engine
-    as_of = engine.value("select max(as_of) from as_of_dates")
-    create_feature_table(tables, features, key_features=key_features, labelled_only=False)
-    engine.run("create or replace temp table features_full as select * from feature_rows")
+    instant = timestamp_literal(engine.value(f"select max(as_of) from {panel.dates}"))
+
+    def compute() -> str:
+        made = create_feature_table(
+            tables, features, key_features=key_features, labelled_only=False, panel=panel
+        )
+        return made.rows
+
+    full = "features_full"
+    engine.run(f"create or replace temp table {full} as select * from {compute()}")
     hidden: list[str] = []
     try:
-        for relation, past in _pasts(tables, features, as_of).items():
+        for relation, past in _pasts(tables, features, panel, instant).items():
             engine.run(f"alter {_kind(tables, relation)} {relation} rename to whole_{relation}")
             hidden.append(relation)
             engine.run(f"create temp table {relation} as select {past}")
-        create_feature_table(tables, features, key_features=key_features, labelled_only=False)
-        return [leak for feature in features if (leak := _compare(tables, feature.name))]
+        truncated = compute()
+        return [leak for feature in features if (leak := _compare(tables, feature.name, full, truncated))]
     finally:
         for relation in reversed(hidden):
             engine.run(f"drop table if exists {relation}")
             engine.run(f"alter {_kind(tables, f'whole_{relation}')} whole_{relation} rename to {relation}")
 
 
-def _compare(tables: Tables, name: str) -> Leak | None:
+def _compare(tables: Tables, name: str, full: str, truncated: str) -> Leak | None:
     column = identifier(name)
     differing = (
-        "from features_full f left join feature_rows t using (account_id, as_of) "
+        f"from {full} f left join {truncated} t using (account_id, as_of) "
         f"where f.{column} is distinct from t.{column}"
     )
     count, example = tables.engine.rows(f"select count(*), min(account_id) {differing}")[0]
     return Leak(name, count, str(example)) if count else None
 
 
-def _pasts(tables: Tables, features: Sequence[Feature], as_of: datetime) -> dict[str, str]:
-    """Return, for every relation that a feature could read, what of it was known before ``as_of``.
+def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: str) -> dict[str, str]:
+    """Return, for every relation that a feature could read, what of it was known before the instant.
 
-    Labels and outcomes lie in the future, and tables as the source has them are not dated row by row: nothing
-    of those is left, so a feature that reads them is found out. They come last: the typed tables may be views
-    of them.
+    Labels and outcomes lie in the future, and raw tables are not dated row by row: nothing of those is left, so a
+    feature that reads them is found out. They come last, as the typed tables may be views of them.
     """
-    instant = f"timestamp '{as_of:%Y-%m-%d}'"
     pasts = {
         name: _past(name, columns, instant)
         for name, columns in tables.available.tables.items()
         if TABLES[name].time and name != "labels"
     }
     pasts["accounts"] = _past_accounts(tables, features, instant)
-    pasts["panel"] = "* replace (null::boolean as churned) from whole_panel"
+    pasts[panel.rows] = f"* replace (null::boolean as churned) from whole_{panel.rows}"
     if tables.available.has("events"):
         pasts["bare_events"] = _past("bare_events", tables.available.tables["events"], instant)
-    nothing = ["account_outcome", *(["labels"] if tables.available.has("labels") else [])]
+    nothing = [panel.outcomes, *(["labels"] if tables.available.has("labels") else [])]
     nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
     return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
 
 
 def _past(name: str, columns: Sequence[str], instant: str) -> str:
-    """Leave out rows that were not known, and blank later dates inside those that were."""
+    """Delete rows that were not known, and blank later dates inside those that were."""
+    spec = TABLES[name.removeprefix("bare_")]
     known = " and ".join(
         f"(coalesce({column}, {instant} - interval 1 day) < {instant})"
-        for column in (TABLES[name.removeprefix("bare_")].time, "recorded_at")
+        for column in (spec.time, "recorded_at")
         if column in columns
     )
     later = [
         f"case when {column} < {instant} then {column} end as {column}"
-        for column in ("resolved_at", "first_response_at", "ended_at")
+        for column in spec.later
         if column in columns
     ]
     if "csat" in columns and "resolved_at" in columns:
@@ -102,7 +105,7 @@ def _past(name: str, columns: Sequence[str], instant: str) -> str:
 
 
 def _past_accounts(tables: Tables, features: Sequence[Feature], instant: str) -> str:
-    """Leave of the accounts what never changes; the other columns show today's state."""
+    """Blank the columns of accounts that show today's state instead of what never changes."""
     static = {feature.name for feature in features if feature.requires == (f"accounts.{feature.name}",)}
     lasting = {"account_id", "signed_up_at", *static}
     blanked = [

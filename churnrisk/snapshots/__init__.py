@@ -8,15 +8,15 @@ from churnrisk.snapshots.calendar import (
     scoring_date,
     training_dates,
 )
-from churnrisk.snapshots.churn import ChurnConfig
-from churnrisk.snapshots.follow_up import follow_up, known_by
-from churnrisk.snapshots.lifetimes import lifetimes
-from churnrisk.snapshots.losses import churn_dates
-from churnrisk.snapshots.panel import build_panel, outcomes, sample_panel
+from churnrisk.snapshots.churn import ChurnConfig, churn_dates
+from churnrisk.snapshots.follow_up import follow_up, known_by, lifetimes
+from churnrisk.snapshots.panel import PANEL, Panel, build_panel, outcomes, sample_panel
 
 __all__ = [
     "ChurnConfig",
     "Horizon",
+    "PANEL",
+    "Panel",
     "SnapshotConfig",
     "build_panel",
     "churn_dates",

@@ -12,10 +12,10 @@ from datetime import date, datetime, timedelta
 from itertools import count
 
 from churnrisk.contract import TABLES
-from churnrisk.contract.casts import EARLIEST
+from churnrisk.contract.sql import EARLIEST
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.snapshots.churn import ChurnConfig
-from churnrisk.sources import Tables
+from churnrisk.sources import Tables, timestamp_literal
 
 #: The longest default feature window; the first snapshot leaves this much history before it if it can.
 WARM_UP = timedelta(days=90)
@@ -64,17 +64,11 @@ class Horizon:
 
 
 def data_span(tables: Tables, config: SnapshotConfig, *, now: datetime) -> Horizon:
-    """Return the span of days that the tables cover, rows dated after ``now`` left aside.
-
-    Raises
-    ------
-    ContractError
-        If no table holds a dated row.
-    """
+    """Return the span of days that the tables cover; rows dated after ``now`` do not count."""
     horizons = [
         tables.engine.rows(
             f"select min({column}), max({column}) from {table} "
-            f"where {column} between timestamp '{EARLIEST}' and timestamp '{now:%Y-%m-%d %H:%M:%S}'"
+            f"where {column} between {EARLIEST} and {timestamp_literal(now)}"
         )[0]
         for table, column in _dated_columns(tables)
     ]
@@ -82,24 +76,18 @@ def data_span(tables: Tables, config: SnapshotConfig, *, now: datetime) -> Horiz
     ends = [row[1] for row in horizons if row[1]]
     if not starts:
         raise ContractError(
-            f"no table holds a row dated before {now:%Y-%m-%d}, so there is nothing to look at. "
+            f"no table holds a row dated before {now:%Y-%m-%d}, so there is nothing to learn from. "
             "Check the date columns in churnrisk.toml."
         )
     if config.data_until:
         return Horizon(_midnight(min(starts)), _midnight(config.data_until))
-    # a flat table's snapshot is its label's date; happenings fill their last day
+    # a flat table's snapshot is its label's date; logs cover their whole last day
     last_day = timedelta(days=0 if _is_flat(tables) else 1)
     return Horizon(_midnight(min(starts)), _midnight(max(ends)) + last_day)
 
 
 def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) -> list[datetime]:
-    """Return the as-of dates whose label window the data reach the end of, oldest first.
-
-    Raises
-    ------
-    ContractError
-        If there is none.
-    """
+    """Return the as-of dates whose label window lies within the data, oldest first."""
     last_mature = span.end - churn.outcome_delay
     last = min(last_mature, _midnight(config.last)) if config.last else last_mature
     if config.first:
@@ -118,7 +106,7 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
 
 
 def _steps(start: datetime, stop: datetime, config: SnapshotConfig, *, forward: bool) -> Iterator[datetime]:
-    """Yield dates from ``start`` towards ``stop``, which is included if it is hit."""
+    """Yield dates from ``start`` towards ``stop``, included if hit."""
     sign = 1 if forward else -1
     for number in count():
         moment = (
@@ -137,13 +125,7 @@ def _months_later(start: datetime, months: int) -> datetime:
 
 
 def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:
-    """Return the as-of dates of the user's own labels, within the configured bounds.
-
-    Raises
-    ------
-    ContractError
-        If there is none.
-    """
+    """Return the as-of dates of the user's own labels, within the configured bounds."""
     days = tables.engine.rows("select distinct cast(as_of as date) as day from labels order by day")
     dates = [
         _midnight(day)
@@ -159,17 +141,11 @@ def labelled_dates(tables: Tables, config: SnapshotConfig) -> list[datetime]:
     return dates
 
 
-def scoring_date(span: Horizon, wanted: date | None) -> datetime:
-    """Return the as-of date to score: the wanted one, or the latest the data allow.
-
-    Raises
-    ------
-    UsageError
-        If the wanted date lies outside the data.
-    """
-    if wanted is None:
+def scoring_date(span: Horizon, requested: date | None) -> datetime:
+    """Return the as-of date to score: the requested one, or the latest the data allow."""
+    if requested is None:
         return span.end
-    as_of = _midnight(wanted)
+    as_of = _midnight(requested)
     if not span.start < as_of <= span.end:
         raise UsageError(
             f"as-of date {as_of:%Y-%m-%d} lies outside the data, which cover {span.start:%Y-%m-%d} to "
@@ -179,13 +155,13 @@ def scoring_date(span: Horizon, wanted: date | None) -> datetime:
 
 
 def _dated_columns(tables: Tables) -> list[tuple[str, str]]:
-    """Columns that show how far the data reach; plans such as renewal dates do not."""
-    # of events the time is read and no id is trimmed
+    """Return (relation, column) pairs that show how far the data reach; planned dates do not."""
+    # for speed, events are read without trimming their ids
     timed = "(select occurred_at from bare_events where cast(account_id as varchar) <> '')"
     dated = [
         (timed if name == "events" else name, spec.time)
         for name, spec in TABLES.items()
-        if spec.time and name not in ("attributes", "labels") and tables.available.has(name)
+        if spec.time and spec.is_log and tables.available.has(name)
     ]
     if tables.available.has("subscriptions.ended_at"):
         dated.append(("subscriptions", "ended_at"))
@@ -195,8 +171,7 @@ def _dated_columns(tables: Tables) -> list[tuple[str, str]]:
 
 
 def _is_flat(tables: Tables) -> bool:
-    happenings = ("events", "complaints", "subscriptions", "surveys")
-    return not any(tables.available.has(name) for name in happenings)
+    return not any(spec.is_log and tables.available.has(name) for name, spec in TABLES.items())
 
 
 def _midnight(moment: date | datetime) -> datetime:

@@ -4,43 +4,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import UsageError
-from churnrisk.sources.postgres import copied
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import sqlalchemy as sa
 
 BATCH_ROWS = 50_000
+#: Text held at once.
+BLOCK_BYTES = 2**20
 
 
 def read_batches(
     url: str, table: str, *, base: Path, only: tuple[str, str] | None = None
 ) -> Iterator[pa.Table]:
-    """Yield a database table as Arrow tables of text, at most ``BATCH_ROWS`` rows each.
+    """Yield a database table as Arrow tables of text; ``${NAME}`` in the URL is replaced from the environment.
 
-    Values arrive as text, like those of a CSV file: databases differ in what their types hold (SQLite takes
-    any value in any column), and the contract's casts count what does not fit.
-
-    Parameters
-    ----------
-    url : str
-        SQLAlchemy URL; ``${NAME}`` is replaced from the environment, so that no secret stands in a file.
-    table : str
-        The table's name, with its schema if it has one: "public.events".
-    base : Path
-        Directory against which the file of a SQLite URL is resolved.
-    only : (str, str), optional
-        A column, in any case of letters, and the text that its values must read as.
-
-    Raises
-    ------
-    UsageError
-        If the URL, the driver or the table is wrong, or the database does not answer.
+    Values arrive as text, as from CSV: databases differ in what their types hold (SQLite takes any value in any
+    column), and the contract's casts count what does not fit. ``only`` is a column and the one value wanted of it.
     """
     import sqlalchemy as sa
 
@@ -49,12 +34,12 @@ def read_batches(
     try:
         with engine.connect().execution_options(stream_results=True) as connection:
             relation = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
-            # no conversion by the driver's types: one malformed date would end the whole reading
+            # bypass the driver's type conversion: one malformed date would abort the read
             raw = [
                 sa.type_coerce(column, sa.types.NullType()).label(column.name) for column in relation.columns
             ]
             yield _as_text([column.name for column in relation.columns], [])
-            read = copied if connection.dialect.driver == "psycopg" else _selected
+            read = _copied if connection.dialect.driver == "psycopg" else _selected
             yield from read(connection, sa.select(*raw).where(*_only(relation, only)))
     except sa.exc.NoSuchTableError as error:
         raise UsageError(
@@ -112,7 +97,7 @@ def _existing(path: Path, table: str) -> Path:
 
 
 def _unreadable(table: str, error: Exception) -> UsageError:
-    # the URL may carry a password, and SQLAlchemy quotes it: only the driver's own words are passed on
+    # SQLAlchemy's message may quote the URL with its password; the driver's own does not
     own = type(error).__module__.partition(".")[0] != "sqlalchemy"
     reason = str(getattr(error, "orig", None) or (error if own else type(error).__name__)).splitlines()[0]
     return UsageError(f"table {table!r} cannot be read from the database: {reason}. Check its url.")
@@ -124,3 +109,54 @@ def _as_text(names: list[str], rows: Any) -> pa.Table:
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     texts = [[None if value is None else str(value) for value in column] for column in columns]
     return pa.table([pa.array(column, pa.string()) for column in texts], names=names)
+
+
+def _copied(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> Iterator[pa.Table]:
+    """Yield the rows of a query as Arrow tables of text, by COPY: ten times as fast as Python objects."""
+    from pyarrow import py_buffer
+
+    compiled = query.compile(dialect=connection.dialect)
+    names = [column.name for column in query.selected_columns]
+    driver: Any = connection.connection.driver_connection
+    with driver.cursor() as cursor:
+        # whatever the server's defaults: unambiguous dates, and instants with their offset
+        cursor.execute("set local datestyle to iso")
+        cursor.execute("set local timezone to utc")
+        command = f"copy ({compiled}) to stdout (format csv, encoding 'utf8')"
+        with cursor.copy(command, compiled.params) as copy:
+            for block in _blocks(copy):
+                yield _read(py_buffer(block), names)
+
+
+def _blocks(copy: Iterable[bytes]) -> Iterator[bytes]:
+    """Gather rows into blocks; libpq hands them out one by one."""
+    rows: list[bytes] = []
+    held = 0
+    for row in copy:
+        rows.append(bytes(row))
+        held += len(row)
+        if held >= BLOCK_BYTES:
+            yield b"".join(rows)
+            rows, held = [], 0
+    if rows:
+        yield b"".join(rows)
+
+
+def _read(block: pa.Buffer, names: list[str]) -> pa.Table:
+    import pyarrow as pa
+    from pyarrow import csv
+
+    return csv.read_csv(
+        pa.BufferReader(block),
+        # one block, however long its rows are
+        csv.ReadOptions(column_names=names, use_threads=False, block_size=block.size + 1),
+        # an empty line is the NULL of a table of one column
+        csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+        # an unquoted empty value is NULL, a quoted one an empty text
+        csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import re
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from shutil import rmtree
+from socket import gethostname
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from churnrisk.errors import UsageError
+from churnrisk.contract import identifier, literal
+from churnrisk.errors import ChurnRiskError, ContractError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
-from churnrisk.sources.explain import explain, first_line
-from churnrisk.sources.quoting import identifier, literal
-from churnrisk.sources.scratch import ScratchFolder
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+try:
+    import fcntl
+except ModuleNotFoundError:  # no such locks here: folders of killed runs stay
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = "churnrisk-run-"
+_LOCK = ".lock"
+_ENCODING = r"invalid unicode|not utf-8 encoded|does not support the encoding|not utf-16 encoded|invalid utf"
+_DAMAGED = (
+    r"magic bytes|don't know what type|thrift|not a parquet file|decompress|corrupt|snappy|zstd|gzip stream"
+)
+
 
 class Engine:
-    """Runs SQL over the project's tables; use it as a context manager.
-
-    Parameters
-    ----------
-    config : EngineConfig
-        Memory limit, spill directory, threads.
-    base : Path
-        Directory against which relative file names in SQL are resolved.
-    """
+    """Runs SQL over the project's tables; a context manager. Relative file names in SQL start at ``base``."""
 
     def __init__(self, config: EngineConfig, *, base: Path) -> None:
         import duckdb
@@ -47,11 +54,10 @@ class Engine:
             for name, value in settings.items():
                 self._connection.execute(f"set {name} = {literal(value)}")
             self._connection.execute("set preserve_insertion_order = false")
-            # it would draw into stdout, which belongs to results
+            # stdout belongs to results; without ipywidgets a notebook has no bar, and DuckDB refuses to turn it off
             if self.value("select current_setting('enable_progress_bar')"):
-                # in a notebook without ipywidgets it is off, and DuckDB refuses even to be told so
                 self._connection.execute("set enable_progress_bar = false")
-            # an extension fetched from the network would make a run depend on it
+            # a run must not depend on the network
             self._connection.execute("set autoinstall_known_extensions = false")
             if config.threads:
                 self._connection.execute(f"set threads = {int(config.threads)}")
@@ -72,39 +78,27 @@ class Engine:
 
     @property
     def scratch(self) -> Path:
-        """A folder for what need not outlive the engine."""
+        """A folder that is removed with the engine."""
         return self._spill.path
 
     def close(self) -> None:
-        """Release the connection and the spill directory."""
+        """Close the connection and remove the spill directory."""
         self._connection.close()
         self._spill.remove()
 
     def opens(self, config: TableConfig) -> bool:
-        """Say whether :meth:`open_source` reads a table in a way of the engine's own."""
+        """Say whether :meth:`open_source` reads this table itself."""
         return bool(config.table and not config.url)
 
     def open_source(self, name: str, config: TableConfig) -> object:
-        """Create ``source_<name>`` and return what identifies its content.
-
-        Raises
-        ------
-        UsageError
-            If the engine cannot read such a table.
-        """
+        """Create ``source_<name>`` and return its fingerprint; UsageError if the engine cannot read such a table."""
         raise UsageError(
             f"table = {config.table!r} without a url is a table of Spark's catalog. "
             'Set engine = "spark" at the top of churnrisk.toml, or give the url of its database.'
         )
 
     def open_written(self, name: str, folder: str) -> None:
-        """Make a relation of a folder of Parquet files.
-
-        Raises
-        ------
-        UsageError
-            If there are none.
-        """
+        """Create a relation of a folder of Parquet files."""
         self.run(f"create or replace temp view {name} as from read_parquet({literal(folder + '/*.parquet')})")
 
     def keyed(self, accounts: str) -> str:
@@ -119,13 +113,13 @@ class Engine:
         self._execute(sql).fetchall()
 
     def drop(self, *names: str) -> None:
-        """Let go of tables that nothing reads any more: they count as memory."""
+        """Drop tables that nothing reads any more: they count as memory."""
         for name in names:
             self._execute(f"drop table if exists {identifier(name)}")
 
     @contextmanager
     def recording(self) -> Iterator[list[str]]:
-        """Yield a list that fills with the statements which :meth:`run` executes meanwhile."""
+        """Yield a list that collects the statements which :meth:`run` executes meanwhile."""
         statements: list[str] = []
         self._recorded = statements
         try:
@@ -167,7 +161,7 @@ class Engine:
             raise explain(error) from error
 
     def table_from(self, name: str, table: pd.DataFrame | pa.Table | pa.RecordBatchReader) -> None:
-        """Make a temporary table of a data frame, an Arrow table or a stream of batches."""
+        """Create a temporary table from a data frame, an Arrow table or a stream of batches."""
         self._connection.register("incoming", table)
         try:
             self.run(f"create or replace temp table {identifier(name)} as select * from incoming")
@@ -192,3 +186,125 @@ def _spill_parent(config: EngineConfig) -> str | None:
             f"[engine] temp_directory {path} is not a directory. Make it, or leave the setting out."
         )
     return str(path)
+
+
+class ScratchFolder:
+    """A temporary folder, locked while this process lives; folders that killed processes left beside it are removed.
+
+    The system releases a lock however a process ends, so a folder with a free lock is an orphan. Only folders of this
+    host are looked at: on a shared disk, one host may not see the other's locks.
+    """
+
+    def __init__(self, parent: str | None = None) -> None:
+        base = Path(parent or tempfile.gettempdir())
+        for left in base.glob(f"{_PREFIX}*"):
+            _remove_if_left(left)
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
+        self.path = Path(self._folder.name)
+        self._lock: IO[bytes] | None = None
+        with suppress(
+            OSError
+        ):  # full disk: without a lock, the folder merely stays if this process is killed
+            new = self.path / f"{_LOCK}-new"
+            new.write_bytes(_host())
+            self._lock = _locked(new)
+            new.rename(self.path / _LOCK)  # already locked, so nobody finds it free
+
+    def remove(self) -> None:
+        """Remove the folder and everything in it."""
+        self._folder.cleanup()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def _locked(path: Path) -> IO[bytes] | None:
+    """Return the file under a lock; None if another process holds it."""
+    file = path.open("rb")
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+    return file
+
+
+def _remove_if_left(folder: Path) -> None:
+    lock = folder / _LOCK
+    with suppress(OSError):
+        # leave folders of other users alone
+        if fcntl is None or folder.is_symlink() or folder.stat().st_uid != os.getuid() or not lock.is_file():
+            return
+        held = _locked(lock) if lock.read_bytes() == _host() else None
+        if held is not None:
+            rmtree(folder, ignore_errors=True)
+            held.close()
+
+
+def _host() -> bytes:
+    return gethostname().encode()
+
+
+def explain(error: Exception) -> ChurnRiskError:
+    """Turn a DuckDB error into one that says how to fix it."""
+    import duckdb
+
+    text = first_line(error)
+    if isinstance(error, duckdb.OutOfMemoryException) or "Could not write" in text:
+        return ChurnRiskError(
+            f"out of memory or spill space: {text} Raise memory_limit under [engine] in churnrisk.toml, "
+            "or point temp_directory at a disk with more room."
+        )
+    if isinstance(error, duckdb.CatalogException | duckdb.BinderException | duckdb.ParserException):
+        return UsageError(f"SQL does not run: {text} Correct it in churnrisk.toml.")
+    return _file_error(error, text) or ChurnRiskError(f"the table engine failed: {text}")
+
+
+def first_line(error: Exception) -> str:
+    """Return the sentence that opens an engine error."""
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line if line.endswith((".", "!", "?")) else line + "."
+
+
+def _file_error(error: Exception, text: str) -> ChurnRiskError | None:
+    """Return the error for an unreadable file, if it is one."""
+    import duckdb
+
+    whole = str(error)
+    if "No files found" in whole:
+        return UsageError(f"{text} Paths in SQL are relative to churnrisk.toml; correct it there.")
+    if re.search(_ENCODING, whole, re.IGNORECASE):
+        return ContractError(
+            f"a file is not in the expected encoding: {_file_trouble(error)}. Save it as UTF-8, or set "
+            'encoding = "latin-1" or "utf-16" for its table in churnrisk.toml.'
+        )
+    if "Error when sniffing file" in whole:
+        return ContractError(
+            f"a CSV file cannot be parsed: {text} Its lines do not all have as many values as its header, or "
+            "its delimiter is unusual. Correct the file, or set delimiter for its table in churnrisk.toml."
+        )
+    if re.search(r"unimplemented type for cast|failed to cast column", whole, re.IGNORECASE):
+        return ContractError(
+            f"a column has different types in the files of one table: {_file_trouble(error)}. Save the files "
+            "with one type, or join them by sql with casts of your own in churnrisk.toml."
+        )
+    if re.search(_DAMAGED, whole, re.IGNORECASE):
+        return ContractError(f"a file is damaged: {text} Copy or export it again.")
+    if isinstance(error, duckdb.IOException):
+        return ContractError(f"a file cannot be read: {text} Check the path and whether the file is whole.")
+    if isinstance(
+        error, duckdb.InvalidInputException | duckdb.ConversionException | duckdb.OutOfRangeException
+    ):
+        return ContractError(
+            f"a table cannot be read: {_file_trouble(error)}. Correct that value, or say what stands for "
+            "an unknown one: nulls = [\"NA\"] for a path, nullstr = 'NA' inside read_csv(…)."
+        )
+    return None
+
+
+def _file_trouble(error: Exception) -> str:
+    """Return what DuckDB says about a file, without its advice for SQL authors."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    starts = ("Error when", "Could not", "Expected", "Invalid", "file =")
+    details = [line for line in lines[1:] if line.startswith(starts)]
+    return " ".join([lines[0].removesuffix("."), *details[:3]])

@@ -1,15 +1,20 @@
-"""Files as relations: CSV, Parquet and JSON, compressed or not, one or a glob of them."""
+"""Files as relations: CSV, Parquet and JSON, compressed or not, one or a glob of them; and whether they changed."""
 
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from churnrisk.contract import literal
 from churnrisk.errors import UsageError
+from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
-from churnrisk.sources.quoting import literal
+from churnrisk.sources.engine import Engine
 
 _COMPRESSED = (".gz", ".zst")
 _READERS = {
@@ -22,6 +27,11 @@ _READERS = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
+#: A file modified so recently may change again within the resolution of its timestamps.
+_RACY_NS = 2_000_000_000
+_FILE_COLUMN = "churnrisk_part"
+
+Stamp = list[int]
 
 
 def file_kind(path: str | Path) -> str | None:
@@ -33,13 +43,7 @@ def file_kind(path: str | Path) -> str | None:
 
 
 def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
-    """Return the files that a path or glob names, sorted; ``file:///`` before it is passed over.
-
-    Raises
-    ------
-    UsageError
-        If there is none, it is a URL of another machine, or their kinds are unknown or mixed.
-    """
+    """Return the files that a path, glob or ``file:///`` URL names, sorted; all of one kind."""
     local = pattern.removeprefix("file://") if pattern.startswith("file:///") else pattern
     if "://" in local:
         raise UsageError(
@@ -47,7 +51,7 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
             'Copy the files to this machine, or use them as Parquet where engine = "spark" reads them.'
         )
     named = Path(local).expanduser()
-    # a file that is called like the pattern wins; the folder's own name is never a pattern
+    # a file whose name is the pattern wins; the folder's own name is never a pattern
     matches = (
         [str(named)] if (base / named).is_file() else glob.glob(str(named), root_dir=base, recursive=True)
     )
@@ -70,13 +74,7 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
 
 
 def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None = None) -> str:
-    """Return the SQL relation that reads the files; CSV values arrive as text.
-
-    Parameters
-    ----------
-    name_column : str, optional
-        For Parquet: a further column that tells which file a row comes from.
-    """
+    """Return the relation that reads the files; CSV values arrive as text. ``name_column`` is for Parquet only."""
     kind = file_kind(files[0])
     names = file_list(files)
     if kind == "parquet":
@@ -95,15 +93,116 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
 
 
 def file_list(files: Iterable[Path]) -> str:
-    """Return the files as a list in SQL."""
-    return "[" + ", ".join(literal(plain_path(path)) for path in files) + "]"
+    """Return the files as a SQL list."""
+    return "[" + ", ".join(literal(_plain_path(path)) for path in files) + "]"
 
 
-def plain_path(path: Path) -> str:
-    """Return a path in which the engine sees no wildcards, whatever the folders are called."""
+def _plain_path(path: Path) -> str:
+    """Escape wildcards in a path."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:
-    """Name, size and modification time of each file: what tells a changed input cheaply."""
+    """Return name, size and modification time of each file, which show a changed input cheaply."""
     return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Fingerprint of a file's content; ``stamp`` is None where the file was too new for its times to be trusted."""
+
+    stamp: Stamp | None
+    digest: str
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Folder for what is cached between runs, and a callback for messages about it."""
+
+    folder: Path
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One file of a table; ``name`` is its path from the project folder."""
+
+    name: str
+    path: Path
+
+    @property
+    def file(self) -> str:
+        """How rows name the file that they come from."""
+        return str(self.path)
+
+    def stamp(self) -> Stamp:
+        """Return size, times and inode: equal as long as the file is unchanged."""
+        stat = self.path.stat()
+        return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+    def seen(self, stamp: Stamp, former: Seen | None) -> Seen:
+        """Return the fingerprint of the content; the file is read only if its stamp has changed."""
+        if former and former.stamp == stamp:
+            return former
+        return Seen(None if _is_racy(stamp) else stamp, digest_of(self.path))
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The Parquet files of the events, each readable without the others.
+
+    ``native`` maps the contract's column names to the types of all files together. ``renamed`` and ``bare`` are select
+    lists from the files' columns to the contract's names, and from there to the columns of ``bare_events``.
+    """
+
+    engine: Engine
+    config: TableConfig
+    parts: Mapping[str, SourceFile]
+    native: Mapping[str, str]
+    renamed: str
+    bare: str
+
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamps of all files by name."""
+        return {name: part.stamp() for name, part in self.parts.items()}
+
+    @property
+    def made_from(self) -> str:
+        """How rows are read; when it changes, everything cached from them is void."""
+        return f"{self.config!r} {self.native!r} {self.renamed} {self.bare}"
+
+    def rows(self, names: Iterable[str]) -> str:
+        """Return the relation of some files: the columns of ``bare_events``, and the ``file`` of each row."""
+        return f"(select {self.bare}, {_FILE_COLUMN} as file from {self.raw(names)})"
+
+    def raw(self, names: Iterable[str]) -> str:
+        """Return the relation of some files: the columns of ``raw_events``, and the file of each row."""
+        parts = [self.parts[name] for name in names]
+        # files alone may lack a column, or have a narrower type than all files together
+        if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
+            self.engine.run("create temp table events_shape as from source_events limit 0")
+        some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
+        return (
+            f"(select {self.renamed}, {_FILE_COLUMN} from (from events_shape union all by name from {some}))"
+        )
+
+
+def event_parts(
+    engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
+) -> Parts | None:
+    """Return the files of the events; None unless DuckDB reads them from Parquet.
+
+    Text files are read whole when the tables are opened, and one of them alone does not show the types of all.
+    """
+    if not config.path or engine.opens(config):
+        return None
+    files = find_files(config.path, base=engine.base, table="events")
+    if file_kind(files[0]) != "parquet":
+        return None
+    parts = [SourceFile(os.path.relpath(file, engine.base), file) for file in files]
+    return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare)
+
+
+def _is_racy(stamp: Stamp) -> bool:
+    _, modified, changed, _ = stamp
+    return max(modified, changed) >= time.time_ns() - _RACY_NS

@@ -7,26 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import TABLES, TableSpec
+from churnrisk.contract import TABLES, TableSpec, identifier
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, scan
-from churnrisk.sources.quoting import identifier
 
-_FILE_WORDS = {
-    "complaints": ("complaint", "ticket", "support", "case", "incident"),
-    "subscriptions": ("subscription", "contract", "term", "purchase", "licen"),
-    "surveys": ("survey", "nps", "csat", "rating", "feedback"),
-    "attributes": ("history", "attribute", "snapshot"),
-    "labels": ("label", "outcome"),
-    "events": ("event", "usage", "activity", "engagement", "log", "session", "learning", "order", "invoice",
-               "transaction"),
-    "accounts": ("account", "customer", "client", "company", "companies", "crm", "personal", "student", "member",
-                 "train"),
-}  # fmt: skip
-
-#: Other people's words for the contract's columns, letters and digits only.
+#: Common names of the contract's columns, letters and digits only.
 _SYNONYMS = {
     "account_id": ("accountid", "customerid", "clientid", "companyid", "organizationid", "orgid", "studentid",
                    "memberid", "custid", "acctid", "acct", "account", "customer", "client", "userid", "id"),
@@ -67,17 +54,7 @@ _SYNONYMS = {
 
 @dataclass(frozen=True)
 class GuessedTable:
-    """One file, what it was taken for, and what is left open.
-
-    Attributes
-    ----------
-    table : str or None
-        Contract table; None when nothing fits.
-    columns : dict of str to str
-        Contract name to the file's name.
-    all_columns : tuple of str
-        What the file has.
-    """
+    """One file, the contract table that fits it (None if none does), and its columns by contract name."""
 
     path: str
     table: str | None
@@ -86,10 +63,7 @@ class GuessedTable:
 
 
 def guess_tables(folder: Path) -> list[GuessedTable]:
-    """Look at every data file in a folder and guess its place in the contract.
-
-    A table is given to the file that fits it best; other files stay without one.
-    """
+    """Guess which contract table each data file of a folder is; a table goes to the file that fits it best."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
     guesses: list[GuessedTable] = []
     with Engine(EngineConfig(), base=folder) as engine:
@@ -119,7 +93,7 @@ def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) ->
         if own:
             found[column.name] = own
     missing = tuple(name for name in spec.required if name not in found)
-    named = any(word in path.stem.lower() for word in _FILE_WORDS[spec.name])
+    named = any(word in path.stem.lower() for word in spec.words)
     guess = GuessedTable(path.name, spec.name, found, tuple(columns))
     if missing:
         return 0.0, guess
@@ -132,7 +106,7 @@ def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) ->
 
 def _match(contract_name: str, columns: Sequence[str]) -> str | None:
     plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in columns}
-    for word in (contract_name.replace("_", ""), *_SYNONYMS[contract_name]):
+    for word in (contract_name.replace("_", ""), *_SYNONYMS.get(contract_name, ())):
         if word in plain:
             return plain[word]
     return None
@@ -161,5 +135,5 @@ def _one_file_per_table(guesses: Sequence[GuessedTable]) -> list[GuessedTable]:
 
 
 def _worth(guess: GuessedTable) -> tuple[int, int]:
-    """Of two files for one table, take the one with more mapped columns; then the one that says less of products."""
+    """Rank files for one table: more mapped columns first, then fewer columns of other kinds."""
     return len(guess.columns), -len(guess.all_columns)

@@ -12,7 +12,7 @@ from churnrisk.errors import UsageError
 if TYPE_CHECKING:
     from sqlglot import exp
 
-#: From a relation, a name or a query in brackets, to its columns.
+#: From a relation (a name or a query in brackets) to its columns.
 ColumnsOf = Callable[[str], Mapping[str, str]]
 
 _SECONDS = {"SECOND": 1, "MINUTE": 60, "HOUR": 3600}
@@ -23,19 +23,7 @@ _MIRRORED = {"LTE": "GTE", "LT": "GT", "GT": "LT", "GTE": "LTE"}
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement in DuckDB's dialect, taken apart.
-
-    Attributes
-    ----------
-    reads : frozenset of str
-        Relations that it reads, in lower case.
-    makes : str or None
-        The relation that it creates or adds rows to; None for a query and for everything else.
-    how : {"table", "view", "insert"} or None
-        How it makes it.
-    query : Expression
-        The query; for a statement that makes something, the query behind it.
-    """
+    """A parsed statement: relations it reads, the one it makes, how ("table", "view", "insert"), and its query."""
 
     reads: frozenset[str]
     makes: str | None
@@ -44,7 +32,7 @@ class Statement:
 
     @property
     def is_query(self) -> bool:
-        """False for statements that change or rename something."""
+        """False for statements that alter or drop something."""
         from sqlglot import exp
 
         return isinstance(self.query, exp.Query)
@@ -52,13 +40,7 @@ class Statement:
 
 @lru_cache(maxsize=256)
 def parse(sql: str) -> Statement:
-    """Take a statement apart.
-
-    Raises
-    ------
-    UsageError
-        If it is no SQL.
-    """
+    """Parse a statement in DuckDB's dialect."""
     import sqlglot
     from sqlglot import exp
 
@@ -66,12 +48,12 @@ def parse(sql: str) -> Statement:
         tree = sqlglot.parse_one(sql, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
         line = str(error).splitlines()[0]
-        raise UsageError(f"SQL does not run: {line} Mend it in churnrisk.toml.") from error
+        raise UsageError(f"SQL does not run: {line} Correct it in churnrisk.toml.") from error
     makes, how, query = None, None, tree
     if isinstance(tree, exp.Create | exp.Insert):
         makes, query = tree.this.name.lower(), tree.expression
         how = tree.args["kind"].lower() if isinstance(tree, exp.Create) else "insert"
-        # what is stored has no order, and putting it into one would move every row
+        # a stored relation has no order, and sorting would move every row
         query.set("order", query.args.get("order") if query.args.get("limit") else None)
     own = {name.alias_or_name.lower() for name in query.find_all(exp.CTE)}
     reads = {_full_name(table) for table in query.find_all(exp.Table) if table.name} - own
@@ -79,15 +61,7 @@ def parse(sql: str) -> Statement:
 
 
 def to_spark(statement: Statement, columns_of: ColumnsOf) -> str:
-    """Return the query in Spark's dialect.
-
-    Parameters
-    ----------
-    statement : Statement
-        Of :func:`parse`.
-    columns_of : callable
-        Tells the columns of the relations that it reads.
-    """
+    """Return the query in Spark's dialect; ``columns_of`` tells the columns of the relations that it reads."""
     from sqlglot import ErrorLevel, exp
 
     tree = statement.query.copy()
@@ -109,7 +83,7 @@ def _full_name(table: exp.Table) -> str:
 
 
 def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
-    """Return what means in Spark what the node means in DuckDB."""
+    """Return the Spark equivalent of a node."""
     from sqlglot import exp
 
     if isinstance(node, exp.Anonymous) and node.name.lower() == "row":
@@ -117,7 +91,7 @@ def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     if isinstance(node, exp.Anonymous) and node.name.lower() == "hash":
         return _hash(node, columns_of)
     if isinstance(node, exp.Window) and isinstance(node.this, exp.RowNumber) and not node.args.get("order"):
-        return exp.Anonymous(this="monotonically_increasing_id")  # some number of the row's own
+        return exp.Anonymous(this="monotonically_increasing_id")  # any number unique to the row
     if isinstance(node, exp.Concat):
         empty = exp.Literal.string("")
         texts = [
@@ -129,7 +103,7 @@ def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     if isinstance(node, exp.DateDiff):
         return _difference(node)
     if isinstance(node, exp.Min) and node.args.get("count"):
-        # Spark has no "the n smallest": two examples in the place of three
+        # Spark has no "n smallest": two examples instead of three
         return exp.Array(expressions=[exp.Min(this=node.this.copy()), exp.Max(this=node.this.copy())])
     return node
 
@@ -150,7 +124,7 @@ def _hash(node: exp.Anonymous, columns_of: ColumnsOf) -> exp.Expr:
 
 
 def _relation_of(argument: exp.Expr) -> str | None:
-    """Return the relation whose alias the argument is: its whole row is meant then."""
+    """Return the relation whose alias the argument is, which means its whole row."""
     from sqlglot import exp
 
     select = argument.find_ancestor(exp.Select)

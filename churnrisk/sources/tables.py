@@ -1,7 +1,7 @@
 """Open the tables of a project: the user's names become the contract's, raw text becomes its types.
 
-For every table ``t`` the engine then holds ``raw_t`` (contract names, source types) and ``t`` (contract
-types, rows without their required values left out; the check counts them).
+For every table ``t`` the engine then holds ``raw_t`` (contract names, source types) and ``t`` (contract types; rows
+without a required value are left out and counted by the check).
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churnrisk.contract.tables import TABLES, Available, TableSpec
+from churnrisk.contract import TABLES, Available, ColumnSpec, TableSpec, cast, identifier, literal
+from churnrisk.contract.sql import as_double
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.sources.config import TableConfig
+from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.files import file_kind, find_files, fingerprint, scan
-from churnrisk.sources.parts import Cache, Parts, event_parts
-from churnrisk.sources.quoting import identifier
-from churnrisk.sources.typed import bare_columns, open_typed, own_types
+from churnrisk.sources.files import Cache, Parts, event_parts, file_kind, find_files, fingerprint, scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,22 +30,9 @@ if TYPE_CHECKING:
 class Tables:
     """The opened tables.
 
-    Attributes
-    ----------
-    engine : Engine
-        Holds a relation per table.
-    available : Available
-        What is there.
-    native : mapping of str to mapping of str to str
-        The source's type of each raw column.
-    date_formats : mapping of str to str or None
-        strptime format of each table's text dates.
-    digest : str
-        Changes when an input file or its mapping changes.
-    event_parts : Parts, optional
-        The files of the events, where they come from files that DuckDB reads.
-    cache : Cache, optional
-        Where the roll-up of the events is kept; by default it is made of all rows each time.
+    ``native`` holds the source's type of each raw column, ``date_formats`` the strptime format of each table's text
+    dates. ``digest`` changes with any input file or its mapping. ``event_parts`` are the files of the events where
+    DuckDB reads them from Parquet; with a ``cache`` the roll-up of the events is kept between runs.
     """
 
     engine: Engine
@@ -58,16 +44,18 @@ class Tables:
     cache: Cache | None = None
 
 
-def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
-    """Create the raw and the typed relation of every configured table.
+def open_engine(config: EngineConfig, *, base: Path) -> Engine:
+    """Open the engine that churnrisk.toml asks for; a context manager."""
+    if config.name == "spark":
+        # pyspark and Java are for those who ask for them
+        from churnrisk.sources.spark_engine import SparkEngine
 
-    Raises
-    ------
-    UsageError
-        If a table is unknown, a file is missing, or a mapped column does not exist.
-    ContractError
-        If a file cannot be read.
-    """
+        return SparkEngine(config, base=base)
+    return Engine(config, base=base)
+
+
+def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
+    """Create the raw and the typed relation of every configured table."""
     _require_known(configs)
     columns: dict[str, tuple[str, ...]] = {}
     categorical: dict[str, tuple[str, ...]] = {}
@@ -79,12 +67,12 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         marks.append([name, repr(config), mark])
         native[name] = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native[name])
-        types = own_types(engine, TABLES[name], native[name])
+        types = _own_types(engine, TABLES[name], native[name])
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
-        open_typed(engine, TABLES[name], config, native[name], types)
+        _open_typed(engine, TABLES[name], config, native[name], types)
         if name == "events":
-            bare = bare_columns(TABLES[name], native[name], config)
+            bare = _bare_columns(TABLES[name], native[name], config)
             parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
     digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
     formats = {name: config.date_format for name, config in configs.items()}
@@ -94,23 +82,9 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
 def open_account(
     engine: Engine, configs: Mapping[str, TableConfig], account_id: str, names: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """Create the typed relations of one account's rows, reading each source once and keeping nothing else.
+    """Create the typed relations of one account's rows and return the contract's columns per table.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Tables wanted; those that the project does not map are left out. No table that takes the user's own
-        columns is among them.
-
-    Returns
-    -------
-    mapping of str to tuple of str
-        Table names to the contract's columns that are there.
-
-    Raises
-    ------
-    UsageError, ContractError
-        As :func:`open_tables`.
+    Each source is read once and nothing else is kept; ``names`` must not include tables with columns of the user's own.
     """
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
@@ -118,7 +92,7 @@ def open_account(
         native = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native)
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
-        open_typed(engine, TABLES[name], configs[name], native, own, account_id)
+        _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
     return there
 
@@ -139,10 +113,7 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 def _open_raw(
     engine: Engine, name: str, config: TableConfig, account_id: str | None = None
 ) -> tuple[object, str]:
-    """Create ``raw_<name>``; return what identifies its content, and the select list from the source's columns.
-
-    With an account there are its rows only, and nothing that identifies them.
-    """
+    """Create ``raw_<name>``, of one account if given; return its fingerprint and the select list that renames."""
     try:
         mark: object = None
         if account_id is None:
@@ -160,23 +131,23 @@ def _open_raw(
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
-    """Create ``source_<name>``: what the user has, as it is."""
+    """Create ``source_<name>`` with the user's columns as they are, and return its fingerprint."""
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
         _load(engine, name, read_batches(config.url, config.table, base=engine.base))
     elif config.sql:
-        # a table and not a view: it is read several times and may be dear to compute
+        # a table, not a view: it is read several times and may be slow to compute
         engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
     else:
         files = find_files(str(config.path), base=engine.base, table=name)
         if not any(path.stat().st_size for path in files):
             raise ContractError(f"{files[0]} is empty, without even a header. Export it again.")
-        # text is read and parsed once; Parquet answers from its columns as often as it is asked
+        # text is parsed once; Parquet is read by column as often as needed
         stored = "temp view" if file_kind(files[0]) == "parquet" else "temp table"
         engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
         return fingerprint(files)
-    # a sum and not an exclusive or: with that, two equal rows would vanish
+    # a sum, not an exclusive or, in which two equal rows would cancel out
     return engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
@@ -188,7 +159,7 @@ def _load(engine: Engine, name: str, batches: Iterable[pa.Table]) -> None:
 
 
 def _view_source(engine: Engine, name: str, config: TableConfig, account_id: str) -> None:
-    """Create ``source_<name>`` as a view that is read once, with one account's rows alone."""
+    """Create ``source_<name>`` for one account, as a view that is read once."""
     if config.url and config.table:
         key = config.columns.get("account_id", "account_id")
         only = (key, account_id)
@@ -204,7 +175,7 @@ def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
     """Return the select list from the source's columns to the contract's names."""
     there = engine.columns(f"source_{name}")
     chosen = _mapped(name, config, list(there))
-    # SQL does not tell "Plan" from "plan": a column that shares a mapped name gives way
+    # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
     taken = {new.lower() for new in chosen}
     declared = {column.name: column.name for column in TABLES[name].columns}
     for own in there:
@@ -230,12 +201,12 @@ def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, s
     for contract_name, own_name in config.columns.items():
         if own_name.strip().lower() not in spelled:
             raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, which {name} has not; "
+                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, but {name} has no such column; "
                 f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
             )
         if TABLES[name].column(contract_name) is None and not TABLES[name].open:
             raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name}, which is no column of {name}; the contract has "
+                f"[tables.{name}.columns] maps {contract_name}, which is not a column of {name}; the contract has "
                 f"{', '.join(column.name for column in TABLES[name].columns)}. Correct the name in churnrisk.toml."
             )
         chosen[contract_name] = spelled[own_name.strip().lower()]
@@ -254,3 +225,102 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
             f"[tables.{spec.name}] {spec.name} has no column {', '.join(repr(column) for column in missing)}; it has "
             f"{', '.join(there)}. Map it under [tables.{spec.name}.columns] in churnrisk.toml."
         )
+
+
+def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+    """Classify each column of the user's own as "number", "flag", "text" or "other"."""
+    own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
+    types = (
+        {column: _native_kind(type_) for column, type_ in own.items()}
+        if spec.open
+        else dict.fromkeys(own, "other")
+    )
+    text = [column for column, kind in types.items() if kind == "text"]
+    if not text:
+        return types
+    counts = ", ".join(
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
+        f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
+        for column in text
+    )
+    row = engine.rows(f"select {counts} from raw_{spec.name}")[0]
+    for number, column in enumerate(text):
+        all_numbers, distinct, filled = row[3 * number : 3 * number + 3]
+        if all_numbers and filled:
+            types[column] = "number"
+        elif distinct > max(50, filled / 2):
+            types[column] = "other"  # free text and keys are no categories
+    return types
+
+
+def _native_kind(type_: str) -> str:
+    if type_ == "BOOLEAN":
+        return "flag"
+    if type_ == "VARCHAR" or type_.startswith("ENUM"):
+        return "text"
+    numeric = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL", "U")
+    return "number" if type_.startswith(numeric) and type_ != "UUID" else "other"
+
+
+def _open_typed(
+    engine: Engine,
+    spec: TableSpec,
+    config: TableConfig,
+    native: Mapping[str, str],
+    own: Mapping[str, str],
+    account_id: str | None = None,
+) -> None:
+    """Create the typed relation of a raw one: a view over Parquet, else a table.
+
+    Events get a second view, ``bare_events``, with ids and texts as the source spells them.
+    """
+    expressions: list[str] = []
+    for column, type_ in native.items():
+        value = _typed(column, spec.column(column), type_, own.get(column), config.date_format)
+        if value is not None:
+            expressions.append(f"{value} as {identifier(column)}")
+    complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
+    if account_id is not None:
+        complete += f" and account_id = {literal(account_id)}"
+    columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
+    stored = "temp view" if columnar else "temp table"
+    engine.run(
+        f"create {stored} {spec.name} as "
+        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    )
+    if spec.name == "events":
+        bare = (
+            f"select {_bare_columns(spec, native, config)} from raw_events"
+            if columnar
+            else "select * from events"
+        )
+        engine.run(f"create temp view bare_events as {bare}")
+
+
+def _typed(
+    column: str, declared: ColumnSpec | None, native: str, own: str | None, date_format: str | None
+) -> str | None:
+    quoted = identifier(column)
+    if declared:
+        return cast(quoted, declared.type, native=native, date_format=date_format)
+    if own == "flag":
+        return f"cast({quoted} as integer)"
+    if own in ("number", "text"):
+        return cast(quoted, "number" if own == "number" else "text", native=native)
+    return None
+
+
+def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfig) -> str:
+    """Return the columns on which a Parquet reader can group and skip row groups without casting each value."""
+    columns = []
+    for column, type_ in native.items():
+        declared, quoted = spec.column(column), identifier(column)
+        if declared is None:
+            continue
+        value = cast(quoted, declared.type, native=type_, date_format=config.date_format)
+        if declared.type in ("id", "text"):
+            value = quoted
+        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):
+            value = f"cast({quoted} as timestamp)"
+        columns.append(f"{value} as {quoted}")
+    return ", ".join(columns)

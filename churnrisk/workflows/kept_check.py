@@ -27,8 +27,8 @@ from churnrisk.contract import (
     rules_of,
     shares,
     sign_ups,
+    tidy,
 )
-from churnrisk.contract.casts import tidy
 from churnrisk.errors import ChurnRiskError
 from churnrisk.files import digest_of, read_sealed, write_sealed
 from churnrisk.sources import Cache, Parts, Seen, Stamp, Tables, literal

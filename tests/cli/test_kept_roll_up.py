@@ -43,7 +43,7 @@ def test_scores_are_the_same_with_and_without_what_was_kept(cli: Cli, with_parqu
         damaged.write_bytes(damaged.read_bytes()[:-9])
     mended, said = scores(cli, scored)
     pd.testing.assert_frame_equal(mended, full, check_exact=True)
-    assert said.count("rolling up all events anew") == 1
+    assert said.count("rebuilding the roll-up of all events") == 1
 
 
 def test_nothing_is_kept_where_that_is_switched_off(cli: Cli, with_parquet: Path) -> None:

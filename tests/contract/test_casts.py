@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from churnrisk.contract.casts import cast
-from churnrisk.contract.tables import ColumnType
+from churnrisk.contract import ColumnType, cast
 from churnrisk.sources import Engine, EngineConfig, literal
 
 

@@ -198,7 +198,7 @@ def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
         world.said.clear()
         damage(tmp_path / "kept")
         assert world.features(DATES, kept=True)[0] == full, what
-        assert ["rolling up all events anew" in said for said in world.said] == [True], what
+        assert ["rebuilding the roll-up of all events" in said for said in world.said] == [True], what
     assert world.features(DATES, kept=True)[0] == full
     assert len(world.said) == 1
 
@@ -257,4 +257,4 @@ def test_where_nothing_can_be_kept_all_events_are_read(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 14)
     (tmp_path / "kept").write_text("a file in the place of the folder")
     assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
-    assert ["cannot be kept" in said for said in world.said] == [True]
+    assert ["cannot be cached" in said for said in world.said] == [True]

@@ -7,8 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from churnrisk.features import build_features, select_features
-from churnrisk.features.steps import STEPS, script_of
+from churnrisk.features import build_features, script_of, select_features, step_purposes
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.features.computing import CONFIG
 from tests.world import at, opened, random_world
@@ -43,7 +42,7 @@ def test_every_step_says_what_it_is_for(definition):
         script = recorded(tables, definition)
     steps = re.findall(r"^-- \d+\. (.+)\ncreate or replace temp (?:table|view) (\w+)", script, re.MULTILINE)
     assert len(steps) == script.count("create or replace") > 20
-    assert [purpose for purpose, _ in steps] == [STEPS[name] for _, name in steps]
+    assert [purpose for purpose, _ in steps] == [step_purposes()[name] for _, name in steps]
 
 
 def test_the_script_lists_what_an_own_feature_may_name():

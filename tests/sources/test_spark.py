@@ -222,7 +222,7 @@ def test_without_java_there_is_one_error(folder: Path, monkeypatch: pytest.Monke
     with pytest.raises(UsageError, match=r"needs Java 17 or later; found none: .*Install one"):
         open_engine(EngineConfig(name="spark"), base=folder)
     monkeypatch.setenv("JAVA_HOME", str(folder))
-    with pytest.raises(UsageError, match="which holds no bin/java"):
+    with pytest.raises(UsageError, match="which has no bin/java"):
         open_engine(EngineConfig(name="spark"), base=folder)
 
 

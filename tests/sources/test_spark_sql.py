@@ -25,7 +25,7 @@ def test_a_statement_tells_what_it_reads_and_makes() -> None:
 
 
 def test_sql_that_is_none_is_an_error_for_a_person() -> None:
-    with pytest.raises(UsageError, match=r"SQL does not run: .*Mend it in churnrisk.toml"):
+    with pytest.raises(UsageError, match=r"SQL does not run: .*Correct it in churnrisk.toml"):
         parse("select (from")
 
 

@@ -1,5 +1,8 @@
-"""What customers say when asked: the last survey, its change, and whether it says "not satisfied"."""
+"""Surveys: the last answer, its change, and whether it says "not satisfied"."""
 
+from __future__ import annotations
+
+from churnrisk.features.block import Block, BlockInputs, FeatureGroup
 from churnrisk.records import Feature
 
 _S = ("surveys",)
@@ -10,7 +13,7 @@ def _feature(name: str, unit: str, sql: str, label: str, why: str, monotone: int
     return Feature(name, "satisfaction", unit, sql, label, why, monotone, _S, why_missing=missing)
 
 
-SATISFACTION = (
+_FEATURES = (
     _feature(
         "last_survey_score", "0-10", "last_score", "last survey score",
         "The last survey score was {value:.0f} of 10", -1,
@@ -30,3 +33,29 @@ SATISFACTION = (
         "Last answered a survey {value:.0f} days ago", 0,
     ),
 )  # fmt: skip
+
+
+def _prepare(inputs: BlockInputs) -> Block:
+    known = inputs.known_at("surveys.answered_at", "s")
+    columns = inputs.create(
+        "survey_columns",
+        "select account_key, as_of, "
+        "max(score) filter (where place = 1) as last_score, "
+        "max(answered_at) filter (where place = 1) as last_answer_at, "
+        "max(score) filter (where place = 2) as previous_score from ("
+        "select p.account_key, p.as_of, s.score, s.answered_at, "
+        "row_number() over (partition by p.account_key, p.as_of order by s.answered_at desc, s.score) as place "
+        f"from {inputs.rows} p join surveys s on s.account_id = p.account_id and {known} < p.as_of) "
+        "where place <= 2 group by account_key, as_of",
+    )
+    return Block.of(columns)
+
+
+SURVEYS = FeatureGroup(
+    "surveys",
+    _prepare,
+    _FEATURES,
+    {
+        "survey_columns": "The last answer before each date, and the one before it.",
+    },
+)

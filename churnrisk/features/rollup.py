@@ -1,37 +1,39 @@
-"""From raw events to their roll-up: every raw row is read once, whatever the number of dates.
+"""From raw events to windows: every raw row is read once, whatever the number of dates.
 
-All window edges of all as-of dates cut time into segments, so a window is a set of whole segments. What is
-read of a row depends on how long ago it happened before the first date: within the 90 days every column,
-within the year no user and no feature, earlier than that only the days of accounts that are silent since.
-Times are compared with literals, so that whole row groups of Parquet files are skipped. Ids are grouped as
-the source spells them (``bare_events``) and made the contract's afterwards, on far fewer rows, where accounts
-get their keys and what belongs to one of them is brought together: the windows are quicker for it.
+All window edges of all as-of dates cut time into segments, so a window is a set of whole segments. What is read of a
+row depends on how long ago it happened before the first date: within 90 days every column, within a year no user and no
+feature, earlier only the days of accounts that are silent since. Times are compared with literals, so that whole row
+groups of Parquet files are skipped. Ids are grouped as the source spells them (``bare_events``) and trimmed afterwards,
+on far fewer rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from churnrisk.contract import Available
-from churnrisk.contract.casts import EARLIEST, tidy
-from churnrisk.features.blocks.columns import known_at, optional
-from churnrisk.sources import Tables, literal
+from churnrisk.contract import Available, tidy
+from churnrisk.contract.sql import EARLIEST
+from churnrisk.features.block import BlockInputs
+from churnrisk.sources import literal, timestamp_literal
 
 #: Window edges in days before ``as_of``; the account's usual rhythm is read from HISTORY_DAYS.
 EDGES = (0, 7, 30, 60, 90, 180)
 #: Features and users count in windows of at most so many days.
 DETAIL_DAYS = 90
 HISTORY_DAYS = 365
-#: People are counted over the last half of so many days and the half before.
+#: Users are counted over the last half of so many days and the half before.
 PEOPLE_DAYS = 60
 BITS = 63  # a mask word is a signed 64-bit integer
 _LONGEST_SEGMENT = 60  # days; must fit into one mask word
+#: Windows as ages in days: above the first, up to the second.
+_SPANS = {"7": (0, 7), "30": (0, 30), "90": (0, 90), "prev_30": (30, 60)}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What of the roll-up this project's tables can feed.
+    """Which columns the roll-up has in this project.
 
     Attributes
     ----------
@@ -84,7 +86,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class _Reach:
-    """The as-of dates and how far they look back: full detail from ``near``, days only from ``far``."""
+    """The as-of dates and how far they look back: in full detail from ``near``, by days only from ``far``."""
 
     dates: tuple[datetime, ...]
 
@@ -113,34 +115,66 @@ class _Reach:
         return filled
 
 
-def roll_up(tables: Tables, key_features: tuple[str, ...]) -> Shape:
-    """Create the roll-up of the events and what helps to read it, and return its shape.
+@dataclass(frozen=True)
+class EventRelations:
+    """Names of what the events block joins, whether computed from raw rows or from the cache.
 
-    Leaves ``segment_windows``, and of the roll-up itself, by accounts of the panel, ``event_people`` (user, segment),
-    ``event_segments`` (segment) and ``event_lookback`` (those that were silent for a year), and
-    ``feature_sightings`` (first known use of each product feature by anybody). Each row says from which as-of date
-    on it is known: ``known_as_of``.
+    Attributes
+    ----------
+    windows, users, before : str
+        Per (account_key, as_of): every window, the users, and the last days of accounts without any in the windows.
+    sightings : str
+        feature, known_as_of: from which date on each product feature was known to be used by anybody.
     """
-    engine, available = tables.engine, tables.available
-    reach = _Reach(tuple(row[0] for row in engine.rows("select as_of from as_of_dates order by as_of")))
-    feature = optional(available, "events", "feature", "e", "varchar")
-    engine.run(f"create or replace temp table feature_bits as {_feature_bits(feature)}")
+
+    windows: str = "event_windows"
+    users: str = "event_users"
+    before: str = "event_before"
+    sightings: str = "feature_sightings"
+
+
+@dataclass(frozen=True)
+class RollUp:
+    """The roll-up of the raw events. Each row says from which as-of date on it is known: ``known_as_of``.
+
+    Attributes
+    ----------
+    people, segments, lookback : str
+        Relations by account of the panel and (user, segment), (segment), and of those silent for a year.
+    windows : str
+        Relation (segment, as_of, age) of the segments that each date looks back on.
+    """
+
+    shape: Shape
+    people: str = "event_people"
+    segments: str = "event_segments"
+    lookback: str = "event_lookback"
+    windows: str = "segment_windows"
+
+
+def roll_up(inputs: BlockInputs) -> RollUp:
+    """Create the roll-up of the events, and the sightings of :class:`EventRelations`."""
+    engine = inputs.engine
+    dates = engine.rows(f"select as_of from {inputs.dates} order by as_of")
+    reach = _Reach(tuple(date for (date,) in dates))
+    inputs.create("feature_bits", _feature_bits(inputs.optional("events.feature", "e", "varchar")))
     features = engine.value("select count(distinct feature) from feature_bits")
-    shape = Shape.of(available, features, key_features)
-    _create_segments(tables, reach)
-    raw = _RawEvents(tables, shape, reach)
-    engine.run(f"create or replace temp table event_rollup as {raw.detail()}")
-    engine.run(f"create or replace temp table event_history as {raw.history()}")
-    engine.run(f"create or replace temp table event_spellings as {_SPELLINGS}")
-    engine.run(f"create or replace temp table event_people as {_PEOPLE}")
-    engine.run(f"create or replace temp table event_segments as {_by_account(shape)}")
-    engine.run(f"create or replace temp table feature_masks as {_feature_masks(shape)}")
+    shape = Shape.of(inputs.available, features, inputs.key_features)
+    rolled, sightings = RollUp(shape), EventRelations().sightings
+    _create_segments(inputs, reach, rolled.windows)
+    raw = _RawEvents(inputs, shape, reach)
+    inputs.create("event_rollup", raw.detail())
+    inputs.create("event_history", raw.history())
+    inputs.create("event_spellings", _spellings(inputs.keys))
+    inputs.create(rolled.people, _people(rolled.windows))
+    inputs.create(rolled.segments, _by_account(shape))
+    inputs.create("feature_masks", _feature_masks(shape))
     engine.drop("event_rollup", "event_history", "event_spellings")
-    engine.run(f"create or replace temp table silent_accounts as {raw.silent()}")
-    engine.run(f"create or replace temp table event_lookback as {raw.lookback()}")
-    engine.run(f"create or replace temp table feature_sightings as {_recent_sightings(shape)}")
-    engine.run(f"insert into feature_sightings {raw.earlier_sightings()}")
-    return shape
+    inputs.create("silent_accounts", raw.silent(rolled.segments))
+    inputs.create(rolled.lookback, raw.lookback())
+    inputs.create(sightings, _recent_sightings(shape))
+    engine.run(f"insert into {sightings} {raw.earlier_sightings(sightings)}")
+    return rolled
 
 
 def _feature_bits(feature: str) -> str:
@@ -153,42 +187,37 @@ def _feature_bits(feature: str) -> str:
     )
 
 
-def _create_segments(tables: Tables, reach: _Reach) -> None:
-    """Create ``event_days`` (day to its segment) and ``segment_windows`` (segment to as-of dates)."""
-    engine = tables.engine
+def _create_segments(inputs: BlockInputs, reach: _Reach, windows: str) -> None:
+    """Create ``event_days`` (day to its segment) and the windows (segment to as-of dates)."""
     values = ", ".join(f"(date '{edge:%Y-%m-%d}')" for edge in reach.edges)
-    engine.run(f"create or replace temp table segment_edges as select * from (values {values}) e(segment)")
-    engine.run(
-        "create or replace temp table event_days as "
+    inputs.create("segment_edges", f"select * from (values {values}) e(segment)")
+    inputs.create(
+        "event_days",
         "select d.day, s.segment, a.as_of as first_as_of, 1::bigint << (d.day - s.segment)::int as day_bit from ("
-        f"select cast(unnest(generate_series({_instant(reach.far)}, "
-        f"{_instant(reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
+        f"select cast(unnest(generate_series({timestamp_literal(reach.far)}, "
+        f"{timestamp_literal(reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
         "asof join segment_edges s on s.segment <= d.day "
-        "asof join as_of_dates a on a.as_of > d.day"
+        f"asof join {inputs.dates} a on a.as_of > d.day",
     )
-    engine.run(
-        "create or replace temp table segment_windows as "
+    inputs.create(
+        windows,
         "select s.segment, d.as_of, date_diff('day', s.segment, d.as_of) as age "
-        "from segment_edges s join as_of_dates d on s.segment < d.as_of "
-        f"and s.segment >= d.as_of - interval {HISTORY_DAYS} day"
+        f"from segment_edges s join {inputs.dates} d on s.segment < d.as_of "
+        f"and s.segment >= d.as_of - interval {HISTORY_DAYS} day",
     )
-
-
-def _instant(moment: datetime) -> str:
-    return f"timestamp '{moment:%Y-%m-%d}'"
 
 
 @dataclass(frozen=True)
 class _RawEvents:
     """The statements that touch raw rows."""
 
-    tables: Tables
+    inputs: BlockInputs
     shape: Shape
     reach: _Reach
 
     def detail(self) -> str:
         """(account, user, segment, first date that knows the row) of the days within all windows."""
-        user = optional(self.tables.available, "events", "user_id", "e", "varchar")
+        user = self.inputs.optional("events.user_id", "e", "varchar")
         masks = self.shape.masks("bit_or(case when b.word = {i} then b.bit end) as mask_{i}")
         return (
             f"select e.account_id, {user} as user_id, {self._sums()}{masks}{self._last_keys('d.day')} "
@@ -204,12 +233,13 @@ class _RawEvents:
             "group by e.account_id, d.segment, known_as_of"
         )
 
-    def silent(self) -> str:
+    def silent(self, segments: str) -> str:
         """Find the accounts of the panel whose last days at the first date are not in the roll-up."""
         keys = " and ".join(f"count(last_key_{i}) > 0" for i in range(len(self.shape.key_features)))
         return (
-            "select k.account_id, k.account_key from account_keys k anti join (select account_key from event_segments "
-            f"where known_as_of = {_instant(self.reach.dates[0])} group by account_key"
+            f"select k.account_id, k.account_key from {self.inputs.keys} k "
+            f"anti join (select account_key from {segments} "
+            f"where known_as_of = {timestamp_literal(self.reach.dates[0])} group by account_key"
             f"{f' having {keys}' if keys else ''}) a on a.account_key = k.account_key"
         )
 
@@ -223,9 +253,9 @@ class _RawEvents:
             f"where {self._before(self.reach.far)} group by 1, 2"
         )
 
-    def earlier_sightings(self) -> str:
+    def earlier_sightings(self, sightings: str) -> str:
         """Find when features were first known that nobody used in the days that the first date sees in detail."""
-        seen = f"select feature from feature_sightings where known_as_of = {_instant(self.reach.dates[0])}"
+        seen = f"select feature from {sightings} where known_as_of = {timestamp_literal(self.reach.dates[0])}"
         return (
             f"select b.feature, min({self._known_as_of('a')}) as known_as_of from bare_events e "
             f"join (select * from feature_bits where feature not in ({seen})) b on b.spelled = {self._feature} "
@@ -235,14 +265,14 @@ class _RawEvents:
 
     @property
     def _feature(self) -> str:
-        return optional(self.tables.available, "events", "feature", "e", "varchar")
+        return self.inputs.optional("events.feature", "e", "varchar")
 
     @property
     def _known(self) -> str:
-        return known_at(self.tables.available, "events", "e", "occurred_at")
+        return self.inputs.known_at("events.occurred_at", "e")
 
     def _sums(self) -> str:
-        quantity = optional(self.tables.available, "events", "quantity", "e", "double")
+        quantity = self.inputs.optional("events.quantity", "e", "double")
         return (
             f"d.segment, {'k' if self.shape.late else 'd'}.first_as_of as known_as_of, count(*) as n, "
             f"{self.shape.amount(f'sum(cast({quantity} as decimal(18, 4)))')} as quantity, "
@@ -259,30 +289,38 @@ class _RawEvents:
         return f"bare_events e join event_days d on d.day = cast(e.occurred_at as date){known}"
 
     def _between(self, low: datetime, high: datetime) -> str:
-        return f"e.occurred_at >= {_instant(low)} and e.occurred_at < {_instant(high)}"
+        return f"e.occurred_at >= {timestamp_literal(low)} and e.occurred_at < {timestamp_literal(high)}"
 
     def _before(self, high: datetime) -> str:
-        return self._between(datetime.fromisoformat(EARLIEST), high)
+        return f"e.occurred_at >= {EARLIEST} and e.occurred_at < {timestamp_literal(high)}"
 
     def _known_as_of(self, dates: str) -> str:
-        return f"{dates}.as_of" if self.shape.late else _instant(self.reach.dates[0])
+        return f"{dates}.as_of" if self.shape.late else timestamp_literal(self.reach.dates[0])
 
     def _dated(self, dates: str) -> str:
         """Join the first date that knows a row; rows from before all windows are known to all unless late."""
-        return f"asof join as_of_dates {dates} on {dates}.as_of > {self._known} " if self.shape.late else ""
+        return (
+            f"asof join {self.inputs.dates} {dates} on {dates}.as_of > {self._known} "
+            if self.shape.late
+            else ""
+        )
 
 
-#: What each spelling of an account's id in the events stands for.
-_SPELLINGS = (
-    "select s.spelled, k.account_key from (select account_id as spelled from event_rollup union "
-    f"select account_id from event_history) s join account_keys k on k.account_id = {tidy('s.spelled')}"
-)
-#: The days on which windows count people.
-_PEOPLE = (
-    f"select k.account_key, {tidy('r.user_id')} as user_id, r.segment, r.known_as_of, r.n "
-    "from event_rollup r join event_spellings k on k.spelled = r.account_id "
-    f"where r.segment in (select segment from segment_windows where age <= {PEOPLE_DAYS}) order by 1"
-)
+def _spellings(keys: str) -> str:
+    """Map each spelling of an account's id in the events to its key."""
+    return (
+        "select s.spelled, k.account_key from (select account_id as spelled from event_rollup union "
+        f"select account_id from event_history) s join {keys} k on k.account_id = {tidy('s.spelled')}"
+    )
+
+
+def _people(windows: str) -> str:
+    """Select the days on which windows count users."""
+    return (
+        f"select k.account_key, {tidy('r.user_id')} as user_id, r.segment, r.known_as_of, r.n "
+        "from event_rollup r join event_spellings k on k.spelled = r.account_id "
+        f"where r.segment in (select segment from {windows} where age <= {PEOPLE_DAYS}) order by 1"
+    )
 
 
 def _by_account(shape: Shape) -> str:
@@ -314,4 +352,63 @@ def _recent_sightings(shape: Shape) -> str:
     return (
         "select b.feature, min(m.known_as_of) as known_as_of "
         f"from feature_masks m join feature_bits b on {used} group by b.feature"
+    )
+
+
+def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
+    """Return the select list of every window, over rows with age, n, quantity, first_day, last_day and masks.
+
+    ``active_days`` returns SQL for the number of days above the first age, up to the second; null where there is none.
+    """
+    spans = {name: ages(*span) for name, span in _SPANS.items()}
+    columns = [f"(sum(n) filter (where {where}))::bigint as events_{name}" for name, where in spans.items()]
+    columns += [
+        f"{shape.amount(f'sum(quantity) filter (where {where})')} as quantity_{name}"
+        for name, where in spans.items()
+    ]
+    columns += [f"{active_days(low, high)} as active_days_{name}" for name, (low, high) in _SPANS.items()]
+    columns += [f"{active_days(0, days)} as active_days_{days}" for days in (180, HISTORY_DAYS)]
+    columns += [
+        "sum(n)::bigint as events_365",
+        f"{shape.amount('sum(quantity)')} as quantity_365",
+        "min(first_day) as first_day_365",
+        "max(last_day) as last_day",
+    ]
+    columns += [
+        f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
+        for days in (7, 30, 90)
+    ]
+    recent = "coalesce(bit_or(mask_{i}) filter (where age <= 30), 0)"
+    before = "coalesce(bit_or(mask_{i}) filter (where age > 30 and age <= 90), 0)"
+    columns += [
+        f"{shape.bits(f'{before} & ~{recent}')} as features_dropped",
+        f"{shape.bits(f'{recent} & ~{before}')} as features_adopted",
+    ]
+    return ", ".join(columns) + shape.keys("max(last_key_{i}) as last_key_{i}")
+
+
+def last_days(shape: Shape) -> tuple[str, ...]:
+    """Return the columns that say when something was last seen."""
+    return ("last_day", *(f"last_key_{i}" for i in range(len(shape.key_features))))
+
+
+def complete(shape: Shape) -> str:
+    """Return the condition that all was last seen within the windows, so that nothing before them matters."""
+    return " and ".join(f"{name} is not null" for name in last_days(shape))
+
+
+def ages(low: int, high: int) -> str:
+    """Return the condition of an age above the first, up to the second."""
+    return f"age > {low} and age <= {high}" if low else f"age <= {high}"
+
+
+def user_columns(rows: str) -> str:
+    """Return the query of the users, over rows of the last 60 days with account_key, as_of, user_id, age and n."""
+    return (
+        "select account_key, as_of, count(*) filter (where recent > 0) as users_30, "
+        "count(*) filter (where before > 0) as users_prev_30, max(recent) as top_user_events_30, "
+        "sum(recent)::bigint as user_events_30 from ("
+        "select account_key, as_of, user_id, (sum(n) filter (where age <= 30))::bigint as recent, "
+        f"(sum(n) filter (where age > 30))::bigint as before from {rows} where user_id is not null group by 1, 2, 3) "
+        "group by account_key, as_of"
     )

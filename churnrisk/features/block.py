@@ -1,0 +1,111 @@
+"""How a raw table becomes features: one group per table, whose block prepares the columns that features name.
+
+A block honours "known before as_of" row by row and leaves relations to join with the rows of the panel by
+``account_key``, which is quicker than an id of text, and ``as_of``. Sums run over integers and decimals only: sums of
+floats depend on the order of rows, and the same snapshot must come out bit-identical.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from churnrisk.contract import Available, known_at
+from churnrisk.contract.sql import optional
+from churnrisk.records import Feature
+from churnrisk.sources import Engine, Tables
+
+#: What names a row of the panel, and so of most relations.
+ROW = ("account_key", "as_of")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Relations that a block has created, and what features may read of them.
+
+    Attributes
+    ----------
+    relations : mapping of str to tuple of str
+        The columns of the panel's rows that each is joined by.
+    columns : str
+        A select list over the relations.
+    """
+
+    relations: Mapping[str, tuple[str, ...]]
+    columns: str
+
+    @classmethod
+    def of(cls, *relations: str) -> Block:
+        """Return the block of relations with one row per account and date."""
+        columns = ", ".join(f"{name}.* exclude ({', '.join(ROW)})" for name in relations)
+        return cls(dict.fromkeys(relations, ROW), columns)
+
+
+@dataclass(frozen=True)
+class BlockInputs:
+    """What a block computes for.
+
+    Attributes
+    ----------
+    rows : str
+        Relation (account_id, account_key, as_of) of the panel's rows.
+    keys : str
+        Relation (account_id, account_key) of their accounts.
+    dates : str
+        Relation (as_of).
+    key_features : tuple of str
+        Product features whose own last day is wanted.
+    """
+
+    tables: Tables
+    rows: str
+    keys: str
+    dates: str
+    key_features: tuple[str, ...] = ()
+
+    @property
+    def engine(self) -> Engine:
+        """Runs the SQL."""
+        return self.tables.engine
+
+    @property
+    def available(self) -> Available:
+        """Which tables and columns there are."""
+        return self.tables.available
+
+    def create(self, name: str, query: str) -> str:
+        """Create a table, replacing one of that name, and return the name."""
+        self.engine.run(f"create or replace temp table {name} as {query}")
+        return name
+
+    def optional(self, column: str, alias: str, type_: str) -> str:
+        """Return the expression of "table.column", or a null of the type where there is none."""
+        table, _, name = column.partition(".")
+        return optional(self.available, table, name, alias, type_)
+
+    def known_at(self, column: str, alias: str) -> str:
+        """Return the instant from which a row may be used, by its time "table.column"."""
+        table, _, time = column.partition(".")
+        return known_at(self.available, table, time, alias=alias)
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Everything that one raw table gives to the model: a plugin point, registered in ``catalogue.GROUPS``.
+
+    Attributes
+    ----------
+    table : str
+        Of the contract; without it the group is left out.
+    prepare : callable
+        From :class:`BlockInputs` to the :class:`Block` that it creates.
+    features : tuple of Feature
+        Expressions over the block's columns.
+    steps : mapping of str to str
+        What each relation that ``prepare`` creates is for, as ``churnrisk features --sql`` prints it.
+    """
+
+    table: str
+    prepare: Callable[[BlockInputs], Block]
+    features: tuple[Feature, ...]
+    steps: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,111 @@
+"""Subscriptions: what the account is worth and what its contract says.
+
+An end date counts only once it has passed: nothing says since when a later cancellation was known, so the contract runs
+on at ``as_of``.
+"""
+
+from __future__ import annotations
+
+from churnrisk.features.block import Block, BlockInputs, FeatureGroup
+from churnrisk.records import Feature
+
+_S = ("subscriptions",)
+_MISSING = {
+    "days_to_renewal": "No renewal date on record",
+    "mrr_change_90": "No price 90 days ago to compare with",
+}
+
+
+def _feature(
+    name: str, unit: str, sql: str, label: str, why: str, requires: tuple[str, ...], monotone: int = 0
+) -> Feature:
+    return Feature(
+        name, "value", unit, sql, label, why, monotone, requires, why_missing=_MISSING.get(name, "")
+    )
+
+
+_FEATURES = (
+    _feature(
+        "tenure_days", "days", "case when dated then date_diff('day', first_seen_at, as_of) end", "days as a customer",
+        "Customer for {value:.0f} days", (),
+    ),
+    _feature("mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month", ("subscriptions.mrr",)),
+    _feature(
+        "mrr_change_90", "share", "(mrr - mrr_90_ago)::double / nullif(mrr_90_ago, 0)::double",
+        "change of the price in the last 90 days", "The price moved by {value:+.0%} in the last 90 days",
+        ("subscriptions.mrr",),
+    ),
+    _feature(
+        "seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats", ("subscriptions.seats",)
+    ),
+    _feature(
+        "days_to_renewal", "days", "date_diff('day', as_of, next_renewal_at)", "days to renewal",
+        "Renews in {value:.0f} days", ("subscriptions.renewal_at",),
+    ),
+    _feature(
+        "renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
+        "Renewed {value:.0f} times so far", _S,
+    ),
+    _feature(
+        "term_age_days", "days", "date_diff('day', last_term_started_at, as_of)", "days since the current term began",
+        "The current term began {value:.0f} days ago", _S,
+    ),
+    _feature(
+        "auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off",
+        ("subscriptions.auto_renew",), -1,
+    ),
+    Feature(
+        "plan", "value", "", "plan", "plan", "On plan {value}", requires=("subscriptions.plan",), categorical=True
+    ),
+)  # fmt: skip
+
+
+def _prepare(inputs: BlockInputs) -> Block:
+    known = inputs.known_at("subscriptions.started_at", "s")
+    ended = inputs.optional("subscriptions.ended_at", "s", "timestamp")
+    plan = inputs.optional("subscriptions.plan", "s", "varchar")
+    mrr = f"cast({inputs.optional('subscriptions.mrr', 's', 'double')} as decimal(18, 4))"
+    seats = f"cast({inputs.optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
+    renewal = inputs.optional("subscriptions.renewal_at", "s", "timestamp")
+    auto_renew = inputs.optional("subscriptions.auto_renew", "s", "boolean")
+    runs = "(s.ended_at is null or s.ended_at >= p.as_of)"
+    then = "p.as_of - interval 90 day"
+    ran = f"(s.started_at < {then} and (s.ended_at is null or s.ended_at >= {then}))"
+    terms = inputs.create(
+        "subscription_terms",
+        "select k.account_key, s.started_at, "
+        f"{known} as known_at, case when {ended} is not null then greatest({ended}, s.started_at) end as ended_at, "
+        f"{plan} as plan, {mrr} as mrr, {seats} as seats, {renewal} as renewal_at, "
+        f"cast({auto_renew} as integer) as auto_renew, "
+        # the name breaks ties, so that the plan of the newest term never varies
+        f"row_number() over (partition by k.account_key order by s.started_at, {plan}) as place, "
+        f"row_number() over (partition by k.account_key, s.started_at order by {known}) = 1 as starts "
+        f"from subscriptions s join {inputs.keys} k on k.account_id = s.account_id",
+    )
+    columns = inputs.create(
+        "subscription_columns",
+        "select p.account_key, p.as_of, "
+        f"sum(s.mrr) filter (where {runs}) as mrr, "
+        f"sum(s.mrr) filter (where {ran}) as mrr_90_ago, "
+        f"sum(s.seats) filter (where {runs}) as seats, "
+        f"min(s.renewal_at) filter (where {runs} and s.renewal_at >= p.as_of) as next_renewal_at, "
+        f"arg_max(s.plan, s.place) filter (where {runs} and s.plan is not null) as plan, "
+        f"min(s.auto_renew) filter (where {runs}) as auto_renew, "
+        # terms that start at the same instant count once
+        "count(*) filter (where s.starts) as terms_started, "
+        "max(s.started_at) as last_term_started_at "
+        f"from {inputs.rows} p join {terms} s on s.account_key = p.account_key and s.known_at < p.as_of "
+        "group by p.account_key, p.as_of",
+    )
+    return Block.of(columns)
+
+
+SUBSCRIPTIONS = FeatureGroup(
+    "subscriptions",
+    _prepare,
+    _FEATURES,
+    {
+        "subscription_terms": "The terms with the instant from which each was known, in the order that they began.",
+        "subscription_columns": "What was paid, for how many seats and until when, as of each date.",
+    },
+)
