@@ -1,9 +1,10 @@
-"""Writes a world as a company would hand it over: its own file names, column names and formats."""
+"""Write a world as a company would hand it over: its own file names, columns and formats, and counted defects."""
 
 from __future__ import annotations
 
 import gzip
-import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from io import StringIO
 from pathlib import Path
@@ -14,8 +15,22 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.sample.defects import Defect, Raw, spoil
+from churnrisk.files import write_whole
+from churnrisk.sample.customers import Ints
 from churnrisk.sample.world import World, make_world
+
+Raw = dict[str, pd.DataFrame]
+
+_ODD_NAMES = (
+    "MÃ¼ller & SÃ¶hne GmbH",
+    'The "Good" Company, Inc',
+    "株式会社サンプル",
+    "Łukasz Ćwik Żegluga",
+    "<b>Bold</b> Claims Ltd",
+    "=HYPERLINK Holdings",
+    "Null",
+    "  Spaced Out  Studios ",
+)
 
 _FILES = {
     "accounts": "crm_accounts.csv",
@@ -78,6 +93,27 @@ _SEVERITY_WORDS = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 _FULL_WINDOWS_DAYS = 90
 
 
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """One kind of mistake in one raw column.
+
+    Attributes
+    ----------
+    table, column : str
+        The contract's names of what it is in.
+    kind : str
+        ``unknown_account``, ``duplicate_row``, ``bad_date``, ``future_date``, ``negative_money``,
+        ``end_before_start``, ``odd_text``, ``padded_id``, ``mixed_case`` or ``missing``.
+    count : int
+        How many rows have it.
+    """
+
+    table: str
+    column: str
+    kind: str
+    count: int
+
+
 def write_world(world: World, directory: str | Path, *, defects: bool = True) -> tuple[Defect, ...]:
     """Write raw tables, the ``churnrisk.toml`` that maps them, and ``truth.parquet``, which it does not map.
 
@@ -107,14 +143,14 @@ def write_world(world: World, directory: str | Path, *, defects: bool = True) ->
     _add_crm_status(raw, world)
     found: tuple[Defect, ...] = ()
     if defects:
-        raw, found = spoil(np.random.default_rng([world.seed, 1]), raw)
+        raw, found = _spoil(np.random.default_rng([world.seed, 1]), raw)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in raw.items():
         _replace(folder / _FILES[name], _csv(table))
     _replace(folder / "churnrisk.toml", _project_file(world).encode())
-    temporary = folder / ".truth.parquet.part"
-    world.truth.to_parquet(temporary, index=False, compression="zstd")
-    os.replace(temporary, folder / "truth.parquet")
+    write_whole(
+        folder / "truth.parquet", lambda file: world.truth.to_parquet(file, index=False, compression="zstd")
+    )
     return found
 
 
@@ -150,7 +186,7 @@ def _as_exported(name: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _as_text(moments: pd.Series[Any], *, date_only: bool) -> pd.Series[Any]:
-    # numpy writes a million timestamps in the time that strftime takes for a few thousand
+    # numpy is some hundred times faster than strftime
     values = moments.to_numpy(dtype="datetime64[s]")
     text = np.datetime_as_string(values, unit="D" if date_only else "s")
     written = pd.Series(text, index=moments.index, dtype="str").str.replace("T", " ")
@@ -175,9 +211,7 @@ def _replace(path: Path, content: bytes) -> None:
         content = gzip.compress(
             content, compresslevel=9, mtime=0
         )  # no clock in the file: same seed, same bytes
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_whole(path, content)
 
 
 def _project_file(world: World) -> str:
@@ -194,3 +228,95 @@ def _project_file(world: World) -> str:
 def _mapping(name: str) -> str:
     width = max(map(len, _COLUMNS[name]))
     return "\n".join(f'{ours:<{width}} = "{theirs}"' for ours, theirs in _COLUMNS[name].items())
+
+
+def _spoil(rng: np.random.Generator, raw: Raw) -> tuple[Raw, tuple[Defect, ...]]:
+    """Return a copy of the raw tables with defects that must be counted but not block, and what they are.
+
+    Each kind takes rows of its own within a table, so that counts do not overlap. Small tables get fewer.
+    """
+    spoiled = {name: table.copy() for name, table in raw.items()}
+    defects = [
+        *_spoil_accounts(rng, spoiled["accounts"]),
+        *_spoil_complaints(rng, spoiled["complaints"]),
+        *_spoil_subscriptions(rng, spoiled["subscriptions"]),
+        *_spoil_surveys(rng, spoiled["surveys"]),
+    ]
+    spoiled["events"], in_events = _spoil_events(rng, spoiled["events"])
+    found = [defect for defect in (*defects, *in_events) if defect.count]
+    return spoiled, tuple(found)
+
+
+class _Rows:
+    """Deals out distinct rows of a table."""
+
+    def __init__(self, rng: np.random.Generator, candidates: Ints) -> None:
+        self._left = rng.permutation(candidates)
+
+    def take(self, count: int) -> Ints:
+        taken, self._left = self._left[:count], self._left[count:]
+        return taken
+
+
+def _put(table: pd.DataFrame, column: str, rows: Ints, new: Callable[[pd.Series[Any]], Any]) -> None:
+    values = table[column].copy()
+    values.iloc[rows] = new(values.iloc[rows])
+    table[column] = values
+
+
+def _spoil_accounts(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
+    rows = _Rows(rng, np.arange(len(table))).take(len(_ODD_NAMES))
+    _put(table, "Account Name", rows, lambda _: list(_ODD_NAMES[: len(rows)]))
+    return [Defect("accounts", "name", "odd_text", len(rows))]
+
+
+def _spoil_complaints(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
+    closed = table["Closed"].notna().to_numpy()
+    deal = _Rows(rng, np.nonzero(closed)[0])
+    backwards, future, bad, padded, cased = (deal.take(count) for count in (6, 2, 4, 40, 120))
+    _put(table, "Closed", backwards, lambda _: "2019-12-31 12:00:00")
+    _put(table, "Closed", bad, lambda _: "31.02.2026")
+    _put(table, "Closed", future, lambda _: "2062-01-15 09:00:00")
+    _put(table, "Account", padded, lambda ids: "  " + ids + " ")
+    _put(table, "Priority", cased, lambda words: words.str.upper())
+    return [
+        Defect("complaints", "resolved_at", "end_before_start", len(backwards)),
+        Defect("complaints", "resolved_at", "bad_date", len(bad)),
+        Defect("complaints", "resolved_at", "future_date", len(future)),
+        Defect("complaints", "account_id", "padded_id", len(padded)),
+        Defect("complaints", "severity", "mixed_case", len(cased)),
+    ]
+
+
+def _spoil_subscriptions(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
+    ended = table["end_date"].notna().to_numpy()
+    rows = _Rows(rng, np.nonzero(ended)[0]).take(4)
+    _put(table, "mrr_eur", rows, lambda money: -money)
+    return [Defect("subscriptions", "mrr", "negative_money", len(rows))]
+
+
+def _spoil_surveys(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
+    deal = _Rows(rng, np.arange(len(table)))
+    bad = deal.take(3)
+    _put(table, "responded_on", bad, lambda _: "n/a")
+    return [Defect("surveys", "answered_at", "bad_date", len(bad))]
+
+
+def _spoil_events(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFrame, list[Defect]]:
+    deal = _Rows(rng, np.arange(len(table)))
+    unknown, bad, future, no_user, no_module, twice = (deal.take(count) for count in (12, 4, 3, 150, 60, 25))
+    _put(table, "AccountID", unknown, lambda _: "TEST-0001")
+    _put(table, "Timestamp", bad, lambda _: "0000-00-00 00:00:00")
+    _put(table, "Timestamp", future, lambda _: "2062-03-01 08:00:00")
+    _put(table, "UserID", no_user, lambda _: None)
+    _put(table, "Module", no_module, lambda _: None)
+    order = np.sort(np.concatenate([np.arange(len(table)), twice]))
+    defects = [
+        Defect("events", "account_id", "unknown_account", len(unknown)),
+        Defect("events", "occurred_at", "bad_date", len(bad)),
+        Defect("events", "occurred_at", "future_date", len(future)),
+        Defect("events", "user_id", "missing", len(no_user)),
+        Defect("events", "feature", "missing", len(no_module)),
+        Defect("events", "", "duplicate_row", len(twice)),
+    ]
+    return table.iloc[order].reset_index(drop=True), defects

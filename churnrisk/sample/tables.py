@@ -7,11 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from churnrisk.sample.behaviour import CATEGORIES, MINUTES_PER_DAY, OPEN, OWNERS, Owners, Support, Usage
 from churnrisk.sample.customers import FEATURES, INDUSTRIES, SEGMENTS, Customers, Ints
-from churnrisk.sample.owners import OWNERS, Owners
-from churnrisk.sample.support import CATEGORIES, Support
-from churnrisk.sample.terms import OPEN
-from churnrisk.sample.usage import MINUTES_PER_DAY, Usage
 
 _FIRST_ACCOUNT_NUMBER = 10_000
 _FIRST_USER_NUMBER = 100_000
@@ -45,7 +42,7 @@ def contract_tables(
 
 
 class _Clock:
-    """Turns days and minutes since the world's start into timestamps."""
+    """Converts days and minutes since the world's start to timestamps."""
 
     def __init__(self, start: pd.Timestamp, end: pd.Timestamp) -> None:
         self._start = np.datetime64(start, "us")
@@ -101,7 +98,7 @@ def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFra
             "recorded_at": clock.minute(recorded[order]),
         }
     )
-    # Two sessions in one minute would look like a row written twice, which is a defect and counted as one.
+    # two sessions in one minute would count as a defect: a duplicate row
     return table.drop_duplicates(ignore_index=True)
 
 
@@ -120,7 +117,7 @@ def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd
         }
     )
     csat = pd.Series(np.concatenate(support.csat)).astype("Int64")
-    # Only some fill in the form, and nobody does before the matter is settled.
+    # only some customers rate, and none before the complaint is resolved
     answers = (rng.random(len(table)) < 0.6) & table["resolved_at"].notna().to_numpy()
     table.insert(6, "csat", csat.where(answers))
     known: pd.DataFrame = table.loc[recorded < clock.end_day * MINUTES_PER_DAY]

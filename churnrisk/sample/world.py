@@ -8,15 +8,23 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.sample import causes
-from churnrisk.sample.customers import PERIOD_DAYS, Bools, Customers, Ints, draw_customers
-from churnrisk.sample.owners import Owners
-from churnrisk.sample.support import Support
+from churnrisk.sample.behaviour import OPEN, Owners, Support, Terms, Usage
+from churnrisk.sample.customers import (
+    CAUSES,
+    PERIOD_DAYS,
+    Bools,
+    Customers,
+    Floats,
+    Ints,
+    Situation,
+    churn_probability,
+    contributions,
+    draw_customers,
+    main_cause,
+)
 from churnrisk.sample.tables import contract_tables
-from churnrisk.sample.terms import OPEN, Terms
-from churnrisk.sample.usage import Usage
 
-# Use, complaints and surveys run for a while before the first day, so that no window starts empty.
+# The simulation starts before the first day, so that no window starts empty.
 _WARM_UP_PERIODS = 3
 _ENDS_AT_RENEWAL_SHARE = 0.85
 _COMES_BACK_SHARE = 0.08
@@ -48,7 +56,7 @@ class World:
         ``[as_of, as_of + 30 days)`` was drawn — so a ``contractual`` label with a horizon of 30 days
         and no gap is a draw from it —, one ``log_odds_<cause>`` column per cause, ``main_cause``, and
         ``churned``, the draw itself, missing at ``end``. ``logit(churn_probability)`` is
-        ``causes.INTERCEPT`` plus the sum of the causes.
+        ``INTERCEPT`` plus the sum of the causes.
     """
 
     seed: int
@@ -139,7 +147,8 @@ class _Simulation:
         self._renew_until(-_WARM_UP_PERIODS * PERIOD_DAYS)
         for period in range(-_WARM_UP_PERIODS, self._months):
             self._live_through(period * PERIOD_DAYS, may_churn=period >= 0)
-        self._look_back(self._months * PERIOD_DAYS, churned=None)
+        end = self._months * PERIOD_DAYS
+        self._write_truth(end, contributions(self._situation(end)), churned=None)
 
     def _renew_until(self, day: int) -> None:
         due = self.terms.renews < day
@@ -148,13 +157,13 @@ class _Simulation:
             due = self.terms.renews < day
 
     def _live_through(self, day: int, *, may_churn: bool) -> None:
-        parts = causes.contributions(self._situation(day))
-        draw = self.rng.random(len(self.customers)) < causes.churn_probability(parts)
+        parts = contributions(self._situation(day))
+        draw = self.rng.random(len(self.customers)) < churn_probability(parts)
         churns = self.live & draw & may_churn
         if may_churn:
             self._write_truth(day, parts, churned=churns)
         leave_day = self._leave_days(day, churns)
-        self._settle_terms(day, churns, leave_day)
+        self._update_terms(day, churns, leave_day)
         arrives = (self._start_day >= day) & (self._start_day < day + PERIOD_DAYS)
         first = np.where(self.live, 0, np.where(arrives, self._start_day - day, PERIOD_DAYS))
         end = np.where(churns, leave_day - day, PERIOD_DAYS)
@@ -178,7 +187,7 @@ class _Simulation:
         self._start_day = np.where(churns, np.where(back, return_day, _NOT_YET), self._start_day)
         return leave_day
 
-    def _settle_terms(self, day: int, churns: Bools, leave_day: Ints) -> None:
+    def _update_terms(self, day: int, churns: Bools, leave_day: Ints) -> None:
         renews = self.terms.renews
         due = self.live & (renews >= day) & (renews < day + PERIOD_DAYS)
         self.terms.renew(due & (~churns | (leave_day > renews)))
@@ -186,28 +195,25 @@ class _Simulation:
         returns = (self._start_day >= day) & (self._start_day < day + PERIOD_DAYS)
         returns &= self._start_day > self.customers.sign_up_day
         self.terms.start(returns, self._start_day)
-        self.usage.start_afresh(returns)
+        self.usage.restart(returns)
 
-    def _look_back(self, day: int, *, churned: Bools | None) -> None:
-        self._write_truth(day, causes.contributions(self._situation(day)), churned=churned)
-
-    def _write_truth(self, day: int, parts: dict[str, np.ndarray], *, churned: Bools | None) -> None:
+    def _write_truth(self, day: int, parts: dict[str, Floats], *, churned: Bools | None) -> None:
         rows = pd.DataFrame(
             {
                 "account": np.arange(len(self.customers)),
                 "day": day,
-                "churn_probability": causes.churn_probability(parts),
-                **{f"log_odds_{cause}": parts[cause] for cause in causes.CAUSES},
-                "main_cause": causes.main_cause(parts),
+                "churn_probability": churn_probability(parts),
+                **{f"log_odds_{cause}": parts[cause] for cause in CAUSES},
+                "main_cause": main_cause(parts),
                 "churned": pd.array([None] * len(self.live) if churned is None else churned, dtype="boolean"),
             }
         )
         self.truth.append(rows[self.live])
 
-    def _situation(self, day: int) -> causes.Situation:
+    def _situation(self, day: int) -> Situation:
         sessions_30, sessions_31_90 = self.usage.sessions()
         renews = self.terms.renews
-        return causes.Situation(
+        return Situation(
             days_since_last=self.usage.days_since_last(day),
             sessions_30=sessions_30,
             sessions_31_90=sessions_31_90,
