@@ -2,7 +2,7 @@
 
 Rates are per account and snapshot: churned rows per row. An account that is green at three snapshots and
 churns after the third gives three rows, one of them churned. It counts once among ``accounts``, and the bounds
-are those of :mod:`churnrisk.decision.exposure`, the same by which the lights were certified.
+are those of :mod:`churnrisk.decision.bounds`, the same by which the lights were certified.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.bounds import CONTRADICTION
-from churnrisk.decision.exposure import Ints, Mask, Tally, account_codes, churn_levels, tally_of
-from churnrisk.decision.rules import Rule, apply_rules, matches
-from churnrisk.decision.severity import to_codes, to_colours
+from churnrisk.decision.bounds import CONTRADICTION, Ints, Mask, Tally, account_codes, churn_levels, tally_of
+from churnrisk.decision.rules import Rule, apply_rules, matches, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence
 

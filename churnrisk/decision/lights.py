@@ -12,18 +12,149 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from churnrisk.decision.block import checked, last_dates, named_segments
-from churnrisk.decision.bounds import Floats
-from churnrisk.decision.certificate import Block, Part, Terms, certified_parts, promised_rates
+from churnrisk.decision.bounds import Floats, Ints, Mask, account_codes
+from churnrisk.decision.certificate import NO_RED, Block, Part, Terms, certified_parts, promised_rates
+from churnrisk.decision.config import BY_TENURE, PolicyName, check_policy
 from churnrisk.decision.evidence import Promise, colour_evidence
-from churnrisk.decision.exposure import account_codes
-from churnrisk.decision.newcomers import Newcomers
-from churnrisk.decision.policy import BY_TENURE, PolicyName, check_policy
-from churnrisk.decision.segments import REST
-from churnrisk.decision.severity import GREY_CODE, to_colours
-from churnrisk.decision.workload import capacity_cuts, known_values, typical_value
-from churnrisk.errors import UsageError
+from churnrisk.decision.rules import GREY_CODE, to_colours
+from churnrisk.decision.segments import REST, Newcomers
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour, ColourEvidence
+
+
+def last_dates(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
+    """Return the rows of each of the latest dates, one mask per date."""
+    if dates is None:
+        return []
+    latest = int(dates.max())
+    return [dates == date for date in range(max(latest - blocks + 1, 0), latest + 1)]
+
+
+def checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple[Floats, Ints]:
+    """Return scores and labels as numbers.
+
+    Raises
+    ------
+    ContractError
+        If they do not fit together, or are no probabilities and no labels.
+    """
+    scores, labels = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
+    if scores.ndim != 1 or scores.shape != labels.shape or not len(scores):
+        raise ContractError(
+            f"the lights expect one probability and one label per row, found shapes {scores.shape} "
+            f"and {labels.shape}. Check that the calibration block holds mature snapshots."
+        )
+    if not ((scores >= 0) & (scores <= 1)).all() or not np.isin(labels, (0.0, 1.0)).all():
+        raise ContractError(
+            "the lights expect probabilities in [0, 1] and labels 0 or 1, found values outside or missing. "
+            "Leave out rows without a mature label."
+        )
+    return scores, labels.astype(np.int64)
+
+
+def named_segments(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt.NDArray[np.object_] | None:
+    """Return one segment per row; None where none are told.
+
+    Raises
+    ------
+    ContractError
+        If they are not one per row.
+    """
+    if segments is None:
+        return None
+    named = np.asarray(segments, dtype=object)
+    if len(named) != rows:
+        raise ContractError(f"expected one segment per row, found {len(named)} for {rows} rows.")
+    return named
+
+
+def capacity_threshold(p: Floats, accounts: float) -> float:
+    """Return the smallest threshold from which on at most so many of the rows lie.
+
+    Parameters
+    ----------
+    p : ndarray of shape (rows,)
+        Scores of all snapshots together.
+    accounts : float
+        Rows that fit. Rows of equal scores are taken all together or not at all.
+
+    Returns
+    -------
+    float
+        Halfway between two scores, so that rounding moves no row; 0.0 when all rows fit,
+        :data:`NO_RED` when not even the rows of the highest score do.
+    """
+    fits = int(accounts)
+    if fits >= len(p):
+        return 0.0
+    first_out = np.partition(p, len(p) - 1 - fits)[len(p) - 1 - fits]
+    inside = p[p > first_out]
+    return float((first_out + inside.min()) / 2.0) if len(inside) else NO_RED
+
+
+def capacity_cuts(
+    p: Floats, capacity: int, amber_times: float, snapshots: float
+) -> tuple[float, float, tuple[str, ...]]:
+    """Return ``amber_from``, ``red_from`` and what a reader should know of them.
+
+    Parameters
+    ----------
+    p : ndarray of shape (rows,)
+        Probabilities of all snapshots together.
+    capacity : int
+        Accounts that red holds per snapshot; amber holds ``amber_times`` as many.
+    snapshots : float
+        How many the rows make, counted in whole snapshots.
+    """
+    red = capacity * snapshots
+    red_from = capacity_threshold(p, red)
+    amber_from = min(capacity_threshold(p, red * (1.0 + amber_times)), red_from)
+    notes = []
+    if red_from == 0.0:
+        notes.append(f"the capacity of {capacity} covers every account, so all are red")
+    elif amber_from == 0.0:
+        notes.append("green is empty: red and amber cover every account")
+    if red_from == NO_RED:
+        notes.append(f"red is empty: more than {capacity} accounts a snapshot share the highest probability")
+    return amber_from, red_from, tuple(notes)
+
+
+def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
+    """Return the annual values as numbers, shape (rows,); missing and negative ones as NaN.
+
+    The contract check has named the negative ones already.
+
+    Raises
+    ------
+    ContractError
+        If there is not one per row.
+    """
+    if value is None:
+        return np.full(rows, np.nan)
+    values = np.asarray(pd.to_numeric(pd.Series(np.asarray(value)), errors="coerce"), dtype=float)
+    if len(values) != rows:
+        raise ContractError(
+            f"policy 'cost' expects one annual value per row, found {len(values)} for {rows} rows."
+        )
+    return np.where(values >= 0, values, np.nan)
+
+
+def typical_value(values: Floats) -> float:
+    """Return the median of the positive values.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    paying = values[values > 0]
+    if not len(paying):
+        raise UsageError(
+            "policy 'cost' expects the annual value of at least one account, found none. Map mrr under "
+            "[tables.subscriptions.columns] and keep the feature mrr, or choose another policy under [decision]."
+        )
+    return float(np.median(paying))
+
 
 _NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
 _FITTED = (
@@ -117,7 +248,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     is in use, has been simulated (decision 0019). Nothing is assumed about p: it may be badly calibrated or
     useless, and then colours are small or empty, but not wrong. Rows of one account may depend on
     each other in any way: accounts are counted, not rows. How, and where that is exact, says
-    :mod:`churnrisk.decision.exposure`.
+    :mod:`churnrisk.decision.bounds`.
 
     **Segments.** Where ``fit`` is told them, each segment with enough accounts gets thresholds of its own, so that a
     change of their mix does not break the promise; the small ones go together. Each part is certified

@@ -1,4 +1,4 @@
-"""Rules over the model's colour, as data: conditions on features that make an account worse."""
+"""Colours as ordered codes, and rules over the model's colour as data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,43 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.severity import GREY_CODE, Codes, severity, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
+
+Codes = npt.NDArray[np.int8]
+ORDER = (Colour.GREEN, Colour.AMBER, Colour.RED)
+GREY_CODE = -1
+_NAMES = np.array([*(str(colour) for colour in ORDER), str(Colour.GREY)], dtype=object)
+_CODES = {str(colour): code for code, colour in enumerate(ORDER)} | {str(Colour.GREY): GREY_CODE}
+
+
+def severity(colour: Colour) -> int:
+    """Return 0 for green, 1 for amber, 2 for red and -1 for grey."""
+    return _CODES[str(colour)]
+
+
+def to_codes(colours: npt.ArrayLike | pd.Series) -> Codes:
+    """Return the severities of an array of colour names; a missing name is grey.
+
+    Raises
+    ------
+    UsageError
+        If a name is no colour.
+    """
+    places, names = pd.factorize(np.asarray(colours, dtype=object))
+    unknown = set(names) - set(_CODES)
+    if unknown:
+        found = sorted(map(str, unknown))
+        raise UsageError(f"expected the colours {list(_CODES)}, found {found}. Rename them.")
+    # a missing name has the place -1, which is the last one
+    return np.array([*(_CODES[name] for name in names), GREY_CODE], dtype=np.int8)[places]
+
+
+def to_colours(codes: Codes) -> npt.NDArray[np.object_]:
+    """Return colour names for severities, the inverse of :func:`to_codes`."""
+    named: npt.NDArray[np.object_] = _NAMES[codes]
+    return named
+
 
 Mask = npt.NDArray[np.bool_]
 
@@ -208,6 +242,6 @@ DEFAULT_RULES = (
     Rule("stated dissatisfaction", "detractor >= 1", "red", "The customer said they are not satisfied."),
     Rule("open complaint", "open_complaints >= 1", "amber", "A complaint is open."),
     Rule("30 days of silence", "silent_30d >= 1", "amber", "No use for 30 days."),
-    # green was certified on other accounts than these: see churnrisk.decision.newcomers
+    # green was certified on other accounts than these: see churnrisk.decision.segments
     Rule("wave of newcomers", "newcomer_wave >= 1", "amber", "Came with an unusual wave of new accounts."),
 )

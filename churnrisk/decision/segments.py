@@ -1,16 +1,46 @@
-"""Kinds of accounts that get thresholds of their own, where there are enough of them."""
+"""Kinds of accounts: lifecycle stages, segments with their own thresholds, waves of newcomers."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit, logit, stdtrit  # scipy publishes no types
 
-from churnrisk.decision.bounds import lower_bound, upper_bound
-from churnrisk.decision.exposure import Ints
-from churnrisk.decision.policy import BY_NOTHING, BY_TENURE
-from churnrisk.decision.stage import ADOPTER_DAYS
+from churnrisk.decision.bounds import Ints, lower_bound, odds_times, upper_bound
+from churnrisk.decision.config import BY_NOTHING, BY_TENURE
 from churnrisk.errors import UsageError
+
+ADOPTER_DAYS = 90
+PROMOTER_SCORE = 9
+
+
+def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.Series:
+    """Return "adopter", "loyalist" or "advocate" per account.
+
+    Parameters
+    ----------
+    tenure_days : Series of float
+        Days as a customer; missing when unknown, which counts as long.
+    last_survey_score : Series of float
+        Last answer, 0-10; missing when never asked.
+
+    Returns
+    -------
+    Series of str
+        Adopter in the first ``ADOPTER_DAYS`` days, advocate with a promoter's last answer (9 or 10),
+        loyalist otherwise.
+    """
+    stages = np.select(
+        [(tenure_days < ADOPTER_DAYS).to_numpy(), (last_survey_score >= PROMOTER_SCORE).to_numpy()],
+        ["adopter", "advocate"],
+        default="loyalist",
+    )
+    return pd.Series(stages, index=tenure_days.index, name="stage", dtype=object)
+
 
 #: The part that takes segments too small for thresholds of their own, and those never seen.
 REST = "the others"
@@ -56,7 +86,7 @@ def accounts_needed(green_max: float, red_min: float, confidence: float, least: 
     With so many, a green that holds a third of them and churns at half the odds promised would be certified, and a
     red at twice the odds likewise. It depends on the promises alone, never on labels.
     """
-    good, bad = _odds_times(green_max, 1 / _BETTER), _odds_times(red_min, _BETTER)
+    good, bad = odds_times(green_max, 1 / _BETTER), odds_times(red_min, _BETTER)
     enough = (upper_bound(np.ceil(_SIZES * good), _SIZES, confidence) <= green_max) & (
         lower_bound(np.floor(_SIZES * bad), _SIZES, confidence) >= red_min
     )
@@ -84,6 +114,79 @@ def part_segments(segments: npt.NDArray[np.object_], accounts: Ints, needed: int
     return parts if len(set(parts.values())) > 1 else {}
 
 
-def _odds_times(rate: float, factor: float) -> float:
-    odds = rate / (1.0 - rate) * factor
-    return odds / (1.0 + odds)
+Mask = npt.NDArray[np.bool_]
+
+#: The column that the shipped rule "wave of newcomers" reads.
+WAVE = "newcomer_wave"
+_LEAST_DATES = 4
+_CONFIDENCE = 0.975
+#: Odds by which the share of newcomers has to exceed its mean at least, so that a steady history raises no alarm.
+_LEAST_RISE = 1.25
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomers:
+    """How large a share of the accounts is usually new.
+
+    A campaign or a free week brings accounts unlike those that the colours were certified on: they look
+    busy and leave. What can be known at once is that unusually many came. The usual share is learned from the
+    snapshots before: the upper end of the 95 % prediction interval of the next one's log-odds, from the spread
+    *between* snapshots. So the alarm does not grow with the number of accounts, as a test of equal shares would.
+
+    Attributes
+    ----------
+    within_days : float
+        Who came in so many days is new: the usual distance between two snapshots.
+    usual_share : float
+        The largest share that is no wave.
+    """
+
+    within_days: float
+    usual_share: float
+
+    @classmethod
+    def learn(cls, tenure_days: pd.Series, as_of: pd.Index) -> Self | None:
+        """Return what is usual over past snapshots; None where they are fewer than four.
+
+        Parameters
+        ----------
+        tenure_days : Series of float, shape (rows,)
+            One row per (account, as_of); missing counts as long.
+        as_of : Index of datetimes, shape (rows,)
+            As-of date of each row.
+        """
+        dates = pd.DatetimeIndex(as_of.unique()).sort_values()
+        if len(dates) < _LEAST_DATES:
+            return None
+        within = float(np.median(np.diff(dates.to_numpy()) / np.timedelta64(1, "D")))
+        new = pd.Series((tenure_days <= within).to_numpy()).groupby(np.asarray(as_of))
+        shares = logit(((new.sum() + 0.5) / (new.count() + 1.0)).to_numpy())
+        spread = shares.std(ddof=1) * np.sqrt(1.0 + 1.0 / len(shares)) * stdtrit(len(shares) - 1, _CONFIDENCE)
+        return cls(within, float(expit(shares.mean() + max(spread, np.log(_LEAST_RISE)))))
+
+    def wave(self, X: pd.DataFrame, counted: Mask) -> Mask:
+        """Return which rows came with a wave, shape (rows,).
+
+        Parameters
+        ----------
+        X : DataFrame of shape (rows, features)
+            Snapshots, apart by the index level ``as_of`` if there is one.
+        counted : ndarray of bool, shape (rows,)
+            Rows that the share is taken of: the eligible accounts.
+        """
+        new = (X["tenure_days"] <= self.within_days).to_numpy() & counted
+        dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else np.zeros(len(X))
+        sums = pd.DataFrame({"new": new, "counted": counted}).groupby(np.asarray(dates)).transform("sum")
+        share = (sums["new"] + 0.5) / (sums["counted"] + 1.0)
+        return new & (share > self.usual_share).to_numpy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"within_days": self.within_days, "usual_share": self.usual_share}
+
+
+def mark_wave(X: pd.DataFrame, newcomers: Newcomers | None, counted: Mask) -> pd.DataFrame:
+    """Return X with the column :data:`WAVE`: 1 for accounts that came with a wave, else 0."""
+    if newcomers is None or "tenure_days" not in X:
+        return X.assign(**{WAVE: 0.0})
+    return X.assign(**{WAVE: newcomers.wave(X, counted).astype(float)})

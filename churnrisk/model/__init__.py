@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING
 from churnrisk.lazy import lazy
 
 if TYPE_CHECKING:
+    from churnrisk.model.calibration import RecencyRule
+    from churnrisk.model.candidates import CANDIDATES, Candidate, SklearnClassifier
     from churnrisk.model.classifier import ChurnClassifier
     from churnrisk.model.encoding import FrameEncoder
     from churnrisk.model.evaluation import Evaluation, evaluate
-    from churnrisk.model.faults import ModelInputError
     from churnrisk.model.hazard import ChurnHazard
-    from churnrisk.model.kaplan_meier import KaplanMeier
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
-    from churnrisk.model.recency import RecencyRule
     from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
-    from churnrisk.model.survival import SurvivalFigures, evaluate_survival
-    from churnrisk.model.trust import allowed_types
+    from churnrisk.model.survival import KaplanMeier, SurvivalFigures, evaluate_survival
 
 _HOMES = {
     "ChurnClassifier": "classifier",
     "FrameEncoder": "encoding",
-    "RecencyRule": "recency",
+    "CANDIDATES": "candidates",
+    "Candidate": "candidates",
+    "SklearnClassifier": "candidates",
+    "RecencyRule": "calibration",
     "PanelSplit": "splits",
     "Blocks": "splits",
     "blocks": "splits",
@@ -37,18 +38,19 @@ _HOMES = {
     "ChurnHazard": "hazard",
     "SurvivalFigures": "survival",
     "evaluate_survival": "survival",
-    "KaplanMeier": "kaplan_meier",
+    "KaplanMeier": "survival",
     "ReasonProfile": "profile",
     "explain": "reasons",
     "family_contributions": "reasons",
     "read_reasons": "reasons",
-    "ModelInputError": "faults",
-    "allowed_types": "trust",
 }
 
 __all__ = [
     "ChurnClassifier",
     "FrameEncoder",
+    "CANDIDATES",
+    "Candidate",
+    "SklearnClassifier",
     "RecencyRule",
     "PanelSplit",
     "Blocks",
@@ -65,8 +67,6 @@ __all__ = [
     "explain",
     "family_contributions",
     "read_reasons",
-    "ModelInputError",
-    "allowed_types",
 ]
 
 

@@ -13,8 +13,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from churnrisk.errors import ModelInputError
 from churnrisk.model.classifier import ChurnClassifier
-from churnrisk.model.faults import ModelInputError
 from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints, accounts_or_rows, as_of_of
 from churnrisk.model.splits import uniform_of
 

@@ -1,4 +1,4 @@
-"""Folds and blocks that keep time order, an embargo between them, and accounts together."""
+"""Splits of a panel in time order or by account, with an embargo between blocks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from churnrisk.errors import ContractError
-from churnrisk.model.faults import ModelInputError
+from churnrisk.errors import ContractError, ModelInputError
 from churnrisk.model.panel import Bools, Dates, Ints, as_dates, as_of_of
 
 #: Share of the accounts that calibrate where no later block of dates can.

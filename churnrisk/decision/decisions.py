@@ -1,26 +1,83 @@
-"""The one place where model, rules, hysteresis and people settle an account's colour."""
+"""Decide each account's colour: model, rules, hysteresis, overrides; and how stable colours are."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.hysteresis import hold_back
+from churnrisk.decision.config import DEFAULT_MARGIN
 from churnrisk.decision.lights import TrafficLight
-from churnrisk.decision.newcomers import mark_wave
-from churnrisk.decision.policy import DEFAULT_MARGIN
-from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules
-from churnrisk.decision.segments import segments_of
-from churnrisk.decision.severity import GREY_CODE, to_codes, to_colours
+from churnrisk.decision.rules import (
+    DEFAULT_RULES,
+    GREY_CODE,
+    Rule,
+    apply_rules,
+    severity,
+    to_codes,
+    to_colours,
+)
+from churnrisk.decision.segments import mark_wave, segments_of
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
+
+_OUT_OF_RED = 0.5
+
+
+def hold_back(
+    raw: npt.ArrayLike | pd.Series,
+    p: npt.ArrayLike | pd.Series,
+    *,
+    light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
+    previous: npt.ArrayLike | pd.Series,
+    previous_raw: npt.ArrayLike | pd.Series,
+    margin: float,
+) -> npt.NDArray[np.object_]:
+    """Return the colours after hysteresis, shape (rows,).
+
+    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the
+    threshold by ``margin`` (red's by half of it), or as far as the run before already said so (twice in a
+    row); otherwise the previous colour, or the part of the way that is supported, stays.
+
+    Parameters
+    ----------
+    raw : array-like of shape (rows,)
+        Colours of this run after the rules.
+    p : array-like of shape (rows,)
+        Churn probabilities of this run.
+    light : callable
+        From probabilities of the same rows to the model's colours.
+    previous, previous_raw : array-like of shape (rows,)
+        The colour shown by the run before, and that run's colour before hysteresis and override;
+        missing or grey for accounts without one, which are left as they are.
+    margin : float
+        Log-odds by which p has to be below a threshold; 0 switches hysteresis off.
+    """
+    now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
+    if margin == 0:
+        return to_colours(now)
+    scores = np.asarray(p, dtype=float)
+    still_red = to_codes(light(_shift(scores, margin * _OUT_OF_RED))) == severity(Colour.RED)
+    not_green = to_codes(light(_shift(scores, margin))) != severity(Colour.GREEN)
+    cleared = np.where(still_red, severity(Colour.RED), np.where(not_green, severity(Colour.AMBER), now))
+    cleared = np.maximum(now, cleared)
+    twice = np.where(before == GREY_CODE, cleared, np.maximum(now, before))
+    supported = np.minimum(cleared, twice)
+    held = np.where(now < shown, np.minimum(shown, supported), now)
+    known = (now != GREY_CODE) & (shown != GREY_CODE)
+    return to_colours(np.where(known, held, now).astype(np.int8))
+
+
+def _shift(p: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:
+    """Return p moved up by a number of log-odds; 0 and 1 stay."""
+    factor = np.exp(margin)
+    return np.asarray(p * factor / (1.0 - p + p * factor))
 
 
 def decide(
@@ -174,3 +231,56 @@ def _set(
     settled["colour"] = np.where(where, colours, settled["colour"].to_numpy())
     settled["decided_by"] = np.where(where, str(by), settled["decided_by"].to_numpy())
     settled["rule"] = settled["rule"].mask(where, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """What a way to settle colours does over several snapshots.
+
+    Attributes
+    ----------
+    flaps : int
+        Times that an account changed its colour at one snapshot and was back at the next.
+    chances : int
+        Times that it could have: the account had a colour at three snapshots in a row.
+    caught, churned : int
+        Churned rows that were red or amber, and all churned rows that had a colour.
+    """
+
+    flaps: int
+    chances: int
+    caught: int
+    churned: int
+
+    @property
+    def flap_rate(self) -> float:
+        """Flaps per chance; NaN without a chance."""
+        return self.flaps / self.chances if self.chances else float("nan")
+
+    @property
+    def recall(self) -> float:
+        """Share of the churners that were red or amber; NaN without churners."""
+        return self.caught / self.churned if self.churned else float("nan")
+
+
+def stability(colours: pd.Series, churned: pd.Series) -> Stability:
+    """Count flaps and caught churners.
+
+    Parameters
+    ----------
+    colours : Series of colour names
+        One row per (account_id, as_of), named so in the index. A missing row, like grey, is no colour.
+    churned : Series of 0/1
+        Aligned with ``colours``.
+    """
+    codes = pd.Series(to_codes(colours), index=colours.index)
+    wide = codes.unstack("as_of", fill_value=GREY_CODE).sort_index(axis=1).to_numpy()
+    first, second, third = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]
+    seen = (first != GREY_CODE) & (second != GREY_CODE) & (third != GREY_CODE)
+    left = (churned.to_numpy() == 1) & (codes.to_numpy() != GREY_CODE)
+    return Stability(
+        flaps=int((seen & (first != second) & (first == third)).sum()),
+        chances=int(seen.sum()),
+        caught=int(np.sum(left & (codes.to_numpy() > severity(Colour.GREEN)))),
+        churned=int(left.sum()),
+    )
