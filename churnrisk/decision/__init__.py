@@ -28,34 +28,19 @@ if TYPE_CHECKING:
     from churnrisk.decision.segments import Newcomers, lifecycle_stage, mark_wave, segments_of
 
 _HOMES = {
-    "TrafficLight": "lights",
-    "NO_GREEN": "certificate",
-    "NO_RED": "certificate",
-    "Promise": "evidence",
-    "Rule": "rules",
-    "DEFAULT_RULES": "rules",
-    "apply_rules": "rules",
-    "rules_notes": "rules",
-    "hold_back": "decisions",
-    "decide": "decisions",
-    "ruled": "decisions",
-    "segments_of": "segments",
-    "Newcomers": "segments",
-    "mark_wave": "segments",
-    "policy_version": "decisions",
-    "DecisionConfig": "config",
-    "colour_evidence": "evidence",
-    "rule_evidence": "evidence",
-    "RuleEvidence": "evidence",
-    "upper_bound": "bounds",
-    "lower_bound": "bounds",
-    "Play": "playbook",
-    "Playbook": "playbook",
-    "load_playbook": "playbook",
-    "parse_playbook": "playbook",
-    "next_step": "playbook",
-    "may_go_out": "playbook",
-    "lifecycle_stage": "segments",
+    name: home
+    for home, names in {
+        "bounds": "lower_bound upper_bound",
+        "certificate": "NO_GREEN NO_RED",
+        "config": "DecisionConfig",
+        "decisions": "decide hold_back policy_version ruled",
+        "evidence": "Promise RuleEvidence colour_evidence rule_evidence",
+        "lights": "TrafficLight",
+        "playbook": "Play Playbook load_playbook may_go_out next_step parse_playbook",
+        "rules": "DEFAULT_RULES Rule apply_rules rules_notes",
+        "segments": "Newcomers lifecycle_stage mark_wave segments_of",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [

@@ -44,10 +44,7 @@ CONTRADICTION = 0.95
 
 
 def upper_bound(churned: npt.ArrayLike, accounts: npt.ArrayLike, confidence: float) -> Floats:
-    """Return the one-sided upper Clopper-Pearson bound of a rate; 1 where nothing was counted.
-
-    Source: Clopper & Pearson (1934), Biometrika 26, 404-413.
-    """
+    """Return the one-sided upper Clopper-Pearson bound (1934) of a rate; 1 where nothing was counted."""
     k, n = np.broadcast_arrays(np.asarray(churned, float), np.asarray(accounts, float))
     certain = k >= n
     bound = betaincinv(k + 1, np.where(certain, 1.0, n - k), confidence)
@@ -64,9 +61,9 @@ Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Bound = Callable[[Floats, Floats, float], Floats]
 
-# Accounts that churn more often than seen could hide where few churned: with 30 churned accounts, a share of
-# one in ten shows up in 96 of 100 blocks.
-_ENOUGH_TO_TELL = 30
+# Where few churned, repeat churners may go unseen: with 30 churned accounts, a share of one in ten shows up in
+# 96 of 100 blocks.
+_ENOUGH_CHURNED = 30
 _ROUNDING = 1e-9
 
 
@@ -78,16 +75,10 @@ def odds_times(rate: float, factor: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What accounts did in nested sets of rows, one column per set.
+    """Counts over accounts in nested sets of rows, one column per set.
 
-    Attributes
-    ----------
-    accounts, rows, rows_squared : ndarray of shape (sets,)
-        Accounts with a row in the set, the sum of their rows ``A``, the sum of ``A²``.
-    churned : ndarray of shape (levels, sets)
-        Accounts with at least 1, 2, … churned rows in the set; one level where nobody can churn twice.
-    churned_exposure : ndarray of shape (sets,)
-        The sum of ``A · B``.
+    ``rows`` is the sum of each account's rows ``A`` in the set, ``rows_squared`` of ``A²``, ``churned_exposure`` of
+    ``A · B``. ``churned`` has shape (levels, sets): accounts with at least 1, 2, … churned rows.
     """
 
     accounts: Floats
@@ -112,20 +103,20 @@ class Tally:
 
     def _bound(self, bound: Bound, confidence: float, empty: float) -> Floats:
         mean_rows = self.rows / np.maximum(self.accounts, 1.0)
-        # The spread at the bound, not at the observed rate: without a single churner there is none to see.
+        # The spread at the bound: at the observed rate it is zero where nobody churned.
         effect = self._design_effect(bound(self.churned, self.accounts, confidence), mean_rows)
         widened = bound(self.churned / effect, self.accounts / effect, confidence)
         rate = np.minimum(widened.sum(axis=0) / np.maximum(mean_rows, 1.0), 1.0)
         return np.where(self.accounts > 0, rate, empty)
 
     def _design_effect(self, shares: Floats, mean_rows: Floats) -> Floats:
-        """Return Var(B - rA) / Var(B), at least 1, where the shares of accounts are these."""
+        """Return Var(B - rA) / Var(B), at least 1, at these shares of accounts."""
         churned_rows = shares.sum(axis=0)
         rate = churned_rows / np.maximum(mean_rows, 1.0)
         spread = np.sqrt(shares * (1.0 - shares)).sum(axis=0) ** 2
         rows_variance = self.rows_squared / np.maximum(self.accounts, 1.0) - mean_rows**2
-        # Churners often have fewer rows, which adds to the variance. One account that churned at its
-        # only row stands in for those not seen.
+        # Churners often have fewer rows, which adds to the variance; one account with a single, churned row
+        # is added for those not observed.
         churners_rows = (self.churned_exposure + 1.0) / (self.churned.sum(axis=0) + 1.0)
         fewer = np.maximum(mean_rows - churners_rows, 0.0)
         extra = rate**2 * rows_variance + 2.0 * rate * churned_rows * fewer
@@ -141,40 +132,20 @@ def account_codes(groups: npt.ArrayLike | pd.Series | None, rows: int) -> Ints:
 
 
 def churn_levels(accounts: Ints, y: Ints) -> int:
-    """Return how often one account can churn within a block, for :func:`tally`.
+    """Return the most often that one account can churn within a block, for :func:`tally`.
 
-    Returns
-    -------
-    int
-        The largest number of churned rows of an account, 1 where churn ends an account's rows; with
-        few churned accounts the largest number of rows.
-
-    Notes
-    -----
-    It is read from the labels of the whole block, never of one colour. From 30 churned accounts on, a share
-    of accounts that churn more often and still went unseen is too small to move the bounds noticeably;
-    with fewer nothing is assumed.
+    It is read from the labels of the whole block, never of one colour: the largest number of churned rows of an
+    account. With fewer than 30 churned accounts nothing is assumed, and it is the largest number of rows.
     """
     rows, churned = np.bincount(accounts, minlength=1), np.bincount(accounts[y == 1], minlength=1)
-    told = int((churned > 0).sum()) >= _ENOUGH_TO_TELL
-    return max(int((churned if told else rows).max()), 1)
+    enough = int((churned > 0).sum()) >= _ENOUGH_CHURNED
+    return max(int((churned if enough else rows).max()), 1)
 
 
 def tally(enters: Ints, accounts: Ints, y: Ints, *, sets: int, levels: int) -> Tally:
-    """Count accounts and rows in nested sets of rows, each set holding the ones before it.
+    """Tally nested sets of rows, each set holding the ones before it.
 
-    Parameters
-    ----------
-    enters : ndarray of shape (rows,)
-        The first set that holds the row; ``sets`` or more for none.
-    accounts : ndarray of shape (rows,)
-        See :func:`account_codes`.
-    y : ndarray of shape (rows,)
-        Labels (0/1).
-    sets : int
-        Number of sets.
-    levels : int
-        See :func:`churn_levels`.
+    ``enters`` is the first set that holds the row, ``sets`` or more for none; ``levels`` is :func:`churn_levels`.
     """
     order = np.lexsort((enters, accounts))
     order = order[enters[order] < sets]
@@ -195,7 +166,7 @@ def tally(enters: Ints, accounts: Ints, y: Ints, *, sets: int, levels: int) -> T
         rows=summed(np.ones(len(rank))),
         rows_squared=summed(2 * rank - 1),
         churned=np.cumsum(cells.reshape(levels, sets), axis=1).astype(float),
-        # What the row adds to A·B of its account, rows taken in the order in which they enter.
+        # each row's increment of A·B, in the order in which rows enter
         churned_exposure=summed(rank * churned - (rank - 1) * (churned - y)),
     )
 

@@ -39,25 +39,14 @@ def hold_back(
     previous_raw: npt.ArrayLike | pd.Series,
     margin: float,
 ) -> npt.NDArray[np.object_]:
-    """Return the colours after hysteresis, shape (rows,).
+    """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
 
-    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the
-    threshold by ``margin`` (red's by half of it), or as far as the run before already said so (twice in a
-    row); otherwise the previous colour, or the part of the way that is supported, stays.
+    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
+    ``margin`` log-odds, or as far as the run before already said so (twice in a row); otherwise the previous colour, or
+    the part of the way that is supported, stays. Red needs half the margin only: green is a promise, red a call to act.
 
-    Parameters
-    ----------
-    raw : array-like of shape (rows,)
-        Colours of this run after the rules.
-    p : array-like of shape (rows,)
-        Churn probabilities of this run.
-    light : callable
-        From probabilities of the same rows to the model's colours.
-    previous, previous_raw : array-like of shape (rows,)
-        The colour shown by the run before, and that run's colour before hysteresis and override;
-        missing or grey for accounts without one, which are left as they are.
-    margin : float
-        Log-odds by which p has to be below a threshold; 0 switches hysteresis off.
+    ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
+    before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).
     """
     now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
     if margin == 0:
@@ -92,7 +81,7 @@ def decide(
     margin: float = DEFAULT_MARGIN,
     value: npt.ArrayLike | pd.Series | None = None,
 ) -> pd.DataFrame:
-    """Settle the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
+    """Decide the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
 
     Parameters
     ----------
@@ -103,15 +92,14 @@ def decide(
     light : TrafficLight
         Fitted.
     rules : iterable of Rule
-        See :func:`churnrisk.decision.apply_rules`.
     previous : DataFrame indexed by account id, optional
-        The run before: ``colour``, ``raw_colour`` and, where people override, ``decided_by``.
+        The run before: ``colour``, ``raw_colour`` and, where users override, ``decided_by``.
     overrides : Series of colours indexed by account id, optional
-        Those in force now. Grey accounts stay grey: there is nothing to judge.
+        Those in force now; grey accounts stay grey.
     grey : Series of reasons indexed by account id, optional
         Why an account is not eligible; null where it is.
     margin : float
-        Of :func:`churnrisk.decision.hold_back`, in log-odds.
+        Of the hysteresis, in log-odds.
     value : array-like of shape (accounts,), optional
         Annual values in the order of X, for a light of policy ``cost``.
 
@@ -127,17 +115,17 @@ def decide(
         raise UsageError(f"expected one probability per row of X, found {len(scores)} for {len(X)} rows.")
     accounts = _account_ids(X)
     reasons = None if grey is None else grey.reindex(accounts)
-    coloured = partial(light.predict, value=value, segments=segments_of(X, light.segment_by))
-    model = coloured(scores)
+    colour_by_model = partial(light.predict, value=value, segments=segments_of(X, light.segment_by))
+    model = colour_by_model(scores)
     scored = ~np.isnan(scores) if reasons is None else ~np.isnan(scores) & reasons.isna().to_numpy()
-    settled = ruled(X, model, light=light, rules=rules, scored=scored)
-    settled["raw_colour"], settled["model_colour"] = settled["colour"], model
+    decided = ruled(X, model, light=light, rules=rules, scored=scored)
+    decided["raw_colour"], decided["model_colour"] = decided["colour"], model
     if previous is not None and len(previous):
-        _hold(settled, scores, coloured, previous.reindex(accounts), margin)
+        _hold(decided, scores, colour_by_model, previous.reindex(accounts), margin)
     if overrides is not None and len(overrides):
-        _override(settled, overrides.reindex(accounts))
-    _turn_grey(settled, np.isnan(scores), reasons)
-    return settled[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
+        _override(decided, overrides.reindex(accounts))
+    _turn_grey(decided, np.isnan(scores), reasons)
+    return decided[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
 
 
 def ruled(
@@ -148,15 +136,7 @@ def ruled(
     rules: Iterable[Rule],
     scored: npt.NDArray[np.bool_],
 ) -> pd.DataFrame:
-    """Let the rules change the model's colours, newcomers' waves included: see :func:`apply_rules`.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (rows, features)
-        One snapshot, or several told apart by the index level ``as_of``.
-    scored : ndarray of bool, shape (rows,)
-        The eligible accounts, of which newcomers are a share.
-    """
+    """Apply the rules to the model's colours, with newcomers counted among the `scored` rows of each ``as_of``."""
     return apply_rules(mark_wave(X, light.newcomers_, scored), model_colours, rules)
 
 
@@ -166,13 +146,13 @@ def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = D
     thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
     if light.policy == "cost":  # the same thresholds on p, scaled by what an account is worth
         thresholds.append(float(light.value_).hex())
-    told: dict[str, object] = {"thresholds": thresholds, "rules": active, "margin": margin}
+    state: dict[str, object] = {"thresholds": thresholds, "rules": active, "margin": margin}
     if len(light.parts_) > 1:
-        told["parts"] = [asdict(part) for part in light.parts_]
-        told["segment_by"] = light.segment_by
+        state["parts"] = [asdict(part) for part in light.parts_]
+        state["segment_by"] = light.segment_by
     if light.newcomers_ is not None:
-        told["newcomers"] = asdict(light.newcomers_)
-    text = json.dumps(told, sort_keys=True)
+        state["newcomers"] = asdict(light.newcomers_)
+    text = json.dumps(state, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -186,65 +166,52 @@ def _account_ids(X: pd.DataFrame) -> pd.Index:
 
 
 def _hold(
-    settled: pd.DataFrame,
+    decided: pd.DataFrame,
     scores: npt.NDArray[np.float64],
     light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
     before: pd.DataFrame,
     margin: float,
 ) -> None:
-    raw = settled["raw_colour"].to_numpy()
+    raw = decided["raw_colour"].to_numpy()
     raw_before = before["raw_colour"] if "raw_colour" in before else before["colour"]
     shown = before["colour"]
     if "decided_by" in before:
-        # What a person decided ends with the override: it must neither hold a colour nor let one go.
+        # An override ends with itself: it must neither hold back later colours nor release them.
         shown = shown.mask(before["decided_by"] == DecidedBy.OVERRIDE, raw_before)
-    held = hold_back(
-        raw,
-        scores,
-        light=light,
-        previous=shown,
-        previous_raw=raw_before,
-        margin=margin,
-    )
-    _set(settled, held != raw, held, DecidedBy.HYSTERESIS)
+    held = hold_back(raw, scores, light=light, previous=shown, previous_raw=raw_before, margin=margin)
+    _set(decided, held != raw, held, DecidedBy.HYSTERESIS)
 
 
-def _override(settled: pd.DataFrame, overrides: pd.Series) -> None:
+def _override(decided: pd.DataFrame, overrides: pd.Series) -> None:
     codes = to_codes(overrides)
-    _set(settled, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
+    _set(decided, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
 
 
-def _turn_grey(settled: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None) -> None:
-    ineligible = np.zeros(len(settled), dtype=bool) if reasons is None else reasons.notna().to_numpy()
+def _turn_grey(decided: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None) -> None:
+    ineligible = np.zeros(len(decided), dtype=bool) if reasons is None else reasons.notna().to_numpy()
     grey = ineligible | unscored
-    why = np.full(len(settled), "no probability", dtype=object)
+    why = np.full(len(decided), "no probability", dtype=object)
     if reasons is not None:
         why[ineligible] = reasons.to_numpy(dtype=object)[ineligible]
-    _set(settled, grey, np.full(len(settled), str(Colour.GREY), dtype=object), DecidedBy.ELIGIBILITY)
-    settled.loc[grey, ["raw_colour", "model_colour"]] = str(Colour.GREY)
-    settled["rule"] = np.where(grey, why, settled["rule"])
+    _set(decided, grey, np.full(len(decided), str(Colour.GREY), dtype=object), DecidedBy.ELIGIBILITY)
+    decided.loc[grey, ["raw_colour", "model_colour"]] = str(Colour.GREY)
+    decided["rule"] = np.where(grey, why, decided["rule"])
 
 
 def _set(
-    settled: pd.DataFrame, where: npt.NDArray[np.bool_], colours: npt.NDArray[np.object_], by: DecidedBy
+    decided: pd.DataFrame, where: npt.NDArray[np.bool_], colours: npt.NDArray[np.object_], by: DecidedBy
 ) -> None:
-    settled["colour"] = np.where(where, colours, settled["colour"].to_numpy())
-    settled["decided_by"] = np.where(where, str(by), settled["decided_by"].to_numpy())
-    settled["rule"] = settled["rule"].mask(where, None)
+    decided["colour"] = np.where(where, colours, decided["colour"].to_numpy())
+    decided["decided_by"] = np.where(where, str(by), decided["decided_by"].to_numpy())
+    decided["rule"] = decided["rule"].mask(where, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """What a way to settle colours does over several snapshots.
+    """How colours behave over several snapshots.
 
-    Attributes
-    ----------
-    flaps : int
-        Times that an account changed its colour at one snapshot and was back at the next.
-    chances : int
-        Times that it could have: the account had a colour at three snapshots in a row.
-    caught, churned : int
-        Churned rows that were red or amber, and all churned rows that had a colour.
+    ``flaps`` counts accounts that changed their colour at one snapshot and were back at the next, ``chances`` those
+    with a colour at three snapshots in a row; ``caught`` of the ``churned`` rows with a colour were red or amber.
     """
 
     flaps: int
@@ -264,15 +231,7 @@ class Stability:
 
 
 def stability(colours: pd.Series, churned: pd.Series) -> Stability:
-    """Count flaps and caught churners.
-
-    Parameters
-    ----------
-    colours : Series of colour names
-        One row per (account_id, as_of), named so in the index. A missing row, like grey, is no colour.
-    churned : Series of 0/1
-        Aligned with ``colours``.
-    """
+    """Count flaps and caught churners; one row per (account_id, as_of), a missing row is no colour, like grey."""
     codes = pd.Series(to_codes(colours), index=colours.index)
     wide = codes.unstack("as_of", fill_value=GREY_CODE).sort_index(axis=1).to_numpy()
     first, second, third = wide[:, :-2], wide[:, 1:-1], wide[:, 2:]

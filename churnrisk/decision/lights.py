@@ -31,13 +31,7 @@ def last_dates(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
 
 
 def checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple[Floats, Ints]:
-    """Return scores and labels as numbers.
-
-    Raises
-    ------
-    ContractError
-        If they do not fit together, or are no probabilities and no labels.
-    """
+    """Return scores and labels as numbers; refuse what are no probabilities and labels of equal length."""
     scores, labels = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
     if scores.ndim != 1 or scores.shape != labels.shape or not len(scores):
         raise ContractError(
@@ -53,13 +47,7 @@ def checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple
 
 
 def named_segments(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt.NDArray[np.object_] | None:
-    """Return one segment per row; None where none are told.
-
-    Raises
-    ------
-    ContractError
-        If they are not one per row.
-    """
+    """Return one segment per row; None without segments."""
     if segments is None:
         return None
     named = np.asarray(segments, dtype=object)
@@ -69,20 +57,9 @@ def named_segments(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt
 
 
 def capacity_threshold(p: Floats, accounts: float) -> float:
-    """Return the smallest threshold from which on at most so many of the rows lie.
+    """Return the smallest threshold that at most so many rows reach; 0.0 when all fit, :data:`NO_RED` when none do.
 
-    Parameters
-    ----------
-    p : ndarray of shape (rows,)
-        Scores of all snapshots together.
-    accounts : float
-        Rows that fit. Rows of equal scores are taken all together or not at all.
-
-    Returns
-    -------
-    float
-        Halfway between two scores, so that rounding moves no row; 0.0 when all rows fit,
-        :data:`NO_RED` when not even the rows of the highest score do.
+    It lies halfway between two scores, so that rounding moves no row; rows of equal scores stay together.
     """
     fits = int(accounts)
     if fits >= len(p):
@@ -95,16 +72,9 @@ def capacity_threshold(p: Floats, accounts: float) -> float:
 def capacity_cuts(
     p: Floats, capacity: int, amber_times: float, snapshots: float
 ) -> tuple[float, float, tuple[str, ...]]:
-    """Return ``amber_from``, ``red_from`` and what a reader should know of them.
+    """Return ``amber_from``, ``red_from`` and notes, for rows of so many snapshots together.
 
-    Parameters
-    ----------
-    p : ndarray of shape (rows,)
-        Probabilities of all snapshots together.
-    capacity : int
-        Accounts that red holds per snapshot; amber holds ``amber_times`` as many.
-    snapshots : float
-        How many the rows make, counted in whole snapshots.
+    Red holds ``capacity`` accounts per snapshot, amber ``amber_times`` as many.
     """
     red = capacity * snapshots
     red_from = capacity_threshold(p, red)
@@ -120,15 +90,7 @@ def capacity_cuts(
 
 
 def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
-    """Return the annual values as numbers, shape (rows,); missing and negative ones as NaN.
-
-    The contract check has named the negative ones already.
-
-    Raises
-    ------
-    ContractError
-        If there is not one per row.
-    """
+    """Return annual values as numbers, shape (rows,); missing and negative ones as NaN."""
     if value is None:
         return np.full(rows, np.nan)
     values = np.asarray(pd.to_numeric(pd.Series(np.asarray(value)), errors="coerce"), dtype=float)
@@ -140,13 +102,7 @@ def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
 
 
 def typical_value(values: Floats) -> float:
-    """Return the median of the positive values.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
+    """Return the median of the positive values."""
     paying = values[values > 0]
     if not len(paying):
         raise UsageError(
@@ -199,7 +155,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     amber_times : float
         Amber holds the next ``amber_times × capacity`` accounts, likewise.
     save_rate : float, optional
-        Share of churners whom a contact keeps (``cost``).
+        Share of churners that a contact retains (``cost``).
     cost_per_contact : float, optional
         In the currency of the annual value (``cost``).
     amber_factor : float
@@ -210,7 +166,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     amber_from_, red_from_ : float
         ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
         those of an account of the typical value, which may exceed 1. With several parts the most cautious of
-        them, which an account gets whose segment is not given: green and red only where every part says so.
+        them, used where the segment is unknown: green and red only where every part says so.
     parts_ : tuple of Part
         Thresholds by segment, largest part first; one part of all accounts where the segments are too small
         (``notes_`` say so); empty unless ``certified``.
@@ -221,14 +177,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     green_max_churn_, red_min_churn_ : float
         The promises as numbers (``certified``); NaN for the others, which promise nothing.
     value_ : float
-        The typical annual value: median of the paying accounts, taken where none is known; NaN unless ``cost``.
+        Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
     accounts_ : int
         Accounts with at least one row.
     evidence_ : tuple of ColourEvidence
         The colours on the block of ``fit``: what they were chosen on, so see
         :func:`churnrisk.decision.colour_evidence` for a later block.
     notes_ : tuple of str
-        In plain words what a reader should know: empty colours, thresholds in conflict.
+        In plain words: empty colours, thresholds in conflict.
 
     Notes
     -----
@@ -250,11 +206,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     each other in any way: accounts are counted, not rows. How, and where that is exact, says
     :mod:`churnrisk.decision.bounds`.
 
-    **Segments.** Where ``fit`` is told them, each segment with enough accounts gets thresholds of its own, so that a
+    **Segments.** Where ``fit`` is given them, each segment with enough accounts gets thresholds of its own, so that a
     change of their mix does not break the promise; the small ones go together. Each part is certified
     at ``1 - (1 - confidence) / parts``, so the promise holds for the colour as a whole.
 
-    **Surviving time.** Where ``fit`` is told the as-of dates (``blocks``), the bound has to hold on all rows *and* on
+    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on
     each of the last ``last_blocks`` dates by itself. Where single dates have too few accounts for
     that, they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say
     so). The bound on all rows carries the confidence and the dates can only shrink a colour, so it holds
@@ -350,7 +306,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_policy(self.get_params())
         scores, labels = checked(p, y)
         accounts = account_codes(groups, len(scores))
-        shown = calibrate or _as_it_is
+        shown = calibrate or np.asarray
         self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
         self.notes_: tuple[str, ...] = ()
@@ -368,9 +324,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
                 probabilities, self.capacity, self.amber_times, share * snapshots
             )
         elif self.policy == "cost":
-            self._weigh(typical_value(known_values(value, len(scores))))
+            self.value_ = typical_value(known_values(value, len(scores)))
+            # check_policy has refused None; the defaults are for the type checker, below too
+            self.red_from_ = float(self.cost_per_contact or 0.0) / (
+                float(self.save_rate or 1.0) * self.value_
+            )
+            self.amber_from_ = self.red_from_ / self.amber_factor
         else:
-            # check_policy has refused None; the defaults are for the type checker.
             self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
         self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
             self.predict(shown(scores), value, segments), labels, accounts, self.promises_
@@ -378,7 +338,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         return self
 
     def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
-        """Learn how many newcomers are usual, so that a wave of them can be told (``certified``).
+        """Learn how many newcomers are usual, so that a wave of them is detected (``certified``).
 
         Parameters
         ----------
@@ -411,7 +371,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_is_fitted(self, "amber_from_")
         scores = np.asarray(p, dtype=float)
         amber_from, red_from = self._thresholds(named_segments(segments, len(scores)))
-        # What is compared with the thresholds: p times what the account is worth, in typical accounts.
+        # p times the account's value in typical accounts
         stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
         codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
         codes[np.isnan(scores)] = GREY_CODE
@@ -442,17 +402,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the light that :meth:`to_dict` saved; ``evidence_`` is not part of it.
-
-        Raises
-        ------
-        UsageError
-            If something is missing or unknown.
-        """
+        """Restore a light from :meth:`to_dict`; ``evidence_`` is not part of it."""
         try:
             light = cls(**saved["params"])
             fitted = {name: saved["fitted"][name] for name in _FITTED}
-            # Lights saved before there were these have none.
+            # absent in lights saved by earlier versions
             fitted["value_"] = saved["fitted"].get("value_")
             parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
             watched = saved["fitted"].get("newcomers_")
@@ -468,12 +422,6 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         for name, value in fitted.items():
             setattr(light, name, value)
         return light
-
-    def _weigh(self, typical: float) -> None:
-        self.value_ = typical
-        # check_policy has refused None; the defaults are for the type checker.
-        self.red_from_ = float(self.cost_per_contact or 0.0) / (float(self.save_rate or 1.0) * typical)
-        self.amber_from_ = self.red_from_ / self.amber_factor
 
     def _worth(self, value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
         """Return each account's value as a multiple of the typical one; 1 where it is not known."""
@@ -503,7 +451,3 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
         self.amber_from_ = min(part.amber_from for part in self.parts_)
         self.red_from_ = max(part.red_from for part in self.parts_)
-
-
-def _as_it_is(p: Floats) -> Floats:
-    return p

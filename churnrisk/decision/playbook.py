@@ -33,27 +33,15 @@ def may_go_out(
     channels: Mapping[str, int],
     default_cooldown: int,
 ) -> Mask:
-    """Return which candidates may be handed out now, shape (candidates,).
+    """Return which candidates may be handed out now, shape (candidates,); the most urgent first.
 
-    A candidate waits while the same play went to the account less than its cooldown away from now, or
-    any play went to it on the same channel less than the channel's days away. "Away" counts in both
-    directions, so a clock that was set back cannot send twice. Of several candidates for one account
-    and play, or account and limited channel, the first goes.
+    A candidate waits while the same play went to the account less than its cooldown from now, or any play went to it
+    on the same channel less than the channel's days from now, in either direction, so a clock that was set back
+    cannot send twice. Of several candidates for one account and play, or account and limited channel, the first goes.
 
-    Parameters
-    ----------
-    candidates : DataFrame of shape (candidates, …)
-        ``account_id``, ``play``, ``channel``; the most urgent first.
-    past : DataFrame of shape (actions, …)
-        The same and ``handed_out_at``.
-    now : datetime
-        The instant of handing out.
-    cooldowns : mapping of play to days
-        Of the playbook.
-    channels : mapping of channel to days
-        Of the playbook; 0 and unnamed channels have no limit.
-    default_cooldown : int
-        Days for a play that the playbook does not hold.
+    ``candidates`` has ``account_id``, ``play`` and ``channel``; ``past`` has ``handed_out_at`` too. Cooldowns (by
+    play) and channel limits are days; a play that the playbook lacks takes ``default_cooldown``, other channels have
+    no limit.
     """
     age = (pd.to_datetime(past["handed_out_at"]) - pd.Timestamp(now)).abs()
     rests = past["play"].map(dict(cooldowns)).astype(float).fillna(default_cooldown) * _DAY
@@ -79,19 +67,19 @@ def _among(candidates: pd.DataFrame, resting: pd.DataFrame, column: str) -> Mask
 STAGES = ("adopter", "loyalist", "advocate")
 KINDS = ("retain", "nudge", "upsell", "referral")
 _COLOURS = tuple(str(colour) for colour in Colour)
-# Who may be asked for something; everybody else would feel it (practice 000, 001).
+# Upsell and referral asks annoy everybody else (practice 000, 001).
 _ONLY_FOR = {"upsell": "loyalist", "referral": "advocate"}
 SILENCE = Condition("silent_30d", ">=", 1.0)
 
 
 @dataclass(frozen=True)
 class Play:
-    """One play. An empty tuple or None asks nothing about that side of the account.
+    """One play. An empty tuple or None places no condition on that side of the account.
 
     Attributes
     ----------
     name, action, channel, owner : str
-        What to do, how, and whose role it is.
+        What to do, how, and which role does it.
     deadline_days : int
         Days from the run until it is to be done.
     source : str
@@ -101,10 +89,9 @@ class Play:
     renewal_days : (int, int) or None
         Half-open range of days to renewal.
     when : str
-        Comparisons of signals with numbers joined by "and", as in a rule; a signal without a value, or that
-        the project does not have, meets none.
+        Comparisons of signals with numbers joined by "and", as in a rule; a missing value or signal meets none.
     cooldown_days : int
-        The same account gets the play again after so many days at the earliest.
+        Least days until the same account gets the play again.
     kind : {"retain", "nudge", "upsell", "referral"}
         An upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
     """
@@ -148,7 +135,7 @@ class Play:
         conditions = self.conditions
         if self.kind == "nudge" and SILENCE not in conditions:
             raise UsageError(
-                f"play '{self.name}': a nudge is for the silent only, the busy resent it; found when = {self.when!r}. "
+                f"play '{self.name}': a nudge is for silent accounts only, found when = {self.when!r}. "
                 'Begin it with "silent_30d >= 1".'
             )
 
@@ -179,17 +166,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Playbook:
-    """Plays in order of precedence and what to do when none fits.
-
-    Attributes
-    ----------
-    plays : tuple of Play
-        The first that fits an account is its play.
-    fallback : mapping of colour to str
-        The next step where none fits.
-    channels : mapping of channel to int
-        Least days between two actions on one channel for one account; empty for no limits.
-    """
+    """Plays in order of precedence, the fallback by colour, and least days between actions by channel."""
 
     plays: tuple[Play, ...]
     fallback: Mapping[str, str] = field(default_factory=dict)
@@ -219,13 +196,7 @@ class Playbook:
             _check_names(play.name, "channel", (play.channel,), tuple(self.channels))
 
     def require_features(self, known: Collection[str]) -> None:
-        """Refuse a play whose ``when`` names a signal that does not exist.
-
-        Raises
-        ------
-        UsageError
-            Names the play, the signal and similar ones.
-        """
+        """Refuse a play whose ``when`` names a signal that does not exist."""
         for play in self.plays:
             for name in (condition.feature for condition in play.conditions):
                 if name not in known:
@@ -234,7 +205,7 @@ class Playbook:
                     )
                     raise UsageError(
                         f"play '{play.name}': expected signals of this project in `when`, found {name!r}. "
-                        f"Similar ones: {close}. Mend the play."
+                        f"Similar ones: {close}. Fix the play."
                     )
 
     def choose(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
@@ -249,17 +220,8 @@ class Playbook:
     def next_step(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
         """Return the next step of each account as one sentence.
 
-        Parameters
-        ----------
-        rows : DataFrame of shape (accounts, …)
-            ``colour`` is required; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may
-            be missing, as columns or as values.
-        X : DataFrame of shape (accounts, signals), optional
-            In the order of rows; without it no play with a ``when`` fits.
-
-        Returns
-        -------
-        Series of str indexed like rows
+        ``rows`` needs ``colour``; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may be missing,
+        as columns or as values. X holds the signals in the order of rows; without it no play with a ``when`` fits.
         """
         return self.sentences(self.choose(rows, X), rows["colour"])
 
@@ -271,20 +233,14 @@ class Playbook:
 
 
 def load_playbook(path: Path | str | None = None) -> Playbook:
-    """Read a playbook; None reads the shipped one.
-
-    Raises
-    ------
-    UsageError
-        If the file is missing, is no TOML, or a play contradicts itself.
-    """
+    """Read a playbook; None reads the shipped one."""
     if path is None:
         return _shipped()
     try:
         return parse_playbook(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"playbook: expected a file at {path}, found none. Mend playbook under [decision]."
+            f"playbook: expected a file at {path}, found none. Fix playbook under [decision]."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"playbook: {path} cannot be read ({error}). Save it as UTF-8 text.") from error
@@ -295,7 +251,7 @@ def parse_playbook(text: str) -> Playbook:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"playbook: expected TOML, found {error}. Mend that line.") from error
+        raise UsageError(f"playbook: expected TOML, found {error}. Fix that line.") from error
     _check_names("playbook", "sections", tuple(content), ("plays", "fallback", "channels"))
     plays = content.get("plays", [])
     if not isinstance(plays, list) or not all(isinstance(play, dict) for play in plays):
@@ -340,7 +296,7 @@ def _is_days(value: object) -> bool:
 def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str, ...]) -> None:
     unknown = [name for name in found if name not in known]
     if unknown:
-        raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Mend them.")
+        raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Fix them.")
 
 
 def _with_columns(rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,21 +19,7 @@ PROMOTER_SCORE = 9
 
 
 def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.Series:
-    """Return "adopter", "loyalist" or "advocate" per account.
-
-    Parameters
-    ----------
-    tenure_days : Series of float
-        Days as a customer; missing when unknown, which counts as long.
-    last_survey_score : Series of float
-        Last answer, 0-10; missing when never asked.
-
-    Returns
-    -------
-    Series of str
-        Adopter in the first ``ADOPTER_DAYS`` days, advocate with a promoter's last answer (9 or 10),
-        loyalist otherwise.
-    """
+    """Return "adopter" (under 90 days; unknown counts as long), "advocate" (last score 9 or 10) or "loyalist"."""
     stages = np.select(
         [(tenure_days < ADOPTER_DAYS).to_numpy(), (last_survey_score >= PROMOTER_SCORE).to_numpy()],
         ["adopter", "advocate"],
@@ -42,7 +28,7 @@ def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.
     return pd.Series(stages, index=tenure_days.index, name="stage", dtype=object)
 
 
-#: The part that takes segments too small for thresholds of their own, and those never seen.
+#: The part of segments too small for their own thresholds, and of those never seen.
 REST = "the others"
 # A colour that holds a third of a segment, at half the odds that it promises (twice for red), can be certified.
 _COLOUR_SHARE = 1.0 / 3.0
@@ -53,19 +39,8 @@ _SIZES = np.unique(np.geomspace(10, 1_000_000, 400).astype(int))
 def segments_of(X: pd.DataFrame, by: str) -> npt.NDArray[np.object_] | None:
     """Return the segment of each row, shape (rows,); None where there is only one.
 
-    Parameters
-    ----------
-    X : DataFrame of shape (rows, features)
-        One row per (account, as_of).
-    by : str
-        "tenure" tells customers of the first 90 days from the established ones, since newcomers churn in
-        their own way (no tenure counts as long); "nothing" makes one segment; else a column of X, such as
-        ``plan`` or one listed under ``[features] static``.
-
-    Raises
-    ------
-    UsageError
-        If X has no such column.
+    `by` is "tenure" (customers of the first 90 days and the established; unknown tenure counts as long), "nothing",
+    or a column of X such as ``plan``.
     """
     if by == BY_NOTHING or (by == BY_TENURE and "tenure_days" not in X):
         return None
@@ -75,33 +50,33 @@ def segments_of(X: pd.DataFrame, by: str) -> npt.NDArray[np.object_] | None:
         names = ", ".join(name for name in X.columns if not pd.api.types.is_numeric_dtype(X[name])) or "none"
         raise UsageError(
             f"segment_by expects {BY_TENURE!r}, {BY_NOTHING!r} or a signal of the model, found {by!r}. "
-            f"Signals that name something: {names}. Mend it under [decision]."
+            f"Signals that name something: {names}. Fix it under [decision]."
         )
     return X[by].astype(object).where(X[by].notna(), "unknown").astype(str).to_numpy(dtype=object)
 
 
 def accounts_needed(green_max: float, red_min: float, confidence: float, least: int) -> int:
-    """Return how many accounts a segment needs for thresholds of its own.
+    """Return how many accounts a segment needs for its own thresholds; from the promises alone, never from labels.
 
     With so many, a green that holds a third of them and churns at half the odds promised would be certified, and a
-    red at twice the odds likewise. It depends on the promises alone, never on labels.
+    red at twice the odds likewise.
     """
     good, bad = odds_times(green_max, 1 / _BETTER), odds_times(red_min, _BETTER)
     enough = (upper_bound(np.ceil(_SIZES * good), _SIZES, confidence) <= green_max) & (
         lower_bound(np.floor(_SIZES * bad), _SIZES, confidence) >= red_min
     )
-    # from this size on, whatever rounding does in between
+    # the first size after the last failure: rounding makes single sizes fail
     fails = np.flatnonzero(~enough)
     first = int(_SIZES[min(fails[-1] + 1, len(_SIZES) - 1)]) if len(fails) else int(_SIZES[0])
     return int(np.ceil(max(first, least) / _COLOUR_SHARE))
 
 
 def part_segments(segments: npt.NDArray[np.object_], accounts: Ints, needed: int) -> dict[str, str]:
-    """Return which part each segment belongs to; parts are certified one by one.
+    """Return the part of each segment; parts are certified one by one. Empty where no second part is large enough.
 
-    Segments of at least ``needed`` accounts stand alone. The others go together, and where they are too few even
-    so, with the smallest that stands alone. So every part is certified on exactly the kinds of accounts
-    that it will colour. Empty where no second part has enough.
+    Segments of at least ``needed`` accounts stand alone. The others are pooled, and where they are too few even so,
+    with the smallest that stands alone. So every part is certified on exactly the kinds of accounts that it will
+    colour.
     """
     sizes = pd.Series(accounts).groupby(segments).nunique().sort_values(ascending=False, kind="stable")
     alone = [str(name) for name in sizes.index[sizes >= needed]]
@@ -120,25 +95,18 @@ Mask = npt.NDArray[np.bool_]
 WAVE = "newcomer_wave"
 _LEAST_DATES = 4
 _CONFIDENCE = 0.975
-#: Odds by which the share of newcomers has to exceed its mean at least, so that a steady history raises no alarm.
+#: A share below its mean times this factor in odds is never a wave, however steady the history.
 _LEAST_RISE = 1.25
 
 
 @dataclass(frozen=True, slots=True)
 class Newcomers:
-    """How large a share of the accounts is usually new.
+    """How large a share of the accounts is usually new: came within ``within_days``, at most ``usual_share``.
 
-    A campaign or a free week brings accounts unlike those that the colours were certified on: they look
-    busy and leave. What can be known at once is that unusually many came. The usual share is learned from the
-    snapshots before: the upper end of the 95 % prediction interval of the next one's log-odds, from the spread
-    *between* snapshots. So the alarm does not grow with the number of accounts, as a test of equal shares would.
-
-    Attributes
-    ----------
-    within_days : float
-        Who came in so many days is new: the usual distance between two snapshots.
-    usual_share : float
-        The largest share that is no wave.
+    A campaign or a free week brings accounts unlike those that the colours were certified on: they look busy and leave.
+    That unusually many came is known at once. The usual share is learned from past snapshots: the upper end of the 95 %
+    prediction interval of the next one's log-odds, from the spread *between* snapshots. So the alarm does not grow with
+    the number of accounts, as a test of equal shares would.
     """
 
     within_days: float
@@ -146,15 +114,7 @@ class Newcomers:
 
     @classmethod
     def learn(cls, tenure_days: pd.Series, as_of: pd.Index) -> Self | None:
-        """Return what is usual over past snapshots; None where they are fewer than four.
-
-        Parameters
-        ----------
-        tenure_days : Series of float, shape (rows,)
-            One row per (account, as_of); missing counts as long.
-        as_of : Index of datetimes, shape (rows,)
-            As-of date of each row.
-        """
+        """Learn from past snapshots, one row per (account, as_of); None where they are fewer than four."""
         dates = pd.DatetimeIndex(as_of.unique()).sort_values()
         if len(dates) < _LEAST_DATES:
             return None
@@ -165,24 +125,12 @@ class Newcomers:
         return cls(within, float(expit(shares.mean() + max(spread, np.log(_LEAST_RISE)))))
 
     def wave(self, X: pd.DataFrame, counted: Mask) -> Mask:
-        """Return which rows came with a wave, shape (rows,).
-
-        Parameters
-        ----------
-        X : DataFrame of shape (rows, features)
-            Snapshots, apart by the index level ``as_of`` if there is one.
-        counted : ndarray of bool, shape (rows,)
-            Rows that the share is taken of: the eligible accounts.
-        """
+        """Return which rows came with a wave: the share among the `counted` rows, per ``as_of`` where X has it."""
         new = (X["tenure_days"] <= self.within_days).to_numpy() & counted
         dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else np.zeros(len(X))
         sums = pd.DataFrame({"new": new, "counted": counted}).groupby(np.asarray(dates)).transform("sum")
         share = (sums["new"] + 0.5) / (sums["counted"] + 1.0)
         return new & (share > self.usual_share).to_numpy()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return {"within_days": self.within_days, "usual_share": self.usual_share}
 
 
 def mark_wave(X: pd.DataFrame, newcomers: Newcomers | None, counted: Mask) -> pd.DataFrame:

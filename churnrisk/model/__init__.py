@@ -18,31 +18,24 @@ if TYPE_CHECKING:
     from churnrisk.model.hazard import ChurnHazard
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
-    from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
+    from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, blocks
     from churnrisk.model.survival import KaplanMeier, SurvivalFigures, evaluate_survival
 
 _HOMES = {
-    "ChurnClassifier": "classifier",
-    "FrameEncoder": "encoding",
-    "CANDIDATES": "candidates",
-    "Candidate": "candidates",
-    "SklearnClassifier": "candidates",
-    "RecencyRule": "calibration",
-    "PanelSplit": "splits",
-    "Blocks": "splits",
-    "blocks": "splits",
-    "account_blocks": "splits",
-    "account_halves": "splits",
-    "Evaluation": "evaluation",
-    "evaluate": "evaluation",
-    "ChurnHazard": "hazard",
-    "SurvivalFigures": "survival",
-    "evaluate_survival": "survival",
-    "KaplanMeier": "survival",
-    "ReasonProfile": "profile",
-    "explain": "reasons",
-    "family_contributions": "reasons",
-    "read_reasons": "reasons",
+    name: home
+    for home, names in {
+        "calibration": "RecencyRule",
+        "candidates": "CANDIDATES Candidate SklearnClassifier",
+        "classifier": "ChurnClassifier",
+        "encoding": "FrameEncoder",
+        "evaluation": "Evaluation evaluate",
+        "hazard": "ChurnHazard",
+        "profile": "ReasonProfile",
+        "reasons": "explain family_contributions read_reasons",
+        "splits": "Blocks PanelSplit account_blocks blocks",
+        "survival": "KaplanMeier SurvivalFigures evaluate_survival",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [
@@ -56,7 +49,6 @@ __all__ = [
     "Blocks",
     "blocks",
     "account_blocks",
-    "account_halves",
     "Evaluation",
     "evaluate",
     "ChurnHazard",

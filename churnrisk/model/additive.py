@@ -31,19 +31,10 @@ _SAMPLE = 200_000
 
 @dataclass
 class Binner:
-    """Bin edges per column; a categorical code is a bin of its own, missing stays missing.
+    """Bin edges per column, at most 255 bins; a categorical code is a bin of its own, missing stays missing.
 
-    Attributes
-    ----------
-    edges : list of ndarray
-        Ascending inner edges per column; bin i holds ``edges[i - 1] < value <= edges[i]``. Empty for
-        categories.
-    categorical : ndarray of bool, shape (d,)
-    counts : list of int
-        Number of bins per column, missing not counted.
-    known : ndarray of bool, shape (d,)
-        Columns with a value in the rows learned from. The others say nothing: scikit-learn cannot bin a column without
-        values, so they are held at one bin.
+    Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
+    value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
     """
 
     edges: list[Floats]
@@ -53,14 +44,7 @@ class Binner:
 
     @classmethod
     def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = 255) -> Binner:
-        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints.
-
-        Parameters
-        ----------
-        encoded : ndarray of float64, shape (n, d)
-        categorical : ndarray of bool, shape (d,)
-        most_bins : int, default 255
-        """
+        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints."""
         step = max(1, len(encoded) // _SAMPLE)
         edges = [
             np.empty(0) if is_code else _edges(encoded[::step, j], most_bins)
@@ -90,18 +74,9 @@ class Binner:
     def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
         """Return a column's table as a step function of its values, equal neighbours joined.
 
-        Parameters
-        ----------
-        j : int
-            The column.
-        table : ndarray, shape (counts[j] + 1,)
-            Effect per bin and, last, of missing.
-
-        Returns
-        -------
-        tuple of ndarray
-            Ascending upper edges, the last one infinite, and one effect more than edges: the effect of a value
-            is at ``np.searchsorted(edges, value)``, which puts NaN, sorted behind infinity, last.
+        ``table`` is the effect per bin and, last, of missing. Returned are ascending upper edges, the last one
+        infinite, and one effect more than edges: that of a value is at ``np.searchsorted(edges, value)``, which puts
+        NaN, sorted behind infinity, last.
         """
         if not self.known[j]:
             return np.array([np.inf]), np.array([table[0], table[0]])
@@ -130,7 +105,7 @@ def _edges(column: Floats, most_bins: int) -> Floats:
     return kept
 
 
-#: Fewer values than this are not worth a grid.
+#: Below so many values building a grid costs more than it saves.
 WORTH_A_GRID = 20_000
 _VALUES_AT_ONCE = 16_384  # stays in the cache
 _MOST_CELLS = 65_536
@@ -138,19 +113,12 @@ _MOST_CELLS = 65_536
 
 @dataclass(frozen=True)
 class Grid:
-    """A step function over a grid so fine that a cell holds at most one edge.
+    """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
 
-    Exact: subtracting, scaling and cutting keep the order of floats, so an edge in an earlier cell lies below the
-    value and one in a later cell above it; the one in the same cell is compared with.
-
-    Attributes
-    ----------
-    start, scale, cells : float, float, int
-        The cell of a value is ``(value - start) * scale`` cut to [0, cells); missing has the cell after them.
-    edge : ndarray, shape (cells + 1,)
-        The edge in each cell; infinite where there is none.
-    sides : ndarray, shape (2 * cells + 2,)
-        Per cell the step's height up to its edge and beyond.
+    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
+    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
+    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
+    ``sides`` holds, per cell, the height up to its edge and beyond.
     """
 
     start: float
@@ -185,7 +153,7 @@ class Grid:
         return cls(float(inner[0]), float(scale), cells, edge, sides.ravel())
 
     def look_up(self, column: Floats, out: Floats) -> None:
-        """Write the step's height at each value of a column to ``out``, both shape (n,) or one array."""
+        """Write the step's height at each value of a column to ``out``, shape (n,); it may be the column itself."""
         scratch, compared = np.empty(_VALUES_AT_ONCE), np.empty(_VALUES_AT_ONCE)
         cells, beyond = np.empty(_VALUES_AT_ONCE, dtype=np.intp), np.empty(_VALUES_AT_ONCE, dtype=bool)
         for start in range(0, len(column), _VALUES_AT_ONCE):
@@ -210,16 +178,9 @@ class Grid:
 
 
 def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = None) -> Floats:
-    """Return the height of a step function at each value of a column, shape (n,); written to ``out`` if given.
+    """Return the height of the steps of :meth:`Binner.steps` at each value, shape (n,), NaN for missing.
 
-    Parameters
-    ----------
-    steps : (edges, values)
-        Of :meth:`churnrisk.model.additive.Binner.steps`.
-    column : ndarray of float64, shape (n,)
-        NaN for missing.
-    out : ndarray of float64, shape (n,), optional
-        May be the column itself.
+    Written to ``out`` if given, which may be the column itself.
     """
     edges, values = steps
     found = np.empty(len(column), dtype=np.float64) if out is None else out
@@ -243,9 +204,9 @@ _TREES_AT_ONCE = 100
 class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     """Histogram gradient boosting on an encoded matrix (see ``FrameEncoder``), additive or full.
 
-    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column
-    step functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up
-    and added, and the looked-up values are its exact contributions.
+    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column step
+    functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up and added, and
+    the looked-up values are its exact contributions.
 
     Parameters
     ----------
@@ -258,14 +219,12 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     max_iter : int, default 300
         Number of trees.
     n_models : int, default 1
-        With `max_features` below 1 every tree draws its columns: the log-odds of so many models, each with
-        draws of its own, are averaged.
+        Models whose log-odds are averaged, each with its own draws of columns (`max_features` below 1).
     random_state : int, default 0
 
     Attributes
     ----------
     trees_ : list of HistGradientBoostingClassifier
-        The models, `n_models` of them, or one where none draws columns.
     exact_ : bool
         True when the tables reproduce the trees within 1e-6.
     tables_ : list of ndarray
@@ -302,31 +261,14 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, encoded: Floats, churned: Bools, categorical: Bools) -> Self:
-        """Grow the trees and build the tables.
-
-        Parameters
-        ----------
-        encoded : ndarray of float64, shape (n, d)
-        churned : ndarray of bool, shape (n,)
-        categorical : ndarray of bool, shape (d,)
-        """
+        """Grow the trees on encoded (n, d), churned (n,) and categorical (d,), and build the tables."""
         self.fit_crossed(encoded, churned, categorical, np.full(len(churned), -1))
         return self
 
     def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
-        """Fit, each model without some of the rows, and return the log-odds of those by the model that lacks them.
+        """Fit, each model without some rows, and return the log-odds of those by the model that lacks them, else NaN.
 
-        Parameters
-        ----------
-        encoded, churned, categorical
-            As in ``fit``.
-        left_out_of : ndarray of int, shape (n,)
-            Which model does not learn from the row; -1 where all do.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            NaN for rows that all models learned from.
+        ``left_out_of`` is the model that does not learn from the row; -1 where all do.
         """
         self.binner_ = Binner.learn(encoded, categorical)
         binned = self.binner_.bins(encoded)
@@ -380,9 +322,8 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def contributions(self, encoded: Floats, *, in_place: bool = False) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model. Otherwise each is the mean of two effects of setting the column to the
-        row's value, see :func:`churnrisk.model.linear.shares_of_distance`. With `in_place` they may be written
-        over `encoded`: half the memory, and less than half the time.
+        Exact for an additive model, else those of :func:`shares_of_distance`. With `in_place` they may overwrite
+        `encoded`: half the memory, and less than half the time.
         """
         check_is_fitted(self)
         if not self.exact_:
@@ -474,7 +415,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         return found
 
     def _shares(self, binned: Floats) -> Floats:
-        # All models are asked: on real rows the largest share of one alone was that of all only half the time.
+        # Of all models: on real rows, one model's largest share was that of all only half the time.
         return shares_of_distance(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
 
 

@@ -44,13 +44,7 @@ class Affine:
 
 @dataclass
 class Steps:
-    """A piecewise linear map through the levels of an isotonic fit, tilted slightly to keep the order strict.
-
-    Attributes
-    ----------
-    raw, calibrated : ndarray of float64, shape (k,)
-        Strictly ascending knots.
-    """
+    """A piecewise linear map through the knots of an isotonic fit, tilted slightly to keep the order strict."""
 
     raw: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
     calibrated: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
@@ -74,7 +68,7 @@ def fit_affine(log_odds: Floats, churned: Bools) -> Affine:
     def loss(at: Floats) -> tuple[float, Floats]:
         z = at[1] + np.exp(at[0]) * log_odds
         gap = expit(z) - target
-        # The weak pull towards slope 1 decides only where the rows cannot.
+        # A weak penalty on slopes other than 1 decides only where the rows cannot.
         value = np.mean(np.logaddexp(0, z) - target * z) + 1e-4 * at[0] ** 2
         slope = np.mean(gap * np.exp(at[0]) * log_odds) + 2e-4 * at[0]
         return float(value), np.array([slope, np.mean(gap)])
@@ -90,7 +84,7 @@ def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
     levels, member = np.unique(rate, return_inverse=True)
     size = np.bincount(member)
     raw = np.bincount(member, weights=log_odds) / size
-    # Half a row on either side keeps a level of none or all finite.
+    # Half a row of either class keeps levels of 0 and 1 finite.
     shrunk = (levels * size + 0.5) / (size + 1.0)
     calibrated = np.maximum.accumulate(logit(shrunk)) + 1e-6 * np.arange(len(levels))
     if len(levels) < 2:
@@ -99,7 +93,7 @@ def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
 
 
 def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine | Steps:
-    """Fit what is asked for; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
+    """Fit by the method; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
     if method == "none":
         return Affine()
     fewer = min(int(churned.sum()), int((~churned).sum()))
@@ -110,20 +104,19 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
 
 
 def meeting(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
-    """Move shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
+    """Adjust shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
 
-    Each row's shares are multiplied by one number, or where that would turn their signs, moved by equal
-    parts.
+    Each row's shares are scaled by one factor or, where that would flip their signs, shifted equally.
     """
     total = np.zeros(len(shares))
     for column in shares.T:
         total += column
-    wanted = calibrator.apply(baseline + total) - baseline
-    ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
+    target = calibrator.apply(baseline + total) - baseline
+    ratio = np.divide(target, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
     usable = (ratio > 0.1) & (ratio < 10)
     factor = np.where(usable, ratio, 1.0)
-    shift = np.where(usable, 0.0, (wanted - total) / shares.shape[1])
-    for column in shares.T:  # in place and column by column: the matrix may be all the memory there is
+    shift = np.where(usable, 0.0, (target - total) / shares.shape[1])
+    for column in shares.T:  # in place, by column: a second matrix may not fit into memory
         column *= factor
         column += shift
     return shares
@@ -144,7 +137,7 @@ class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     never_ : float
-        log(1 + days) that stands for "never", beyond the longest silence at fit.
+        log(1 + days) assigned to "never seen", beyond the longest silence at fit.
     """
 
     def __init__(self, column: str = COLUMN) -> None:
@@ -152,7 +145,7 @@ class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @classmethod
     def applies_to(cls, X: pd.DataFrame, column: str = COLUMN) -> bool:
-        """Return whether the rule has something to rank by."""
+        """Return whether the column exists and varies."""
         return column in X.columns and X[column].nunique(dropna=False) > 1
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:

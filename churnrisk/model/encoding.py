@@ -20,7 +20,7 @@ from churnrisk.model.splits import uniform_of
 def as_pandas(X: Any) -> Any:
     """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is.
 
-    Names and missing values stay: text and categories stay text and categories, numbers with gaps become floats.
+    Text and categories stay what they are; numbers with gaps become floats.
     """
     if isinstance(X, pd.DataFrame) or not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "collect_schema")):
         return X
@@ -33,13 +33,12 @@ def as_pandas(X: Any) -> Any:
 
 
 class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turn numeric and categorical columns into one float64 matrix that boosted trees read directly.
+    """Encode numeric and categorical columns as one float64 matrix that boosted trees read directly.
 
-    Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least
-    `min_count` times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further
-    code, "other", and missing stays NaN. A column of more than `wide_levels` levels is wide: every level
-    seen twice has a code, and ``LevelRates`` turns the codes into rates. Columns without two different
-    values are left out; ``notes_`` names them.
+    Numeric columns pass as float64 with NaN for missing. Categorical levels seen at least `min_count` times become
+    the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and missing stays
+    NaN. A column of more than `wide_levels` levels is wide: every level seen twice has a code, and ``LevelRates``
+    turns the codes into rates. Columns without two different values are left out; ``notes_`` names them.
 
     Parameters
     ----------
@@ -52,13 +51,13 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     names_ : list of str
-        Names of the kept columns, one per column of the output.
+        Names of the encoded columns.
     kept_ : ndarray of int, shape (k,)
         Their positions among the input columns.
     levels_ : dict of int to list of str
-        Kept levels by output position, categorical and wide columns only.
+        Encoded levels by output position, categorical and wide columns only.
     wide_ : ndarray of bool, shape (k,)
-        Which output columns hold codes of many levels.
+        Which output columns are wide.
     notes_ : list of str
         One note per column left out.
     """
@@ -75,18 +74,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(coded & ~self.wide_, dtype=bool)
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn levels and which columns to keep.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, d)
-        y : ignored
-
-        Raises
-        ------
-        ModelInputError
-            When a number is infinite or no column varies.
-        """
+        """Learn the levels and which columns to encode; `y` is ignored."""
         columns = self._columns(X, reset=True)
         self.notes_: list[str] = []
         self.levels_: dict[int, list[str]] = {}
@@ -116,7 +104,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the matrix, float64 of shape (n, k), NaN for missing."""
         check_is_fitted(self)
         columns = self._columns(X, reset=False)
-        # whole columns are read and written, by the models too
+        # column order: models read and write whole columns
         encoded = np.empty((len(columns[0][1]), len(self.kept_)), dtype=np.float64, order="F")
         for out, place in enumerate(self.kept_):
             name, values = columns[place]
@@ -124,7 +112,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 encoded[:, out] = _codes(values, self.levels_[out])
             elif values.dtype == object:
                 raise ModelInputError(
-                    f"column '{name}' was numeric when the model was fitted, found text now. Mend its type."
+                    f"column '{name}' was numeric when the model was fitted, found text now. Fix its type."
                 )
             else:
                 encoded[:, out] = values
@@ -205,28 +193,20 @@ def _codes(values: npt.NDArray[Any], levels: list[str]) -> Floats:
 
 
 _FOLDS = 5
-# However different the levels look, one of fewer than 20 accounts is told more by all accounts than by its own.
+# However different the levels look, a level of fewer than 20 accounts leans on the overall rate.
 _LEAST_WEIGHT = 20.0
 
 
 @dataclass
 class LevelRates:
-    """The shrunken log-odds of churn per level, for columns that hold codes of many levels.
+    """The shrunken log-odds of churn per level of wide columns: ``tables`` by code, and last for any code beyond.
 
-    A level's rate is pulled towards the overall one with the weight of as many accounts as the spread between
-    the levels suggests (empirical Bayes): levels that differ by chance alone all get the overall rate, and so
-    does a level that was not seen.
+    A level's rate is pulled towards the overall one with the weight of as many accounts as the spread between the
+    levels suggests (empirical Bayes): levels that differ by chance alone all get the overall rate, and so does an
+    unseen level.
 
-    Attributes
-    ----------
-    columns : list of int
-        Positions of the code columns in the encoded matrix.
-    tables : list of ndarray
-        Log-odds per code, and last for any code beyond.
-
-    Notes
-    -----
-    Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes".
+    Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes". Not
+    scikit-learn's TargetEncoder: its shrinkage is by rows, not accounts, and its folds ignore groups.
     """
 
     columns: list[int] = field(default_factory=list)
@@ -244,18 +224,8 @@ class LevelRates:
     ) -> tuple[LevelRates, Floats]:
         """Return the rates learned on all rows, and the rows encoded without their own account's outcome.
 
-        Were the learning rows encoded with their own outcomes in, a rare level would give its rows away and
-        the model would trust the column too much. So the accounts fall into five folds, and each fold is
-        encoded with the rates of the others.
-
-        Parameters
-        ----------
-        encoded : ndarray of float64, shape (n, d)
-        churned : ndarray of bool, shape (n,)
-        wide : ndarray of bool, shape (d,)
-            Which columns hold codes of many levels.
-        accounts : ndarray, shape (n,)
-        seed : int, default 0
+        Encoded with their own outcomes, rare levels would leak the label and the model would overrate the column. So
+        the accounts are split into five folds, and each fold is encoded with the rates of the others.
         """
         if not wide.any():
             return cls(), encoded
@@ -287,7 +257,7 @@ class LevelRates:
 def _rates(codes: Floats, churned: Bools, size: int, rows_each: float) -> Floats:
     known = ~np.isnan(codes)
     at: Ints = codes[known].astype(np.int64)
-    # Rows of one account say nearly the same: accounts count, not rows.
+    # Rows of one account are nearly identical: count accounts, not rows.
     accounts = np.bincount(at, minlength=size) / rows_each
     churn = np.bincount(at, weights=churned[known], minlength=size) / rows_each
     overall = (churned.sum() + 0.5) / (len(churned) + 1.0)
@@ -296,7 +266,7 @@ def _rates(codes: Floats, churned: Bools, size: int, rows_each: float) -> Floats
 
 
 def _weight_of_overall(accounts: Floats, churn: Floats, overall: float) -> float:
-    """Return how many accounts the overall rate weighs: variance within a level over that between levels."""
+    """Return the overall rate's weight in accounts: variance within a level over that between levels."""
     within = overall * (1 - overall)
     total = accounts.sum()
     squares = np.sum((churn - accounts * overall) ** 2 / np.maximum(accounts, 1e-9))

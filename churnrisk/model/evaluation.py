@@ -28,14 +28,7 @@ Weighted = Callable[[Floats], Floats]
 
 
 class Ranked:
-    """Labels in the order of a score, tied scores joined; all figures take weights of shape (n_boot, n).
-
-    Parameters
-    ----------
-    churned : ndarray of bool, shape (n,)
-    score : ndarray of float64, shape (n,)
-        Higher means riskier.
-    """
+    """Labels sorted by a score, riskiest first, ties joined; all figures take weights of shape (n_boot, n)."""
 
     def __init__(self, churned: Bools, score: Floats) -> None:
         self.order: Ints = np.argsort(-score, kind="stable")
@@ -51,10 +44,9 @@ class Ranked:
         return churned, rows
 
     def figures(self, weights: Floats, capacity: float) -> dict[str, Floats]:
-        """Return AUC, average precision, lift at the top 10 % and recall at capacity, each shape (n_boot,).
+        """Return AUC, average precision, lift at the top 10 % and recall at capacity (a share), each shape (n_boot,).
 
-        Ties share the value of their group. `capacity` is a share of the rows; where a cut falls within a
-        group of tied scores, the group counts in proportion.
+        Ties share the value of their group; where a cut falls within one, it counts in proportion.
         """
         churned, rows = self._cumulated(weights)
         total, n = churned[:, -1:], rows[:, -1:]
@@ -70,10 +62,7 @@ class Ranked:
         return {"auc": auc, "average_precision": average, "lift_top_10": top, "recall_at_capacity": recall}
 
     def recall(self, weights: Floats, shares: Floats) -> Floats:
-        """Return the share of the churned within the top shares of the rows, shape (n_boot, shares).
-
-        Where a cut falls within a group of tied scores, the group counts in proportion.
-        """
+        """Return the share of the churned within the top shares of the rows, shape (n_boot, shares)."""
         churned, rows = self._cumulated(weights)
         found = np.column_stack([_reached(churned, rows, float(share)) for share in shares])
         return np.asarray(found / churned[:, -1:])
@@ -104,8 +93,8 @@ class Scored:
     def figures(self, weights: Floats) -> dict[str, Floats]:
         """Return log loss, Brier score and expected calibration error, each shape (n_boot,).
 
-        The calibration error is the mean of |mean probability - churn rate| over 10 bins of equal count (tied
-        probabilities stay together), weighted by their rows.
+        The calibration error is the mean of |mean probability - churn rate| over 10 bins of equal count, weighted by
+        rows.
         """
         n = weights.sum(axis=1)
         one_hot = (self.member[:, None] == np.arange(self.member.max() + 1)) * self.gap[:, None]
@@ -117,7 +106,7 @@ class Scored:
 
 
 def equal_count_bins(probability: Floats, bins: int = BINS) -> Ints:
-    """Return the bin of each row, shape (n,), 0 … bins - 1: as equal in count as tied values allow."""
+    """Return the bin of each row, 0 … bins - 1, as equal in count as tied values allow."""
     values, member, counts = np.unique(probability, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - counts / 2
     bin_of_value = np.minimum((middle / counts.sum() * bins).astype(np.int64), bins - 1)
@@ -156,10 +145,10 @@ class Evaluation:
     capacity : int
         Rows that the team can review; the top of the ranking of that size counts for the recall.
     figures : dict of str to dict of str to Interval
-        Per scorer ("model", "base rate", …) and metric; a metric that says nothing about a scorer is absent.
+        Per scorer ("model", "base rate", …) and metric; a metric without meaning for a scorer is absent.
     differences : dict of str to dict of str to Interval
-        Per baseline and metric: model minus baseline, paired by account. For log_loss, brier and
-        calibration_error less is better.
+        Per baseline and metric: model minus baseline, paired by account; lower is better for log_loss, brier and
+        calibration_error.
     n_boot, seed : int
         Draws of accounts behind the intervals (2.5 % and 97.5 % quantiles).
     """
@@ -302,35 +291,18 @@ def _interval(values: Floats) -> Interval:
 
 
 _SCRATCH_CELLS = 4_000_000
-# A level of few rows says little: its rate is pulled towards the overall one by so many rows.
+# Rates of levels are shrunk towards the overall one with the weight of so many rows.
 _PRIOR_ROWS = 20.0
 
 
 def single_aucs(
     X: pd.DataFrame, churned: npt.ArrayLike, account_id: npt.ArrayLike, *, n_boot: int, seed: int
 ) -> Iterator[tuple[str, Interval | None]]:
-    """Yield the AUC of each column alone.
+    """Yield the AUC of each numeric or category column alone; None where the rows with a value lack a class.
 
-    Above one half, higher values go with churn; below, lower ones. Rows without a value are left out (coverage
-    tells how many those are). Names are ranked by the churn rate of their level among the other half of the
-    accounts, so that a rare level cannot give its own rows away; their AUC lies above one half or is chance.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (n, d)
-        Numeric and category columns.
-    churned : array-like of shape (n,)
-        1 or True for churned.
-    account_id : array-like of shape (n,)
-        Accounts are the units of the bootstrap.
-    n_boot : int
-        Draws behind the interval (2.5 % and 97.5 % quantiles).
-    seed : int
-
-    Yields
-    ------
-    tuple of str and Interval or None
-        None where the rows with a value lack a class.
+    Above one half, higher values go with churn; below, lower ones. Rows without a value are left out. Categories are
+    ranked by the churn rate of their level among the other half of the accounts, so that a rare level cannot leak its
+    own rows; their AUC lies above one half or is chance. The interval is that of the bootstrap by account.
     """
     y = np.asarray(churned).astype(bool)
     accounts = np.asarray(account_id).astype(str)
@@ -373,6 +345,6 @@ def _rates(codes: npt.NDArray[np.integer], churned: Bools, half: Bools) -> Float
         rows = np.bincount(codes[~side], minlength=levels)
         lost = np.bincount(codes[~side], weights=churned[~side], minlength=levels)
         by_level = (lost + _PRIOR_ROWS * overall) / (rows + _PRIOR_ROWS)
-        # each half ranks against its own overall rate, which differs from the other's by chance
+        # relative to the half's overall rate, which differs from the other's by chance
         rates[side] = by_level[codes[side]] - overall
     return rates

@@ -62,7 +62,7 @@ class KaplanMeier:
         days : array-like of shape (n,)
             Length of the life, or of what is seen of it.
         lost : array-like of bool, shape (n,)
-            False where the account was still there at the end: it counts as long as it was seen.
+            False where the account was still there at the end (censored).
         entered : array-like of shape (n,), optional
             Days of life that had passed when the data begin: before, nobody would have seen the loss, so the account
             counts from then on only. 0 by default.
@@ -77,7 +77,7 @@ class KaplanMeier:
         seen = ends > starts
         ends, gone, starts = ends[seen], gone[seen], starts[seen]
         when, counts = np.unique(ends[gone], return_counts=True)
-        # There until a day: entered before it, and seen up to it.
+        # at risk on a day: entered before it and observed up to it
         at_risk = np.searchsorted(np.sort(starts), when) - np.searchsorted(np.sort(ends), when)
         survival = np.cumprod(1 - counts / at_risk)
         low, high = _log_log(survival, _greenwood(counts, at_risk), float(ndtri(0.5 + confidence / 2)))
@@ -128,7 +128,7 @@ def _log_log(survival: Floats, variance: Floats, z: float) -> tuple[Floats, Floa
     spread = np.exp(z * np.sqrt(np.where(left, variance, 0.0)) / np.abs(log_survival))
     low = np.where(left, np.exp(log_survival * spread), 0.0)
     high = np.where(left, np.exp(log_survival / spread), np.nan)
-    # Where nobody is left the transform ends; the bound of the day before still holds.
+    # The transform is undefined where nobody is left; the bound of the day before still holds.
     return low, np.fmin.accumulate(np.where(np.isnan(high), 1.0, high))
 
 
@@ -139,7 +139,7 @@ class SurvivalFigures:
     Attributes
     ----------
     days : tuple of float
-        Where the curves were held against what happened.
+        Where the curves were compared with what happened.
     auc : tuple of Interval
         Per day: the chance that of two accounts, one lost by then and one not, the lost one had the lower curve there.
     brier : tuple of Interval
@@ -219,19 +219,12 @@ def evaluate_survival(
 
 
 def censoring_weights(y: Floats, churned: Bools, *, day: float) -> Floats:
-    """Return how many rows each stands for on a day, shape (n,): 0 for those cut off before.
-
-    Parameters
-    ----------
-    y, churned : ndarray of shape (n,)
-        As :meth:`ChurnHazard.fit` takes them.
-    day : float
-    """
+    """Return how many rows each stands for on a day (inverse probability of censoring); 0 if cut off before."""
     if churned.all():
         return np.ones(len(y))
     censoring = KaplanMeier.fit(y, ~churned)
     gone = churned & (y <= day)
-    # known through a day: not cut off before it
+    # censored on a day counts as known through it
     at = np.nextafter(np.where(gone, y, day), -np.inf)
     left = np.append(1.0, censoring.survival)[np.searchsorted(censoring.days, at, side="right")]
     weights: Floats = np.divide(1.0, left, out=np.zeros(len(y)), where=(gone | (y >= day)) & (left > 0))

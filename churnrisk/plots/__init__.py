@@ -30,19 +30,13 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "plot_calibration": "predictions",
-    "plot_precision_recall": "predictions",
-    "plot_lift": "predictions",
-    "plot_gain": "predictions",
-    "plot_recall_at_capacity": "predictions",
-    "plot_cost": "predictions",
-    "plot_feature_effect": "effects",
-    "plot_feature_effects": "effects",
-    "plot_survival": "over_time",
-    "plot_retention": "over_time",
-    "plot_drift": "over_time",
-    "plot_promises": "over_time",
-    "plot_shares": "over_time",
+    name: home
+    for home, names in {
+        "effects": "plot_feature_effect plot_feature_effects",
+        "over_time": "plot_drift plot_promises plot_retention plot_shares plot_survival",
+        "predictions": "plot_calibration plot_cost plot_gain plot_lift plot_precision_recall plot_recall_at_capacity",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [
