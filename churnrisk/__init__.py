@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from churnrisk.library.loading import load
     from churnrisk.library.opened import OpenProject
     from churnrisk.library.signals import Signal
+    from churnrisk.model.calibration import RecencyRule
     from churnrisk.model.classifier import ChurnClassifier
     from churnrisk.model.evaluation import evaluate
-    from churnrisk.model.recency import RecencyRule
     from churnrisk.model.splits import PanelSplit
 
 __version__ = "0.1.0"
@@ -33,7 +33,7 @@ _HOMES = {
     "OpenProject": "library.opened",
     "Signal": "library.signals",
     "ChurnClassifier": "model.classifier",
-    "RecencyRule": "model.recency",
+    "RecencyRule": "model.calibration",
     "PanelSplit": "model.splits",
     "TrafficLight": "decision.lights",
     "explain": "library.explaining",

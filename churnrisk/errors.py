@@ -33,6 +33,10 @@ class ContractError(ChurnRiskError):
     exit_code = 3
 
 
+class ModelInputError(ContractError, ValueError):
+    """The rows given to a model lack what it needs; a ``ValueError`` too, as scikit-learn expects."""
+
+
 class GuardError(ChurnRiskError):
     """A guard refused to publish; nothing was written."""
 

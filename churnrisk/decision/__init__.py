@@ -13,46 +13,34 @@ if TYPE_CHECKING:
     from churnrisk.decision.bounds import lower_bound, upper_bound
     from churnrisk.decision.certificate import NO_GREEN, NO_RED
     from churnrisk.decision.config import DecisionConfig
-    from churnrisk.decision.cooldowns import may_go_out
+    from churnrisk.decision.decisions import decide, hold_back, policy_version, ruled
     from churnrisk.decision.evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
-    from churnrisk.decision.hysteresis import hold_back
     from churnrisk.decision.lights import TrafficLight
-    from churnrisk.decision.newcomers import Newcomers, mark_wave
-    from churnrisk.decision.playbook import Play, Playbook, load_playbook, next_step, parse_playbook
+    from churnrisk.decision.playbook import (
+        Play,
+        Playbook,
+        load_playbook,
+        may_go_out,
+        next_step,
+        parse_playbook,
+    )
     from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
-    from churnrisk.decision.segments import segments_of
-    from churnrisk.decision.settle import decide, policy_version, ruled
-    from churnrisk.decision.stage import lifecycle_stage
+    from churnrisk.decision.segments import Newcomers, lifecycle_stage, mark_wave, segments_of
 
 _HOMES = {
-    "TrafficLight": "lights",
-    "NO_GREEN": "certificate",
-    "NO_RED": "certificate",
-    "Promise": "evidence",
-    "Rule": "rules",
-    "DEFAULT_RULES": "rules",
-    "apply_rules": "rules",
-    "rules_notes": "rules",
-    "hold_back": "hysteresis",
-    "decide": "settle",
-    "ruled": "settle",
-    "segments_of": "segments",
-    "Newcomers": "newcomers",
-    "mark_wave": "newcomers",
-    "policy_version": "settle",
-    "DecisionConfig": "config",
-    "colour_evidence": "evidence",
-    "rule_evidence": "evidence",
-    "RuleEvidence": "evidence",
-    "upper_bound": "bounds",
-    "lower_bound": "bounds",
-    "Play": "playbook",
-    "Playbook": "playbook",
-    "load_playbook": "playbook",
-    "parse_playbook": "playbook",
-    "next_step": "playbook",
-    "may_go_out": "cooldowns",
-    "lifecycle_stage": "stage",
+    name: home
+    for home, names in {
+        "bounds": "lower_bound upper_bound",
+        "certificate": "NO_GREEN NO_RED",
+        "config": "DecisionConfig",
+        "decisions": "decide hold_back policy_version ruled",
+        "evidence": "Promise RuleEvidence colour_evidence rule_evidence",
+        "lights": "TrafficLight",
+        "playbook": "Play Playbook load_playbook may_go_out next_step parse_playbook",
+        "rules": "DEFAULT_RULES Rule apply_rules rules_notes",
+        "segments": "Newcomers lifecycle_stage mark_wave segments_of",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [

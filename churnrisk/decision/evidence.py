@@ -1,8 +1,7 @@
-"""What really happened to the accounts of each colour and of each rule, bounded over accounts.
+"""What happened to the accounts of each colour and of each rule, with account-level bounds.
 
-Rates are per account and snapshot: churned rows per row. An account that is green at three snapshots and
-churns after the third gives three rows, one of them churned. It counts once among ``accounts``, and the bounds
-are those of :mod:`churnrisk.decision.exposure`, the same by which the lights were certified.
+Rates are churned rows per row: an account that is green at three snapshots and churns after the third gives three
+rows, one of them churned. It counts once among ``accounts``; the bounds are those that certified the lights.
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.bounds import CONTRADICTION
-from churnrisk.decision.exposure import Ints, Mask, Tally, account_codes, churn_levels, tally_of
-from churnrisk.decision.rules import Rule, apply_rules, matches
-from churnrisk.decision.severity import to_codes, to_colours
+from churnrisk.decision.bounds import CONTRADICTION, Ints, Mask, Tally, account_codes, churn_levels, tally_of
+from churnrisk.decision.rules import Rule, apply_rules, conditions_hold, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, ColourEvidence
 
@@ -40,20 +37,9 @@ class Promise:
         return f"churn of {' and '.join(parts)}" if parts else ""
 
     def kept(self, rate: float, low: float, high: float) -> bool | None:
-        """Tell whether a measured churn rate keeps the promise.
+        """Return whether a measured churn rate with one-sided 95 % bounds keeps the promise.
 
-        Parameters
-        ----------
-        rate : float
-            NaN when nothing was counted.
-        low, high : float
-            Its one-sided 95 % bounds.
-
-        Returns
-        -------
-        bool or None
-            True when the rate keeps it; False when a bound contradicts it; None when the rate misses it by
-            no more than chance can explain, or there is nothing to judge.
+        None: the rate misses it by no more than chance can explain, or there is nothing to judge.
         """
         if np.isnan(rate) or (self.at_most is None and self.at_least is None):
             return None
@@ -66,20 +52,10 @@ class Promise:
 
 @dataclass(frozen=True, slots=True)
 class RuleEvidence:
-    """What happened to the accounts of one rule on a later block.
+    """What happened to the accounts that meet one rule on a later block; rates as in ``ColourEvidence``.
 
-    Attributes
-    ----------
-    rule : str
-        The rule's name.
-    accounts, churned, churn_rate, churn_low, churn_high
-        Of all accounts that meet its conditions, as in :class:`churnrisk.records.ColourEvidence`.
-    moved, moved_churned : int
-        Accounts, and churned ones, of the rows whose colour this rule alone would change against the model's.
-    note : str
-        Why the rule was not measured; empty when it was.
-    rows : int
-        (account, as_of) rows that meet its conditions.
+    ``moved`` and ``moved_churned`` count accounts whose colour this rule alone would change against the model's.
+    ``note`` says why the rule was not measured, else it is empty.
     """
 
     rule: str
@@ -96,7 +72,7 @@ class RuleEvidence:
 
 @dataclass(frozen=True)
 class _Block:
-    """The labelled rows of a block, ready to be counted."""
+    """The labelled rows of a block."""
 
     labelled: Mask
     accounts: Ints
@@ -122,7 +98,7 @@ def colour_evidence(
     account_id : array-like of shape (rows,), optional
         Without it every row is an account of its own.
     promises : iterable of Promise
-        What each colour has promised; see :meth:`Promise.kept` for when it is kept.
+        What each colour has promised.
 
     Returns
     -------
@@ -154,10 +130,7 @@ def rule_evidence(
     model_colours: npt.ArrayLike | pd.Series,
     rules: Iterable[Rule],
 ) -> tuple[RuleEvidence, ...]:
-    """Measure each rule by itself: who meets it, whom it moves, and how many of those churned.
-
-    For the colours with and without rules, call :func:`colour_evidence` on both.
-    """
+    """Measure each rule by itself: who meets it, whom it moves, and how many of those churned."""
     block, before = _block(np.asarray(y, dtype=float), account_id), to_codes(model_colours)
     return tuple(_of_rule(rule, X, block, before) for rule in rules)
 
@@ -175,14 +148,14 @@ def _of_colour(colour: Colour, found: Tally, promise: Promise) -> ColourEvidence
 
 
 def _of_rule(rule: Rule, X: pd.DataFrame, block: _Block, before: npt.NDArray[np.int8]) -> RuleEvidence:
-    absent = [name for name in rule.requires if name not in X.columns]
-    if absent:
-        nan = float("nan")
-        return RuleEvidence(
-            rule.name, 0, 0, nan, 0.0, 1.0, 0, 0, f"not measured: no feature {', '.join(absent)}"
-        )
+    if absent := [name for name in rule.requires if name not in X.columns]:
+        note = f"not measured: no feature {', '.join(absent)}"
+        return RuleEvidence(rule.name, 0, 0, float("nan"), 0.0, 1.0, 0, 0, note)
     after = to_codes(apply_rules(X, to_colours(before), [rule])["colour"])
-    met, moved = _figures(block.tally(matches(rule, X))), _figures(block.tally(after != before))
+    met, moved = (
+        _figures(block.tally(conditions_hold(rule.conditions, X))),
+        _figures(block.tally(after != before)),
+    )
     accounts, churned, rate, low, high, rows = met
     return RuleEvidence(
         rule.name, accounts, churned, rate, low, high, moved=moved[0], moved_churned=moved[1], rows=rows

@@ -12,18 +12,105 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from churnrisk.decision.block import checked, last_dates, named_segments
-from churnrisk.decision.bounds import Floats
-from churnrisk.decision.certificate import Block, Part, Terms, certified_parts, promised_rates
+from churnrisk.decision.bounds import Floats, Ints, Mask, account_codes
+from churnrisk.decision.certificate import NO_RED, Block, Part, Terms, certified_parts, promised_rates
+from churnrisk.decision.config import BY_TENURE, PolicyName, check_policy
 from churnrisk.decision.evidence import Promise, colour_evidence
-from churnrisk.decision.exposure import account_codes
-from churnrisk.decision.newcomers import Newcomers
-from churnrisk.decision.policy import BY_TENURE, PolicyName, check_policy
-from churnrisk.decision.segments import REST
-from churnrisk.decision.severity import GREY_CODE, to_colours
-from churnrisk.decision.workload import capacity_cuts, known_values, typical_value
-from churnrisk.errors import UsageError
+from churnrisk.decision.rules import GREY_CODE, to_colours
+from churnrisk.decision.segments import REST, Newcomers
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour, ColourEvidence
+
+
+def last_dates(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
+    """Return the rows of each of the latest dates, one mask per date."""
+    if dates is None:
+        return []
+    latest = int(dates.max())
+    return [dates == date for date in range(max(latest - blocks + 1, 0), latest + 1)]
+
+
+def checked(p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series) -> tuple[Floats, Ints]:
+    """Return scores and labels as numbers; refuse what are no probabilities and labels of equal length."""
+    scores, labels = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
+    if scores.ndim != 1 or scores.shape != labels.shape or not len(scores):
+        raise ContractError(
+            f"the lights expect one probability and one label per row, found shapes {scores.shape} "
+            f"and {labels.shape}. Check that the calibration block holds mature snapshots."
+        )
+    if not ((scores >= 0) & (scores <= 1)).all() or not np.isin(labels, (0.0, 1.0)).all():
+        raise ContractError(
+            "the lights expect probabilities in [0, 1] and labels 0 or 1, found values outside or missing. "
+            "Leave out rows without a mature label."
+        )
+    return scores, labels.astype(np.int64)
+
+
+def named_segments(segments: npt.ArrayLike | pd.Series | None, rows: int) -> npt.NDArray[np.object_] | None:
+    """Return one segment per row; None without segments."""
+    if segments is None:
+        return None
+    named = np.asarray(segments, dtype=object)
+    if len(named) != rows:
+        raise ContractError(f"expected one segment per row, found {len(named)} for {rows} rows.")
+    return named
+
+
+def capacity_threshold(p: Floats, accounts: float) -> float:
+    """Return the smallest threshold that at most so many rows reach; 0.0 when all fit, :data:`NO_RED` when none do.
+
+    It lies halfway between two scores, so that rounding moves no row; rows of equal scores stay together.
+    """
+    fits = int(accounts)
+    if fits >= len(p):
+        return 0.0
+    first_out = np.partition(p, len(p) - 1 - fits)[len(p) - 1 - fits]
+    inside = p[p > first_out]
+    return float((first_out + inside.min()) / 2.0) if len(inside) else NO_RED
+
+
+def capacity_cuts(
+    p: Floats, capacity: int, amber_times: float, snapshots: float
+) -> tuple[float, float, tuple[str, ...]]:
+    """Return ``amber_from``, ``red_from`` and notes, for rows of so many snapshots together.
+
+    Red holds ``capacity`` accounts per snapshot, amber ``amber_times`` as many.
+    """
+    red = capacity * snapshots
+    red_from = capacity_threshold(p, red)
+    amber_from = min(capacity_threshold(p, red * (1.0 + amber_times)), red_from)
+    notes = []
+    if red_from == 0.0:
+        notes.append(f"the capacity of {capacity} covers every account, so all are red")
+    elif amber_from == 0.0:
+        notes.append("green is empty: red and amber cover every account")
+    if red_from == NO_RED:
+        notes.append(f"red is empty: more than {capacity} accounts a snapshot share the highest probability")
+    return amber_from, red_from, tuple(notes)
+
+
+def known_values(value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
+    """Return annual values as numbers, shape (rows,); missing and negative ones as NaN."""
+    if value is None:
+        return np.full(rows, np.nan)
+    values = np.asarray(pd.to_numeric(pd.Series(np.asarray(value)), errors="coerce"), dtype=float)
+    if len(values) != rows:
+        raise ContractError(
+            f"policy 'cost' expects one annual value per row, found {len(values)} for {rows} rows."
+        )
+    return np.where(values >= 0, values, np.nan)
+
+
+def typical_value(values: Floats) -> float:
+    """Return the median of the positive values."""
+    paying = values[values > 0]
+    if not len(paying):
+        raise UsageError(
+            "policy 'cost' expects the annual value of at least one account, found none. Map mrr under "
+            "[tables.subscriptions.columns] and keep the feature mrr, or choose another policy under [decision]."
+        )
+    return float(np.median(paying))
+
 
 _NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
 _FITTED = (
@@ -68,7 +155,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     amber_times : float
         Amber holds the next ``amber_times × capacity`` accounts, likewise.
     save_rate : float, optional
-        Share of churners whom a contact keeps (``cost``).
+        Share of churners that a contact retains (``cost``).
     cost_per_contact : float, optional
         In the currency of the annual value (``cost``).
     amber_factor : float
@@ -79,7 +166,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     amber_from_, red_from_ : float
         ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
         those of an account of the typical value, which may exceed 1. With several parts the most cautious of
-        them, which an account gets whose segment is not given: green and red only where every part says so.
+        them, used where the segment is unknown: green and red only where every part says so.
     parts_ : tuple of Part
         Thresholds by segment, largest part first; one part of all accounts where the segments are too small
         (``notes_`` say so); empty unless ``certified``.
@@ -90,14 +177,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     green_max_churn_, red_min_churn_ : float
         The promises as numbers (``certified``); NaN for the others, which promise nothing.
     value_ : float
-        The typical annual value: median of the paying accounts, taken where none is known; NaN unless ``cost``.
+        Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
     accounts_ : int
         Accounts with at least one row.
     evidence_ : tuple of ColourEvidence
         The colours on the block of ``fit``: what they were chosen on, so see
         :func:`churnrisk.decision.colour_evidence` for a later block.
     notes_ : tuple of str
-        In plain words what a reader should know: empty colours, thresholds in conflict.
+        In plain words: empty colours, thresholds in conflict.
 
     Notes
     -----
@@ -117,13 +204,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     is in use, has been simulated (decision 0019). Nothing is assumed about p: it may be badly calibrated or
     useless, and then colours are small or empty, but not wrong. Rows of one account may depend on
     each other in any way: accounts are counted, not rows. How, and where that is exact, says
-    :mod:`churnrisk.decision.exposure`.
+    :mod:`churnrisk.decision.bounds`.
 
-    **Segments.** Where ``fit`` is told them, each segment with enough accounts gets thresholds of its own, so that a
+    **Segments.** Where ``fit`` is given them, each segment with enough accounts gets thresholds of its own, so that a
     change of their mix does not break the promise; the small ones go together. Each part is certified
     at ``1 - (1 - confidence) / parts``, so the promise holds for the colour as a whole.
 
-    **Surviving time.** Where ``fit`` is told the as-of dates (``blocks``), the bound has to hold on all rows *and* on
+    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on
     each of the last ``last_blocks`` dates by itself. Where single dates have too few accounts for
     that, they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say
     so). The bound on all rows carries the confidence and the dates can only shrink a colour, so it holds
@@ -219,7 +306,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_policy(self.get_params())
         scores, labels = checked(p, y)
         accounts = account_codes(groups, len(scores))
-        shown = calibrate or _as_it_is
+        shown = calibrate or np.asarray
         self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
         self.notes_: tuple[str, ...] = ()
@@ -237,9 +324,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
                 probabilities, self.capacity, self.amber_times, share * snapshots
             )
         elif self.policy == "cost":
-            self._weigh(typical_value(known_values(value, len(scores))))
+            self.value_ = typical_value(known_values(value, len(scores)))
+            # check_policy has refused None; the defaults are for the type checker, below too
+            self.red_from_ = float(self.cost_per_contact or 0.0) / (
+                float(self.save_rate or 1.0) * self.value_
+            )
+            self.amber_from_ = self.red_from_ / self.amber_factor
         else:
-            # check_policy has refused None; the defaults are for the type checker.
             self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
         self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
             self.predict(shown(scores), value, segments), labels, accounts, self.promises_
@@ -247,7 +338,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         return self
 
     def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
-        """Learn how many newcomers are usual, so that a wave of them can be told (``certified``).
+        """Learn how many newcomers are usual, so that a wave of them is detected (``certified``).
 
         Parameters
         ----------
@@ -280,7 +371,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_is_fitted(self, "amber_from_")
         scores = np.asarray(p, dtype=float)
         amber_from, red_from = self._thresholds(named_segments(segments, len(scores)))
-        # What is compared with the thresholds: p times what the account is worth, in typical accounts.
+        # p times the account's value in typical accounts
         stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
         codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
         codes[np.isnan(scores)] = GREY_CODE
@@ -311,17 +402,11 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the light that :meth:`to_dict` saved; ``evidence_`` is not part of it.
-
-        Raises
-        ------
-        UsageError
-            If something is missing or unknown.
-        """
+        """Restore a light from :meth:`to_dict`; ``evidence_`` is not part of it."""
         try:
             light = cls(**saved["params"])
             fitted = {name: saved["fitted"][name] for name in _FITTED}
-            # Lights saved before there were these have none.
+            # absent in lights saved by earlier versions
             fitted["value_"] = saved["fitted"].get("value_")
             parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
             watched = saved["fitted"].get("newcomers_")
@@ -337,12 +422,6 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         for name, value in fitted.items():
             setattr(light, name, value)
         return light
-
-    def _weigh(self, typical: float) -> None:
-        self.value_ = typical
-        # check_policy has refused None; the defaults are for the type checker.
-        self.red_from_ = float(self.cost_per_contact or 0.0) / (float(self.save_rate or 1.0) * typical)
-        self.amber_from_ = self.red_from_ / self.amber_factor
 
     def _worth(self, value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
         """Return each account's value as a multiple of the typical one; 1 where it is not known."""
@@ -372,7 +451,3 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
         self.amber_from_ = min(part.amber_from for part in self.parts_)
         self.red_from_ = max(part.red_from for part in self.parts_)
-
-
-def _as_it_is(p: Floats) -> Floats:
-    return p

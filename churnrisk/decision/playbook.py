@@ -1,4 +1,4 @@
-"""What to do next: plays as data, chosen by colour, main reason, stage, days to renewal and signals."""
+"""Next steps: plays as data, chosen by colour, main reason, stage, renewal and signals; cooldowns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,22 +21,65 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Colour, Family
 
 Mask = npt.NDArray[np.bool_]
+_DAY = pd.Timedelta(days=1)
+
+
+def may_go_out(
+    candidates: pd.DataFrame,
+    past: pd.DataFrame,
+    *,
+    now: datetime,
+    cooldowns: Mapping[str, int],
+    channels: Mapping[str, int],
+    default_cooldown: int,
+) -> Mask:
+    """Return which candidates may be handed out now, shape (candidates,); the most urgent first.
+
+    A candidate waits while the same play went to the account less than its cooldown from now, or any play went to it
+    on the same channel less than the channel's days from now, in either direction, so a clock that was set back
+    cannot send twice. Of several candidates for one account and play, or account and limited channel, the first goes.
+
+    ``candidates`` has ``account_id``, ``play`` and ``channel``; ``past`` has ``handed_out_at`` too. Cooldowns (by
+    play) and channel limits are days; a play that the playbook lacks takes ``default_cooldown``, other channels have
+    no limit.
+    """
+    age = (pd.to_datetime(past["handed_out_at"]) - pd.Timestamp(now)).abs()
+    rests = past["play"].map(dict(cooldowns)).astype(float).fillna(default_cooldown) * _DAY
+    limits = past["channel"].map(dict(channels)).astype(float).fillna(0) * _DAY
+    waits = _among(candidates, past[(age < rests).to_numpy()], "play")
+    waits |= _among(candidates, past[(age < limits).to_numpy()], "channel")
+    free = candidates[~waits]
+    limited = free["channel"].map(dict(channels)).astype(float).fillna(0).to_numpy() > 0
+    same_play = free.duplicated(["account_id", "play"]).to_numpy()
+    repeated = same_play | (free.duplicated(["account_id", "channel"]).to_numpy() & limited)
+    goes = ~waits
+    goes[np.flatnonzero(goes)[repeated]] = False
+    return goes
+
+
+def _among(candidates: pd.DataFrame, resting: pd.DataFrame, column: str) -> Mask:
+    """Return which candidates share account and ``column`` with a resting action."""
+    keys = ["account_id", column]
+    known = pd.MultiIndex.from_frame(resting[keys].astype(object))
+    return np.asarray(pd.MultiIndex.from_frame(candidates[keys].astype(object)).isin(known), dtype=bool)
+
+
 STAGES = ("adopter", "loyalist", "advocate")
 KINDS = ("retain", "nudge", "upsell", "referral")
 _COLOURS = tuple(str(colour) for colour in Colour)
-# Who may be asked for something; everybody else would feel it (practice 000, 001).
+# Upsell and referral asks annoy everybody else (practice 000, 001).
 _ONLY_FOR = {"upsell": "loyalist", "referral": "advocate"}
 SILENCE = Condition("silent_30d", ">=", 1.0)
 
 
 @dataclass(frozen=True)
 class Play:
-    """One play. An empty tuple or None asks nothing about that side of the account.
+    """One play. An empty tuple or None places no condition on that side of the account.
 
     Attributes
     ----------
     name, action, channel, owner : str
-        What to do, how, and whose role it is.
+        What to do, how, and which role does it.
     deadline_days : int
         Days from the run until it is to be done.
     source : str
@@ -45,10 +89,9 @@ class Play:
     renewal_days : (int, int) or None
         Half-open range of days to renewal.
     when : str
-        Comparisons of signals with numbers joined by "and", as in a rule; a signal without a value, or that
-        the project does not have, meets none.
+        Comparisons of signals with numbers joined by "and", as in a rule; a missing value or signal meets none.
     cooldown_days : int
-        The same account gets the play again after so many days at the earliest.
+        Least days until the same account gets the play again.
     kind : {"retain", "nudge", "upsell", "referral"}
         An upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
     """
@@ -92,7 +135,7 @@ class Play:
         conditions = self.conditions
         if self.kind == "nudge" and SILENCE not in conditions:
             raise UsageError(
-                f"play '{self.name}': a nudge is for the silent only, the busy resent it; found when = {self.when!r}. "
+                f"play '{self.name}': a nudge is for silent accounts only, found when = {self.when!r}. "
                 'Begin it with "silent_30d >= 1".'
             )
 
@@ -123,17 +166,7 @@ class Play:
 
 @dataclass(frozen=True)
 class Playbook:
-    """Plays in order of precedence and what to do when none fits.
-
-    Attributes
-    ----------
-    plays : tuple of Play
-        The first that fits an account is its play.
-    fallback : mapping of colour to str
-        The next step where none fits.
-    channels : mapping of channel to int
-        Least days between two actions on one channel for one account; empty for no limits.
-    """
+    """Plays in order of precedence, the fallback by colour, and least days between actions by channel."""
 
     plays: tuple[Play, ...]
     fallback: Mapping[str, str] = field(default_factory=dict)
@@ -163,13 +196,7 @@ class Playbook:
             _check_names(play.name, "channel", (play.channel,), tuple(self.channels))
 
     def require_features(self, known: Collection[str]) -> None:
-        """Refuse a play whose ``when`` names a signal that does not exist.
-
-        Raises
-        ------
-        UsageError
-            Names the play, the signal and similar ones.
-        """
+        """Refuse a play whose ``when`` names a signal that does not exist."""
         for play in self.plays:
             for name in (condition.feature for condition in play.conditions):
                 if name not in known:
@@ -178,7 +205,7 @@ class Playbook:
                     )
                     raise UsageError(
                         f"play '{play.name}': expected signals of this project in `when`, found {name!r}. "
-                        f"Similar ones: {close}. Mend the play."
+                        f"Similar ones: {close}. Fix the play."
                     )
 
     def choose(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
@@ -193,17 +220,8 @@ class Playbook:
     def next_step(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
         """Return the next step of each account as one sentence.
 
-        Parameters
-        ----------
-        rows : DataFrame of shape (accounts, …)
-            ``colour`` is required; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may
-            be missing, as columns or as values.
-        X : DataFrame of shape (accounts, signals), optional
-            In the order of rows; without it no play with a ``when`` fits.
-
-        Returns
-        -------
-        Series of str indexed like rows
+        ``rows`` needs ``colour``; ``family`` (of the main reason), ``stage`` and ``days_to_renewal`` may be missing,
+        as columns or as values. X holds the signals in the order of rows; without it no play with a ``when`` fits.
         """
         return self.sentences(self.choose(rows, X), rows["colour"])
 
@@ -215,20 +233,14 @@ class Playbook:
 
 
 def load_playbook(path: Path | str | None = None) -> Playbook:
-    """Read a playbook; None reads the shipped one.
-
-    Raises
-    ------
-    UsageError
-        If the file is missing, is no TOML, or a play contradicts itself.
-    """
+    """Read a playbook; None reads the shipped one."""
     if path is None:
         return _shipped()
     try:
         return parse_playbook(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
-            f"playbook: expected a file at {path}, found none. Mend playbook under [decision]."
+            f"playbook: expected a file at {path}, found none. Fix playbook under [decision]."
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"playbook: {path} cannot be read ({error}). Save it as UTF-8 text.") from error
@@ -239,7 +251,7 @@ def parse_playbook(text: str) -> Playbook:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"playbook: expected TOML, found {error}. Mend that line.") from error
+        raise UsageError(f"playbook: expected TOML, found {error}. Fix that line.") from error
     _check_names("playbook", "sections", tuple(content), ("plays", "fallback", "channels"))
     plays = content.get("plays", [])
     if not isinstance(plays, list) or not all(isinstance(play, dict) for play in plays):
@@ -284,7 +296,7 @@ def _is_days(value: object) -> bool:
 def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str, ...]) -> None:
     unknown = [name for name in found if name not in known]
     if unknown:
-        raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Mend them.")
+        raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Fix them.")
 
 
 def _with_columns(rows: pd.DataFrame) -> pd.DataFrame:

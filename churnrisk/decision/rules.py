@@ -1,4 +1,4 @@
-"""Rules over the model's colour, as data: conditions on features that make an account worse."""
+"""Colours as ordered codes, and rules over the model's colour as data."""
 
 from __future__ import annotations
 
@@ -12,9 +12,37 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.severity import GREY_CODE, Codes, severity, to_codes, to_colours
 from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
+
+Codes = npt.NDArray[np.int8]
+ORDER = (Colour.GREEN, Colour.AMBER, Colour.RED)
+GREY_CODE = -1
+_NAMES = np.array([*(str(colour) for colour in ORDER), str(Colour.GREY)], dtype=object)
+_CODES = {str(colour): code for code, colour in enumerate(ORDER)} | {str(Colour.GREY): GREY_CODE}
+
+
+def severity(colour: Colour) -> int:
+    """Return 0 for green, 1 for amber, 2 for red and -1 for grey."""
+    return _CODES[str(colour)]
+
+
+def to_codes(colours: npt.ArrayLike | pd.Series) -> Codes:
+    """Return the severities of an array of colour names; a missing name is grey."""
+    places, names = pd.factorize(np.asarray(colours, dtype=object))
+    unknown = set(names) - set(_CODES)
+    if unknown:
+        found = sorted(map(str, unknown))
+        raise UsageError(f"expected the colours {list(_CODES)}, found {found}. Rename them.")
+    # factorize gives missing names the code -1: the last item
+    return np.array([*(_CODES[name] for name in names), GREY_CODE], dtype=np.int8)[places]
+
+
+def to_colours(codes: Codes) -> npt.NDArray[np.object_]:
+    """Return colour names for severities, the inverse of :func:`to_codes`."""
+    named: npt.NDArray[np.object_] = _NAMES[codes]
+    return named
+
 
 Mask = npt.NDArray[np.bool_]
 
@@ -53,13 +81,13 @@ class Rule:
     Attributes
     ----------
     name : str
-        Shown beside the colour; unique among the rules in use.
+        Shown beside the colour; unique among active rules.
     when : str
         Comparisons of features with numbers joined by "and": ``"open_complaints >= 1 and nps < 7"``.
     colour : str
         The colour it leads to.
     reason : str
-        The sentence for people.
+        The sentence shown to users.
     enabled : bool
         False switches the rule off.
     may_improve : bool
@@ -103,24 +131,8 @@ class Rule:
         return tuple(dict.fromkeys(condition.feature for condition in self.conditions))
 
 
-def matches(rule: Rule, X: pd.DataFrame) -> Mask:
-    """Return which rows meet all conditions of a rule; none when a feature is absent."""
-    return conditions_hold(rule.conditions, X)
-
-
 def parse_conditions(when: str, *, owner: str) -> tuple[Condition, ...]:
-    """Return the comparisons of a text such as ``"open_complaints >= 1 and nps < 7"``.
-
-    Parameters
-    ----------
-    owner : str
-        Whose text it is, for the message: ``"rule 'open complaint'"``.
-
-    Raises
-    ------
-    UsageError
-        If a comparison cannot be read.
-    """
+    """Return the comparisons of ``"open_complaints >= 1 and nps < 7"``; `owner` names the rule or play in errors."""
     return tuple(_parse(owner, part) for part in _AND.split(when))
 
 
@@ -133,22 +145,11 @@ def conditions_hold(conditions: Iterable[Condition], X: pd.DataFrame) -> Mask:
 
 
 def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iterable[Rule]) -> pd.DataFrame:
-    """Let the rules change the model's colours; the worst colour wins, then the first rule in order.
+    """Apply the rules to the model's colours; the worst colour wins, then the first rule in order.
 
-    Rules that may improve go first, so that a rule that worsens always has the last word. Grey stays grey.
-
-    Parameters
-    ----------
-    X : DataFrame of shape (rows, features)
-        Feature values; features that no rule reads may be missing.
-    colours : array-like of shape (rows,)
-        The model's colours.
-
-    Returns
-    -------
-    DataFrame indexed like X
-        ``colour``; ``decided_by`` ("model", or "rule" where a rule changed the colour); ``rule``, the
-        name of the rule that decided (None otherwise). ``attrs["notes"]`` names the rules not applicable.
+    Rules that may improve go first, so that a rule that worsens always has the last word. Grey stays grey. Returns,
+    indexed like X, ``colour``, ``decided_by`` ("model", or "rule" where a rule changed the colour) and ``rule``, the
+    deciding rule (else None); ``attrs["notes"]`` names the rules not applicable.
     """
     active = [rule for rule in rules if rule.enabled]
     before = to_codes(colours)
@@ -157,11 +158,21 @@ def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iter
         _apply(rule, X, codes, named)
     decided = codes != before
     named[~decided] = None
-    return _decided(X.index, codes, decided, named, rules_notes(X, active))
+    frame = pd.DataFrame(
+        {
+            "colour": to_colours(codes),
+            "decided_by": np.where(decided, str(DecidedBy.RULE), str(DecidedBy.MODEL)).astype(object),
+            "rule": named,
+        },
+        index=X.index,
+        dtype=object,
+    )
+    frame.attrs["notes"] = rules_notes(X, active)
+    return frame
 
 
 def rules_notes(X: pd.DataFrame, rules: Iterable[Rule]) -> tuple[str, ...]:
-    """Say in plain words which rules cannot be applied because a feature is absent."""
+    """Return which rules cannot be applied because a feature is absent, in words."""
     absent = {rule.name: [name for name in rule.requires if name not in X.columns] for rule in rules}
     return tuple(
         f"rule '{name}' is not applicable: no feature {', '.join(missing)}"
@@ -172,24 +183,9 @@ def rules_notes(X: pd.DataFrame, rules: Iterable[Rule]) -> tuple[str, ...]:
 
 def _apply(rule: Rule, X: pd.DataFrame, codes: Codes, named: npt.NDArray[np.object_]) -> None:
     target = severity(Colour(rule.colour))
-    hit = matches(rule, X) & (codes != GREY_CODE)
+    hit = conditions_hold(rule.conditions, X) & (codes != GREY_CODE)
     hit &= codes != target if rule.may_improve else codes < target
     codes[hit], named[hit] = target, rule.name
-
-
-def _decided(
-    index: pd.Index, codes: Codes, decided: Mask, named: npt.NDArray[np.object_], notes: tuple[str, ...]
-) -> pd.DataFrame:
-    decided_by = np.where(decided, str(DecidedBy.RULE), str(DecidedBy.MODEL))
-    frame = pd.DataFrame(
-        {
-            "colour": pd.Series(to_colours(codes), index=index, dtype=object),
-            "decided_by": pd.Series(decided_by, index=index, dtype=object),
-            "rule": pd.Series(named, index=index, dtype=object),
-        }
-    )
-    frame.attrs["notes"] = notes
-    return frame
 
 
 def _parse(owner: str, text: str) -> Condition:
@@ -197,17 +193,17 @@ def _parse(owner: str, text: str) -> Condition:
     if found is None:
         raise UsageError(
             f"{owner}: expected 'feature >= number' (one of {', '.join(_OPERATORS)}; several joined "
-            f"by 'and'), found {text!r}. Mend its `when`."
+            f"by 'and'), found {text!r}. Fix its `when`."
         )
     return Condition(found["feature"], found["op"], float(found["number"]))
 
 
-# After the functions, since a rule reads its conditions when it is made.
+# Below the functions: a rule parses its conditions when constructed.
 DEFAULT_RULES = (
     Rule("critical complaint", "worst_open_severity >= 4", "red", "A critical complaint is open."),
     Rule("stated dissatisfaction", "detractor >= 1", "red", "The customer said they are not satisfied."),
     Rule("open complaint", "open_complaints >= 1", "amber", "A complaint is open."),
     Rule("30 days of silence", "silent_30d >= 1", "amber", "No use for 30 days."),
-    # green was certified on other accounts than these: see churnrisk.decision.newcomers
+    # green was certified on other accounts than these: see Newcomers
     Rule("wave of newcomers", "newcomer_wave >= 1", "amber", "Came with an unusual wave of new accounts."),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.model.faults import ModelInputError
+from churnrisk.errors import ModelInputError
 from churnrisk.model.profile import ReasonProfile
 from churnrisk.model.reasons import explain as tell
 from churnrisk.model.reasons import read_reasons

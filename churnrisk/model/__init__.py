@@ -10,51 +10,45 @@ from typing import TYPE_CHECKING
 from churnrisk.lazy import lazy
 
 if TYPE_CHECKING:
+    from churnrisk.model.calibration import RecencyRule
+    from churnrisk.model.candidates import CANDIDATES, Candidate, SklearnClassifier
     from churnrisk.model.classifier import ChurnClassifier
     from churnrisk.model.encoding import FrameEncoder
     from churnrisk.model.evaluation import Evaluation, evaluate
-    from churnrisk.model.faults import ModelInputError
     from churnrisk.model.hazard import ChurnHazard
-    from churnrisk.model.kaplan_meier import KaplanMeier
     from churnrisk.model.profile import ReasonProfile
     from churnrisk.model.reasons import explain, family_contributions, read_reasons
-    from churnrisk.model.recency import RecencyRule
-    from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
-    from churnrisk.model.survival import SurvivalFigures, evaluate_survival
-    from churnrisk.model.trust import allowed_types
+    from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, blocks
+    from churnrisk.model.survival import KaplanMeier, SurvivalFigures, evaluate_survival
 
 _HOMES = {
-    "ChurnClassifier": "classifier",
-    "FrameEncoder": "encoding",
-    "RecencyRule": "recency",
-    "PanelSplit": "splits",
-    "Blocks": "splits",
-    "blocks": "splits",
-    "account_blocks": "splits",
-    "account_halves": "splits",
-    "Evaluation": "evaluation",
-    "evaluate": "evaluation",
-    "ChurnHazard": "hazard",
-    "SurvivalFigures": "survival",
-    "evaluate_survival": "survival",
-    "KaplanMeier": "kaplan_meier",
-    "ReasonProfile": "profile",
-    "explain": "reasons",
-    "family_contributions": "reasons",
-    "read_reasons": "reasons",
-    "ModelInputError": "faults",
-    "allowed_types": "trust",
+    name: home
+    for home, names in {
+        "calibration": "RecencyRule",
+        "candidates": "CANDIDATES Candidate SklearnClassifier",
+        "classifier": "ChurnClassifier",
+        "encoding": "FrameEncoder",
+        "evaluation": "Evaluation evaluate",
+        "hazard": "ChurnHazard",
+        "profile": "ReasonProfile",
+        "reasons": "explain family_contributions read_reasons",
+        "splits": "Blocks PanelSplit account_blocks blocks",
+        "survival": "KaplanMeier SurvivalFigures evaluate_survival",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [
     "ChurnClassifier",
     "FrameEncoder",
+    "CANDIDATES",
+    "Candidate",
+    "SklearnClassifier",
     "RecencyRule",
     "PanelSplit",
     "Blocks",
     "blocks",
     "account_blocks",
-    "account_halves",
     "Evaluation",
     "evaluate",
     "ChurnHazard",
@@ -65,8 +59,6 @@ __all__ = [
     "explain",
     "family_contributions",
     "read_reasons",
-    "ModelInputError",
-    "allowed_types",
 ]
 
 

@@ -2,30 +2,211 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
-from churnrisk.model.binning import Binner
-from churnrisk.model.lookup import look_up
+from churnrisk.model.linear import shares_of_distance
 from churnrisk.model.panel import Bools, Floats, Ints
-from churnrisk.model.shares import shares_of_distance
-from churnrisk.model.threads import threads_for
+
+# Below this many cells threads wait for each other longer than they work wherever the cores are shared:
+# with both busy, a fit on 41,000 rows of 57 columns took 41 to 160 s with two threads; 30 s with one.
+_FEW_CELLS = 4_000_000
+
+
+def threads_for(encoded: Floats) -> AbstractContextManager[Any]:
+    """Return a context with one thread for a small matrix, and with all of them for a large one."""
+    return threadpool_limits(limits=1) if encoded.size < _FEW_CELLS else nullcontext()
+
+
+MOST_BINS = 255
+_SAMPLE = 200_000
+
+
+@dataclass
+class Binner:
+    """Bin edges per column, at most 255 bins; a categorical code is a bin of its own, missing stays missing.
+
+    Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
+    value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
+    """
+
+    edges: list[Floats]
+    categorical: Bools
+    counts: list[int]
+    known: Bools
+
+    @classmethod
+    def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = 255) -> Binner:
+        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints."""
+        step = max(1, len(encoded) // _SAMPLE)
+        edges = [
+            np.empty(0) if is_code else _edges(encoded[::step, j], most_bins)
+            for j, is_code in enumerate(categorical)
+        ]
+        counts = [
+            _levels(encoded[:, j]) if is_code else len(edges[j]) + 1 for j, is_code in enumerate(categorical)
+        ]
+        return cls(
+            edges, np.asarray(categorical, dtype=bool), counts, np.asarray(~np.isnan(encoded).all(axis=0))
+        )
+
+    def bins(self, encoded: Floats) -> Floats:
+        """Return the bin of each cell as float64, shape (n, d), NaN for missing."""
+        binned = np.empty(encoded.shape, dtype=np.float64)
+        for j, edges in enumerate(self.edges):
+            column = encoded[:, j]
+            if self.categorical[j]:
+                # A code above the last learned one is "other" without a row at fit.
+                binned[:, j] = np.minimum(column, self.counts[j] - 1)
+                continue
+            binned[:, j] = np.searchsorted(edges, column, side="left")
+            binned[np.isnan(column), j] = np.nan
+        binned[:, ~self.known] = 0.0
+        return binned
+
+    def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
+        """Return a column's table as a step function of its values, equal neighbours joined.
+
+        ``table`` is the effect per bin and, last, of missing. Returned are ascending upper edges, the last one
+        infinite, and one effect more than edges: that of a value is at ``np.searchsorted(edges, value)``, which puts
+        NaN, sorted behind infinity, last.
+        """
+        if not self.known[j]:
+            return np.array([np.inf]), np.array([table[0], table[0]])
+        inner = np.arange(self.counts[j] - 1, dtype=np.float64) if self.categorical[j] else self.edges[j]
+        changes = np.flatnonzero(table[:-2] != table[1:-1])
+        edges = np.append(inner[changes], np.inf)
+        return edges, np.concatenate([table[[0]], table[1 + changes], table[[-1]]])
+
+
+def _levels(codes: Floats) -> int:
+    known = codes[~np.isnan(codes)]
+    # One more than seen: the bin of "other", which may have had no row.
+    return min(MOST_BINS, int(known.max()) + 2) if len(known) else 1
+
+
+def _edges(column: Floats, most_bins: int) -> Floats:
+    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    if len(values) < 2:
+        return np.empty(0)
+    middles: Floats = values[:-1] + (values[1:] - values[:-1]) / 2
+    if len(values) <= most_bins:
+        return middles
+    share = np.cumsum(counts)[:-1] / counts.sum()
+    wanted = np.arange(1, most_bins) / most_bins
+    kept: Floats = middles[np.unique(np.minimum(np.searchsorted(share, wanted), len(middles) - 1))]
+    return kept
+
+
+#: Below so many values building a grid costs more than it saves.
+WORTH_A_GRID = 20_000
+_VALUES_AT_ONCE = 16_384  # stays in the cache
+_MOST_CELLS = 65_536
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
+
+    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
+    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
+    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
+    ``sides`` holds, per cell, the height up to its edge and beyond.
+    """
+
+    start: float
+    scale: float
+    cells: int
+    edge: Floats
+    sides: Floats
+
+    @classmethod
+    def of(cls, edges: Floats, values: Floats) -> Self | None:
+        """Return the grid of the steps of :meth:`Binner.steps`; None where edges lie too close for one."""
+        inner = edges[:-1]
+        if not len(inner):
+            return None
+        with np.errstate(over="ignore"):
+            span, gap = inner[-1] - inner[0], np.diff(inner).min(initial=np.inf)
+        cells = 2
+        while cells < _MOST_CELLS and cells * gap < 2 * span:
+            cells *= 2
+        scale = (cells - 1) / span if span > 0 else 1.0
+        if not 0 < scale < np.inf:
+            return None
+        at = np.clip((inner - inner[0]) * scale, 0, cells - 1).astype(np.int64)
+        counts = np.bincount(at, minlength=cells)
+        if counts.max() > 1:
+            return None
+        before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        edge = np.full(cells + 1, np.inf)
+        edge[at] = inner
+        sides = np.full((cells + 1, 2), values[-1])
+        sides[:cells, 0], sides[:cells, 1] = values[before], values[np.minimum(before + 1, len(inner))]
+        return cls(float(inner[0]), float(scale), cells, edge, sides.ravel())
+
+    def look_up(self, column: Floats, out: Floats) -> None:
+        """Write the step's height at each value of a column to ``out``, shape (n,); it may be the column itself."""
+        scratch, compared = np.empty(_VALUES_AT_ONCE), np.empty(_VALUES_AT_ONCE)
+        cells, beyond = np.empty(_VALUES_AT_ONCE, dtype=np.intp), np.empty(_VALUES_AT_ONCE, dtype=bool)
+        for start in range(0, len(column), _VALUES_AT_ONCE):
+            part = column[start : start + _VALUES_AT_ONCE]
+            n = len(part)
+            at = self._cells(part, scratch[:n], cells[:n])
+            np.less(np.take(self.edge, at, out=compared[:n], mode="clip"), part, out=beyond[:n])
+            np.add(at, at, out=at)
+            np.add(at, beyond[:n], out=at)
+            np.take(self.sides, at, out=out[start : start + n], mode="clip")
+
+    def _cells(self, part: Floats, scratch: Floats, cells: Ints) -> Ints:
+        with np.errstate(over="ignore"):  # what overflows lies beyond all edges
+            np.subtract(part, self.start, out=scratch)
+            np.multiply(scratch, self.scale, out=scratch)
+        np.minimum(scratch, self.cells - 1, out=scratch)
+        np.maximum(scratch, 0.0, out=scratch)
+        # of a number and NaN the number: missing gets the last cell
+        np.fmin(scratch, self.cells, out=scratch)
+        np.copyto(cells, scratch, casting="unsafe")
+        return cells
+
+
+def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = None) -> Floats:
+    """Return the height of the steps of :meth:`Binner.steps` at each value, shape (n,), NaN for missing.
+
+    Written to ``out`` if given, which may be the column itself.
+    """
+    edges, values = steps
+    found = np.empty(len(column), dtype=np.float64) if out is None else out
+    grid = Grid.of(edges, values) if len(column) >= WORTH_A_GRID else None
+    if len(edges) == 1:
+        missing = np.isnan(column)
+        found.fill(values[0])
+        found[missing] = values[-1]
+    elif grid is None:
+        np.take(values, np.searchsorted(edges, column), out=found)
+    else:
+        grid.look_up(column, found)
+    return found
+
 
 TOLERANCE = 1e-6
 EVERY = 10
-_CHUNK = 100
+_TREES_AT_ONCE = 100
 
 
 class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     """Histogram gradient boosting on an encoded matrix (see ``FrameEncoder``), additive or full.
 
-    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column
-    step functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up
-    and added, and the looked-up values are its exact contributions.
+    The columns are binned here and the trees see bin numbers only. An additive model is a sum of one-column step
+    functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up and added, and
+    the looked-up values are its exact contributions.
 
     Parameters
     ----------
@@ -38,14 +219,12 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     max_iter : int, default 300
         Number of trees.
     n_models : int, default 1
-        With `max_features` below 1 every tree draws its columns: the log-odds of so many models, each with
-        draws of its own, are averaged.
+        Models whose log-odds are averaged, each with its own draws of columns (`max_features` below 1).
     random_state : int, default 0
 
     Attributes
     ----------
     trees_ : list of HistGradientBoostingClassifier
-        The models, `n_models` of them, or one where none draws columns.
     exact_ : bool
         True when the tables reproduce the trees within 1e-6.
     tables_ : list of ndarray
@@ -82,31 +261,14 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         self.random_state = random_state
 
     def fit(self, encoded: Floats, churned: Bools, categorical: Bools) -> Self:
-        """Grow the trees and build the tables.
-
-        Parameters
-        ----------
-        encoded : ndarray of float64, shape (n, d)
-        churned : ndarray of bool, shape (n,)
-        categorical : ndarray of bool, shape (d,)
-        """
+        """Grow the trees on encoded (n, d), churned (n,) and categorical (d,), and build the tables."""
         self.fit_crossed(encoded, churned, categorical, np.full(len(churned), -1))
         return self
 
     def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
-        """Fit, each model without some of the rows, and return the log-odds of those by the model that lacks them.
+        """Fit, each model without some rows, and return the log-odds of those by the model that lacks them, else NaN.
 
-        Parameters
-        ----------
-        encoded, churned, categorical
-            As in ``fit``.
-        left_out_of : ndarray of int, shape (n,)
-            Which model does not learn from the row; -1 where all do.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            NaN for rows that all models learned from.
+        ``left_out_of`` is the model that does not learn from the row; -1 where all do.
         """
         self.binner_ = Binner.learn(encoded, categorical)
         binned = self.binner_.bins(encoded)
@@ -135,7 +297,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         binned, binned_later = binner.bins(fit[0]), binner.bins(later[0])
         trees = self._trees(categorical).set_params(warm_start=True)
         losses: list[Floats] = []
-        for size in [*range(_CHUNK, self.max_iter, _CHUNK), self.max_iter]:
+        for size in [*range(_TREES_AT_ONCE, self.max_iter, _TREES_AT_ONCE), self.max_iter]:
             done = EVERY * len(losses)
             trees.set_params(max_iter=size).fit(binned, fit[1])
             stages = enumerate(trees.staged_decision_function(binned_later), start=1)
@@ -160,9 +322,8 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def contributions(self, encoded: Floats, *, in_place: bool = False) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model. Otherwise each is the mean of two effects of setting the column to the
-        row's value, see :func:`churnrisk.model.shares.shares_of_distance`. With `in_place` they may be written
-        over `encoded`: half the memory, and less than half the time.
+        Exact for an additive model, else those of :func:`shares_of_distance`. With `in_place` they may overwrite
+        `encoded`: half the memory, and less than half the time.
         """
         check_is_fitted(self)
         if not self.exact_:
@@ -194,7 +355,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def _tabulate(self, binned: Floats) -> None:
         self.typical_ = np.array([_mode(column) for column in binned.T])
         self.bin_shares_ = [
-            np.bincount(_at(np.empty(count + 1), column), minlength=count + 1) / len(binned)
+            np.bincount(_bin_numbers(np.empty(count + 1), column), minlength=count + 1) / len(binned)
             for count, column in zip(self.binner_.counts, binned.T, strict=True)
         ]
         self._build_tables()
@@ -250,11 +411,11 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def _looked_up(self, binned: Floats) -> Floats:
         found = np.empty(binned.shape, dtype=np.float64)
         for j, table in enumerate(self.tables_):
-            found[:, j] = table[_at(table, binned[:, j])]
+            found[:, j] = table[_bin_numbers(table, binned[:, j])]
         return found
 
     def _shares(self, binned: Floats) -> Floats:
-        # All models are asked: on real rows the largest share of one alone was that of all only half the time.
+        # Of all models: on real rows, one model's largest share was that of all only half the time.
         return shares_of_distance(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
 
 
@@ -263,7 +424,7 @@ def log_losses(log_odds: Floats, churned: Bools) -> Floats:
     return np.asarray(np.logaddexp(0.0, np.where(churned, -log_odds, log_odds)), dtype=np.float64)
 
 
-def _at(table: Floats, column: Floats) -> Any:
+def _bin_numbers(table: Floats, column: Floats) -> Any:
     return np.where(np.isnan(column), len(table) - 1, column).astype(np.int64)
 
 

@@ -1,15 +1,19 @@
-"""Monotone maps from raw to calibrated log-odds."""
+"""Monotone maps from raw to calibrated log-odds, and the recency baseline that is one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit, logit
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.isotonic import IsotonicRegression
+from sklearn.utils.validation import check_is_fitted
 
+from churnrisk.errors import ModelInputError
 from churnrisk.model.panel import Bools, Floats
 
 Method = Literal["auto", "sigmoid", "isotonic", "none"]
@@ -40,13 +44,7 @@ class Affine:
 
 @dataclass
 class Steps:
-    """A piecewise linear map through the levels of an isotonic fit, tilted slightly to keep the order strict.
-
-    Attributes
-    ----------
-    raw, calibrated : ndarray of float64, shape (k,)
-        Strictly ascending knots.
-    """
+    """A piecewise linear map through the knots of an isotonic fit, tilted slightly to keep the order strict."""
 
     raw: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
     calibrated: Floats = field(default_factory=lambda: np.array([0.0, 1.0]))
@@ -70,7 +68,7 @@ def fit_affine(log_odds: Floats, churned: Bools) -> Affine:
     def loss(at: Floats) -> tuple[float, Floats]:
         z = at[1] + np.exp(at[0]) * log_odds
         gap = expit(z) - target
-        # The weak pull towards slope 1 decides only where the rows cannot.
+        # A weak penalty on slopes other than 1 decides only where the rows cannot.
         value = np.mean(np.logaddexp(0, z) - target * z) + 1e-4 * at[0] ** 2
         slope = np.mean(gap * np.exp(at[0]) * log_odds) + 2e-4 * at[0]
         return float(value), np.array([slope, np.mean(gap)])
@@ -86,7 +84,7 @@ def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
     levels, member = np.unique(rate, return_inverse=True)
     size = np.bincount(member)
     raw = np.bincount(member, weights=log_odds) / size
-    # Half a row on either side keeps a level of none or all finite.
+    # Half a row of either class keeps levels of 0 and 1 finite.
     shrunk = (levels * size + 0.5) / (size + 1.0)
     calibrated = np.maximum.accumulate(logit(shrunk)) + 1e-6 * np.arange(len(levels))
     if len(levels) < 2:
@@ -95,7 +93,7 @@ def fit_steps(log_odds: Floats, churned: Bools) -> Steps:
 
 
 def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine | Steps:
-    """Fit what is asked for; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
+    """Fit by the method; "auto" is isotonic from 5,000 rows with 1,000 of either class, else sigmoid."""
     if method == "none":
         return Affine()
     fewer = min(int(churned.sum()), int((~churned).sum()))
@@ -106,20 +104,87 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
 
 
 def meeting(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
-    """Move shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
+    """Adjust shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
 
-    Each row's shares are multiplied by one number, or where that would turn their signs, moved by equal
-    parts.
+    Each row's shares are scaled by one factor or, where that would flip their signs, shifted equally.
     """
     total = np.zeros(len(shares))
     for column in shares.T:
         total += column
-    wanted = calibrator.apply(baseline + total) - baseline
-    ratio = np.divide(wanted, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
+    target = calibrator.apply(baseline + total) - baseline
+    ratio = np.divide(target, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
     usable = (ratio > 0.1) & (ratio < 10)
     factor = np.where(usable, ratio, 1.0)
-    shift = np.where(usable, 0.0, (wanted - total) / shares.shape[1])
-    for column in shares.T:  # in place and column by column: the matrix may be all the memory there is
+    shift = np.where(usable, 0.0, (target - total) / shares.shape[1])
+    for column in shares.T:  # in place, by column: a second matrix may not fit into memory
         column *= factor
         column += shift
     return shares
+
+
+COLUMN = "days_since_last_event"
+
+
+class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Rank accounts by days since their last event; never seen ranks worst.
+
+    The probability is a logistic function of log(1 + days) with a slope that cannot be negative.
+
+    Parameters
+    ----------
+    column : str, default "days_since_last_event"
+
+    Attributes
+    ----------
+    never_ : float
+        log(1 + days) assigned to "never seen", beyond the longest silence at fit.
+    """
+
+    def __init__(self, column: str = COLUMN) -> None:
+        self.column = column
+
+    @classmethod
+    def applies_to(cls, X: pd.DataFrame, column: str = COLUMN) -> bool:
+        """Return whether the column exists and varies."""
+        return column in X.columns and X[column].nunique(dropna=False) > 1
+
+    def fit(self, X: pd.DataFrame, y: Any) -> Self:
+        """Fit the logistic map.
+
+        Raises
+        ------
+        ModelInputError
+            When `X` has no such column: then there is no recency rule to compare with.
+        """
+        silence = self._silence(X)
+        known = silence[~np.isnan(silence)]
+        self.never_ = float(known.max()) + 1.0 if len(known) else 1.0
+        self.classes_ = np.array([0, 1])
+        self.map_ = fit_affine(self._filled(silence), np.asarray(y).astype(bool))
+        return self
+
+    def decision_function(self, X: pd.DataFrame) -> Floats:
+        """Return log-odds, shape (n,)."""
+        check_is_fitted(self)
+        return self.map_.apply(self._filled(self._silence(X)))
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Return the probabilities of retained and churned, shape (n, 2)."""
+        churn = expit(self.decision_function(X))
+        return np.column_stack([1 - churn, churn])
+
+    def predict(self, X: pd.DataFrame) -> Any:
+        """Return 1 where churn is the likelier class, shape (n,)."""
+        return (self.decision_function(X) > 0).astype(np.int64)
+
+    def _silence(self, X: pd.DataFrame) -> Floats:
+        if self.column not in X.columns:
+            raise ModelInputError(
+                f"the recency rule needs the column '{self.column}', found {list(X.columns)[:8]}. "
+                "Without an events table there is no recency rule to compare with."
+            )
+        days = X[self.column].to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.asarray(np.log1p(np.clip(days, 0.0, None)))
+
+    def _filled(self, silence: Floats) -> Floats:
+        return np.where(np.isnan(silence), self.never_, silence)

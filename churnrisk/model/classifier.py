@@ -1,4 +1,4 @@
-"""The churn model: candidates chosen in time order, calibrated on a later block, with exact reasons."""
+"""The churn classifier: chosen in time order, calibrated on a later block, with exact contributions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,47 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import column_or_1d
+from sklearn.utils import assert_all_finite, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from churnrisk.errors import ModelInputError
 from churnrisk.model.additive import BoostedTrees
 from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
-from churnrisk.model.encoding import FrameEncoder
-from churnrisk.model.faults import ModelInputError
-from churnrisk.model.frames import as_pandas
-from churnrisk.model.given import GivenModel
-from churnrisk.model.labels import two_classes
+from churnrisk.model.candidates import CANDIDATES, CandidateModel, unknown_candidates
+from churnrisk.model.encoding import FrameEncoder, LevelRates, as_pandas
+from churnrisk.model.linear import WrappedEstimator
 from churnrisk.model.panel import Bools, Floats, Ints, accounts_or_rows
-from churnrisk.model.rates import LevelRates
-from churnrisk.model.selection import SETTINGS, SearchInput, build, choose_in_time
+from churnrisk.model.selection import SearchInput, choose_in_time
 from churnrisk.model.splits import uniform_of
+
+
+def two_classes(X: Any, y: Any, min_class_count: int) -> tuple[npt.NDArray[Any], Bools]:
+    """Return the two sorted classes and which rows have the greater one, "churned"; refuse too few of either."""
+    if y is None:
+        raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
+    labels = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) > 2:
+        raise ModelInputError(
+            "Only binary classification is supported. "
+            f"The type of the target is {type_of_target(labels)}. Give churned or not."
+        )
+    if len(classes) < 2:
+        raise ModelInputError(
+            "training needs both churned and retained accounts (two classes), found only "
+            f"{classes[0]!r} in {len(labels)} rows. Check the churn definition or widen the history."
+        )
+    counts = np.bincount(codes, minlength=2)
+    if counts.min() < min_class_count:
+        raise ModelInputError(
+            f"training needs at least {min_class_count} churned and as many retained rows, found "
+            f"{counts[1]} churned and {counts[0]} retained. Widen the history or add accounts."
+        )
+    return classes, np.asarray(codes == 1, dtype=bool)
 
 
 class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -35,10 +62,12 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    candidates : tuple of {"logistic", "additive", "full"}
-        Regularised logistic regression; boosted trees without interactions; boosted trees with them.
+    candidates : tuple of str
+        "logistic" (regularised logistic regression), "additive" (boosted trees without interactions), "full" (boosted
+        trees with them), any other name in :data:`churnrisk.model.CANDIDATES`, or the dotted name of a scikit-learn
+        classifier, such as "sklearn.ensemble.ExtraTreesClassifier".
     estimator : classifier, optional
-        Any scikit-learn classifier, used instead of the candidates.
+        A scikit-learn classifier, used instead of the candidates.
     monotone : dict of str to {-1, 0, 1}, optional
         By column name: +1 when a higher value can only raise the churn probability. Holds for boosted trees.
     n_splits : int, default 3
@@ -48,7 +77,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     calibration : {"auto", "sigmoid", "isotonic", "none"}, default "auto"
         "auto" takes isotonic from 5,000 rows with 1,000 of either class, else sigmoid.
     max_iter : int, default 400
-        Most trees; the search finds how many are used.
+        Upper limit of trees; the search finds how many are used.
     n_models : int, default 4
         Boosted models, grown on different draws of columns, whose log-odds are averaged.
     max_search_rows : int, default 150000
@@ -69,7 +98,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     cv_folds_ : str
         How the folds were cut.
     notes_ : list of str
-        Columns left out, and the like.
+        Columns left out, sampling of the search.
     rates_ : LevelRates
         Rates of the columns of many levels.
     exact_ : bool
@@ -79,12 +108,12 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Mean calibrated log-odds of the training rows where the calibration is affine (sigmoid or none);
         mean uncalibrated log-odds otherwise.
     hazard_ : ChurnHazard or None
-        What comes after the first window, where it was learned too.
+        The hazards after the first window, where training learned them too.
 
     Notes
     -----
     Rows are a DataFrame with index (account_id, as_of). Frames of polars, pyarrow and DuckDB and plain arrays work too;
-    they carry no dates, so the search splits them without time.
+    they carry no dates, so the search splits them without time order.
     """
 
     def __init__(
@@ -139,10 +168,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit_and_calibrate(self, X: Any, y: Any, later: npt.ArrayLike) -> Floats:
         """Fit on all rows, and calibrate on the later ones with models that have not seen them.
 
-        A candidate is chosen on the earlier rows. The later rows are dealt out by account: each of the averaged
-        models leaves one share of them out and learns from everything else. What it says of the share it has not
-        seen calibrates, and can certify colours, so that the newest outcomes are learned from all the same. A given
-        `estimator` is one model only and learns from the earlier rows alone.
+        A candidate is chosen on the earlier rows. The later rows are split by account: each of the averaged models
+        leaves one fold of them out and learns from everything else. Its log-odds on the fold left out calibrate, and
+        can certify colours, so the newest outcomes are learned from all the same. A scikit-learn classifier is one
+        model only and learns from the earlier rows alone.
 
         Parameters
         ----------
@@ -220,21 +249,21 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows: Ints | None = None,
         parts: pd.DataFrame | None = None,
     ) -> Floats:
-        """Return the calibrated log-odds of rows had some numeric columns other values, shape (m,).
+        """Return the calibrated log-odds of rows if some numeric columns had other values, shape (m,).
 
-        An additive boosting model is asked for those columns alone.
+        An additive boosting model evaluates those columns alone.
 
         Parameters
         ----------
         X : DataFrame of shape (n, d)
         changed : DataFrame of shape (m, k)
-            The other values; columns that the model left out count for nothing.
+            The other values; columns that the model left out have no effect.
         raw : ndarray of shape (n,)
             ``raw_log_odds(X)``.
         rows : ndarray of int, shape (m,), optional
-            Position in `X` of the row that each change is made to, which may be named often; default: one change each.
+            Row of `X` that each change applies to, repeats allowed; by default change i applies to row i.
         parts : DataFrame of shape (n, d), optional
-            ``parts_of(X)``, where it is asked for often.
+            ``parts_of(X)``, to save computing it on every call.
         """
         whose: Any = slice(None) if rows is None else rows
         if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
@@ -285,17 +314,17 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def n_iter_(self) -> int:
-        """Trees in use, or steps of the solver of a linear model; 1 for a given estimator."""
+        """Trees in use, or steps of the solver of a linear model; 1 for a wrapped classifier."""
         check_is_fitted(self)
         return int(self.model_.n_iter_)
 
     def contributions(self, X: Any, *, calibrated: bool = True) -> pd.DataFrame:
         """Return each input column's share of the log-odds, rows and columns as those of `X`.
 
-        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the
-        sum is ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope.
-        Isotonic calibration has no one slope: each row's shares are multiplied by one number of the row's
-        own, or where that would turn their signs, moved by equal parts. Columns left out have 0.
+        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the sum is
+        ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope. Isotonic calibration
+        has no single slope: each row's shares are scaled by a factor of its own, or shifted equally where scaling
+        would flip their signs. Columns left out have 0.
 
         Parameters
         ----------
@@ -337,10 +366,10 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self.rates_.apply(self.encoder_.transform(X))
 
     def _check_params(self) -> None:
-        unknown = [name for name in self.candidates if name not in SETTINGS]
-        if unknown or not self.candidates:
+        if unknown_candidates(self.candidates) or not self.candidates:
             raise ModelInputError(
-                f"expected candidates among {list(SETTINGS)}, found {list(self.candidates)}."
+                f"expected candidates among {list(CANDIDATES)} or dotted names of scikit-learn classifiers, "
+                f"found {list(self.candidates)}."
             )
         if self.calibration not in ("auto", "sigmoid", "isotonic", "none"):
             raise ModelInputError(
@@ -372,13 +401,14 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows = SearchInput(
             encoded[early],
             churned[early],
+            accounts[early],
+            tuple(self.encoder_.names_),
             categorical,
             wide,
             self._monotone(categorical | wide),
-            accounts[early],
         )
-        self.model_ = self._chosen(X[early], rows)
-        # Rates are made of outcomes: those of rows that a model leaves out must not reach it through them.
+        self.model_: Any = self._chosen(X[early], rows)
+        # Rates are outcomes: those of rows that a model leaves out must not reach it through them.
         self.rates_, rated = LevelRates.learn(
             rows.encoded, rows.churned, wide, rows.accounts, seed=self.random_state
         )
@@ -390,12 +420,12 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.exact_ = bool(self.model_.exact_)
         return crossed
 
-    def _chosen(self, X: Any, rows: SearchInput) -> Any:
-        """Return the model to fit, the given one or the best candidate's."""
+    def _chosen(self, X: Any, rows: SearchInput) -> CandidateModel:
+        """Return the model to fit: the given estimator or the best candidate's."""
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
             self.cv_results_: list[dict[str, Any]] = []
-            return GivenModel(estimator=self.estimator, names=tuple(self.encoder_.names_))
+            return WrappedEstimator(estimator=self.estimator, names=rows.names)
         choice = choose_in_time(
             X,
             rows,
@@ -409,11 +439,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.chosen_, self.why_chosen_, self.cv_folds_ = choice.trial.candidate, choice.why, choice.folds
         self.cv_results_ = choice.results
         self.notes_ += choice.notes
-        return build(
-            self.chosen_, choice.trial.setting, rows.monotone, self.random_state, n_models=self.n_models
-        )
+        return rows.model(self.chosen_, choice.trial.setting, seed=self.random_state, n_models=self.n_models)
 
     def _monotone(self, named: Bools) -> tuple[int, ...]:
-        wanted = dict(self.monotone or {})
-        names = self.encoder_.names_
-        return tuple(0 if text else int(wanted.get(n, 0)) for n, text in zip(names, named, strict=True))
+        signs, names = self.monotone or {}, self.encoder_.names_
+        return tuple(0 if text else int(signs.get(n, 0)) for n, text in zip(names, named, strict=True))

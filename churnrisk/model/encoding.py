@@ -1,28 +1,44 @@
-"""From a mixed frame to one float64 matrix: learned levels, missing stays missing, constants left out."""
+"""Encode a mixed frame as one float64 matrix; high-cardinality columns become churn rates."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import logit
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from churnrisk.model.faults import ModelInputError
-from churnrisk.model.frames import as_pandas
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.errors import ModelInputError
+from churnrisk.model.panel import Bools, Floats, Ints
+from churnrisk.model.splits import uniform_of
+
+
+def as_pandas(X: Any) -> Any:
+    """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is.
+
+    Text and categories stay what they are; numbers with gaps become floats.
+    """
+    if isinstance(X, pd.DataFrame) or not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "collect_schema")):
+        return X
+    import narwhals as nw
+
+    frame = nw.from_native(X, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect("pyarrow")
+    return frame.to_pandas() if isinstance(frame, nw.DataFrame) else X
 
 
 class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turn numeric and categorical columns into one float64 matrix that boosted trees read directly.
+    """Encode numeric and categorical columns as one float64 matrix that boosted trees read directly.
 
-    Numeric columns pass as float64 with NaN for missing. Of categorical columns the levels seen at least
-    `min_count` times become the codes 0, 1 … (most frequent first), rare and unseen ones share one further
-    code, "other", and missing stays NaN. A column of more than `wide_levels` levels is wide: every level
-    seen twice has a code, and ``LevelRates`` turns the codes into rates. Columns without two different
-    values are left out; ``notes_`` names them.
+    Numeric columns pass as float64 with NaN for missing. Categorical levels seen at least `min_count` times become
+    the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and missing stays
+    NaN. A column of more than `wide_levels` levels is wide: every level seen twice has a code, and ``LevelRates``
+    turns the codes into rates. Columns without two different values are left out; ``notes_`` names them.
 
     Parameters
     ----------
@@ -35,13 +51,13 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     names_ : list of str
-        Names of the kept columns, one per column of the output.
+        Names of the encoded columns.
     kept_ : ndarray of int, shape (k,)
         Their positions among the input columns.
     levels_ : dict of int to list of str
-        Kept levels by output position, categorical and wide columns only.
+        Encoded levels by output position, categorical and wide columns only.
     wide_ : ndarray of bool, shape (k,)
-        Which output columns hold codes of many levels.
+        Which output columns are wide.
     notes_ : list of str
         One note per column left out.
     """
@@ -58,18 +74,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(coded & ~self.wide_, dtype=bool)
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn levels and which columns to keep.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, d)
-        y : ignored
-
-        Raises
-        ------
-        ModelInputError
-            When a number is infinite or no column varies.
-        """
+        """Learn the levels and which columns to encode; `y` is ignored."""
         columns = self._columns(X, reset=True)
         self.notes_: list[str] = []
         self.levels_: dict[int, list[str]] = {}
@@ -99,7 +104,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the matrix, float64 of shape (n, k), NaN for missing."""
         check_is_fitted(self)
         columns = self._columns(X, reset=False)
-        # whole columns are read and written, by the models too
+        # column order: models read and write whole columns
         encoded = np.empty((len(columns[0][1]), len(self.kept_)), dtype=np.float64, order="F")
         for out, place in enumerate(self.kept_):
             name, values = columns[place]
@@ -107,7 +112,7 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 encoded[:, out] = _codes(values, self.levels_[out])
             elif values.dtype == object:
                 raise ModelInputError(
-                    f"column '{name}' was numeric when the model was fitted, found text now. Mend its type."
+                    f"column '{name}' was numeric when the model was fitted, found text now. Fix its type."
                 )
             else:
                 encoded[:, out] = values
@@ -185,3 +190,96 @@ def _codes(values: npt.NDArray[Any], levels: list[str]) -> Floats:
     codes[codes < 0] = len(levels)
     codes[pd.isna(values)] = np.nan
     return codes
+
+
+_FOLDS = 5
+# However different the levels look, a level of fewer than 20 accounts leans on the overall rate.
+_LEAST_WEIGHT = 20.0
+
+
+@dataclass
+class LevelRates:
+    """The shrunken log-odds of churn per level of wide columns: ``tables`` by code, and last for any code beyond.
+
+    A level's rate is pulled towards the overall one with the weight of as many accounts as the spread between the
+    levels suggests (empirical Bayes): levels that differ by chance alone all get the overall rate, and so does an
+    unseen level.
+
+    Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes". Not
+    scikit-learn's TargetEncoder: its shrinkage is by rows, not accounts, and its folds ignore groups.
+    """
+
+    columns: list[int] = field(default_factory=list)
+    tables: list[Floats] = field(default_factory=list)
+
+    @classmethod
+    def learn(
+        cls,
+        encoded: Floats,
+        churned: Bools,
+        wide: Bools,
+        accounts: npt.NDArray[np.generic],
+        *,
+        seed: int = 0,
+    ) -> tuple[LevelRates, Floats]:
+        """Return the rates learned on all rows, and the rows encoded without their own account's outcome.
+
+        Encoded with their own outcomes, rare levels would leak the label and the model would overrate the column. So
+        the accounts are split into five folds, and each fold is encoded with the rates of the others.
+        """
+        if not wide.any():
+            return cls(), encoded
+        columns = [int(j) for j in np.flatnonzero(wide)]
+        rows_each = len(churned) / max(1, len(np.unique(accounts)))
+        fold = (uniform_of(accounts, seed + 5) * _FOLDS).astype(np.int64)
+        learned: list[Floats] = []
+        crossed = encoded.copy()
+        for j in columns:
+            codes = encoded[:, j]
+            size = int(np.nanmax(codes, initial=-1)) + 2
+            learned.append(_rates(codes, churned, size, rows_each))
+            for k in range(_FOLDS):
+                here = fold == k
+                rates = _rates(codes[~here], churned[~here], size, rows_each)
+                crossed[here, j] = _looked_up(rates, codes[here])
+        return cls(columns, learned), crossed
+
+    def apply(self, encoded: Floats) -> Floats:
+        """Return the matrix with rates in the place of codes, shape (n, d); missing stays missing."""
+        if not self.columns:
+            return encoded
+        rated = encoded.copy(order="K")
+        for j, table in zip(self.columns, self.tables, strict=True):
+            rated[:, j] = _looked_up(table, encoded[:, j])
+        return rated
+
+
+def _rates(codes: Floats, churned: Bools, size: int, rows_each: float) -> Floats:
+    known = ~np.isnan(codes)
+    at: Ints = codes[known].astype(np.int64)
+    # Rows of one account are nearly identical: count accounts, not rows.
+    accounts = np.bincount(at, minlength=size) / rows_each
+    churn = np.bincount(at, weights=churned[known], minlength=size) / rows_each
+    overall = (churned.sum() + 0.5) / (len(churned) + 1.0)
+    weight = _weight_of_overall(accounts, churn, overall)
+    return np.asarray(logit((churn + weight * overall) / (accounts + weight)), dtype=np.float64)
+
+
+def _weight_of_overall(accounts: Floats, churn: Floats, overall: float) -> float:
+    """Return the overall rate's weight in accounts: variance within a level over that between levels."""
+    within = overall * (1 - overall)
+    total = accounts.sum()
+    squares = np.sum((churn - accounts * overall) ** 2 / np.maximum(accounts, 1e-9))
+    freedom = np.count_nonzero(accounts) - 1
+    spread = total - np.sum(accounts**2) / max(total, 1e-9)
+    between = (squares - freedom * within) / max(spread, 1e-9)
+    if between <= within / 1e6:
+        return 1e6
+    return float(max(_LEAST_WEIGHT, within / between))
+
+
+def _looked_up(table: Floats, codes: Floats) -> Floats:
+    known = ~np.isnan(codes)
+    found = np.full(len(codes), np.nan)
+    found[known] = table[np.minimum(codes[known], len(table) - 1).astype(np.int64)]
+    return found

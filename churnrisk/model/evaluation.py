@@ -1,27 +1,131 @@
-"""The model beside the base rate, the recency rule and the champion, on the same rows, with intervals."""
+"""Metrics with account-level bootstrap intervals: of models beside baselines, and of single features."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from churnrisk.model.faults import ModelInputError
-from churnrisk.model.metrics import (
-    PROPER_METRICS,
-    RANK_METRICS,
-    Ranked,
-    Scored,
-    account_weights,
-)
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.errors import ModelInputError
+from churnrisk.model.panel import Bools, Floats, Ints
 from churnrisk.records import Interval
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+BINS = 10
+TOP_SHARE = 0.1
+RANK_METRICS = ("auc", "average_precision", "lift_top_10", "recall_at_capacity")
+PROPER_METRICS = ("log_loss", "brier", "calibration_error")
+_EPS = 1e-12
+
+Weighted = Callable[[Floats], Floats]
+
+
+class Ranked:
+    """Labels sorted by a score, riskiest first, ties joined; all figures take weights of shape (n_boot, n)."""
+
+    def __init__(self, churned: Bools, score: Floats) -> None:
+        self.order: Ints = np.argsort(-score, kind="stable")
+        self.churned = churned[self.order].astype(np.float64)
+        descending = score[self.order]
+        self.ends: Ints = np.append(np.flatnonzero(np.diff(descending) != 0), len(score) - 1)
+
+    def _cumulated(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Return weighted churned and weighted rows from the top down to each distinct score."""
+        sorted_weights = weights[:, self.order]
+        rows = np.cumsum(sorted_weights, axis=1)[:, self.ends]
+        churned = np.cumsum(sorted_weights * self.churned, axis=1)[:, self.ends]
+        return churned, rows
+
+    def figures(self, weights: Floats, capacity: float) -> dict[str, Floats]:
+        """Return AUC, average precision, lift at the top 10 % and recall at capacity (a share), each shape (n_boot,).
+
+        Ties share the value of their group; where a cut falls within one, it counts in proportion.
+        """
+        churned, rows = self._cumulated(weights)
+        total, n = churned[:, -1:], rows[:, -1:]
+        gained = np.diff(churned, axis=1, prepend=0.0)
+        passed = np.diff(rows, axis=1, prepend=0.0) - gained
+        retained_above = (rows - churned) - passed / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            auc = 1.0 - (gained * retained_above).sum(axis=1) / (total * (n - total))[:, 0]
+            precision = np.where(rows > 0, churned / np.where(rows > 0, rows, 1.0), 0.0)
+            average = (gained * precision).sum(axis=1) / total[:, 0]
+            top = _reached(churned, rows, TOP_SHARE) / total[:, 0] / TOP_SHARE
+            recall = _reached(churned, rows, capacity) / total[:, 0]
+        return {"auc": auc, "average_precision": average, "lift_top_10": top, "recall_at_capacity": recall}
+
+    def recall(self, weights: Floats, shares: Floats) -> Floats:
+        """Return the share of the churned within the top shares of the rows, shape (n_boot, shares)."""
+        churned, rows = self._cumulated(weights)
+        found = np.column_stack([_reached(churned, rows, float(share)) for share in shares])
+        return np.asarray(found / churned[:, -1:])
+
+
+def _reached(churned: Floats, rows: Floats, share: float) -> Floats:
+    """Return the weighted churned within the top `share` of the weighted rows, shape (n_boot,)."""
+    target = share * rows[:, -1]
+    at = (rows < target[:, None] - 1e-9).sum(axis=1).clip(max=rows.shape[1] - 1)
+    line = np.arange(len(rows))
+    before = np.where(at > 0, rows[line, at - 1], 0.0)
+    gained_before = np.where(at > 0, churned[line, at - 1], 0.0)
+    width = rows[line, at] - before
+    part = np.divide(target - before, width, out=np.ones_like(width), where=width > 0)
+    return np.asarray(gained_before + part * (churned[line, at] - gained_before))
+
+
+class Scored:
+    """Probabilities beside labels; all figures take weights of shape (n_boot, n)."""
+
+    def __init__(self, churned: Bools, probability: Floats) -> None:
+        clipped = np.clip(probability, _EPS, 1 - _EPS)
+        self.losses = -np.log(np.where(churned, clipped, 1 - clipped))
+        self.squares = (probability - churned) ** 2
+        self.gap = probability - churned
+        self.member = equal_count_bins(probability)
+
+    def figures(self, weights: Floats) -> dict[str, Floats]:
+        """Return log loss, Brier score and expected calibration error, each shape (n_boot,).
+
+        The calibration error is the mean of |mean probability - churn rate| over 10 bins of equal count, weighted by
+        rows.
+        """
+        n = weights.sum(axis=1)
+        one_hot = (self.member[:, None] == np.arange(self.member.max() + 1)) * self.gap[:, None]
+        return {
+            "log_loss": weights @ self.losses / n,
+            "brier": weights @ self.squares / n,
+            "calibration_error": np.abs(weights @ one_hot).sum(axis=1) / n,
+        }
+
+
+def equal_count_bins(probability: Floats, bins: int = BINS) -> Ints:
+    """Return the bin of each row, 0 … bins - 1, as equal in count as tied values allow."""
+    values, member, counts = np.unique(probability, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - counts / 2
+    bin_of_value = np.minimum((middle / counts.sum() * bins).astype(np.int64), bins - 1)
+    _, dense = np.unique(bin_of_value, return_inverse=True)
+    del values
+    return np.asarray(dense[member], dtype=np.int64)
+
+
+def account_weights(account_id: npt.NDArray[np.object_], *, n_boot: int, seed: int) -> Floats:
+    """Return weights per row, shape (n_boot + 1, n): accounts drawn with replacement, after a line of ones.
+
+    Source: cluster bootstrap, Field and Welsh (2007), with accounts as clusters.
+    """
+    names, member = np.unique(np.asarray(account_id).astype(str), return_inverse=True)
+    rng = np.random.default_rng(seed)
+    n = len(names)
+    drawn = rng.multinomial(n, np.full(n, 1 / n), size=n_boot).astype(np.float64)
+    return np.concatenate([np.ones((1, len(member))), drawn[:, member]])
+
 
 METRICS = RANK_METRICS + PROPER_METRICS
 HIGHER_IS_BETTER = frozenset(RANK_METRICS)
@@ -41,10 +145,10 @@ class Evaluation:
     capacity : int
         Rows that the team can review; the top of the ranking of that size counts for the recall.
     figures : dict of str to dict of str to Interval
-        Per scorer ("model", "base rate", …) and metric; a metric that says nothing about a scorer is absent.
+        Per scorer ("model", "base rate", …) and metric; a metric without meaning for a scorer is absent.
     differences : dict of str to dict of str to Interval
-        Per baseline and metric: model minus baseline, paired by account. For log_loss, brier and
-        calibration_error less is better.
+        Per baseline and metric: model minus baseline, paired by account; lower is better for log_loss, brier and
+        calibration_error.
     n_boot, seed : int
         Draws of accounts behind the intervals (2.5 % and 97.5 % quantiles).
     """
@@ -184,3 +288,63 @@ def _draws(
 def _interval(values: Floats) -> Interval:
     low, high = np.quantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
     return Interval(float(values[0]), float(low), float(high))
+
+
+_SCRATCH_CELLS = 4_000_000
+# Rates of levels are shrunk towards the overall one with the weight of so many rows.
+_PRIOR_ROWS = 20.0
+
+
+def single_aucs(
+    X: pd.DataFrame, churned: npt.ArrayLike, account_id: npt.ArrayLike, *, n_boot: int, seed: int
+) -> Iterator[tuple[str, Interval | None]]:
+    """Yield the AUC of each numeric or category column alone; None where the rows with a value lack a class.
+
+    Above one half, higher values go with churn; below, lower ones. Rows without a value are left out. Categories are
+    ranked by the churn rate of their level among the other half of the accounts, so that a rare level cannot leak its
+    own rows; their AUC lies above one half or is chance. The interval is that of the bootstrap by account.
+    """
+    y = np.asarray(churned).astype(bool)
+    accounts = np.asarray(account_id).astype(str)
+    weights = account_weights(accounts, n_boot=n_boot, seed=seed)
+    half = _half(accounts, seed)
+    for name, column in X.items():
+        known = column.notna().to_numpy()
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            score = _rates(column.cat.codes.to_numpy()[known], y[known], half[known])
+        else:
+            score = column.to_numpy(dtype=float)[known]
+        yield str(name), _auc(y[known], score, weights[:, known])
+
+
+def _auc(churned: Bools, score: Floats, weights: Floats) -> Interval | None:
+    if not churned.any() or churned.all():
+        return None
+    drawn = weights @ churned
+    # a draw without churners, or without others, has no AUC
+    weights = weights[(drawn > 0) & (drawn < weights.sum(axis=1))]
+    ranked = Ranked(churned, score)
+    at_once = max(1, _SCRATCH_CELLS // len(churned))
+    parts = [ranked.figures(weights[i : i + at_once], 0.1)["auc"] for i in range(0, len(weights), at_once)]
+    found = np.concatenate(parts)
+    low, high = np.quantile(found[1:], [0.025, 0.975]) if len(found) > 1 else (np.nan, np.nan)
+    return Interval(float(found[0]), float(low), float(high))
+
+
+def _half(accounts: npt.NDArray[np.str_], seed: int) -> Bools:
+    names, member = np.unique(accounts, return_inverse=True)
+    picked = np.random.default_rng(seed).permutation(len(names)) < len(names) / 2
+    return np.asarray(picked[member], dtype=bool)
+
+
+def _rates(codes: npt.NDArray[np.integer], churned: Bools, half: Bools) -> Floats:
+    rates = np.empty(len(codes))
+    levels = int(codes.max(initial=0)) + 1
+    for side in (half, ~half):
+        overall = churned[~side].mean() if (~side).any() else 0.0
+        rows = np.bincount(codes[~side], minlength=levels)
+        lost = np.bincount(codes[~side], weights=churned[~side], minlength=levels)
+        by_level = (lost + _PRIOR_ROWS * overall) / (rows + _PRIOR_ROWS)
+        # relative to the half's overall rate, which differs from the other's by chance
+        rates[side] = by_level[codes[side]] - overall
+    return rates

@@ -1,4 +1,4 @@
-"""Time to churn: the chance of being lost in each period to come, from the same signals and the same estimator."""
+"""Time to churn: a discrete-time hazard from the same features and the same estimator."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from churnrisk.errors import ModelInputError
 from churnrisk.model.classifier import ChurnClassifier
-from churnrisk.model.faults import ModelInputError
 from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints, accounts_or_rows, as_of_of
 from churnrisk.model.splits import uniform_of
 
-#: The column that tells the periods apart.
+#: The column that numbers the periods.
 AHEAD = "periods_ahead"
 
 
@@ -33,13 +33,13 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
     ----------
     period_days : int, default 30
     max_periods : int, default 12
-        Periods beyond are not looked at.
+        Later periods are ignored.
     ageing : dict of str to {-1, 1}, optional
         Columns that move with the calendar by themselves, by one a day: tenure grows, days to renewal shrink.
     monotone : dict of str to {-1, 0, 1}, optional
         As in `ChurnClassifier`.
-    candidates : tuple of {"logistic", "additive", "full"}, default ("additive",)
-        As in `ChurnClassifier`. The additive model is asked for every period at the price of a few columns.
+    candidates : tuple of str, default ("additive",)
+        As in `ChurnClassifier`. The additive model evaluates a further period at the cost of a few columns.
     embargo_days : int, default 30
         As in `ChurnClassifier`.
     min_at_risk : int, default 50
@@ -162,30 +162,30 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         hazards = self.hazards(X)
         if first is not None:
             hazards[:, 0] = np.asarray(first, dtype=np.float64)
-        # a curve that reaches 0 has no logarithm
+        # keep curves above 0, for the logarithm
         stays = np.cumprod(1.0 - np.minimum(hazards, 1.0 - 1e-12), axis=1)
         return np.column_stack([np.ones(len(stays)), np.maximum(stays, 1e-300)])
 
     def predict_survival(self, X: Any, days: npt.ArrayLike, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the chance of still being there after so many days, shape (n, len(days)).
 
-        Within a period the hazard is constant; beyond ``limit_days_`` nothing is known, and NaN returned.
+        Within a period the hazard is constant; beyond ``limit_days_`` the chance is NaN.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, d)
         days : array-like of shape (m,)
         first : array-like of shape (n,), optional
-            The chance of being lost in the first period where another model tells it better.
+            The chance of being lost in the first period, from a better model.
         """
         at_ends = self.curves(X, first=first)
-        asked = np.atleast_1d(np.asarray(days, dtype=np.float64)) / self.period_days
-        whole = np.clip(np.floor(asked), 0, self.n_periods_ - 1).astype(np.int64)
+        at = np.atleast_1d(np.asarray(days, dtype=np.float64)) / self.period_days
+        whole = np.clip(np.floor(at), 0, self.n_periods_ - 1).astype(np.int64)
         log_survival = np.log(at_ends)
         found = np.exp(
-            log_survival[:, whole] + (asked - whole) * (log_survival[:, whole + 1] - log_survival[:, whole])
+            log_survival[:, whole] + (at - whole) * (log_survival[:, whole + 1] - log_survival[:, whole])
         )
-        found[:, (asked < 0) | (asked > self.n_periods_)] = np.nan
+        found[:, (at < 0) | (at > self.n_periods_)] = np.nan
         return np.asarray(found, dtype=np.float64)
 
     def median_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
@@ -195,7 +195,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
     def expected_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the days that an account is expected to stay out of the next ``limit_days_``, shape (n,).
 
-        The restricted mean survival time: the area under the curve as far as the data tell it.
+        The restricted mean survival time: the area under the curve up to there.
         """
         return mean_of(self.curves(X, first=first), self.period_days)
 
@@ -223,7 +223,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
 
     def _periods(self, frame: pd.DataFrame, y: Any, churned: Any) -> tuple[Ints, Bools]:
-        """Return how many periods each row began and is known of, and whether it was lost in the last of them."""
+        """Return how many periods of each row are known, and whether it was lost in the last of them."""
         if y is None:
             raise ModelInputError("fit requires y to be passed, but the target y is None. Give the days.")
         days = np.asarray(column_or_1d(y, warn=True), dtype=np.float64)
@@ -253,13 +253,13 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         long[aged.columns] = aged
         levels: dict[str, Any] = {ACCOUNT: accounts[row]}
         if (as_of := as_of_of(frame)) is not None:
-            # a period is a row of its own date, so that folds in time order stay so
+            # each period gets its own date, so that folds stay in time order
             levels[AS_OF] = as_of[row] + ahead * np.timedelta64(self.period_days, "D")
         long.index = pd.MultiIndex.from_arrays(list(levels.values()), names=list(levels))
         return long, lost[row] & (ahead == periods[row] - 1)
 
     def _aged(self, frame: pd.DataFrame, ahead: Floats) -> pd.DataFrame:
-        """Return the columns that are others after so many periods."""
+        """Return the columns that change by themselves after so many periods."""
         days = ahead * self.period_days
         moving = {name: sign for name, sign in (self.ageing or {}).items() if name in frame}
         aged = {
@@ -270,7 +270,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
 
 
 def median_of(curves: Floats, period_days: int) -> Floats:
-    """Return after how many days each of :meth:`ChurnHazard.curves` falls to one half, shape (n,); NaN: not at all."""
+    """Return the days after which each of :meth:`ChurnHazard.curves` falls to one half, shape (n,); NaN: not at all."""
     before = np.clip((curves > 0.5).sum(axis=1) - 1, 0, curves.shape[1] - 2)
     row = np.arange(len(curves))
     start, end = np.log(curves[row, before]), np.log(curves[row, before + 1])

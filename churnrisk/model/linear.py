@@ -1,17 +1,24 @@
-"""Regularised logistic regression on an encoded matrix, its contributions kept per input column."""
+"""Logistic regression and wrapped classifiers on an encoded matrix, and their attributions."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+import pandas as pd
+from scipy.special import logit
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
+from churnrisk.errors import ModelInputError
 from churnrisk.model.panel import Bools, Floats, Ints
 
 MOST_LEVELS = 50
+_CLIP = 1e-6
+_CELLS = 200_000
 
 
 class Design:
@@ -64,15 +71,7 @@ class Design:
 class LinearModel(BaseEstimator):  # type: ignore[misc]
     """L2-regularised logistic regression with exact contributions per input column.
 
-    Parameters
-    ----------
-    C : float, default 0.1
-        Inverse strength of the penalty, as in ``LogisticRegression``.
-
-    Attributes
-    ----------
-    baseline_ : float
-        Mean log-odds of the training rows.
+    `C` is the inverse strength of the penalty; ``baseline_`` the mean log-odds of the training rows.
     """
 
     exact_ = True
@@ -86,10 +85,7 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         return self
 
     def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
-        """Fit one regression per share of the rows, each without it, and keep their mean, which is linear too.
-
-        Parameters and returned log-odds as in :meth:`churnrisk.model.additive.BoostedTrees.fit_crossed`.
-        """
+        """Fit one regression per fold, each without its rows, and keep their mean, which is linear too."""
         self.design_ = Design().fit(encoded, categorical)
         matrix = self.design_.transform(encoded)
         self.mean_ = matrix.mean(axis=0)
@@ -120,3 +116,112 @@ class LinearModel(BaseEstimator):  # type: ignore[misc]
         owner = self.design_.owner
         starts = np.searchsorted(owner, np.arange(encoded.shape[1]))
         return np.asarray(np.add.reduceat(parts, starts, axis=1), dtype=np.float64)
+
+
+class WrappedEstimator(BaseEstimator):  # type: ignore[misc]
+    """Any scikit-learn classifier behind the interface of a candidate.
+
+    It gets the encoded matrix as a frame with the columns' `names` if its tags say that it takes NaN, else the
+    imputed, scaled and one-hot design of the logistic regression.
+    """
+
+    exact_ = False
+    n_iter_ = 1
+
+    def __init__(self, *, estimator: Any = None, names: tuple[str, ...] = ()) -> None:
+        self.estimator = estimator
+        self.names = names
+
+    def fit(self, encoded: Floats, churned: Bools, categorical: Bools) -> Self:
+        """Fit on an encoded matrix (n, d), churned (n,), categorical (d,)."""
+        if not (hasattr(self.estimator, "predict_proba") or hasattr(self.estimator, "decision_function")):
+            raise ModelInputError(
+                f"expected a classifier with predict_proba or decision_function, found {self.estimator!r}. "
+                "Give one that has either."
+            )
+        self.design_ = None
+        if not get_tags(self.estimator).input_tags.allow_nan:
+            self.design_ = Design().fit(encoded, categorical)
+        self.fitted_ = clone(self.estimator).fit(self._frame(encoded), churned.astype(np.int64))
+        known = np.where(np.isnan(encoded).all(axis=0), 0.0, encoded)
+        middle = np.nanmedian(known, axis=0)
+        # Code 0 is the most frequent level.
+        self.typical_ = np.where(categorical, 0.0, middle)
+        sample = encoded[:: max(1, len(encoded) // 500)]
+        self.means_ = self._shares(sample).mean(axis=0)
+        self.baseline_ = float(self.decision_function(self.typical_[None, :])[0] + self.means_.sum())
+        return self
+
+    def fit_crossed(self, encoded: Floats, churned: Bools, categorical: Bools, left_out_of: Ints) -> Floats:
+        """Fit without the rows that any model leaves out, since there is one only; return their log-odds."""
+        unseen = left_out_of >= 0
+        self.fit(encoded[~unseen], churned[~unseen], categorical)
+        crossed = np.full(len(churned), np.nan)
+        if unseen.any():
+            crossed[unseen] = self.decision_function(encoded[unseen])
+        return crossed
+
+    def decision_function(self, encoded: Floats) -> Floats:
+        """Return log-odds, shape (n,)."""
+        check_is_fitted(self)
+        frame = self._frame(encoded)
+        if hasattr(self.fitted_, "predict_proba"):
+            churn = np.asarray(self.fitted_.predict_proba(frame), dtype=np.float64)[:, 1]
+            return np.asarray(logit(np.clip(churn, _CLIP, 1 - _CLIP)))
+        return np.asarray(self.fitted_.decision_function(frame), dtype=np.float64)
+
+    def contributions(self, encoded: Floats) -> Floats:
+        """Return each column's approximate share of the log-odds, shape (n, d)."""
+        return np.asarray(self._shares(encoded) - self.means_, dtype=np.float64)
+
+    def _frame(self, encoded: Floats) -> pd.DataFrame:
+        if self.design_ is None:
+            return pd.DataFrame(encoded, columns=pd.Index(list(self.names)))
+        matrix = self.design_.transform(encoded)
+        return pd.DataFrame(matrix, columns=pd.Index([f"c{i}" for i in range(matrix.shape[1])]))
+
+    def _shares(self, encoded: Floats) -> Floats:
+        return shares_of_distance(self.decision_function, encoded, self.typical_)
+
+
+def shares_of_distance(
+    margin: Callable[[Floats], Floats], rows: Floats, typical: Floats, *, first_in: Floats | None = None
+) -> Floats:
+    """Attribute ``margin(rows) - margin(typical)`` to the columns, shape (n, d).
+
+    A column's share is the mean of two effects of setting it to the row's value: with all others at `typical`, and
+    with all others at the row's own. That is the Shapley value against `typical` where no more than two columns
+    interact at once; the remainder goes to the columns in proportion to the size of their share. Costs d evaluations
+    of all rows, 2 d without `first_in`, the first of the two effects.
+    """
+    n, d = rows.shape
+    at_rows, at_typical = margin(rows), float(margin(typical[None, :])[0])
+    shares = np.empty((n, d), dtype=np.float64)
+    # Few large calls: a model's cost per call outweighs its cost per row.
+    for some in np.array_split(np.arange(d), max(1, min(d, -(-n * d // _CELLS)))):
+        without = np.repeat(rows[None, :, :], len(some), axis=0)
+        without[np.arange(len(some)), :, some] = typical[some, None]
+        # A row at the typical value needs no evaluation.
+        moved = ~_same(rows[:, some].T, typical[some, None])
+        last = np.zeros((len(some), n))
+        if moved.any():
+            last[moved] = np.broadcast_to(at_rows, last.shape)[moved] - margin(without[moved])
+        shares[:, some] = last.T
+    if first_in is None:
+        lone = [_first_in(margin, rows, typical, j) - at_typical for j in range(d)]
+        first_in = np.column_stack(lone)
+    shares = (first_in + shares) / 2
+    rest = at_rows - at_typical - shares.sum(axis=1)
+    size = np.abs(shares) + 1e-12
+    return np.asarray(shares + rest[:, None] * size / size.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def _same(left: Floats, right: Floats) -> Bools:
+    return np.asarray((left == right) | (np.isnan(left) & np.isnan(right)), dtype=bool)
+
+
+def _first_in(margin: Callable[[Floats], Floats], rows: Floats, typical: Floats, j: int) -> Floats:
+    values, where = np.unique(rows[:, j], return_inverse=True)
+    lone = np.tile(typical, (len(values), 1))
+    lone[:, j] = values
+    return margin(lone)[where]

@@ -1,4 +1,4 @@
-"""What the index of a panel tells: whose row it is and as of when."""
+"""Index levels of a panel, and array types."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Dates = npt.NDArray[np.datetime64]
 
 
 def level_of(X: Any, name: str) -> npt.NDArray[Any] | None:
-    """Return one index level of a frame as an array, None when `X` has no such level."""
+    """Return one index level of a frame as an array; None when `X` has no such level."""
     index = getattr(X, "index", None)
     if not isinstance(index, pd.Index) or name not in index.names:
         return None
@@ -26,13 +26,13 @@ def level_of(X: Any, name: str) -> npt.NDArray[Any] | None:
 
 
 def as_of_of(X: Any) -> Dates | None:
-    """Return the as-of dates of the rows, shape (n,), None when the index does not carry them."""
+    """Return the as-of dates of the rows, shape (n,); None when the index lacks them."""
     values = level_of(X, AS_OF)
     return None if values is None else values.astype("datetime64[ns]")
 
 
 def accounts_of(X: Any) -> npt.NDArray[Any] | None:
-    """Return the account of each row, shape (n,), None when the index does not carry it."""
+    """Return the account of each row, shape (n,); None when the index lacks it."""
     return level_of(X, ACCOUNT)
 
 

@@ -1,4 +1,4 @@
-"""What is usual: the middle 80 % of each feature among retained accounts, of the same kind where there are enough."""
+"""Usual ranges: the middle 80 % of each feature among retained accounts, of the same kind where there are enough."""
 
 from __future__ import annotations
 
@@ -51,16 +51,7 @@ class ReasonProfile:
         *,
         groups: pd.Series | None = None,
     ) -> Self:
-        """Learn the ranges from the rows with ``y == 0``, over the numeric columns of `features`.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n, d)
-        y : array-like of shape (n,), 1 or True for churned
-        features : sequence of Feature
-        groups : Series of shape (n,), optional
-            The kind of each row, row by row; its name says of what kind ("segment").
-        """
+        """Learn the ranges from rows with ``y == 0``; `groups` holds each row's kind, its name the sort of kind."""
         names = [f.name for f in features if not f.categorical and f.name in X.columns]
         kept = ~np.asarray(y).astype(bool)
         retained = X.loc[kept, names].astype("float64")
@@ -99,7 +90,7 @@ class ReasonProfile:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Return the profile that ``to_dict`` gave."""
+        """Restore from ``to_dict``."""
         low, median, high = ({str(k): float(v) for k, v in stored[part].items()} for part in _PARTS)
         peers = {str(kind): ReasonProfile.from_dict(part) for kind, part in stored.get("peers", {}).items()}
         return cls(low, median, high, by=stored.get("by", ""), peers=peers, who=stored.get("who", ""))

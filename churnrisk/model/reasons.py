@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.model.faults import ModelInputError
+from churnrisk.errors import ModelInputError
 from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints
 from churnrisk.model.profile import ReasonProfile
 from churnrisk.model.wording import Value, in_json, plain, sentence

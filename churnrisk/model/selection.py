@@ -1,46 +1,71 @@
-"""Which candidate and which settings: cross-validated log loss, with the additive model winning ties."""
+"""Choose a candidate and its setting by cross-validated log loss; additive wins ties."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.model_selection import StratifiedKFold
 
-from churnrisk.model.additive import EVERY, BoostedTrees, log_losses
-from churnrisk.model.folds import Fold, Folds, choose_folds
-from churnrisk.model.linear import LinearModel
-from churnrisk.model.panel import Bools, Floats
-from churnrisk.model.rates import LevelRates
-from churnrisk.model.splits import uniform_of
-from churnrisk.model.threads import threads_for
+from churnrisk.errors import ModelInputError
+from churnrisk.model.additive import EVERY, BoostedTrees, log_losses, threads_for
+from churnrisk.model.candidates import CandidateModel, Setting, Task, candidate_named
+from churnrisk.model.encoding import LevelRates
+from churnrisk.model.panel import Bools, Floats, Ints, accounts_of, as_of_of
+from churnrisk.model.splits import PanelSplit, uniform_of
 
-Candidate = Literal["logistic", "additive", "full"]
-
-# Tried in order; the next one only while the one before improved.
-SETTINGS: dict[str, tuple[dict[str, Any], ...]] = {
-    "logistic": ({"C": 0.1}, {"C": 0.01}, {"C": 0.001}),
-    "additive": (
-        {"learning_rate": 0.12, "max_leaf_nodes": 6, "min_samples_leaf": 50, "l2": 10.0, "max_features": 0.3},
-        {"learning_rate": 0.04, "max_leaf_nodes": 4, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.3},
-    ),
-    "full": (
-        {
-            "learning_rate": 0.06,
-            "max_leaf_nodes": 24,
-            "min_samples_leaf": 100,
-            "l2": 10.0,
-            "max_features": 0.2,
-        },
-        {"learning_rate": 0.04, "max_leaf_nodes": 8, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.2},
-    ),
-}
 # The second settings guard against overfitting, which many rows do by themselves: on the one real set of
 # this size the second setting of "full" lost by 0.002 log loss, and trying it costs as much as the first.
 FEW_ROWS = 30_000
 PATIENCE = 50
+
+Fold = tuple[Ints, Ints]
+
+
+@dataclass(frozen=True)
+class Folds:
+    """(train, validation) row positions, and in words how they were cut."""
+
+    pairs: list[Fold]
+    how: str
+
+
+def choose_folds(X: Any, churned: Bools, *, n_splits: int, embargo_days: int, seed: int) -> Folds:
+    """Return ``PanelSplit``'s folds, fewer where dates are few; without two dates, folds by account or stratified.
+
+    Folds in which a side lacks a class are left out.
+    """
+    as_of = as_of_of(X)
+    if as_of is not None:
+        for n in range(n_splits, 0, -1):
+            try:
+                pairs = list(PanelSplit(n, embargo_days=embargo_days).split(X, groups=as_of))
+            except ModelInputError:
+                continue
+            if pairs := _with_both_classes(pairs, churned):
+                return Folds(pairs, f"{len(pairs)} time-ordered folds with an embargo of {embargo_days} days")
+    return _by_account(accounts_of(X), churned, n_splits=n_splits, seed=seed)
+
+
+def _by_account(accounts: npt.NDArray[Any] | None, churned: Bools, *, n_splits: int, seed: int) -> Folds:
+    if accounts is None:
+        n = min(n_splits, int(churned.sum()), int((~churned).sum()))
+        if n < 2:
+            return Folds([], "no folds: too few rows of one class")
+        draw = StratifiedKFold(n, shuffle=True, random_state=seed)
+        return Folds(list(draw.split(churned, churned)), f"{n} stratified folds of rows")
+    # A draw of its own: with that of account_blocks the folds would be its blocks again, and one be empty.
+    member = (uniform_of(accounts, seed + 3) * max(2, n_splits)).astype(np.int64)
+    pairs = [(np.flatnonzero(member != k), np.flatnonzero(member == k)) for k in range(max(2, n_splits))]
+    pairs = _with_both_classes(pairs, churned)
+    return Folds(pairs, f"{len(pairs)} account-disjoint folds")
+
+
+def _with_both_classes(pairs: list[Fold], churned: Bools) -> list[Fold]:
+    return [pair for pair in pairs if all(0 < churned[side].sum() < len(side) for side in pair)]
 
 
 @dataclass
@@ -48,7 +73,7 @@ class Trial:
     """One candidate with one setting: its out-of-fold log loss per row, and what to fit on all rows."""
 
     candidate: str
-    setting: dict[str, Any]
+    setting: Setting
     losses: Floats
     fold_means: list[float] = field(default_factory=list)
 
@@ -60,24 +85,15 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchInput:
-    """The encoded rows of the search.
-
-    Attributes
-    ----------
-    encoded : ndarray of float64, shape (n, d)
-    churned : ndarray of bool, shape (n,)
-    categorical, wide : ndarray of bool, shape (d,)
-        Which columns hold codes of few and of many levels.
-    monotone : tuple of int, one per encoded column
-    accounts : ndarray, shape (n,)
-    """
+    """Encoded rows (n, d), their outcomes and accounts, and per column its name, kind and monotone sign."""
 
     encoded: Floats
     churned: Bools
+    accounts: npt.NDArray[Any]
+    names: tuple[str, ...]
     categorical: Bools
     wide: Bools
     monotone: tuple[int, ...]
-    accounts: npt.NDArray[Any]
 
     def only(self, rows: Bools) -> SearchInput:
         """Return some of the rows."""
@@ -85,22 +101,14 @@ class SearchInput:
             self, encoded=self.encoded[rows], churned=self.churned[rows], accounts=self.accounts[rows]
         )
 
+    def model(self, candidate: str, setting: Setting, *, seed: int, n_models: int = 1) -> CandidateModel:
+        """Return an unfitted model of a candidate for these columns."""
+        return candidate_named(candidate).build(setting, Task(self.names, self.monotone, seed, n_models))
+
 
 @dataclass(frozen=True)
 class Choice:
-    """What the search found, and how.
-
-    Attributes
-    ----------
-    trial : Trial
-        The candidate and the setting to fit.
-    why, folds : str
-        Why it was chosen, and how the folds were cut.
-    results : list of dict
-        One per setting tried.
-    notes : list of str
-        What a reader should know.
-    """
+    """The trial to fit, why it was chosen, how the folds were cut, one result per setting tried, notes."""
 
     trial: Trial
     why: str
@@ -120,30 +128,17 @@ def choose_in_time(
     max_rows: int,
     seed: int,
 ) -> Choice:
-    """Choose a candidate and its setting by time-ordered cross-validation.
-
-    Parameters
-    ----------
-    X : DataFrame or ndarray of shape (n, d)
-        The rows as given, whose index tells account and date.
-    rows : SearchInput
-        The same rows, encoded.
-    max_rows : int
-        Beyond so many rows a sample of the accounts is used.
-
-    The other parameters are those of :class:`churnrisk.model.ChurnClassifier`.
-    """
+    """Choose a candidate and its setting by time-ordered cross-validation; X are the rows before encoding."""
     n, notes = len(rows.churned), []
     if n > max_rows:
-        keep = uniform_of(rows.accounts, seed + 2) < max_rows / n
-        notes.append(f"the search used {int(keep.sum())} of {n} rows, a sample of the accounts")
-        X, rows = X[keep], rows.only(keep)
+        sample = uniform_of(rows.accounts, seed + 2) < max_rows / n
+        notes.append(f"the search used {int(sample.sum())} of {n} rows, a sample of the accounts")
+        X, rows = X[sample], rows.only(sample)
     folds = choose_folds(X, rows.churned, n_splits=n_splits, embargo_days=embargo_days, seed=seed)
     if not folds.pairs:
-        first = Trial(candidates[0], dict(SETTINGS[candidates[0]][0]), np.empty(0))
-        return Choice(
-            first, "the first candidate: too few rows of one class to compare", folds.how, [], notes
-        )
+        first = Trial(candidates[0], dict(candidate_named(candidates[0]).settings[0]), np.empty(0))
+        why = "the first candidate: too few rows of one class to compare"
+        return Choice(first, why, folds.how, [], notes)
     trials = search(rows, folds, candidates, max_iter=max_iter, seed=seed)
     results = [
         {"candidate": t.candidate, "setting": t.setting, "log_loss": t.mean, "folds": t.fold_means}
@@ -151,16 +146,6 @@ def choose_in_time(
     ]
     trial, why = choose(trials, rows.accounts[np.concatenate([later for _, later in folds.pairs])])
     return Choice(trial, why, folds.how, results, notes)
-
-
-def build(
-    candidate: str, setting: dict[str, Any], monotone: tuple[int, ...], seed: int, *, n_models: int = 1
-) -> Any:
-    """Return an unfitted model of a candidate."""
-    if candidate == "logistic":
-        return LinearModel(**setting)
-    additive = candidate == "additive"
-    return BoostedTrees(additive=additive, monotone=monotone, n_models=n_models, random_state=seed, **setting)
 
 
 @dataclass(frozen=True)
@@ -188,7 +173,8 @@ def search(
     rated = [_fold(rows, pair, seed) for pair in folds.pairs]
     for candidate in candidates:
         best = np.inf
-        for setting in SETTINGS[candidate][: None if len(rows.churned) <= FEW_ROWS else 1]:
+        settings = candidate_named(candidate).settings
+        for setting in settings if len(rows.churned) <= FEW_ROWS else settings[:1]:
             trial = _try(rows, rated, candidate, setting, max_iter=max_iter, seed=seed)
             trials.append(trial)
             if trial.mean >= best - 1e-5:
@@ -198,38 +184,22 @@ def search(
 
 
 def _try(
-    rows: SearchInput,
-    folds: list[_Fold],
-    candidate: str,
-    setting: dict[str, Any],
-    *,
-    max_iter: int,
-    seed: int,
+    rows: SearchInput, folds: list[_Fold], candidate: str, setting: Setting, *, max_iter: int, seed: int
 ) -> Trial:
-    curves = [
-        _curve(
-            fold,
-            rows.categorical,
-            build(candidate, _fitting(setting, len(fold.churned), max_iter), rows.monotone, seed),
-        )
-        for fold in folds
-    ]
+    adapted = candidate_named(candidate).adapted
+    curves = []
+    for fold in folds:
+        model = rows.model(candidate, adapted(setting, rows=len(fold.churned), max_iter=max_iter), seed=seed)
+        curves.append(_curve(fold, rows.categorical, model))
     at = _best_stage(curves)
-    kept = [curve[min(at, len(curve) - 1)] for curve in curves]
-    chosen = _fitting(setting, len(rows.churned), min((at + 1) * EVERY, max_iter))
-    losses = np.concatenate(kept).astype(np.float64)
-    return Trial(candidate, chosen, losses, [float(k.mean()) for k in kept])
+    losses = [curve[min(at, len(curve) - 1)] for curve in curves]
+    chosen = adapted(setting, rows=len(rows.churned), max_iter=min((at + 1) * EVERY, max_iter))
+    means = [float(loss.mean()) for loss in losses]
+    return Trial(candidate, chosen, np.concatenate(losses).astype(np.float64), means)
 
 
-def _fitting(setting: dict[str, Any], rows: int, max_iter: int) -> dict[str, Any]:
-    if "C" in setting:
-        return dict(setting)
-    # Small panels could not split at all with the leaf sizes that suit large ones.
-    leaf = min(setting["min_samples_leaf"], max(2, rows // 40))
-    return {**setting, "min_samples_leaf": leaf, "max_iter": max_iter}
-
-
-def _curve(fold: _Fold, categorical: Bools, model: Any) -> Floats:
+def _curve(fold: _Fold, categorical: Bools, model: CandidateModel) -> Floats:
+    """Return the log loss of each validation row, shape (stages, n): after every ten trees, or one stage."""
     fit, later = (fold.encoded, fold.churned), (fold.later, fold.churned_later)
     if isinstance(model, BoostedTrees):
         with threads_for(fold.encoded):
@@ -248,15 +218,9 @@ def _best_stage(curves: list[Floats]) -> int:
 
 
 def choose(trials: list[Trial], accounts: npt.NDArray[Any]) -> tuple[Trial, str]:
-    """Return the trial to use and why, by mean log loss; additive wins ties within one standard error.
+    """Return the trial with the lowest mean log loss and why; additive wins ties within one standard error.
 
-    The standard error is that of the paired difference, with accounts as the units.
-
-    Parameters
-    ----------
-    trials : list of Trial
-    accounts : ndarray, shape (n,)
-        Account of each out-of-fold row, in the order of ``Trial.losses``.
+    The error is that of the paired difference by account; `accounts` are those of the out-of-fold rows.
     """
     best = min(trials, key=lambda trial: trial.mean)
     additive = [trial for trial in trials if trial.candidate == "additive"]

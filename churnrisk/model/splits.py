@@ -1,4 +1,4 @@
-"""Folds and blocks that keep time order, an embargo between them, and accounts together."""
+"""Splits of a panel in time order or by account, with an embargo between blocks."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from churnrisk.errors import ContractError
-from churnrisk.model.faults import ModelInputError
+from churnrisk.errors import ContractError, ModelInputError
 from churnrisk.model.panel import Bools, Dates, Ints, as_dates, as_of_of
 
+# Shares of the accounts in a split by account; the rest tests.
+_FIT_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
 #: Share of the accounts that calibrate where no later block of dates can.
 HELD_OUT_SHARE = 0.3
 
-MEND = (
+HINT = (
     "Widen the history, reduce the horizon or the number of test snapshots, "
     'or set split = "accounts" under [model] in churnrisk.toml.'
 )
@@ -56,8 +57,8 @@ class PanelSplit(BaseCrossValidator):  # type: ignore[misc]
             Its index level ``as_of`` gives the dates.
         y : ignored
         groups : array-like of dates, shape (n,), optional
-            As-of date of each row, where `X` has no such level; else not read, so that the accounts which a search
-            hands on as groups do no harm.
+            As-of date of each row, where `X` has no such level; else ignored, since searches pass accounts as
+            groups.
 
         Raises
         ------
@@ -72,7 +73,7 @@ class PanelSplit(BaseCrossValidator):  # type: ignore[misc]
 
 
 def _dates_of(groups: Any) -> Dates:
-    """Return groups as dates; account ids, which a search may hand on, are none."""
+    """Return groups as dates; refuse account ids, which a search may pass on."""
     values = np.asarray(groups)
     if values.dtype.kind == "M" or (values.size and isinstance(values.flat[0], date)):
         return as_dates(groups)
@@ -83,20 +84,14 @@ def _dates_of(groups: Any) -> Dates:
 
 
 def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.datetime64, Dates]]:
-    """Return (last training date, validation dates) per fold, oldest first.
-
-    Raises
-    ------
-    ModelInputError
-        When there are fewer than `n_splits` dates that have a training date an embargo before them.
-    """
+    """Return (last training date, validation dates) per fold, oldest first."""
     dates = np.unique(as_of)
     embargo = np.timedelta64(embargo_days, "D")
     usable = dates[(dates >= dates[0] + embargo) & (dates > dates[0])] if len(dates) else dates
     if n_splits < 1 or len(usable) < n_splits:
         raise ModelInputError(
             f"{n_splits} time-ordered folds need at least {n_splits} as-of dates that lie {embargo_days} "
-            f"days or more after the first one, found {len(usable)} of {len(dates)} dates. {MEND}"
+            f"days or more after the first one, found {len(usable)} of {len(dates)} dates. {HINT}"
         )
     # The first third stays for training where there is enough, so that the oldest fold learns something.
     keep = min(len(usable), max(n_splits, len(dates) - len(dates) // 3))
@@ -106,14 +101,9 @@ def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.
 
 @dataclass(frozen=True)
 class Blocks:
-    """Three blocks of rows; a row in none of them lies in an embargo.
+    """Three blocks of rows, each a mask of shape (n,); a row in none of them lies in an embargo.
 
-    Attributes
-    ----------
-    fit, calibration, test : ndarray of bool, shape (n,)
-        Rows to learn from, to calibrate on (later), to test on (latest).
-    notes : tuple of str
-        What was made smaller than asked, and why.
+    ``calibration`` is later than ``fit``, ``test`` latest; ``notes`` say what is smaller than requested, and why.
     """
 
     fit: Bools
@@ -133,27 +123,10 @@ def blocks(
 ) -> Blocks:
     """Cut a panel into fit, calibration and test blocks of as-of dates in time order.
 
-    The sizes asked for are kept where the dates suffice; else the calibration block shrinks first, then the
-    test block, and ``notes`` says so. Where the history is too short for a calibration block between the
-    other two, and `account_id` is given, held-out accounts of the latest training dates calibrate instead.
-
-    Parameters
-    ----------
-    as_of : array-like of datetime64, shape (n,)
-        As-of date of each row.
-    embargo_days : int
-        ``gap + horizon``: least distance in days between two blocks.
-    test_snapshots, calibration_snapshots : int
-        Number of as-of dates wanted in the last and the middle block.
-    account_id : array-like of shape (n,), optional
-        Account of each row; without it a history too short for three blocks is refused.
-    seed : int, default 0
-        Of the draw of held-out accounts.
-
-    Raises
-    ------
-    ContractError
-        When even one date per block does not fit.
+    The requested sizes hold where the dates suffice; else the calibration block shrinks first, then the test block,
+    and ``notes`` says so. Where the history is too short for a calibration block between the other two, and
+    `account_id` is given, held-out accounts of the latest training dates calibrate instead. ``embargo_days = gap +
+    horizon`` is the least distance between two blocks.
     """
     row_dates = as_dates(as_of)
     dates = np.unique(row_dates)
@@ -175,7 +148,7 @@ def blocks(
                 )
     raise ContractError(
         f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of "
-        f"dates that span {2 * embargo_days} days, found {_span(dates)}. {MEND}"
+        f"dates that span {2 * embargo_days} days, found {_span(dates)}. {HINT}"
     )
 
 
@@ -222,35 +195,14 @@ def _span(dates: Dates) -> str:
     return f"{len(dates)} as-of date{'s' if len(dates) > 1 else ''} that span {days} days"
 
 
-def account_blocks(
-    account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index,
-    *,
-    seed: int,
-    shares: tuple[float, float, float] = (0.6, 0.2, 0.2),
-) -> Blocks:
-    """Cut rows into three account-disjoint blocks, for data that hold one as-of date only.
+def account_blocks(account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index, *, seed: int) -> Blocks:
+    """Cut rows into account-disjoint blocks of about 60, 20 and 20 %, for data of one as-of date.
 
-    An account's block depends on its id and the seed alone, so it is the same in every process and stays when
-    other accounts come or go.
-
-    Parameters
-    ----------
-    account_id : array-like of shape (n,)
-    seed : int
-    shares : tuple of three floats
-        Expected shares of fit, calibration and test; they sum to 1.
-
-    Raises
-    ------
-    ContractError
-        When a block stays empty.
+    An account's block depends on its id and the seed alone, so it is the same in every process and stays when other
+    accounts come or go.
     """
-    if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
-        raise ModelInputError(
-            f"expected three positive shares that sum to 1, found {shares}. Mend the shares."
-        )
     place = uniform_of(account_id, seed)
-    fit, test = place < shares[0], place >= shares[0] + shares[1]
+    fit, test = place < _FIT_SHARE, place >= _FIT_SHARE + _CALIBRATION_SHARE
     cut = Blocks(fit, ~fit & ~test, test, ("split by account, not by time",))
     if not (cut.fit.any() and cut.calibration.any() and cut.test.any()):
         raise ContractError(
@@ -258,14 +210,6 @@ def account_blocks(
             "accounts in all. Add accounts."
         )
     return cut
-
-
-def account_halves(account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index, seed: int) -> Bools:
-    """Return True for the accounts of one half, shape (n,): deterministic, account-disjoint.
-
-    One half of the calibration block calibrates, the other certifies the lights.
-    """
-    return uniform_of(account_id, seed + 1) < 0.5
 
 
 def uniform_of(account_id: Any, seed: int) -> npt.NDArray[np.float64]:

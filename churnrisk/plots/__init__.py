@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING
 from churnrisk.lazy import lazy
 
 if TYPE_CHECKING:
-    from churnrisk.plots.calibration import plot_calibration
-    from churnrisk.plots.cohorts import plot_retention, plot_survival
-    from churnrisk.plots.colours import plot_promises, plot_shares
-    from churnrisk.plots.costs import plot_cost
-    from churnrisk.plots.drifts import plot_drift
     from churnrisk.plots.effects import plot_feature_effect, plot_feature_effects
-    from churnrisk.plots.ranking import (
+    from churnrisk.plots.over_time import (
+        plot_drift,
+        plot_promises,
+        plot_retention,
+        plot_shares,
+        plot_survival,
+    )
+    from churnrisk.plots.predictions import (
+        plot_calibration,
+        plot_cost,
         plot_gain,
         plot_lift,
         plot_precision_recall,
@@ -26,19 +30,13 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "plot_calibration": "calibration",
-    "plot_precision_recall": "ranking",
-    "plot_lift": "ranking",
-    "plot_gain": "ranking",
-    "plot_recall_at_capacity": "ranking",
-    "plot_cost": "costs",
-    "plot_feature_effect": "effects",
-    "plot_feature_effects": "effects",
-    "plot_survival": "cohorts",
-    "plot_retention": "cohorts",
-    "plot_drift": "drifts",
-    "plot_promises": "colours",
-    "plot_shares": "colours",
+    name: home
+    for home, names in {
+        "effects": "plot_feature_effect plot_feature_effects",
+        "over_time": "plot_drift plot_promises plot_retention plot_shares plot_survival",
+        "predictions": "plot_calibration plot_cost plot_gain plot_lift plot_precision_recall plot_recall_at_capacity",
+    }.items()
+    for name in names.split()
 }
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from churnrisk.model.faults import ModelInputError
+from churnrisk.errors import ModelInputError
 from churnrisk.model.panel import Floats
 from churnrisk.plots.canvas import GREY, MISSING, STYLES, axes_or_new
 

@@ -47,7 +47,7 @@ def answers(model: LoadedModel, X: Any, *, top: int = 3) -> pd.DataFrame:
 
     from churnrisk.decision import Rule, TrafficLight, apply_rules, segments_of
     from churnrisk.features.facts import annual_value
-    from churnrisk.model.frames import as_pandas
+    from churnrisk.model.encoding import as_pandas
 
     if "light" not in model.policy:
         raise UsageError(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from churnrisk.errors import ChurnRiskError
 
@@ -37,6 +39,14 @@ TRUSTED_TYPES = frozenset(
 )
 
 OWN_PACKAGE = "churnrisk.model"
+
+#: Classes that have moved since models were stored: (module, class) then and now.
+_MOVED = {
+    (f"{OWN_PACKAGE}.binning", "Binner"): (f"{OWN_PACKAGE}.additive", "Binner"),
+    (f"{OWN_PACKAGE}.given", "GivenModel"): (f"{OWN_PACKAGE}.linear", "WrappedEstimator"),
+    (f"{OWN_PACKAGE}.rates", "LevelRates"): (f"{OWN_PACKAGE}.encoding", "LevelRates"),
+    (f"{OWN_PACKAGE}.recency", "RecencyRule"): (f"{OWN_PACKAGE}.calibration", "RecencyRule"),
+}
 
 
 def distrusted(names: list[str]) -> list[str]:
@@ -115,7 +125,7 @@ def load_trusted(source: Path | bytes) -> Any:
 
     name = source.name if isinstance(source, Path) else "model.skops"
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
+        content = _with_current_names(source.read_bytes() if isinstance(source, Path) else source)
         names: list[str] = skops.io.get_untrusted_types(data=content)
     except (OSError, BadZipFile, KeyError, ValueError, TypeError) as cause:
         raise ChurnRiskError(
@@ -134,3 +144,23 @@ def load_trusted(source: Path | bytes) -> Any:
             f"the stored model cannot be rebuilt with the installed versions: {cause}. "
             "Run `churnrisk train` again."
         ) from cause
+
+
+def _with_current_names(content: bytes) -> bytes:
+    """Return a skops file in which classes that have moved have their current names."""
+    with ZipFile(BytesIO(content)) as stored:
+        schema = stored.read("schema.json").decode()
+        if not any(f'"{module}"' in schema for module, _ in _MOVED):
+            return content
+        renamed = BytesIO()
+        with ZipFile(renamed, "w") as current:
+            for item in stored.infolist():
+                if item.filename != "schema.json":
+                    current.writestr(item, stored.read(item))
+            current.writestr("schema.json", json.dumps(json.loads(schema, object_hook=_renamed)))
+    return renamed.getvalue()
+
+
+def _renamed(node: dict[str, Any]) -> dict[str, Any]:
+    moved = _MOVED.get((node.get("__module__", ""), node.get("__class__", "")))
+    return node if moved is None else node | {"__module__": moved[0], "__class__": moved[1]}

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from churnrisk.decision import Promise, TrafficLight, colour_evidence, decide
-from churnrisk.decision.stability import Stability, stability
+from churnrisk.decision.decisions import Stability, stability
 from churnrisk.errors import ContractError, NoChampionError, UsageError
 from churnrisk.features.facts import annual_value
 from churnrisk.model import ChurnClassifier

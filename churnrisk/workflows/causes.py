@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision.severity import to_codes
+from churnrisk.decision.rules import to_codes
 from churnrisk.records import DecidedBy
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.decision import Rule, TrafficLight, decide
-from churnrisk.decision.stage import lifecycle_stage
+from churnrisk.decision.segments import lifecycle_stage
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from churnrisk.features import build_features, select_features
 from churnrisk.features.steps import script_of
-from churnrisk.model.single import single_aucs
+from churnrisk.model.evaluation import single_aucs
 from churnrisk.monitoring.drift import population_stability
 from churnrisk.records import Feature, Interval
 from churnrisk.snapshots import build_panel, labelled_dates, training_dates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from churnrisk.contract import Available
-from churnrisk.decision.stage import lifecycle_stage
+from churnrisk.decision.segments import lifecycle_stage
 from churnrisk.model.profile import kinds_with_peers
 from churnrisk.sources import Engine
 

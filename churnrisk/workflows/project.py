@@ -10,6 +10,7 @@ from typing import Literal
 from churnrisk.decision.config import DecisionConfig
 from churnrisk.errors import UsageError
 from churnrisk.features import FeatureConfig
+from churnrisk.model.candidates import CANDIDATES, unknown_candidates
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import EngineConfig, TableConfig
 from churnrisk.workflows.web_config import WebConfig
@@ -27,7 +28,8 @@ class ModelConfig:
     test_snapshots, calibration_snapshots : int
         How many of the latest snapshots test the model, and how many before them calibrate it.
     candidates : tuple of str
-        Which models compete.
+        Which models compete, by their names in the registry (:data:`churnrisk.model.candidates.CANDIDATES`), or dotted
+        names of scikit-learn classifiers.
     seed : int
         Fixes every random choice.
     time_to_churn : bool
@@ -39,7 +41,7 @@ class ModelConfig:
     split: Literal["time", "accounts"] = "time"
     test_snapshots: int = 2
     calibration_snapshots: int = 3
-    candidates: tuple[Literal["logistic", "additive", "full"], ...] = ("logistic", "additive", "full")
+    candidates: tuple[str, ...] = ("logistic", "additive", "full")
     seed: int = 0
     time_to_churn: bool = True
 
@@ -47,9 +49,10 @@ class ModelConfig:
         for name in ("test_snapshots", "calibration_snapshots"):
             if getattr(self, name) < 1:
                 raise UsageError(f"[model] {name} must be at least 1; found {getattr(self, name)}.")
-        if not self.candidates:
+        if unknown_candidates(self.candidates) or not self.candidates:
             raise UsageError(
-                '[model] candidates is empty; name at least one of "logistic", "additive", "full".'
+                f"[model] candidates: expected names among {list(CANDIDATES)}, or of scikit-learn classifiers such as "
+                f"'sklearn.ensemble.ExtraTreesClassifier', found {list(self.candidates)}."
             )
 
 

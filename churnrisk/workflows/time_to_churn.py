@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.model import Blocks, ChurnHazard, ModelInputError
+from churnrisk.errors import ModelInputError
+from churnrisk.model import Blocks, ChurnHazard
 from churnrisk.model.hazard import mean_of, median_of
 from churnrisk.snapshots import ChurnConfig, known_by
 from churnrisk.workflows.panel import TrainingPanel

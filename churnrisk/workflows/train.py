@@ -127,7 +127,7 @@ def learn(
     calibrating, outcomes = X[cut.calibration], y[cut.calibration]
     dates = calibrating.index.get_level_values("as_of")
     # Certified on the raw scores: calibration keeps their order, so one block serves both.
-    light = project.decision.light().fit(
+    light = TrafficLight(**project.decision.light_settings()).fit(
         expit(crossed),
         outcomes.to_numpy(),
         annual_value(calibrating),

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churnrisk.decision import Rule, apply_rules
-from churnrisk.decision.severity import Codes, severity, to_codes
+from churnrisk.decision.rules import Codes, severity, to_codes
 from churnrisk.features.levers import Lever, pairs_of
 from churnrisk.features.pulled import Pulled
 from churnrisk.model.wording import in_json, plain

@@ -149,7 +149,7 @@ def test_settings_from_toml_build_the_config():
         "wave of newcomers",
         "quiet",
     ]
-    assert config.light().get_params()["red_from"] == 0.5
+    assert config.light_settings()["red_from"] == 0.5
 
 
 def test_a_rule_of_a_shipped_name_replaces_it():

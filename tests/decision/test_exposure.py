@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.decision import TrafficLight, colour_evidence, lower_bound, upper_bound
-from churnrisk.decision.exposure import churn_levels, tally, tally_of
+from churnrisk.decision.bounds import churn_levels, tally, tally_of
 
 REPETITIONS = 400
 # 5 % and three standard errors of a share over 400 repetitions.

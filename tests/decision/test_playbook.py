@@ -128,7 +128,7 @@ def test_the_silent_are_nudged_and_the_busy_never():
 
 
 def test_a_nudge_that_could_reach_the_busy_is_refused():
-    with pytest.raises(UsageError, match="a nudge is for the silent only"):
+    with pytest.raises(UsageError, match="a nudge is for silent accounts only"):
         Play(**PLAY, kind="nudge", when="contacts <= 1")
 
 

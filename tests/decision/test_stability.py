@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.decision.stability import stability
+from churnrisk.decision.decisions import stability
 
 NAMES = {"g": "green", "a": "amber", "r": "red", "x": "grey"}
 

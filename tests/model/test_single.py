@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from churnrisk.model.single import single_aucs
+from churnrisk.model.evaluation import single_aucs
 
 ROWS = 3_000
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
-from churnrisk.model import PanelSplit, account_blocks, account_halves, blocks
+from churnrisk.model import PanelSplit, account_blocks, blocks
 
 day_sets = st.lists(st.integers(0, 500), min_size=1, max_size=25, unique=True)
 
@@ -88,10 +88,10 @@ def test_account_blocks_are_the_same_in_every_process():
 
 
 @given(seed=st.integers(0, 10_000))
-def test_an_account_is_in_one_block_and_one_half_only(seed):
+def test_an_account_is_in_one_block_only(seed):
     ids = np.repeat([f"a{i}" for i in range(200)], 3)
     cut = account_blocks(ids, seed=seed)
-    for mask in (cut.fit, cut.calibration, cut.test, account_halves(ids, seed)):
+    for mask in (cut.fit, cut.calibration, cut.test):
         assert set(ids[mask]).isdisjoint(ids[~mask])
     assert (cut.fit | cut.calibration | cut.test).all()
 
@@ -100,7 +100,6 @@ def test_shares_of_accounts_are_about_as_asked():
     cut = account_blocks([f"a{i}" for i in range(20_000)], seed=0)
     assert cut.fit.mean() == pytest.approx(0.6, abs=0.02)
     assert cut.test.mean() == pytest.approx(0.2, abs=0.02)
-    assert account_halves([f"a{i}" for i in range(20_000)], 0).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_history_too_short_for_three_blocks_calibrates_on_held_out_accounts() -> None:

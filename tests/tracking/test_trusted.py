@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -26,7 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from churnrisk.errors import ChurnRiskError
-from churnrisk.model import ChurnClassifier
+from churnrisk.model import ChurnClassifier, RecencyRule
 from churnrisk.tracking import Tracking, TrainingRecord
 from churnrisk.tracking.trusted import distrusted, load_trusted, trusted_types_of
 
@@ -68,6 +71,45 @@ def test_our_own_classifier_survives_storage(candidate: str, panel: Panel, tmp_p
     skops.io.dump(model, tmp_path / "model.skops")
     loaded = load_trusted(tmp_path / "model.skops")
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+OLD_HOMES = {
+    "additive": ("Binner", "churnrisk.model.binning", "Binner"),
+    "linear": ("WrappedEstimator", "churnrisk.model.given", "GivenModel"),
+    "encoding": ("LevelRates", "churnrisk.model.rates", "LevelRates"),
+    "calibration": ("RecencyRule", "churnrisk.model.recency", "RecencyRule"),
+}
+
+
+def as_stored_before(content: bytes) -> bytes:
+    """The skops file with the names that our classes had before they moved."""
+
+    def old(node: dict[str, Any]) -> dict[str, Any]:
+        name, module, then = OLD_HOMES.get(str(node.get("__module__")).split(".")[-1], ("", "", ""))
+        return node | {"__module__": module, "__class__": then} if node.get("__class__") == name else node
+
+    former = BytesIO()
+    with ZipFile(BytesIO(content)) as stored, ZipFile(former, "w") as copy:
+        for item in stored.infolist():
+            data = stored.read(item)
+            if item.filename == "schema.json":
+                data = json.dumps(json.loads(data, object_hook=old)).encode()
+            copy.writestr(item, data)
+    return former.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["additive", "given", "recency"])
+def test_a_model_stored_before_its_classes_moved_still_loads(kind: str, panel: Panel) -> None:
+    X, y = panel
+    models = {
+        "additive": ChurnClassifier(candidates=("additive",), max_iter=5),
+        "given": ChurnClassifier(estimator=RandomForestClassifier(n_estimators=3, random_state=0)),
+        "recency": RecencyRule("days_silent"),
+    }
+    model = models[kind].fit(X, y)
+    former = as_stored_before(skops.io.dumps(model))
+    assert any("churnrisk.model" in name for name in distrusted(skops.io.get_untrusted_types(data=former)))
+    np.testing.assert_array_equal(load_trusted(former).predict_proba(X), model.predict_proba(X))
 
 
 @given(

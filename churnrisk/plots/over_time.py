@@ -1,4 +1,4 @@
-"""When customers leave: the share still there by days of life, all together or by what they have in common."""
+"""Plots over time: survival and retention, drift, promises and shares of the colours."""
 
 from __future__ import annotations
 
@@ -9,11 +9,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import ContractError
-from churnrisk.model.kaplan_meier import KaplanMeier
-from churnrisk.plots.canvas import axes_or_new, count_series, finish, in_percent, next_style
+from churnrisk.model.survival import KaplanMeier
+from churnrisk.monitoring.drift import LARGE, SOME, drift_by_snapshot
+from churnrisk.plots.canvas import (
+    GREY,
+    HATCHES,
+    LIGHTS,
+    STYLES,
+    axes_or_new,
+    by_date,
+    by_root,
+    count_series,
+    finish,
+    in_percent,
+    next_style,
+)
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
+
 
 _MONTH = 365.25 / 12
 
@@ -142,3 +157,119 @@ def _require(lifetimes: pd.DataFrame, *columns: str) -> None:
             f"expected one life per account with the columns {', '.join(columns)}, found no {', '.join(missing)}. "
             "Pass what project.lifetimes() returns."
         )
+
+
+_DRIFT_TICKS = (0, SOME, LARGE, 0.5, 1, 2, 3, 5, 8, 12, 20)
+
+
+def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes:
+    """Draw the population stability index of each signal against the first snapshot, over the snapshots.
+
+    The axis is scaled by the square root: a signal whose window is still filling up moves far.
+
+    Parameters
+    ----------
+    X : DataFrame of shape (n, d)
+        Rows of a panel, with index (account_id, as_of).
+    top : int, default 5
+        The signals that moved most are named, at most seven; the others are grey.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ContractError
+        When `X` has no as-of dates, or fewer than two.
+    """
+    axes, drift = axes_or_new(ax), drift_by_snapshot(X)
+    moved = drift.max().sort_values(ascending=False)
+    named = moved.index[: min(top, len(STYLES))]
+    axes.plot(drift.index, drift[moved.index[len(named) :]], color=GREY, linewidth=0.6, alpha=0.5)
+    for name, style in zip(named, STYLES, strict=False):
+        axes.plot(
+            drift.index,
+            drift[name],
+            color=style.colour,
+            linestyle=style.line,
+            marker=style.mark,
+            label=str(name),
+        )
+    for limit, words in {SOME: "worth a look", LARGE: "large"}.items():
+        axes.axhline(limit, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.annotate(words, (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
+    highest = max(1.5 * LARGE, 1.1 * float(moved.iloc[0]))
+    by_root(axes.yaxis, [tick for tick in _DRIFT_TICKS if tick <= highest])
+    axes.set_ylim(0, highest)
+    by_date(axes)
+    return finish(
+        axes, "Drift since the first snapshot", "as of", "population stability index", legend_below=True
+    )
+
+
+def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw what green and red promised and what happened, per snapshot, with 95 % bounds.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per (as_of, colour) with ``churn_rate``, ``churn_low``, ``churn_high``, ``at_most``,
+        ``at_least`` (the promise, missing where there is none) and ``outcome``; broken ones are marked.
+    ax : Axes, optional
+    """
+    axes = axes_or_new(ax)
+    for colour, style in LIGHTS.items():
+        rows = history[(history["colour"] == colour) & history["churn_rate"].notna()]
+        if rows.empty:
+            continue
+        rate = rows["churn_rate"].to_numpy(dtype=np.float64)
+        around = np.maximum(np.vstack([rate - rows["churn_low"], rows["churn_high"] - rate]), 0.0)
+        axes.errorbar(
+            rows["as_of"],
+            rate,
+            yerr=around,
+            fmt=f"{style.mark}{style.line}",
+            color=style.colour,
+            capsize=3,
+            label=colour,
+        )
+        limit = rows["at_most"].fillna(rows["at_least"]).astype(float)
+        if limit.notna().any():
+            axes.plot(rows["as_of"], limit, color=style.colour, linestyle="--", label=f"{colour}, promised")
+        broken = (rows["outcome"] == "broken").to_numpy()
+        if broken.any():
+            axes.plot(rows["as_of"][broken], rate[broken], "kx", markersize=10, label=f"{colour}, broken")
+    by_date(axes)
+    in_percent(axes, y=True)
+    return finish(axes, "Promised and observed", "as of", "churn rate", legend_below=True)
+
+
+def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the shares of the colours per snapshot, stacked.
+
+    Parameters
+    ----------
+    history : DataFrame
+        One row per (as_of, colour) with ``share``.
+    ax : Axes, optional
+    """
+    axes = axes_or_new(ax)
+    wide = history.pivot(index="as_of", columns="colour", values="share").fillna(0.0).sort_index()
+    labels, floor = [f"{date:%Y-%m-%d}" for date in wide.index], np.zeros(len(wide))
+    for colour, style in LIGHTS.items():
+        if colour in wide:
+            axes.bar(
+                labels,
+                wide[colour],
+                bottom=floor,
+                color=style.colour,
+                hatch=HATCHES[colour],
+                edgecolor="white",
+                linewidth=0,
+                label=colour,
+            )
+            floor = floor + wide[colour].to_numpy()
+    axes.tick_params(axis="x", labelrotation=45)
+    axes.set_ylim(0.0, 1.15)  # room for the legend above the bars
+    in_percent(axes, y=True)
+    finish(axes, "Shares of the colours", "as of", "share of accounts")
+    axes.legend(frameon=False, fontsize=9, loc="upper center", ncols=len(LIGHTS))
+    return axes

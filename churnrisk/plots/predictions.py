@@ -1,0 +1,396 @@
+"""Plots of probabilities against outcomes: calibration, ranking, cost of a threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from churnrisk.decision.bounds import account_codes, churn_levels, tally_of
+from churnrisk.decision.lights import known_values, typical_value
+from churnrisk.errors import UsageError
+from churnrisk.model.evaluation import Ranked, account_weights, equal_count_bins
+from churnrisk.model.panel import Floats
+from churnrisk.plots.canvas import (
+    GREY,
+    Outcomes,
+    Style,
+    axes_or_new,
+    by_root,
+    count_series,
+    finish,
+    has_label,
+    in_percent,
+    next_style,
+    outcomes_of,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+_ONE_SIDED = 0.975
+_TICKS = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+
+
+def plot_calibration(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    bins: int = 10,
+    name: str = "model",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the churn rate over the mean probability in bins of equal count, with 95 % intervals.
+
+    Both axes are scaled by the square root, since most accounts have a small probability.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+    p : array-like of shape (n,), churn probability
+    groups : array-like of shape (n,), optional
+        Account ids, which the intervals then count instead of rows (:mod:`churnrisk.decision.bounds`);
+        without them every row is an account, and the intervals are those of Clopper and Pearson (1934).
+    bins : int, default 10
+    name : str, default "model"
+        For the legend.
+    ax : Axes, optional
+
+    Raises
+    ------
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    said, rate, around = _bins(rows, bins)
+    style, top = next_style(axes), min(1.0, 1.05 * float(max(said.max(), (rate + around[1]).max())))
+    if has_label(axes, "perfect"):
+        top = max(top, axes.get_xlim()[1])
+    else:
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+    drawn = axes.errorbar(
+        said,
+        rate,
+        yerr=around,
+        color=style.colour,
+        linestyle=style.line,
+        marker=style.mark,
+        capsize=3,
+        label=f"{name}: churn rate, 95 %",
+    )
+    count_series(drawn.lines[0])
+    for axis in (axes.xaxis, axes.yaxis):
+        by_root(axis, [tick for tick in _TICKS if tick <= top])
+    axes.set(xlim=(0, top), ylim=(0, top))
+    in_percent(axes, x=True, y=True)
+    return finish(axes, "Calibration", "mean predicted probability", "churn rate")
+
+
+def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
+    """Return mean probability and churn rate per bin, and how far the interval reaches below and above."""
+    member = equal_count_bins(rows.probability, bins)
+    counts = np.bincount(member)
+    said = np.bincount(member, weights=rows.probability) / counts
+    rate = np.bincount(member, weights=rows.churned) / counts
+    accounts, y = account_codes(rows.accounts, len(member)), rows.churned.astype(np.int64)
+    levels = churn_levels(accounts, y)
+    tallies = [tally_of(member == number, accounts, y, levels=levels) for number in range(len(counts))]
+    low = np.array([tally.lower(_ONE_SIDED)[0] for tally in tallies])
+    high = np.array([tally.upper(_ONE_SIDED)[0] for tally in tallies])
+    # Rounding may put a bound past the rate by a last digit.
+    return said, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
+
+
+_POINTS = 200
+_MOST_DRAWS, _LEAST_DRAWS = 200, 20
+_CELLS = 20_000_000
+
+
+def plot_precision_recall(
+    y: npt.ArrayLike, p: npt.ArrayLike, *, name: str = "model", ax: Axes | None = None
+) -> Axes:
+    """Draw precision over recall with the base rate as the floor.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+    p : array-like of shape (n,), churn probability
+    name : str, default "model"
+    ax : Axes, optional
+
+    Raises
+    ------
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
+    rows, axes = outcomes_of(y, p), axes_or_new(ax)
+    precision, recall, _ = precision_recall_curve(rows.churned, rows.probability)
+    average, style = average_precision_score(rows.churned, rows.probability), next_style(axes)
+    (line,) = axes.step(
+        recall,
+        precision,
+        where="post",
+        color=style.colour,
+        linestyle=style.line,
+        label=f"{name}, average precision {average:.3f}",
+    )
+    count_series(line)
+    _floor(axes, rows.base_rate, f"base rate {rows.base_rate:.1%}")
+    in_percent(axes, x=True, y=True)
+    return finish(axes, "Precision and recall", "recall: share of churners found", "precision")
+
+
+def plot_lift(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    name: str = "model",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw how many times the base rate the churn rate is, over the share of accounts contacted.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+    p : array-like of shape (n,), churn probability
+    groups : array-like of shape (n,), optional
+        Account ids: adds a 95 % band from a bootstrap over accounts.
+    name : str, default "model"
+    ax : Axes, optional
+
+    Raises
+    ------
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    # The first few rows jump between 0 and the maximum and say nothing.
+    shares = np.linspace(max(0.01, 1 / len(rows.churned)), 1.0, _POINTS)
+    _draw_curve(axes, shares, _recalls(rows, shares) / shares, name)
+    _floor(axes, 1.0, "no model")
+    axes.set_ylim(bottom=0)
+    in_percent(axes, x=True)
+    return finish(axes, "Lift", "accounts contacted, riskiest first", "churn rate ÷ base rate")
+
+
+def plot_gain(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    *,
+    groups: npt.ArrayLike | None = None,
+    name: str = "model",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of churners found over the share of accounts contacted, riskiest first.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+    p : array-like of shape (n,), churn probability
+    groups : array-like of shape (n,), optional
+        Account ids: adds a 95 % band from a bootstrap over accounts.
+    name : str, default "model"
+    ax : Axes, optional
+
+    Raises
+    ------
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    shares = np.linspace(0.0, 1.0, _POINTS + 1)
+    if not has_label(axes, "no model"):
+        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="no model")
+        perfect = [0, rows.base_rate, 1], [0, 1, 1]
+        axes.plot(*perfect, color=GREY, linestyle=":", linewidth=1, label="perfect")
+    _draw_curve(axes, shares, _recalls(rows, shares), name)
+    in_percent(axes, x=True, y=True)
+    return finish(axes, "Gain", "accounts contacted, riskiest first", "churners among them")
+
+
+def plot_recall_at_capacity(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    *,
+    snapshots: int,
+    capacity: int | None = None,
+    groups: npt.ArrayLike | None = None,
+    name: str = "model",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of churners found over the number of accounts that the team reviews per snapshot.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+    p : array-like of shape (n,), churn probability
+    snapshots : int
+        How many as-of dates the rows are of; so many times the capacity is reviewed, riskiest first over all, as
+        :func:`churnrisk.evaluate` counts it.
+    capacity : int, optional
+        What the team can review per snapshot; marked.
+    groups : array-like of shape (n,), optional
+        Account ids: adds a 95 % band from a bootstrap over accounts.
+    name : str, default "model"
+    ax : Axes, optional
+
+    Raises
+    ------
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    n = len(rows.churned)
+    shown = min(n, 4 * capacity * snapshots) if capacity else n
+    shares = np.linspace(0.0, shown / n, _POINTS + 1)
+    style = _draw_curve(axes, shares * n / snapshots, _recalls(rows, shares), name)
+    if capacity:
+        reached = _recalls(rows, np.array([min(1.0, capacity * snapshots / n)]))[0, 0]
+        label = f"{name} at {capacity:,}: {reached:.0%} of the churners"
+        axes.plot(capacity, reached, "*", markersize=14, color=style.colour, mec="black", label=label)
+    in_percent(axes, y=True)
+    return finish(axes, "Recall at capacity", "accounts reviewed per snapshot", "churners among them")
+
+
+def _recalls(rows: Outcomes, shares: Floats) -> Floats:
+    """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
+    n = len(rows.churned)
+    # A weight per draw and row: with very many rows fewer draws tell a narrow band as well.
+    draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))
+    weights = (
+        np.ones((1, n)) if rows.accounts is None else account_weights(rows.accounts, n_boot=draws, seed=0)
+    )
+    # A draw without churners has none to find.
+    return Ranked(rows.churned, rows.probability).recall(weights[weights @ rows.churned > 0], shares)
+
+
+def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
+    """Draw the first row of what was found, and the middle 95 % of the others as a band."""
+    style = next_style(axes)
+    (line,) = axes.plot(
+        x,
+        found[0],
+        color=style.colour,
+        linestyle=style.line,
+        marker=style.mark,
+        markevery=_POINTS // 10,
+        markersize=5,
+        label=name if len(found) == 1 else f"{name}, 95 %",
+    )
+    count_series(line)
+    if len(found) > 1:
+        low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
+        axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
+    return style
+
+
+def _floor(axes: Axes, height: float, label: str) -> None:
+    if not has_label(axes, label):
+        axes.axhline(height, color=GREY, linestyle="--", linewidth=1, label=label)
+
+
+_DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_LEAST = 1e-4
+
+
+def plot_cost(
+    y: npt.ArrayLike,
+    p: npt.ArrayLike,
+    *,
+    cost_per_contact: float,
+    save_rate: float,
+    value: npt.ArrayLike,
+    weighted: bool = False,
+    thresholds: Mapping[str, float] | None = None,
+    name: str = "model",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw what an account costs on average when everybody from a threshold on is contacted.
+
+    A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; who leaves costs the `value`.
+    The cheapest threshold is marked, and a line says what contacting nobody costs.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,), 1 for churned
+        As it went without a contact: where the team did call, its successes make every curve too low.
+    p : array-like of shape (n,), churn probability
+    cost_per_contact : float
+        In the currency of the value.
+    save_rate : float
+        Share of churners whom a contact keeps.
+    value : float or array-like of shape (n,)
+        Of keeping a customer, such as the annual value; where it is missing the median stands in.
+    weighted : bool, default False
+        Put the threshold on p times the value in typical values, as the policy ``cost`` does, instead of on p.
+    thresholds : mapping of str to float, optional
+        Thresholds in use, by name, such as ``{"red from": light.red_from_}``: marked, with what they cost.
+    name : str, default "model"
+    ax : Axes, optional
+
+    Raises
+    ------
+    UsageError
+        When the cost is not positive, the save rate no share, or no value is known.
+    ModelInputError
+        When lengths differ, a probability is missing, or the rows lack a class.
+    """
+    _check_terms(cost_per_contact, save_rate)
+    rows, axes = outcomes_of(y, p), axes_or_new(ax)
+    n = len(rows.churned)
+    values = known_values(np.full(n, value) if np.ndim(value) == 0 else value, n)
+    typical = typical_value(values)
+    values = np.where(np.isnan(values), typical, values)
+    score = rows.probability * values / typical if weighted else rows.probability
+    levels, costs = _cost_by_threshold(score, rows.churned * values, cost_per_contact, save_rate)
+    style, best = next_style(axes), int(costs.argmin())
+    name = f"{name} × value" if weighted else name
+    (line,) = axes.step(levels, costs, where="pre", color=style.colour, linestyle=style.line, label=name)
+    count_series(line)
+    if not has_label(axes, "contact nobody"):
+        axes.axhline(costs[-1], color=GREY, linestyle="--", linewidth=1, label="contact nobody")
+    label = f"{name}, cheapest: from {levels[best]:.1%}, {_money(costs[best])}"
+    axes.plot(levels[best], costs[best], "*", markersize=14, color=style.colour, mec="black", label=label)
+    for (what, at), dashes in zip((thresholds or {}).items(), cycle(_DASHES), strict=False):
+        paid = costs[np.searchsorted(levels, at)] if at <= levels[-1] else costs[-1]
+        axes.axvline(
+            max(at, _LEAST),
+            color="black",
+            linestyle=dashes,
+            linewidth=1.2,
+            label=f"{what} {at:.1%}, {_money(paid)}",
+        )
+    axes.set_xscale("log")
+    in_percent(axes, x=True)
+    x, y_label = "everybody is contacted from this probability on", "cost per account and snapshot"
+    return finish(axes, "Cost of a threshold", x, y_label, legend_below=True)
+
+
+def _check_terms(cost_per_contact: float, save_rate: float) -> None:
+    if not (0 < save_rate <= 1 and cost_per_contact > 0):
+        raise UsageError(
+            f"expected 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={save_rate}, "
+            f"cost_per_contact={cost_per_contact}. Give the share of churners that a contact keeps, and what one costs."
+        )
+
+
+def _cost_by_threshold(
+    score: Floats, lost: Floats, cost_per_contact: float, save_rate: float
+) -> tuple[Floats, Floats]:
+    """Return each threshold, ascending, and the mean cost when all from it on are contacted; nobody at the last."""
+    levels, member = np.unique(np.maximum(score, _LEAST), return_inverse=True)
+    by_level = np.bincount(member, weights=cost_per_contact - save_rate * lost)
+    contacted = np.append(np.cumsum(by_level[::-1])[::-1], 0.0)
+    return np.append(levels, levels[-1] * 1.1), (lost.sum() + contacted) / len(score)
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
