@@ -25,7 +25,7 @@ from churnrisk.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from churnrisk.tracking.details import VersionDetails
+    from churnrisk.tracking import VersionDetails
     from churnrisk.workflows.compare import Comparison
 
 _RUN = "Alias, number of a version, or id of an MLflow run."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.reasons import explain as tell
+from churnrisk.model.reasons import explain as explain_rows
 from churnrisk.model.reasons import read_reasons
 from churnrisk.records import Feature
 
@@ -57,12 +57,16 @@ def explain(
 
     classifier = getattr(model, "classifier", model)
     read = _columns(classifier, X)
-    known = features or (panel.features if panel else _features(model))
-    usual = ReasonProfile.fit(panel.X, panel.y, panel.features) if panel else _profile(model)
+    known: Sequence[Feature] = features or (panel.features if panel else getattr(model, "features", ()))
+    usual = (
+        ReasonProfile.fit(panel.X, panel.y, panel.features)
+        if panel
+        else getattr(model, "profile", ReasonProfile({}, {}, {}))
+    )
     rows = X[read]
-    told = tell(classifier.contributions(rows), rows, known, usual, top=top)
-    told["reasons"] = told["reasons"].map(read_reasons)
-    flat = told.explode("reasons", ignore_index=True)
+    reasons = explain_rows(classifier.contributions(rows), rows, known, usual, top=top)
+    reasons["reasons"] = reasons["reasons"].map(read_reasons)
+    flat = reasons.explode("reasons", ignore_index=True)
     names = ("feature", "family", "text", "value", "contribution", "usual_low", "usual_high")
     table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})
     keys = [flat["account_id"], flat["as_of"], flat.groupby(["account_id", "as_of"]).cumcount() + 1]
@@ -78,15 +82,3 @@ def _columns(classifier: Any, X: pd.DataFrame) -> list[str]:
             f"expected the columns that the model was fitted on, found no {', '.join(missing)}. Give every column."
         )
     return list(names)
-
-
-def _features(model: Any) -> Sequence[Feature]:
-    known = getattr(model, "features", ())
-    return [item if isinstance(item, Feature) else Feature(**item) for item in known]
-
-
-def _profile(model: Any) -> ReasonProfile:
-    found = getattr(model, "profile", None)
-    if isinstance(found, ReasonProfile):
-        return found
-    return ReasonProfile.from_dict(found) if found else ReasonProfile({}, {}, {})

@@ -3,28 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date, datetime
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from churnrisk.errors import ContractError
-from churnrisk.library.frames import Scratch
-from churnrisk.library.history import ProjectHistory
-from churnrisk.library.models import ProjectModels
-from churnrisk.library.signals import Signal
-from churnrisk.workflows.panel import TrainingPanel, training_panel
+from churnrisk.features import OwnFeature
+from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
+from churnrisk.workflows.panel import TrainingPanel, checked_tables, training_panel
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.training_record import Trained
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from churnrisk.model import Blocks, ChurnClassifier, PanelSplit
     from churnrisk.records import Feature, RedList
+    from churnrisk.workflows.account import AccountView
     from churnrisk.workflows.check import CheckReport
+    from churnrisk.workflows.compare import Comparison
+    from churnrisk.workflows.evaluate import EvaluationReport
+    from churnrisk.workflows.ledger import Ledger
+    from churnrisk.workflows.promote import Promotion
+    from churnrisk.workflows.reproduce import Reproduction
     from churnrisk.workflows.score import Scored
 
+#: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.
+Signal = OwnFeature
 
-class OpenProject(ProjectModels, ProjectHistory):
+
+class Scratch:
+    """A temporary project folder, removed with the last object that needs it."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="churnrisk-"))
+        # Not a TemporaryDirectory, which warns when it is not closed by hand.
+        finalize(self, rmtree, self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Training(Trained):
+    """A trained model, everything that was measured about it, and its place in the registry.
+
+    Attributes
+    ----------
+    info : ModelVersionInfo
+        The version with its run.
+    """
+
+    info: ModelVersionInfo
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return self.info.version
+
+
+class OpenProject:
     """An open project; made by :func:`churnrisk.load`.
 
     Attributes
@@ -43,8 +82,7 @@ class OpenProject(ProjectModels, ProjectHistory):
     ) -> None:
         self.settings = settings
         self._now = now
-        self._progress = progress or _in_silence
-        # A project of frames lives in a folder that goes with the last object that needs it.
+        self._progress = progress or (lambda _: None)
         self._scratch = scratch
 
     def __repr__(self) -> str:
@@ -168,6 +206,113 @@ class OpenProject(ProjectModels, ProjectHistory):
 
         return cut_blocks(panel.X, self.settings)
 
+    # -- the model ----------------------------------------------------------------------------------------
+
+    def train(self) -> Training:
+        """Train on every mature snapshot and register the model as the candidate.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract or do not hold enough to train on.
+        """
+        from churnrisk.workflows.train import train
+
+        trained, info = train(self.settings, **self._run)
+        return Training(**{field.name: getattr(trained, field.name) for field in fields(trained)}, info=info)
+
+    def model(self, version: str | int = CHAMPION) -> LoadedModel:
+        """Return a stored model: ``predict(X)`` gives probability, colour and reasons of each row.
+
+        Parameters
+        ----------
+        version : str or int
+            "champion", "candidate" or the number of a version.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        from churnrisk.workflows.train import tracking_of
+
+        return tracking_of(self.settings).load(version)
+
+    def models(self) -> list[ModelVersionInfo]:
+        """Return all versions with their figures, newest first; empty before the first training."""
+        from churnrisk.workflows.train import tracking_of
+
+        return tracking_of(self.settings).versions()
+
+    def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
+        """Measure a stored model on the test block beside the base rate, the recency rule and the champion.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        from churnrisk.workflows.evaluate import evaluate_model
+
+        return evaluate_model(self.settings, version=str(version), **self._run)
+
+    def compare(self, first: str | int, second: str | int) -> Comparison:
+        """Put two versions or runs side by side on rows that neither has learned from.
+
+        Raises
+        ------
+        UsageError
+            If the two are one and the same.
+        """
+        from churnrisk.workflows.compare import compare
+
+        return compare(self.settings, str(first), str(second), **self._run)
+
+    def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
+        """Train again as a version was trained, and say whether the same model comes out, bit for bit.
+
+        Raises
+        ------
+        ContractError
+            If the tables are no longer those of the training.
+        """
+        from churnrisk.workflows.reproduce import reproduce
+
+        return reproduce(self.settings, str(version), progress=self._run["progress"])
+
+    def promote(
+        self,
+        version: str | int = CANDIDATE,
+        *,
+        author: str,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Promotion:
+        """Make a version the champion unless it is clearly worse; the decision is recorded with its evidence.
+
+        Raises
+        ------
+        GuardError
+            If it is worse beyond the interval of the paired bootstrap, and ``force`` is not given.
+        """
+        from churnrisk.workflows.promote import promote
+
+        return promote(
+            self.settings, version=str(version), author=author, force=force, dry_run=dry_run, **self._run
+        )
+
+    def rollback(self, *, author: str, reason: str) -> ModelVersionInfo:
+        """Return to the champion before the present one.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        from churnrisk.workflows.promote import rollback
+
+        return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
+
     # -- the daily list -----------------------------------------------------------------------------------
 
     def score(
@@ -213,6 +358,60 @@ class OpenProject(ProjectModels, ProjectHistory):
             self.settings, as_of=as_of, wanted=WorklistFilter(), now=self._run["now"], limit=limit
         )
 
+    # -- what became of it --------------------------------------------------------------------------------
+
+    def lifetimes(self) -> pd.DataFrame:
+        """Return one life per account: began_at, days, entered and lost, for :func:`churnrisk.plots.plot_survival`.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract.
+        """
+        from churnrisk.snapshots import lifetimes
+
+        with checked_tables(self.settings, **self._run) as checked:
+            self._progress("reading when accounts were lost")
+            return lifetimes(checked.tables, self.settings.churn, data_end=checked.span.end)
+
+    def backtest(self) -> pd.DataFrame:
+        """Return what the colours promised at every past snapshot and what happened, one row per (as_of, colour).
+
+        Raises
+        ------
+        ContractError
+            If the history is too short.
+        """
+        import pandas as pd
+
+        from churnrisk.workflows.backtest import backtest
+
+        return pd.DataFrame([asdict(row) for row in backtest(self.settings, **self._run).rows])
+
+    def account(self, account_id: str) -> AccountView:
+        """Return one account as the published runs tell it: reasons, what would turn it, history.
+
+        Raises
+        ------
+        UsageError
+            If no run knows the account.
+        """
+        from churnrisk.workflows.account import account_view
+
+        return account_view(self.settings, account_id, now=self._run["now"])
+
+    def missed(self) -> Ledger:
+        """Return what the published runs said of every lost account 30, 60 and 90 days before.
+
+        Raises
+        ------
+        UsageError
+            If nothing has been scored yet.
+        """
+        from churnrisk.workflows.missed import missed_churners
+
+        return missed_churners(self.settings, **self._run)
+
 
 def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
     found = [leak for leak in report.leaks or () if leak.feature in names]
@@ -224,7 +423,3 @@ def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
             f"expected signals that know the past only, found that the future shows when it is cut away: {told}. "
             "Let its SQL read only what was known before as_of, or leave it out."
         )
-
-
-def _in_silence(_: str) -> None:
-    """Say nothing."""

@@ -1,4 +1,4 @@
-"""One training written to MLflow: whole, or not at all."""
+"""Write one training to MLflow: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from churnrisk.tracking.record import CANDIDATE, DatasetRecord, TrainingRecord
-from churnrisk.tracking.served import serve_answers
-from churnrisk.tracking.signature import answer_signature, plain_example, probability_signature
+from churnrisk.tracking.record import CANDIDATE, DatasetRecord, TrainingRecord, TrialRecord
+from churnrisk.tracking.served import plain_example, probability_signature, serve_answers
 from churnrisk.tracking.stored import DOCUMENTS
-from churnrisk.tracking.trials import write_trials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -56,7 +54,8 @@ def write_training(
     run_id = client.create_run(experiment_id, tags=run_tags, run_name=record.run_name).info.run_id
     with _failing_whole(client, experiment_id, run_id, model_name):
         _write_description(client, run_id, record)
-        write_trials(client, record.trials, experiment_id=experiment_id, parent_run_id=run_id)
+        for trial in record.trials:
+            _write_trial(client, trial, experiment_id, run_id)
         model = _write_model(client, record, experiment_id, run_id, trusted_types)
         _write_metrics(client, run_id, record, model.model_id)
         client.set_terminated(run_id, status="FINISHED")
@@ -101,6 +100,26 @@ def _write_description(client: MlflowClient, run_id: str, record: TrainingRecord
         client.log_text(run_id, as_json(value), name)
 
 
+def _write_trial(client: MlflowClient, trial: TrialRecord, experiment_id: str, parent_run_id: str) -> None:
+    """Write a finished run under that of the training, so that MLflow's pages can put candidates side by side."""
+    from mlflow.entities import Metric, Param
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    tags = {**trial.tags, MLFLOW_PARENT_RUN_ID: parent_run_id}
+    run_id = client.create_run(experiment_id, tags=tags, run_name=trial.name).info.run_id
+    now_ms = int(time() * 1000)
+    client.log_batch(
+        run_id,
+        params=[Param(name, str(value)) for name, value in trial.params.items()],
+        metrics=[
+            Metric(name, value, now_ms, step)
+            for name, values in trial.metrics.items()
+            for step, value in enumerate(values)
+        ],
+    )
+    client.set_terminated(run_id, status="FINISHED")
+
+
 def _dataset_input(dataset: DatasetRecord, schema: str) -> DatasetInput:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -122,10 +141,9 @@ def _write_model(
     run_id: str,
     trusted_types: list[str],
 ) -> LoggedModel:
-    """Store the model under the name "model", with the documents it cannot score without.
+    """Store the model with its documents, as ``mlflow.sklearn.log_model(name="model")`` would.
 
-    What ``mlflow.sklearn.log_model(name="model")`` does, by way of the client: the fluent function
-    works on the tracking URI and the active run of the whole process.
+    That function works on the tracking URI and the active run of the whole process; the client does not.
     """
     from mlflow.entities import LoggedModelOutput
 
@@ -137,11 +155,8 @@ def _write_model(
     with TemporaryDirectory() as folder:
         local = Path(folder) / "model"
         _save(record, local, model, run_id, trusted_types)
-        for name, value in record.jsons.items():
-            file = local / DOCUMENTS / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(as_json(value), encoding="utf-8")
-        for name, text in record.texts.items():
+        jsons = {name: as_json(value) for name, value in record.jsons.items()}
+        for name, text in (jsons | record.texts).items():
             file = local / DOCUMENTS / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
@@ -174,12 +189,12 @@ def _save(
         pyfunc_predict_fn="predict_proba",
     )
     if record.is_churn_model:
-        serve_answers(description, answer_signature(record.X_example))
+        serve_answers(description, record.X_example)
         description.save(str(folder / "MLmodel"))
 
 
 def _write_metrics(client: MlflowClient, run_id: str, record: TrainingRecord, model_id: str) -> None:
-    """Metrics of the run, attached to the model and to the test block that they were measured on."""
+    """Write the metrics of the run, attached to the model and the test block."""
     from mlflow.entities import Metric
 
     test = next((dataset for dataset in record.datasets if dataset.block == "test"), None)
@@ -224,7 +239,7 @@ def _register(
 
 
 def metric_name(name: str) -> str:
-    """Spell the name in what MLflow takes: letters, digits, ``_-. /``; others become ``_``.
+    """Replace what MLflow does not take in a name by ``_``.
 
     >>> metric_name("recall@10%")
     'recall_10_'
@@ -233,7 +248,7 @@ def metric_name(name: str) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Indented JSON of records, dates and numpy values as well as plain data."""
+    """Return indented JSON of plain data, records, dates and numpy values."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
 
 

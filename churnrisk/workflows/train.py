@@ -1,4 +1,4 @@
-"""Train: panel, blocks, candidates, calibration, lights, evaluation, and the record in the registry."""
+"""Train: panel, blocks, candidates, calibration, lights, evaluation, and the run in the registry."""
 
 from __future__ import annotations
 
@@ -32,16 +32,15 @@ from churnrisk.model import (
     evaluate,
 )
 from churnrisk.records import ColourEvidence, Feature
-from churnrisk.tracking import LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.workflows.inputs import unfed_columns
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.time_to_churn import learn_hazard
-from churnrisk.workflows.trained import Trained
-from churnrisk.workflows.training_record import training_record
+from churnrisk.workflows.training_record import Trained, training_record
 
 RECENCY = "recency rule"
-CHAMPION = "champion"
 
 
 def tracking_of(project: Project) -> Tracking:
@@ -60,8 +59,8 @@ def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Train
     panel = training_panel(project, now=now, progress=progress)
     cut = cut_blocks(panel.X, project)
     tracking = tracking_of(project)
-    champion = _champion(tracking)
-    trained = fit(panel, cut, project, champion=champion, progress=progress)
+    champion = champion_of(tracking)
+    trained = _fit(panel, cut, project, champion=champion, progress=progress)
     progress("recording the run")
     beside = champion if CHAMPION in trained.evaluation.figures else None
     record = training_record(trained, panel, cut, project, champion=beside, now=now)
@@ -82,7 +81,7 @@ def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
     )
 
 
-def fit(
+def _fit(
     panel: TrainingPanel,
     cut: Blocks,
     project: Project,
@@ -93,7 +92,7 @@ def fit(
     """Learn from the first two blocks, calibrate and certify on the second, measure on the third."""
     X, y = panel.X, panel.y
     classifier, light = learn(panel, cut, project, progress=progress)
-    classifier.hazard_, untold = learn_hazard(panel, cut, project)
+    classifier.hazard_, hazard_notes = learn_hazard(panel, cut, project)
     progress("measuring on the test block")
     known = cut.fit | cut.calibration
     kinds = choose_kinds(X[known], panel.segments)
@@ -106,7 +105,7 @@ def fit(
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *untold, *_not_beside(champion, X)),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_not_beside(champion, X)),
     )
 
 
@@ -115,8 +114,8 @@ def learn(
 ) -> tuple[ChurnClassifier, TrafficLight]:
     """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
 
-    Each of the averaged models leaves out a share of the second block's accounts. What it says of them knows nothing
-    of their outcomes there: that calibrates, and certifies the colours.
+    Each of the averaged models leaves out a share of the second block's accounts. Its predictions for them are out of
+    fold: they calibrate the model and certify the colours.
     """
     X, y = panel.X, panel.y
     progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
@@ -144,7 +143,7 @@ def learn(
 
 
 def unfitted(project: Project, features: Sequence[Feature]) -> ChurnClassifier:
-    """Return a classifier as ``[model]`` wants it, with the directions of the features as constraints."""
+    """Return an unfitted classifier by ``[model]``, with the directions of the features as constraints."""
     return ChurnClassifier(
         candidates=project.model.candidates,
         monotone={feature.name: feature.monotone for feature in features if feature.monotone},
@@ -168,8 +167,8 @@ def measure(
     known = cut.fit | cut.calibration
     if RecencyRule.applies_to(X[known]):
         baselines[RECENCY] = RecencyRule().fit(X[known], y[known]).predict_proba(test)[:, 1]
-    if champion is not None and not unfed_columns(champion, X):
-        baselines[CHAMPION] = champion.classifier.predict_proba(test[model_columns(champion)])[:, 1]
+    if champion is not None and not unfed_columns(champion, X.columns):
+        baselines[CHAMPION] = champion.probability(test)
     snapshots = test.index.get_level_values("as_of").nunique()
     return evaluate(
         y[cut.test],
@@ -200,26 +199,22 @@ def colours_on_test(
 
 
 def model_columns(model: LoadedModel) -> list[str]:
-    """Names of the columns that a stored model reads."""
-    return [feature["name"] for feature in model.features]
+    """Return the names of the columns that a stored model reads."""
+    return model.columns
 
 
-def unfed_columns(model: LoadedModel, X: pd.DataFrame) -> list[str]:
-    """Names of the columns that a stored model reads and the panel does not hold."""
-    return sorted(set(model_columns(model)) - set(X.columns))
+def champion_of(tracking: Tracking) -> LoadedModel | None:
+    """Return the champion; None before the first promotion."""
+    try:
+        return tracking.load(CHAMPION)
+    except NoChampionError:
+        return None
 
 
 def _not_beside(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:
-    if champion is None or not (unfed := unfed_columns(champion, X)):
+    if champion is None or not (unfed := unfed_columns(champion, X.columns)):
         return ()
     return (
         f"not measured beside the champion, version {champion.version}: it reads {', '.join(unfed)}, which today's "
         "tables and settings do not feed. `churnrisk compare` measures both on features that are left out today",
     )
-
-
-def _champion(tracking: Tracking) -> LoadedModel | None:
-    try:
-        return tracking.load(CHAMPION)
-    except NoChampionError:
-        return None
