@@ -65,7 +65,7 @@ def _me() -> str:
 
 def _latest(directory: Path) -> datetime:
     from churnrisk.settings import load_project
-    from churnrisk.workflows.span import latest_date
+    from churnrisk.workflows.panel import latest_date
 
     return latest_date(load_project(directory), now=datetime.now())
 

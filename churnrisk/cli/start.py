@@ -104,7 +104,7 @@ def sample(
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Make a world of customers with known causes of churn: raw tables, settings and the truth."""
-    from churnrisk.workflows.sample import make_sample
+    from churnrisk.workflows.init import make_sample
 
     with progress() as report:
         written = make_sample(

@@ -30,15 +30,15 @@ def explain(
     Parameters
     ----------
     model : ChurnClassifier, LoadedModel or Trained
-        A fitted classifier, ``project.model()``, or what ``project.train()`` learned; the last two know their
-        signals and what is usual.
+        A fitted classifier, ``project.model()``, or the result of ``project.train()``; the last two know their signals
+        and what is usual.
     X : DataFrame of shape (n, d)
         Rows of a panel, with index (account_id, as_of).
     panel : TrainingPanel, optional
         For a bare classifier: its signals say what a column means, its retained accounts what is usual. Without it a
-        signal is told by its column's name.
+        reason names the column.
     features : sequence of Feature, optional
-        What the columns mean, where there is no panel to say what is usual.
+        What the columns mean, if there is no panel.
     top : int, default 3
         Most reasons per row, at most two of one family.
 
@@ -57,12 +57,10 @@ def explain(
 
     classifier = getattr(model, "classifier", model)
     read = _columns(classifier, X)
-    known: Sequence[Feature] = features or (panel.features if panel else getattr(model, "features", ()))
-    usual = (
-        ReasonProfile.fit(panel.X, panel.y, panel.features)
-        if panel
-        else getattr(model, "profile", ReasonProfile({}, {}, {}))
-    )
+    known: Sequence[Feature] = features if features else getattr(panel or model, "features", ())
+    usual = getattr(model, "profile", ReasonProfile({}, {}, {}))
+    if panel:
+        usual = ReasonProfile.fit(panel.X, panel.y, panel.features)
     rows = X[read]
     reasons = explain_rows(classifier.contributions(rows), rows, known, usual, top=top)
     reasons["reasons"] = reasons["reasons"].map(read_reasons)

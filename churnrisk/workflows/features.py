@@ -1,9 +1,8 @@
-"""The catalogue in use: what each signal means, how often it is there, whether it drifts, what it is worth alone."""
+"""The catalogue in use: meaning, coverage, drift and AUC of each signal by itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,36 +12,34 @@ from churnrisk.features.steps import script_of
 from churnrisk.model.single import single_aucs
 from churnrisk.monitoring.drift import population_stability
 from churnrisk.records import Feature, Interval
-from churnrisk.snapshots import build_panel, labelled_dates, training_dates
-from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.snapshots import build_panel
+from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables, snapshot_dates
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: The bootstrap looks at so many rows at most, by whole accounts; its intervals are the wider for it.
+#: Most rows that the bootstrap takes, by whole accounts.
 MOST_ROWS = 50_000
 DRAWS = 200
 
 
 @dataclass(frozen=True)
 class FeatureWorth:
-    """One signal as the project's data show it.
+    """One signal as the project's data show it; None where a figure cannot be computed.
 
     Attributes
     ----------
-    feature : Feature
-        The declaration.
     window_days : int or None
-        How far it looks back; None where it has no fixed window.
+        How far it looks back; None without a fixed window.
     coverage : float
         Share of eligible rows with a value.
     drift : float or None
-        Population stability index between the oldest and the latest snapshot; None with one snapshot only.
+        Population stability index between the oldest and the latest snapshot.
     auc : Interval or None
-        Of the signal alone, in the direction that the data show: at least one half. None where it cannot be told.
+        Of the signal alone, in the direction that the data show: at least one half.
     higher_is_riskier : bool or None
-        The direction that the data show; None for names and where it cannot be told.
+        The direction that the data show; None for names.
     """
 
     feature: Feature
@@ -54,7 +51,7 @@ class FeatureWorth:
 
     @property
     def contradicts(self) -> bool:
-        """True when the data clearly show the other direction than the declared one."""
+        """True if the data clearly show the opposite of the declared direction."""
         if self.auc is None or self.higher_is_riskier is None or self.auc.low <= 0.5:
             return False
         return self.feature.monotone == (-1 if self.higher_is_riskier else 1)
@@ -111,13 +108,7 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
 
 
 def feature_query(project: Project, *, now: datetime, progress: Progress) -> str:
-    """Return the query behind the features as one commented script, after running it.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no snapshot with a known outcome.
-    """
+    """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
             features = _prepare(project, checked, progress)
@@ -129,7 +120,7 @@ def feature_query(project: Project, *, now: datetime, progress: Progress) -> str
 
 
 def window_days(feature: Feature) -> int | None:
-    """Return how far a signal looks back, which its name ends in by convention: ``events_30``, ``silent_30d``.
+    """Return how far a signal looks back: by convention the end of its name.
 
     >>> from churnrisk.features import CATALOGUE
     >>> [(f.name, window_days(f)) for f in CATALOGUE][:3]
@@ -141,11 +132,9 @@ def window_days(feature: Feature) -> int | None:
 
 def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
     tables = checked.tables
-    dates: Sequence[datetime]
-    if project.churn.definition == "labels":
-        dates = labelled_dates(tables, project.snapshots)
-    else:
-        dates = [*training_dates(checked.span, project.snapshots, project.churn), checked.span.end]
+    dates = list(snapshot_dates(checked, project))
+    if project.churn.definition != "labels":
+        dates.append(checked.span.end)
     build_panel(tables, project.churn, dates, data_end=checked.span.end)
     features = select_features(project.features, tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
