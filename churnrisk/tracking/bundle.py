@@ -13,11 +13,11 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.metadata import version as installed
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.tracking.record import CHAMPION
 from churnrisk.tracking.stored import FEATURES, MODEL_FILE, POLICY, PROFILE, LoadedModel, StoredModel
 from churnrisk.tracking.writing import as_json
@@ -89,7 +89,7 @@ def pack(stored: StoredModel, *, project: str) -> bytes:
             entry.compress_type = ZIP_DEFLATED
             archive.writestr(entry, files[name])
     content = buffer.getvalue()
-    return f"churnrisk bundle {FORMAT} sha256 {sha256(content).hexdigest()}\n".encode() + content
+    return f"churnrisk bundle {FORMAT} sha256 {digest_of(content)}\n".encode() + content
 
 
 def is_bundle(start: bytes) -> bool:
@@ -116,7 +116,7 @@ def unpack(content: bytes, *, name: str) -> Bundle:
             f"expected a bundle of format {FORMAT}, found that {name} says format {int(header[1])}. "
             "Score with the churnrisk that wrote it, or export it again with this one."
         )
-    digest = sha256(content[header.end() :]).hexdigest()
+    digest = digest_of(content[header.end() :])
     if digest.encode() != header[2]:
         raise UsageError(
             f"{name} is not as it was written: its content has the SHA-256 {digest[:12]}…, its first line says "

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +15,7 @@ from churnrisk.decision import RuleEvidence, TrafficLight, policy_version
 from churnrisk.decision.config import DecisionConfig
 from churnrisk.features import FeatureConfig
 from churnrisk.features.facts import annual_value
+from churnrisk.files import digest_of
 from churnrisk.model import Blocks, ChurnClassifier, Evaluation, ReasonProfile
 from churnrisk.records import ColourEvidence, Feature, Interval
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
@@ -126,7 +126,7 @@ def training_record(
         },
         tags={
             "data_digest": panel.digest,
-            "catalogue_digest": _catalogue_digest(panel.features),
+            "catalogue_digest": digest_of(repr([(one.name, one.sql) for one in panel.features]))[:16],
             "code_version": installed("churnrisk"),
             "seed": str(project.model.seed),
             "policy_version": version,
@@ -165,13 +165,9 @@ def datasets_of(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
         rows = panel.X[mask]
         dates = rows.index.get_level_values("as_of")
         hashed = pd.util.hash_pandas_object(rows.assign(churned=panel.y[mask])).to_numpy()
-        digest = sha256(hashed.tobytes()).hexdigest()[:16]
-        records.append(DatasetRecord(block, dates.min(), dates.max(), int(mask.sum()), digest))  # type: ignore[arg-type]
+        digest = digest_of(hashed.tobytes())[:16]
+        records.append(DatasetRecord(block, dates.min(), dates.max(), len(rows), digest))  # type: ignore[arg-type]
     return tuple(records)
-
-
-def _catalogue_digest(features: Sequence[Feature]) -> str:
-    return sha256(repr([(feature.name, feature.sql) for feature in features]).encode()).hexdigest()[:16]
 
 
 def _trials(classifier: ChurnClassifier) -> tuple[TrialRecord, ...]:
@@ -191,7 +187,7 @@ def _trials(classifier: ChurnClassifier) -> tuple[TrialRecord, ...]:
 
 def _model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str:
     churn = project.churn
-    dates = panel.X.index.get_level_values("as_of")
+    dates = panel.dates
     sections = [
         f"# Churn model of {project.name}",
         f"Churn means `{churn.definition}` within {churn.horizon_days} days"
@@ -270,7 +266,7 @@ def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Proje
             weighted=True,
             thresholds={"amber from": trained.light.amber_from_, "red from": trained.light.red_from_},
         )
-    if panel.X.index.get_level_values("as_of").nunique() > 1:
+    if panel.dates.nunique() > 1:
         # The drift index does not grow with the number of rows, its computing time does.
         drawn["drift"] = plots.plot_drift(panel.X.sample(min(len(panel.X), _DRIFT_ROWS), random_state=0))
     figures = {name: cast("Figure", axes.figure) for name, axes in drawn.items()}
