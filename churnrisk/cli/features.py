@@ -74,32 +74,13 @@ def features(
 
 def _show(found: CatalogueReport, chosen: Format, output: Path | None) -> None:
     for_people = chosen is Format.TABLE
-    rows = [_row(row) | (_cells(row) if for_people else {}) for row in found.rows]
+    rows = [row.to_dict() | (_cells(row) if for_people else {}) for row in found.rows]
     show_rows(rows, title=_title(found), format_=chosen, output=output, columns=_COLUMNS)
     if for_people:
         say(
             "direction: what a higher value can do to the churn probability (↑ raise it, ↓ lower it, · either); "
             f"drift: population stability from {found.oldest:%Y-%m-%d} to {found.latest:%Y-%m-%d}, large from 0.25"
         )
-
-
-def _row(row: FeatureWorth) -> dict[str, Any]:
-    auc = row.auc
-    return {
-        "feature": row.feature.name,
-        "family": row.feature.family,
-        "meaning": row.feature.label,
-        "unit": row.feature.unit,
-        "window_days": row.window_days,
-        "monotone": row.feature.monotone,
-        "coverage": row.coverage,
-        "drift": row.drift,
-        "auc": auc.value if auc else None,
-        "auc_low": auc.low if auc else None,
-        "auc_high": auc.high if auc else None,
-        "higher_is_riskier": row.higher_is_riskier,
-        "contradicts": row.contradicts,
-    }
 
 
 def _cells(row: FeatureWorth) -> dict[str, Any]:

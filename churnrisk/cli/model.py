@@ -44,13 +44,13 @@ def train(context: typer.Context, format_: FormatOption = None, output: OutputOp
     from churnrisk.workflows.train import train as run_train
 
     with progress() as report:
-        trained, info = run_train(project_of(context), now=datetime.now(), progress=report)
-    measured = (trained.evaluation, trained.evidence, trained.model_evidence)
-    _show_report(EvaluationReport(f"version {info.version}", "the test block", *measured), format_, output)
+        trained = run_train(project_of(context), now=datetime.now(), progress=report)
+    version, measured = trained.version, (trained.evaluation, trained.evidence, trained.model_evidence)
+    _show_report(EvaluationReport(f"version {version}", "the test block", *measured), format_, output)
     for note in trained.notes:
         say(f"note: {note}")
     classifier = trained.classifier
-    say(f"version {info.version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
+    say(f"version {version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
     say("next: churnrisk promote")
 
 

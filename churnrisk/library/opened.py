@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -11,25 +11,28 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
+import pandas as pd
+
 from churnrisk.errors import ContractError
 from churnrisk.features import OwnFeature
+from churnrisk.model import PanelSplit
 from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
+from churnrisk.workflows.backtest import backtest
+from churnrisk.workflows.check import CheckReport, check
+from churnrisk.workflows.compare import Comparison, compare
+from churnrisk.workflows.evaluate import EvaluationReport, evaluate_model
+from churnrisk.workflows.features import catalogue_report
 from churnrisk.workflows.panel import TrainingPanel, checked_tables, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.training_record import Trained
+from churnrisk.workflows.promote import Promotion, promote, rollback
+from churnrisk.workflows.reproduce import Reproduction, reproduce
+from churnrisk.workflows.train import Training, cut_blocks, tracking_of, train, unfitted
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from churnrisk.model import Blocks, ChurnClassifier, PanelSplit
+    from churnrisk.model import Blocks, ChurnClassifier
     from churnrisk.records import Feature, RedList
     from churnrisk.workflows.account import AccountView
-    from churnrisk.workflows.check import CheckReport
-    from churnrisk.workflows.compare import Comparison
-    from churnrisk.workflows.evaluate import EvaluationReport
     from churnrisk.workflows.ledger import Ledger
-    from churnrisk.workflows.promote import Promotion
-    from churnrisk.workflows.reproduce import Reproduction
     from churnrisk.workflows.score import Scored
 
 #: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.
@@ -43,24 +46,6 @@ class Scratch:
         self.path = Path(mkdtemp(prefix="churnrisk-"))
         # Not a TemporaryDirectory, which warns when it is not closed by hand.
         finalize(self, rmtree, self.path, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class Training(Trained):
-    """A trained model, everything that was measured about it, and its place in the registry.
-
-    Attributes
-    ----------
-    info : ModelVersionInfo
-        The version with its run.
-    """
-
-    info: ModelVersionInfo
-
-    @property
-    def version(self) -> int:
-        """The number of the version."""
-        return self.info.version
 
 
 class OpenProject:
@@ -106,8 +91,6 @@ class OpenProject:
         ContractError
             If the tables cannot be opened at all.
         """
-        from churnrisk.workflows.check import check
-
         return check(self.settings, leaks=leaks, **self._run)
 
     def panel(self) -> TrainingPanel:
@@ -122,27 +105,9 @@ class OpenProject:
 
     def signals(self) -> pd.DataFrame:
         """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
-        import pandas as pd
-
-        from churnrisk.workflows.features import catalogue_report
-
-        rows = catalogue_report(self.settings, **self._run).rows
-        table = [
-            {
-                "signal": row.feature.name,
-                "family": row.feature.family,
-                "meaning": row.feature.label,
-                "unit": row.feature.unit,
-                "monotone": row.feature.monotone,
-                "coverage": row.coverage,
-                "drift": row.drift,
-                "auc": row.auc.value if row.auc else None,
-                "auc_low": row.auc.low if row.auc else None,
-                "auc_high": row.auc.high if row.auc else None,
-            }
-            for row in rows
-        ]
-        return pd.DataFrame(table).set_index("signal")
+        rows = [row.to_dict() for row in catalogue_report(self.settings, **self._run).rows]
+        columns = ["family", "meaning", "unit", "monotone", "coverage", "drift", "auc", "auc_low", "auc_high"]
+        return pd.DataFrame(rows).set_index("feature").rename_axis("signal")[columns]
 
     def with_features(self, signals: Sequence[Signal], *, check_leaks: bool = True) -> OpenProject:
         """Return the project with signals of your own, after checking on its data that none sees the future.
@@ -184,14 +149,10 @@ class OpenProject:
         **parameters
             Of :class:`churnrisk.ChurnClassifier`; they go first.
         """
-        from churnrisk.workflows.train import unfitted
-
         return unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
 
     def splitter(self, n_splits: int = 3) -> PanelSplit:
         """Return time-ordered folds with the project's embargo, for ``cv=`` of any scikit-learn search."""
-        from churnrisk.model import PanelSplit
-
         return PanelSplit(n_splits, embargo_days=self.settings.churn.outcome_delay.days)
 
     def blocks(self, panel: TrainingPanel) -> Blocks:
@@ -202,8 +163,6 @@ class OpenProject:
         ContractError
             If the history is too short for three blocks.
         """
-        from churnrisk.workflows.train import cut_blocks
-
         return cut_blocks(panel.X, self.settings)
 
     # -- the model ----------------------------------------------------------------------------------------
@@ -216,10 +175,7 @@ class OpenProject:
         ContractError
             If the tables break the contract or do not hold enough to train on.
         """
-        from churnrisk.workflows.train import train
-
-        trained, info = train(self.settings, **self._run)
-        return Training(**{field.name: getattr(trained, field.name) for field in fields(trained)}, info=info)
+        return train(self.settings, **self._run)
 
     def model(self, version: str | int = CHAMPION) -> LoadedModel:
         """Return a stored model: ``predict(X)`` gives probability, colour and reasons of each row.
@@ -234,14 +190,10 @@ class OpenProject:
         NoChampionError
             If there is no such model.
         """
-        from churnrisk.workflows.train import tracking_of
-
         return tracking_of(self.settings).load(version)
 
     def models(self) -> list[ModelVersionInfo]:
         """Return all versions with their figures, newest first; empty before the first training."""
-        from churnrisk.workflows.train import tracking_of
-
         return tracking_of(self.settings).versions()
 
     def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
@@ -252,8 +204,6 @@ class OpenProject:
         NoChampionError
             If there is no such model.
         """
-        from churnrisk.workflows.evaluate import evaluate_model
-
         return evaluate_model(self.settings, version=str(version), **self._run)
 
     def compare(self, first: str | int, second: str | int) -> Comparison:
@@ -262,22 +212,18 @@ class OpenProject:
         Raises
         ------
         UsageError
-            If the two are one and the same.
+            If both are the same version.
         """
-        from churnrisk.workflows.compare import compare
-
         return compare(self.settings, str(first), str(second), **self._run)
 
     def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
-        """Train again as a version was trained, and say whether the same model comes out, bit for bit.
+        """Train again as a version was trained, and compare the two models bit for bit.
 
         Raises
         ------
         ContractError
             If the tables are no longer those of the training.
         """
-        from churnrisk.workflows.reproduce import reproduce
-
         return reproduce(self.settings, str(version), progress=self._run["progress"])
 
     def promote(
@@ -295,8 +241,6 @@ class OpenProject:
         GuardError
             If it is worse beyond the interval of the paired bootstrap, and ``force`` is not given.
         """
-        from churnrisk.workflows.promote import promote
-
         return promote(
             self.settings, version=str(version), author=author, force=force, dry_run=dry_run, **self._run
         )
@@ -309,8 +253,6 @@ class OpenProject:
         UsageError
             If there is none.
         """
-        from churnrisk.workflows.promote import rollback
-
         return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
 
     # -- the daily list -----------------------------------------------------------------------------------
@@ -382,14 +324,10 @@ class OpenProject:
         ContractError
             If the history is too short.
         """
-        import pandas as pd
-
-        from churnrisk.workflows.backtest import backtest
-
         return pd.DataFrame([asdict(row) for row in backtest(self.settings, **self._run).rows])
 
     def account(self, account_id: str) -> AccountView:
-        """Return one account as the published runs tell it: reasons, what would turn it, history.
+        """Return one account by the published runs: reasons, what would turn it, history.
 
         Raises
         ------
@@ -416,10 +354,10 @@ class OpenProject:
 def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
     found = [leak for leak in report.leaks or () if leak.feature in names]
     if found:
-        told = "; ".join(
+        changed = "; ".join(
             f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}" for leak in found
         )
         raise ContractError(
-            f"expected signals that know the past only, found that the future shows when it is cut away: {told}. "
+            f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "
             "Let its SQL read only what was known before as_of, or leave it out."
         )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from churnrisk.features import build_features, select_features
 from churnrisk.features.steps import script_of
@@ -15,9 +18,6 @@ from churnrisk.records import Feature, Interval
 from churnrisk.snapshots import build_panel
 from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables, snapshot_dates
 from churnrisk.workflows.project import Project
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 #: Most rows that the bootstrap takes, by whole accounts.
 MOST_ROWS = 50_000
@@ -55,6 +55,25 @@ class FeatureWorth:
         if self.auc is None or self.higher_is_riskier is None or self.auc.low <= 0.5:
             return False
         return self.feature.monotone == (-1 if self.higher_is_riskier else 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        auc = self.auc
+        return {
+            "feature": self.feature.name,
+            "family": self.feature.family,
+            "meaning": self.feature.label,
+            "unit": self.feature.unit,
+            "window_days": self.window_days,
+            "monotone": self.feature.monotone,
+            "coverage": self.coverage,
+            "drift": self.drift,
+            "auc": auc.value if auc else None,
+            "auc_low": auc.low if auc else None,
+            "auc_high": auc.high if auc else None,
+            "higher_is_riskier": self.higher_is_riskier,
+            "contradicts": self.contradicts,
+        }
 
 
 @dataclass(frozen=True)
@@ -144,8 +163,6 @@ def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tu
 def _aucs(
     X: pd.DataFrame, churned: pd.Series, *, seed: int, progress: Progress
 ) -> dict[str, Interval | None]:
-    import numpy as np
-
     accounts = X.index.get_level_values("account_id")
     if len(X) > MOST_ROWS:
         names = np.random.default_rng(seed).permutation(accounts.unique())

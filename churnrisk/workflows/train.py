@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -43,12 +44,30 @@ from churnrisk.workflows.training_record import Trained, training_record
 RECENCY = "recency rule"
 
 
+@dataclass(frozen=True)
+class Training(Trained):
+    """A trained model, everything that was measured about it, and its place in the registry.
+
+    Attributes
+    ----------
+    info : ModelVersionInfo
+        The version with its run.
+    """
+
+    info: ModelVersionInfo
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return self.info.version
+
+
 def tracking_of(project: Project) -> Tracking:
     """Return the registry of a project."""
     return Tracking(project.tracking_uri, project.directory, project.experiment)
 
 
-def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Trained, ModelVersionInfo]:
+def train(project: Project, *, now: datetime, progress: Progress) -> Training:
     """Train a model on every mature snapshot and register it as the candidate.
 
     Raises
@@ -64,7 +83,7 @@ def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Train
     progress("recording the run")
     beside = champion if CHAMPION in trained.evaluation.figures else None
     record = training_record(trained, panel, cut, project, champion=beside, now=now)
-    return trained, tracking.log_training(record)
+    return Training(**vars(trained), info=tracking.log_training(record))
 
 
 def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:

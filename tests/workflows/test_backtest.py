@@ -63,10 +63,8 @@ def test_colours_depend_on_no_outcome_that_was_not_known_yet(company):
     later = dates > date - project.churn.outcome_delay
     other = replace(panel, y=panel.y.where(~later, 1 - panel.y))
     assert later.sum() > 0
-    colours = []
-    for outcomes in (panel, other):
-        colours.append(colours_at(outcomes, date, quick, previous=None).colours.drop(columns="churned"))
-    pd.testing.assert_frame_equal(*colours)
+    found, expected = (colours_at(one, date, quick, previous=None).colours for one in (other, panel))
+    pd.testing.assert_frame_equal(found.drop(columns="churned"), expected.drop(columns="churned"))
 
 
 def test_an_outcome_is_kept_broken_or_unclear_as_the_bounds_say(company):
