@@ -15,13 +15,7 @@ Record = TypeVar("Record")
 
 
 def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
-    """Replace the file at ``path`` by ``content``, or by what it writes, in one step; parent folders are made.
-
-    Raises
-    ------
-    UsageError
-        If ``path`` is a folder or cannot be written; what was there stays.
-    """
+    """Replace the file at ``path`` by ``content``, or by what it writes, in one step; else a UsageError."""
     target = Path(path)
     if target.is_dir():
         raise UsageError(f"expected a file name, found the folder {target}; add a file name")
@@ -54,15 +48,7 @@ def write_sealed(path: Path, record: object, *, form: int) -> None:
 
 
 def read_sealed(path: Path, kind: type[Record], *, form: int) -> Record:
-    """Return the record of a sealed file.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is not as written, or holds a record of another kind or form.
-    """
+    """Return the record of a sealed file: OSError if unreadable, ValueError if damaged or of another kind or form."""
     from pydantic import TypeAdapter, ValidationError
 
     seal, _, body = path.read_bytes().partition(b"\n")

@@ -69,13 +69,7 @@ class Settings:
 
 
 def load_project(directory: Path, *, data: Path | None = None) -> Project:
-    """Read the churnrisk.toml of a project folder; relative table paths start at ``data`` (see :func:`project_in`).
-
-    Raises
-    ------
-    UsageError
-        If the folder holds no churnrisk.toml, or it is not valid.
-    """
+    """Read the churnrisk.toml of a project folder; relative table paths start at ``data`` (see :func:`project_in`)."""
     path = directory / FILE_NAME
     if not path.is_file():
         raise UsageError(

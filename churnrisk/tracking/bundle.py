@@ -98,13 +98,7 @@ def is_bundle(start: bytes) -> bool:
 
 
 def unpack(content: bytes, *, name: str) -> Bundle:
-    """Check a bundle and take it apart; nothing in it is built. Errors call it ``name``.
-
-    Raises
-    ------
-    UsageError
-        If the content is no bundle, was altered or cut short, or needs other versions than are installed.
-    """
+    """Check a bundle and take it apart; nothing in it is built. Errors call it ``name``."""
     header = _HEADER.match(content[:_HEADER_BYTES])
     if header is None:
         raise UsageError(
@@ -133,13 +127,7 @@ def unpack(content: bytes, *, name: str) -> Bundle:
 
 
 def build(bundle: Bundle, *, name: str) -> BundledModel:
-    """Build the model of a bundle through the allow-list.
-
-    Raises
-    ------
-    UsageError
-        If it holds types that are not trusted or cannot be rebuilt.
-    """
+    """Build the model of a bundle through the allow-list."""
     from sklearn.exceptions import InconsistentVersionWarning
 
     try:

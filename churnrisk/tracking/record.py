@@ -54,33 +54,12 @@ class TrialRecord:
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """Everything worth keeping of one training.
+    """Everything worth keeping of one training; metrics are those of the test block.
 
-    Attributes
-    ----------
-    classifier : object
-        A fitted scikit-learn classifier with ``predict_proba``.
-    X_example : DataFrame
-        A few rows as the classifier takes them: numbers, booleans, and strings or categories.
-    params : dict
-        Settings of the training; values are logged as text.
-    metrics : dict of str to float
-        On the test block. Characters that MLflow does not take in a name become ``_``.
-    datasets : tuple of DatasetRecord
-        The blocks of the panel.
-    trials : tuple of TrialRecord
-        The candidates that were compared; each becomes a run below that of the training.
-    figures : dict of str to matplotlib Figure
-        Logged as ``plots/<name>.png``.
-    texts : dict of str to str
-        Text by file name; ``model_card.md`` is shown on the pages of the run and of the version too.
-    jsons : dict of str to object
-        Plain data by file name; :class:`churnrisk.tracking.LoadedModel` is decoded from ``policy.json``,
-        ``profile.json`` and ``features.json``.
-    tags : dict of str to str
-        Data digest, code version, seed, catalogue digest; put on the run and on the model version.
-    run_name : str or None
-        Name of the run for people; MLflow invents one when it is None.
+    ``X_example`` holds a few rows as the classifier takes them. Figures are logged as ``plots/<name>.png``, trials as
+    runs below that of the training, tags on the run and on the version. ``texts`` and ``jsons`` are documents by file
+    name: ``model_card.md`` is shown on MLflow's pages, and :class:`churnrisk.tracking.LoadedModel` is decoded from
+    ``policy.json``, ``profile.json`` and ``features.json``. MLflow invents a run name if there is none.
     """
 
     classifier: Any

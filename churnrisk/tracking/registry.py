@@ -26,17 +26,11 @@ if TYPE_CHECKING:
 class Tracking:
     """Runs and model versions of one project; nothing in the process is changed.
 
-    Attributes
-    ----------
-    uri : str or None
-        An MLflow tracking URI (server or database); None means SQLite in
-        ``<workspace>/models/mlflow.db`` with files in ``<workspace>/models/artifacts``.
-    workspace : Path
-        The project folder.
-    experiment : str
-        Name of the MLflow experiment.
-    model_name : str
-        Name of the registered model.
+    A version is named by alias, number or the id of its run; NoChampionError if no version carries the alias,
+    UsageError if there is no such version, ChurnRiskError if a model is unsafe or damaged or the store fails.
+
+    ``uri`` is an MLflow tracking URI (server or database); None means SQLite in ``<workspace>/models/mlflow.db`` with
+    files in ``<workspace>/models/artifacts``. ``workspace`` is the project folder.
     """
 
     uri: str | None
@@ -61,13 +55,7 @@ class Tracking:
         return Store(self.uri, self.workspace)
 
     def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
-        """Store a training as a run, register its model and make that the candidate.
-
-        Raises
-        ------
-        ChurnRiskError
-            If the model cannot be stored safely or the store fails; no version is left behind then.
-        """
+        """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
         trusted_types = trusted_types_of(record.classifier)
         with self._store.opened() as client:
             written = write_training(
@@ -88,23 +76,12 @@ class Tracking:
             return sorted(versions.described(versions.all()), key=lambda info: -info.version)
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`.
-
-        Raises
-        ------
-        NoChampionError
-            If no version carries the alias.
-        UsageError
-            If there is no such version.
-        ChurnRiskError
-            If the model is not in skops format, holds types that are not trusted, is damaged, or the
-            store fails.
-        """
+        """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`."""
         # Outside the store's silence: scikit-learn warns of a model from another version.
         return self.stored(alias_or_version).built()
 
     def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of a version; errors are those of :meth:`load`."""
+        """Return the files of a version; nothing in them is built."""
         self._require_store(alias_or_version)
         with TemporaryDirectory() as scratch, self._store.opened() as client:
             version = self._versions(client).find(alias_or_version)
@@ -116,36 +93,20 @@ class Tracking:
             )
 
     def details(self, name: str | int) -> VersionDetails:
-        """Return a version (alias, number or run id) with the parameters and data of its training."""
+        """Return a version with the parameters and data of its training."""
         self._require_store(name)
         with self._store.opened() as client:
             return self._versions(client).details(name)
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
-        """Make a version the champion; the decision (evidence, author, time) is kept in its tags.
-
-        Raises
-        ------
-        NoChampionError
-            If nothing was trained yet.
-        UsageError
-            If there is no such version, or it is the champion already.
-        """
+        """Make a version the champion; the decision (evidence, author, time) is kept in its tags."""
         self._require_store(version)
         with self._store.opened() as client:
             versions = self._versions(client)
             return versions.described([versions.promote(version, decision)])[0]
 
     def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
-        """Give the alias ``champion`` back to the version that the champion replaced, and return that.
-
-        Raises
-        ------
-        NoChampionError
-            If there is no champion.
-        UsageError
-            If the champion replaced none, or its predecessor was deleted.
-        """
+        """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
         self._require_store(CHAMPION)
         with self._store.opened() as client:
             versions = self._versions(client)

@@ -57,13 +57,7 @@ def _is_own_class(name: str) -> bool:
 
 
 def trusted_types_of(classifier: object) -> list[str]:
-    """Return the allowed types of a classifier beyond those that skops trusts by itself.
-
-    Raises
-    ------
-    ChurnRiskError
-        If the classifier cannot be stored without pickle, or has types that loading would refuse.
-    """
+    """Return the allowed types of a classifier beyond those that skops trusts by itself."""
     import skops.io
 
     kind = type(classifier).__name__
@@ -83,14 +77,7 @@ def trusted_types_of(classifier: object) -> list[str]:
 
 
 def load_trusted(source: Path | bytes) -> Any:
-    """Load a skops file, or its content, if every type in it is on the allow-list.
-
-    Raises
-    ------
-    ChurnRiskError
-        If it is missing or damaged, holds a type that is not trusted (then nothing of it is built), or was written by
-        versions that these ones cannot read.
-    """
+    """Load a skops file, or its content, if every type in it is on the allow-list."""
     import skops.io
 
     name = source.name if isinstance(source, Path) else "model.skops"

@@ -48,15 +48,7 @@ class Versions:
         return list(self.client.search_model_versions(f"name = '{self.model_name}'"))
 
     def find(self, name: str | int) -> ModelVersion:
-        """Return a version by its alias, its number or the id of its run.
-
-        Raises
-        ------
-        NoChampionError
-            If no version carries the alias.
-        UsageError
-            If there is no such version.
-        """
+        """Return a version by its alias, its number or the id of its run."""
         known = {int(version.version): version for version in self.all()}
         by_run = next((version for version in known.values() if version.run_id == str(name)), None)
         if by_run is not None:
@@ -92,13 +84,7 @@ class Versions:
         return VersionDetails(info, dict(run.data.params), tuple(datasets))
 
     def promote(self, version: int, decision: dict[str, Any]) -> ModelVersion:
-        """Make a version the champion; the decision and the champion before go into its tags.
-
-        Raises
-        ------
-        UsageError
-            If there is no such version, or it is the champion already.
-        """
+        """Make a version the champion; the decision and the champion before go into its tags."""
         found = self.find(version)
         previous = self.aliases().get(CHAMPION)
         if previous == version:
@@ -110,15 +96,7 @@ class Versions:
         return self.find(version)
 
     def roll_back(self, reason: dict[str, Any]) -> ModelVersion:
-        """Give the alias back to the version that the champion replaced, and return that.
-
-        Raises
-        ------
-        NoChampionError
-            If there is no champion.
-        UsageError
-            If the champion replaced none, or its predecessor was deleted.
-        """
+        """Give the alias back to the version that the champion replaced, and return that."""
         current = self.find(CHAMPION)
         promotions = _promotions(current)
         live = [entry for entry in promotions if "rolled_back" not in entry]

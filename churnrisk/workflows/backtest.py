@@ -26,19 +26,11 @@ Outcome = Literal["kept", "broken", "unclear", ""]
 
 @dataclass(frozen=True, slots=True)
 class ColourAtSnapshot:
-    """What one colour promised at one snapshot, and what happened.
+    """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
 
-    Attributes
-    ----------
-    share : float
-        Of all accounts that had a colour.
-    at_most, at_least : float or None
-        The promised churn rate.
-    outcome : str
-        "kept" if the rate keeps the promise, "broken" if an exact 95 % bound contradicts it, "unclear" if the rate
-        misses it by no more than chance; empty without promise or accounts.
-    model_outcome : str
-        The same for the model's own colour, before rules and hysteresis; the promise is about that one.
+    ``share`` is that of all accounts with a colour. ``outcome`` is "kept" if the rate keeps the promise, "broken" if an
+    exact 95 % bound contradicts it, "unclear" if the rate misses it by no more than chance; empty without promise or
+    accounts. ``model_outcome`` is the same for the model's own colour, before rules and hysteresis.
     """
 
     as_of: datetime
@@ -57,22 +49,10 @@ class ColourAtSnapshot:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The colours of every snapshot with enough history, and what happened.
+    """The final colours of every snapshot with enough history, oldest first, and what happened.
 
-    Attributes
-    ----------
-    candidate, why_candidate : str
-        The kind of model that was trained at every snapshot, and why that one.
-    rows : tuple of ColourAtSnapshot
-        Final colours (rules and hysteresis included), oldest snapshot first.
-    skipped : tuple of (datetime, str)
-        Snapshots without enough history, and why.
-    final, without_hysteresis : Stability
-        Flaps and recall of the final colours, and of those before hysteresis.
-    evidence, evidence_without_hysteresis, evidence_without_rules : tuple of ColourEvidence
-        All snapshots together: final colours; without hysteresis; the model's own, without both.
-    notes : tuple of str
-        Notes of the latest training.
+    One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
+    recall; the evidence is that of all snapshots together. ``notes`` are those of the latest training.
     """
 
     candidate: str
@@ -137,13 +117,6 @@ def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest
     At each snapshot the labels end an embargo earlier, rules apply, and hysteresis continues from the previous one. One
     kind of model is trained, the champion's, so that a snapshot takes seconds; its settings are chosen each time. Only
     that choice of the kind knows later snapshots.
-
-    Raises
-    ------
-    UsageError
-        If the project has no course of time ([model] split = "accounts").
-    ContractError
-        If no snapshot has enough history before it.
     """
     if project.model.split == "accounts":
         raise UsageError(

@@ -26,13 +26,7 @@ class CheckReport:
 
 
 def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
-    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare.
-
-    Raises
-    ------
-    UsageError, ContractError
-        If the tables cannot be opened at all.
-    """
+    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
     with opened_tables(project, now=now, progress=progress) as (tables, violations):
         names = tables.available.tables
         rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}

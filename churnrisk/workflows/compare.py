@@ -37,21 +37,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two versions side by side.
+    """Two versions side by side; params, data blocks and thresholds hold what differs only.
 
-    Attributes
-    ----------
-    params, data, thresholds : tuple of Pair
-        Settings and tags, blocks of the panel, and colours: only what differs.
-    added, dropped, redefined : tuple of str
-        Features that only the second has, that only the first has, and that are computed differently.
-    block : str
-        The rows that both were measured on; empty when they could not be.
-    evaluation : Evaluation or None
-        The second as "model", the first as the baseline "first"; differences are second minus first, paired by
-        account.
-    notes : tuple of str
-        What a reader should know.
+    ``block`` names the rows that both were measured on, empty if they could not be. The evaluation has the second as
+    "model" and the first as the baseline "first"; differences are second minus first, paired by account.
     """
 
     first: VersionDetails
@@ -68,17 +57,7 @@ class Comparison:
 
 
 def compare(project: Project, first: str, second: str, *, now: datetime, progress: Progress) -> Comparison:
-    """Put two versions (alias, number or run id) side by side and measure both on today's test block.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    UsageError
-        If both are the same version.
-    ContractError
-        If the tables break the contract or do not hold a test block.
-    """
+    """Put two versions (alias, number or run id) side by side and measure both on today's test block."""
     tracking = tracking_of(project)
     progress("reading the registry")
     details = tracking.details(first), tracking.details(second)

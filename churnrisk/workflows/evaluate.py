@@ -38,15 +38,7 @@ class EvaluationReport:
 
 
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
-    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    ContractError
-        If the data do not hold a test block.
-    """
+    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion."""
     tracking = tracking_of(project)
     progress("loading the model")
     model = tracking.load(version)
@@ -68,13 +60,7 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
 
 
 def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Progress) -> EvaluationReport:
-    """Cross-validate in folds of accounts, for a flat table with one snapshot; each account is scored once.
-
-    Raises
-    ------
-    UsageError
-        If the project is split by time, where folds of accounts would flatter.
-    """
+    """Cross-validate in folds of accounts, for a flat table with one snapshot; each account is scored once."""
     if project.model.split != "accounts":
         raise UsageError(
             '--folds is for flat tables ([model] split = "accounts"); this project is split by time, where folds '

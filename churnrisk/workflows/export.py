@@ -29,17 +29,7 @@ class Exported:
 
 
 def export(project: Project, path: Path, *, version: str, progress: Progress) -> Exported:
-    """Write a model version as a bundle, after reading it back as ``score --bundle`` will.
-
-    A bundle at ``path`` is replaced, any other file is not.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    UsageError
-        If the file cannot be written, or the installed versions are not those that the model was trained with.
-    """
+    """Write a model version as a bundle that was read back; it replaces a bundle at ``path``, but no other file."""
     _require_own_place(path)
     progress("reading the registry")
     stored = tracking_of(project).stored(version)
@@ -55,13 +45,7 @@ def export(project: Project, path: Path, *, version: str, progress: Progress) ->
 
 
 def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, ...]]:
-    """Return the model of a bundle file, with notes on what may be unintended.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, it is no bundle, was altered or cut short, or needs other versions.
-    """
+    """Return the model of a bundle file, with notes on what may be unintended."""
     with _readable(path):
         content = path.read_bytes()
     bundle = unpack(content, name=path.name)

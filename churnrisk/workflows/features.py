@@ -28,18 +28,8 @@ DRAWS = 200
 class FeatureWorth:
     """One signal as the project's data show it; None where a figure cannot be computed.
 
-    Attributes
-    ----------
-    window_days : int or None
-        How far it looks back; None without a fixed window.
-    coverage : float
-        Share of eligible rows with a value.
-    drift : float or None
-        Population stability index between the oldest and the latest snapshot.
-    auc : Interval or None
-        Of the signal alone, in the direction that the data show: at least one half.
-    higher_is_riskier : bool or None
-        The direction that the data show; None for names.
+    ``coverage`` is the share of eligible rows with a value, ``drift`` the population stability index between the oldest
+    and the latest snapshot. ``auc`` is that of the signal alone in the direction that the data show, at least one half.
     """
 
     feature: Feature
@@ -89,13 +79,7 @@ class CatalogueReport:
 
 
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
-    """Measure every signal that the project's tables feed, at all mature snapshots and the latest date.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no snapshot with a known outcome.
-    """
+    """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
         features = _prepare(project, checked, progress)
         frame = build_features(

@@ -65,13 +65,7 @@ class StartedProject:
 
 
 def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, StartedProject]:
-    """Guess a mapping from the files in a folder and write churnrisk.toml there; return its text too.
-
-    Raises
-    ------
-    UsageError
-        If the folder does not exist, holds no data, or holds a churnrisk.toml already.
-    """
+    """Guess a mapping from the files in a folder and write churnrisk.toml there; return its text too."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that holds your tables.")
     path = folder / "churnrisk.toml"
@@ -94,13 +88,7 @@ def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, Sta
 def make_sample(
     folder: Path, *, seed: int, accounts: int, months: int, force: bool, progress: Progress
 ) -> str:
-    """Write a sample world and say in a sentence what it is.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds something and ``force`` is not given.
-    """
+    """Write a sample world and say in a sentence what it is."""
     if folder.is_dir() and any(folder.iterdir()) and not force:
         raise UsageError(f"{folder} is not empty. Choose another folder, or use --force to write into it.")
     progress(f"making a world of {accounts:,} accounts and {months} months")

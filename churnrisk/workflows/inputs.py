@@ -35,13 +35,7 @@ def log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
 
 
 def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns.
-
-    Raises
-    ------
-    UsageError
-        If today's tables or settings no longer feed one, or it is computed differently now.
-    """
+    """Return today's declarations of the model's columns."""
     today = select_features(project.features, tables.available)
     if why := mismatch(model, today):
         raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
@@ -63,13 +57,7 @@ def unfed_columns(model: LoadedModel, names: Sequence[str] | pd.Index | dict[str
 
 
 def require_columns(model: LoadedModel, X: pd.DataFrame) -> None:
-    """Refuse a model that reads columns which today's panel lacks.
-
-    Raises
-    ------
-    UsageError
-        Names the missing features.
-    """
+    """Refuse a model that reads columns which today's panel lacks."""
     if missing := unfed_columns(model, X.columns):
         raise UsageError(
             f"model version {model.version} {_unfed_text(missing)}. "

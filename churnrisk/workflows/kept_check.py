@@ -39,18 +39,9 @@ _FOLDER, _NAME = "checked", "checked.json"
 
 @dataclass(frozen=True)
 class CachedCheck:
-    """What a run has found.
+    """What a run has found, with digests of what it depends on: how rows are read, the rules, files, accounts.
 
-    Attributes
-    ----------
-    made_from : str
-        Digest of how rows are read and of the rules.
-    parts : dict of str to Seen
-        The files by name.
-    accounts : str
-        Digest of the file of the accounts that they were compared with.
-    now : str
-        Time of the run: what was not in the future then is not later.
+    What was not in the future at ``now`` is not later.
     """
 
     made_from: str

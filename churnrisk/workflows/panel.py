@@ -71,13 +71,9 @@ class TrainingPanel:
     X : DataFrame
         One row per (account_id, as_of), eligible and mature; a column per feature.
     y : Series
-        1 where the account churned inside the label window; aligned with X.
+        1 if the account churned inside the label window; aligned with X.
     features : tuple of Feature
         The columns' declarations.
-    violations : sequence of Violation
-        Warnings of the contract check.
-    span : Horizon
-        What the data cover.
     digest : str
         Fingerprint of the inputs.
     segments : Series indexed by account id
@@ -142,11 +138,6 @@ def checked_tables(
 
     With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``keep`` is that of
     :func:`opened_tables`.
-
-    Raises
-    ------
-    ContractError
-        Names every blocking violation.
     """
     with opened_tables(project, now=now, progress=progress, keep=keep) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
@@ -188,13 +179,7 @@ def refuse(violations: Sequence[Violation]) -> None:
 def training_panel(
     project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
 ) -> TrainingPanel:
-    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no eligible account with a known outcome.
-    """
+    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
     with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
         tables = checked.tables
         dates = snapshot_dates(checked, project)

@@ -27,13 +27,7 @@ def probe_of(classifier: Any, X: pd.DataFrame) -> dict[str, Any]:
 
 
 def require_own_thresholds(model: LoadedModel) -> None:
-    """Refuse a model whose log-odds of the probe are not as stored; models stored without a probe pass.
-
-    Raises
-    ------
-    UsageError
-        If the thresholds were set for another model.
-    """
+    """Refuse a model whose log-odds of the probe are not as stored; models stored without a probe pass."""
     probe = model.documents.get("policy.json", {}).get("probe")
     if not probe:
         return

@@ -19,14 +19,8 @@ from churnrisk.workflows.web_config import WebConfig
 class ModelConfig:
     """``[model]``: how training is validated, which candidates compete, the seed.
 
-    Attributes
-    ----------
-    split : {"time", "accounts"}
-        Validate on later snapshots or, for a flat table with one snapshot, on held-out accounts.
-    test_snapshots, calibration_snapshots : int
-        How many of the latest snapshots test the model, and how many before them calibrate it.
-    time_to_churn : bool
-        Learn the survival curve of the windows after the first too, if churn has a date.
+    ``split`` validates on later snapshots ("time") or, for a flat table with one snapshot, on held-out accounts. The
+    latest snapshots test the model, those before them calibrate it.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute

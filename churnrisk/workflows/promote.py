@@ -50,13 +50,6 @@ def promote(
 
     The evidence is a paired account-level bootstrap of log loss: that of the training if it was measured beside
     today's champion, else a new one on rows that neither has learned from. It is stored with the decision.
-
-    Raises
-    ------
-    NoChampionError
-        If nothing has been trained.
-    GuardError
-        If the candidate is worse beyond its interval, and ``force`` is not given.
     """
     tracking = tracking_of(project)
     progress("reading the registry")

@@ -34,17 +34,7 @@ class Reproduction:
 
 
 def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduction:
-    """Train again with the settings, seed and time of a version (alias, number or run id); nothing is registered.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    UsageError
-        If the version was stored without settings, or with another catalogue of features.
-    ContractError
-        If the tables are no longer those of the training.
-    """
+    """Train again with the settings, seed and time of a version (alias, number or run id); nothing is registered."""
     progress("reading the registry")
     tracking = tracking_of(project)
     details = tracking.details(version)

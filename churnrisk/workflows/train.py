@@ -46,13 +46,7 @@ RECENCY = "recency rule"
 
 @dataclass(frozen=True)
 class Training(Trained):
-    """A trained model, everything that was measured about it, and its place in the registry.
-
-    Attributes
-    ----------
-    info : ModelVersionInfo
-        The version with its run.
-    """
+    """A trained model, everything that was measured about it, and its version in the registry."""
 
     info: ModelVersionInfo
 
@@ -68,13 +62,7 @@ def tracking_of(project: Project) -> Tracking:
 
 
 def train(project: Project, *, now: datetime, progress: Progress) -> Training:
-    """Train a model on every mature snapshot and register it as the candidate.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or do not hold enough to train on.
-    """
+    """Train a model on every mature snapshot and register it as the candidate."""
     panel = training_panel(project, now=now, progress=progress)
     cut = cut_blocks(panel.X, project)
     tracking = tracking_of(project)
