@@ -79,7 +79,7 @@ def load_project(directory: Path, *, data: Path | None = None) -> Project:
 
 
 def project_in(settings: Settings, directory: Path, *, data: Path | None = None) -> Project:
-    """Return the project of a folder; where it may, the environment beats the settings.
+    """Return the project of a folder; the environment beats some settings.
 
     ``data`` is where relative table paths start; default: ``CHURNRISK_DATA`` or the project folder.
     """
@@ -126,7 +126,7 @@ def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
     except ValidationError as error:
         mistakes = "\n".join(f"  {_place(item['loc'])}: {_message(item)}" for item in error.errors())
         raise UsageError(
-            f"{origin} says something that is not understood:\n{mistakes}\nCorrect it and run again."
+            f"{origin} has settings that are not understood:\n{mistakes}\nCorrect it and run again."
         ) from None
 
 

@@ -41,7 +41,7 @@ def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
                "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
                "model_outcome": "model's own"}  # fmt: skip
     title = (
-        f"Trained anew for each of {len(found.snapshots)} snapshots on what was known then; "
+        f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
         f"one kind of model only: {found.candidate} ({found.why_candidate})"
     )
     show_rows(rows, title=title, format_=chosen, output=output, columns=columns)

@@ -1,4 +1,4 @@
-"""Commands that start a project and check it: init, check, sample, demo."""
+"""Commands that start and check a project: init, check, sample, demo."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ def sample(
 
 @app.command(epilog="Example: `churnrisk demo --dir build/demo`.")
 def demo(
-    directory: Annotated[Path, typer.Option("--dir", help="Folder to work in; made anew.")] = Path(
-        "churnrisk-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder to work in; an earlier demo is replaced.")
+    ] = Path("churnrisk-demo"),
     source: Annotated[
         Path | None, typer.Option("--sample", help="Folder of a sample world; default: make one.")
     ] = None,

@@ -339,7 +339,7 @@ class OpenProject:
         return account_view(self.settings, account_id, now=self._run["now"])
 
     def missed(self) -> Ledger:
-        """Return what the published runs said of every lost account 30, 60 and 90 days before.
+        """Return what the published runs said about every lost account 30, 60 and 90 days before.
 
         Raises
         ------

@@ -113,7 +113,7 @@ def unpack(content: bytes, *, name: str) -> Bundle:
     digest = digest_of(content[header.end() :])
     if digest.encode() != header[2]:
         raise UsageError(
-            f"{name} is not as it was written: its content has the SHA-256 {digest[:12]}…, its first line says "
+            f"{name} was changed after it was written: its content has the SHA-256 {digest[:12]}…, its first line says "
             f"{header[2][:12].decode()}…. It was altered or cut short; copy it again, or export it again."
         )
     try:

@@ -99,7 +99,7 @@ class Tracking:
             return self._versions(client).details(name)
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
-        """Make a version the champion; the decision (evidence, author, time) is kept in its tags."""
+        """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
         self._require_store(version)
         with self._store.opened() as client:
             versions = self._versions(client)

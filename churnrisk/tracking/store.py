@@ -36,7 +36,7 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Store:
-    """Where the runs and models of one project are kept: as in :class:`churnrisk.tracking.Tracking`.
+    """Where the runs and models of one project are; as in :class:`churnrisk.tracking.Tracking`.
 
     A relative SQLite path starts at the workspace.
     """
@@ -106,7 +106,7 @@ def _first_line(cause: Exception) -> str:
 
 
 def _check_sqlite(database: Path) -> None:
-    """Fail at once where MLflow would go on trying for minutes."""
+    """Fail at once; MLflow would retry for minutes."""
     database.parent.mkdir(parents=True, exist_ok=True)
     if not database.exists():
         return

@@ -11,14 +11,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.model import Evaluation, evaluate
+from churnrisk.model import Evaluation
 from churnrisk.model.evaluation import HIGHER_IS_BETTER
 from churnrisk.records import Interval
 from churnrisk.tracking import LoadedModel, VersionDetails
 from churnrisk.workflows.inputs import mismatch
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import cut_blocks, tracking_of
+from churnrisk.workflows.train import cut_blocks, evaluated, tracking_of
 
 #: The first version's name among the scorers of the evaluation, in which the second is "model".
 FIRST = "first"
@@ -109,15 +109,8 @@ def _measured(
     progress(f"measuring both on {int(rows.sum()):,} rows")
     X = panel.X[rows]
     first, second = (model.probability(X) for model in models)
-    dates = X.index.get_level_values("as_of")
-    evaluation = evaluate(
-        y,
-        second,
-        X.index.get_level_values("account_id"),
-        baselines={FIRST: first},
-        capacity=project.decision.capacity * dates.nunique(),
-        seed=project.model.seed,
-    )
+    evaluation = evaluated(y, second, project, baselines={FIRST: first})
+    dates = panel.dates[rows]
     block = f"{len(X):,} rows as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
     return block, evaluation, notes
 
@@ -146,7 +139,7 @@ def _unseen(
             "the versions held out other accounts (other data or another seed), so each may have learned from some "
             "of these rows",
         )
-    as_of = panel.X.index.get_level_values("as_of")
+    as_of = panel.dates
     clean = test.copy()
     notes = []
     for one in details:

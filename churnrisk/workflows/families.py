@@ -1,4 +1,4 @@
-"""Which family of signals speaks most for churn at green accounts, whose reasons no run stores."""
+"""The family of signals that points most to churn, for green accounts, whose reasons no run stores."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def main_families(
 
 
 def _sample(accounts: pd.DataFrame, always: pd.Series) -> pd.DataFrame:
-    kept = accounts["account_id"].isin(always)
-    rest = accounts[~kept].sort_values("account_id")
-    return pd.concat([accounts[kept], rest.iloc[:: max(1, len(rest) // SAMPLE)]])
+    named = accounts["account_id"].isin(always)
+    rest = accounts[~named].sort_values("account_id")
+    return pd.concat([accounts[named], rest.iloc[:: max(1, len(rest) // SAMPLE)]])

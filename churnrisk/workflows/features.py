@@ -150,8 +150,8 @@ def _aucs(
     accounts = X.index.get_level_values("account_id")
     if len(X) > MOST_ROWS:
         names = np.random.default_rng(seed).permutation(accounts.unique())
-        kept = accounts.isin(names[: max(1, int(len(names) * MOST_ROWS / len(X)))])
-        X, churned, accounts = X[kept], churned[kept], accounts[kept]
+        drawn = accounts.isin(names[: max(1, int(len(names) * MOST_ROWS / len(X)))])
+        X, churned, accounts = X[drawn], churned[drawn], accounts[drawn]
     progress(f"ranking {len(X):,} rows by each signal alone")
     return dict(single_aucs(X, churned, accounts, n_boot=DRAWS, seed=seed))
 

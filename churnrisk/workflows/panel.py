@@ -232,6 +232,6 @@ def _require_rows(frame: FeatureFrame, project: Project) -> None:
     if frame.churned.nunique() < 2:
         what = "churned" if frame.churned.iloc[0] else "stayed"
         raise ContractError(
-            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to tell apart. "
+            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
             "Check the definition and its windows under [churn] in churnrisk.toml."
         )

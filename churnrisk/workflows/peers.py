@@ -22,14 +22,14 @@ def segments_of(engine: Engine, available: Available) -> pd.Series:
 
 
 def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
-    """Return the peer group of each row of ``X`` by segment, plan or stage; None if nothing tells it."""
+    """Return the peer group of each row of ``X`` by segment, plan or stage; None without such data."""
     if by == "segment" and len(segments):
         kinds = segments.reindex(X.index.get_level_values("account_id"))
     elif by == "plan" and "plan" in X:
         kinds = X["plan"].astype(object)
     elif by == "stage" and "tenure_days" in X:
-        asked = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
-        kinds = lifecycle_stage(X["tenure_days"], asked)
+        score = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
+        kinds = lifecycle_stage(X["tenure_days"], score)
     else:
         return None
     return pd.Series(kinds.to_numpy(dtype=object), index=X.index, name=by)

@@ -1,4 +1,4 @@
-"""Do the stored thresholds belong to the stored model? A few rows with their log-odds are kept with them."""
+"""Do the stored thresholds belong to the stored model? A few rows with their log-odds are stored with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Time to churn: the survival curve that `train` learns beside the model, and what it says of accounts."""
+"""Time to churn: the survival curve that `train` learns beside the model, and what it predicts for accounts."""
 
 from __future__ import annotations
 

@@ -176,13 +176,17 @@ def measure(
         baselines[RECENCY] = RecencyRule().fit(X[known], y[known]).predict_proba(test)[:, 1]
     if champion is not None and not unfed_columns(champion, X.columns):
         baselines[CHAMPION] = champion.probability(test)
-    snapshots = test.index.get_level_values("as_of").nunique()
+    return evaluated(y[cut.test], classifier.predict_proba(test)[:, 1], project, baselines=baselines)
+
+
+def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:
+    """Evaluate probabilities of rows indexed by (account_id, as_of) beside others, by the capacity and seed."""
     return evaluate(
-        y[cut.test],
-        classifier.predict_proba(test)[:, 1],
-        test.index.get_level_values("account_id"),
+        y,
+        p,
+        y.index.get_level_values("account_id"),
         baselines=baselines,
-        capacity=project.decision.capacity * snapshots,
+        capacity=project.decision.capacity * y.index.get_level_values("as_of").nunique(),
         seed=project.model.seed,
     )
 

@@ -1,4 +1,4 @@
-"""What is kept of a training: parameters, metrics, documents, the model card, figures, and what repeats it."""
+"""The record of a training: parameters, metrics, documents, model card, figures, and the settings to repeat it."""
 
 from __future__ import annotations
 
