@@ -43,9 +43,9 @@ def init(
     """Look at a folder of files, guess what they are, and write churnrisk.toml."""
     from churnrisk.workflows.init import start_project
 
-    text, started = start_project(folder, force=force, dry_run=dry_run)
+    started = start_project(folder, force=force, dry_run=dry_run)
     if dry_run:
-        typer.echo(text, nl=False)
+        typer.echo(started.text, nl=False)
         return
     for table, path in started.tables.items():
         say(f"{table:14} {path}")

@@ -11,6 +11,7 @@ from churnrisk.contract import TABLES
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
 from churnrisk.sample import make_world, write_world
+from churnrisk.sources import identifier, literal
 from churnrisk.sources.files import file_kind
 from churnrisk.sources.guess import GuessedTable, guess_tables
 from churnrisk.workflows.panel import Progress
@@ -57,15 +58,16 @@ capacity = 50                # accounts your team can review a week
 
 @dataclass(frozen=True)
 class StartedProject:
-    """What ``init`` wrote, and the questions left to the user."""
+    """The churnrisk.toml that ``init`` wrote (or would write), and the questions left to the user."""
 
     path: Path
+    text: str
     tables: dict[str, str]
     open_questions: tuple[str, ...]
 
 
-def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, StartedProject]:
-    """Guess a mapping from the files in a folder and write churnrisk.toml there; return its text too."""
+def start_project(folder: Path, *, force: bool, dry_run: bool) -> StartedProject:
+    """Guess a mapping from the files in a folder and write churnrisk.toml there."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that holds your tables.")
     path = folder / "churnrisk.toml"
@@ -82,7 +84,7 @@ def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, Sta
     if not dry_run:
         write_whole(path, text.encode())
     tables = {guess.table: guess.path for guess in guesses if guess.table}
-    return text, StartedProject(path, tables, tuple(questions))
+    return StartedProject(path, text, tables, tuple(questions))
 
 
 def make_sample(
@@ -152,13 +154,13 @@ def _flat_label(by_table: dict[str, GuessedTable]) -> str | None:
 
 def _flat_tables(guess: GuessedTable, label: str) -> str:
     source = _reader(guess.path)
-    account = _sql_name(guess.columns["account_id"])
+    account = identifier(guess.columns["account_id"])
     queries = {
         "accounts": f"select {account} as account_id from {source}",
         "attributes": f"select {account} as account_id, date '2000-01-01' as valid_from, "
-        f"* exclude ({account}, {_sql_name(label)}) from {source}",
+        f"* exclude ({account}, {identifier(label)}) from {source}",
         "labels": f"select {account} as account_id, date '2000-07-01' as as_of, "
-        f"{_sql_name(label)} as churned from {source}",
+        f"{identifier(label)} as churned from {source}",
     }
     return "".join(f"\n[tables.{name}]\nsql = '''{query}'''\n" for name, query in queries.items())
 
@@ -168,19 +170,14 @@ def _accounts_from(by_table: dict[str, GuessedTable]) -> str:
     for name in ("subscriptions", "events", "complaints", "surveys"):
         if name in by_table:
             guess = by_table[name]
-            account = _sql_name(guess.columns["account_id"])
+            account = identifier(guess.columns["account_id"])
             query = f"select distinct {account} as account_id from {_reader(guess.path)} where {account} is not null"
             return f"\n[tables.accounts]\nsql = '''{query}'''\n"
     return ""
 
 
 def _reader(path: str) -> str:
-    function = f"read_{file_kind(path)}"
-    return f"{function}('{path}')"
-
-
-def _sql_name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    return f"read_{file_kind(path)}({literal(path)})"
 
 
 def _mapping(guess: GuessedTable) -> str:
