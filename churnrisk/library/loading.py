@@ -37,12 +37,11 @@ def load(
     Parameters
     ----------
     directory : str or Path, optional
-        The project folder, by default the current one. Its churnrisk.toml is read where there is one; models and
-        history live there. With tables and without a folder the project lives in a temporary one, as long as
-        the object does.
+        The project folder, by default the current one. Its churnrisk.toml is read if it exists; models and
+        store live there. With tables and without a folder the project lives in a temporary one, as long as the object.
     tables : dict of str to frame, optional
-        Contract tables ("accounts", "events" …) as pandas, polars, pyarrow or DuckDB tables; they take the
-        place of those in churnrisk.toml.
+        Contract tables ("accounts", "events" …) as pandas, polars, pyarrow or DuckDB tables; they replace those in
+        churnrisk.toml.
     columns : dict of str to dict, optional
         Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``.
     horizon_days, gap_days : int, optional
@@ -50,10 +49,10 @@ def load(
     now : datetime, optional
         Rows dated later are set aside; default: the time of each call.
     progress : callable, optional
-        Is told what is being done: ``print`` shows it.
+        Called with a text at each step: ``print`` shows it.
     **sections : dict
         Sections of churnrisk.toml (``churn``, ``snapshots``, ``features``, ``model``, ``decision``, ``tracking`` …)
-        whose settings go before those of the file: ``model={"seed": 7}``.
+        that override those of the file: ``model={"seed": 7}``.
 
     Returns
     -------

@@ -54,7 +54,7 @@ class OpenProject:
     Attributes
     ----------
     settings : Project
-        The validated settings and where things live.
+        The validated settings and where models, store and data live.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class OpenProject:
         Raises
         ------
         ContractError
-            If a signal changes when everything from an as-of date on is cut away; it is named.
+            Names the signals that change when everything from an as-of date on is cut away.
         UsageError
             If a name is taken, or the SQL is not understood.
         """
@@ -147,7 +147,7 @@ class OpenProject:
         features : sequence of Feature
             ``panel.features``: their directions become constraints.
         **parameters
-            Of :class:`churnrisk.ChurnClassifier`; they go first.
+            Of :class:`churnrisk.ChurnClassifier`; they override the project's.
         """
         return unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
 

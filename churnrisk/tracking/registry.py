@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,22 +59,21 @@ class Tracking:
     def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
         """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
         trusted_types = trusted_types_of(record.classifier)
-        with self._store.opened() as client:
+        with self._open() as versions:
             written = write_training(
-                client,
+                versions.client,
                 record,
-                experiment_id=self._experiment_id(client),
+                experiment_id=self._experiment_id(versions.client),
                 model_name=self.model_name,
                 trusted_types=trusted_types,
             )
-            return self._versions(client).described([written])[0]
+            return versions.described([written])[0]
 
     def versions(self) -> list[ModelVersionInfo]:
         """Return all registered versions, newest first; empty before the first training."""
         if self._store.is_empty:
             return []
-        with self._store.opened() as client:
-            versions = self._versions(client)
+        with self._open() as versions:
             return sorted(versions.described(versions.all()), key=lambda info: -info.version)
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
@@ -82,11 +83,10 @@ class Tracking:
 
     def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
         """Return the files of a version; nothing in them is built."""
-        self._require_store(alias_or_version)
-        with TemporaryDirectory() as scratch, self._store.opened() as client:
-            version = self._versions(client).find(alias_or_version)
+        with TemporaryDirectory() as scratch, self._open(alias_or_version) as versions:
+            version = versions.find(alias_or_version)
             return read_folder(
-                self._fetch(client, version, Path(scratch)),
+                self._fetch(versions.client, version, Path(scratch)),
                 version=int(version.version),
                 run_id=version.run_id or "",
                 tags=dict(version.tags),
@@ -94,30 +94,26 @@ class Tracking:
 
     def details(self, name: str | int) -> VersionDetails:
         """Return a version with the parameters and data of its training."""
-        self._require_store(name)
-        with self._store.opened() as client:
-            return self._versions(client).details(name)
+        with self._open(name) as versions:
+            return versions.details(name)
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
         """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
-        self._require_store(version)
-        with self._store.opened() as client:
-            versions = self._versions(client)
+        with self._open(version) as versions:
             return versions.described([versions.promote(version, decision)])[0]
 
     def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
         """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
-        self._require_store(CHAMPION)
-        with self._store.opened() as client:
-            versions = self._versions(client)
+        with self._open(CHAMPION) as versions:
             return versions.described([versions.roll_back(reason)])[0]
 
-    def _versions(self, client: MlflowClient) -> Versions:
-        return Versions(client, self.model_name)
-
-    def _require_store(self, name: str | int) -> None:
-        if self._store.is_empty:
+    @contextmanager
+    def _open(self, name: str | int | None = None) -> Iterator[Versions]:
+        """Yield the versions; refuse at once to look for one by name in an empty store."""
+        if name is not None and self._store.is_empty:
             raise absent(name, known=[])
+        with self._store.opened() as client:
+            yield Versions(client, self.model_name)
 
     def _experiment_id(self, client: MlflowClient) -> str:
         artifacts = self._store.artifacts
