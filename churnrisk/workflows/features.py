@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from churnrisk.features import build_features, select_features
+from churnrisk.features import FeatureFrame, build_features, select_features
 from churnrisk.features.steps import script_of
 from churnrisk.model.single import single_aucs
 from churnrisk.monitoring.drift import population_stability
@@ -81,10 +81,7 @@ class CatalogueReport:
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
     """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
-        features = _prepare(project, checked, progress)
-        frame = build_features(
-            checked.tables, features, key_features=project.features.key_features, labelled_only=False
-        )
+        features, frame = _computed(project, checked, progress)
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -114,10 +111,7 @@ def feature_query(project: Project, *, now: datetime, progress: Progress) -> str
     """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
-            features = _prepare(project, checked, progress)
-            build_features(
-                checked.tables, features, key_features=project.features.key_features, labelled_only=False
-            )
+            _computed(project, checked, progress)
         columns = checked.tables.engine.columns("feature_inputs")
         return script_of(statements, columns, project=project.name)
 
@@ -133,7 +127,9 @@ def window_days(feature: Feature) -> int | None:
     return int(found[1]) if found else None
 
 
-def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
+def _computed(
+    project: Project, checked: CheckedTables, progress: Progress
+) -> tuple[tuple[Feature, ...], FeatureFrame]:
     tables = checked.tables
     dates = list(snapshot_dates(checked, project))
     if project.churn.definition != "labels":
@@ -141,7 +137,8 @@ def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tu
     build_panel(tables, project.churn, dates, data_end=checked.span.end)
     features = select_features(project.features, tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
-    return features
+    keys = project.features.key_features
+    return features, build_features(tables, features, key_features=keys, labelled_only=False)
 
 
 def _aucs(
