@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from churnrisk.errors import ChurnRiskError
     from churnrisk.library.explaining import explain
     from churnrisk.library.loading import load
-    from churnrisk.library.opened import OpenProject
-    from churnrisk.library.signals import Signal
+    from churnrisk.library.opened import OpenProject, Signal
     from churnrisk.model.calibration import RecencyRule
     from churnrisk.model.classifier import ChurnClassifier
     from churnrisk.model.evaluation import evaluate
@@ -31,7 +30,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "load": "library.loading",
     "OpenProject": "library.opened",
-    "Signal": "library.signals",
+    "Signal": "library.opened",
     "ChurnClassifier": "model.classifier",
     "RecencyRule": "model.calibration",
     "PanelSplit": "model.splits",

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and how to tell that they are as they were written."""
+"""Write files whole or not at all, and verify that they are as written."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ Record = TypeVar("Record")
 
 
 def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
-    """Replace the file at ``path`` by ``content``, or by what it writes, in one step; folders above it are made.
-
-    Raises
-    ------
-    UsageError
-        When ``path`` is a folder or cannot be written; what was there stays.
-    """
+    """Replace the file at ``path`` by ``content``, or by what it writes, in one step; else a UsageError."""
     target = Path(path)
     if target.is_dir():
         raise UsageError(f"expected a file name, found the folder {target}; add a file name")
@@ -34,23 +28,18 @@ def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]
     return target
 
 
-def digest_of(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def digest_of(content: Path | bytes | str) -> str:
+    """Return the SHA-256 of a file, of bytes or of a text, in hex."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def write_sealed(path: Path, record: object, *, form: int) -> None:
-    """Write a record as JSON below a line with its form and checksum, for :func:`read_sealed`.
+    """Write a dataclass instance as JSON below a line with its form and checksum, for :func:`read_sealed`.
 
-    Parameters
-    ----------
-    path : Path
-        What is there is replaced in one step.
-    record : dataclass instance
-        Of types that pydantic knows.
-    form : int
-        To be raised when older files would be read wrongly.
+    Raise ``form`` when older files would be read wrongly.
     """
     from pydantic import TypeAdapter
 
@@ -59,15 +48,7 @@ def write_sealed(path: Path, record: object, *, form: int) -> None:
 
 
 def read_sealed(path: Path, kind: type[Record], *, form: int) -> Record:
-    """Return the record that a file holds.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    ValueError
-        If it is not as it was written, or holds a record of another kind or form.
-    """
+    """Return the record of a sealed file: OSError if unreadable, ValueError if damaged or of another kind or form."""
     from pydantic import TypeAdapter, ValidationError
 
     seal, _, body = path.read_bytes().partition(b"\n")
@@ -83,7 +64,7 @@ def read_sealed(path: Path, kind: type[Record], *, form: int) -> Record:
 
 
 def _seal(body: bytes, form: int) -> bytes:
-    return f"{form} {hashlib.sha256(body).hexdigest()}".encode()
+    return f"{form} {digest_of(body)}".encode()
 
 
 def _replace(target: Path, content: bytes | Callable[[IO[bytes]], object]) -> None:
@@ -94,7 +75,7 @@ def _replace(target: Path, content: bytes | Callable[[IO[bytes]], object]) -> No
             else:
                 temporary.write(content)
             temporary.close()
-            # Temporary files are private; the report is for the team, as the umask allows.
+            # Temporary files are private; ours are for the team, as the umask allows.
             umask = os.umask(0)
             os.umask(umask)
             os.chmod(temporary.name, 0o666 & ~umask)

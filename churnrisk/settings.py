@@ -1,4 +1,4 @@
-"""churnrisk.toml and the environment become one validated project."""
+"""Read churnrisk.toml and the environment into one validated project."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FILE_NAME = "churnrisk.toml"
 
 @dataclass(frozen=True)
 class ProjectSection:
-    """The settings of ``[project]``: the company's name, as it stands over reports."""
+    """``[project]``: the company's name, as reports show it."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
@@ -32,7 +32,7 @@ class ProjectSection:
 
 @dataclass(frozen=True)
 class HistorySection:
-    """The settings of ``[history]``: SQLAlchemy URL of the store; ``${NAME}`` comes from the environment."""
+    """``[history]``: SQLAlchemy URL of the store; ``${NAME}`` comes from the environment."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
@@ -41,7 +41,7 @@ class HistorySection:
 
 @dataclass(frozen=True)
 class TrackingSection:
-    """The settings of ``[tracking]``: an MLflow tracking URI, and the experiment's name."""
+    """``[tracking]``: an MLflow tracking URI, and the experiment's name."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
@@ -69,39 +69,19 @@ class Settings:
 
 
 def load_project(directory: Path, *, data: Path | None = None) -> Project:
-    """Read ``churnrisk.toml`` in a project folder.
-
-    Parameters
-    ----------
-    directory : Path
-        The project folder: models, history and the settings live there.
-    data : Path, optional
-        Where relative table paths start; default: ``CHURNRISK_DATA`` or the project folder.
-
-    Raises
-    ------
-    UsageError
-        If the folder holds no churnrisk.toml, or it is not valid.
-    """
+    """Read the churnrisk.toml of a project folder; relative table paths start at ``data`` (see :func:`project_in`)."""
     path = directory / FILE_NAME
     if not path.is_file():
         raise UsageError(
             f"{directory} holds no {FILE_NAME}. Run `churnrisk init` there, or choose a project folder with --project."
         )
-    return settled(parse_settings(path.read_bytes(), origin=str(path)), directory, data=data)
+    return project_in(parse_settings(path.read_bytes(), origin=str(path)), directory, data=data)
 
 
-def settled(settings: Settings, directory: Path, *, data: Path | None = None) -> Project:
-    """Return the project of validated settings; the environment has its say where it may.
+def project_in(settings: Settings, directory: Path, *, data: Path | None = None) -> Project:
+    """Return the project of a folder; the environment beats some settings.
 
-    Parameters
-    ----------
-    settings : Settings
-        What churnrisk.toml says, or would say.
-    directory : Path
-        The project folder.
-    data : Path, optional
-        As in :func:`load_project`.
+    ``data`` is where relative table paths start; default: ``CHURNRISK_DATA`` or the project folder.
     """
     base = data or Path(os.environ.get("CHURNRISK_DATA") or directory)
     return Project(
@@ -123,24 +103,12 @@ def settled(settings: Settings, directory: Path, *, data: Path | None = None) ->
 
 
 def parse_settings(text: bytes, *, origin: str = FILE_NAME) -> Settings:
-    """Validate the text of a churnrisk.toml; every mistake is named at once.
-
-    Raises
-    ------
-    UsageError
-        If it is not valid TOML or says something unknown.
-    """
+    """Validate the text of a churnrisk.toml; one UsageError names every mistake."""
     return validated(read_toml(text, origin=origin), origin=origin)
 
 
 def read_toml(text: bytes, *, origin: str = FILE_NAME) -> dict[str, Any]:
-    """Return the sections of a churnrisk.toml as they stand, not yet validated.
-
-    Raises
-    ------
-    UsageError
-        If it is not valid TOML.
-    """
+    """Return the sections of a churnrisk.toml, not yet validated."""
     try:
         return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -148,13 +116,7 @@ def read_toml(text: bytes, *, origin: str = FILE_NAME) -> dict[str, Any]:
 
 
 def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
-    """Return settings from plain sections; every mistake is named at once.
-
-    Raises
-    ------
-    UsageError
-        If they say something unknown.
-    """
+    """Return settings from plain sections; one UsageError names every mistake."""
     from pydantic import TypeAdapter, ValidationError
 
     if isinstance(raw.get("engine"), str):
@@ -164,7 +126,7 @@ def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
     except ValidationError as error:
         mistakes = "\n".join(f"  {_place(item['loc'])}: {_message(item)}" for item in error.errors())
         raise UsageError(
-            f"{origin} says something that is not understood:\n{mistakes}\nCorrect it and run again."
+            f"{origin} has settings that are not understood:\n{mistakes}\nCorrect it and run again."
         ) from None
 
 

@@ -7,9 +7,6 @@ from churnrisk.cli.app import app, main
 from churnrisk.cli import start
 from churnrisk.cli import features
 from churnrisk.cli import model
-from churnrisk.cli import compare
-from churnrisk.cli import reproduce
-from churnrisk.cli import export
 from churnrisk.cli import daily
 from churnrisk.cli import team
 from churnrisk.cli import review
@@ -20,6 +17,6 @@ from churnrisk.cli import tokens
 # isort: on
 
 __all__ = [
-    "app", "main", "start", "features", "model", "compare", "reproduce", "export", "daily", "team", "review", "missed",
+    "app", "main", "start", "features", "model", "daily", "team", "review", "missed",
     "serve", "access", "tokens",
 ]  # fmt: skip

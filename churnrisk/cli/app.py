@@ -1,4 +1,4 @@
-"""The ``churnrisk`` application and its way out: exit codes and messages instead of tracebacks."""
+"""The ``churnrisk`` application; errors end it with an exit code and a message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(show: bool) -> None:
+    if show:
         typer.echo(f"churnrisk {__version__}")
         raise typer.Exit
 
@@ -57,7 +57,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _leave("interrupted; nothing was published", 130)
     except BrokenPipeError:
-        # the reader of our output has gone (`| head`): that is no error of ours
+        # the reader of our output is gone (`| head`), which is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except Exception as error:
@@ -65,7 +65,7 @@ def main() -> None:
             raise
         _leave(
             f"internal error: {type(error).__name__}: {str(error).strip() or 'no message'}\n"
-            "This is a fault of churnrisk, not of yours. Set CHURNRISK_DEBUG=1 to see where, and please report it.",
+            "This is a bug in churnrisk. Set CHURNRISK_DEBUG=1 to see the traceback, and please report it.",
             1,
         )
 

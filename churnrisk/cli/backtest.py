@@ -5,49 +5,33 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.cli.show import Format, choose_format, emit, progress, say, show_rows
+from churnrisk.cli.show import Format, emit, say, show_rows
 from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import ColourEvidence
     from churnrisk.workflows.backtest import Backtest, ColourAtSnapshot
-    from churnrisk.workflows.project import Project
 
-_ENDINGS = (".png", ".svg", ".pdf")
+_SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def refuse_beside_backtest(*, model: bool, folds: bool) -> None:
-    """Refuse options that a backtest, which trains anew at every snapshot, cannot heed."""
-    if model or folds:
+def require_picture(plot: Path) -> None:
+    """Refuse a file name that names no picture."""
+    if plot.suffix not in _SUFFIXES:
         raise UsageError(
-            f"--backtest trains anew at every snapshot, found {'--model' if model else '--folds'} beside it. "
-            "Give one of them."
+            f"--plot expects a file ending in {', '.join(_SUFFIXES)}, found {plot.name}. Rename it."
         )
 
 
-def run_backtest(
-    project: Project, now: datetime, plot: Path | None, format_: Format | None, output: Path | None
-) -> None:
-    """Walk through the snapshots and show what was found."""
-    from churnrisk.workflows.backtest import backtest
-
-    chosen = choose_format(format_, output)
-    if plot and plot.suffix not in _ENDINGS:
-        raise UsageError(
-            f"--plot expects a file ending in {', '.join(_ENDINGS)}, found {plot.name}. Rename it."
-        )
-    with progress() as report:
-        found = backtest(project, now=now, progress=report)
+def show_backtest(found: Backtest, chosen: Format, output: Path | None) -> None:
+    """Show tables for people, one object as JSON, the colours at each snapshot as CSV."""
     if chosen is Format.JSON:
         emit(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n", output)
     else:
         _show(found, chosen, output)
-    if plot:
-        _draw(found, plot)
 
 
 def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
@@ -57,7 +41,7 @@ def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
                "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
                "model_outcome": "model's own"}  # fmt: skip
     title = (
-        f"Trained anew for each of {len(found.snapshots)} snapshots on what was known then; "
+        f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
         f"one kind of model only: {found.candidate} ({found.why_candidate})"
     )
     show_rows(rows, title=title, format_=chosen, output=output, columns=columns)
@@ -80,8 +64,7 @@ def _words(row: ColourAtSnapshot) -> dict[str, Any]:
         "accounts": row.accounts,
         "share": f"{row.share:.0%}",
         "churned": row.churned,
-        "churn_rate": f"{row.churn_rate:.1%}" if row.accounts else "–",
-        "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}" if row.accounts else "–",
+        **_rate_cells(row, "churn_rate"),
         "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
         or "–",
         "outcome": row.outcome or "–",
@@ -95,23 +78,28 @@ def _show_evidence(found: Backtest) -> None:
         ("without hysteresis", found.evidence_without_hysteresis),
         ("without rules and hysteresis", found.evidence_without_rules),
     )
-    rows = [_evidence(kind, row) for kind, evidence in kinds for row in evidence]
+    rows = [{"kind": kind, **evidence_cells(row)} for kind, evidence in kinds for row in evidence]
     columns = {"kind": "", "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
                "rate": "churn rate", "bounds": "95 % bounds"}  # fmt: skip
     title = "All snapshots together (rate per account and snapshot)"
     show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)
 
 
-def _evidence(kind: str, row: ColourEvidence) -> dict[str, Any]:
+def evidence_cells(row: ColourEvidence) -> dict[str, Any]:
+    """Return what happened to a colour, as the cells of a table."""
     return {
-        "kind": kind,
         "colour": str(row.colour),
         "accounts": row.accounts,
         "rows": row.rows,
         "churned": row.churned,
-        "rate": f"{row.churn_rate:.1%}" if row.accounts else "–",
-        "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}" if row.accounts else "–",
+        **_rate_cells(row, "rate"),
     }
+
+
+def _rate_cells(row: ColourEvidence | ColourAtSnapshot, name: str) -> dict[str, str]:
+    if not row.accounts:
+        return {name: "–", "bounds": "–"}
+    return {name: f"{row.churn_rate:.1%}", "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}"}
 
 
 def _summary(found: Backtest) -> list[str]:
@@ -139,7 +127,8 @@ def _share(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
-def _draw(found: Backtest, target: Path) -> None:
+def draw_backtest(found: Backtest, target: Path) -> None:
+    """Write the picture of a backtest: promises above, shares below."""
     import pandas as pd
     from matplotlib.figure import Figure
 

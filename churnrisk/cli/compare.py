@@ -1,63 +1,43 @@
-"""The command compare: two model versions side by side."""
+"""How two model versions are shown side by side."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from churnrisk.cli.app import app
-from churnrisk.cli.model import METRICS
-from churnrisk.cli.show import (
-    Format,
-    FormatOption,
-    OutputOption,
-    choose_format,
-    emit,
-    progress,
-    project_of,
-    say,
-    show_rows,
-    table_text,
-)
+from churnrisk.cli.show import Format, emit, say, show_rows, table_text
 
 if TYPE_CHECKING:
-    from churnrisk.tracking.details import VersionDetails
+    from churnrisk.tracking import VersionDetails
     from churnrisk.workflows.compare import Comparison
 
-_RUN = "Alias, number of a version, or id of an MLflow run."
+#: Metrics in the order shown, with their headings.
+METRICS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "calibration_error": "calibration error",
+    "lift_top_10": "lift at 10 %",
+    "recall_at_capacity": "recall at capacity",
+}
 
 
-@app.command(
-    epilog="Example: `churnrisk compare champion candidate`, or `churnrisk compare 3 5 --format json`."
-)
-def compare(
-    context: typer.Context,
-    first: Annotated[str, typer.Argument(help=_RUN)],
-    second: Annotated[str, typer.Argument(help=_RUN)],
-    format_: FormatOption = None,
-    output: OutputOption = None,
-) -> None:
-    """Put two model versions side by side: settings, data, features, colours, and figures on the same rows."""
-    from churnrisk.workflows.compare import compare as run_compare
-
-    chosen = choose_format(format_, output)
-    with progress() as report:
-        found = run_compare(project_of(context), first, second, now=datetime.now(), progress=report)
+def show_comparison(found: Comparison, chosen: Format, output: Path | None) -> None:
+    """Show tables for people, one object as JSON, the metrics as CSV."""
     if chosen is Format.JSON:
-        emit(json.dumps(comparison_dict(found), default=str, ensure_ascii=False, indent=2) + "\n", output)
+        emit(json.dumps(_as_dict(found), default=str, ensure_ascii=False, indent=2) + "\n", output)
     elif chosen is Format.CSV:
-        show_rows(metric_rows(found), title="", format_=chosen, output=output, columns={"metric": "metric"})
+        show_rows(_metric_rows(found), title="", format_=chosen, output=output, columns={"metric": "metric"})
     else:
         emit(_text(found), output)
     for note in found.notes:
         say(f"note: {note}")
 
 
-def metric_rows(found: Comparison) -> list[dict[str, Any]]:
+def _metric_rows(found: Comparison) -> list[dict[str, Any]]:
     """Return one row per metric: both versions, the paired difference and the verdict, with intervals."""
     from churnrisk.workflows.compare import FIRST, verdict
 
@@ -76,8 +56,7 @@ def metric_rows(found: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def comparison_dict(found: Comparison) -> dict[str, Any]:
-    """Return a comparison as programs get it."""
+def _as_dict(found: Comparison) -> dict[str, Any]:
     return {
         "first": _version_dict(found.first),
         "second": _version_dict(found.second),
@@ -86,7 +65,7 @@ def comparison_dict(found: Comparison) -> dict[str, Any]:
         "thresholds": [asdict(pair) for pair in found.thresholds],
         "features": {"added": found.added, "dropped": found.dropped, "redefined": found.redefined},
         "block": found.block,
-        "metrics": metric_rows(found),
+        "metrics": _metric_rows(found),
         "notes": found.notes,
     }
 
@@ -135,5 +114,5 @@ def _shown(found: Comparison) -> list[dict[str, Any]]:
             "difference": interval(row, "difference", "+.4f"),
             "verdict": row["verdict"],
         }
-        for row in metric_rows(found)
+        for row in _metric_rows(found)
     ]

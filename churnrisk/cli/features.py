@@ -1,8 +1,9 @@
-"""The command features: the catalogue in use, and the query behind it."""
+"""The command features: the catalogue in use, or the query behind it."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -55,56 +56,42 @@ def features(
 
     if sql and format_:
         raise UsageError("--sql prints a script, found --format beside it. Leave one of the two out.")
-    project, now = project_of(context), datetime.now()
-    if sql:
-        with progress() as report:
-            script = feature_query(project, now=now, progress=report)
-        emit(script, output)
-        return
-    chosen = choose_format(format_, output)
+    project, now, chosen = (
+        project_of(context),
+        datetime.now(),
+        Format.TABLE if sql else choose_format(format_, output),
+    )
     with progress() as report:
-        found = catalogue_report(project, now=now, progress=report)
-    rows = [feature_dict(row) for row in found.rows]
-    if chosen is Format.TABLE:
-        rows = [row | _for_people(row) for row in rows]
+        if sql:
+            script = feature_query(project, now=now, progress=report)
+        else:
+            found = catalogue_report(project, now=now, progress=report)
+    if sql:
+        emit(script, output)
+    else:
+        _show(found, chosen, output)
+
+
+def _show(found: CatalogueReport, chosen: Format, output: Path | None) -> None:
+    for_people = chosen is Format.TABLE
+    rows = [row.to_dict() | (_cells(row) if for_people else {}) for row in found.rows]
     show_rows(rows, title=_title(found), format_=chosen, output=output, columns=_COLUMNS)
-    if chosen is Format.TABLE:
+    if for_people:
         say(
             "direction: what a higher value can do to the churn probability (↑ raise it, ↓ lower it, · either); "
             f"drift: population stability from {found.oldest:%Y-%m-%d} to {found.latest:%Y-%m-%d}, large from 0.25"
         )
 
 
-def feature_dict(row: FeatureWorth) -> dict[str, Any]:
-    """Return a signal as programs get it."""
+def _cells(row: FeatureWorth) -> dict[str, Any]:
+    shown = {True: "↑", False: "↓", None: ""}[row.higher_is_riskier]
     auc = row.auc
     return {
-        "feature": row.feature.name,
-        "family": row.feature.family,
-        "meaning": row.feature.label,
-        "unit": row.feature.unit,
-        "window_days": row.window_days,
-        "monotone": row.feature.monotone,
-        "coverage": row.coverage,
-        "drift": row.drift,
-        "auc": auc.value if auc else None,
-        "auc_low": auc.low if auc else None,
-        "auc_high": auc.high if auc else None,
-        "higher_is_riskier": row.higher_is_riskier,
-        "contradicts": row.contradicts,
-    }
-
-
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    shown = "" if row["higher_is_riskier"] is None else ("↑" if row["higher_is_riskier"] else "↓")
-    return {
-        "window": f"{row['window_days']} days" if row["window_days"] else "–",
-        "direction": _ARROWS[row["monotone"]] + (f" (the data say {shown})" if row["contradicts"] else ""),
-        "there": f"{row['coverage']:.0%}",
-        "moved": _drift(row["drift"]),
-        "worth": "–"
-        if row["auc"] is None
-        else f"{shown} {row['auc']:.3f} ({row['auc_low']:.3f}–{row['auc_high']:.3f})".strip(),
+        "window": f"{row.window_days} days" if row.window_days else "–",
+        "direction": _ARROWS[row.feature.monotone] + (f" (the data say {shown})" if row.contradicts else ""),
+        "there": f"{row.coverage:.0%}",
+        "moved": _drift(row.drift),
+        "worth": f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–",
     }
 
 

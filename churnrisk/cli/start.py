@@ -1,10 +1,16 @@
-"""Commands that start a project and check it: init, check, sample, demo."""
+"""Commands that start and check a project: init, check, sample, demo."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import getpass
+import os
+import re
+import shlex
+import shutil
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,7 +25,13 @@ from churnrisk.cli.show import (
     say,
     show_rows,
 )
-from churnrisk.errors import ContractError
+from churnrisk.errors import ContractError, UsageError
+
+if TYPE_CHECKING:
+    from churnrisk.workflows.check import CheckReport
+
+#: File that marks the folder of a demo, which the next one may replace.
+_MARK = ".churnrisk-demo"
 
 
 @app.command(epilog="Example: `churnrisk init data/` writes data/churnrisk.toml.")
@@ -31,9 +43,9 @@ def init(
     """Look at a folder of files, guess what they are, and write churnrisk.toml."""
     from churnrisk.workflows.init import start_project
 
-    text, started = start_project(folder, force=force, dry_run=dry_run)
+    started = start_project(folder, force=force, dry_run=dry_run)
     if dry_run:
-        typer.echo(text, nl=False)
+        typer.echo(started.text, nl=False)
         return
     for table, path in started.tables.items():
         say(f"{table:14} {path}")
@@ -52,43 +64,44 @@ def check(
     format_: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
-    """Check the tables against the contract: every violation with its mend."""
-    from dataclasses import asdict
-
+    """Check the tables against the contract: every violation with its fix."""
     from churnrisk.workflows.check import check as run_check
 
     with progress() as report:
         found = run_check(project_of(context), leaks=leaks, now=datetime.now(), progress=report)
-    rows = [asdict(violation) for violation in found.violations]
-    for row in rows:
-        row["examples"] = ", ".join(row["examples"])
+    _show_violations(found, format_, output)
+    say(", ".join(f"{name} {count:,} rows" for name, count in found.rows.items()))
+    if found.span:
+        say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
+    for leak in found.leaks or ():
+        say(f"leak: {leak.feature} changes for {leak.accounts} accounts, such as {leak.example}")
+    if found.leaks == []:
+        say("no feature sees the future")
+    _refuse_errors(found)
+    warnings = len(found.violations)
+    say(f"the tables meet the contract{f', with {warnings} warnings' if warnings else ''}")
+
+
+def _show_violations(found: CheckReport, format_: Format | None, output: Path | None) -> None:
+    rows = [asdict(one) | {"examples": ", ".join(one.examples)} for one in found.violations]
     columns = {"level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
                "examples": "such as", "mend": "what to do"}  # fmt: skip
     if rows or format_ is Format.JSON:
         show_rows(
             rows, title="Contract", format_=format_, output=output, columns=columns, styles=_level_style
         )
-    errors = sum(row["level"] == "error" for row in rows)
-    say(", ".join(f"{name} {count:,} rows" for name, count in found.rows.items()))
-    if found.span:
-        say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
-    if found.leaks is not None:
-        for leak in found.leaks:
-            say(f"leak: {leak.feature} changes for {leak.accounts} accounts, such as {leak.example}")
-        say(
-            "no feature sees the future"
-            if not found.leaks
-            else "a feature that sees the future must be mended"
-        )
+
+
+def _refuse_errors(found: CheckReport) -> None:
+    errors = sum(one.level == "error" for one in found.violations)
     if errors:
         raise ContractError(
-            f"{errors} violation{'s' if errors > 1 else ''} of the contract must be mended first."
+            f"{errors} violation{'s' if errors > 1 else ''} of the contract must be fixed first."
         )
     if found.leaks:
         raise ContractError(
-            f"{len(found.leaks)} features see the future. Mend or exclude them under [features]."
+            f"{len(found.leaks)} features see the future. Fix or exclude them under [features]."
         )
-    say(f"the tables keep the contract{f', with {len(rows)} warnings' if rows else ''}")
 
 
 def _level_style(row: dict[str, object]) -> str | None:
@@ -104,7 +117,7 @@ def sample(
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Make a world of customers with known causes of churn: raw tables, settings and the truth."""
-    from churnrisk.workflows.sample import make_sample
+    from churnrisk.workflows.init import make_sample
 
     with progress() as report:
         written = make_sample(
@@ -116,14 +129,62 @@ def sample(
 
 @app.command(epilog="Example: `churnrisk demo --dir build/demo`.")
 def demo(
-    directory: Annotated[Path, typer.Option("--dir", help="Folder to work in; made anew.")] = Path(
-        "churnrisk-demo"
-    ),
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Folder to work in; an earlier demo is replaced.")
+    ] = Path("churnrisk-demo"),
     source: Annotated[
         Path | None, typer.Option("--sample", help="Folder of a sample world; default: make one.")
     ] = None,
 ) -> None:
     """Run it all on the sample: check, train, promote, score, red list, report."""
-    from churnrisk.cli.demo import run_demo
+    _empty(directory)
+    shown = os.path.relpath(directory)
+    if source is None:
+        _run("sample", shown, "--force")
+    else:
+        shutil.copytree(source, directory, dirs_exist_ok=True)
+    (directory / _MARK).touch()
+    month_ago = _latest(directory) - timedelta(days=30)
+    here = ("--project", shown)
+    _run(*here, "check", "--leaks")
+    _run(*here, "train")
+    _run(*here, "promote", "--author", "demo")
+    # a month ago first, so that the list of today has arrows
+    _run(*here, "score", "--as-of", f"{month_ago:%Y-%m-%d}")
+    _run(*here, "score")
+    _run(*here, "redlist", "--limit", "10")
+    _run(*here, "report", "--output", f"{shown}/report.html")
+    say(f"\nOpen {shown}/report.html in a browser, or work with the list there:")
+    say(f"  churnrisk --project {shown} user add {_me()} --role admin   (asks for a password)")
+    say(f"  churnrisk --project {shown} serve --open")
+    say(f"Why one account: churnrisk --project {shown} explain ACCOUNT")
+    say("On your own data: churnrisk init FOLDER_WITH_YOUR_TABLES")
 
-    run_demo(directory, source)
+
+def _run(*arguments: str) -> None:
+    say(f"\n$ churnrisk {shlex.join(arguments)}")
+    app(list(arguments), standalone_mode=False)
+
+
+def _me() -> str:
+    """Return a sign-in name for whoever runs the demo."""
+    try:
+        name = getpass.getuser().lower()
+    except (KeyError, OSError):  # no name for this user, as in some containers
+        return "me"
+    return name if re.fullmatch(r"[a-z][a-z0-9_-]{1,30}", name) and name != "root" else "me"
+
+
+def _latest(directory: Path) -> datetime:
+    from churnrisk.settings import load_project
+    from churnrisk.workflows.panel import latest_date
+
+    return latest_date(load_project(directory), now=datetime.now())
+
+
+def _empty(directory: Path) -> None:
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / _MARK).exists():
+        raise UsageError(f"{directory} is not empty and no earlier demo. Choose another folder with --dir.")
+    if directory.is_dir():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)

@@ -1,4 +1,1 @@
-"""The data scientist's door: what ``import churnrisk`` offers, in the manner of scikit-learn.
-
-Every name is offered by :mod:`churnrisk` itself and loads on first use; docs/api.md shows all of it on one page.
-"""
+"""What ``import churnrisk`` offers to data scientists; docs/api.md shows it on one page."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import ModelInputError
 from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.reasons import explain as tell
+from churnrisk.model.reasons import explain as explain_rows
 from churnrisk.model.reasons import read_reasons
 from churnrisk.records import Feature
 
@@ -30,15 +30,15 @@ def explain(
     Parameters
     ----------
     model : ChurnClassifier, LoadedModel or Trained
-        A fitted classifier, ``project.model()``, or what ``project.train()`` learned; the last two know their
-        signals and what is usual.
+        A fitted classifier, ``project.model()``, or the result of ``project.train()``; the last two know their signals
+        and what is usual.
     X : DataFrame of shape (n, d)
         Rows of a panel, with index (account_id, as_of).
     panel : TrainingPanel, optional
         For a bare classifier: its signals say what a column means, its retained accounts what is usual. Without it a
-        signal is told by its column's name.
+        reason names the column.
     features : sequence of Feature, optional
-        What the columns mean, where there is no panel to say what is usual.
+        What the columns mean, if there is no panel.
     top : int, default 3
         Most reasons per row, at most two of one family.
 
@@ -57,12 +57,14 @@ def explain(
 
     classifier = getattr(model, "classifier", model)
     read = _columns(classifier, X)
-    known = features or (panel.features if panel else _features(model))
-    usual = ReasonProfile.fit(panel.X, panel.y, panel.features) if panel else _profile(model)
+    known: Sequence[Feature] = features if features else getattr(panel or model, "features", ())
+    usual = getattr(model, "profile", ReasonProfile({}, {}, {}))
+    if panel:
+        usual = ReasonProfile.fit(panel.X, panel.y, panel.features)
     rows = X[read]
-    told = tell(classifier.contributions(rows), rows, known, usual, top=top)
-    told["reasons"] = told["reasons"].map(read_reasons)
-    flat = told.explode("reasons", ignore_index=True)
+    reasons = explain_rows(classifier.contributions(rows), rows, known, usual, top=top)
+    reasons["reasons"] = reasons["reasons"].map(read_reasons)
+    flat = reasons.explode("reasons", ignore_index=True)
     names = ("feature", "family", "text", "value", "contribution", "usual_low", "usual_high")
     table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})
     keys = [flat["account_id"], flat["as_of"], flat.groupby(["account_id", "as_of"]).cumcount() + 1]
@@ -78,15 +80,3 @@ def _columns(classifier: Any, X: pd.DataFrame) -> list[str]:
             f"expected the columns that the model was fitted on, found no {', '.join(missing)}. Give every column."
         )
     return list(names)
-
-
-def _features(model: Any) -> Sequence[Feature]:
-    known = getattr(model, "features", ())
-    return [item if isinstance(item, Feature) else Feature(**item) for item in known]
-
-
-def _profile(model: Any) -> ReasonProfile:
-    found = getattr(model, "profile", None)
-    if isinstance(found, ReasonProfile):
-        return found
-    return ReasonProfile.from_dict(found) if found else ReasonProfile({}, {}, {})

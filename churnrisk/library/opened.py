@@ -3,34 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+import pandas as pd
 
 from churnrisk.errors import ContractError
-from churnrisk.library.frames import Scratch
-from churnrisk.library.history import ProjectHistory
-from churnrisk.library.models import ProjectModels
-from churnrisk.library.signals import Signal
-from churnrisk.workflows.panel import TrainingPanel, training_panel
+from churnrisk.features import OwnFeature
+from churnrisk.model import PanelSplit
+from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
+from churnrisk.workflows.backtest import backtest
+from churnrisk.workflows.check import CheckReport, check
+from churnrisk.workflows.compare import Comparison, compare
+from churnrisk.workflows.evaluate import EvaluationReport, evaluate_model
+from churnrisk.workflows.features import catalogue_report
+from churnrisk.workflows.panel import TrainingPanel, checked_tables, training_panel
 from churnrisk.workflows.project import Project
+from churnrisk.workflows.promote import Promotion, promote, rollback
+from churnrisk.workflows.reproduce import Reproduction, reproduce
+from churnrisk.workflows.train import Training, cut_blocks, tracking_of, train, unfitted
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from churnrisk.model import Blocks, ChurnClassifier, PanelSplit
+    from churnrisk.model import Blocks, ChurnClassifier
     from churnrisk.records import Feature, RedList
-    from churnrisk.workflows.check import CheckReport
+    from churnrisk.workflows.account import AccountView
+    from churnrisk.workflows.ledger import Ledger
     from churnrisk.workflows.score import Scored
 
+#: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.
+Signal = OwnFeature
 
-class OpenProject(ProjectModels, ProjectHistory):
+
+class Scratch:
+    """A temporary project folder, removed with the last object that needs it."""
+
+    def __init__(self) -> None:
+        self.path = Path(mkdtemp(prefix="churnrisk-"))
+        # Not a TemporaryDirectory, which warns when it is not closed by hand.
+        finalize(self, rmtree, self.path, ignore_errors=True)
+
+
+class OpenProject:
     """An open project; made by :func:`churnrisk.load`.
 
     Attributes
     ----------
     settings : Project
-        The validated settings and where things live.
+        The validated settings and where models, store and data live.
     """
 
     def __init__(
@@ -43,8 +67,7 @@ class OpenProject(ProjectModels, ProjectHistory):
     ) -> None:
         self.settings = settings
         self._now = now
-        self._progress = progress or _in_silence
-        # A project of frames lives in a folder that goes with the last object that needs it.
+        self._progress = progress or (lambda _: None)
         self._scratch = scratch
 
     def __repr__(self) -> str:
@@ -68,8 +91,6 @@ class OpenProject(ProjectModels, ProjectHistory):
         ContractError
             If the tables cannot be opened at all.
         """
-        from churnrisk.workflows.check import check
-
         return check(self.settings, leaks=leaks, **self._run)
 
     def panel(self) -> TrainingPanel:
@@ -84,27 +105,9 @@ class OpenProject(ProjectModels, ProjectHistory):
 
     def signals(self) -> pd.DataFrame:
         """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
-        import pandas as pd
-
-        from churnrisk.workflows.features import catalogue_report
-
-        rows = catalogue_report(self.settings, **self._run).rows
-        table = [
-            {
-                "signal": row.feature.name,
-                "family": row.feature.family,
-                "meaning": row.feature.label,
-                "unit": row.feature.unit,
-                "monotone": row.feature.monotone,
-                "coverage": row.coverage,
-                "drift": row.drift,
-                "auc": row.auc.value if row.auc else None,
-                "auc_low": row.auc.low if row.auc else None,
-                "auc_high": row.auc.high if row.auc else None,
-            }
-            for row in rows
-        ]
-        return pd.DataFrame(table).set_index("signal")
+        rows = [row.to_dict() for row in catalogue_report(self.settings, **self._run).rows]
+        columns = ["family", "meaning", "unit", "monotone", "coverage", "drift", "auc", "auc_low", "auc_high"]
+        return pd.DataFrame(rows).set_index("feature").rename_axis("signal")[columns]
 
     def with_features(self, signals: Sequence[Signal], *, check_leaks: bool = True) -> OpenProject:
         """Return the project with signals of your own, after checking on its data that none sees the future.
@@ -119,7 +122,7 @@ class OpenProject(ProjectModels, ProjectHistory):
         Raises
         ------
         ContractError
-            If a signal changes when everything from an as-of date on is cut away; it is named.
+            Names the signals that change when everything from an as-of date on is cut away.
         UsageError
             If a name is taken, or the SQL is not understood.
         """
@@ -144,16 +147,12 @@ class OpenProject(ProjectModels, ProjectHistory):
         features : sequence of Feature
             ``panel.features``: their directions become constraints.
         **parameters
-            Of :class:`churnrisk.ChurnClassifier`; they go first.
+            Of :class:`churnrisk.ChurnClassifier`; they override the project's.
         """
-        from churnrisk.workflows.train import unfitted
-
         return unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
 
     def splitter(self, n_splits: int = 3) -> PanelSplit:
         """Return time-ordered folds with the project's embargo, for ``cv=`` of any scikit-learn search."""
-        from churnrisk.model import PanelSplit
-
         return PanelSplit(n_splits, embargo_days=self.settings.churn.outcome_delay.days)
 
     def blocks(self, panel: TrainingPanel) -> Blocks:
@@ -164,9 +163,97 @@ class OpenProject(ProjectModels, ProjectHistory):
         ContractError
             If the history is too short for three blocks.
         """
-        from churnrisk.workflows.train import cut_blocks
-
         return cut_blocks(panel.X, self.settings)
+
+    # -- the model ----------------------------------------------------------------------------------------
+
+    def train(self) -> Training:
+        """Train on every mature snapshot and register the model as the candidate.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract or do not hold enough to train on.
+        """
+        return train(self.settings, **self._run)
+
+    def model(self, version: str | int = CHAMPION) -> LoadedModel:
+        """Return a stored model: ``predict(X)`` gives probability, colour and reasons of each row.
+
+        Parameters
+        ----------
+        version : str or int
+            "champion", "candidate" or the number of a version.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        return tracking_of(self.settings).load(version)
+
+    def models(self) -> list[ModelVersionInfo]:
+        """Return all versions with their figures, newest first; empty before the first training."""
+        return tracking_of(self.settings).versions()
+
+    def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
+        """Measure a stored model on the test block beside the base rate, the recency rule and the champion.
+
+        Raises
+        ------
+        NoChampionError
+            If there is no such model.
+        """
+        return evaluate_model(self.settings, version=str(version), **self._run)
+
+    def compare(self, first: str | int, second: str | int) -> Comparison:
+        """Put two versions or runs side by side on rows that neither has learned from.
+
+        Raises
+        ------
+        UsageError
+            If both are the same version.
+        """
+        return compare(self.settings, str(first), str(second), **self._run)
+
+    def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
+        """Train again as a version was trained, and compare the two models bit for bit.
+
+        Raises
+        ------
+        ContractError
+            If the tables are no longer those of the training.
+        """
+        return reproduce(self.settings, str(version), progress=self._run["progress"])
+
+    def promote(
+        self,
+        version: str | int = CANDIDATE,
+        *,
+        author: str,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Promotion:
+        """Make a version the champion unless it is clearly worse; the decision is recorded with its evidence.
+
+        Raises
+        ------
+        GuardError
+            If it is worse beyond the interval of the paired bootstrap, and ``force`` is not given.
+        """
+        return promote(
+            self.settings, version=str(version), author=author, force=force, dry_run=dry_run, **self._run
+        )
+
+    def rollback(self, *, author: str, reason: str) -> ModelVersionInfo:
+        """Return to the champion before the present one.
+
+        Raises
+        ------
+        UsageError
+            If there is none.
+        """
+        return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
 
     # -- the daily list -----------------------------------------------------------------------------------
 
@@ -213,18 +300,64 @@ class OpenProject(ProjectModels, ProjectHistory):
             self.settings, as_of=as_of, wanted=WorklistFilter(), now=self._run["now"], limit=limit
         )
 
+    # -- what became of it --------------------------------------------------------------------------------
+
+    def lifetimes(self) -> pd.DataFrame:
+        """Return one life per account: began_at, days, entered and lost, for :func:`churnrisk.plots.plot_survival`.
+
+        Raises
+        ------
+        ContractError
+            If the tables break the contract.
+        """
+        from churnrisk.snapshots import lifetimes
+
+        with checked_tables(self.settings, **self._run) as checked:
+            self._progress("reading when accounts were lost")
+            return lifetimes(checked.tables, self.settings.churn, data_end=checked.span.end)
+
+    def backtest(self) -> pd.DataFrame:
+        """Return what the colours promised at every past snapshot and what happened, one row per (as_of, colour).
+
+        Raises
+        ------
+        ContractError
+            If the history is too short.
+        """
+        return pd.DataFrame([asdict(row) for row in backtest(self.settings, **self._run).rows])
+
+    def account(self, account_id: str) -> AccountView:
+        """Return one account by the published runs: reasons, what would turn it, history.
+
+        Raises
+        ------
+        UsageError
+            If no run knows the account.
+        """
+        from churnrisk.workflows.account import account_view
+
+        return account_view(self.settings, account_id, now=self._run["now"])
+
+    def missed(self) -> Ledger:
+        """Return what the published runs said about every lost account 30, 60 and 90 days before.
+
+        Raises
+        ------
+        UsageError
+            If nothing has been scored yet.
+        """
+        from churnrisk.workflows.missed import missed_churners
+
+        return missed_churners(self.settings, **self._run)
+
 
 def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
     found = [leak for leak in report.leaks or () if leak.feature in names]
     if found:
-        told = "; ".join(
+        changed = "; ".join(
             f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}" for leak in found
         )
         raise ContractError(
-            f"expected signals that know the past only, found that the future shows when it is cut away: {told}. "
+            f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "
             "Let its SQL read only what was known before as_of, or leave it out."
         )
-
-
-def _in_silence(_: str) -> None:
-    """Say nothing."""

@@ -1,4 +1,4 @@
-"""A model version as one file, for a job that has no tracking server; needs no MLflow to be read.
+"""A model version as one file, for a job that has no tracking server; reading it needs no MLflow.
 
 The file is a line of text with the SHA-256 of all that follows it, and then a zip archive: ``bundle.json``, the
 classifier as skops, its JSON documents and its model card. No part of it is a pickle.
@@ -13,20 +13,20 @@ import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.metadata import version as installed
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
-from churnrisk.tracking.record import CHAMPION, LoadedModel
-from churnrisk.tracking.stored import MODEL_FILE, StoredModel
+from churnrisk.files import digest_of
+from churnrisk.tracking.record import CHAMPION
+from churnrisk.tracking.stored import FEATURES, MODEL_FILE, POLICY, PROFILE, LoadedModel, StoredModel
 from churnrisk.tracking.writing import as_json
 
 FORMAT = 1
 _HEADER = re.compile(rb"churnrisk bundle (\d{1,9}) sha256 ([0-9a-f]{64})\n")
 _HEADER_BYTES = 120
 _MANIFEST = "bundle.json"
-_REQUIRED = ("policy.json", "profile.json", "features.json")
+_REQUIRED = (POLICY, PROFILE, FEATURES)
 # Zip stores the year from 1980 on; one fixed date makes the same model the same bundle, byte for byte.
 _DATE = (1980, 1, 1, 0, 0, 0)
 _LARGEST_BYTES = 2**31
@@ -34,17 +34,7 @@ _LARGEST_BYTES = 2**31
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a bundle file holds, checked but not built.
-
-    Attributes
-    ----------
-    stored : StoredModel
-        The model's files.
-    project : str
-        Name of the project that it was trained in.
-    digest : str
-        SHA-256 of the content, in hex.
-    """
+    """The checked content of a bundle file, the project that it was trained in, and its SHA-256 in hex."""
 
     stored: StoredModel
     project: str
@@ -53,38 +43,18 @@ class Bundle:
 
 @dataclass(frozen=True)
 class BundledModel:
-    """The one model of a bundle, in the place of a registry.
-
-    Attributes
-    ----------
-    model : LoadedModel
-        Ready to score.
-    files : StoredModel
-        What it was built of.
-    """
+    """The one model of a bundle, in the place of a registry."""
 
     model: LoadedModel
     files: StoredModel
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Return the model, as champion or by its version.
-
-        Raises
-        ------
-        NoChampionError
-            If another one is asked for.
-        """
+        """Return the model, as champion or by its version; any other is a NoChampionError."""
         self._require(alias_or_version)
         return self.model
 
     def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of the model, as :meth:`load` finds it.
-
-        Raises
-        ------
-        NoChampionError
-            If another one is asked for.
-        """
+        """Return the files of the model, as champion or by its version."""
         self._require(alias_or_version)
         return self.files
 
@@ -98,15 +68,7 @@ class BundledModel:
 
 
 def pack(stored: StoredModel, *, project: str) -> bytes:
-    """Return the model as the content of one file; the same model gives the same bytes.
-
-    Parameters
-    ----------
-    stored : StoredModel
-        The model's files.
-    project : str
-        Name of the project that it was trained in.
-    """
+    """Return the model as the content of one file; the same model gives the same bytes."""
     manifest = {
         "project": project,
         "version": stored.version,
@@ -127,29 +89,16 @@ def pack(stored: StoredModel, *, project: str) -> bytes:
             entry.compress_type = ZIP_DEFLATED
             archive.writestr(entry, files[name])
     content = buffer.getvalue()
-    return f"churnrisk bundle {FORMAT} sha256 {sha256(content).hexdigest()}\n".encode() + content
+    return f"churnrisk bundle {FORMAT} sha256 {digest_of(content)}\n".encode() + content
 
 
 def is_bundle(start: bytes) -> bool:
-    """Tell by its first bytes whether a file is a bundle, of whatever format number."""
+    """Say by its first bytes whether a file is a bundle, of any format number."""
     return _HEADER.match(start[:_HEADER_BYTES]) is not None
 
 
 def unpack(content: bytes, *, name: str) -> Bundle:
-    """Check a bundle and take it apart; nothing in it is built.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file.
-    name : str
-        What to call the file in errors.
-
-    Raises
-    ------
-    UsageError
-        If the content is no bundle, was altered or cut short, or needs other versions than are installed.
-    """
+    """Check a bundle and take it apart; nothing in it is built. Errors call it ``name``."""
     header = _HEADER.match(content[:_HEADER_BYTES])
     if header is None:
         raise UsageError(
@@ -161,10 +110,10 @@ def unpack(content: bytes, *, name: str) -> Bundle:
             f"expected a bundle of format {FORMAT}, found that {name} says format {int(header[1])}. "
             "Score with the churnrisk that wrote it, or export it again with this one."
         )
-    digest = sha256(content[header.end() :]).hexdigest()
+    digest = digest_of(content[header.end() :])
     if digest.encode() != header[2]:
         raise UsageError(
-            f"{name} is not as it was written: its content has the SHA-256 {digest[:12]}…, its first line says "
+            f"{name} was changed after it was written: its content has the SHA-256 {digest[:12]}…, its first line says "
             f"{header[2][:12].decode()}…. It was altered or cut short; copy it again, or export it again."
         )
     try:
@@ -173,39 +122,25 @@ def unpack(content: bytes, *, name: str) -> Bundle:
         raise UsageError(
             f"expected a whole bundle, found that {name} cannot be read: {cause}. Export it again."
         ) from cause
-    require_versions(stored.versions, name=name)
+    _require_versions(stored.versions, name=name)
     return Bundle(stored, project, digest)
 
 
 def build(bundle: Bundle, *, name: str) -> BundledModel:
-    """Build the classifier of a bundle through the allow-list.
-
-    Raises
-    ------
-    UsageError
-        If it holds types that are not trusted or cannot be rebuilt.
-    """
+    """Build the model of a bundle through the allow-list."""
     from sklearn.exceptions import InconsistentVersionWarning
 
     try:
         with warnings.catch_warnings():
-            # Versions that differ by more than a correction were refused before.
+            # Versions that differ by more than a patch were refused before.
             warnings.simplefilter("ignore", InconsistentVersionWarning)
             return BundledModel(bundle.stored.built(), bundle.stored)
     except ChurnRiskError as error:
         raise UsageError(f"{name}: {error}") from error
 
 
-def require_versions(versions: Mapping[str, str], *, name: str) -> None:
-    """Refuse a model that was trained with another scikit-learn than the installed one.
-
-    Corrections (the third number) may differ: scikit-learn keeps what it fitted readable within a minor version.
-
-    Raises
-    ------
-    UsageError
-        Names both versions.
-    """
+def _require_versions(versions: Mapping[str, str], *, name: str) -> None:
+    """Refuse a model of another scikit-learn; patch versions may differ, as they read each other's estimators."""
     trained, here = versions.get("scikit-learn", "unknown"), installed("scikit-learn")
     if trained.split(".")[:2] != here.split(".")[:2]:
         raise UsageError(

@@ -1,10 +1,10 @@
-"""What a training hands to the registry, and what the registry hands back."""
+"""What a training hands to the registry, and what the registry knows of a version."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from churnrisk.errors import UsageError
 
@@ -12,27 +12,15 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from churnrisk.tracking.stored import StoredModel
-    from churnrisk.tracking.trials import TrialRecord
-
 CHAMPION = "champion"
 CANDIDATE = "candidate"
 
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """One block of the panel that a training read; only its description is logged, never its rows.
+    """One block of the panel that a training read; its description is logged, never its rows.
 
-    Attributes
-    ----------
-    block : str
-        The part it played. The metrics of the run belong to the block "test".
-    first_as_of, last_as_of : datetime
-        First and last as-of date in the block, both included.
-    rows : int
-        Rows, one per (account_id, as_of).
-    digest : str
-        Fingerprint of the rows.
+    Both dates are included; ``digest`` is a fingerprint of the rows. The metrics of the run belong to "test".
     """
 
     block: Literal["fit", "calibration", "policy", "test"]
@@ -55,34 +43,23 @@ class DatasetRecord:
 
 
 @dataclass(frozen=True)
-class TrainingRecord:
-    """Everything worth keeping of one training.
+class TrialRecord:
+    """One candidate in one setting, as the search saw it; a metric has one value, or one per fold."""
 
-    Attributes
-    ----------
-    classifier : object
-        A fitted scikit-learn classifier with ``predict_proba``.
-    X_example : DataFrame
-        A few rows as the classifier takes them: numbers, booleans, and strings or categories.
-    params : dict
-        Settings of the training; values are logged as text.
-    metrics : dict of str to float
-        On the test block. Characters that MLflow does not take in a name become ``_``.
-    datasets : tuple of DatasetRecord
-        The blocks of the panel.
-    trials : tuple of TrialRecord
-        The candidates that were compared; each becomes a run below that of the training.
-    figures : dict of str to matplotlib Figure
-        Logged as ``plots/<name>.png``.
-    texts : dict of str to str
-        File name → text; ``model_card.md`` is shown on the pages of the run and of the version too.
-    jsons : dict of str to object
-        File name → plain data; ``policy.json``, ``profile.json`` and ``features.json`` come back from
-        :meth:`churnrisk.tracking.Tracking.load`.
-    tags : dict of str to str
-        Data digest, code version, seed, catalogue digest; put on the run and on the model version.
-    run_name : str or None
-        Name of the run for people; MLflow invents one when it is None.
+    name: str
+    params: dict[str, object]
+    metrics: dict[str, tuple[float, ...]]
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """Everything worth keeping of one training; metrics are those of the test block.
+
+    ``X_example`` holds a few rows as the classifier takes them. Figures are logged as ``plots/<name>.png``, trials as
+    runs below that of the training, tags on the run and on the version. ``texts`` and ``jsons`` are documents by file
+    name: ``model_card.md`` is shown on MLflow's pages, and :class:`churnrisk.tracking.LoadedModel` is decoded from
+    ``policy.json``, ``profile.json`` and ``features.json``. MLflow invents a run name if there is none.
     """
 
     classifier: Any
@@ -97,11 +74,6 @@ class TrainingRecord:
     tags: dict[str, str] = field(default_factory=dict)
     run_name: str | None = None
 
-    @property
-    def is_churn_model(self) -> bool:
-        """True when thresholds and usual ranges are stored too, so that it can tell colours and reasons."""
-        return "light" in self.jsons.get("policy.json", {}) and hasattr(self.classifier, "contributions")
-
     def __post_init__(self) -> None:
         if not hasattr(self.classifier, "predict_proba"):
             raise UsageError(
@@ -111,13 +83,15 @@ class TrainingRecord:
         if self.X_example.empty:
             raise UsageError("expected at least one example row, found none; pass X.head()")
 
+    @property
+    def is_churn_model(self) -> bool:
+        """True when thresholds are stored too, so that it can be served with colours and reasons."""
+        return "light" in self.jsons.get("policy.json", {}) and hasattr(self.classifier, "contributions")
+
 
 @dataclass(frozen=True)
 class ModelVersionInfo:
-    """One registered version of the model.
-
-    ``created`` is in UTC; ``metrics`` are those of its run; ``tags`` are the version's own.
-    """
+    """One registered version; ``created`` is in UTC, ``metrics`` are those of its run, ``tags`` the version's own."""
 
     version: int
     created: datetime
@@ -128,49 +102,12 @@ class ModelVersionInfo:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A model version ready to score, with everything that was stored beside it.
+class VersionDetails:
+    """One registered version with its training.
 
-    Attributes
-    ----------
-    classifier : object
-        The fitted classifier.
-    policy, profile : dict
-        ``policy.json`` and ``profile.json``; empty when the training stored none.
-    features : list
-        ``features.json``: the catalogue that the model was trained with. The caller compares it with
-        the catalogue of today.
-    documents : dict of str to object
-        All JSON documents by file name.
-    version : int
-        The registered version.
-    run_id : str
-        The MLflow run of the training.
-    tags : dict of str to str
-        Tags of the version.
+    ``params`` are the settings as MLflow keeps them; ``datasets`` come in the order fit, calibration, policy, test.
     """
 
-    classifier: Any
-    policy: dict[str, Any]
-    profile: dict[str, Any]
-    features: list[Any]
-    documents: dict[str, Any]
-    version: int
-    run_id: str
-    tags: dict[str, str]
-
-    def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
-        """Return probability, colour and reasons of each row; see :func:`churnrisk.tracking.answers.answers`."""
-        from churnrisk.tracking.answers import answers
-
-        return answers(self, X, top=top)
-
-
-class Models(Protocol):
-    """Where models come from: the registry, or a bundle."""
-
-    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Return a model by its alias or version."""
-
-    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of a model; nothing in them is built."""
+    info: ModelVersionInfo
+    params: dict[str, str]
+    datasets: tuple[DatasetRecord, ...]

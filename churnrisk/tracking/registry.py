@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import UsageError
-from churnrisk.tracking.details import VersionDetails, read_details
-from churnrisk.tracking.promotions import promote, roll_back
-from churnrisk.tracking.record import CHAMPION, LoadedModel, ModelVersionInfo, TrainingRecord
+from churnrisk.tracking.record import CHAMPION, ModelVersionInfo, TrainingRecord, VersionDetails
 from churnrisk.tracking.store import Store
-from churnrisk.tracking.stored import StoredModel, read_folder
+from churnrisk.tracking.stored import LoadedModel, StoredModel, read_folder
 from churnrisk.tracking.trusted import trusted_types_of
 from churnrisk.tracking.versions import Versions, absent
 from churnrisk.tracking.writing import write_training
@@ -26,21 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tracking:
-    """Runs and model versions of one project.
+    """Runs and model versions of one project; nothing in the process is changed.
 
-    Nothing in the process is changed: two projects in one process do not see each other.
+    A version is named by alias, number or the id of its run; NoChampionError if no version carries the alias,
+    UsageError if there is no such version, ChurnRiskError if a model is unsafe or damaged or the store fails.
 
-    Attributes
-    ----------
-    uri : str or None
-        An MLflow tracking URI (server or database); None means SQLite in
-        ``<workspace>/models/mlflow.db`` with files in ``<workspace>/models/artifacts``.
-    workspace : Path
-        The project folder.
-    experiment : str
-        Name of the MLflow experiment.
-    model_name : str
-        Name of the registered model.
+    ``uri`` is an MLflow tracking URI (server or database); None means SQLite in ``<workspace>/models/mlflow.db`` with
+    files in ``<workspace>/models/artifacts``. ``workspace`` is the project folder.
     """
 
     uri: str | None
@@ -65,170 +57,63 @@ class Tracking:
         return Store(self.uri, self.workspace)
 
     def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
-        """Store one training as a run, register its model and make that the candidate.
-
-        Parameters
-        ----------
-        record : TrainingRecord
-            The training.
-
-        Returns
-        -------
-        ModelVersionInfo
-            The new version.
-
-        Raises
-        ------
-        ChurnRiskError
-            If the model cannot be stored safely or the store fails; no version is left behind then.
-        """
+        """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
         trusted_types = trusted_types_of(record.classifier)
-        with self._store.opened() as client:
+        with self._open() as versions:
             written = write_training(
-                client,
+                versions.client,
                 record,
-                experiment_id=self._experiment_id(client),
+                experiment_id=self._experiment_id(versions.client),
                 model_name=self.model_name,
                 trusted_types=trusted_types,
             )
-            return self._versions(client).described([written])[0]
+            return versions.described([written])[0]
 
     def versions(self) -> list[ModelVersionInfo]:
-        """All registered versions, newest first; empty before the first training."""
+        """Return all registered versions, newest first; empty before the first training."""
         if self._store.is_empty:
             return []
-        with self._store.opened() as client:
-            versions = self._versions(client)
+        with self._open() as versions:
             return sorted(versions.described(versions.all()), key=lambda info: -info.version)
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`.
-
-        Parameters
-        ----------
-        alias_or_version : str or int
-            ``"champion"``, ``"candidate"`` or the number of a version.
-
-        Returns
-        -------
-        LoadedModel
-            The classifier with its policy, profile and feature catalogue.
-
-        Raises
-        ------
-        NoChampionError
-            If no version carries the alias.
-        UsageError
-            If there is no such version.
-        ChurnRiskError
-            If the model is not in skops format, holds types that are not trusted, is damaged, or the
-            store fails.
-        """
-        # Out of the store's silence: scikit-learn warns of a model from another version.
+        """Load a model through the allow-list of :mod:`churnrisk.tracking.trusted`."""
+        # Outside the store's silence: scikit-learn warns of a model from another version.
         return self.stored(alias_or_version).built()
 
     def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of a version; nothing in them is built.
-
-        Raises
-        ------
-        NoChampionError
-            If no version carries the alias.
-        UsageError
-            If there is no such version.
-        ChurnRiskError
-            If the model is not in skops format or a document is damaged, or the store fails.
-        """
-        self._require_store(alias_or_version)
-        with TemporaryDirectory() as scratch, self._store.opened() as client:
-            version = self._versions(client).find(alias_or_version)
-            folder = self._fetch(client, version, Path(scratch))
+        """Return the files of a version; nothing in them is built."""
+        with TemporaryDirectory() as scratch, self._open(alias_or_version) as versions:
+            version = versions.find(alias_or_version)
             return read_folder(
-                folder,
+                self._fetch(versions.client, version, Path(scratch)),
                 version=int(version.version),
                 run_id=version.run_id or "",
                 tags=dict(version.tags),
             )
 
-    def details(self, wanted: str | int) -> VersionDetails:
-        """Return a version with the parameters and data of its training.
-
-        Parameters
-        ----------
-        wanted : str or int
-            An alias, the number of a version, or the id of its run.
-
-        Raises
-        ------
-        NoChampionError
-            If no version carries the alias.
-        UsageError
-            If there is no such version.
-        """
-        self._require_store(wanted)
-        with self._store.opened() as client:
-            versions = self._versions(client)
-            info = versions.described([versions.find(wanted)])[0]
-            return read_details(info, client.get_run(info.run_id))
+    def details(self, name: str | int) -> VersionDetails:
+        """Return a version with the parameters and data of its training."""
+        with self._open(name) as versions:
+            return versions.details(name)
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
-        """Make a version the champion and write why, and whom it follows, into its tags.
-
-        Parameters
-        ----------
-        version : int
-            The version to promote.
-        decision : dict
-            The evidence, author and time of the decision, as plain data.
-
-        Returns
-        -------
-        ModelVersionInfo
-            The promoted version.
-
-        Raises
-        ------
-        NoChampionError
-            If nothing was trained yet.
-        UsageError
-            If there is no such version, or it is the champion already.
-        """
-        self._require_store(version)
-        with self._store.opened() as client:
-            versions = self._versions(client)
-            return versions.described([promote(versions, version, decision)])[0]
+        """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
+        with self._open(version) as versions:
+            return versions.described([versions.promote(version, decision)])[0]
 
     def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
-        """Give the alias ``champion`` back to the version that the champion replaced.
+        """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
+        with self._open(CHAMPION) as versions:
+            return versions.described([versions.roll_back(reason)])[0]
 
-        Parameters
-        ----------
-        reason : dict
-            Author, time and reason, as plain data; written into the history of the version that goes.
-
-        Returns
-        -------
-        ModelVersionInfo
-            The champion after the rollback.
-
-        Raises
-        ------
-        NoChampionError
-            If there is no champion.
-        UsageError
-            If the champion replaced none, or its forerunner was deleted.
-        """
-        self._require_store(CHAMPION)
+    @contextmanager
+    def _open(self, name: str | int | None = None) -> Iterator[Versions]:
+        """Yield the versions; refuse at once to look for one by name in an empty store."""
+        if name is not None and self._store.is_empty:
+            raise absent(name, known=[])
         with self._store.opened() as client:
-            versions = self._versions(client)
-            return versions.described([roll_back(versions, reason)])[0]
-
-    def _versions(self, client: MlflowClient) -> Versions:
-        return Versions(client, self.model_name)
-
-    def _require_store(self, wanted: str | int) -> None:
-        if self._store.is_empty:
-            raise absent(wanted, known=[])
+            yield Versions(client, self.model_name)
 
     def _experiment_id(self, client: MlflowClient) -> str:
         artifacts = self._store.artifacts
@@ -243,7 +128,7 @@ class Tracking:
         return str(found.experiment_id)
 
     def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
-        """Folder with the files of a version; nothing in it is built."""
+        """Return a folder with the files of a version."""
         from mlflow.artifacts import download_artifacts
 
         location = client.get_model_version_download_uri(self.model_name, version.version)

@@ -1,4 +1,4 @@
-"""One MLflow store, opened quietly and without touching the state of the process."""
+"""One MLflow store, opened quietly and without changing the state of the process."""
 
 from __future__ import annotations
 
@@ -36,15 +36,9 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Store:
-    """Where the runs and models of one project are kept.
+    """Where the runs and models of one project are; as in :class:`churnrisk.tracking.Tracking`.
 
-    Attributes
-    ----------
-    uri : str or None
-        Any MLflow tracking URI; None means SQLite in ``<workspace>/models/mlflow.db``. A relative
-        SQLite path is meant from the workspace.
-    workspace : Path
-        The project folder.
+    A relative SQLite path starts at the workspace.
     """
 
     uri: str | None
@@ -78,13 +72,7 @@ class Store:
 
     @contextmanager
     def opened(self) -> Iterator[MlflowClient]:
-        """Yield a client of this store; failures of the store come out as one clear error.
-
-        Raises
-        ------
-        ChurnRiskError
-            If the store is away, locked, damaged or of another version.
-        """
+        """Yield a client; a store that is away, locked, damaged or of another version is one ChurnRiskError."""
         with _quiet(), self._translated():
             if self.database is not None:
                 _check_sqlite(self.database)
@@ -118,7 +106,7 @@ def _first_line(cause: Exception) -> str:
 
 
 def _check_sqlite(database: Path) -> None:
-    """Fail at once where MLflow would go on trying for minutes."""
+    """Fail at once; MLflow would retry for minutes."""
     database.parent.mkdir(parents=True, exist_ok=True)
     if not database.exists():
         return
@@ -147,7 +135,7 @@ def _client(address: str) -> MlflowClient:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep MLflow's and Alembic's progress messages and deprecations from the user's terminal."""
+    """Keep MLflow's and Alembic's messages and deprecations from the user's terminal."""
     levels = {name: logging.getLogger(name).level for name in _CHATTY_LOGGERS}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,41 +1,162 @@
-"""A model version as it is stored: bytes and plain documents, of which nothing has been built yet."""
+"""A stored model version: its files, and the typed model that they become."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from churnrisk.errors import ChurnRiskError
-from churnrisk.tracking.record import LoadedModel
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.features.facts import annual_value
+from churnrisk.model.encoding import as_pandas
+from churnrisk.records import Feature
+from churnrisk.tracking.record import CHAMPION
 from churnrisk.tracking.trusted import load_trusted
+
+if TYPE_CHECKING:
+    from churnrisk.decision import Rule, TrafficLight
+    from churnrisk.model import ReasonProfile
 
 #: Folder of the documents inside that of a model, and the file of its classifier, as MLflow calls it.
 DOCUMENTS = "churnrisk"
 MODEL_FILE = "model.skops"
+POLICY, PROFILE, FEATURES = "policy.json", "profile.json", "features.json"
+#: Columns of :meth:`LoadedModel.predict`.
+PREDICTED = ("churn_probability", "colour", "decided_by", "rule", "reasons")
 
 
 @dataclass(frozen=True)
-class StoredModel:
-    """The files of one model version.
+class LoadedModel:
+    """A model version ready to score.
 
     Attributes
     ----------
-    model : bytes
-        The classifier in skops format.
+    classifier : ChurnClassifier
+        The fitted classifier; any other classifier with ``predict_proba`` that was logged.
+    light : TrafficLight or None
+        Its thresholds; None for a classifier that was stored without any, which has no rules, profile and features
+        either.
+    rules : tuple of Rule
+        The rules that were active at the training.
+    profile : ReasonProfile
+        What is usual for retained accounts.
+    features : tuple of Feature
+        The columns that it reads, as declared at the training.
     documents : dict of str to object
-        JSON documents by file name.
-    texts : dict of str to str
-        Texts for people by file name, such as ``model_card.md``.
-    versions : dict of str to str
-        What the model was trained with: ``python``, ``scikit-learn``, ``numpy``, ``churnrisk`` and so on.
+        All JSON documents by file name, as stored.
     version : int
         The registered version.
     run_id : str
         The MLflow run of the training.
     tags : dict of str to str
         Tags of the version.
+    """
+
+    classifier: Any
+    light: TrafficLight | None
+    rules: tuple[Rule, ...]
+    profile: ReasonProfile
+    features: tuple[Feature, ...]
+    documents: dict[str, Any]
+    version: int
+    run_id: str
+    tags: dict[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that it reads."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def thresholds(self) -> TrafficLight:
+        """Its light.
+
+        Raises
+        ------
+        UsageError
+            If it was stored without one.
+        """
+        if self.light is None:
+            raise UsageError(
+                f"model version {self.version} was stored without thresholds, so it gives no colours. "
+                "Train one with `churnrisk train`."
+            )
+        return self.light
+
+    def probability(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Return the churn probability of each row; other columns may stand beside those it reads."""
+        found: npt.NDArray[np.float64] = self.classifier.predict_proba(X[self.columns])[:, 1]
+        return found
+
+    def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
+        """Return probability, colour and reasons of each row by itself.
+
+        The colour is that of the thresholds and rules stored with the model. What needs more than the row is left to
+        ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, d)
+            The model's columns, in any order and beside others; any frame that narwhals knows. A missing value is
+            unknown, a missing column is an error.
+        top : int, default 3
+            Most reasons per row.
+
+        Returns
+        -------
+        DataFrame of shape (n, 5), indexed like X
+            churn_probability; colour; decided_by ("model" or "rule"); rule (its name, else None); reasons (list of
+            sentences).
+
+        Raises
+        ------
+        UsageError
+            If columns are missing, or the model was stored without thresholds.
+        """
+        from churnrisk.decision import apply_rules, segments_of
+
+        light = self.thresholds
+        rows = self._read(as_pandas(X))
+        p = self.probability(rows)
+        colours = light.predict(p, annual_value(rows), segments_of(rows, light.segment_by))
+        decided = apply_rules(rows, colours, self.rules)
+        columns = {
+            "churn_probability": p,
+            **{name: decided[name].astype(object) for name in ("colour", "decided_by", "rule")},
+            "reasons": self._reasons(rows, top),
+        }
+        return pd.DataFrame(columns, index=rows.index, columns=list(PREDICTED))
+
+    def _read(self, X: pd.DataFrame) -> pd.DataFrame:
+        if missing := [name for name in self.columns if name not in X]:
+            raise UsageError(
+                f"expected the {len(self.columns)} signals of the model, found no {', '.join(missing)}. "
+                "Give every column; an unknown value is null."
+            )
+        return X[self.columns]
+
+    def _reasons(self, rows: pd.DataFrame, top: int) -> pd.Series:
+        from churnrisk.model import explain, read_reasons
+
+        # Rows that are served carry no account and no date.
+        place = pd.MultiIndex.from_product([range(len(rows)), [pd.NaT]], names=["account_id", "as_of"])
+        bare = rows.set_axis(place)
+        explained = explain(self.classifier.contributions(bare), bare, self.features, self.profile, top=top)
+        texts = [[reason.text for reason in read_reasons(stored)] for stored in explained["reasons"]]
+        return pd.Series(texts, index=rows.index, dtype=object)
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The files of one model version, nothing of which has been built.
+
+    ``model`` is the classifier in skops format, ``documents`` the JSON documents and ``texts`` the Markdown texts by
+    file name; ``versions`` are those of the packages at the training.
     """
 
     model: bytes
@@ -47,7 +168,7 @@ class StoredModel:
     tags: dict[str, str]
 
     def built(self) -> LoadedModel:
-        """Build the classifier through the allow-list.
+        """Build the classifier through the allow-list and decode the documents.
 
         Raises
         ------
@@ -55,15 +176,49 @@ class StoredModel:
             If it holds types that are not trusted, is damaged, or fits other versions only.
         """
         return LoadedModel(
-            classifier=load_trusted(self.model),
-            policy=self.documents.get("policy.json", {}),
-            profile=self.documents.get("profile.json", {}),
-            features=self.documents.get("features.json", []),
+            load_trusted(self.model),
+            *_decoded(self.documents),
             documents=self.documents,
             version=self.version,
             run_id=self.run_id,
             tags=self.tags,
         )
+
+
+class Models(Protocol):
+    """Where models come from: the registry, or a bundle."""
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Return a model by its alias or version."""
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of a model."""
+
+
+def _decoded(
+    documents: dict[str, Any],
+) -> tuple[TrafficLight | None, tuple[Rule, ...], ReasonProfile, tuple[Feature, ...]]:
+    # scikit-learn takes more than a second to import
+    from churnrisk.decision import Rule, TrafficLight
+    from churnrisk.model import ReasonProfile
+
+    policy = documents.get(POLICY)
+    if not (isinstance(policy, dict) and "light" in policy):
+        return None, (), ReasonProfile({}, {}, {}), ()
+    light = TrafficLight.from_dict(policy["light"])
+    try:
+        rules = tuple(Rule(**rule) for rule in policy.get("rules", ()))
+        profile = ReasonProfile.from_dict(documents[PROFILE])
+        return light, rules, profile, tuple(map(_feature, documents[FEATURES]))
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        raise ChurnRiskError(
+            f"expected the policy, profile and features of a churn model, found documents that are not: {cause!r}. "
+            "Train again with `churnrisk train`."
+        ) from cause
+
+
+def _feature(stored: dict[str, Any]) -> Feature:
+    return Feature(**{**stored, "requires": tuple(stored.get("requires", ()))})
 
 
 def read_folder(folder: Path, *, version: int, run_id: str, tags: dict[str, str]) -> StoredModel:

@@ -1,4 +1,4 @@
-"""Which types a stored model may consist of; the list is ours and never read from the model."""
+"""The types that a stored model may consist of; the list is ours and never read from the model."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ _MOVED = {
 
 
 def distrusted(names: list[str]) -> list[str]:
-    """Those of the type names that a stored model must not contain."""
+    """Return the type names that a stored model must not contain."""
     return [name for name in names if name not in TRUSTED_TYPES and not _is_own_class(name)]
 
 
 def _is_own_class(name: str) -> bool:
-    """Tell a class defined in churnrisk.model from what that package merely imported."""
+    """Say whether a class is defined in churnrisk.model, not merely imported there."""
     module_name, _, class_name = name.rpartition(".")
     if module_name != OWN_PACKAGE and not module_name.startswith(OWN_PACKAGE + "."):
         return False
@@ -67,23 +67,7 @@ def _is_own_class(name: str) -> bool:
 
 
 def trusted_types_of(classifier: object) -> list[str]:
-    """Types to name when the classifier is stored.
-
-    Parameters
-    ----------
-    classifier : object
-        A fitted scikit-learn classifier.
-
-    Returns
-    -------
-    list of str
-        Full type names beyond those that skops trusts by itself; all of them are on the allow-list.
-
-    Raises
-    ------
-    ChurnRiskError
-        If the classifier cannot be stored without pickle, or has types that loading would refuse.
-    """
+    """Return the allowed types of a classifier beyond those that skops trusts by itself."""
     import skops.io
 
     kind = type(classifier).__name__
@@ -103,24 +87,7 @@ def trusted_types_of(classifier: object) -> list[str]:
 
 
 def load_trusted(source: Path | bytes) -> Any:
-    """Load a skops file if every type in it is on the allow-list.
-
-    Parameters
-    ----------
-    source : Path or bytes
-        A ``.skops`` file, or its content.
-
-    Returns
-    -------
-    object
-        The object in the file.
-
-    Raises
-    ------
-    ChurnRiskError
-        If the file is away or damaged, holds a type that is not trusted (then nothing of it is
-        built), or was written by versions that these ones cannot read.
-    """
+    """Load a skops file, or its content, if every type in it is on the allow-list."""
     import skops.io
 
     name = source.name if isinstance(source, Path) else "model.skops"

@@ -1,25 +1,25 @@
-"""Backtest: the honest history of the colours, as they would have been at every mature snapshot."""
+"""Backtest: the colours as they would have been at every mature snapshot, and what happened."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import pandas as pd
 
-from churnrisk.decision import Promise, TrafficLight, colour_evidence, decide
-from churnrisk.decision.decisions import Stability, stability
-from churnrisk.errors import ContractError, NoChampionError, UsageError
+from churnrisk.decision import TrafficLight
+from churnrisk.decision.decisions import Stability, decide, stability
+from churnrisk.decision.evidence import Promise, colour_evidence
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.features.facts import annual_value
-from churnrisk.model import ChurnClassifier
 from churnrisk.records import Colour, ColourEvidence
-from churnrisk.tracking import CHAMPION
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import cut_blocks, learn, tracking_of
+from churnrisk.workflows.train import champion_of, cut_blocks, learn, tracking_of
 
-#: Its reasons are exact and it is quick to fit, so it stands in where there is no champion to copy.
+#: Its reasons are exact and it is quick to fit, so it stands in for a missing champion.
 _STAND_IN = "additive"
 
 Outcome = Literal["kept", "broken", "unclear", ""]
@@ -27,20 +27,11 @@ Outcome = Literal["kept", "broken", "unclear", ""]
 
 @dataclass(frozen=True, slots=True)
 class ColourAtSnapshot:
-    """What one colour promised at one snapshot, and what happened.
+    """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
 
-    Attributes
-    ----------
-    share : float
-        Of all accounts that had a colour.
-    at_most, at_least : float or None
-        The promised churn rate.
-    outcome : str
-        "kept" when the rate keeps the promise, "broken" when an exact 95 % bound contradicts it, "unclear"
-        when the rate misses it by no more than chance explains; empty without promise or accounts.
-    model_outcome : str
-        The same for the model's own colour, of which alone the lights promise anything: rules and hysteresis
-        take accounts out of green and put accounts into red.
+    ``share`` is that of all accounts with a colour. ``outcome`` is "kept" if the rate keeps the promise, "broken" if an
+    exact 95 % bound contradicts it, "unclear" if the rate misses it by no more than chance; empty without promise or
+    accounts. ``model_outcome`` is the same for the model's own colour, before rules and hysteresis.
     """
 
     as_of: datetime
@@ -59,29 +50,17 @@ class ColourAtSnapshot:
 
 @dataclass(frozen=True)
 class Backtest:
-    """The colours of every snapshot that could be looked back on, and what happened to them.
+    """The final colours of every snapshot with enough history, oldest first, and what happened.
 
-    Attributes
-    ----------
-    candidate, why_candidate : str
-        The one kind of model that was trained at every snapshot, and why that one.
-    rows : tuple of ColourAtSnapshot
-        Final colours (rules and hysteresis included), oldest snapshot first.
-    skipped : tuple of (datetime, str)
-        Snapshots without enough history before them, and why.
-    settled, without_hysteresis : Stability
-        Flaps and recall of the final colours, and of those before hysteresis.
-    evidence, evidence_without_hysteresis, evidence_without_rules : tuple of ColourEvidence
-        All snapshots together: final colours; without hysteresis; the model's own, without both.
-    notes : tuple of str
-        Notes of the latest training.
+    One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
+    recall; the evidence is that of all snapshots together. ``notes`` are those of the latest training.
     """
 
     candidate: str
     why_candidate: str
     rows: tuple[ColourAtSnapshot, ...]
     skipped: tuple[tuple[datetime, str], ...]
-    settled: Stability
+    final: Stability
     without_hysteresis: Stability
     evidence: tuple[ColourEvidence, ...]
     evidence_without_hysteresis: tuple[ColourEvidence, ...]
@@ -90,11 +69,11 @@ class Backtest:
 
     @property
     def snapshots(self) -> tuple[datetime, ...]:
-        """As-of dates looked back on, oldest first."""
+        """Their as-of dates, oldest first."""
         return tuple(dict.fromkeys(row.as_of for row in self.rows))
 
     def outcomes(self, colour: Colour, last: int | None = None, *, of_model: bool = False) -> dict[str, int]:
-        """Count kept, broken and unclear promises of a colour, of the last snapshots only if asked."""
+        """Count kept, broken and unclear promises of a colour, at all snapshots or the last ones."""
         dates = self.snapshots[-last:] if last else self.snapshots
         rows = [row for row in self.rows if row.colour == colour and row.as_of in dates]
         found = [row.model_outcome if of_model else row.outcome for row in rows]
@@ -107,25 +86,24 @@ class Backtest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values for JSON; NaN as None."""
+        promising = (Colour.GREEN, Colour.RED)
         return {
             "candidate": self.candidate,
             "why_candidate": self.why_candidate,
             "summary": {
                 "snapshots": len(self.snapshots),
-                "promises": {str(colour): self.outcomes(colour) for colour in (Colour.GREEN, Colour.RED)},
-                "promises_last_5": {
-                    str(colour): self.outcomes(colour, last=5) for colour in (Colour.GREEN, Colour.RED)
-                },
+                "promises": {str(colour): self.outcomes(colour) for colour in promising},
+                "promises_last_5": {str(colour): self.outcomes(colour, last=5) for colour in promising},
                 "promises_of_model": {
-                    str(colour): self.outcomes(colour, of_model=True) for colour in (Colour.GREEN, Colour.RED)
+                    str(colour): self.outcomes(colour, of_model=True) for colour in promising
                 },
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
-                "flap_rate": _plain(self.settled.flap_rate),
+                "flap_rate": _plain(self.final.flap_rate),
                 "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
-                "recall": _plain(self.settled.recall),
+                "recall": _plain(self.final.recall),
                 "recall_without_hysteresis": _plain(self.without_hysteresis.recall),
             },
-            "rows": [{name: _plain(value) for name, value in asdict(row).items()} for row in self.rows],
+            "rows": _dicts(self.rows),
             "evidence": _dicts(self.evidence),
             "evidence_without_hysteresis": _dicts(self.evidence_without_hysteresis),
             "evidence_without_rules": _dicts(self.evidence_without_rules),
@@ -137,16 +115,9 @@ class Backtest:
 def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest:
     """Train, calibrate, set the lights and score at every mature snapshot with what was known then.
 
-    At each snapshot the labels end an embargo earlier, rules apply, and hysteresis goes on from the snapshot
-    before. One kind of model is trained, the champion's, so that a snapshot takes seconds; its settings
-    are chosen anew each time. That one choice knows the later snapshots, everything else does not.
-
-    Raises
-    ------
-    UsageError
-        If the project has no course of time ([model] split = "accounts").
-    ContractError
-        If no snapshot has enough history before it.
+    At each snapshot the labels end an embargo earlier, rules apply, and hysteresis continues from the previous one. One
+    kind of model is trained, the champion's, so that a snapshot takes seconds; its settings are chosen each time. Only
+    that choice of the kind knows later snapshots.
     """
     if project.model.split == "accounts":
         raise UsageError(
@@ -156,110 +127,102 @@ def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest
     panel = training_panel(project, now=now, progress=progress)
     candidate, why = _candidate(project)
     quick = replace(project, model=replace(project.model, candidates=(candidate,), test_snapshots=1))
-    return _Walk(quick).through(panel, why, progress)
+    dates = panel.dates.unique().sort_values()
+    done: list[SnapshotColours] = []
+    skipped: list[tuple[datetime, str]] = []
+    for number, date in enumerate(dates, start=1):
+        progress(f"snapshot {number} of {len(dates)}, as of {date:%Y-%m-%d}")
+        try:
+            done.append(colours_at(panel, date, quick, previous=done[-1].colours if done else None))
+        except ContractError as error:
+            skipped.append((date, str(error)))
+    if not done:
+        raise ContractError(f"no snapshot has enough history; the latest: {skipped[-1][1]}")
+    every = pd.concat([snapshot.colours for snapshot in done])
+    churned = every["churned"]
+    final, raw, own = (
+        colour_evidence(every[name], churned, every.index.get_level_values("account_id"))
+        for name in ("colour", "raw_colour", "model_colour")
+    )
+    return Backtest(
+        candidate=candidate,
+        why_candidate=why,
+        rows=tuple(row for snapshot in done for row in snapshot.rows()),
+        skipped=tuple(skipped),
+        final=stability(every["colour"], churned),
+        without_hysteresis=stability(every["raw_colour"], churned),
+        evidence=final,
+        evidence_without_hysteresis=raw,
+        evidence_without_rules=own,
+        notes=done[-1].notes,
+    )
 
 
 def _candidate(project: Project) -> tuple[Any, str]:
-    try:
-        return tracking_of(project).load(CHAMPION).classifier.chosen_, "the champion's"
-    except NoChampionError:
-        names = project.model.candidates
-        return (_STAND_IN if _STAND_IN in names else names[0]), "there is no champion to copy"
+    champion = champion_of(tracking_of(project))
+    if champion is not None:
+        return champion.classifier.chosen_, "the champion's"
+    names = project.model.candidates
+    return (_STAND_IN if _STAND_IN in names else names[0]), "there is no champion to copy"
 
 
-class _Walk:
-    """From snapshot to snapshot: colours, outcomes, and the colours of the one before."""
+@dataclass(frozen=True)
+class SnapshotColours:
+    """The colours of one snapshot with ``churned`` beside them, indexed by (account_id, as_of)."""
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
-        self._rows: list[ColourAtSnapshot] = []
-        self._colours: list[pd.DataFrame] = []
-        self._skipped: list[tuple[datetime, str]] = []
-        self._notes: tuple[str, ...] = ()
+    date: pd.Timestamp
+    colours: pd.DataFrame
+    light: TrafficLight
+    notes: tuple[str, ...]
 
-    def through(self, panel: TrainingPanel, why: str, progress: Progress) -> Backtest:
-        dates = panel.X.index.get_level_values("as_of").unique().sort_values()
-        for number, date in enumerate(dates, start=1):
-            progress(f"snapshot {number} of {len(dates)}, as of {date:%Y-%m-%d}")
-            try:
-                self._look_at(panel, date)
-            except ContractError as error:
-                self._skipped.append((date, str(error)))
-        if not self._colours:
-            raise ContractError(f"no snapshot can be looked back on; the latest: {self._skipped[-1][1]}")
-        return self._summed_up(why)
-
-    def _look_at(self, panel: TrainingPanel, date: pd.Timestamp) -> None:
-        known = panel.X.index.get_level_values("as_of") <= date
-        past = replace(panel, X=panel.X[known], y=panel.y[known])
-        cut = cut_blocks(past.X, self._project)
-        # It learns from the first two blocks; the third is the snapshot itself.
-        classifier, light = learn(past, cut, self._project, progress=_in_silence)
-        X, churned = past.X[cut.test], past.y[cut.test]
-        settled = self._settle(classifier, light, X).assign(churned=churned.to_numpy())
-        self._colours.append(settled)
-        self._notes = (*cut.notes, *classifier.notes_, *light.notes_)
-        self._rows += _at_snapshot(date, settled, light)
-
-    def _settle(self, classifier: ChurnClassifier, light: TrafficLight, X: pd.DataFrame) -> pd.DataFrame:
-        before = self._colours[-1].droplevel("as_of") if self._colours else None
-        settled = decide(
-            classifier.predict_proba(X)[:, 1],
-            X,
-            light=light,
-            rules=self._project.decision.active_rules(),
-            previous=before,
-            margin=self._project.decision.hysteresis_margin,
-            value=annual_value(X),
+    def rows(self) -> list[ColourAtSnapshot]:
+        """Return what became of each colour."""
+        promises = {promise.colour: promise for promise in self.light.promises_}
+        accounts, churned = self.colours.index.get_level_values("account_id"), self.colours["churned"]
+        final, own = (
+            colour_evidence(self.colours[name], churned, accounts, self.light.promises_)
+            for name in ("colour", "model_colour")
         )
-        settled.attrs = {}  # pandas compares them when it puts frames together
-        return settled
-
-    def _summed_up(self, why: str) -> Backtest:
-        every = pd.concat(self._colours)
-        accounts, churned = every.index.get_level_values("account_id"), every["churned"]
-        final, raw, own = (
-            colour_evidence(every[name], churned, accounts)
-            for name in ("colour", "raw_colour", "model_colour")
-        )
-        return Backtest(
-            candidate=self._project.model.candidates[0],
-            why_candidate=why,
-            rows=tuple(self._rows),
-            skipped=tuple(self._skipped),
-            settled=stability(every["colour"], churned),
-            without_hysteresis=stability(every["raw_colour"], churned),
-            evidence=final,
-            evidence_without_hysteresis=raw,
-            evidence_without_rules=own,
-            notes=self._notes,
-        )
+        return [
+            ColourAtSnapshot(
+                as_of=self.date.to_pydatetime(),
+                colour=row.colour,
+                accounts=row.accounts,
+                share=row.accounts / len(self.colours),
+                churned=row.churned,
+                churn_rate=row.churn_rate,
+                churn_low=row.churn_low,
+                churn_high=row.churn_high,
+                at_most=promises.get(row.colour, Promise(row.colour)).at_most,
+                at_least=promises.get(row.colour, Promise(row.colour)).at_least,
+                outcome=_outcome(row),
+                model_outcome=_outcome(of_model),
+            )
+            for row, of_model in zip(final, own, strict=True)
+        ]
 
 
-def _at_snapshot(date: pd.Timestamp, settled: pd.DataFrame, light: TrafficLight) -> list[ColourAtSnapshot]:
-    promises = {promise.colour: promise for promise in light.promises_}
-    accounts = settled.index.get_level_values("account_id")
-    evidence, own = (
-        colour_evidence(settled[name], settled["churned"], accounts, light.promises_)
-        for name in ("colour", "model_colour")
-    )
-    return [
-        ColourAtSnapshot(
-            as_of=date.to_pydatetime(),
-            colour=row.colour,
-            accounts=row.accounts,
-            share=row.accounts / len(settled),
-            churned=row.churned,
-            churn_rate=row.churn_rate,
-            churn_low=row.churn_low,
-            churn_high=row.churn_high,
-            at_most=promises.get(row.colour, Promise(row.colour)).at_most,
-            at_least=promises.get(row.colour, Promise(row.colour)).at_least,
-            outcome=_outcome(row),
-            model_outcome=_outcome(of_model),
-        )
-        for row, of_model in zip(evidence, own, strict=True)
-    ]
+def colours_at(
+    panel: TrainingPanel, date: pd.Timestamp, project: Project, *, previous: pd.DataFrame | None
+) -> SnapshotColours:
+    """Train on what was known before a snapshot and colour it; ``previous`` are the colours of the one before."""
+    known = panel.dates <= date
+    past = replace(panel, X=panel.X[known], y=panel.y[known])
+    cut = cut_blocks(past.X, project)
+    # It learns from the first two blocks; the third is the snapshot itself.
+    classifier, light = learn(past, cut, project, progress=lambda _: None)
+    X = past.X[cut.test]
+    colours = decide(
+        classifier.predict_proba(X)[:, 1],
+        X,
+        light=light,
+        rules=project.decision.active_rules(),
+        previous=None if previous is None else previous.droplevel("as_of"),
+        margin=project.decision.hysteresis_margin,
+        value=annual_value(X),
+    ).assign(churned=past.y[cut.test].to_numpy())
+    colours.attrs = {}  # pandas compares them when it concatenates frames
+    return SnapshotColours(date, colours, light, (*cut.notes, *classifier.notes_, *light.notes_))
 
 
 def _outcome(row: ColourEvidence) -> Outcome:
@@ -268,15 +231,11 @@ def _outcome(row: ColourEvidence) -> Outcome:
     return "unclear" if row.kept is None else "kept" if row.kept else "broken"
 
 
-def _dicts(evidence: tuple[ColourEvidence, ...]) -> list[dict[str, Any]]:
-    return [{name: _plain(value) for name, value in asdict(row).items()} for row in evidence]
+def _dicts(rows: Sequence[ColourEvidence | ColourAtSnapshot]) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d}"
     return None if value != value else value
-
-
-def _in_silence(_: str) -> None:
-    """Say nothing: the walk reports one line per snapshot."""

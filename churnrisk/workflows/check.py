@@ -1,4 +1,4 @@
-"""Check a project: the contract, and on demand the future-truncation law on its own data and features."""
+"""Check a project: the contract and, on demand, that no feature changes when the future is cut away."""
 
 from __future__ import annotations
 
@@ -8,25 +8,15 @@ from datetime import datetime
 from churnrisk.features import Leak, find_leaks, select_features
 from churnrisk.records import Violation
 from churnrisk.snapshots import Horizon, build_panel, data_span, training_dates
-from churnrisk.sources import open_engine, open_tables
-from churnrisk.workflows.panel import Progress, check_tables, refuse
+from churnrisk.workflows.panel import Progress, opened_tables, refuse
 from churnrisk.workflows.project import Project
 
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What was found.
+    """Usable rows per table, violations (blocking ones first), the data range and leaks.
 
-    Attributes
-    ----------
-    rows : dict of str to int
-        Usable rows per table.
-    violations : list of Violation
-        Blocking ones first.
-    span : Horizon or None
-        What the data cover; None when the tables break the contract.
-    leaks : list of Leak or None
-        Features that saw the future; None when not asked for.
+    ``span`` is None if the tables break the contract, ``leaks`` is None if not asked for.
     """
 
     rows: dict[str, int]
@@ -36,22 +26,13 @@ class CheckReport:
 
 
 def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
-    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare.
-
-    Raises
-    ------
-    UsageError, ContractError
-        If the tables cannot be opened at all.
-    """
-    with open_engine(project.engine, base=project.data) as engine:
-        progress("reading tables")
-        tables = open_tables(engine, project.tables)
-        progress("checking the contract")
-        violations = check_tables(tables, now=now)
-        rows = {name: int(engine.value(f"select count(*) from {name}")) for name in tables.available.tables}
+    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
+    with opened_tables(project, now=now, progress=progress) as (tables, violations):
+        names = tables.available.tables
+        rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
+        if leaks:
+            refuse(violations)
         if any(violation.level == "error" for violation in violations):
-            if leaks:
-                refuse(violations)
             return CheckReport(rows, violations, None, None)
         span = data_span(tables, project.snapshots, now=now)
         if not leaks:

@@ -10,16 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
-from churnrisk.model import Evaluation, evaluate
+from churnrisk.model import Evaluation
 from churnrisk.model.evaluation import HIGHER_IS_BETTER
 from churnrisk.records import Interval
-from churnrisk.tracking import LoadedModel
-from churnrisk.tracking.details import VersionDetails
+from churnrisk.tracking import LoadedModel, VersionDetails
+from churnrisk.workflows.inputs import mismatch
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import cut_blocks, model_columns, tracking_of
+from churnrisk.workflows.train import cut_blocks, evaluated, tracking_of
 
 #: The first version's name among the scorers of the evaluation, in which the second is "model".
 FIRST = "first"
@@ -29,7 +28,7 @@ _THRESHOLDS = ("amber_from", "red_from")
 
 @dataclass(frozen=True)
 class Pair:
-    """One thing of which the two versions say something else; None where one does not say."""
+    """A setting that differs between the two versions; None where one has none."""
 
     name: str
     first: str | None
@@ -38,23 +37,10 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two versions side by side.
+    """Two versions side by side; params, data blocks and thresholds hold what differs only.
 
-    Attributes
-    ----------
-    first, second : VersionDetails
-        Who is compared.
-    params, data, thresholds : tuple of Pair
-        Settings and tags, blocks of the panel, and colours: only what differs.
-    added, dropped, redefined : tuple of str
-        Features that only the second has, that only the first has, and that are computed differently.
-    block : str
-        The rows that both were measured on; empty when they could not be.
-    evaluation : Evaluation or None
-        The second as "model", the first as the baseline "first"; differences are second minus first, paired by
-        account.
-    notes : tuple of str
-        What a reader should know.
+    ``block`` names the rows that both were measured on, empty if they could not be. The evaluation has the second as
+    "model" and the first as the baseline "first"; differences are second minus first, paired by account.
     """
 
     first: VersionDetails
@@ -71,28 +57,7 @@ class Comparison:
 
 
 def compare(project: Project, first: str, second: str, *, now: datetime, progress: Progress) -> Comparison:
-    """Put two versions side by side and measure both on today's test block.
-
-    Parameters
-    ----------
-    project : Project
-        The project.
-    first, second : str
-        An alias, the number of a version, or the id of an MLflow run.
-    now : datetime
-        Rows dated later are set aside.
-    progress : callable
-        Is told what is being done.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    UsageError
-        If the two are one and the same.
-    ContractError
-        If the tables break the contract or do not hold a test block.
-    """
+    """Put two versions (alias, number or run id) side by side and measure both on today's test block."""
     tracking = tracking_of(project)
     progress("reading the registry")
     details = tracking.details(first), tracking.details(second)
@@ -102,16 +67,16 @@ def compare(project: Project, first: str, second: str, *, now: datetime, progres
             "`churnrisk models` lists the versions."
         )
     models = tracking.load(details[0].info.version), tracking.load(details[1].info.version)
-    sql = [{item["name"]: item["sql"] for item in model.features} for model in models]
+    first_sql, second_sql = ({one.name: one.sql for one in model.features} for model in models)
     block, evaluation, notes = _measured(project, details, models, now=now, progress=progress)
     return Comparison(
         *details,
-        params=_differing(*(_settings(one) for one in details)),
-        data=_differing(*(_blocks(one) for one in details)),
-        thresholds=_differing(*(_colours(model) for model in models)),
-        added=tuple(name for name in sql[1] if name not in sql[0]),
-        dropped=tuple(name for name in sql[0] if name not in sql[1]),
-        redefined=tuple(name for name, said in sql[0].items() if sql[1].get(name, said) != said),
+        params=_differing(*map(_settings, details)),
+        data=_differing(*map(_blocks, details)),
+        thresholds=_differing(*map(_thresholds, models)),
+        added=tuple(name for name in second_sql if name not in first_sql),
+        dropped=tuple(name for name in first_sql if name not in second_sql),
+        redefined=tuple(name for name, sql in first_sql.items() if second_sql.get(name, sql) != sql),
         block=block,
         evaluation=evaluation,
         notes=notes,
@@ -119,7 +84,7 @@ def compare(project: Project, first: str, second: str, *, now: datetime, progres
 
 
 def verdict(metric: str, difference: Interval) -> str:
-    """Say whether the second is better, worse, or neither beyond what chance explains."""
+    """Say whether the second is better, worse, or neither beyond chance."""
     if difference.low <= 0 <= difference.high:
         return "no clear difference"
     return "better" if (difference.low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
@@ -134,48 +99,30 @@ def _measured(
     progress: Progress,
 ) -> tuple[str, Evaluation | None, tuple[str, ...]]:
     panel = _panel(project, now=now, progress=progress)
-    if reasons := [reason for model in models if (reason := unfit(model, panel))]:
-        return "", None, (f"not measured: {' and '.join(reasons)}",)
+    reasons = [(model.version, mismatch(model, panel.features)) for model in models]
+    if text := " and ".join(f"version {version} {why}" for version, why in reasons if why):
+        return "", None, (f"not measured: {text}",)
     rows, notes = _unseen(project, details, panel)
     y = panel.y[rows]
     if y.nunique() < 2:
         return "", None, (*notes, "not measured: the rows that neither has learned from lack a class")
     progress(f"measuring both on {int(rows.sum()):,} rows")
     X = panel.X[rows]
-    one, other = (model.classifier.predict_proba(X[model_columns(model)])[:, 1] for model in models)
-    dates = X.index.get_level_values("as_of")
-    evaluation = evaluate(
-        y,
-        other,
-        X.index.get_level_values("account_id"),
-        baselines={FIRST: one},
-        capacity=project.decision.capacity * dates.nunique(),
-        seed=project.model.seed,
-    )
+    first, second = (model.probability(X) for model in models)
+    evaluation = evaluated(y, second, project, baselines={FIRST: first})
+    dates = panel.dates[rows]
     block = f"{len(X):,} rows as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
     return block, evaluation, notes
 
 
 def _panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
-    """Return the panel with today's excluded features too: an earlier version may read them."""
+    """Return the panel with the excluded features too: an earlier version may read them."""
     everything = replace(project, features=replace(project.features, exclude=()))
     try:
         return training_panel(everything, now=now, progress=progress)
     except UsageError:
-        # left out because a name was taken
+        # excluded because of a name clash
         return training_panel(project, now=now, progress=progress)
-
-
-def unfit(model: LoadedModel, panel: TrainingPanel) -> str:
-    """Return why a model cannot be measured on the panel, empty when it can."""
-    today = {feature.name: feature.sql for feature in panel.features}
-    missing = [item["name"] for item in model.features if item["name"] not in today]
-    changed = [item["name"] for item in model.features if today.get(item["name"], item["sql"]) != item["sql"]]
-    if missing:
-        return f"version {model.version} reads {', '.join(missing)}, which today's tables do not feed"
-    if changed:
-        return f"version {model.version} was trained on other definitions of {', '.join(changed)}"
-    return ""
 
 
 def _unseen(
@@ -192,7 +139,7 @@ def _unseen(
             "the versions held out other accounts (other data or another seed), so each may have learned from some "
             "of these rows",
         )
-    as_of = panel.X.index.get_level_values("as_of")
+    as_of = panel.dates
     clean = test.copy()
     notes = []
     for one in details:
@@ -214,8 +161,8 @@ def learned_until(one: VersionDetails) -> datetime:
 
 
 def _settings(one: VersionDetails) -> dict[str, str]:
-    said = {name: value for name, value in one.params.items() if name not in _THRESHOLDS}
-    return said | {name: one.info.tags[name] for name in _TAGS if name in one.info.tags}
+    params = {name: value for name, value in one.params.items() if name not in _THRESHOLDS}
+    return params | {name: one.info.tags[name] for name in _TAGS if name in one.info.tags}
 
 
 def _blocks(one: VersionDetails) -> dict[str, str]:
@@ -226,11 +173,11 @@ def _blocks(one: VersionDetails) -> dict[str, str]:
     }
 
 
-def _colours(model: LoadedModel) -> dict[str, str]:
-    light = TrafficLight.from_dict(model.policy["light"])
-    said: dict[str, Any] = {name.replace("_", " "): getattr(light, f"{name}_") for name in _THRESHOLDS}
+def _thresholds(model: LoadedModel) -> dict[str, str]:
+    light = model.thresholds
+    values: dict[str, Any] = {name.replace("_", " "): getattr(light, f"{name}_") for name in _THRESHOLDS}
     shown = {
-        name: "none" if value is None or value != value else f"{value:.2%}" for name, value in said.items()
+        name: "none" if value is None or value != value else f"{value:.2%}" for name, value in values.items()
     }
     return shown | {f"{promise.colour} promises": promise.text or "nothing" for promise in light.promises_}
 

@@ -8,29 +8,27 @@ from datetime import datetime
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
-from churnrisk.model import Blocks, ChurnClassifier, Evaluation, RecencyRule, evaluate
+from churnrisk.model import Evaluation, RecencyRule, evaluate
 from churnrisk.records import ColourEvidence
-from churnrisk.tracking import CHAMPION, LoadedModel
-from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
+from churnrisk.tracking import CHAMPION
+from churnrisk.workflows.inputs import require_columns
+from churnrisk.workflows.panel import Progress, training_panel
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.train import (
     RECENCY,
+    champion_of,
     colours_on_test,
     cut_blocks,
     measure,
-    model_columns,
     tracking_of,
+    unfitted,
 )
 
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Figures of one model on one block, and what happened to its colours there.
-
-    ``model`` says which one: "version 3", or "5 folds by account".
-    """
+    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours."""
 
     model: str
     block: str
@@ -40,30 +38,21 @@ class EvaluationReport:
 
 
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
-    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    ContractError
-        If the data do not hold a test block.
-    """
+    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion."""
     tracking = tracking_of(project)
     progress("loading the model")
     model = tracking.load(version)
-    champion = None if version == CHAMPION else _champion(project)
+    champion = None if version == CHAMPION else champion_of(tracking)
     panel = training_panel(project, now=now, progress=progress)
     cut = cut_blocks(panel.X, project)
-    require_columns(model, panel)
+    require_columns(model, panel.X)
     progress("measuring on the test block")
-    columns = model_columns(model)
-    X = panel.X[columns]
-    light = TrafficLight.from_dict(model.policy["light"])
-    final, own, _ = colours_on_test(model.classifier, light, X[cut.test], panel.y[cut.test], project)
+    X, test = panel.X[model.columns], cut.test
+    final, own, _ = colours_on_test(model.classifier, model.thresholds, X[test], panel.y[test], project)
+    dates = X.index.get_level_values("as_of")[test]
     return EvaluationReport(
         f"version {model.version}",
-        _block_name(panel, cut),
+        f"{int(test.sum()):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
         measure(model.classifier, X, panel.y, cut, project, champion=champion),
         final,
         own,
@@ -71,71 +60,30 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
 
 
 def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Progress) -> EvaluationReport:
-    """Train and test in folds of accounts: the usual figure for a flat table with one snapshot.
-
-    Each account is scored once, by a model that has seen neither it nor its fold.
-
-    Raises
-    ------
-    UsageError
-        If the project is split by time, where folds of accounts would flatter.
-    """
+    """Cross-validate in folds of accounts, for a flat table with one snapshot; each account is scored once."""
     if project.model.split != "accounts":
         raise UsageError(
             '--folds is for flat tables ([model] split = "accounts"); this project is split by time, where folds '
             "of accounts would let the future in. Run `churnrisk evaluate` without --folds."
         )
     panel = training_panel(project, now=now, progress=progress)
-    accounts = panel.X.index.get_level_values("account_id")
-    p, recency = np.zeros(len(panel.X)), np.zeros(len(panel.X))
-    with_recency = RecencyRule.applies_to(panel.X)
+    X, y = panel.X, panel.y
+    p, recency = np.zeros(len(X)), np.zeros(len(X))
+    with_recency = RecencyRule.applies_to(X)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=project.model.seed)
-    for number, (learn, test) in enumerate(splitter.split(panel.X, panel.y, accounts), start=1):
+    for number, (learn, test) in enumerate(splitter.split(X, y, panel.groups), start=1):
         progress(f"fold {number} of {folds}")
-        classifier = ChurnClassifier(
-            candidates=project.model.candidates,
-            monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
-            random_state=project.model.seed,
-        )
-        classifier.fit(panel.X.iloc[learn], panel.y.iloc[learn])
-        p[test] = classifier.predict_proba(panel.X.iloc[test])[:, 1]
+        classifier = unfitted(project, panel.features).fit(X.iloc[learn], y.iloc[learn])
+        p[test] = classifier.predict_proba(X.iloc[test])[:, 1]
         if with_recency:
-            rule = RecencyRule().fit(panel.X.iloc[learn], panel.y.iloc[learn])
-            recency[test] = rule.predict_proba(panel.X.iloc[test])[:, 1]
+            rule = RecencyRule().fit(X.iloc[learn], y.iloc[learn])
+            recency[test] = rule.predict_proba(X.iloc[test])[:, 1]
     evaluation = evaluate(
-        panel.y,
+        y,
         p,
-        accounts,
+        panel.groups,
         baselines={RECENCY: recency} if with_recency else None,
         capacity=project.decision.capacity,
         seed=project.model.seed,
     )
     return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
-
-
-def require_columns(model: LoadedModel, panel: TrainingPanel) -> None:
-    """Refuse a model that reads columns which today's tables do not feed.
-
-    Raises
-    ------
-    UsageError
-        Names the missing features.
-    """
-    missing = sorted(set(model_columns(model)) - set(panel.X.columns))
-    if missing:
-        raise UsageError(
-            f"model version {model.version} reads {', '.join(missing)}, which today's tables and settings do not "
-            "feed. Bring the tables back, or train anew with `churnrisk train`."
-        )
-
-
-def _champion(project: Project) -> LoadedModel | None:
-    tracking = tracking_of(project)
-    if not any(CHAMPION in item.aliases for item in tracking.versions()):
-        return None
-    return tracking.load(CHAMPION)
-
-
-def _block_name(panel: TrainingPanel, cut: Blocks) -> str:
-    dates = panel.X[cut.test].index.get_level_values("as_of")
-    return f"{int(cut.test.sum()):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"

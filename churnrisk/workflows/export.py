@@ -1,4 +1,4 @@
-"""Export: one model version as one file, and the way back from the file to a model that scores."""
+"""Export a model version as one file, and read such a file back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
-from churnrisk.model import ReasonProfile
 from churnrisk.tracking.bundle import BundledModel, build, is_bundle, pack, unpack
 from churnrisk.tracking.writing import MODEL_CARD
 from churnrisk.workflows.panel import Progress
@@ -21,21 +19,7 @@ from churnrisk.workflows.train import tracking_of
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    version : int
-        The model version in it.
-    digest : str
-        SHA-256 of its content, in hex.
-    size : int
-        Bytes.
-    notes : tuple of str
-        What a reader should know.
-    """
+    """The bundle that was written, with the SHA-256 of its content in hex."""
 
     path: Path
     version: int
@@ -45,26 +29,7 @@ class Exported:
 
 
 def export(project: Project, path: Path, *, version: str, progress: Progress) -> Exported:
-    """Write a model version as a bundle, after reading it back the way ``score --bundle`` will.
-
-    Parameters
-    ----------
-    project : Project
-        The project whose registry holds the model.
-    path : Path
-        The file to write; a bundle there is replaced, any other file is not.
-    version : str
-        ``champion``, ``candidate`` or a number.
-    progress : callable
-        Is told what is being done.
-
-    Raises
-    ------
-    NoChampionError
-        If there is no such model.
-    UsageError
-        If the file cannot be written, or the installed versions are not those that the model was trained with.
-    """
+    """Write a model version as a bundle that was read back; it replaces a bundle at ``path``, but no other file."""
     _require_own_place(path)
     progress("reading the registry")
     stored = tracking_of(project).stored(version)
@@ -80,13 +45,7 @@ def export(project: Project, path: Path, *, version: str, progress: Progress) ->
 
 
 def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, ...]]:
-    """Return the model of a bundle file, with notes on what may be unintended.
-
-    Raises
-    ------
-    UsageError
-        If there is no such file, it is no bundle, it was altered or cut short, or it needs other versions.
-    """
+    """Return the model of a bundle file, with notes on what may be unintended."""
     with _readable(path):
         content = path.read_bytes()
     bundle = unpack(content, name=path.name)
@@ -101,21 +60,13 @@ def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, 
 
 
 def _require_complete(held: BundledModel, path: Path) -> None:
-    """Refuse a model whose documents do not hold what scoring reads of them."""
-    model = held.load()
-    try:
-        TrafficLight.from_dict(model.policy["light"])
-        ReasonProfile.from_dict(model.profile)
-        known = all(isinstance(item["name"], str) and isinstance(item["sql"], str) for item in model.features)
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+    """Refuse a model that cannot be scored with."""
+    model = held.model
+    if model.light is None or not model.features or not hasattr(model.classifier, "contributions"):
         raise UsageError(
-            f"expected the policy, profile and features of a churn model in {path.name}, found documents that are "
-            f"not: {cause!r}. Export the model again."
-        ) from cause
-    if not (known and model.features and hasattr(model.classifier, "contributions")):
-        raise UsageError(
-            f"expected a churn model with its features in {path.name}, found "
-            f"{type(model.classifier).__name__} with {len(model.features)}. Export the model again."
+            f"expected a churn model with thresholds and features in {path.name}, found "
+            f"{type(model.classifier).__name__} {'without' if model.light is None else 'with'} thresholds and with "
+            f"{len(model.features)} features. Export the model again."
         )
 
 

@@ -1,48 +1,35 @@
-"""The catalogue in use: what each signal means, how often it is there, whether it drifts, what it is worth alone."""
+"""The catalogue in use: meaning, coverage, drift and AUC of each signal by itself."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
-from churnrisk.features import build_features, select_features
+import numpy as np
+import pandas as pd
+
+from churnrisk.features import FeatureFrame, build_features, select_features
 from churnrisk.features.steps import script_of
 from churnrisk.model.evaluation import single_aucs
 from churnrisk.monitoring.drift import population_stability
 from churnrisk.records import Feature, Interval
-from churnrisk.snapshots import build_panel, labelled_dates, training_dates
-from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.snapshots import build_panel
+from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables, snapshot_dates
 from churnrisk.workflows.project import Project
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-#: The bootstrap looks at so many rows at most, by whole accounts; its intervals are the wider for it.
+#: Most rows that the bootstrap takes, by whole accounts.
 MOST_ROWS = 50_000
 DRAWS = 200
 
 
 @dataclass(frozen=True)
 class FeatureWorth:
-    """One signal as the project's data show it.
+    """One signal as the project's data show it; None where a figure cannot be computed.
 
-    Attributes
-    ----------
-    feature : Feature
-        The declaration.
-    window_days : int or None
-        How far it looks back; None where it has no fixed window.
-    coverage : float
-        Share of eligible rows with a value.
-    drift : float or None
-        Population stability index between the oldest and the latest snapshot; None with one snapshot only.
-    auc : Interval or None
-        Of the signal alone, in the direction that the data show: at least one half. None where it cannot be told.
-    higher_is_riskier : bool or None
-        The direction that the data show; None for names and where it cannot be told.
+    ``coverage`` is the share of eligible rows with a value, ``drift`` the population stability index between the oldest
+    and the latest snapshot. ``auc`` is that of the signal alone in the direction that the data show, at least one half.
     """
 
     feature: Feature
@@ -54,10 +41,29 @@ class FeatureWorth:
 
     @property
     def contradicts(self) -> bool:
-        """True when the data clearly show the other direction than the declared one."""
+        """True if the data clearly show the opposite of the declared direction."""
         if self.auc is None or self.higher_is_riskier is None or self.auc.low <= 0.5:
             return False
         return self.feature.monotone == (-1 if self.higher_is_riskier else 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        auc = self.auc
+        return {
+            "feature": self.feature.name,
+            "family": self.feature.family,
+            "meaning": self.feature.label,
+            "unit": self.feature.unit,
+            "window_days": self.window_days,
+            "monotone": self.feature.monotone,
+            "coverage": self.coverage,
+            "drift": self.drift,
+            "auc": auc.value if auc else None,
+            "auc_low": auc.low if auc else None,
+            "auc_high": auc.high if auc else None,
+            "higher_is_riskier": self.higher_is_riskier,
+            "contradicts": self.contradicts,
+        }
 
 
 @dataclass(frozen=True)
@@ -73,18 +79,9 @@ class CatalogueReport:
 
 
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
-    """Measure every signal that the project's tables feed, at all mature snapshots and the latest date.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no snapshot with a known outcome.
-    """
+    """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
-        features = _prepare(project, checked, progress)
-        frame = build_features(
-            checked.tables, features, key_features=project.features.key_features, labelled_only=False
-        )
+        features, frame = _computed(project, checked, progress)
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -111,25 +108,16 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
 
 
 def feature_query(project: Project, *, now: datetime, progress: Progress) -> str:
-    """Return the query behind the features as one commented script, after running it.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no snapshot with a known outcome.
-    """
+    """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
-            features = _prepare(project, checked, progress)
-            build_features(
-                checked.tables, features, key_features=project.features.key_features, labelled_only=False
-            )
+            _computed(project, checked, progress)
         columns = checked.tables.engine.columns("feature_inputs")
         return script_of(statements, columns, project=project.name)
 
 
 def window_days(feature: Feature) -> int | None:
-    """Return how far a signal looks back, which its name ends in by convention: ``events_30``, ``silent_30d``.
+    """Return how far a signal looks back: by convention the end of its name.
 
     >>> from churnrisk.features import CATALOGUE
     >>> [(f.name, window_days(f)) for f in CATALOGUE][:3]
@@ -139,29 +127,28 @@ def window_days(feature: Feature) -> int | None:
     return int(found[1]) if found else None
 
 
-def _prepare(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
+def _computed(
+    project: Project, checked: CheckedTables, progress: Progress
+) -> tuple[tuple[Feature, ...], FeatureFrame]:
     tables = checked.tables
-    dates: Sequence[datetime]
-    if project.churn.definition == "labels":
-        dates = labelled_dates(tables, project.snapshots)
-    else:
-        dates = [*training_dates(checked.span, project.snapshots, project.churn), checked.span.end]
+    dates = list(snapshot_dates(checked, project))
+    if project.churn.definition != "labels":
+        dates.append(checked.span.end)
     build_panel(tables, project.churn, dates, data_end=checked.span.end)
     features = select_features(project.features, tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
-    return features
+    keys = project.features.key_features
+    return features, build_features(tables, features, key_features=keys, labelled_only=False)
 
 
 def _aucs(
     X: pd.DataFrame, churned: pd.Series, *, seed: int, progress: Progress
 ) -> dict[str, Interval | None]:
-    import numpy as np
-
     accounts = X.index.get_level_values("account_id")
     if len(X) > MOST_ROWS:
         names = np.random.default_rng(seed).permutation(accounts.unique())
-        kept = accounts.isin(names[: max(1, int(len(names) * MOST_ROWS / len(X)))])
-        X, churned, accounts = X[kept], churned[kept], accounts[kept]
+        drawn = accounts.isin(names[: max(1, int(len(names) * MOST_ROWS / len(X)))])
+        X, churned, accounts = X[drawn], churned[drawn], accounts[drawn]
     progress(f"ranking {len(X):,} rows by each signal alone")
     return dict(single_aucs(X, churned, accounts, n_boot=DRAWS, seed=seed))
 

@@ -1,4 +1,4 @@
-"""Start a project: look at a folder of files and write a churnrisk.toml with what could be guessed."""
+"""Start a project: from a folder of files, with a guessed churnrisk.toml, or as a sample world."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 from churnrisk.contract import TABLES
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
+from churnrisk.sample import make_world, write_world
+from churnrisk.sources import identifier, literal
 from churnrisk.sources.files import file_kind
 from churnrisk.sources.guess import GuessedTable, guess_tables
+from churnrisk.workflows.panel import Progress
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
 [project]
@@ -55,28 +58,18 @@ capacity = 50                # accounts your team can review a week
 
 @dataclass(frozen=True)
 class StartedProject:
-    """What ``init`` wrote, and what is left to the user."""
+    """The churnrisk.toml that ``init`` wrote (or would write), and the questions left to the user."""
 
     path: Path
+    text: str
     tables: dict[str, str]
     open_questions: tuple[str, ...]
 
 
-def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, StartedProject]:
-    """Guess a mapping from the files in a folder and write churnrisk.toml there.
-
-    Returns
-    -------
-    tuple of str and StartedProject
-        The text of the file, and what was understood.
-
-    Raises
-    ------
-    UsageError
-        If the folder does not exist, holds no data, or a churnrisk.toml is there already.
-    """
+def start_project(folder: Path, *, force: bool, dry_run: bool) -> StartedProject:
+    """Guess a mapping from the files in a folder and write churnrisk.toml there."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder. Give the folder that holds your tables.")
+        raise UsageError(f"{folder} is no folder. Give the one that holds your tables.")
     path = folder / "churnrisk.toml"
     if path.exists() and not (force or dry_run):
         raise UsageError(
@@ -87,15 +80,31 @@ def start_project(folder: Path, *, force: bool, dry_run: bool) -> tuple[str, Sta
         raise UsageError(
             f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url."
         )
-    text, questions = render(folder, guesses)
+    text, questions = _render(folder, guesses)
     if not dry_run:
         write_whole(path, text.encode())
     tables = {guess.table: guess.path for guess in guesses if guess.table}
-    return text, StartedProject(path, tables, tuple(questions))
+    return StartedProject(path, text, tables, tuple(questions))
 
 
-def render(folder: Path, guesses: Sequence[GuessedTable]) -> tuple[str, list[str]]:
-    """Return the text of churnrisk.toml and the questions that stay open."""
+def make_sample(
+    folder: Path, *, seed: int, accounts: int, months: int, force: bool, progress: Progress
+) -> str:
+    """Write a sample world and say in a sentence what it is."""
+    if folder.is_dir() and any(folder.iterdir()) and not force:
+        raise UsageError(f"{folder} is not empty. Choose another folder, or use --force to write into it.")
+    progress(f"making a world of {accounts:,} accounts and {months} months")
+    world = make_world(seed=seed, accounts=accounts, months=months)
+    progress("writing its tables")
+    write_world(world, folder)
+    return (
+        f"wrote {len(world.accounts):,} accounts, {len(world.events):,} events and "
+        f"{len(world.complaints):,} complaints to {folder}; the true churn probabilities are in truth.parquet"
+    )
+
+
+def _render(folder: Path, guesses: Sequence[GuessedTable]) -> tuple[str, list[str]]:
+    """Return the text of churnrisk.toml and the open questions."""
     by_table = {guess.table: guess for guess in guesses if guess.table}
     flat = _flat_label(by_table)
     parts = [_HEAD.format(name=json.dumps(folder.resolve().name, ensure_ascii=False))]
@@ -134,7 +143,7 @@ def _definition(by_table: dict[str, GuessedTable]) -> str:
 
 
 def _flat_label(by_table: dict[str, GuessedTable]) -> str | None:
-    """Return the label column when one customer table is all there is."""
+    """Return the label column if one customer table is all there is."""
     if set(by_table) != {"accounts"}:
         return None
     words = ("churned", "churn", "churnflag", "ischurned", "exited", "attrition")
@@ -145,13 +154,13 @@ def _flat_label(by_table: dict[str, GuessedTable]) -> str | None:
 
 def _flat_tables(guess: GuessedTable, label: str) -> str:
     source = _reader(guess.path)
-    account = _sql_name(guess.columns["account_id"])
+    account = identifier(guess.columns["account_id"])
     queries = {
         "accounts": f"select {account} as account_id from {source}",
         "attributes": f"select {account} as account_id, date '2000-01-01' as valid_from, "
-        f"* exclude ({account}, {_sql_name(label)}) from {source}",
+        f"* exclude ({account}, {identifier(label)}) from {source}",
         "labels": f"select {account} as account_id, date '2000-07-01' as as_of, "
-        f"{_sql_name(label)} as churned from {source}",
+        f"{identifier(label)} as churned from {source}",
     }
     return "".join(f"\n[tables.{name}]\nsql = '''{query}'''\n" for name, query in queries.items())
 
@@ -161,19 +170,14 @@ def _accounts_from(by_table: dict[str, GuessedTable]) -> str:
     for name in ("subscriptions", "events", "complaints", "surveys"):
         if name in by_table:
             guess = by_table[name]
-            account = _sql_name(guess.columns["account_id"])
+            account = identifier(guess.columns["account_id"])
             query = f"select distinct {account} as account_id from {_reader(guess.path)} where {account} is not null"
             return f"\n[tables.accounts]\nsql = '''{query}'''\n"
     return ""
 
 
 def _reader(path: str) -> str:
-    function = f"read_{file_kind(path)}"
-    return f"{function}('{path}')"
-
-
-def _sql_name(column: str) -> str:
-    return '"' + column.replace('"', '""') + '"'
+    return f"read_{file_kind(path)}({literal(path)})"
 
 
 def _mapping(guess: GuessedTable) -> str:

@@ -1,7 +1,8 @@
-"""What a stored model reads: its features as today's tables and settings feed them."""
+"""What a stored model reads, as today's tables and settings feed it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,50 +13,57 @@ from churnrisk.records import Feature, Run
 from churnrisk.sources import Tables
 from churnrisk.tracking import LoadedModel, Models
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import model_columns
 
 
 def model_before(
     before: Run | None, model: LoadedModel, models: Models, project: Project, tables: Tables
 ) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
-    """Return the model of the run before with its features, None where it is today's or cannot be used."""
+    """Return the model of the previous run with its features; None if it is today's or cannot be used."""
     if before is None or before.model_version == str(model.version):
         return None, ()
     try:
         found = models.load(before.model_version)
         return found, features_of(found, project, tables)
     except ChurnRiskError:
-        # it only serves to tell a new model from late data, which are told as one then
+        # it only serves to tell a new model from late data; without it both count as late data
         return None, ()
 
 
 def log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
-    """Return what a model says of a snapshot; None without a model or rows."""
-    return None if model is None or X.empty else model.classifier.decision_function(X[model_columns(model)])
+    """Return a model's log-odds of a snapshot; None without a model or rows."""
+    return None if model is None or X.empty else model.classifier.decision_function(X[model.columns])
 
 
 def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns.
+    """Return today's declarations of the model's columns."""
+    today = select_features(project.features, tables.available)
+    if why := mismatch(model, today):
+        raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
+    by_name = {feature.name: feature for feature in today}
+    return tuple(by_name[name] for name in model.columns)
 
-    Raises
-    ------
-    UsageError
-        If today's tables or settings no longer feed one, or it is computed differently now.
-    """
-    today = {feature.name: feature for feature in select_features(project.features, tables.available)}
-    stored = {item["name"]: item["sql"] for item in model.features}
-    missing = sorted(set(stored) - set(today))
-    changed = sorted(name for name, sql in stored.items() if name in today and today[name].sql != sql)
-    if missing or changed:
-        what = " and ".join(
-            part
-            for part in (
-                f"reads {', '.join(missing)}, which today's tables and settings do not feed"
-                if missing
-                else "",
-                f"was trained on other definitions of {', '.join(changed)}" if changed else "",
-            )
-            if part
+
+def mismatch(model: LoadedModel, today: Sequence[Feature]) -> str:
+    """Return why today's features do not fit the model: what is missing or redefined; empty if all is well."""
+    sql = {feature.name: feature.sql for feature in today}
+    changed = sorted(one.name for one in model.features if sql.get(one.name, one.sql) != one.sql)
+    redefined = f"was trained on other definitions of {', '.join(changed)}" if changed else ""
+    return " and ".join(filter(None, (_unfed_text(unfed_columns(model, sql)), redefined)))
+
+
+def unfed_columns(model: LoadedModel, names: Sequence[str] | pd.Index | dict[str, str]) -> list[str]:
+    """Return the columns that the model reads and that are not among the names."""
+    return sorted(set(model.columns) - set(names))
+
+
+def require_columns(model: LoadedModel, X: pd.DataFrame) -> None:
+    """Refuse a model that reads columns which today's panel lacks."""
+    if missing := unfed_columns(model, X.columns):
+        raise UsageError(
+            f"model version {model.version} {_unfed_text(missing)}. "
+            "Bring the tables back, or train again with `churnrisk train`."
         )
-        raise UsageError(f"model version {model.version} {what}. Train anew with `churnrisk train`.")
-    return tuple(today[name] for name in model_columns(model))
+
+
+def _unfed_text(missing: Sequence[str]) -> str:
+    return f"reads {', '.join(missing)}, which today's tables and settings do not feed" if missing else ""

@@ -1,12 +1,11 @@
-"""The contract check of the events when most of their files were checked by an earlier run.
+"""The contract check of events with a cache: files that an earlier run has checked are not read again.
 
-What was found in the rows of unchanged files holds, as long as the accounts it was compared with are as they were. New
-files are checked by themselves, and for rows that they repeat. Whatever else has changed, all is checked anew.
+What was found in unchanged files holds while the accounts that it was compared with are the same. New files are
+checked by themselves and against the rows that they may repeat. After any other change everything is checked again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -33,27 +32,16 @@ from churnrisk.errors import ChurnRiskError
 from churnrisk.files import digest_of, read_sealed, write_sealed
 from churnrisk.sources import Cache, Parts, Seen, Stamp, Tables, literal
 
-#: Raise it when the same rules find something else than they did.
+#: Raise it when the same rules begin to find something else.
 FORMAT = 1
 _FOLDER, _NAME = "checked", "checked.json"
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What a run has found.
+class CachedCheck:
+    """What a run has found, with digests of what it depends on: how rows are read, the rules, files, accounts.
 
-    Attributes
-    ----------
-    made_from : str
-        Digest of how rows are read and of the rules.
-    parts : dict of str to Seen
-        The files by name.
-    findings : Findings
-        Over all of them.
-    accounts : str
-        Digest of the file of the accounts that they were compared with.
-    now : str
-        Of the run: what did not lie in the future then does not later.
+    What was not in the future at ``now`` is not later.
     """
 
     made_from: str
@@ -64,18 +52,18 @@ class Checked:
 
 
 def check_events(tables: Tables, *, now: datetime) -> Findings | None:
-    """Return what breaks the contract in the events, by what was kept; None where nothing can be kept of them."""
+    """Return what breaks the contract in the events, with the cache; None if they cannot be cached."""
     cache, parts = tables.cache, tables.event_parts
     if cache is None or parts is None:
         return None
     rules = _rules(tables)
     if any(rule.only_among != "false" for rule in rules):
         return None
-    return _Check(tables, parts, cache, rules, now).done()
+    return _EventCheck(tables, parts, cache, rules, now).findings()
 
 
 def _rules(tables: Tables) -> list[Rule]:
-    """Return all rules over events, those about the present as they were at some time."""
+    """Return all rules over events; those about the present as of a fixed time."""
     native, date_format = tables.native["events"], tables.date_formats.get("events")
     rules = rules_of(
         TABLES["events"], tables.available, native=native, date_format=date_format, now=datetime.min
@@ -83,19 +71,16 @@ def _rules(tables: Tables) -> list[Rule]:
     return [rule for of_relation in rules for rule in of_relation]
 
 
-class _Check:
-    """One check."""
-
+class _EventCheck:
     def __init__(self, tables: Tables, parts: Parts, cache: Cache, rules: list[Rule], now: datetime) -> None:
         self._tables, self._parts, self._cache, self._now = tables, parts, cache, now
         self._folder = cache.folder / _FOLDER
         self._time = f"{now:%Y-%m-%d %H:%M:%S}"
         self._engine = tables.engine
         version = self._engine.value("select version()")
-        made_from = f"{version} {parts.made_from} {rules!r}"
-        self._made_from = hashlib.sha256(made_from.encode()).hexdigest()
+        self._made_from = digest_of(f"{version} {parts.made_from} {rules!r}")
 
-    def done(self) -> Findings:
+    def findings(self) -> Findings:
         stamps = self._parts.stamps()
         self._engine.run(
             f"create or replace temp table checked_accounts as {sign_ups(self._tables.available)}"
@@ -107,25 +92,25 @@ class _Check:
             former, known, findings = None, {}, self._found(None)
         if not blocking(findings.violations("events")) and not _is_dated_later(findings):
             try:
-                self._keep(findings, former, known, stamps)
+                self._write(findings, former, known, stamps)
             except (OSError, ChurnRiskError) as error:
-                self._cache.say(f"what the check of the events has found cannot be kept ({error})")
+                self._cache.say(f"the check of the events cannot be cached ({error})")
         return findings
 
-    def _former(self) -> Checked | None:
-        """Return what the last run has left, if it is whole and speaks of the same rows and accounts."""
+    def _former(self) -> CachedCheck | None:
+        """Return the cached check, if it is intact and of the same rules and accounts."""
         try:
-            former = read_sealed(self._folder / _NAME, Checked, form=FORMAT)
-            whole = digest_of(self._accounts(former.accounts)) == former.accounts
+            former = read_sealed(self._folder / _NAME, CachedCheck, form=FORMAT)
+            intact = digest_of(self._accounts(former.accounts)) == former.accounts
         except (OSError, ValueError):
             return None
-        return former if whole and former.made_from == self._made_from and self._holds(former) else None
+        return former if intact and former.made_from == self._made_from and self._holds(former) else None
 
     def _accounts(self, digest: str) -> Path:
         return self._folder / f"accounts.{digest[:16]}.parquet"
 
-    def _holds(self, former: Checked) -> bool:
-        """Say whether what was found holds by the time and the accounts of today."""
+    def _holds(self, former: CachedCheck) -> bool:
+        """Say whether the cached check still holds for today's time and accounts."""
         if self._time < former.now:
             return False
         file = literal(str(self._accounts(former.accounts)))
@@ -135,8 +120,8 @@ class _Check:
         )
         return not self._engine.value(f"select count(*) {other}")
 
-    def _unchanged(self, former: Checked, stamps: dict[str, Stamp]) -> dict[str, Seen] | None:
-        """Return the files of the former check as they are today; None if one has changed or gone."""
+    def _unchanged(self, former: CachedCheck, stamps: dict[str, Stamp]) -> dict[str, Seen] | None:
+        """Return the files of the cached check as they are today; None if one has changed or gone."""
         known: dict[str, Seen] = {}
         for name, seen in former.parts.items():
             if name not in stamps:
@@ -146,8 +131,8 @@ class _Check:
                 return None
         return known
 
-    def _of_new(self, former: Checked, names: AbstractSet[str]) -> Findings | None:
-        """Add what is in new files; None if repeated rows were looked for among fewer accounts than now."""
+    def _of_new(self, former: CachedCheck, names: AbstractSet[str]) -> Findings | None:
+        """Add the findings of new files; None if duplicates were searched among fewer accounts than now."""
         if not names:
             return former.findings
         self._engine.run(
@@ -160,7 +145,7 @@ class _Check:
         if shares(total) != shares(former.findings.total):
             return None
         complete = complete_events("new_events")
-        # a row can be repeated by rows of the same instant only
+        # a duplicate is of the same instant
         low, high = self._engine.rows(f"select min(occurred_at), max(occurred_at) from {complete}")[0]
         others = f"(select * exclude (file) from {self._parts.rows(former.parts)} where account_id is not null and "
         others += f"occurred_at between timestamp '{low}' and timestamp '{high}')" if low else "false)"
@@ -178,10 +163,10 @@ class _Check:
             part=part,
         )
 
-    def _keep(
+    def _write(
         self,
         findings: Findings,
-        former: Checked | None,
+        former: CachedCheck | None,
         known: dict[str, Seen],
         stamps: dict[str, Stamp],
     ) -> None:
@@ -191,14 +176,14 @@ class _Check:
             if name not in known
         }
         if self._parts.stamps() != stamps or self._accounts_changed():
-            return  # what was found may be of two states
+            return  # the findings may mix two states of the tables
         nothing_new = former is not None and parts.keys() == former.parts.keys()
         accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
-        checked = Checked(self._made_from, parts, findings, accounts, self._time)
+        checked = CachedCheck(self._made_from, parts, findings, accounts, self._time)
         write_sealed(self._folder / _NAME, checked, form=FORMAT)
         for left in self._folder.glob("accounts.*.parquet"):
             if left != self._accounts(accounts):
-                # another run that needed it checks all once more
+                # a parallel run that needed it checks everything once more
                 left.unlink(missing_ok=True)
 
     def _accounts_changed(self) -> bool:
@@ -208,8 +193,8 @@ class _Check:
         )
         return bool(self._engine.value(f"select count(*) from ({apart})"))
 
-    def _write_accounts(self, findings: Findings, former: Checked | None) -> str:
-        """Write the accounts that the rows were compared with, and those that are unknown; return the digest."""
+    def _write_accounts(self, findings: Findings, former: CachedCheck | None) -> str:
+        """Write the accounts that the rows were compared with, and the unknown ones; return the digest."""
         accounts = "select *, false as is_unknown from checked_accounts"
         if any(one.rule.says == UNKNOWN for one in findings.found):
             rows = complete_events("bare_events" if former is None else "new_events")
@@ -237,5 +222,5 @@ class _Check:
 
 
 def _is_dated_later(findings: Findings) -> bool:
-    """Say whether rows lie in the future, and so will be found to be something else."""
+    """Say whether rows are dated in the future, which will not be found later."""
     return any(one.rule.says == FUTURE for one in findings.found)

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from churnrisk.decision import TrafficLight
 from churnrisk.decision.bounds import CONTRADICTION, lower_bound, upper_bound
 from churnrisk.decision.evidence import Promise
 from churnrisk.errors import ChurnRiskError
@@ -98,7 +97,7 @@ def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new:
 
 
 def _promised(model: LoadedModel) -> _Promised:
-    promises = TrafficLight.from_dict(model.policy["light"]).promises_
+    promises = model.thresholds.promises_
     evidence = {str(row["colour"]): row for row in model.documents.get("evidence.json", [])}
     return _Promised({str(promise.colour): promise for promise in promises}, evidence)
 

@@ -1,4 +1,4 @@
-"""From a project's tables to the panel that models are trained on, checked on the way."""
+"""From a project's tables, checked against the contract, to the panel that models are trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from churnrisk.contract import FUTURE, blocking, validate
 from churnrisk.errors import ContractError
@@ -35,27 +35,27 @@ Progress = Callable[[str], None]
 
 @runtime_checkable
 class Counting(Protocol):
-    """A progress that shows how much of a stage is done."""
+    """A progress report that also counts within a stage."""
 
     def advance(self, done: int, of: int) -> None:
-        """Show that so many of all are done."""
+        """Show how many of all are done."""
 
 
 def advance(progress: Progress, done: int, of: int) -> None:
-    """Tell how much of the present stage is done, where that is shown."""
+    """Report how much of the current stage is done, if the progress counts."""
     if isinstance(progress, Counting):
         progress.advance(done, of)
 
 
 #: How far beyond its as-of date a row is followed.
 FOLLOWED_DAYS = 360
-#: Folder inside the project folder that holds the roll-up of the events between runs.
+#: Folder inside the project folder that caches the roll-up of the events between runs.
 KEPT = ".churnrisk/events"
 
 
 @dataclass(frozen=True)
 class CheckedTables:
-    """Opened tables that keep the contract, with the warnings that do not block."""
+    """Opened tables that meet the contract, with its warnings."""
 
     tables: Tables
     violations: Sequence[Violation]
@@ -71,20 +71,16 @@ class TrainingPanel:
     X : DataFrame
         One row per (account_id, as_of), eligible and mature; a column per feature.
     y : Series
-        1 where the account churned inside the label window; aligned with X.
+        1 if the account churned inside the label window; aligned with X.
     features : tuple of Feature
         The columns' declarations.
-    violations : sequence of Violation
-        Warnings of the contract check.
-    span : Horizon
-        What the data cover.
     digest : str
         Fingerprint of the inputs.
     segments : Series indexed by account id
-        Today's segments, to choose peers by; empty where the tables do not tell.
+        Today's segments, to choose peers by; empty if the tables have none.
     follow_up : DataFrame or None
         What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.follow_up`. None
-        where labels tell of one window only, or ``[model] time_to_churn`` is off.
+        if labels cover one window only, or ``[model] time_to_churn`` is off.
     """
 
     X: pd.DataFrame
@@ -103,8 +99,30 @@ class TrainingPanel:
 
     @property
     def value(self) -> pd.Series | None:
-        """What each account was worth a year at its as-of date, aligned with X; None where no signal tells."""
+        """What each account was worth a year at its as-of date, aligned with X; None without such a signal."""
         return annual_value(self.X)
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """The as-of date of each row, aligned with X."""
+        return cast("pd.DatetimeIndex", self.X.index.get_level_values("as_of"))
+
+
+@contextmanager
+def opened_tables(
+    project: Project, *, now: datetime, progress: Progress, keep: bool = False
+) -> Iterator[tuple[Tables, list[Violation]]]:
+    """Open the project's tables; yield them with all violations of the contract.
+
+    With ``keep``, the roll-up of the events is read from and written to the cache of the project.
+    """
+    with open_engine(project.engine, base=project.data) as engine:
+        progress("reading tables")
+        tables = open_tables(engine, project.tables)
+        if keep and project.engine.cache:
+            tables = replace(tables, cache=Cache(project.directory / KEPT, progress))
+        progress("checking the contract")
+        yield tables, check_tables(tables, now=now)
 
 
 @contextmanager
@@ -116,35 +134,24 @@ def checked_tables(
     looking_back: bool = False,
     keep: bool = False,
 ) -> Iterator[CheckedTables]:
-    """Open the project's tables and check them against the contract.
+    """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
 
-    Parameters
-    ----------
-    now : datetime
-        Rows dated later are set aside.
-    looking_back : bool
-        `now` is past: any number of rows may be dated later.
-    keep : bool
-        Read the roll-up of the events from what earlier runs have kept, and keep it for the next.
-
-    Raises
-    ------
-    ContractError
-        If a violation blocks; the message names all of them.
+    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``keep`` is that of
+    :func:`opened_tables`.
     """
-    with open_engine(project.engine, base=project.data) as engine:
-        progress("reading tables")
-        tables = open_tables(engine, project.tables)
-        if keep and project.engine.cache:
-            tables = replace(tables, cache=Cache(project.directory / KEPT, progress))
-        progress("checking the contract")
-        violations = check_tables(tables, now=now)
+    with opened_tables(project, now=now, progress=progress, keep=keep) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
         yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
 
 
+def latest_date(project: Project, *, now: datetime) -> datetime:
+    """Return the latest as-of date that the data allow."""
+    with open_engine(project.engine, base=project.data) as engine:
+        return data_span(open_tables(engine, project.tables), project.snapshots, now=now).end
+
+
 def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
-    """Return all violations of the contract, blocking ones first; of events by what was kept of earlier checks."""
+    """Return all violations of the contract, blocking ones first; checks of events are cached."""
     events = check_events(tables, now=now)
     return validate(
         tables.engine.rows,
@@ -157,7 +164,7 @@ def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
 
 
 def refuse(violations: Sequence[Violation]) -> None:
-    """Raise one error that names every blocking violation, if there is any."""
+    """Raise one ContractError that names every blocking violation, if there is any."""
     errors = blocking(violations)
     if not errors:
         return
@@ -172,31 +179,10 @@ def refuse(violations: Sequence[Violation]) -> None:
 def training_panel(
     project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
 ) -> TrainingPanel:
-    """Compute labels and features of every mature snapshot.
-
-    Parameters
-    ----------
-    project : Project
-        The project.
-    now : datetime
-        Rows dated later are set aside.
-    progress : callable
-        Is told what is being done.
-    looking_back : bool
-        `now` is past: any number of rows may be dated later.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or hold no eligible account with a known outcome.
-    """
+    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
     with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
         tables = checked.tables
-        dates = (
-            labelled_dates(tables, project.snapshots)
-            if project.churn.definition == "labels" and tables.available.has("labels")
-            else training_dates(checked.span, project.snapshots, project.churn)
-        )
+        dates = snapshot_dates(checked, project)
         progress(f"labelling {len(dates)} snapshots")
         build_panel(tables, project.churn, dates, data_end=checked.span.end)
         parts = sample_panel(tables, max_rows=project.engine.max_panel_rows)
@@ -209,7 +195,7 @@ def training_panel(
         frame = build_features(
             tables, features, key_features=project.features.key_features, labelled_only=True
         )
-        require_rows(frame, project)
+        _require_rows(frame, project)
         return TrainingPanel(
             frame.X,
             frame.churned.astype("int8"),
@@ -222,6 +208,13 @@ def training_panel(
         )
 
 
+def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
+    """Return the as-of dates whose outcomes are known."""
+    if project.churn.definition == "labels" and checked.tables.available.has("labels"):
+        return labelled_dates(checked.tables, project.snapshots)
+    return training_dates(checked.span, project.snapshots, project.churn)
+
+
 def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
     if not project.model.time_to_churn or project.churn.definition == "labels":
         return None
@@ -229,14 +222,8 @@ def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
     return follow_up(checked.tables, project.churn, data_end=checked.span.end, max_windows=windows)
 
 
-def require_rows(frame: FeatureFrame, project: Project) -> None:
-    """Refuse a panel that nothing can be learned from.
-
-    Raises
-    ------
-    ContractError
-        If it has no rows or one class only.
-    """
+def _require_rows(frame: FeatureFrame, project: Project) -> None:
+    """Refuse a panel without rows or with one class only."""
     if frame.X.empty:
         raise ContractError(
             f"no account is eligible at any snapshot with a known outcome (definition {project.churn.definition!r}). "
@@ -245,6 +232,6 @@ def require_rows(frame: FeatureFrame, project: Project) -> None:
     if frame.churned.nunique() < 2:
         what = "churned" if frame.churned.iloc[0] else "stayed"
         raise ContractError(
-            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to tell apart. "
+            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
             "Check the definition and its windows under [churn] in churnrisk.toml."
         )

@@ -1,4 +1,4 @@
-"""Which accounts are alike: of one segment, else on one plan, else at one stage of their life."""
+"""Peers: accounts of one segment, else on one plan, else at one lifecycle stage."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ BY = ("segment", "plan", "stage")
 
 
 def segments_of(engine: Engine, available: Available) -> pd.Series:
-    """Return the segment of each account, indexed by account id; empty where the tables do not tell.
-
-    A column of accounts shows today's state, which is good enough to choose whom to compare with.
-    """
+    """Return today's segment of each account, indexed by account id; empty if the tables have none."""
     if not available.has("accounts.segment"):
         return pd.Series(dtype=object, name="segment")
     table = engine.arrow("select account_id, segment::varchar as segment from accounts")
@@ -25,31 +22,21 @@ def segments_of(engine: Engine, available: Available) -> pd.Series:
 
 
 def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
-    """Return the kind of each row of ``X``, row by row; None where nothing tells it.
-
-    Parameters
-    ----------
-    by : {"segment", "plan", "stage"}
-        What accounts of one kind share.
-    X : DataFrame with index (account_id, as_of)
-        Features.
-    segments : Series
-        Of :func:`segments_of`.
-    """
+    """Return the peer group of each row of ``X`` by segment, plan or stage; None without such data."""
     if by == "segment" and len(segments):
         kinds = segments.reindex(X.index.get_level_values("account_id"))
     elif by == "plan" and "plan" in X:
         kinds = X["plan"].astype(object)
     elif by == "stage" and "tenure_days" in X:
-        asked = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
-        kinds = lifecycle_stage(X["tenure_days"], asked)
+        score = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
+        kinds = lifecycle_stage(X["tenure_days"], score)
     else:
         return None
     return pd.Series(kinds.to_numpy(dtype=object), index=X.index, name=by)
 
 
 def choose_kinds(X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
-    """Return the kinds to compare by: the first of :data:`BY` by which at least two have enough accounts."""
+    """Return the peer groups by the first of :data:`BY` in which at least two have enough accounts."""
     for by in BY:
         kinds = kinds_of(by, X, segments)
         if kinds is not None and len(kinds_with_peers(X, kinds)) > 1:

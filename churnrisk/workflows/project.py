@@ -18,22 +18,10 @@ from churnrisk.workflows.web_config import WebConfig
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The settings of ``[model]``.
+    """``[model]``: how training is validated, which candidates compete, the seed.
 
-    Attributes
-    ----------
-    split : {"time", "accounts"}
-        How training is validated: on later snapshots, or, for a flat table with one snapshot, on held-out
-        accounts.
-    test_snapshots, calibration_snapshots : int
-        How many of the latest snapshots test the model, and how many before them calibrate it.
-    candidates : tuple of str
-        Which models compete, by their names in the registry (:data:`churnrisk.model.candidates.CANDIDATES`), or dotted
-        names of scikit-learn classifiers.
-    seed : int
-        Fixes every random choice.
-    time_to_churn : bool
-        Learn the survival curve of the windows after the first too, where churn has a date.
+    ``split`` validates on later snapshots ("time") or, for a flat table with one snapshot, on held-out accounts. The
+    latest snapshots test the model, those before them calibrate it.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -77,5 +65,5 @@ class Project:
 
     @property
     def store_url(self) -> str:
-        """Where the history lives: SQLite in the project folder unless set."""
+        """URL of the store: SQLite in the project folder unless set."""
         return self.history_url or f"sqlite:///{self.directory / 'history.db'}"

@@ -1,4 +1,4 @@
-"""Promote a candidate to champion: by a paired comparison on the same test block."""
+"""Promote a candidate to champion by a paired comparison on the same test block, and roll back."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 from churnrisk.errors import GuardError, NoChampionError
 from churnrisk.records import Interval
-from churnrisk.tracking import CANDIDATE, LoadedModel, ModelVersionInfo
+from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
 from churnrisk.workflows.compare import FIRST, compare, learned_until
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.train import CHAMPION, tracking_of
+from churnrisk.workflows.train import tracking_of
 from churnrisk.workflows.training_record import COMPARED_WITH
 
 
@@ -27,17 +27,7 @@ class Promotion:
 
 @dataclass(frozen=True)
 class PromotionEvidence:
-    """The paired account-level bootstrap that a promotion rests on.
-
-    Attributes
-    ----------
-    measured_at : {"training", "promotion"}
-        When both were measured.
-    log_loss : Interval
-        Candidate minus champion; less than 0 is better.
-    rows, accounts, n_boot : int
-        What it was measured on, and how many draws of accounts are behind the interval.
-    """
+    """The paired account-level bootstrap behind a promotion: log loss, candidate minus champion."""
 
     measured_at: Literal["training", "promotion"]
     log_loss: Interval
@@ -58,15 +48,8 @@ def promote(
 ) -> Promotion:
     """Make a version (default: the candidate) the champion, unless it is clearly worse than today's.
 
-    The evidence is a paired account-level bootstrap of log loss: that of the training where it was measured beside
-    today's champion, else one of now, on rows that neither has learned from. It is kept with the decision.
-
-    Raises
-    ------
-    NoChampionError
-        If nothing has been trained.
-    GuardError
-        If the candidate is worse beyond its interval, and ``force`` is not given.
+    The evidence is a paired account-level bootstrap of log loss: that of the training if it was measured beside
+    today's champion, else a new one on rows that neither has learned from. It is stored with the decision.
     """
     tracking = tracking_of(project)
     progress("reading the registry")
@@ -82,7 +65,7 @@ def promote(
         raise GuardError(
             f"version {candidate.version} is worse than the champion, version {current}: its log loss is higher by "
             f"{evidence.log_loss.value:.4f} ({low:.4f} to {high:.4f}). The champion stays. "
-            "Use --force to promote it all the same."
+            "Use --force to promote it anyway."
         )
     decision = {
         "author": author,
@@ -98,26 +81,14 @@ def promote(
 
 
 def rollback(project: Project, *, author: str, reason: str, now: datetime) -> ModelVersionInfo:
-    """Return to the champion before the present one.
-
-    Raises
-    ------
-    NoChampionError
-        If there is none.
-    """
+    """Return to the previous champion."""
     return tracking_of(project).rollback(
         reason={"author": author, "at": now.isoformat(timespec="seconds"), "reason": reason}
     )
 
 
 def models(project: Project) -> list[ModelVersionInfo]:
-    """Return all versions, newest first.
-
-    Raises
-    ------
-    NoChampionError
-        If nothing has been trained.
-    """
+    """Return all versions, newest first; a NoChampionError before the first training."""
     found = tracking_of(project).versions()
     if not found:
         raise NoChampionError("no model has been trained yet. Run `churnrisk train`.")
@@ -127,10 +98,12 @@ def models(project: Project) -> list[ModelVersionInfo]:
 def _evidence(
     project: Project, candidate: LoadedModel, champion: int, *, now: datetime, progress: Progress
 ) -> PromotionEvidence | None:
-    """Return the difference to the champion of today; None where both cannot be measured on the same rows."""
+    """Return the difference to today's champion; None if both cannot be measured on the same rows."""
     stored = candidate.documents.get("evaluation.json", {})
-    known = candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get("differences", {})
-    if known and _is_unseen(project, candidate.version, champion):
+    compared = candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get(
+        "differences", {}
+    )
+    if compared and _is_unseen(project, candidate.version, champion):
         difference = Interval(**stored["differences"][CHAMPION]["log_loss"])
         return PromotionEvidence("training", difference, stored["rows"], stored["accounts"], stored["n_boot"])
     progress(f"measuring beside version {champion}")
@@ -142,7 +115,7 @@ def _evidence(
 
 
 def _is_unseen(project: Project, candidate: int | str, champion: int | str) -> bool:
-    """Say whether the champion has learned nothing of the rows on which the candidate's training measured both."""
+    """Say whether the champion learned from none of the rows that the candidate's training measured both on."""
     tracking = tracking_of(project)
     new, old = (tracking.details(str(version)) for version in (candidate, champion))
     if project.model.split == "accounts":

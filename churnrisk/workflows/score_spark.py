@@ -7,7 +7,6 @@ from functools import partial
 
 import pandas as pd
 
-from churnrisk.decision import TrafficLight
 from churnrisk.errors import ContractError
 from churnrisk.features.build import create_feature_table
 from churnrisk.features.facts import facts_query
@@ -82,7 +81,7 @@ class _SparkRun:
         create_feature_table(tables, asked, key_features=keys, labelled_only=False)
         self._open_before(before)
         policy = self._policy(features)
-        light = settled_light(TrafficLight.from_dict(self.model.policy["light"]), wave=policy.wave)
+        light = settled_light(self.model.thresholds, wave=policy.wave)
         playbook = playbook_of(self.project, tables.available)
         teller = SparkTeller(
             self.project, self.model, light, playbook, features, tables, moment, before, former, asked
@@ -156,7 +155,7 @@ class _SparkRun:
         if "tenure_days" not in model_columns(self.model):
             return False
         eligible = f"from feature_rows where as_of = {self._now} and grey_reason is null"
-        return has_wave(self.engine, TrafficLight.from_dict(self.model.policy["light"]), eligible)
+        return has_wave(self.engine, self.model.thresholds, eligible)
 
     def _inputs(self, features: tuple[Feature, ...]) -> str:
         # by number: Spark takes a dot in a name that it hands to workers for a field of a field

@@ -105,7 +105,7 @@ def _opened(given: bytes) -> tuple[Policy, Any, TrafficLight]:
     return (
         policy,
         model.classifier,
-        settled_light(TrafficLight.from_dict(model.policy["light"]), wave=policy.wave),
+        settled_light(model.thresholds, wave=policy.wave),
     )
 
 

@@ -278,7 +278,7 @@ def _lights(
     project: Project, model: LoadedModel, tables: Tables, moment: datetime, before: Run | None
 ) -> tuple[TrafficLight, TrafficLight]:
     """Return the light as it stands for any part of this snapshot, and for any part of the one of the run before."""
-    light = TrafficLight.from_dict(model.policy["light"])
+    light = model.thresholds
     if "tenure_days" not in model_columns(model):
         return light, light
     now = f"from feature_rows where as_of = {_at(moment)}"

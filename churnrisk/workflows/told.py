@@ -80,7 +80,7 @@ class Teller:
 
     def tell(self, scores: pd.DataFrame, before: Before | None, tables: Tables, moment: datetime) -> None:
         """Add the columns of the reasons, the move, the next step and the turnaround to the scores."""
-        profile = ReasonProfile.from_dict(self.model.profile)
+        profile = self.model.profile
         kinds = kinds_of(profile.by, self.X, self.facts["segment"])
         self._add_reasons(scores, profile, kinds, None if before is None else before.X_of_model)
         scores["moved"] = None if before is None else self._moves(scores, profile, before)
@@ -144,5 +144,5 @@ class Teller:
 
 def policy_of(model: LoadedModel, project: Project) -> str:
     """Return the version of everything that turns the model's probabilities into colours today."""
-    light = TrafficLight.from_dict(model.policy["light"])
-    return policy_version(light, project.decision.active_rules(), project.decision.hysteresis_margin)
+    decision = project.decision
+    return policy_version(model.thresholds, decision.active_rules(), decision.hysteresis_margin)

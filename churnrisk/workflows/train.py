@@ -1,8 +1,9 @@
-"""Train: panel, blocks, candidates, calibration, lights, evaluation, and the record in the registry."""
+"""Train: panel, blocks, candidates, calibration, lights, evaluation, and the run in the registry."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -32,16 +33,27 @@ from churnrisk.model import (
     evaluate,
 )
 from churnrisk.records import ColourEvidence, Feature
-from churnrisk.tracking import LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.workflows.inputs import unfed_columns
 from churnrisk.workflows.panel import Progress, TrainingPanel, training_panel
 from churnrisk.workflows.peers import choose_kinds
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.time_to_churn import learn_hazard
-from churnrisk.workflows.trained import Trained
-from churnrisk.workflows.training_record import training_record
+from churnrisk.workflows.training_record import Trained, training_record
 
 RECENCY = "recency rule"
-CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class Training(Trained):
+    """A trained model, everything that was measured about it, and its version in the registry."""
+
+    info: ModelVersionInfo
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return self.info.version
 
 
 def tracking_of(project: Project) -> Tracking:
@@ -49,23 +61,17 @@ def tracking_of(project: Project) -> Tracking:
     return Tracking(project.tracking_uri, project.directory, project.experiment)
 
 
-def train(project: Project, *, now: datetime, progress: Progress) -> tuple[Trained, ModelVersionInfo]:
-    """Train a model on every mature snapshot and register it as the candidate.
-
-    Raises
-    ------
-    ContractError
-        If the tables break the contract or do not hold enough to train on.
-    """
+def train(project: Project, *, now: datetime, progress: Progress) -> Training:
+    """Train a model on every mature snapshot and register it as the candidate."""
     panel = training_panel(project, now=now, progress=progress)
     cut = cut_blocks(panel.X, project)
     tracking = tracking_of(project)
-    champion = _champion(tracking)
-    trained = fit(panel, cut, project, champion=champion, progress=progress)
+    champion = champion_of(tracking)
+    trained = _fit(panel, cut, project, champion=champion, progress=progress)
     progress("recording the run")
     beside = champion if CHAMPION in trained.evaluation.figures else None
     record = training_record(trained, panel, cut, project, champion=beside, now=now)
-    return trained, tracking.log_training(record)
+    return Training(**vars(trained), info=tracking.log_training(record))
 
 
 def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
@@ -82,7 +88,7 @@ def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
     )
 
 
-def fit(
+def _fit(
     panel: TrainingPanel,
     cut: Blocks,
     project: Project,
@@ -93,7 +99,7 @@ def fit(
     """Learn from the first two blocks, calibrate and certify on the second, measure on the third."""
     X, y = panel.X, panel.y
     classifier, light = learn(panel, cut, project, progress=progress)
-    classifier.hazard_, untold = learn_hazard(panel, cut, project)
+    classifier.hazard_, hazard_notes = learn_hazard(panel, cut, project)
     progress("measuring on the test block")
     known = cut.fit | cut.calibration
     kinds = choose_kinds(X[known], panel.segments)
@@ -106,7 +112,7 @@ def fit(
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *untold, *_not_beside(champion, X)),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_not_beside(champion, X)),
     )
 
 
@@ -115,8 +121,8 @@ def learn(
 ) -> tuple[ChurnClassifier, TrafficLight]:
     """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
 
-    Each of the averaged models leaves out a share of the second block's accounts. What it says of them knows nothing
-    of their outcomes there: that calibrates, and certifies the colours.
+    Each of the averaged models leaves out a share of the second block's accounts. Its predictions for them are out of
+    fold: they calibrate the model and certify the colours.
     """
     X, y = panel.X, panel.y
     progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
@@ -144,7 +150,7 @@ def learn(
 
 
 def unfitted(project: Project, features: Sequence[Feature]) -> ChurnClassifier:
-    """Return a classifier as ``[model]`` wants it, with the directions of the features as constraints."""
+    """Return an unfitted classifier by ``[model]``, with the directions of the features as constraints."""
     return ChurnClassifier(
         candidates=project.model.candidates,
         monotone={feature.name: feature.monotone for feature in features if feature.monotone},
@@ -168,15 +174,19 @@ def measure(
     known = cut.fit | cut.calibration
     if RecencyRule.applies_to(X[known]):
         baselines[RECENCY] = RecencyRule().fit(X[known], y[known]).predict_proba(test)[:, 1]
-    if champion is not None and not unfed_columns(champion, X):
-        baselines[CHAMPION] = champion.classifier.predict_proba(test[model_columns(champion)])[:, 1]
-    snapshots = test.index.get_level_values("as_of").nunique()
+    if champion is not None and not unfed_columns(champion, X.columns):
+        baselines[CHAMPION] = champion.probability(test)
+    return evaluated(y[cut.test], classifier.predict_proba(test)[:, 1], project, baselines=baselines)
+
+
+def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:
+    """Evaluate probabilities of rows indexed by (account_id, as_of) beside others, by the capacity and seed."""
     return evaluate(
-        y[cut.test],
-        classifier.predict_proba(test)[:, 1],
-        test.index.get_level_values("account_id"),
+        y,
+        p,
+        y.index.get_level_values("account_id"),
         baselines=baselines,
-        capacity=project.decision.capacity * snapshots,
+        capacity=project.decision.capacity * y.index.get_level_values("as_of").nunique(),
         seed=project.model.seed,
     )
 
@@ -200,26 +210,22 @@ def colours_on_test(
 
 
 def model_columns(model: LoadedModel) -> list[str]:
-    """Names of the columns that a stored model reads."""
-    return [feature["name"] for feature in model.features]
+    """Return the names of the columns that a stored model reads."""
+    return model.columns
 
 
-def unfed_columns(model: LoadedModel, X: pd.DataFrame) -> list[str]:
-    """Names of the columns that a stored model reads and the panel does not hold."""
-    return sorted(set(model_columns(model)) - set(X.columns))
+def champion_of(tracking: Tracking) -> LoadedModel | None:
+    """Return the champion; None before the first promotion."""
+    try:
+        return tracking.load(CHAMPION)
+    except NoChampionError:
+        return None
 
 
 def _not_beside(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:
-    if champion is None or not (unfed := unfed_columns(champion, X)):
+    if champion is None or not (unfed := unfed_columns(champion, X.columns)):
         return ()
     return (
         f"not measured beside the champion, version {champion.version}: it reads {', '.join(unfed)}, which today's "
         "tables and settings do not feed. `churnrisk compare` measures both on features that are left out today",
     )
-
-
-def _champion(tracking: Tracking) -> LoadedModel | None:
-    try:
-        return tracking.load(CHAMPION)
-    except NoChampionError:
-        return None

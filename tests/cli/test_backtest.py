@@ -23,7 +23,7 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
     ran = cli(*asked, "--plot", picture)
     assert ran.code == 0
     said = " ".join(ran.out.split())  # titles wrap with the width of their table
-    assert "Trained anew for each of" in said
+    assert "Trained at each of" in said
     assert "(the champion's)" in said
     assert "without rules and hysteresis" in said
     assert "colours that change and are back at the next snapshot" in said

@@ -65,7 +65,7 @@ def test_settings_that_the_thresholds_do_not_follow_are_named(cli, scored):
     assert "[decision] says policy = 'capacity', but the thresholds of model version 1 were set" in ran.err
     again = cli("--project", scored, *OTHER_DATE)
     assert "published already" in again.err
-    assert "until you train anew" in again.err
+    assert "until you train again" in again.err
 
 
 def test_thresholds_of_another_model_are_refused(cli, scored):

@@ -94,7 +94,7 @@ def test_a_version_that_the_tables_no_longer_feed_is_compared_without_figures(cl
     assert json.loads(ran.out)["metrics"] == []
     settings.write_text(settings.read_text().replace(OWN.replace("2 *", "3 *"), ""))
     ran = cli("--project", retrained, "compare", "1", "2")
-    assert "not measured: version 2 reads twice_30, which today's tables do not feed" in ran.err
+    assert "not measured: version 2 reads twice_30, which today's tables and settings do not feed" in ran.err
     assert "features added: twice_30" in ran.out
 
 

@@ -133,11 +133,11 @@ def test_a_bundle_that_the_tables_do_not_feed_names_what_is_missing(cli, elsewhe
 @pytest.mark.parametrize(
     ("name", "changed", "said"),
     [
-        ("policy.json", {}, "found documents that are not: KeyError('light')"),
+        ("policy.json", {}, "found ChurnClassifier without thresholds"),
         ("policy.json", {"light": 7}, "saved traffic light cannot be read"),
         ("profile.json", [], "found documents that are not"),
-        ("features.json", [{"name": "seats"}], "found documents that are not: KeyError('sql')"),
-        ("features.json", [], "with 0"),
+        ("features.json", [{"name": "seats"}], "found documents that are not: TypeError"),
+        ("features.json", [], "with 0 features"),
     ],
 )
 def test_a_whole_bundle_of_something_else_than_a_churn_model_is_refused(

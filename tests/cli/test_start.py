@@ -125,7 +125,7 @@ def test_check_of_broken_tables_shows_the_violation_and_ends_with_code_3(cli, pr
     ran = cli("--project", project, "check")
     assert ran.code == 3
     assert "key appears more than once" in ran.out
-    assert "must be mended first" in ran.err
+    assert "must be fixed first" in ran.err
     assert cli("--project", project, "check", "--leaks").code == 3
 
 

@@ -141,7 +141,7 @@ def test_where_a_row_stood_is_no_value(frames) -> None:
     wanted = list(cr.load(tables=frames, now=NOW, **SETTINGS).panel().X)
     for given in (shuffled, indexed):
         assert list(cr.load(tables=given, now=NOW, **SETTINGS).panel().X) == wanted
-    from churnrisk.library.frames import as_arrow
+    from churnrisk.library.loading import as_arrow
 
     assert as_arrow(shuffled["accounts"]).column_names == list(accounts)
 

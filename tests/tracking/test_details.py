@@ -20,8 +20,6 @@ def test_parameters_and_blocks_come_back(project: Tracking, make_record: MakeRec
     assert [(b.block, b.rows, b.digest, b.name) for b in found.datasets] == [
         (b.block, b.rows, b.digest, b.name) for b in make_record().datasets
     ]
-    assert found.block("fit") == found.datasets[0]
-    assert found.block("calibration") is None
 
 
 def test_a_run_is_as_good_a_name_as_its_version(project: Tracking, make_record: MakeRecord) -> None:

@@ -44,9 +44,12 @@ def test_a_logged_model_comes_back_with_the_same_probabilities_and_its_documents
     loaded = project.load("candidate")
 
     np.testing.assert_array_equal(loaded.classifier.predict_proba(panel[0]), boosting.predict_proba(panel[0]))
-    assert loaded.policy == {"amber_from": 0.1, "red_from": 0.4}
-    assert loaded.profile == {"days_silent": {"median": 18.5}}
-    assert loaded.features == [{"name": "days_silent", "unit": "days"}]
+    assert loaded.documents == {
+        "policy.json": {"amber_from": 0.1, "red_from": 0.4},
+        "profile.json": {"days_silent": {"median": 18.5}},
+        "features.json": [{"name": "days_silent", "unit": "days"}],
+    }
+    assert (loaded.light, loaded.rules, loaded.features) == (None, (), ())
     assert loaded.tags == {"data_digest": "abc", "seed": "7"}
     assert (loaded.version, loaded.run_id) == (info.version, info.run_id) == (1, info.run_id)
     assert info.aliases == ("candidate",)
@@ -89,7 +92,7 @@ def test_the_signature_takes_strings_and_missing_values_and_gives_float64_probab
 
 
 def test_the_example_is_cast_to_the_types_of_the_signature() -> None:
-    from churnrisk.tracking.signature import plain_example, probability_signature
+    from churnrisk.tracking.served import plain_example, probability_signature
 
     X = pd.DataFrame(
         {
@@ -191,7 +194,7 @@ def test_a_store_at_an_address_of_its_own_works_like_the_default(
     own.log_training(make_record(metrics={"auc": float("nan")}, params={"sql": "x" * 10_000}))
     loaded = own.load("candidate")
     assert loaded.version == 1
-    assert loaded.policy["red_from"] == 0.4
+    assert loaded.documents["policy.json"]["red_from"] == 0.4
     assert np.isnan(own.versions()[0].metrics["auc"])
 
 

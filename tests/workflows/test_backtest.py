@@ -11,7 +11,7 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Colour
 from churnrisk.sample import make_world, write_world
 from churnrisk.settings import load_project
-from churnrisk.workflows.backtest import _Walk, backtest
+from churnrisk.workflows.backtest import backtest, colours_at
 from churnrisk.workflows.panel import training_panel
 
 NOW = datetime(2026, 7, 1)
@@ -63,12 +63,8 @@ def test_colours_depend_on_no_outcome_that_was_not_known_yet(company):
     later = dates > date - project.churn.outcome_delay
     other = replace(panel, y=panel.y.where(~later, 1 - panel.y))
     assert later.sum() > 0
-    colours = []
-    for outcomes in (panel, other):
-        walk = _Walk(quick)
-        walk._look_at(outcomes, date)
-        colours.append(walk._colours[0].drop(columns="churned"))
-    pd.testing.assert_frame_equal(*colours)
+    found, expected = (colours_at(one, date, quick, previous=None).colours for one in (other, panel))
+    pd.testing.assert_frame_equal(found.drop(columns="churned"), expected.drop(columns="churned"))
 
 
 def test_an_outcome_is_kept_broken_or_unclear_as_the_bounds_say(company):
@@ -101,8 +97,8 @@ def test_hysteresis_lowers_the_flap_rate_and_loses_no_churner(company):
     free = {"green_max_churn": None, "red_min_churn": None}
     steady = replace(company[0], decision=replace(company[0].decision, **fixed, **free))
     found = backtest(steady, now=NOW, progress=lambda step: None)
-    assert 0 < found.settled.flap_rate < found.without_hysteresis.flap_rate
-    assert found.settled.recall >= found.without_hysteresis.recall
+    assert 0 < found.final.flap_rate < found.without_hysteresis.flap_rate
+    assert found.final.recall >= found.without_hysteresis.recall
 
 
 def test_rules_only_move_accounts_out_of_green(company):

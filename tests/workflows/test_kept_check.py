@@ -126,7 +126,7 @@ def test_a_folder_that_cannot_be_written_is_said_and_all_is_checked(tmp_path: Pa
     assert found == checked(world, kept=False)[0]
     assert asked.count("select count(*) from raw_events") == 1
     assert len(world.said) == 1
-    assert "cannot be kept" in world.said[0]
+    assert "cannot be cached" in world.said[0]
 
 
 def test_text_files_are_checked_in_full(tmp_path: Path) -> None:
@@ -184,4 +184,4 @@ def test_what_cannot_be_written_at_the_end_is_said_and_nothing_is_checked_twice(
     found, asked = checked(world, kept=True)
     assert found == checked(world, kept=False)[0]
     assert asked.count("select count(*) from raw_events") == 1
-    assert world.said == ["what the check of the events has found cannot be kept (disk full)"]
+    assert world.said == ["the check of the events cannot be cached (disk full)"]

@@ -9,6 +9,7 @@ from scipy.stats import binomtest
 
 from churnrisk.decision import TrafficLight
 from churnrisk.history import HistoryStore, NewRun
+from churnrisk.model import ReasonProfile
 from churnrisk.settings import load_project
 from churnrisk.tracking import LoadedModel
 from churnrisk.workflows.monday import monday
@@ -45,9 +46,10 @@ def as_model(light, version=1):
                  "kept": True}]  # fmt: skip
     return LoadedModel(
         classifier=None,
-        policy={"light": light.to_dict()},
-        profile={},
-        features=[],
+        light=light,
+        rules=(),
+        profile=ReasonProfile({}, {}, {}),
+        features=(),
         documents={"evidence.json": evidence},
         version=version,
         run_id="",

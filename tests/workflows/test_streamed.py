@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from churnrisk.cli.show import _Report
+from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
 from churnrisk.settings import load_project
 from churnrisk.tracking import CHAMPION
@@ -59,12 +60,12 @@ def test_batches_of_any_size_say_the_same_of_every_account(project, usual_share)
     """With so small a usual share every newcomer came with a wave, today and, by the new policy, before."""
     model = tracking_of(project).load(CHAMPION)
     if usual_share is not None:
-        light = model.policy["light"]
+        light = model.light.to_dict()
         newcomers = {"within_days": 400.0, "usual_share": usual_share}
         # with green accounts, whatever could be certified
         cuts = {"amber_from_": 0.03, "red_from_": 0.2, "parts_": []}
         fitted = light["fitted"] | cuts | {"newcomers_": newcomers}
-        model = replace(model, policy=model.policy | {"light": light | {"fitted": fitted}})
+        model = replace(model, light=TrafficLight.from_dict(light | {"fitted": fitted}))
     (whole, expected), (parted, scores) = (found(project, OneModel(model), batch) for batch in (10_000, 97))
     pd.testing.assert_frame_equal(scores, expected, check_exact=True)
     assert (parted.mix, parted.notes) == (whole.mix, whole.notes)
