@@ -16,10 +16,9 @@ from churnrisk.cli import review
 from churnrisk.cli import missed
 from churnrisk.cli import serve
 from churnrisk.cli import access
-from churnrisk.cli import tokens
 # isort: on
 
 __all__ = [
     "app", "main", "start", "features", "model", "compare", "reproduce", "export", "daily", "team", "review", "missed",
-    "serve", "access", "tokens",
+    "serve", "access",
 ]  # fmt: skip
