@@ -82,7 +82,7 @@ def sign_in(store: Store, name: str, password: str, *, address: str, now: dateti
     matches, rehashed = check_password(stored, password)
     if user is None or user.disabled or not matches:
         raise SignInError("Name and password do not match.")
-    mark_success(store, attempt_id)
+    mark_success(store, attempt_id, name, address)
     if rehashed:
         store_hash(store, user.user_id, rehashed, end_sessions=False)
     return user
@@ -141,15 +141,13 @@ def admit_attempt(
     return int(key[0]), timedelta()
 
 
-def mark_success(store: Store, attempt_id: int) -> None:
-    """Mark an attempt as successful, and delete the earlier ones of the same name and address."""
+def mark_success(store: Store, attempt_id: int, name: str, address: str) -> None:
+    """Mark an attempt as successful, and delete the other ones of the same name and address."""
+    same = (attempts.c.name == name) & (attempts.c.address == address)
+    this = attempts.c.attempt_id == attempt_id
     with store.database.writing() as connection:
-        row = connection.execute(select(attempts).where(attempts.c.attempt_id == attempt_id)).first()
-        if row is None:
-            return
-        same = (attempts.c.name == row.name) & (attempts.c.address == row.address)
-        connection.execute(delete(attempts).where(same, attempts.c.attempt_id != attempt_id))
-        connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(failed=False))
+        connection.execute(delete(attempts).where(same, ~this))
+        connection.execute(update(attempts).where(this).values(failed=False))
 
 
 def _wait(connection: Connection, name: str, address: str, now: datetime, limit: Limit) -> timedelta:

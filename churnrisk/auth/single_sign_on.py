@@ -53,7 +53,7 @@ def signed_on_user(store: Store, identity: Identity, config: OidcConfig, *, now:
     if user.disabled:
         raise SignInError("Your access has been taken away. Ask an administrator.")
     if role is not None and role is not user.role:
-        return change_user(store, user.user_id, now=now, role=role)
+        return change_user(store, user.name, role=role, now=now)
     return user
 
 

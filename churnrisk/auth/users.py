@@ -24,14 +24,8 @@ Store: TypeAlias = HistoryStore
 
 #: The columns of a :class:`User`.
 USER_COLUMNS = (
-    users.c.user_id,
-    users.c.name,
-    users.c.display_name,
-    users.c.role,
-    users.c.owner,
-    users.c.own_only,
-    users.c.email,
-    users.c.disabled_at,
+    *(users.c[name] for name in User.__slots__ if name != "disabled"),
+    users.c.disabled_at.is_not(None).label("disabled"),
 )
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s]+")
@@ -109,10 +103,8 @@ def find_user(store: Store, name: str) -> User | None:
 
 def get_user(store: Store, name: str) -> User:
     """Return the user of a sign-in name; raise UsageError if there is none."""
-    found = find_user(store, name)
-    if found is None:
-        raise UsageError(f"expected a known user, found none called {name!r}. See `churnrisk user list`.")
-    return found
+    with store.database.reading() as connection:
+        return _get(connection, name)
 
 
 def all_users(store: Store) -> tuple[User, ...]:
@@ -161,36 +153,37 @@ def change_password(store: Store, name: str, password: str) -> User:
     return user
 
 
-def change_role(
-    store: Store, name: str, role: Role, *, owner: str | None, own_only: bool | None, now: datetime
+def change_user(
+    store: Store,
+    name: str,
+    *,
+    role: Role | None = None,
+    owner: str | None = None,
+    own_only: bool | None = None,
+    disabled: bool | None = None,
+    now: datetime,
 ) -> User:
-    """Change role and scope from the next request on; None keeps owner or limit, an empty owner removes it."""
-    user = get_user(store, name)
-    owner = user.owner if owner is None else owner or None
-    own_only = user.own_only if own_only is None else own_only
-    _check_scope(owner, own_only)
-    return change_user(store, user.user_id, now=now, role=role, owner=owner, own_only=own_only)
+    """Change a user from the next request on; None keeps a value, an empty owner removes it.
 
-
-def set_disabled(store: Store, name: str, disabled: bool, *, now: datetime) -> User:
-    """Take a user's access away, at once and everywhere, or give it back."""
-    return change_user(store, get_user(store, name).user_id, now=now, disabled=disabled)
-
-
-def change_user(store: Store, user_id: int, *, now: datetime, **changes: Any) -> User:
-    """Change columns of a user or ``disabled``; disabling ends all their sessions."""
-    if "disabled" in changes:
-        changes["disabled_at"] = naive_utc(now) if changes.pop("disabled") else None
-    if "role" in changes:
-        changes["role"] = Role(changes["role"]).value
+    Disabling takes effect at once and everywhere: it ends all sessions of the user.
+    """
+    changes: dict[str, Any] = {}
+    if role is not None:
+        changes["role"] = role.value
+    if owner is not None:
+        changes["owner"] = owner or None
+    if own_only is not None:
+        changes["own_only"] = own_only
+    if disabled is not None:
+        changes["disabled_at"] = naive_utc(now) if disabled else None
     with store.database.writing() as connection:
-        connection.execute(update(users).where(users.c.user_id == user_id).values(**changes))
-        if changes.get("disabled_at"):
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-        changed = _find(connection, users.c.user_id == user_id)
-    if changed is None:
-        raise UsageError(f"expected a known user, found none with id {user_id}. See `churnrisk user list`.")
-    return changed
+        user = _get(connection, name)
+        if owner is not None or own_only is not None:
+            _check_scope(changes.get("owner", user.owner), changes.get("own_only", user.own_only))
+        connection.execute(update(users).where(users.c.user_id == user.user_id).values(**changes))
+        if disabled:
+            connection.execute(delete(sessions).where(sessions.c.user_id == user.user_id))
+        return _get(connection, name)
 
 
 def user_of_identity(store: Store, issuer: str, subject: str, *, email: str | None) -> User | None:
@@ -212,21 +205,20 @@ def user_of_identity(store: Store, issuer: str, subject: str, *, email: str | No
 
 def to_user(row: Any) -> User:
     """Return the user of a row with :data:`USER_COLUMNS`."""
-    return User(
-        user_id=row.user_id,
-        name=row.name,
-        display_name=row.display_name,
-        role=Role(row.role),
-        owner=row.owner,
-        own_only=row.own_only,
-        email=row.email,
-        disabled=row.disabled_at is not None,
-    )
+    values = {name: getattr(row, name) for name in User.__slots__}
+    return User(**values | {"role": Role(row.role)})
 
 
 def _find(connection: Connection, condition: ColumnElement[bool]) -> User | None:
     row = connection.execute(select(*USER_COLUMNS).where(condition)).first()
     return None if row is None else to_user(row)
+
+
+def _get(connection: Connection, name: str) -> User:
+    found = _find(connection, users.c.name == normal_name(name))
+    if found is None:
+        raise UsageError(f"expected a known user, found none called {name!r}. See `churnrisk user list`.")
+    return found
 
 
 def _check_scope(owner: str | None, own_only: bool) -> None:

@@ -168,13 +168,13 @@ def set_role(
     dry_run: DryRunOption = False,
 ) -> None:
     """Change what a user may do, from their next click on."""
-    from churnrisk.auth.users import change_role, get_user
+    from churnrisk.auth.users import change_user, get_user
 
     with _store(context) as store:
         if dry_run:
             say(f"{get_user(store, name).name} would be {role}; nothing was written")
             return
-        changed = change_role(store, name, role, owner=owner, own_only=own_only, now=datetime.now(UTC))
+        changed = change_user(store, name, role=role, owner=owner, own_only=own_only, now=datetime.now(UTC))
     sees = f"the accounts of {changed.scope}" if changed.scope else "all accounts"
     say(f"{changed.name} is {changed.role} now and sees {sees}")
 
@@ -187,13 +187,13 @@ def disable(
     dry_run: DryRunOption = False,
 ) -> None:
     """Take a user's access away, at once and everywhere; what they recorded stays."""
-    from churnrisk.auth.users import get_user, set_disabled
+    from churnrisk.auth.users import change_user, get_user
 
     with _store(context) as store:
         if dry_run:
             say(f"would {'enable' if undo else 'disable'} {get_user(store, name).name}; nothing was written")
             return
-        changed = set_disabled(store, name, not undo, now=datetime.now(UTC))
+        changed = change_user(store, name, disabled=not undo, now=datetime.now(UTC))
     say(f"{changed.name} {'has access again' if undo else 'has no access any more'}")
 
 

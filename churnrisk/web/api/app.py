@@ -15,7 +15,7 @@ from churnrisk.web.api.bearer import TokenAuthenticator
 from churnrisk.web.api.problems import install_problems
 
 if TYPE_CHECKING:
-    from churnrisk.web.security import Security
+    from churnrisk.web.security import SecurityContext
     from churnrisk.workflows.project import Project
 
 PATH = "/api/v1"
@@ -30,7 +30,7 @@ whatever lies outside does not exist for it. Instants are in UTC. Errors are pro
 
 def install_api(app: FastAPI, project: Project) -> None:
     """Mount the API on an application that the security layer stands before (see ``security.install``)."""
-    security: Security = app.state.security
+    security: SecurityContext = app.state.security
     api = FastAPI(
         title="churnrisk",
         version=__version__,

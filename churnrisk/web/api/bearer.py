@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from churnrisk.auth.tokens import Token, find_token
 from churnrisk.records import Role
-from churnrisk.web import security
 from churnrisk.web.moment import now
+from churnrisk.web.security import SecurityContext
 from churnrisk.web.security.origin import address_of
 
 _SCHEME = HTTPBearer(auto_error=False, description="A token made by `churnrisk token add`.")
@@ -46,7 +46,7 @@ class RateLimiter:
 class TokenAuthenticator:
     """Finds the token of a request and limits how often it, and each guessing stranger, may ask."""
 
-    def __init__(self, security: security.Security) -> None:
+    def __init__(self, security: SecurityContext) -> None:
         self._store = security.store
         self._requests = RateLimiter(security.config.api_requests_per_minute)
         self._guesses = RateLimiter(_GUESSES_PER_MINUTE)

@@ -6,15 +6,14 @@ every form, scripts send it as ``X-CSRF-Token``. Errors are shown by the app's o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from churnrisk.web.security import sign_in, single_sign_on
 from churnrisk.web.security.middleware import AuthMiddleware, HeadersMiddleware
 from churnrisk.web.security.session import (
-    PageRenderer,
     Require,
-    Security,
+    SecurityContext,
     csrf_token,
     current_user,
     flash,
@@ -24,14 +23,25 @@ from churnrisk.web.security.session import (
 from churnrisk.web.security.signing import Signer, load_secret
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Response
 
     from churnrisk.workflows.project import Project
 
-__all__ = ["install", "require", "Require", "Security", "current_user", "csrf_token", "flash", "take_flashes"]
+__all__ = [
+    "install",
+    "require",
+    "Require",
+    "SecurityContext",
+    "current_user",
+    "csrf_token",
+    "flash",
+    "take_flashes",
+]
 
 
-def install(app: FastAPI, project: Project, *, page: PageRenderer, hosts: Iterable[str] = ()) -> None:
+def install(
+    app: FastAPI, project: Project, *, page: Callable[..., Response], hosts: Iterable[str] = ()
+) -> None:
     """Put the security layer before an app's routes, once and before the first request.
 
     ``app.state.store`` is the open store, the project's folder holds the server's secret, ``page`` renders the sign-in
@@ -39,7 +49,7 @@ def install(app: FastAPI, project: Project, *, page: PageRenderer, hosts: Iterab
     """
     names = project.web.hosts | {host.lower() for host in hosts}
     signer = Signer(load_secret(project.directory))
-    app.state.security = Security(app.state.store, project.web, signer, frozenset(names), page)
+    app.state.security = SecurityContext(app.state.store, project.web, signer, frozenset(names), page)
     app.state.sso_client = single_sign_on.make_client(project.web.oidc) if project.web.oidc else None
     app.include_router(sign_in.router)
     app.include_router(single_sign_on.router)

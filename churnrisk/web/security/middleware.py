@@ -21,7 +21,7 @@ from churnrisk.errors import ChurnRiskError
 from churnrisk.web.log import one_line
 from churnrisk.web.moment import now
 from churnrisk.web.security.origin import comes_from_here, page_before
-from churnrisk.web.security.session import RequestSession, Security, SignInNeeded
+from churnrisk.web.security.session import RequestSession, SecurityContext, SignInNeeded
 from churnrisk.web.security.sign_in import UnsentForm, sign_in_page
 
 #: Paths without sessions: files that are no secret, and the API, which knows tokens only.
@@ -52,7 +52,7 @@ class HeadersMiddleware:
     A foreign host name that points here would let another site's page read ours.
     """
 
-    def __init__(self, app: ASGIApp, security: Security) -> None:
+    def __init__(self, app: ASGIApp, security: SecurityContext) -> None:
         self._app = app
         self._security = security
 
@@ -113,7 +113,7 @@ class AuthMiddleware:
     Every path it does not know as open is closed, so a page that is added later is closed from the start.
     """
 
-    def __init__(self, app: ASGIApp, security: Security) -> None:
+    def __init__(self, app: ASGIApp, security: SecurityContext) -> None:
         self._app = app
         self._security = security
 

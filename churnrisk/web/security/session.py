@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import Depends
 from starlette.datastructures import MutableHeaders
@@ -29,30 +29,16 @@ _FORM_SECONDS = 12 * 3600
 _MOST_FLASHES = 5
 
 
-class PageRenderer(Protocol):
-    """Renders a template as a page, like :func:`churnrisk.web.pages.page`."""
-
-    def __call__(
-        self,
-        request: Request,
-        template: str,
-        context: Mapping[str, Any],
-        *,
-        status: int = 200,
-        headers: Mapping[str, str] | None = None,
-    ) -> Response:
-        """Return the page."""
-
-
 @dataclass(frozen=True, slots=True)
-class Security:
+class SecurityContext:
     """The collaborators of the security layer, at ``app.state.security``."""
 
     store: Store
     config: WebConfig
     signer: Signer
     hosts: frozenset[str]
-    page: PageRenderer
+    #: Renders a template as a page: :func:`churnrisk.web.pages.page`, which this room stands below.
+    page: Callable[..., Response]
 
 
 class SignInNeeded(HTTPException):
@@ -66,7 +52,7 @@ class SignInNeeded(HTTPException):
 class RequestSession:
     """The session of one request; cookies are collected here and leave with the response."""
 
-    security: Security
+    security: SecurityContext
     https: bool
     user: User | None = None
     session_id: str | None = None
@@ -77,7 +63,7 @@ class RequestSession:
     cookies: list[tuple[str, str, int]] = field(default_factory=list)
 
     @classmethod
-    def of_request(cls, connection: HTTPConnection, security: Security) -> RequestSession:
+    def of_request(cls, connection: HTTPConnection, security: SecurityContext) -> RequestSession:
         """Return the session its cookies tell of; whose it is, is not looked up yet."""
         session = cls(security, connection.scope["scheme"] == "https" or security.config.is_https)
         lifetime = int(security.config.lifetime.total_seconds())

@@ -17,7 +17,7 @@ from churnrisk.records import Role, User
 from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
 from churnrisk.web.security.origin import address_of, safe_path
-from churnrisk.web.security.session import Security, flash, require, session_of
+from churnrisk.web.security.session import SecurityContext, flash, require, session_of
 from churnrisk.web.security.signing import Signer
 
 router = APIRouter(include_in_schema=False)
@@ -89,7 +89,7 @@ async def post_sign_in(
 
 
 def _sign_in(request: Request, name: str, password: str, target: str, sealed: str) -> Response:
-    security: Security = request.app.state.security
+    security: SecurityContext = request.app.state.security
     unsent = UnsentForm.unseal(security.signer, sealed)
     try:
         user = sign_in(security.store, name, password, address=address_of(request), now=now())
@@ -128,7 +128,7 @@ async def post_password(
 
 
 def _change_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
-    security: Security = request.app.state.security
+    security: SecurityContext = request.app.state.security
     try:
         # The current one is needed, so that nobody changes it on a screen left open.
         sign_in(security.store, user.name, present, address=address_of(request), now=now())
@@ -146,7 +146,7 @@ def _change_password(request: Request, user: User, present: str, new: str, again
 
 
 def _password_page(request: Request, user: User, error: str = "") -> Response:
-    security: Security = request.app.state.security
+    security: SecurityContext = request.app.state.security
     context = {"error": error, "name": user.name}
     return security.page(request, "security/password.html", context, status=422 if error else 200)
 
@@ -161,7 +161,7 @@ def sign_in_page(
     unsent: UnsentForm | None = None,
 ) -> Response:
     """Return the page to sign in; ``unsent`` is a form that can be sent afterwards."""
-    security: Security = request.app.state.security
+    security: SecurityContext = request.app.state.security
     headers = {}
     if isinstance(error, SignInError) and error.wait is not None:
         status, headers = 429, {"retry-after": str(max(1, round(error.wait.total_seconds())))}

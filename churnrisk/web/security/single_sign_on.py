@@ -21,7 +21,7 @@ from churnrisk.web.log import one_line
 from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
 from churnrisk.web.security.origin import safe_path
-from churnrisk.web.security.session import SSO, Security, session_of
+from churnrisk.web.security.session import SSO, SecurityContext, session_of
 from churnrisk.web.security.sign_in import sign_in_page
 
 router = APIRouter(include_in_schema=False)
@@ -102,12 +102,14 @@ async def return_from_provider(request: Request) -> Response:
     return RedirectResponse(target, 303)
 
 
-def _start_session(request: Request, security: Security, identity: Identity, config: OidcConfig) -> None:
+def _start_session(
+    request: Request, security: SecurityContext, identity: Identity, config: OidcConfig
+) -> None:
     session_of(request).start(signed_on_user(security.store, identity, config, now=now()))
 
 
-def _parts(request: Request) -> tuple[Security, Any, OidcConfig]:
-    security: Security = request.app.state.security
+def _parts(request: Request) -> tuple[SecurityContext, Any, OidcConfig]:
+    security: SecurityContext = request.app.state.security
     if security.config.oidc is None:
         raise HTTPException(404)
     return security, request.app.state.sso_client, security.config.oidc

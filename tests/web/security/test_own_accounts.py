@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from openpyxl import load_workbook
 
-from churnrisk.auth.users import NewUser, add_user, change_role
+from churnrisk.auth.users import NewUser, add_user, change_user
 from churnrisk.records import Role
 
 from .conftest import PASSWORD, World, token_of
@@ -117,6 +117,6 @@ def test_a_limit_that_is_set_holds_from_the_next_click_on(world, others):
     add_user(store, NewUser("free", Role.VIEWER, owner="Nobody"), password=PASSWORD, now=datetime.now(UTC))
     browser, account = world.browser("free"), others["account_id"].iloc[0]
     assert browser.get(f"/accounts/{quote(account)}").status_code == 200
-    change_role(store, "free", Role.VIEWER, owner=None, own_only=True, now=datetime.now(UTC))
+    change_user(store, "free", own_only=True, now=datetime.now(UTC))
     assert browser.get(f"/accounts/{quote(account)}").status_code == 404
     assert account not in shown(browser.get("/redlist.csv"))

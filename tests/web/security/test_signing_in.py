@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from churnrisk.auth.users import change_password, set_disabled
+from churnrisk.auth.users import change_password, change_user
 from churnrisk.history.schema import sessions, sign_in_attempts, users
 from churnrisk.web.security.signing import Signer, load_secret
 
@@ -48,7 +48,7 @@ def test_a_name_that_nobody_can_have_is_refused_like_any_other(client, name):
 
 
 def test_a_disabled_person_is_told_no_more_than_a_stranger(client, store):
-    set_disabled(store, "rex", True, now=datetime.now(UTC))
+    change_user(store, "rex", disabled=True, now=datetime.now(UTC))
     assert "Name and password do not match." in sign_in(client).text
 
 

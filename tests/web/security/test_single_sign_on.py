@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import select
 
 from churnrisk.auth.settings import OidcConfig
-from churnrisk.auth.users import NewUser, add_user, all_users, find_user, set_disabled
+from churnrisk.auth.users import NewUser, add_user, all_users, change_user, find_user
 from churnrisk.errors import UsageError
 from churnrisk.history.schema import users
 from churnrisk.records import Role
@@ -185,7 +185,7 @@ def test_the_highest_role_that_the_provider_gives_counts_and_is_followed(make_ss
 
 def test_a_disabled_person_stays_outside(make_sso, eva, store):
     assert sso(make_sso(), "s-eva").status_code == 303
-    set_disabled(store, "eva", True, now=datetime.now(UTC))
+    change_user(store, "eva", disabled=True, now=datetime.now(UTC))
     assert sso(make_sso(), "s-eva").status_code == 403
 
 
