@@ -17,7 +17,7 @@ from churnrisk.records import Role, User
 from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
 from churnrisk.web.security.origin import address_of, safe_path
-from churnrisk.web.security.session import SecurityContext, flash, require, session_of
+from churnrisk.web.security.session import flash, require, session_of
 from churnrisk.web.security.signing import Signer
 
 router = APIRouter(include_in_schema=False)
@@ -89,13 +89,14 @@ async def post_sign_in(
 
 
 def _sign_in(request: Request, name: str, password: str, target: str, sealed: str) -> Response:
-    security: SecurityContext = request.app.state.security
+    session = session_of(request)
+    security = session.security
     unsent = UnsentForm.unseal(security.signer, sealed)
     try:
         user = sign_in(security.store, name, password, address=address_of(request), now=now())
     except SignInError as error:
         return sign_in_page(request, target=target, status=401, error=error, name=name, unsent=unsent)
-    session_of(request).start(user)
+    session.start(user)
     if unsent is not None:
         return security.page(request, "security/again.html", {"unsent": unsent, "target": target})
     return RedirectResponse(target, 303)
@@ -128,27 +129,27 @@ async def post_password(
 
 
 def _change_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
-    security: SecurityContext = request.app.state.security
+    session = session_of(request)
     try:
         # The current one is needed, so that nobody changes it on a screen left open.
-        sign_in(security.store, user.name, present, address=address_of(request), now=now())
+        sign_in(session.security.store, user.name, present, address=address_of(request), now=now())
         if new != again:
             raise UsageError("the two new passwords differ. Type the same one twice.")
-        change_password(security.store, user.name, new)
+        change_password(session.security.store, user.name, new)
     except SignInError as error:
         return _password_page(request, user, str(error) if error.wait else "The present password is wrong.")
     except UsageError as error:
         text = str(error)
         return _password_page(request, user, text[:1].upper() + text[1:])
-    session_of(request).start(user)
+    session.start(user)
     flash(request, "Your password is changed. You are signed out everywhere else.")
     return RedirectResponse("/", 303)
 
 
 def _password_page(request: Request, user: User, error: str = "") -> Response:
-    security: SecurityContext = request.app.state.security
+    page = session_of(request).security.page
     context = {"error": error, "name": user.name}
-    return security.page(request, "security/password.html", context, status=422 if error else 200)
+    return page(request, "security/password.html", context, status=422 if error else 200)
 
 
 def sign_in_page(
@@ -161,7 +162,7 @@ def sign_in_page(
     unsent: UnsentForm | None = None,
 ) -> Response:
     """Return the page to sign in; ``unsent`` is a form that can be sent afterwards."""
-    security: SecurityContext = request.app.state.security
+    security = session_of(request).security
     headers = {}
     if isinstance(error, SignInError) and error.wait is not None:
         status, headers = 429, {"retry-after": str(max(1, round(error.wait.total_seconds())))}

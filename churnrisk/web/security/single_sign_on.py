@@ -96,16 +96,11 @@ async def return_from_provider(request: Request) -> Response:
             raise SignInError("This sign-in was started elsewhere, or too long ago. Try again.")
         token = await client.authorize_access_token(request)
         identity = Identity.of_claims(token["userinfo"], config)
-        await slowly(partial(_start_session, request, security, identity, config))
+        user = await slowly(partial(signed_on_user, security.store, identity, config, now=now()))
+        await slowly(partial(session.start, user))
     except Exception as error:
         return await _failure_page(request, error)
     return RedirectResponse(target, 303)
-
-
-def _start_session(
-    request: Request, security: SecurityContext, identity: Identity, config: OidcConfig
-) -> None:
-    session_of(request).start(signed_on_user(security.store, identity, config, now=now()))
 
 
 def _parts(request: Request) -> tuple[SecurityContext, Any, OidcConfig]:
