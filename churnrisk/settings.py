@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from churnrisk.auth.settings import WebConfig
 from churnrisk.decision.config import DecisionConfig
 from churnrisk.errors import UsageError
 from churnrisk.features.catalogue import FeatureConfig
@@ -16,7 +17,6 @@ from churnrisk.snapshots.calendar import SnapshotConfig
 from churnrisk.snapshots.churn import ChurnConfig
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.workflows.project import ModelConfig, Project
-from churnrisk.workflows.web_config import WebConfig
 
 FILE_NAME = "churnrisk.toml"
 

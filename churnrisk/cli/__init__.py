@@ -13,10 +13,8 @@ from churnrisk.cli import review
 from churnrisk.cli import missed
 from churnrisk.cli import serve
 from churnrisk.cli import access
-from churnrisk.cli import tokens
 # isort: on
 
 __all__ = [
-    "app", "main", "start", "features", "model", "daily", "team", "review", "missed",
-    "serve", "access", "tokens",
+    "app", "main", "start", "features", "model", "daily", "team", "review", "missed", "serve", "access",
 ]  # fmt: skip

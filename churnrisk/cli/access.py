@@ -1,4 +1,4 @@
-"""Commands of access: user."""
+"""The commands user and token: who may see the pages, which programs may use the API."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import typer
 
 from churnrisk.cli.app import app
 from churnrisk.cli.show import (
+    AuthorOption,
     DryRunOption,
     FormatOption,
     OutputOption,
+    author_or_unknown,
     project_of,
     say,
     show_rows,
@@ -23,17 +25,21 @@ from churnrisk.records import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from churnrisk.cli.show import Format
-    from churnrisk.history import HistoryStore
+    from churnrisk.auth.users import Store
 
 user = typer.Typer(
-    help="People who may see the pages: add, list, change, disable.",
+    help="Users of the pages: add, list, change, disable.",
     no_args_is_help=True,
     epilog="Example: `churnrisk user add ana --role reviewer`.",
 )
+token = typer.Typer(
+    help="API tokens for programs: add, list, revoke.",
+    no_args_is_help=True,
+    epilog='Example: `churnrisk token add "our CRM" --role reviewer --expires 2027-01-01`.',
+)
 app.add_typer(user, name="user")
+app.add_typer(token, name="token")
 
 _USER_COLUMNS = {
     "name": "name",
@@ -43,13 +49,22 @@ _USER_COLUMNS = {
     "email": "e-mail",
     "state": "state",
 }
+_TOKEN_COLUMNS = {
+    "token_id": "id",
+    "name": "name",
+    "prefix": "begins with",
+    "role": "role",
+    "owner": "owner",
+    "created_by": "made by",
+    "created_at": "since",
+    "expires_at": "until",
+    "used_at": "last used",
+    "state": "state",
+}
 NameArgument = Annotated[str, typer.Argument(help="Sign-in name.")]
-OwnerOption = Annotated[
-    str | None,
-    typer.Option(help="The person's name as owner in your tables, for the list of one's own accounts."),
-]
+OwnerOption = Annotated[str | None, typer.Option(help="The user's name in the owner column of your tables.")]
 StdinOption = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input instead of asking.")
+    bool, typer.Option("--password-stdin", help="Read the password from standard input instead of prompting.")
 ]
 
 
@@ -61,62 +76,62 @@ StdinOption = Annotated[
 def add_user(
     context: typer.Context,
     name: NameArgument,
-    role: Annotated[Role, typer.Option(help="viewer sees, reviewer records reviews, admin does everything.")],
-    display_name: Annotated[str | None, typer.Option(help="How the person is shown to others.")] = None,
+    role: Annotated[
+        Role, typer.Option(help="viewer reads, reviewer records reviews, admin does everything.")
+    ],
+    display_name: Annotated[str | None, typer.Option(help="The name others see.")] = None,
     owner: OwnerOption = None,
     own_only: Annotated[
-        bool, typer.Option("--own-only", help="Limit the person to the accounts of --owner.")
+        bool, typer.Option("--own-only", help="Limit the user to the accounts of --owner.")
     ] = False,
-    email: Annotated[str | None, typer.Option(help="As whom single sign-on knows the person.")] = None,
+    email: Annotated[str | None, typer.Option(help="The address that single sign-on reports.")] = None,
     password_stdin: StdinOption = False,
     sso_only: Annotated[
-        bool, typer.Option("--sso-only", help="No password: the person comes by single sign-on.")
+        bool, typer.Option("--sso-only", help="No password: sign in through single sign-on only.")
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Give a person access to the pages; the password is asked for, or read from standard input."""
-    from churnrisk.history.access import find_user
-    from churnrisk.workflows.access import NewPerson, add_person, normal_name
-    from churnrisk.workflows.passwords import hash_password
+    """Add a user; the password is prompted for, or read from standard input."""
+    from churnrisk.auth import users
+    from churnrisk.auth.passwords import hash_password
 
-    person = NewPerson(name, role, display_name, owner, own_only, email)
+    new = users.NewUser(name, role, display_name, owner, own_only, email)
     if sso_only and not email:
-        raise UsageError(
-            "--sso-only expects an e-mail address to know the person by, found none. Add --email."
-        )
-    with opened(context) as store:
-        if find_user(store, normal_name(name)) is not None:
-            raise UsageError(f"{normal_name(name)!r} has access already. See `churnrisk user list`.")
-        password = None if sso_only else read_password(from_stdin=password_stdin)
+        raise UsageError("--sso-only expects an e-mail address to know the user by, found none. Add --email.")
+    with _store(context) as store:
+        if users.find_user(store, new.name) is not None:
+            raise UsageError(f"{new.name!r} has access already. See `churnrisk user list`.")
+        password = None if sso_only else _read_password(from_stdin=password_stdin)
         if dry_run:
             if password is not None:
-                hash_password(password, name=normal_name(name))
-            say(f"{normal_name(name)} would get access as {role}; nothing was written")
+                hash_password(password, name=new.name)
+            say(f"would add {new.name} as {role}; nothing was written")
             return
-        made = add_person(store, person, password, now=datetime.now(UTC))
+        added = users.add_user(store, new, password=password, now=datetime.now(UTC))
     say(
-        f"{made.name} has access as {made.role}{f', to the accounts of {made.owner}' if made.own_only else ''}"
+        f"{added.name} has access as {added.role}{f', to the accounts of {added.scope}' if added.scope else ''}"
     )
 
 
 @user.command("list", epilog="Example: `churnrisk user list --format json`.")
 def list_users(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
-    """List the people who may see the pages."""
+    """List the users."""
     from dataclasses import asdict
 
-    from churnrisk.history.access import all_users
+    from churnrisk.auth.users import all_users
 
-    with opened(context) as store:
-        rows = [
-            asdict(found)
-            | {
-                "role": found.role.value,
-                "sees": f"accounts of {found.scope}" if found.scope else "all accounts",
-                "state": "disabled" if found.disabled else "active",
-            }
-            for found in all_users(store)
-        ]
-    show_counted(rows, ("person", "people"), format_, output, _USER_COLUMNS)
+    with _store(context) as store:
+        found = all_users(store)
+    rows = [
+        asdict(one)
+        | {
+            "role": one.role.value,
+            "sees": f"accounts of {one.scope}" if one.scope else "all accounts",
+            "state": "disabled" if one.disabled else "active",
+        }
+        for one in found
+    ]
+    show_rows(rows, title=_counted(rows, "user"), format_=format_, output=output, columns=_USER_COLUMNS)
 
 
 @user.command("password", epilog="Example: `churnrisk user password ana`.")
@@ -126,19 +141,19 @@ def set_password(
     password_stdin: StdinOption = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Set a person's password; they are signed out everywhere."""
-    from churnrisk.workflows.access import change_password, known_user
-    from churnrisk.workflows.passwords import hash_password
+    """Set a user's password and sign them out everywhere."""
+    from churnrisk.auth.passwords import hash_password
+    from churnrisk.auth.users import change_password, get_user
 
-    with opened(context) as store:
-        found = known_user(store, name)
-        password = read_password(from_stdin=password_stdin)
+    with _store(context) as store:
+        found = get_user(store, name)
+        password = _read_password(from_stdin=password_stdin)
         if dry_run:
             hash_password(password, name=found.name)
-            say(f"the password of {found.name} would be changed; nothing was written")
+            say(f"would change the password of {found.name}; nothing was written")
             return
         change_password(store, found.name, password)
-    say(f"the password of {found.name} is changed; every session of theirs has ended")
+    say(f"the password of {found.name} is changed; all their sessions have ended")
 
 
 @user.command("role", epilog='Example: `churnrisk user role ana viewer --owner "Ana Castillo" --own-only`.')
@@ -148,18 +163,18 @@ def set_role(
     role: Annotated[Role, typer.Argument(help="viewer, reviewer or admin.")],
     owner: OwnerOption = None,
     own_only: Annotated[
-        bool | None, typer.Option("--own-only/--all-accounts", help="Which accounts the person may see.")
+        bool | None, typer.Option("--own-only/--all-accounts", help="Which accounts the user may see.")
     ] = None,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Change what a person may do, from their next click on."""
-    from churnrisk.workflows.access import change_role, known_user
+    """Change what a user may do, from their next click on."""
+    from churnrisk.auth.users import change_user, get_user
 
-    with opened(context) as store:
+    with _store(context) as store:
         if dry_run:
-            say(f"{known_user(store, name).name} would be {role}; nothing was written")
+            say(f"{get_user(store, name).name} would be {role}; nothing was written")
             return
-        changed = change_role(store, name, role, owner=owner, own_only=own_only, now=datetime.now(UTC))
+        changed = change_user(store, name, role=role, owner=owner, own_only=own_only, now=datetime.now(UTC))
     sees = f"the accounts of {changed.scope}" if changed.scope else "all accounts"
     say(f"{changed.name} is {changed.role} now and sees {sees}")
 
@@ -171,47 +186,94 @@ def disable(
     undo: Annotated[bool, typer.Option("--undo", help="Give the access back.")] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Take a person's access at once and everywhere; what they recorded stays."""
-    from churnrisk.workflows.access import known_user, set_disabled
+    """Take a user's access away, at once and everywhere; what they recorded stays."""
+    from churnrisk.auth.users import change_user, get_user
 
-    with opened(context) as store:
-        what = "has access again" if undo else "has no access any more"
+    with _store(context) as store:
         if dry_run:
-            say(f"{known_user(store, name).name} {what}: only said, nothing was written")
+            say(f"would {'enable' if undo else 'disable'} {get_user(store, name).name}; nothing was written")
             return
-        changed = set_disabled(store, name, not undo, now=datetime.now(UTC))
-    say(f"{changed.name} {what}")
+        changed = change_user(store, name, disabled=not undo, now=datetime.now(UTC))
+    say(f"{changed.name} {'has access again' if undo else 'has no access any more'}")
 
 
-def show_counted(
-    rows: list[dict[str, Any]],
-    nouns: tuple[str, str],
-    format_: Format | None,
-    output: Path | None,
-    columns: dict[str, str],
+@token.command(
+    "add", epilog='Example: `churnrisk token add "our CRM" --role reviewer --expires 2027-01-01 > crm.token`.'
+)
+def add_token(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the token is for.")],
+    role: Annotated[Role, typer.Option(help="viewer reads, reviewer records reviews and hands out actions.")],
+    owner: Annotated[str | None, typer.Option(help="Limit it to this owner's accounts.")] = None,
+    expires: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="It ends when this day begins (UTC).")
+    ] = None,
+    author: AuthorOption = None,
+    dry_run: DryRunOption = False,
 ) -> None:
-    """Show a list of rows under their number: one person, two people."""
-    noun = nouns[0] if len(rows) == 1 else nouns[1]
-    show_rows(rows, title=f"{len(rows)} {noun}", format_=format_, output=output, columns=columns)
+    """Make a token for the API; it is printed once and cannot be shown again."""
+    from churnrisk.auth import tokens
+
+    until = expires.replace(tzinfo=UTC) if expires else None
+    now = datetime.now(UTC)
+    with _store(context) as store:
+        if dry_run:
+            tokens.check_token(name, owner=owner, expires_at=until, now=now)
+            say(f"would make a token {name!r}; nothing was written")
+            return
+        made_by = author_or_unknown(author)
+        _, text = tokens.add_token(
+            store, name, role=role, owner=owner, expires_at=until, created_by=made_by, now=now
+        )
+    print(text)
+    say(f"this is the token {name!r}; store it as a secret, since it is not shown again")
+
+
+@token.command("list", epilog="Example: `churnrisk token list`.")
+def list_tokens(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
+    """List the tokens: for what, with which role, until when, and when last used."""
+    from dataclasses import asdict
+
+    from churnrisk.auth.tokens import all_tokens
+
+    with _store(context) as store:
+        found = all_tokens(store)
+    now = datetime.now(UTC)
+    rows = [asdict(one) | {"role": one.role.value, "state": one.state(now)} for one in found]
+    show_rows(rows, title=_counted(rows, "token"), format_=format_, output=output, columns=_TOKEN_COLUMNS)
+
+
+@token.command("revoke", epilog="Example: `churnrisk token revoke 3`.")
+def revoke(
+    context: typer.Context,
+    token_id: Annotated[int, typer.Argument(metavar="ID", help="Its id in `churnrisk token list`.")],
+    dry_run: DryRunOption = False,
+) -> None:
+    """End a token for good, from its next request on."""
+    from churnrisk.auth.tokens import revoke_token
+
+    with _store(context) as store:
+        if dry_run:
+            say(f"would revoke token {token_id}; nothing was written")
+            return
+        revoke_token(store, token_id, now=datetime.now(UTC))
+    say(f"token {token_id} is revoked")
+
+
+def _counted(rows: list[dict[str, Any]], noun: str) -> str:
+    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
 
 
 @contextmanager
-def opened(context: typer.Context) -> Iterator[HistoryStore]:
-    """Open the history of the project that the command line chose."""
-    from churnrisk.history import HistoryStore
+def _store(context: typer.Context) -> Iterator[Store]:
+    from churnrisk.auth.users import Store
 
-    with HistoryStore(project_of(context).store_url) as store:
+    with Store(project_of(context).store_url) as store:
         yield store
 
 
-def read_password(*, from_stdin: bool) -> str:
-    """Return a password that nobody sees: the first line of standard input, or typed twice.
-
-    Raises
-    ------
-    UsageError
-        If there is none, or it was typed in two ways.
-    """
+def _read_password(*, from_stdin: bool) -> str:
+    """Return a password that nobody sees: the first line of standard input, or typed twice."""
     if from_stdin:
         given = sys.stdin.readline().rstrip("\r\n")
         if not given:
@@ -220,8 +282,8 @@ def read_password(*, from_stdin: bool) -> str:
             )
         return given
     if not sys.stdin.isatty():
-        raise UsageError("expected a terminal to ask for the password, found none. Use --password-stdin.")
-    typed: Any = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
-    if typer.prompt("The same again", hide_input=True, err=True) != typed:
-        raise UsageError("the password was typed in two ways. Nothing was written; try again.")
-    return str(typed)
+        raise UsageError("expected a terminal to prompt for the password, found none. Use --password-stdin.")
+    password: str = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
+    if typer.prompt("The same again", hide_input=True, err=True) != password:
+        raise UsageError("the two passwords differ. Nothing was written; try again.")
+    return password

@@ -1,4 +1,4 @@
-"""The command that serves the pages."""
+"""The command serve."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 def serve(
     context: typer.Context,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; the default is this machine only.")
+        str, typer.Option(help="Address to listen on; the default is this machine only.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port to listen at; 0 takes a free one.")
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
     ] = 8765,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     workers: Annotated[
@@ -27,13 +27,12 @@ def serve(
         typer.Option(
             min=1,
             max=32,
-            help="Processes that answer, by default one for each core up to two; what a token may ask for in a minute "
-            "counts in each.",
+            help="Server processes; default: one per core, at most two. API rate limits count in each.",
         ),
     ] = None,
 ) -> None:
     """Serve the red list in the browser: review, assign, snooze, undo, export."""
-    from churnrisk.web.server import Listener, check_ready, run, usual_workers
+    from churnrisk.web.server import Listener, check_ready, default_workers, run
 
     project = project_of(context)
     check_ready(project)
@@ -41,11 +40,11 @@ def serve(
         if host not in _LOOPBACK:
             say(
                 f"warning: everybody who can reach {host} can reach the sign-in page. Put a server with https in "
-                f"front of it. Other names than {', '.join(sorted(project.web.hosts | set(listener.names)))} are "
-                "answered once they stand under [web] allowed_hosts in churnrisk.toml."
+                f"front of it. Host names other than {', '.join(sorted(project.web.hosts | set(listener.names)))} are "
+                "answered once they are listed under [web] allowed_hosts in churnrisk.toml."
             )
         say(f"The red list of {project.name} is at {listener.url}; Ctrl-C ends it.")
         if open_:
             typer.launch(listener.url)
-        run(project, listener, workers=workers or usual_workers())
+        run(project, listener, workers=workers or default_workers())
     say("ended")

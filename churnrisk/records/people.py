@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Roles and users."""
 
 from __future__ import annotations
 
@@ -7,31 +7,21 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a person or a program may do; each role may do everything that those before it may."""
+    """What a user or a token may do; each role includes those before it."""
 
     VIEWER = "viewer"
     REVIEWER = "reviewer"
     ADMIN = "admin"
 
     def covers(self, other: Role) -> bool:
-        """Whether this role may do what another one may."""
+        """Whether this role includes another one."""
         order = list(Role)
         return order.index(self) >= order.index(other)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person with access to the pages.
-
-    Attributes
-    ----------
-    name : str
-        The sign-in name, lower case.
-    owner : str or None
-        As which owner of accounts the person stands in the tables.
-    own_only : bool
-        True limits the person to the accounts of ``owner``.
-    """
+    """A user of the pages: ``owner`` is the name in the customer's tables, ``own_only`` limits to those accounts."""
 
     user_id: int
     name: str
@@ -44,5 +34,5 @@ class User:
 
     @property
     def scope(self) -> str | None:
-        """The owner whose accounts are all that the person may see; None for everything."""
+        """The owner whose accounts are all that the user may see; None for everything."""
         return self.owner if self.own_only else None

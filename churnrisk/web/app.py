@@ -19,6 +19,7 @@ from churnrisk.web import security
 from churnrisk.web.api import install_api
 from churnrisk.web.drawings import Drawings
 from churnrisk.web.errors import install_errors
+from churnrisk.web.pages import page
 from churnrisk.web.people import People
 from churnrisk.web.routes import account, help, lead, redlist, several, timeline, undo
 from churnrisk.workflows.plays import deadlines_of
@@ -60,7 +61,7 @@ def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     for module in (redlist, several, timeline, account, undo, lead, help):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
-    security.install(app, project, hosts=hosts)
+    security.install(app, project, page=page, hosts=hosts)
     install_api(app, project)
     return app
 

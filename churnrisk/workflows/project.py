@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from churnrisk.auth.settings import WebConfig
 from churnrisk.decision.config import DecisionConfig
 from churnrisk.errors import UsageError
 from churnrisk.features import FeatureConfig
 from churnrisk.model.candidates import CANDIDATES, unknown_candidates
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import EngineConfig, TableConfig
-from churnrisk.workflows.web_config import WebConfig
 
 
 @dataclass(frozen=True)

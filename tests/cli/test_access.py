@@ -14,9 +14,9 @@ import time
 
 import pytest
 
+from churnrisk.auth.passwords import check_password
+from churnrisk.auth.users import password_of
 from churnrisk.history import HistoryStore
-from churnrisk.history.access import password_of
-from churnrisk.workflows.passwords import check_password
 
 PASSWORD = "correct horse battery staple"
 

@@ -7,29 +7,29 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, text, update
 
-from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore
-from churnrisk.history.access import (
+from churnrisk.auth.passwords import digest
+from churnrisk.auth.sessions import (
     Limit,
-    NewToken,
-    NewUser,
-    add_token,
-    add_user,
-    admit,
-    all_tokens,
-    all_users,
-    change_user,
+    admit_attempt,
     end_session,
-    find_user,
-    forgive,
-    password_of,
-    read_session,
-    read_token,
-    revoke_token,
-    set_password,
+    mark_success,
+    session_user,
     start_session,
+)
+from churnrisk.auth.tokens import TOKEN_MARK, add_token, all_tokens, find_token, revoke_token
+from churnrisk.auth.users import (
+    NewUser,
+    add_user,
+    all_users,
+    assignees,
+    change_user,
+    find_user,
+    password_of,
+    store_hash,
     user_of_identity,
 )
+from churnrisk.errors import UsageError
+from churnrisk.history import HistoryStore
 from churnrisk.history.schema import sessions, sign_in_attempts, users
 from churnrisk.records import Role
 
@@ -45,7 +45,7 @@ def person(name="ana", **changes):
 
 @pytest.fixture
 def ana(store):
-    return add_user(store, person(owner="Ana Castillo", own_only=True, email="ana@x.org"), at=NOW)
+    return add_user(store, person(owner="Ana Castillo", own_only=True, email="ana@x.org"), now=NOW)
 
 
 def rows(store, table):
@@ -67,57 +67,64 @@ def test_a_person_is_found_by_name_as_they_were_added(store, ana):
 @pytest.mark.parametrize("again", [person("ana"), person("ana2", email="ana@x.org")], ids=["name", "e-mail"])
 def test_a_name_and_an_address_belong_to_one_person_only(store, ana, again):
     with pytest.raises(UsageError, match="taken"):
-        add_user(store, again, at=NOW)
+        add_user(store, again, now=NOW)
     assert all_users(store) == (ana,)
 
 
 def test_one_who_sees_everything_has_no_scope_although_they_own_accounts(store):
-    assert add_user(store, person(owner="Ana Castillo"), at=NOW).scope is None
+    assert add_user(store, person(owner="Ana Castillo"), now=NOW).scope is None
+
+
+def test_accounts_can_be_assigned_to_everybody_who_is_not_disabled(store, ana):
+    add_user(store, person("rex", display_name="Rex"), now=NOW)
+    gone = add_user(store, person("vic"), now=NOW)
+    change_user(store, gone.name, now=NOW, disabled=True)
+    assert assignees(store) == ("Ana Castillo", "Rex")
 
 
 def test_a_session_belongs_to_its_person_until_it_ends(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 3 * HOUR)
-    assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) == ana
-    assert read_session(store, "d2", at=NOW + HOUR, idle=2 * HOUR) is None
-    end_session(store, "d1")
-    assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) is None
+    session_id = start_session(store, ana, now=NOW, lifetime=3 * HOUR)
+    assert session_user(store, session_id, now=NOW + HOUR, idle=2 * HOUR) == ana
+    assert session_user(store, session_id[:-1], now=NOW + HOUR, idle=2 * HOUR) is None
+    end_session(store, session_id)
+    assert session_user(store, session_id, now=NOW + HOUR, idle=2 * HOUR) is None
 
 
 def test_a_session_ends_by_itself_after_its_time_however_busy(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 3 * HOUR)
+    session_id = start_session(store, ana, now=NOW, lifetime=3 * HOUR)
     for minutes in range(0, 180, 30):
-        assert read_session(store, "d1", at=NOW + timedelta(minutes=minutes), idle=HOUR) == ana
-    assert read_session(store, "d1", at=NOW + 3 * HOUR, idle=HOUR) is None
+        assert session_user(store, session_id, now=NOW + timedelta(minutes=minutes), idle=HOUR) == ana
+    assert session_user(store, session_id, now=NOW + 3 * HOUR, idle=HOUR) is None
 
 
 def test_a_session_ends_by_itself_when_it_is_not_used(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 30 * HOUR)
-    assert read_session(store, "d1", at=NOW + HOUR - timedelta(seconds=1), idle=HOUR) == ana
-    assert read_session(store, "d1", at=NOW + 2 * HOUR - timedelta(seconds=2), idle=HOUR) == ana
-    assert read_session(store, "d1", at=NOW + 3 * HOUR, idle=HOUR) is None
+    session_id = start_session(store, ana, now=NOW, lifetime=30 * HOUR)
+    assert session_user(store, session_id, now=NOW + HOUR - timedelta(seconds=1), idle=HOUR) == ana
+    assert session_user(store, session_id, now=NOW + 2 * HOUR - timedelta(seconds=2), idle=HOUR) == ana
+    assert session_user(store, session_id, now=NOW + 3 * HOUR, idle=HOUR) is None
 
 
 def test_a_click_soon_after_another_writes_nothing(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 30 * HOUR)
+    session_id = start_session(store, ana, now=NOW, lifetime=30 * HOUR)
     before = rows(store, sessions)
-    read_session(store, "d1", at=NOW + timedelta(minutes=4), idle=HOUR)
+    session_user(store, session_id, now=NOW + timedelta(minutes=4), idle=HOUR)
     assert rows(store, sessions) == before
-    read_session(store, "d1", at=NOW + timedelta(minutes=6), idle=HOUR)
+    session_user(store, session_id, now=NOW + timedelta(minutes=6), idle=HOUR)
     assert rows(store, sessions) != before
 
 
 def test_while_a_run_is_being_published_nobody_waits_and_nobody_is_signed_out(url):
     with HistoryStore(url, pooled=True) as store:
-        ana = add_user(store, person(), at=NOW)
-        start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + 30 * HOUR)
-        add_token(store, token(), at=NOW)
+        ana = add_user(store, person(), now=NOW)
+        session_id = start_session(store, ana, now=NOW, lifetime=30 * HOUR)
+        _, text = make_token(store)
         started = time.monotonic()
         with store.database.writing() as publishing:
             publishing.execute(update(users).values(display_name="Ana"))
-            assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) == ana
-            assert read_token(store, "digest of crm", at=NOW + HOUR) is not None
+            assert session_user(store, session_id, now=NOW + HOUR, idle=2 * HOUR) == ana
+            assert find_token(store, text, now=NOW + HOUR) is not None
         assert time.monotonic() - started < 5
-        assert read_session(store, "d1", at=NOW + HOUR, idle=2 * HOUR) == ana
+        assert session_user(store, session_id, now=NOW + HOUR, idle=2 * HOUR) == ana
         assert rows(store, sessions)[0]["seen_at"] == (NOW + HOUR).replace(tzinfo=None)
 
 
@@ -130,58 +137,57 @@ def test_after_a_note_other_writers_are_waited_for_again(sqlite_url):
 
 
 def test_sessions_that_are_over_are_swept_out(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + HOUR)
-    start_session(store, "d2", ana.user_id, at=NOW + 2 * HOUR, expires_at=NOW + 3 * HOUR)
-    assert [row["digest"] for row in rows(store, sessions)] == ["d2"]
+    start_session(store, ana, now=NOW, lifetime=HOUR)
+    second = start_session(store, ana, now=NOW + 2 * HOUR, lifetime=HOUR)
+    assert [row["digest"] for row in rows(store, sessions)] == [digest(second)]
 
 
 @pytest.mark.parametrize("how", ["password", "disabled"])
 def test_every_session_of_a_person_and_of_nobody_else_ends_with(store, ana, how):
-    rex = add_user(store, person("rex"), at=NOW)
-    for digest, user in (("d1", ana), ("d2", ana), ("d3", rex)):
-        start_session(store, digest, user.user_id, at=NOW, expires_at=NOW + HOUR)
+    rex = add_user(store, person("rex"), now=NOW)
+    _, _, of_rex = (start_session(store, user, now=NOW, lifetime=HOUR) for user in (ana, ana, rex))
     if how == "password":
-        set_password(store, ana.user_id, "new hash", end_sessions=True)
+        store_hash(store, ana.user_id, "new hash", end_sessions=True)
     else:
-        assert change_user(store, ana.user_id, at=NOW, disabled=True).disabled
-    assert [row["digest"] for row in rows(store, sessions)] == ["d3"]
+        assert change_user(store, ana.name, now=NOW, disabled=True).disabled
+    assert [row["digest"] for row in rows(store, sessions)] == [digest(of_rex)]
 
 
 def test_a_disabled_person_has_no_session_even_if_one_were_left(store, ana):
-    change_user(store, ana.user_id, at=NOW, disabled=True)
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + HOUR)
-    assert read_session(store, "d1", at=NOW, idle=HOUR) is None
-    change_user(store, ana.user_id, at=NOW, disabled=False)
-    assert read_session(store, "d1", at=NOW, idle=HOUR) == ana
+    change_user(store, ana.name, now=NOW, disabled=True)
+    session_id = start_session(store, ana, now=NOW, lifetime=HOUR)
+    assert session_user(store, session_id, now=NOW, idle=HOUR) is None
+    change_user(store, ana.name, now=NOW, disabled=False)
+    assert session_user(store, session_id, now=NOW, idle=HOUR) == ana
 
 
 def test_a_changed_role_holds_from_the_next_look_on(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + HOUR)
-    change_user(store, ana.user_id, at=NOW, role=Role.VIEWER, own_only=False)
-    found = read_session(store, "d1", at=NOW, idle=HOUR)
+    session_id = start_session(store, ana, now=NOW, lifetime=HOUR)
+    change_user(store, ana.name, now=NOW, role=Role.VIEWER, own_only=False)
+    found = session_user(store, session_id, now=NOW, idle=HOUR)
     assert (found.role, found.scope) == (Role.VIEWER, None)
 
 
 def test_a_rehash_leaves_the_sessions_alone(store, ana):
-    start_session(store, "d1", ana.user_id, at=NOW, expires_at=NOW + HOUR)
-    set_password(store, ana.user_id, "stronger", end_sessions=False)
-    assert read_session(store, "d1", at=NOW, idle=HOUR) == ana
+    session_id = start_session(store, ana, now=NOW, lifetime=HOUR)
+    store_hash(store, ana.user_id, "stronger", end_sessions=False)
+    assert session_user(store, session_id, now=NOW, idle=HOUR) == ana
     assert password_of(store, "ana") == (ana, "stronger")
     assert password_of(store, "nobody") is None
 
 
 def test_somebody_unknown_cannot_be_changed(store):
     with pytest.raises(UsageError, match="user list"):
-        change_user(store, 99, at=NOW, role=Role.ADMIN)
+        change_user(store, "nobody", now=NOW, role=Role.ADMIN)
 
 
 def test_a_provider_means_a_person_by_address_once_and_by_subject_from_then_on(store, ana):
     assert user_of_identity(store, "i", "s", email="other@x.org") is None
     assert user_of_identity(store, "i", "s", email=None) is None
-    assert user_of_identity(store, "i", "s", email="ana@x.org") == (ana, True)
-    change_user(store, ana.user_id, at=NOW, email="new@x.org")
-    found, is_first = user_of_identity(store, "i", "s", email="ana@x.org")
-    assert (found.user_id, is_first) == (ana.user_id, False)
+    assert user_of_identity(store, "i", "s", email="ana@x.org") == ana
+    with store.database.writing() as connection:
+        connection.execute(update(users).values(email="new@x.org"))
+    assert user_of_identity(store, "i", "s", email="ana@x.org").user_id == ana.user_id
 
 
 def test_an_address_given_to_somebody_else_does_not_open_the_first_ones_access(store, ana):
@@ -190,50 +196,54 @@ def test_an_address_given_to_somebody_else_does_not_open_the_first_ones_access(s
     assert user_of_identity(store, "another", "s", email="ana@x.org") is None
 
 
-def token(name="crm", **changes):
-    usual = {
-        "name": name, "prefix": "abc", "digest": f"digest of {name}", "role": Role.VIEWER, "owner": None,
-        "created_by": "ana", "expires_at": None,
-    }  # fmt: skip
-    return NewToken(**(usual | changes))
+def make_token(store, name="crm", **changes):
+    usual = {"role": Role.VIEWER, "created_by": "ana", "now": NOW}
+    return add_token(store, name, **(usual | changes))
 
 
-def test_a_token_is_found_by_its_digest_until_it_is_revoked(store):
-    token_id = add_token(store, token(), at=NOW)
-    found = read_token(store, "digest of crm", at=NOW)
+def test_a_token_is_found_by_its_text_until_it_is_revoked(store):
+    token_id, text = make_token(store)
+    found = find_token(store, text, now=NOW)
     assert (found.token_id, found.name, found.role) == (token_id, "crm", Role.VIEWER)
-    assert read_token(store, "abc", at=NOW) is None
-    revoke_token(store, token_id, at=NOW)
-    assert read_token(store, "digest of crm", at=NOW) is None
-    assert all_tokens(store)[0].state(NOW.replace(tzinfo=None)) == "revoked"
+    for wrong in (
+        found.prefix,
+        TOKEN_MARK + found.prefix,
+        text[:-1],
+        text.removeprefix(TOKEN_MARK),
+        digest(text),
+    ):
+        assert find_token(store, wrong, now=NOW) is None
+    revoke_token(store, token_id, now=NOW)
+    assert find_token(store, text, now=NOW) is None
+    assert all_tokens(store)[0].state(NOW) == "revoked"
     with pytest.raises(UsageError, match="token in force"):
-        revoke_token(store, token_id, at=NOW)
+        revoke_token(store, token_id, now=NOW)
 
 
 def test_a_token_ends_at_its_end(store):
-    add_token(store, token(expires_at=NOW + HOUR), at=NOW)
-    assert read_token(store, "digest of crm", at=NOW + HOUR - timedelta(seconds=1)) is not None
-    assert read_token(store, "digest of crm", at=NOW + HOUR) is None
+    _, text = make_token(store, expires_at=NOW + HOUR)
+    assert find_token(store, text, now=NOW + HOUR - timedelta(seconds=1)) is not None
+    assert find_token(store, text, now=NOW + HOUR) is None
     (kept,) = all_tokens(store)
-    assert kept.state((NOW + HOUR).replace(tzinfo=None)) == "expired"
-    assert kept.state(NOW.replace(tzinfo=None)) == "active"
+    assert kept.state(NOW + HOUR) == "expired"
+    assert kept.state(NOW) == "active"
 
 
 def test_a_token_notes_when_it_was_used(store):
-    add_token(store, token(), at=NOW)
-    read_token(store, "digest of crm", at=NOW + HOUR)
-    read_token(store, "digest of crm", at=NOW + HOUR + timedelta(seconds=9))
+    _, text = make_token(store)
+    find_token(store, text, now=NOW + HOUR)
+    find_token(store, text, now=NOW + HOUR + timedelta(seconds=9))
     assert all_tokens(store)[0].used_at == (NOW + HOUR).replace(tzinfo=None)
 
 
 def test_two_tokens_do_not_share_a_name(store):
-    add_token(store, token(), at=NOW)
+    make_token(store)
     with pytest.raises(UsageError, match="token list"):
-        add_token(store, token(digest="another"), at=NOW)
+        make_token(store)
 
 
 def attempt(store, name="ana", address="10.0.0.1", seconds=0, limits=(PAIR,)):
-    return admit(store, name, address, at=NOW + timedelta(seconds=seconds), limits=limits)
+    return admit_attempt(store, name, address, now=NOW + timedelta(seconds=seconds), limits=limits)
 
 
 def test_after_too_many_attempts_one_has_to_wait_for_the_oldest_to_lapse(store):
@@ -260,7 +270,7 @@ def test_a_success_forgets_the_failures_before_it(store):
     for _ in range(2):
         attempt(store)
     found, _ = attempt(store)
-    forgive(store, found)
+    mark_success(store, found, "ana", "10.0.0.1")
     for _ in range(3):
         assert attempt(store)[1] == timedelta()
     assert attempt(store)[1] > timedelta()
@@ -268,7 +278,7 @@ def test_a_success_forgets_the_failures_before_it(store):
 
 def test_an_attack_from_many_addresses_does_not_lock_out_an_address_that_is_known(store):
     found, _ = attempt(store, address="home", limits=(PAIR, BY_NAME))
-    forgive(store, found)
+    mark_success(store, found, "ana", "home")
     for number in range(10):
         attempt(store, address=f"bad{number}", seconds=number, limits=(PAIR, BY_NAME))
     assert attempt(store, address="new", seconds=11, limits=(PAIR, BY_NAME))[1] > timedelta()
@@ -301,7 +311,7 @@ def test_quotes_in_names_are_nothing_but_letters(store, ana):
     hostile = "x' or '1'='1'; drop table users; --"
     assert find_user(store, hostile) is None
     assert password_of(store, hostile) is None
-    assert read_session(store, hostile, at=NOW, idle=HOUR) is None
-    assert read_token(store, hostile, at=NOW) is None
+    assert session_user(store, hostile, now=NOW, idle=HOUR) is None
+    assert find_token(store, TOKEN_MARK + hostile, now=NOW) is None
     attempt(store, name=hostile[:64], address=hostile[:64])
     assert len(rows(store, users)) == 1

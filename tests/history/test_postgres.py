@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import make_url, text
 
+from churnrisk.auth.sessions import Limit, admit_attempt
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.access import Limit, admit
 from churnrisk.history.audit import take_turns
 from tests.history.postgres import drop_schema, new_schema
 
@@ -163,5 +163,5 @@ def test_nobody_who_signs_in_waits_for_a_review_that_is_being_written(postgres_u
     limits = (Limit(5, timedelta(minutes=15), by_name=True, by_address=True),)
     with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing() as connection:
         take_turns(connection)
-        _, wait = admit(store, "ana", "127.0.0.1", at=datetime(2026, 7, 1), limits=limits)
+        _, wait = admit_attempt(store, "ana", "127.0.0.1", now=datetime(2026, 7, 1), limits=limits)
     assert wait == timedelta()

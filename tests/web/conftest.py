@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from churnrisk.auth.users import NewUser, add_user
 from churnrisk.history import HistoryStore
 from churnrisk.records import Role
 from churnrisk.settings import load_project
-from churnrisk.workflows.access import NewPerson, add_person
 
 #: The people of every test site.
 PEOPLE = {"ana": Role.ADMIN, "rex": Role.REVIEWER, "rita": Role.REVIEWER, "vic": Role.VIEWER}
@@ -83,7 +83,7 @@ def add_people(project: Path, people: Mapping[str, Role] = PEOPLE) -> None:
     """Give people access to a project."""
     with HistoryStore(load_project(project).store_url) as store:
         for name, role in people.items():
-            add_person(store, NewPerson(name, role), PASSWORD, now=datetime.now(UTC))
+            add_user(store, NewUser(name, role), password=PASSWORD, now=datetime.now(UTC))
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,15 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import insert, make_url
 
+from churnrisk.auth.passwords import digest
+from churnrisk.auth.tokens import TOKEN_MARK, add_token, revoke_token
 from churnrisk.history import HistoryStore
-from churnrisk.history.access import NewToken, add_token, revoke_token
+from churnrisk.history.schema import tokens as token_table
 from churnrisk.records import Role
 from churnrisk.settings import load_project
-from churnrisk.web.api.bearer import Pace
-from churnrisk.workflows.access import TOKEN_MARK, digest, make_token
+from churnrisk.web.api.bearer import RateLimiter
 from tests.uncounted import uncounted
 from tests.web.conftest import Site, add_people, serving
 
@@ -63,17 +64,21 @@ def api(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             ("viewer", Role.VIEWER, None), ("reviewer", Role.REVIEWER, None), ("owner", Role.REVIEWER, owner),
             ("revoked", Role.ADMIN, None),
         ):  # fmt: skip
-            ids[name], tokens[name] = make_token(
+            ids[name], tokens[name] = add_token(
                 store, name, role=role, owner=limit, expires_at=None, created_by="test", now=now
             )
-        revoke_token(store, ids["revoked"], at=now)
-        _, tokens["expired"] = make_token(
+        revoke_token(store, ids["revoked"], now=now)
+        _, tokens["expired"] = add_token(
             store, "expired", role=Role.ADMIN, owner=None, expires_at=now + timedelta(microseconds=1),
             created_by="test", now=now,
         )  # fmt: skip
         tokens["of nobody"] = TOKEN_MARK + "an earlier version made it"
-        made = NewToken("of nobody", "an ear", digest(tokens["of nobody"]), Role.REVIEWER, "", "test", None)
-        add_token(store, made, at=now)
+        of_nobody = {
+            "name": "of nobody", "prefix": "an ear", "digest": digest(tokens["of nobody"]), "role": "reviewer",
+            "owner": "", "created_by": "test", "created_at": now.replace(tzinfo=None),
+        }  # fmt: skip
+        with store.database.writing() as connection:
+            connection.execute(insert(token_table).values(**of_nobody))
     add_people(folder, {"ana": Role.ADMIN})
     with serving(folder) as site:
         yield Api(site, tokens, ids, owner)
@@ -339,12 +344,12 @@ def test_the_description_has_examples_and_error_shapes(api):
 
 
 def test_a_token_that_asks_too_often_has_to_wait():
-    pace = Pace(60)
-    assert [pace.take("a", at=100) for _ in range(15)] == [0] * 15
-    assert pace.take("a", at=100) == pytest.approx(1)
-    assert pace.take("b", at=100) == 0
-    assert pace.take("a", at=101.1) == 0
-    assert pace.take("a", at=101.1) > 0
+    limiter = RateLimiter(60)
+    assert [limiter.take("a", at=100) for _ in range(15)] == [0] * 15
+    assert limiter.take("a", at=100) == pytest.approx(1)
+    assert limiter.take("b", at=100) == 0
+    assert limiter.take("a", at=101.1) == 0
+    assert limiter.take("a", at=101.1) > 0
 
 
 def test_schemathesis_finds_no_request_that_makes_it_stumble(api, tmp_path):

@@ -59,7 +59,7 @@ def test_an_address_of_another_machine_is_said(project):
     add_people(project, {"vic": Role.VIEWER})
     code, said = refused(project, "--host", "192.0.2.1")
     assert code == 2
-    assert "cannot listen at 192.0.2.1" in said
+    assert "cannot listen on 192.0.2.1" in said
 
 
 @pytest.mark.parametrize("workers", ["1", "2", ""], ids=["one", "two", "as usual"])

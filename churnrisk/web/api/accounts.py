@@ -10,9 +10,9 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from churnrisk.auth.tokens import Token
 from churnrisk.errors import NotFoundError
 from churnrisk.history import WorklistFilter
-from churnrisk.history.access import Token
 from churnrisk.history.wanted import NONE
 from churnrisk.records import AtRisk, AuditEntry, Colour, Disposition, Family, RedList, Role
 from churnrisk.web.api.bearer import token

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from churnrisk.history.access import Token
+from churnrisk.auth.tokens import Token
 from churnrisk.records import Colour, Role
 from churnrisk.web.api.accounts import Reader, Text
 from churnrisk.web.api.bearer import token

@@ -11,11 +11,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from churnrisk import __version__
 from churnrisk.web.api import accounts, actions, runs
-from churnrisk.web.api.bearer import Doorkeeper
+from churnrisk.web.api.bearer import TokenAuthenticator
 from churnrisk.web.api.problems import install_problems
 
 if TYPE_CHECKING:
-    from churnrisk.web.security.access import Access
+    from churnrisk.web.security import SecurityContext
     from churnrisk.workflows.project import Project
 
 PATH = "/api/v1"
@@ -30,7 +30,7 @@ whatever lies outside does not exist for it. Instants are in UTC. Errors are pro
 
 def install_api(app: FastAPI, project: Project) -> None:
     """Mount the API on an application that the security layer stands before (see ``security.install``)."""
-    access: Access = app.state.access
+    security: SecurityContext = app.state.security
     api = FastAPI(
         title="churnrisk",
         version=__version__,
@@ -40,9 +40,9 @@ def install_api(app: FastAPI, project: Project) -> None:
         redoc_url=None,
         redirect_slashes=False,
     )
-    api.state.project, api.state.store, api.state.access = project, access.store, access
+    api.state.project, api.state.store = project, security.store
     api.state.deadlines = getattr(app.state, "deadlines", None)
-    api.state.doorkeeper = Doorkeeper(access)
+    api.state.token_authenticator = TokenAuthenticator(security)
     install_problems(api)
     for module in (accounts, actions, runs):
         api.include_router(module.router)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from churnrisk.history.access import Token
+from churnrisk.auth.tokens import Token
 from churnrisk.records import Colour
 from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.problems import problems

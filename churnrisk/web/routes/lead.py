@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from churnrisk.auth.users import all_users
 from churnrisk.errors import NotFoundError, UsageError
-from churnrisk.history.access import all_users
 from churnrisk.records import Role, User
 from churnrisk.web.moment import now
 from churnrisk.web.pages import page

@@ -1,4 +1,4 @@
-"""Where a request comes from, as far as the browser says."""
+"""Where a request comes from, and which of our own pages a redirect may lead to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from churnrisk.workflows.web_config import WebConfig
+from churnrisk.auth.settings import WebConfig
 
 
 def comes_from_here(request: Request, config: WebConfig) -> bool | None:
-    """Whether a request was sent by a page of ours; None where the browser does not say."""
+    """Whether a page of ours sent the request; None if the browser does not say."""
     origin = request.headers.get("origin") or request.headers.get("referer")
     if origin is not None:
-        places = {request.headers.get("host", ""), urlsplit(config.public_url).netloc}
+        ours = {request.headers.get("host", ""), urlsplit(config.public_url).netloc}
         try:
-            return urlsplit(origin).netloc in places - {""}
+            return urlsplit(origin).netloc in ours - {""}
         except ValueError:
             return False
     site = request.headers.get("sec-fetch-site")
@@ -24,7 +24,7 @@ def comes_from_here(request: Request, config: WebConfig) -> bool | None:
 
 
 def page_before(request: Request) -> str:
-    """Return the path of the page of ours that a request was sent from, and the first page where that is unknown."""
+    """Return the path of our page that the request was sent from, "/" if unknown."""
     try:
         parts = urlsplit(request.headers.get("referer", ""))
     except ValueError:
@@ -35,7 +35,7 @@ def page_before(request: Request) -> str:
 
 
 def safe_path(path: str | None) -> str:
-    """Return a path of our own pages, and the first page in place of anything else."""
+    """Return a path of our own pages, "/" in place of anything else."""
     if not path or len(path) > 2000 or not path.startswith("/"):
         return "/"
     # Browsers take // and /\ for another host, and drop control characters on the way.
@@ -46,7 +46,7 @@ def safe_path(path: str | None) -> str:
 
 
 def address_of(request: Request) -> str:
-    """Return who asks, for counting attempts: the network of an IPv6 address, since one person has many."""
+    """Return the client's address for counting attempts; of IPv6 the network, since one person has many addresses."""
     host = request.client.host if request.client else "unknown"
     if ":" not in host:
         return host[:64]

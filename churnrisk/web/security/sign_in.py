@@ -1,127 +1,155 @@
-"""Pages to sign in and out, and to change one's own password."""
+"""Pages to sign in and out and to change one's own password; a form that a lost session left unsent."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Form, Request
+from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
+from churnrisk.auth.sessions import SignInError, sign_in
+from churnrisk.auth.users import change_password
 from churnrisk.errors import UsageError
 from churnrisk.records import Role, User
-from churnrisk.web.pages import page
+from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
-from churnrisk.web.security.access import Access
-from churnrisk.web.security.guard import require
-from churnrisk.web.security.keeping import Kept
 from churnrisk.web.security.origin import address_of, safe_path
-from churnrisk.web.security.visit import Visit, flash, visit_of
-from churnrisk.workflows.access import (
-    SignInError,
-    change_password,
-    close_session,
-    open_session,
-    sign_in,
-)
+from churnrisk.web.security.session import flash, require, session_of
+from churnrisk.web.security.signing import Signer
 
 router = APIRouter(include_in_schema=False)
-_LONGEST = 1000
+Text = Annotated[str, Form(max_length=1000)]
+Viewer = Annotated[User, require(Role.VIEWER)]
+_UNSENT = "kept"
+_UNSENT_SECONDS = 3600
+_NEVER_KEPT = ("csrf_token", _UNSENT)
+_HIDDEN = ("back", "up", "kind", "version", "versions", "account")
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentForm:
+    """A form whose session had ended: its path and text fields, without passwords and tokens."""
+
+    path: str
+    fields: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of_fields(cls, path: str, fields: FormData) -> Self | None:
+        """Return the form to keep; None if it has no text fields."""
+        texts = tuple(
+            (name, value)
+            for name, value in fields.multi_items()
+            if isinstance(value, str) and name not in _NEVER_KEPT and "password" not in name
+        )
+        return cls(path, texts) if texts else None
+
+    @classmethod
+    def unseal(cls, signer: Signer, text: str | None) -> Self | None:
+        """Return what :meth:`seal` signed; None if it is forged or older than an hour."""
+        found = signer.open(_UNSENT, text, seconds=_UNSENT_SECONDS)
+        if found is None:
+            return None
+        path, fields = found
+        return cls(safe_path(path), tuple((name, value) for name, value in fields))
+
+    def seal(self, signer: Signer) -> str:
+        """Return the form as signed text for a hidden field."""
+        return signer.seal(_UNSENT, [self.path, list(self.fields)])
+
+    @property
+    def shown(self) -> tuple[tuple[str, str], ...]:
+        """What the person typed or chose, with field names in words; failing that, what kind of change it was."""
+        typed = tuple((name, value) for name, value in self.fields if value and name not in _HIDDEN)
+        kinds = tuple(("change", value) for name, value in self.fields if value and name == "kind")
+        return tuple((name.replace("_", " "), value) for name, value in typed or kinds)
 
 
 @router.get("/sign-in")
-def show(request: Request, next: str = "/") -> Response:
-    """Show the form, or go on where somebody is signed in already."""
+def show_sign_in(request: Request, next: str = "/") -> Response:
+    """Show the form, or go on if somebody is signed in already."""
     target = safe_path(next)
-    visit = visit_of(request)
-    if visit is not None and visit.user is not None:
+    if session_of(request).user is not None:
         return RedirectResponse(target, 303)
     return sign_in_page(request, target=target)
 
 
 @router.post("/sign-in")
-async def enter(
+async def post_sign_in(
     request: Request,
-    name: Annotated[str, Form(max_length=_LONGEST)] = "",
-    password: Annotated[str, Form(max_length=_LONGEST)] = "",
+    name: Text = "",
+    password: Text = "",
     next: Annotated[str, Form()] = "/",
-    kept: Annotated[str, Form()] = "",
+    unsent: Annotated[str, Form(alias=_UNSENT)] = "",
 ) -> Response:
-    """Begin a session for whom name and password belong to."""
-    return await slowly(partial(_enter, request, name, password, next, kept))
+    """Start a session for the user of a name and password."""
+    return await slowly(partial(_sign_in, request, name, password, safe_path(next), unsent))
 
 
-def _enter(request: Request, name: str, password: str, next: str, kept: str) -> Response:
-    access: Access = request.app.state.access
-    unsent = Kept.unseal(access.keys, kept)
+def _sign_in(request: Request, name: str, password: str, target: str, sealed: str) -> Response:
+    session = session_of(request)
+    security = session.security
+    unsent = UnsentForm.unseal(security.signer, sealed)
     try:
-        user = sign_in(access.store, name, password, address=address_of(request), now=access.now())
+        user = sign_in(security.store, name, password, address=address_of(request), now=now())
     except SignInError as error:
-        return _refused(request, error, name=name, target=safe_path(next), kept=unsent)
-    begin(request, user)
+        return sign_in_page(request, target=target, status=401, error=error, name=name, unsent=unsent)
+    session.start(user)
     if unsent is not None:
-        return page(request, "security/again.html", {"kept": unsent, "target": safe_path(next)})
-    return RedirectResponse(safe_path(next), 303)
+        return security.page(request, "security/again.html", {"unsent": unsent, "target": target})
+    return RedirectResponse(target, 303)
 
 
 @router.post("/sign-out")
-async def leave(request: Request, _user: Annotated[User, require(Role.VIEWER)]) -> Response:
-    """End the session; forms of it that are still open elsewhere are dead from now on."""
-    return await slowly(partial(_leave, request))
-
-
-def _leave(request: Request) -> Response:
-    visit = _visit(request)
-    if visit.session_id is not None:
-        close_session(visit.access.store, visit.session_id)
-    visit.leave()
+async def sign_out(request: Request, _user: Viewer) -> Response:
+    """End the session; its forms that are still open elsewhere are dead from now on."""
+    await slowly(session_of(request).end)
     flash(request, "You are signed out.", kind="plain")
     return RedirectResponse("/sign-in", 303)
 
 
 @router.get("/password")
-def show_password(request: Request, user: Annotated[User, require(Role.VIEWER)]) -> Response:
+def show_password(request: Request, user: Viewer) -> Response:
     """Show the form to change one's own password."""
-    return page(request, "security/password.html", {"error": "", "name": user.name})
+    return _password_page(request, user)
 
 
 @router.post("/password")
-async def set_own_password(
+async def post_password(
     request: Request,
-    user: Annotated[User, require(Role.VIEWER)],
-    present: Annotated[str, Form(alias="present_password", max_length=_LONGEST)] = "",
-    new: Annotated[str, Form(alias="new_password", max_length=_LONGEST)] = "",
-    again: Annotated[str, Form(alias="new_password_again", max_length=_LONGEST)] = "",
+    user: Viewer,
+    present: Annotated[str, Form(alias="present_password", max_length=1000)] = "",
+    new: Annotated[str, Form(alias="new_password", max_length=1000)] = "",
+    again: Annotated[str, Form(alias="new_password_again", max_length=1000)] = "",
 ) -> Response:
     """Change one's own password: every session ends, and this one goes on under a new id."""
-    return await slowly(partial(_set_own_password, request, user, present, new, again))
+    return await slowly(partial(_change_password, request, user, present, new, again))
 
 
-def _set_own_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
-    access: Access = request.app.state.access
+def _change_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
+    session = session_of(request)
     try:
-        # The present one is asked for, so that nobody changes it on a screen left open.
-        sign_in(access.store, user.name, present, address=address_of(request), now=access.now())
+        # The current one is needed, so that nobody changes it on a screen left open.
+        sign_in(session.security.store, user.name, present, address=address_of(request), now=now())
         if new != again:
-            raise UsageError("the new password was typed in two ways. Type it again.")
-        change_password(access.store, user.name, new)
-    except (SignInError, UsageError) as error:
-        fitting = "The present password does not fit." if isinstance(error, SignInError) else str(error)
-        told = str(error) if isinstance(error, SignInError) and error.wait else fitting
-        context = {"error": told[:1].upper() + told[1:], "name": user.name}
-        return page(request, "security/password.html", context, status=422)
-    begin(request, user)
-    flash(request, "Your password is changed. Everywhere else you are signed out.")
+            raise UsageError("the two new passwords differ. Type the same one twice.")
+        change_password(session.security.store, user.name, new)
+    except SignInError as error:
+        return _password_page(request, user, str(error) if error.wait else "The present password is wrong.")
+    except UsageError as error:
+        text = str(error)
+        return _password_page(request, user, text[:1].upper() + text[1:])
+    session.start(user)
+    flash(request, "Your password is changed. You are signed out everywhere else.")
     return RedirectResponse("/", 303)
 
 
-def begin(request: Request, user: User) -> None:
-    """Begin a new session in this browser and end the one it had."""
-    visit = _visit(request)
-    if visit.session_id is not None:
-        close_session(visit.access.store, visit.session_id)
-    visit.user = user
-    visit.start(open_session(visit.access.store, user, now=visit.access.now(), config=visit.access.config))
+def _password_page(request: Request, user: User, error: str = "") -> Response:
+    page = session_of(request).security.page
+    context = {"error": error, "name": user.name}
+    return page(request, "security/password.html", context, status=422 if error else 200)
 
 
 def sign_in_page(
@@ -129,34 +157,21 @@ def sign_in_page(
     *,
     target: str = "/",
     status: int = 200,
-    error: str = "",
+    error: SignInError | str = "",
     name: str = "",
-    kept: Kept | None = None,
-    headers: dict[str, str] | None = None,
+    unsent: UnsentForm | None = None,
 ) -> Response:
-    """Return the page to sign in; ``kept`` is a form that could not be sent without."""
-    access: Access = request.app.state.access
+    """Return the page to sign in; ``unsent`` is a form that can be sent afterwards."""
+    security = session_of(request).security
+    headers = {}
+    if isinstance(error, SignInError) and error.wait is not None:
+        status, headers = 429, {"retry-after": str(max(1, round(error.wait.total_seconds())))}
     context = {
         "target": target,
-        "error": error,
+        "error": str(error),
         "name": name[:256],
-        "kept": kept,
-        "sealed": "" if kept is None else kept.seal(access.keys),
-        "sso": access.config.oidc.label if access.config.oidc else "",
+        "unsent": unsent,
+        "sealed": unsent.seal(security.signer) if unsent else "",
+        "sso": security.config.oidc.label if security.config.oidc else "",
     }
-    return page(request, "security/sign_in.html", context, status=status, headers=headers)
-
-
-def _refused(request: Request, error: SignInError, *, name: str, target: str, kept: Kept | None) -> Response:
-    status, headers = 401, {}
-    if error.wait is not None:
-        status, headers = 429, {"retry-after": str(max(1, round(error.wait.total_seconds())))}
-    return sign_in_page(
-        request, target=target, status=status, error=str(error), name=name, kept=kept, headers=headers
-    )
-
-
-def _visit(request: Request) -> Visit:
-    visit = visit_of(request)
-    assert visit is not None  # noqa: S101 - the gate stands before every page
-    return visit
+    return security.page(request, "security/sign_in.html", context, status=status, headers=headers)

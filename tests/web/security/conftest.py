@@ -16,6 +16,9 @@ import pytest
 from fastapi import FastAPI, Form, Request
 from starlette.responses import PlainTextResponse, Response
 
+from churnrisk.auth.settings import WebConfig
+from churnrisk.auth.tokens import add_token
+from churnrisk.auth.users import NewUser, add_user
 from churnrisk.history import HistoryStore
 from churnrisk.records import Role, User
 from churnrisk.settings import load_project
@@ -24,9 +27,7 @@ from churnrisk.web.app import create_app
 from churnrisk.web.errors import install_errors
 from churnrisk.web.pages import page
 from churnrisk.web.security import flash, require
-from churnrisk.workflows.access import NewPerson, add_person, make_token
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.web_config import WebConfig
 
 with warnings.catch_warnings():
     # It warns of the httpx that everything else here works with.
@@ -47,7 +48,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "churnrisk.toml").write_text('[project]\nname = "Acme"\n')
     with HistoryStore(load_project(folder).store_url) as opened:
         for name, role in (("ana", Role.ADMIN), ("rex", Role.REVIEWER), ("vic", Role.VIEWER)):
-            add_person(opened, NewPerson(name, role), PASSWORD, now=datetime.now(UTC))
+            add_user(opened, NewUser(name, role), password=PASSWORD, now=datetime.now(UTC))
     return folder
 
 
@@ -87,7 +88,7 @@ def small_app(project: Project, store: HistoryStore, hosts: tuple[str, ...] = ()
     app = FastAPI(openapi_url=None)
     app.state.project, app.state.store = project, store
     install_errors(app)
-    security.install(app, project, hosts=hosts)
+    security.install(app, project, page=page, hosts=hosts)
 
     @app.get("/")
     def first(request: Request, user: Annotated[User, require(Role.VIEWER)]) -> Response:
@@ -160,8 +161,8 @@ def world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     with HistoryStore(project.store_url) as store:
         now = datetime.now(UTC)
         for role in Role:
-            add_person(store, NewPerson(role.value, role), PASSWORD, now=now)
-            _, tokens[role] = make_token(
+            add_user(store, NewUser(role.value, role), password=PASSWORD, now=now)
+            _, tokens[role] = add_token(
                 store, role.value, role=role, owner=None, expires_at=None, created_by="test", now=now
             )
     app = create_app(project)

@@ -10,8 +10,8 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from churnrisk.errors import UsageError
-from churnrisk.web.security.headers import Headers
-from churnrisk.web.security.keys import Keys, secret_of
+from churnrisk.web.security.middleware import HeadersMiddleware
+from churnrisk.web.security.signing import Signer, load_secret
 from tests.web.running import to_its_end
 
 from .conftest import sign_in
@@ -113,9 +113,9 @@ def test_websockets_are_refused(client):
 
 
 def test_the_secret_is_made_once_and_private(project):
-    made = secret_of(project.directory)
+    made = load_secret(project.directory)
     assert len(made) == 64
-    assert secret_of(project.directory) == made
+    assert load_secret(project.directory) == made
     assert stat.S_IMODE((project.directory / "secret.key").stat().st_mode) == 0o600
 
 
@@ -125,7 +125,7 @@ def test_servers_that_start_at_once_share_one_secret(tmp_path):
 
     def look():
         line_up.wait()
-        found.append(secret_of(tmp_path))
+        found.append(load_secret(tmp_path))
 
     threads = [threading.Thread(target=look) for _ in range(8)]
     for thread in threads:
@@ -138,33 +138,33 @@ def test_servers_that_start_at_once_share_one_secret(tmp_path):
 
 
 def test_a_secret_that_others_can_read_is_not_used(project):
-    secret_of(project.directory)
+    load_secret(project.directory)
     (project.directory / "secret.key").chmod(0o644)
     with pytest.raises(UsageError, match="others may read it"):
-        secret_of(project.directory)
+        load_secret(project.directory)
 
 
 def test_a_secret_of_the_environment_comes_first_and_must_be_long(project, monkeypatch):
     monkeypatch.setenv("CHURNRISK_SECRET_KEY", "s" * 32)
-    assert secret_of(project.directory) == b"s" * 32
+    assert load_secret(project.directory) == b"s" * 32
     monkeypatch.setenv("CHURNRISK_SECRET_KEY", "short")
     with pytest.raises(UsageError, match="at least 32 characters, found 5"):
-        secret_of(project.directory)
+        load_secret(project.directory)
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="CHURNRISK_SECRET_KEY"):
-        secret_of(tmp_path / "file")
+        load_secret(tmp_path / "file")
 
 
 def test_what_is_sealed_opens_for_its_purpose_and_time_only():
-    keys = Keys(b"k" * 32)
+    keys = Signer(b"k" * 32)
     sealed = keys.seal("kept", ["/", [["a", "ü"]]])
     assert keys.open("kept", sealed, seconds=60) == ["/", [["a", "ü"]]]
     assert keys.open("flash", sealed, seconds=60) is None
     assert keys.open("kept", sealed, seconds=-1) is None
-    assert Keys(b"j" * 32).open("kept", sealed, seconds=60) is None
+    assert Signer(b"j" * 32).open("kept", sealed, seconds=60) is None
     assert keys.open("kept", None, seconds=60) is None
 
 
@@ -172,7 +172,7 @@ def test_a_request_that_a_stopping_server_gives_up_is_answered_without_a_traceba
     async def given_up(scope, receive, send):
         raise asyncio.CancelledError
 
-    access = make_client().app.state.access
+    security = make_client().app.state.security
     said = []
 
     async def send(message):
@@ -185,7 +185,7 @@ def test_a_request_that_a_stopping_server_gives_up_is_answered_without_a_traceba
         "scheme": "http",
         "headers": [(b"host", b"localhost")],
     }
-    to_its_end(Headers(given_up, access)(scope, None, send))
+    to_its_end(HeadersMiddleware(given_up, security)(scope, None, send))
     assert [message.get("status") for message in said] == [503, None]
 
 
@@ -195,5 +195,5 @@ def test_other_kinds_of_connections_pass_the_layer(project):
     async def inner(scope, receive, send):
         seen.append(scope["type"])
 
-    to_its_end(Headers(inner, None)({"type": "lifespan"}, None, None))
+    to_its_end(HeadersMiddleware(inner, None)({"type": "lifespan"}, None, None))
     assert seen == ["lifespan"]

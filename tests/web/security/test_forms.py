@@ -134,7 +134,7 @@ def test_a_viewer_is_told_which_role_it_takes(client):
     sign_in(client, "vic")
     answered = note(client, token_of(client.get("/")))
     assert answered.status_code == 403
-    assert "This takes the role reviewer; yours is viewer." in answered.text
+    assert "This needs the role reviewer; yours is viewer." in answered.text
 
 
 def test_no_password_is_shown_again_when_the_form_is_refused(rex):

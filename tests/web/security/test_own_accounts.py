@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 from openpyxl import load_workbook
 
+from churnrisk.auth.users import NewUser, add_user, change_user
 from churnrisk.records import Role
-from churnrisk.workflows.access import NewPerson, add_person, change_role
 
 from .conftest import PASSWORD, World, token_of
 
@@ -41,8 +41,8 @@ def limited(world, owner):
     """The browser of a reviewer who is limited to one owner, after an administrator has looked at every page."""
     for path in ("/", "/monday", "/redlist.csv", "/?colour=red"):
         assert world.browser("admin").get(path).status_code == 200
-    person = NewPerson("limited", Role.REVIEWER, owner=owner, own_only=True)
-    add_person(world.app.state.store, person, PASSWORD, now=datetime.now(UTC))
+    person = NewUser("limited", Role.REVIEWER, owner=owner, own_only=True)
+    add_user(world.app.state.store, person, password=PASSWORD, now=datetime.now(UTC))
     return world.browser("limited")
 
 
@@ -114,9 +114,9 @@ def test_nothing_of_others_can_be_changed(limited, world, others):
 
 def test_a_limit_that_is_set_holds_from_the_next_click_on(world, others):
     store = world.app.state.store
-    add_person(store, NewPerson("free", Role.VIEWER, owner="Nobody"), PASSWORD, now=datetime.now(UTC))
+    add_user(store, NewUser("free", Role.VIEWER, owner="Nobody"), password=PASSWORD, now=datetime.now(UTC))
     browser, account = world.browser("free"), others["account_id"].iloc[0]
     assert browser.get(f"/accounts/{quote(account)}").status_code == 200
-    change_role(store, "free", Role.VIEWER, owner=None, own_only=True, now=datetime.now(UTC))
+    change_user(store, "free", own_only=True, now=datetime.now(UTC))
     assert browser.get(f"/accounts/{quote(account)}").status_code == 404
     assert account not in shown(browser.get("/redlist.csv"))

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
+from churnrisk.auth.users import change_password, change_user
 from churnrisk.history.schema import sessions, sign_in_attempts, users
-from churnrisk.web.security.keys import Keys, secret_of
-from churnrisk.workflows.access import change_password, set_disabled
+from churnrisk.web.security.signing import Signer, load_secret
 
 from .conftest import PASSWORD, sign_in, token_of
 
@@ -36,7 +36,7 @@ def test_somebody_with_name_and_password_gets_in_and_sees_their_name(client):
 def test_anything_else_is_refused_alike_and_keeps_the_name(client, name, password):
     answered = sign_in(client, name, password)
     assert answered.status_code == 401
-    assert "Name and password do not fit." in answered.text
+    assert "Name and password do not match." in answered.text
     assert f'value="{name}"' in answered.text
     assert password not in answered.text or not password
     assert client.get("/").status_code == 303
@@ -48,8 +48,8 @@ def test_a_name_that_nobody_can_have_is_refused_like_any_other(client, name):
 
 
 def test_a_disabled_person_is_told_no_more_than_a_stranger(client, store):
-    set_disabled(store, "rex", True, now=datetime.now(UTC))
-    assert "Name and password do not fit." in sign_in(client).text
+    change_user(store, "rex", disabled=True, now=datetime.now(UTC))
+    assert "Name and password do not match." in sign_in(client).text
 
 
 def test_an_unknown_name_takes_as_long_as_a_wrong_password(client):
@@ -110,7 +110,7 @@ def test_signing_in_takes_a_new_session_and_ends_the_one_brought_along(rex, stor
 
 
 def test_an_id_that_an_attacker_chose_is_never_taken_up(client, store):
-    fixed = Keys(b"x" * 32).seal(COOKIE, "chosen by the attacker")
+    fixed = Signer(b"x" * 32).seal(COOKIE, "chosen by the attacker")
     client.cookies.set(COOKIE, fixed)
     assert client.get("/").status_code == 303
     sign_in(client)
@@ -135,7 +135,7 @@ def test_a_tampered_cookie_is_no_session(rex):
 
 
 def test_a_cookie_of_one_purpose_does_not_serve_another(client, store, project):
-    keys = Keys(secret_of(project.directory))
+    keys = Signer(load_secret(project.directory))
     client.get("/sign-in")
     for purpose in ("churnrisk_form", "churnrisk_flash", "kept"):
         client.cookies.set(COOKIE, keys.seal(purpose, "x"))
@@ -296,8 +296,8 @@ def test_people_change_their_own_password_and_stay_signed_in_here_only(rex, make
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"present_password": "not mine at all"}, "The present password does not fit."),
-        ({"new_password_again": "something else!!"}, "typed in two ways"),
+        ({"present_password": "not mine at all"}, "The present password is wrong."),
+        ({"new_password_again": "something else!!"}, "passwords differ"),
         ({"new_password": "short", "new_password_again": "short"}, "at least 12 characters, found 5"),
         ({"new_password": "a" * 20, "new_password_again": "a" * 20}, "different characters"),
         ({"new_password": "I am Rexxxx", "new_password_again": "I am Rexxxx"}, "at least 12"),
@@ -316,5 +316,5 @@ def test_a_message_is_shown_once_and_cannot_be_forged(rex, project):
     assert "noted &lt;i&gt;x&lt;/i&gt;" in shown
     assert "/changes/7/undo" in shown
     assert "noted" not in rex.get("/").text
-    rex.cookies.set("churnrisk_flash", Keys(b"y" * 32).seal("churnrisk_flash", [{"text": "forged"}]))
+    rex.cookies.set("churnrisk_flash", Signer(b"y" * 32).seal("churnrisk_flash", [{"text": "forged"}]))
     assert "forged" not in rex.get("/").text

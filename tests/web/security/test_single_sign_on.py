@@ -17,12 +17,11 @@ import httpx
 import pytest
 from sqlalchemy import select
 
+from churnrisk.auth.settings import OidcConfig
+from churnrisk.auth.users import NewUser, add_user, all_users, change_user, find_user
 from churnrisk.errors import UsageError
-from churnrisk.history.access import all_users, find_user
 from churnrisk.history.schema import users
 from churnrisk.records import Role
-from churnrisk.workflows.access import NewPerson, add_person, set_disabled
-from churnrisk.workflows.web_config import OidcConfig
 
 from .conftest import TestClient
 
@@ -106,9 +105,7 @@ def changed(address: str, **parameters: str) -> str:
 
 @pytest.fixture
 def eva(store: Any) -> Any:
-    return add_person(
-        store, NewPerson("eva", Role.REVIEWER, email="eva@acme.org"), None, now=datetime.now(UTC)
-    )
+    return add_user(store, NewUser("eva", Role.REVIEWER, email="eva@acme.org"), now=datetime.now(UTC))
 
 
 def test_a_known_person_comes_in_through_the_provider(make_sso, eva):
@@ -188,7 +185,7 @@ def test_the_highest_role_that_the_provider_gives_counts_and_is_followed(make_ss
 
 def test_a_disabled_person_stays_outside(make_sso, eva, store):
     assert sso(make_sso(), "s-eva").status_code == 303
-    set_disabled(store, "eva", True, now=datetime.now(UTC))
+    change_user(store, "eva", disabled=True, now=datetime.now(UTC))
     assert sso(make_sso(), "s-eva").status_code == 403
 
 
@@ -198,7 +195,7 @@ def test_an_answer_to_another_browsers_request_is_refused(make_sso, eva):
     for _ in range(2):
         answered = victim.get(planted)
         assert answered.status_code == 403
-        assert "begun elsewhere" in answered.text
+        assert "started elsewhere" in answered.text
         depart(victim)
     assert victim.get("/").status_code == 303
 
@@ -224,7 +221,7 @@ def test_a_nonce_that_was_swapped_is_refused(make_sso, eva):
     back = at_provider(changed(depart(client), nonce="n" * 30), "s-eva")
     answered = client.get(back)
     assert answered.status_code == 403
-    assert "did not work out" in answered.text
+    assert "sign-in failed" in answered.text
     assert client.get("/").status_code == 303
 
 

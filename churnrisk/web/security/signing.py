@@ -1,4 +1,4 @@
-"""Signatures: everything a browser keeps for us, and the token in every form."""
+"""Signing: what browsers store for us, and the token in every form."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 
 from churnrisk.errors import UsageError
 
-FILE_NAME = "secret.key"
-VARIABLE = "CHURNRISK_SECRET_KEY"
-_SHORTEST = 32
+_FILE_NAME = "secret.key"
+_VARIABLE = "CHURNRISK_SECRET_KEY"
+_MIN_LENGTH = 32
 _SALT_LENGTH = 16
 
 
-class Keys:
-    """Signs and checks with one secret; each purpose has a key of its own.
+class Signer:
+    """Signs and verifies with one secret, under a derived key for each purpose.
 
-    Parameters
-    ----------
-    secret : bytes
-        At least 32 bytes; whoever knows it can sign in as anybody.
+    Whoever knows the secret can sign in as anybody.
     """
 
     def __init__(self, secret: bytes) -> None:
@@ -37,7 +34,7 @@ class Keys:
         return self._serializer(purpose).dumps(value)
 
     def open(self, purpose: str, text: str | None, *, seconds: int) -> Any:
-        """Return the value of a signed text; None when it is forged, of another purpose, or older than that."""
+        """Return the value of a signed text; None if it is forged, of another purpose, or too old."""
         if not text:
             return None
         try:
@@ -46,11 +43,11 @@ class Keys:
             return None
 
     def form_token(self, key: str) -> str:
-        """Return a token for one form of a session; each differs, so that compression tells nothing of it."""
+        """Return a token for one form of a session; each is salted, so that compression reveals nothing of it."""
         salt = secrets.token_urlsafe(12)[:_SALT_LENGTH]
         return salt + self._form_digest(key, salt)
 
-    def fits(self, key: str, token: str) -> bool:
+    def is_form_token(self, key: str, token: str) -> bool:
         """Whether a form's token was made for this session."""
         expected = self._form_digest(key, token[:_SALT_LENGTH])
         return hmac.compare_digest(token[_SALT_LENGTH:].encode(), expected.encode())
@@ -66,35 +63,29 @@ class Keys:
         return URLSafeTimedSerializer(self._derived("seal"), salt=f"churnrisk.{purpose}")
 
 
-def secret_of(directory: Path) -> bytes:
-    """Return the server's secret: from the environment, or from a private file that is made once.
-
-    Raises
-    ------
-    UsageError
-        If it is too short, or others can read the file.
-    """
-    given = os.environ.get(VARIABLE)
+def load_secret(directory: Path) -> bytes:
+    """Return the server's secret: from the environment, or from a private file that is made once."""
+    given = os.environ.get(_VARIABLE)
     if given is not None:
-        return _checked(given.encode(), origin=VARIABLE)
-    path = directory / FILE_NAME
+        return _checked(given.encode(), origin=_VARIABLE)
+    path = directory / _FILE_NAME
     try:
         if not path.exists():
             _make(path)
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise UsageError(
-                f"expected {path} to be private, found that others may read it. Delete it (everybody has to sign "
-                "in again), or run `chmod 600` on it if nobody has."
+                f"expected {path} to be private, but others may read it. Delete it (everybody has to sign in again), "
+                "or run `chmod 600` on it if nobody has."
             )
         return _checked(path.read_bytes().strip(), origin=str(path))
     except OSError as error:
         raise UsageError(
-            f"expected a secret in {path}, found: {error.strerror}. Give one in {VARIABLE}, or mend the folder."
+            f"expected a secret in {path}, found: {error.strerror}. Set {_VARIABLE}, or fix the folder."
         ) from error
 
 
 def _make(path: Path) -> None:
-    """Write a secret whole; of two servers that start at once, the second takes the file of the first."""
+    """Write a secret atomically; of two servers that start at once, the second uses the file of the first."""
     with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.") as temporary:
         temporary.write(secrets.token_hex(32))
         temporary.flush()
@@ -106,9 +97,9 @@ def _make(path: Path) -> None:
 
 
 def _checked(secret: bytes, *, origin: str) -> bytes:
-    if len(secret) < _SHORTEST:
+    if len(secret) < _MIN_LENGTH:
         raise UsageError(
-            f"{origin} expects a secret of at least {_SHORTEST} characters, found {len(secret)}. "
+            f"{origin} expects a secret of at least {_MIN_LENGTH} characters, found {len(secret)}. "
             'Make one: python -c "import secrets; print(secrets.token_hex(32))"'
         )
     return secret

@@ -1,4 +1,4 @@
-"""The settings of ``[web]``: how long people stay signed in, under which names the pages stand, single sign-on."""
+"""The ``[web]`` section of churnrisk.toml: session lifetimes, host names, single sign-on."""
 
 from __future__ import annotations
 
@@ -16,43 +16,26 @@ _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 @dataclass(frozen=True)
 class OidcConfig:
-    """The settings of ``[web.oidc]``: sign-in through an OpenID Connect provider.
-
-    Attributes
-    ----------
-    issuer : str
-        The provider's address; its description is read from ``/.well-known/openid-configuration`` below it.
-    client_id : str
-        As which application this one is known there.
-    client_secret_env : str
-        The environment variable that holds the client's secret; the secret itself never stands in a file.
-    label : str
-        What the button says.
-    create : bool
-        True lets everybody in whom the provider vouches for; False only people added before, by e-mail.
-    default_role : {"viewer", "reviewer", "admin"}
-        The role of a person who is created.
-    role_claim : str or None
-        The claim that names the role; it is then followed at every sign-in.
-    roles : mapping of str to role
-        From values of that claim to roles; the highest one counts.
-    email_domains : tuple of str
-        Only addresses of these domains; empty for any.
-    trust_email : bool
-        True also takes addresses that the provider does not mark as verified: only where it gives them out itself.
-    """
+    """``[web.oidc]``: sign-in through an OpenID Connect provider."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
     issuer: str
     client_id: str
+    #: The environment variable that holds the client secret; the secret itself never stands in a file.
     client_secret_env: str = "CHURNRISK_OIDC_SECRET"  # noqa: S105 - the name of a variable
+    #: Text of the button.
     label: str = "Sign in with your company account"
+    #: True creates a user for everybody the provider vouches for; False admits only users added before, by e-mail.
     create: bool = False
     default_role: RoleName = "viewer"
+    #: The claim that names the role; it is then applied at every sign-in.
     role_claim: str | None = None
+    #: Values of that claim to roles; the highest one counts.
     roles: Mapping[str, RoleName] = field(default_factory=dict)
+    #: Admit only addresses of these domains; empty admits any.
     email_domains: tuple[str, ...] = ()
+    #: Accept addresses not marked as verified: only for a provider that assigns the addresses itself.
     trust_email: bool = False
 
     def __post_init__(self) -> None:
@@ -61,36 +44,25 @@ class OidcConfig:
         if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
             raise UsageError(
                 f"[web.oidc] issuer expects an https address, found {self.issuer!r}. "
-                "Name the provider's issuer as its administrator gave it."
+                "Use the issuer that the provider's administrator gave you."
             )
 
 
 @dataclass(frozen=True)
 class WebConfig:
-    """The settings of ``[web]``.
-
-    Attributes
-    ----------
-    session_hours : float
-        After so many hours without a click one has to sign in again.
-    session_days : float
-        After so many days in any case.
-    allowed_hosts : tuple of str
-        Names under which the pages may be asked for, beside this machine's own loopback ones.
-    public_url : str
-        The address people type, when a proxy stands before the server: "https://churn.example.com".
-    api_requests_per_minute : int
-        What one token may ask for.
-    oidc : OidcConfig, optional
-        Single sign-on.
-    """
+    """``[web]``: the settings of the server."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    #: Idle hours after which a session ends.
     session_hours: float = 12
+    #: Days after which a session ends in any case.
     session_days: float = 7
+    #: Host names to answer, besides this machine's loopback names.
     allowed_hosts: tuple[str, ...] = ()
+    #: The address people type when a proxy stands in front: "https://churn.example.com".
     public_url: str = ""
+    #: Limit per token.
     api_requests_per_minute: int = 600
     oidc: OidcConfig | None = None
 
@@ -106,22 +78,21 @@ class WebConfig:
 
     @property
     def idle(self) -> timedelta:
-        """How long a session lives without a click."""
+        """How long a session lives without a request."""
         return timedelta(hours=self.session_hours)
 
     @property
-    def longest(self) -> timedelta:
+    def lifetime(self) -> timedelta:
         """How long a session lives at most."""
         return timedelta(days=self.session_days)
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Every host name that may be asked for, lower case and without port."""
+        """All host names to answer, lower case and without port."""
         public = urlsplit(self.public_url).hostname
-        named = (*self.allowed_hosts, *((public,) if public else ()))
-        return frozenset(name.lower() for name in (*_LOOPBACK, *named))
+        return frozenset(name.lower() for name in (*_LOOPBACK, *self.allowed_hosts, public) if name)
 
     @property
     def is_https(self) -> bool:
-        """Whether people reach the pages over https, whatever stands between."""
+        """Whether browsers reach the pages over https."""
         return self.public_url.startswith("https://")

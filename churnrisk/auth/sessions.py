@@ -1,0 +1,178 @@
+"""Sign-in with lockout, and sessions, of which only the digest of the id is stored."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, DateTime, String, bindparam, delete, insert, select, text, update
+
+from churnrisk.auth.passwords import check_password, digest
+from churnrisk.auth.users import (
+    USER_COLUMNS,
+    Store,
+    is_valid_name,
+    normal_name,
+    password_of,
+    store_hash,
+    to_user,
+)
+from churnrisk.errors import ChurnRiskError
+from churnrisk.history.rows import naive_utc
+from churnrisk.history.schema import sessions, users
+from churnrisk.history.schema import sign_in_attempts as attempts
+from churnrisk.records import User
+
+_ATTEMPTS_LOCK = 748_291_007
+_ATTEMPTS_STORED = timedelta(days=30)
+_NOBODY = "(nobody)"
+# Every request reads its session; noting each one would turn every read into a write.
+_NOTE_INTERVAL = timedelta(minutes=5)
+# Built once, since every page runs it.
+_ACTIVE_SESSION = (
+    select(*USER_COLUMNS, sessions.c.seen_at)
+    .join(users, users.c.user_id == sessions.c.user_id)
+    .where(sessions.c.digest == bindparam("one_digest", type_=String))
+    .where(sessions.c.expires_at > bindparam("now", type_=DateTime))
+    .where(sessions.c.seen_at > bindparam("seen_after", type_=DateTime), users.c.disabled_at.is_(None))
+)
+
+
+class SignInError(ChurnRiskError):
+    """A sign-in was refused; ``wait`` says how long until another attempt is allowed."""
+
+    def __init__(self, message: str, *, wait: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``failures`` in any ``window`` for the same name, address, or the two together.
+
+    ``spares_known`` exempts an address from which the user has signed in during the last 30 days, so that an attack
+    from elsewhere cannot lock them out.
+    """
+
+    failures: int
+    window: timedelta
+    by_name: bool
+    by_address: bool
+    spares_known: bool = False
+
+
+_LIMITS = (
+    Limit(5, timedelta(minutes=15), by_name=True, by_address=True),
+    Limit(30, timedelta(minutes=15), by_name=False, by_address=True),
+    Limit(20, timedelta(minutes=1), by_name=True, by_address=False, spares_known=True),
+)
+
+
+def sign_in(store: Store, name: str, password: str, *, address: str, now: datetime) -> User:
+    """Return the user of a name and password; raise SignInError, which never reveals whether the name exists."""
+    name = normal_name(name)
+    if not is_valid_name(name):
+        name = _NOBODY  # counted and checked like any other, so that it takes as long
+    attempt_id, wait = admit_attempt(store, name, address, now=now)
+    if wait:
+        raise SignInError(f"Too many attempts. Try again in {_in_words(wait)}.", wait=wait)
+    user, stored = password_of(store, name) or (None, None)
+    matches, rehashed = check_password(stored, password)
+    if user is None or user.disabled or not matches:
+        raise SignInError("Name and password do not match.")
+    mark_success(store, attempt_id, name, address)
+    if rehashed:
+        store_hash(store, user.user_id, rehashed, end_sessions=False)
+    return user
+
+
+def start_session(store: Store, user: User, *, now: datetime, lifetime: timedelta) -> str:
+    """Start a session and return its id; expired sessions are deleted on the way."""
+    session_id = secrets.token_urlsafe(32)
+    now = naive_utc(now)
+    values = {"digest": digest(session_id), "user_id": user.user_id, "created_at": now, "seen_at": now}
+    with store.database.writing() as connection:
+        connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+        connection.execute(insert(sessions).values(**values, expires_at=now + lifetime))
+    return session_id
+
+
+def session_user(store: Store, session_id: str, *, now: datetime, idle: timedelta) -> User | None:
+    """Return the user of a session; None if it has expired, idled too long, or the user is disabled."""
+    now, key = naive_utc(now), digest(session_id)
+    with store.database.reading() as connection:
+        row = connection.execute(
+            _ACTIVE_SESSION, {"one_digest": key, "now": now, "seen_after": now - idle}
+        ).first()
+    if row is None:
+        return None
+    if now - row.seen_at > min(_NOTE_INTERVAL, idle / 4):
+        store.database.note(update(sessions).where(sessions.c.digest == key).values(seen_at=now))
+    return to_user(row)
+
+
+def end_session(store: Store, session_id: str) -> None:
+    """End a session, if it has not ended yet."""
+    with store.database.writing() as connection:
+        connection.execute(delete(sessions).where(sessions.c.digest == digest(session_id)))
+
+
+def admit_attempt(
+    store: Store, name: str, address: str, *, now: datetime, limits: Sequence[Limit] = _LIMITS
+) -> tuple[int, timedelta]:
+    """Record an attempt before its password is checked: its id and zero, or 0 and how long to wait.
+
+    It counts as a failure until :func:`mark_success`, so that parallel attempts cannot outrun the limits. A refused
+    attempt does not count, so waiting always helps.
+    """
+    now = naive_utc(now)
+    with store.database.writing() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _ATTEMPTS_LOCK})
+        connection.execute(delete(attempts).where(attempts.c.at < now - _ATTEMPTS_STORED))
+        wait = max(_wait(connection, name, address, now, limit) for limit in limits)
+        if wait > timedelta():
+            return 0, wait
+        values = {"name": name, "address": address, "at": now, "failed": True}
+        key = connection.execute(insert(attempts).values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0]), timedelta()
+
+
+def mark_success(store: Store, attempt_id: int, name: str, address: str) -> None:
+    """Mark an attempt as successful, and delete the other ones of the same name and address."""
+    same = (attempts.c.name == name) & (attempts.c.address == address)
+    this = attempts.c.attempt_id == attempt_id
+    with store.database.writing() as connection:
+        connection.execute(delete(attempts).where(same, ~this))
+        connection.execute(update(attempts).where(this).values(failed=False))
+
+
+def _wait(connection: Connection, name: str, address: str, now: datetime, limit: Limit) -> timedelta:
+    """Return how long until the limit admits one more attempt."""
+    counted = [attempts.c.failed, attempts.c.at > now - limit.window]
+    if limit.by_name:
+        counted.append(attempts.c.name == name)
+    if limit.by_address:
+        counted.append(attempts.c.address == address)
+    newest = select(attempts.c.at).where(*counted).order_by(attempts.c.at.desc()).limit(limit.failures)
+    failures = connection.execute(newest).scalars().all()
+    if len(failures) < limit.failures or (limit.spares_known and _is_known(connection, name, address)):
+        return timedelta()
+    oldest: datetime = failures[-1]
+    return oldest + limit.window - now
+
+
+def _is_known(connection: Connection, name: str, address: str) -> bool:
+    same = (attempts.c.name == name) & (attempts.c.address == address)
+    succeeded = select(attempts.c.attempt_id).where(same, ~attempts.c.failed)
+    return connection.execute(succeeded.limit(1)).first() is not None
+
+
+def _in_words(wait: timedelta) -> str:
+    seconds = max(1, round(wait.total_seconds()))
+    if seconds < 90:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    return f"{-(-seconds // 60)} minutes"
