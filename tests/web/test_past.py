@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churnrisk.web.past import Occasion, history_chart, past_rows
+from churnrisk.web.charts import Occasion, history_chart, history_rows
 
 EVIL = "<script>alert('x')</script> & co"
 
@@ -106,7 +106,7 @@ def test_what_people_wrote_is_text_and_nothing_else():
     occasions = [Occasion(datetime(2026, 1, 15), "review", EVIL)]
     (mark,) = (group.find("title") for group in drawn(past(0.1), occasions)["g"])
     assert mark.text == f"2026-01-15: {EVIL}"
-    rows = past_rows([Score(datetime(2026, 1, 1), "red", 0.1, "rule", EVIL)])
+    rows = history_rows([Score(datetime(2026, 1, 1), "red", 0.1, "rule", EVIL)])
     assert "by the rule &lt;script&gt;" in rows
     assert "<script>" not in rows
 

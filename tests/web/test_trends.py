@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churnrisk.web.trends import column_chart, nice_top
+from churnrisk.web.charts import column_chart, nice_top
 
 
 def amounts(*given):

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from churnrisk.web.log import one_line
+from churnrisk.web.process import one_line
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.answers import answer_to
 

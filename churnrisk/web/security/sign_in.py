@@ -10,8 +10,8 @@ from starlette.responses import RedirectResponse, Response
 
 from churnrisk.errors import UsageError
 from churnrisk.records import Role, User
-from churnrisk.web.pages import page
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import run_in_thread
+from churnrisk.web.rendering import page
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.guard import require
 from churnrisk.web.security.keeping import Kept
@@ -48,7 +48,7 @@ async def enter(
     kept: Annotated[str, Form()] = "",
 ) -> Response:
     """Begin a session for whom name and password belong to."""
-    return await slowly(partial(_enter, request, name, password, next, kept))
+    return await run_in_thread(partial(_enter, request, name, password, next, kept))
 
 
 def _enter(request: Request, name: str, password: str, next: str, kept: str) -> Response:
@@ -67,7 +67,7 @@ def _enter(request: Request, name: str, password: str, next: str, kept: str) -> 
 @router.post("/sign-out")
 async def leave(request: Request, _user: Annotated[User, require(Role.VIEWER)]) -> Response:
     """End the session; forms of it that are still open elsewhere are dead from now on."""
-    return await slowly(partial(_leave, request))
+    return await run_in_thread(partial(_leave, request))
 
 
 def _leave(request: Request) -> Response:
@@ -94,7 +94,7 @@ async def set_own_password(
     again: Annotated[str, Form(alias="new_password_again", max_length=_LONGEST)] = "",
 ) -> Response:
     """Change one's own password: every session ends, and this one goes on under a new id."""
-    return await slowly(partial(_set_own_password, request, user, present, new, again))
+    return await run_in_thread(partial(_set_own_password, request, user, present, new, again))
 
 
 def _set_own_password(request: Request, user: User, present: str, new: str, again: str) -> Response:

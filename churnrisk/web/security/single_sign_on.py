@@ -14,8 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from churnrisk.errors import UsageError
-from churnrisk.web.log import one_line
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import one_line, run_in_thread
 from churnrisk.web.security.access import Access
 from churnrisk.web.security.cookies import SSO, read_cookie
 from churnrisk.web.security.origin import safe_path
@@ -101,7 +100,7 @@ async def arrive(request: Request) -> Response:
             raise SignInError("This sign-in was begun elsewhere, or too long ago. Try again.")
         token = await client.authorize_access_token(request)
         identity = Identity.of_claims(token["userinfo"], config)
-        await slowly(partial(_let_in, request, access, identity, config))
+        await run_in_thread(partial(_let_in, request, access, identity, config))
     except Exception as error:
         return await _explained(request, error)
     return RedirectResponse(target, 303)

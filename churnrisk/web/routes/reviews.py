@@ -1,4 +1,4 @@
-"""Several accounts at once: look at which ones, say what happened, all of them or none."""
+"""Reviews of several accounts at once, all of them or none, and the undo of any review."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import NotFoundError, UnavailableError, UsageError
 from churnrisk.records import Colour, Role, User
-from churnrisk.web.dossier import said, state
-from churnrisk.web.forms import Accounts, Typed, change_of, versions_of
-from churnrisk.web.moment import now
-from churnrisk.web.pages import page
-from churnrisk.web.patience import slowly
-from churnrisk.web.security import flash, require
+from churnrisk.web.dependencies import LARGEST_ID, Accounts, Reviewer, Typed, change_of, versions_of
+from churnrisk.web.errors import message
+from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.rendering import Link, page
+from churnrisk.web.routes.account import state_text
+from churnrisk.web.routes.audit import signed_text
+from churnrisk.web.security import flash
 from churnrisk.web.security.origin import safe_path
 from churnrisk.web.wording import DISPOSITIONS, accounts
 from churnrisk.workflows.account import view_account
-from churnrisk.workflows.reviews import ConflictError, review
+from churnrisk.workflows.reviews import ConflictError, review, undo
 
 router = APIRouter()
-Reviewer = Annotated[User, require(Role.REVIEWER)]
 #: As many as a page of the list shows.
-MOST = 100
+MOST_ACCOUNTS = 100
 _KINDS = (*DISPOSITIONS.items(), ("assign", "Assign"), ("note", "Only a note"))
 
 
@@ -46,7 +46,7 @@ class Chosen:
 
 @router.get("/reviews/new")
 def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
-    """Show the form for the accounts that the address names."""
+    """Show the form for the accounts in the address."""
     if not chosen:
         flash(request, "Tick the accounts that you want to review, then press “Review selected”.", kind="bad")
         return RedirectResponse(safe_path(request.query_params.get("back")), 303)
@@ -56,7 +56,7 @@ def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
 @router.post("/reviews")
 async def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
     """Record one change of all of them; what cannot be recorded comes back with what was typed."""
-    return await slowly(partial(_record, request, user, chosen, typed))
+    return await run_in_thread(partial(_record, request, user, chosen, typed))
 
 
 def _record(request: Request, user: User, chosen: Sequence[str], typed: Mapping[str, str]) -> Response:
@@ -71,7 +71,7 @@ def _record(request: Request, user: User, chosen: Sequence[str], typed: Mapping[
             scope=user.scope,
         )
     except ConflictError as error:
-        named = tuple(f"{entry.account_id}: {said(entry)}" for entry in error.entries)
+        named = tuple(f"{entry.account_id}: {signed_text(entry)}" for entry in error.entries)
         return _page(request, user, chosen, typed, status=409, conflicts=named)
     except (NotFoundError, UnavailableError):
         raise
@@ -90,9 +90,9 @@ def _page(
     status: int = 200,
     **shown: Any,
 ) -> Response:
-    if len(chosen) > MOST:
+    if len(chosen) > MOST_ACCOUNTS:
         raise UsageError(
-            f"a review of several takes up to {MOST} accounts, found {len(chosen)}. Select fewer."
+            f"a review of several takes up to {MOST_ACCOUNTS} accounts, found {len(chosen)}. Select fewer."
         )
     moment = now()
     found = [_chosen(request, user, account_id) for account_id in chosen]
@@ -112,11 +112,35 @@ def _page(
 
 def _chosen(request: Request, user: User, account_id: str) -> Chosen:
     view = view_account(request.app.state.store, account_id, scope=user.scope, now=now())
-    return Chosen(
-        account_id,
-        view.name,
-        view.owner,
-        view.row.colour,
-        state(view.desk) or (view.desk.touched_what or ""),
-        view.desk.version,
-    )
+    state = state_text(view.desk) or (view.desk.touched_what or "")
+    return Chosen(account_id, view.name, view.owner, view.row.colour, state, view.desk.version)
+
+
+@router.post("/changes/{review_id}/undo")
+async def take_back(
+    request: Request, user: Reviewer, typed: Typed, review_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]
+) -> Response:
+    """Undo a review and return to where the person was; an admin may undo those of others."""
+    return await run_in_thread(partial(_undo, request, user, safe_path(typed.get("back")), review_id))
+
+
+def _undo(request: Request, user: User, back: str, review_id: int) -> Response:
+    try:
+        done = undo(
+            request.app.state.store,
+            review_id=review_id,
+            author=user.name,
+            via="web",
+            now=now(),
+            anybodys=user.role is Role.ADMIN,
+            scope=user.scope,
+        )
+    except ConflictError as error:
+        line = "A newer change stands on top of this one, so it cannot be taken back by itself:"
+        newer = tuple(signed_text(entry) for entry in error.entries)
+        return message(request, 409, "Somebody was faster", line, *newer, ways=(Link(back, "Back"),))
+    except NotFoundError:
+        flash(request, "This change has been taken back already, or it is not yours.", kind="bad")
+        return RedirectResponse(back, 303)
+    flash(request, f"Undone: {done.what.removeprefix('undid: ')}.", kind="good")
+    return RedirectResponse(back, 303)

@@ -1,22 +1,39 @@
-"""What the team lead's page shows: figures of the week, the load of each owner, the course over runs."""
+"""The team view: figures of the week, the load of each owner, the course over the runs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from churnrisk.history import NONE
-from churnrisk.web.charts import Group, bar_rows
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from churnrisk.report.wording import UNKNOWN, count
+from churnrisk.web.charts import Group, bar_rows, column_chart
+from churnrisk.web.dependencies import Viewer
 from churnrisk.web.listing import MOST_BARS
-from churnrisk.web.trends import column_chart
-from churnrisk.web.wording import UNKNOWN, amount, change, count, day
-from churnrisk.workflows.monday import Monday, OwnerLoad, RunAtRisk
+from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.rendering import page
+from churnrisk.web.wording import amount, change, day
+from churnrisk.workflows.monday import Monday, OwnerLoad, RunAtRisk, monday
+from churnrisk.workflows.worklist import NONE
+
+router = APIRouter()
+
+
+@router.get("/monday")
+async def show(request: Request, user: Viewer) -> Response:
+    """Show the team's load, what is new, what was saved, and the course over time."""
+    state = request.app.state
+    work = partial(monday, state.store, now=now(), scope=user.scope, deadlines=state.deadlines)
+    return page(request, "monday.html", team_view(await run_in_thread(work), scope=user.scope))
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A figure with what it says; ``href`` leads to the accounts behind it."""
+    """A figure with its caption; ``href`` leads to the accounts behind it."""
 
     text: str
     value: str
@@ -33,8 +50,8 @@ class LoadLine:
     load: OwnerLoad
 
 
-def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
-    """Return what the template of the page shows."""
+def team_view(found: Monday, *, scope: str | None) -> dict[str, Any]:
+    """Return the context of ``monday.html``."""
     in_money = any(one.value for one in found.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in found.over_time]
     title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
@@ -42,7 +59,7 @@ def week(found: Monday, *, scope: str | None) -> dict[str, Any]:
         "found": found,
         "limited_to": scope,
         "tiles": _tiles(found, in_money=in_money, scope=scope),
-        "load": tuple(_line(load) for load in found.load),
+        "load": tuple(_load_line(load) for load in found.load),
         "over_time_title": title,
         "chart": column_chart(amounts, title),
         "by_segment": _by_segment(found, in_money=in_money),
@@ -53,16 +70,13 @@ def _tiles(found: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, .
     now, before = found.over_time[-1], found.over_time[-2] if len(found.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in found.load) for name in ("untouched", "overdue"))
     at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
+    worth = f"worth {amount(found.saved.annual_value)} a year" if in_money else ""
     return (
         _newly_red(found.newly_red),
         *((at_risk,) if in_money else ()),
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),
-        Tile(
-            "Saved",
-            count(found.saved.count),
-            f"worth {amount(found.saved.annual_value)} a year" if in_money else "",
-        ),
+        Tile("Saved", count(found.saved.count), worth),
         # missed churners are counted for the whole team only
         *(() if scope else (_missed(found.over_time),)),
     )
@@ -77,11 +91,11 @@ def _newly_red(number: int | None) -> Tile:
 def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
     known = [one for one in over_time if one.missed is not None]
     if not known:
-        return Tile("Missed churners", "–", "no outcome is known yet", "/promises")
+        return Tile("Missed churners", UNKNOWN, "no outcome is known yet", "/promises")
     return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
 
 
-def _line(load: OwnerLoad) -> LoadLine:
+def _load_line(load: OwnerLoad) -> LoadLine:
     name = "Nobody" if load.owner == NONE else load.owner
     return LoadLine(name, "/?" + urlencode({"owner": load.owner}), load)
 
