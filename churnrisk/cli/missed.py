@@ -23,7 +23,7 @@ from churnrisk.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from churnrisk.workflows.ledger import Ledger, LostAccount
+    from churnrisk.workflows.missed import Ledger, LostAccount
 
 _SHOWN = 25
 _ORDER = ("red", "amber", "green", "grey", "not in the run", "no run")

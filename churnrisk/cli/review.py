@@ -116,7 +116,7 @@ def reviews(
 
     project = project_of(context)
     if outcomes:
-        from churnrisk.workflows.hindsight import judge_reviews
+        from churnrisk.workflows.review_outcomes import judge_reviews
 
         with progress() as report:
             judged = judge_reviews(project, now=datetime.now(), progress=report)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from churnrisk.workflows.account import AccountView
-    from churnrisk.workflows.ledger import Ledger
+    from churnrisk.workflows.missed import Ledger
 
 
 class Opened(Protocol):

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from churnrisk.history import HistoryStore
-from churnrisk.history.desk import require_accounts
+from churnrisk.history.account_state import require_accounts
 from churnrisk.sources import Engine, literal, open_account
 from churnrisk.workflows.project import Project
 
