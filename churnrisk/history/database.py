@@ -103,7 +103,7 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that reads one consistent state."""
+        """Open a transaction that reads one consistent state."""
         with self._errors_in_plain_words(), self._engine.connect() as connection:
             if not self._is_sqlite:
                 # by default PostgreSQL takes a new snapshot for every statement
@@ -113,7 +113,7 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that writes all or nothing; on SQLite it waits for other writers first."""
+        """Open a transaction that writes all or nothing; on SQLite it waits for other writers first."""
         with self._errors_in_plain_words(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():

@@ -18,8 +18,8 @@ class ColourOutcome:
     """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
     ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate.
-    ``known_at`` is the end of the label window. ``known`` and ``churned`` count accounts; ``low`` and ``high`` are exact
-    two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot tell.
+    ``known_at`` is the end of the label window. ``known`` and ``churned`` count accounts; ``low`` and ``high`` are
+    exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot tell.
     ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data reached.
     """
 
