@@ -97,7 +97,7 @@ def review(
 
 @app.command(
     "reviews",
-    epilog="Example: `churnrisk reviews A-00042`; `churnrisk reviews --outcomes` says who was right later."
+    epilog="Example: `churnrisk reviews A-00042`; `churnrisk reviews --outcomes` says who was right later.",
 )
 def list_reviews(
     context: typer.Context,

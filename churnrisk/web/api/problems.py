@@ -78,7 +78,8 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses for the errors of a route and those of every route."""
     every = sorted({*statuses, 400, 401, 403, 422, 429, 503})
     return {
-        status: {"model": _MODELS.get(status, Problem), "description": _DESCRIPTIONS[status]} for status in every
+        status: {"model": _MODELS.get(status, Problem), "description": _DESCRIPTIONS[status]}
+        for status in every
     }
 
 
