@@ -115,28 +115,28 @@ def end_override(store: HistoryStore, override_id: int, *, author: str, via: str
     return _written(store, end)
 
 
-def undo_review(
+def undo(
     store: HistoryStore,
-    review_id: int | None,
     *,
     author: str,
     via: str,
-    at: datetime,
+    now: datetime,
+    review_id: int | None = None,
     anybodys: bool = False,
     scope: str | None = None,
     dry_run: bool = False,
 ) -> Reviewed:
     """Undo a review by another one that restores every field; both stay on record.
 
-    Without an id it undoes the author's last one in force; ``anybodys`` allows those of others. Raises NotFoundError
-    if there is no such review, and ConflictError if a later one in force has changed one of its accounts.
+    Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
+    NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
     """
 
-    def undo(connection: Connection) -> Reviewed:
+    def make(connection: Connection) -> Reviewed:
         found = _find_review(connection, review_id, author, anybodys=anybodys)
-        return _undo(connection, found, author=author, via=via, at=naive_utc(at), scope=scope)
+        return _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
 
-    return _written(store, undo, dry_run=dry_run)
+    return _written(store, make, dry_run=dry_run)
 
 
 def take_turns(connection: Connection) -> None:
@@ -145,24 +145,17 @@ def take_turns(connection: Connection) -> None:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-class _DryRunError(Exception):
-    """Rolls back a dry run."""
-
-
 def _written(
     store: HistoryStore, make: Callable[[Connection], Reviewed], *, dry_run: bool = False
 ) -> Reviewed:
     """Return what ``make`` writes in one transaction that takes its turn; a dry run is rolled back."""
-    made: list[Reviewed] = []
-    try:
-        with store.database.writing() as connection:
-            take_turns(connection)
-            made.append(make(connection))
-            if dry_run:
-                raise _DryRunError
-    except _DryRunError:
-        return replace(made[0], review_id=None)
-    return made[0]
+    with store.database.writing() as connection:
+        take_turns(connection)
+        made = make(connection)
+        if dry_run:
+            connection.rollback()
+            return replace(made, review_id=None)
+    return made
 
 
 def _add(connection: Connection, new: NewReview, scope: str | None) -> Reviewed:

@@ -8,16 +8,10 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from churnrisk.records import Reason
+from churnrisk.records import Disposition, Reason
 from churnrisk.report.wording import SHAPES, UNKNOWN, money
 
-DISPOSITIONS = {
-    "contacted": "Contacted",
-    "saved": "Saved",
-    "false_alarm": "False alarm",
-    "churned": "Churned",
-    "snoozed": "Snoozed",
-}
+DISPOSITIONS = {str(one): one.replace("_", " ").capitalize() for one in Disposition}
 FAMILIES = {
     "recency": "Activity",
     "breadth": "Use of features",

@@ -16,7 +16,7 @@ from churnrisk.history.reviews import (
     OverrideChange,
     Reviewed,
     add_review,
-    undo_review,
+    undo,
 )
 from churnrisk.history.wanted import clean
 from churnrisk.records import Disposition
@@ -125,30 +125,6 @@ def review(
         override=_override(change, ends_at),
     )
     return add_review(store, new, scope=scope, dry_run=dry_run)
-
-
-def undo(
-    store: HistoryStore,
-    *,
-    author: str,
-    via: Via,
-    now: datetime,
-    review_id: int | None = None,
-    anybodys: bool = False,
-    scope: str | None = None,
-    dry_run: bool = False,
-) -> Reviewed:
-    """Undo one's last review, or the named one; ``anybodys`` lets an admin undo those of others."""
-    return undo_review(
-        store,
-        review_id,
-        author=author,
-        via=via,
-        at=now,
-        anybodys=anybodys,
-        scope=scope,
-        dry_run=dry_run,
-    )
 
 
 def _fields(change: Change, ends_at: datetime | None) -> dict[str, Any]:

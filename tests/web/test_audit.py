@@ -34,7 +34,11 @@ def test_entries_of_one_review_and_account_are_one_change():
         entry("note", after="a", audit_id=1, review_id=1),
     ]
     made = changes(entries)
-    assert [(change.review_id, change.account_id) for change in made] == [(2, "A2"), (2, "A1"), (1, "A1")]
+    assert [(change.entry.review_id, change.entry.account_id) for change in made] == [
+        (2, "A2"),
+        (2, "A1"),
+        (1, "A1"),
+    ]
     assert made[-1].lines == ("Note: a", "Record is now Saved")
 
 

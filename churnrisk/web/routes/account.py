@@ -34,7 +34,7 @@ from churnrisk.web.security.origin import safe_path
 from churnrisk.web.wording import DISPOSITIONS, day
 from churnrisk.workflows.account import AccountView, view_account
 from churnrisk.workflows.reviews import ConflictError, review
-from churnrisk.workflows.timeline import Timeline, TimelineEvent, timeline
+from churnrisk.workflows.timeline import Timeline, timeline
 
 router = APIRouter()
 _SMALLEST_MOVE = 0.005
@@ -116,34 +116,6 @@ def _page(
     return page(request, "account.html", _account_context(view, now=moment) | context | shown, status=status)
 
 
-@dataclass(frozen=True, slots=True)
-class ReasonLine:
-    """A reason with its charts."""
-
-    reason: Reason
-    mark: RangeMark | None
-    share: Share
-
-
-@dataclass(frozen=True, slots=True)
-class MoveLine:
-    """One part of why the score moved, with its chart."""
-
-    text: str
-    log_odds: float
-    share: Share
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """What somebody else did in the meantime, and what the person wrote."""
-
-    who: str
-    lines: tuple[str, ...]
-    typed: str
-    fields: tuple[tuple[str, str], ...]
-
-
 def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
     return {
         "view": view,
@@ -162,16 +134,17 @@ def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _conflict(error: ConflictError, typed: Mapping[str, str]) -> Conflict:
+def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
+    """Return what somebody else did in the meantime, and what the person wrote."""
     names = dict.fromkeys(entry.author for entry in error.entries)
     kind = _KINDS.get(typed.get("kind", ""))
     said = [DISPOSITIONS.get(value, value) for name, value in typed.items() if name not in _TECHNICAL]
-    return Conflict(
-        who=" and ".join(names) or "Somebody",
-        lines=tuple(signed_text(entry) for entry in error.entries),
-        typed="\n".join([*([kind] if kind else []), *said]),
-        fields=tuple((name, value) for name, value in typed.items() if name not in ("csrf_token", "version")),
-    )
+    return {
+        "who": " and ".join(names) or "Somebody",
+        "lines": [signed_text(entry) for entry in error.entries],
+        "typed": "\n".join([*([kind] if kind else []), *said]),
+        "fields": [(name, value) for name, value in typed.items() if name not in ("csrf_token", "version")],
+    }
 
 
 def state_text(desk: DeskState) -> str:
@@ -197,12 +170,10 @@ def _dispositions(desk: DeskState) -> tuple[tuple[str, str], ...]:
     return (*plain, ("open", "Open again")) if desk.disposition else plain
 
 
-def _reasons(reasons: Sequence[Reason]) -> tuple[ReasonLine, ...]:
-    drawn = shares([reason.contribution for reason in reasons])
-    return tuple(
-        ReasonLine(reason, range_mark(reason.value, reason.usual_low, reason.usual_high), share)
-        for reason, share in zip(reasons, drawn, strict=True)
-    )
+def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
+    marks = [range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
+    bars = shares([reason.contribution for reason in reasons])
+    return list(zip(reasons, marks, bars, strict=True))
 
 
 def _no_reasons(view: AccountView) -> str:
@@ -213,10 +184,9 @@ def _no_reasons(view: AccountView) -> str:
     return "Reasons are kept for red and amber accounts only; this one is not at risk."
 
 
-def _moves(parts: Iterable[MovePart]) -> tuple[MoveLine, ...]:
+def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, Share]]:
     shown = [part for part in parts if abs(part.log_odds) >= _SMALLEST_MOVE]
-    drawn = shares([part.log_odds for part in shown])
-    return tuple(MoveLine(part.text, part.log_odds, share) for part, share in zip(shown, drawn, strict=True))
+    return list(zip(shown, shares([part.log_odds for part in shown]), strict=True))
 
 
 def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryChart | None:
@@ -226,22 +196,11 @@ def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryCha
         for one in view.overrides
     ]
     reviews = [
-        Occasion(change.at, "review", f"{change.lines[0]} ({change.author})")
+        Occasion(change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
         for change in changes(entry for entry in view.trail if entry.field != "override")
-        if change.undone_by is None and change.undoes is None
+        if change.entry.undone_by is None and change.entry.undoes is None
     ]
     return history_chart(view.history, [*overrides, *reviews, *complaints])
-
-
-@dataclass(frozen=True, slots=True)
-class TimelineItem:
-    """An event of the timeline, with its mark."""
-
-    at: datetime
-    mark: str
-    text: str
-    is_ahead: bool
-    after_run: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,14 +234,11 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
         "found": found,
         "use": column_chart(amounts, "Events by week"),
         "features": _features(found),
-        "items": tuple(_item(one, moment) for one in found.events),
+        "marks": _MARKS,
+        "now": moment,
         "chart": _chart(view, complaints),
         "later": any(one.after_run for one in found.events) or any(week.later for week in found.weeks),
     }
-
-
-def _item(event: TimelineEvent, now: datetime) -> TimelineItem:
-    return TimelineItem(event.at, _MARKS.get(event.kind, "•"), event.text, event.at > now, event.after_run)
 
 
 def _features(found: Timeline) -> tuple[FeatureUse, ...]:

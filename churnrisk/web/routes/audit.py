@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import groupby
 from urllib.parse import urlencode
 
@@ -68,16 +67,10 @@ def _entry_id(given: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ChangeLine:
-    """What one person did to one account at once."""
+    """What one person did to one account at once, field by field; ``entry`` is one of its entries."""
 
-    review_id: int
-    account_id: str
-    at: datetime
-    author: str
-    via: str
+    entry: AuditEntry
     lines: tuple[str, ...]
-    undoes: int | None
-    undone_by: int | None
 
 
 def changes(entries: Iterable[AuditEntry]) -> tuple[ChangeLine, ...]:
@@ -87,18 +80,8 @@ def changes(entries: Iterable[AuditEntry]) -> tuple[ChangeLine, ...]:
 
 
 def _change(entries: tuple[AuditEntry, ...]) -> ChangeLine:
-    first = entries[0]
     lines = [entry_text(entry) for entry in sorted(entries, key=lambda entry: entry.audit_id)]
-    return ChangeLine(
-        first.review_id,
-        first.account_id,
-        first.at,
-        first.author,
-        first.via,
-        tuple(lines if first.undoes is None else ["Undone:", *lines]),
-        first.undoes,
-        first.undone_by,
-    )
+    return ChangeLine(entries[0], tuple(lines if entries[0].undoes is None else ["Undone:", *lines]))
 
 
 def signed_text(entry: AuditEntry) -> str:

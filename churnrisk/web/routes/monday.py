@@ -17,7 +17,7 @@ from churnrisk.web.listing import MOST_BARS
 from churnrisk.web.process import now, run_in_thread
 from churnrisk.web.rendering import page
 from churnrisk.web.wording import amount, change, day
-from churnrisk.workflows.monday import Monday, OwnerLoad, RunAtRisk, monday
+from churnrisk.workflows.monday import Monday, RunAtRisk, monday
 from churnrisk.workflows.worklist import NONE
 
 router = APIRouter()
@@ -41,15 +41,6 @@ class Tile:
     href: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LoadLine:
-    """One owner with a link to the accounts."""
-
-    name: str
-    href: str
-    load: OwnerLoad
-
-
 def team_view(found: Monday, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
     in_money = any(one.value for one in found.over_time)
@@ -59,7 +50,8 @@ def team_view(found: Monday, *, scope: str | None) -> dict[str, Any]:
         "found": found,
         "limited_to": scope,
         "tiles": _tiles(found, in_money=in_money, scope=scope),
-        "load": tuple(_load_line(load) for load in found.load),
+        "load": [(_filtered(owner=load.owner), load) for load in found.load],
+        "nobody": NONE,
         "over_time_title": title,
         "chart": column_chart(amounts, title),
         "by_segment": _by_segment(found, in_money=in_money),
@@ -95,9 +87,8 @@ def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
     return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
 
 
-def _load_line(load: OwnerLoad) -> LoadLine:
-    name = "Nobody" if load.owner == NONE else load.owner
-    return LoadLine(name, "/?" + urlencode({"owner": load.owner}), load)
+def _filtered(**query: str) -> str:
+    return "/?" + urlencode(query)
 
 
 def _by_segment(found: Monday, *, in_money: bool) -> Any:
@@ -108,7 +99,7 @@ def _by_segment(found: Monday, *, in_money: bool) -> Any:
             Group(
                 "No segment" if one.key == NONE else one.key,
                 (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
-                "/?" + urlencode({"segment": one.key}),
+                _filtered(segment=one.key),
             )
             for one in found.by_segment[:MOST_BARS]
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import NotFoundError, UnavailableError, UsageError
-from churnrisk.records import Colour, Role, User
+from churnrisk.records import Role, User
 from churnrisk.web.dependencies import LARGEST_ID, Accounts, Reviewer, Typed, change_of, versions_of
 from churnrisk.web.errors import message
 from churnrisk.web.process import now, run_in_thread
@@ -30,18 +29,6 @@ router = APIRouter()
 #: As many as a page of the list shows.
 MOST_ACCOUNTS = 100
 _KINDS = (*DISPOSITIONS.items(), ("assign", "Assign"), ("note", "Only a note"))
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """One of the accounts, with the version that the person sees."""
-
-    account_id: str
-    name: str | None
-    owner: str | None
-    colour: Colour
-    state: str
-    version: int
 
 
 @router.get("/reviews/new")
@@ -94,11 +81,11 @@ def _page(
         raise UsageError(
             f"a review of several takes up to {MOST_ACCOUNTS} accounts, found {len(chosen)}. Select fewer."
         )
-    moment = now()
-    found = [_chosen(request, user, account_id) for account_id in chosen]
+    moment, store = now(), request.app.state.store
+    views = [view_account(store, account_id, scope=user.scope, now=moment) for account_id in chosen]
     context = {
-        "accounts": found,
-        "versions": json.dumps({one.account_id: one.version for one in found}),
+        "accounts": [(view, state_text(view.desk) or view.desk.touched_what) for view in views],
+        "versions": json.dumps({view.account_id: view.desk.version for view in views}),
         "typed": typed,
         "conflicts": (),
         "mistake": None,
@@ -108,12 +95,6 @@ def _page(
         "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
     }
     return page(request, "several.html", context | shown, status=status)
-
-
-def _chosen(request: Request, user: User, account_id: str) -> Chosen:
-    view = view_account(request.app.state.store, account_id, scope=user.scope, now=now())
-    state = state_text(view.desk) or (view.desk.touched_what or "")
-    return Chosen(account_id, view.name, view.owner, view.row.colour, state, view.desk.version)
 
 
 @router.post("/changes/{review_id}/undo")
