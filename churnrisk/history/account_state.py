@@ -24,14 +24,14 @@ _LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
 
 def read_desk(connection: Connection, account_ids: Iterable[str], *, now: datetime) -> dict[str, DeskState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
-    wanted = list(account_ids)
+    ids = list(account_ids)
     query = (
         select(desk, reviews.c.at, reviews.c.author, reviews.c.what)
         .select_from(desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched))
-        .where(desk.c.account_id.in_(wanted))
+        .where(desk.c.account_id.in_(ids))
     )
     found = {row["account_id"]: desk_state(row, now=now) for row in connection.execute(query).mappings()}
-    return {account_id: found.get(account_id, DeskState()) for account_id in wanted}
+    return {account_id: found.get(account_id, DeskState()) for account_id in ids}
 
 
 def desk_state(row: Mapping[Any, Any], *, now: datetime) -> DeskState:
@@ -168,9 +168,9 @@ def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[
 
 # Built once: every account page needs them, and building them costs more than running them.
 _ACCOUNT = bindparam("account_id", type_=Text)
-_TOLD = ("colour", "decided_by", "rule", "probability", "owner")
+_SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
 _HISTORY = (
-    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *(scores.c[name] for name in _TOLD))
+    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
     .join(scores, scores.c.run_id == runs.c.run_id)
     .where(runs.c.run_id.in_(_LIVE), scores.c.account_id == _ACCOUNT)
     .order_by(runs.c.as_of)

@@ -5,8 +5,9 @@ A change names the version of each account that it was made on, so nobody overwr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -48,22 +49,6 @@ class OverrideChange:
 
 
 @dataclass(frozen=True, slots=True)
-class NewReview:
-    """One change to be made, with the account versions that the person saw (None takes any).
-
-    ``fields`` are new values of :data:`churnrisk.history.account_state.FIELDS`; ``what`` is the change in a few words.
-    """
-
-    versions: Mapping[str, int | None]
-    author: str
-    via: str
-    at: datetime
-    what: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    override: OverrideChange | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Reviewed:
     """A review as it was written, and each account's state after it; without an id after a dry run."""
 
@@ -84,35 +69,57 @@ class _Line:
 
 
 def add_review(
-    store: HistoryStore, new: NewReview, *, scope: str | None = None, dry_run: bool = False
+    store: HistoryStore,
+    versions: Mapping[str, int | None],
+    fields: Mapping[str, Any],
+    override: OverrideChange | None,
+    *,
+    author: str,
+    via: str,
+    now: datetime,
+    what: str,
+    scope: str | None = None,
+    dry_run: bool = False,
 ) -> Reviewed:
-    """Change accounts, all of them or none.
+    """Change accounts at the versions that the person saw (None takes any), all of them or none.
 
     Raises NotFoundError for an account that no run holds or that is outside the scope, and ConflictError for one
-    that has another version than the change was made on.
+    that has another version.
     """
-    return _written(store, lambda connection: _add(connection, new, scope), dry_run=dry_run)
+    ids, at = list(versions), naive_utc(now)
+    with _writing(store) as connection:
+        require_accounts(connection, ids, scope)
+        rows = desk_rows(connection, ids)
+        _refuse_stale(connection, versions, rows)
+        review_id = _insert_review(connection, at=at, author=author, via=via, what=what)
+        made: list[int] = []
+        for account_id, row in rows.items():
+            lines = [_Line(name, row[name], value) for name, value in fields.items()]
+            if override is not None:
+                lines += _override(connection, account_id, override, author=author, at=at)
+            changed = [line for line in lines if line.before is not None or line.after is not None]
+            _write_lines(connection, row, changed or lines, review_id=review_id, touched=review_id)
+            made += [line.override_id for line in lines if line.override_id is not None]
+        done = Reviewed(review_id, what, read_desk(connection, ids, now=at), tuple(made))
+        return _dry(connection, done) if dry_run else done
 
 
 def end_override(store: HistoryStore, override_id: int, *, author: str, via: str, at: datetime) -> Reviewed:
     """End one open override before it expires."""
-    named, moment = overrides.c.override_id == override_id, naive_utc(at)
-
-    def end(connection: Connection) -> Reviewed:
+    named, moment, what = overrides.c.override_id == override_id, naive_utc(at), "override ended"
+    with _writing(store) as connection:
         is_open = named & overrides.c.ended_at.is_(None)
         if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
                 f"expected an open override, found none with id {override_id}. See the list of overrides."
             )
         ended = connection.execute(select(overrides).where(named)).mappings().one()
-        account_id, what = ended["account_id"], "override ended"
+        account_id = ended["account_id"]
         review_id = _insert_review(connection, at=moment, author=author, via=via, what=what)
         line = _Line("override", _override_text(ended), None, override_id)
         row = desk_rows(connection, [account_id])[account_id]
         _write_lines(connection, row, [line], review_id=review_id, touched=review_id)
         return Reviewed(review_id, what, read_desk(connection, [account_id], now=moment), (override_id,))
-
-    return _written(store, end)
 
 
 def undo(
@@ -131,12 +138,17 @@ def undo(
     Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
     NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
     """
-
-    def make(connection: Connection) -> Reviewed:
+    with _writing(store) as connection:
         found = _find_review(connection, review_id, author, anybodys=anybodys)
-        return _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
+        done = _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
+        return _dry(connection, done) if dry_run else done
 
-    return _written(store, make, dry_run=dry_run)
+
+@contextmanager
+def _writing(store: HistoryStore) -> Iterator[Connection]:
+    with store.database.writing() as connection:
+        take_turns(connection)
+        yield connection
 
 
 def take_turns(connection: Connection) -> None:
@@ -145,34 +157,9 @@ def take_turns(connection: Connection) -> None:
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def _written(
-    store: HistoryStore, make: Callable[[Connection], Reviewed], *, dry_run: bool = False
-) -> Reviewed:
-    """Return what ``make`` writes in one transaction that takes its turn; a dry run is rolled back."""
-    with store.database.writing() as connection:
-        take_turns(connection)
-        made = make(connection)
-        if dry_run:
-            connection.rollback()
-            return replace(made, review_id=None)
-    return made
-
-
-def _add(connection: Connection, new: NewReview, scope: str | None) -> Reviewed:
-    ids, at = list(new.versions), naive_utc(new.at)
-    require_accounts(connection, ids, scope)
-    rows = desk_rows(connection, ids)
-    _refuse_stale(connection, new.versions, rows)
-    review_id = _insert_review(connection, at=at, author=new.author, via=new.via, what=new.what)
-    made: list[int] = []
-    for account_id, row in rows.items():
-        lines = [_Line(name, row[name], value) for name, value in new.fields.items()]
-        if new.override is not None:
-            lines += _override(connection, account_id, new.override, author=new.author, at=at)
-        changed = [line for line in lines if line.before is not None or line.after is not None]
-        _write_lines(connection, row, changed or lines, review_id=review_id, touched=review_id)
-        made += [line.override_id for line in lines if line.override_id is not None]
-    return Reviewed(review_id, new.what, read_desk(connection, ids, now=at), tuple(made))
+def _dry(connection: Connection, done: Reviewed) -> Reviewed:
+    connection.rollback()
+    return replace(done, review_id=None)
 
 
 def _refuse_stale(connection: Connection, versions: Mapping[str, int | None], rows: Rows) -> None:

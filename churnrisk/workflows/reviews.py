@@ -12,7 +12,6 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.account_state import trail
 from churnrisk.history.reviews import (
     ConflictError,
-    NewReview,
     OverrideChange,
     Reviewed,
     add_review,
@@ -115,16 +114,18 @@ def review(
     ends_at = None if change.until is None else datetime.combine(change.until, time())
     if ends_at is not None and ends_at <= now:
         raise UsageError(f"the end date {change.until} has passed. Choose a later day.")
-    new = NewReview(
-        versions=accounts,
+    return add_review(
+        store,
+        accounts,
+        _fields(change, ends_at),
+        _override(change, ends_at),
         author=author,
         via=via,
-        at=now,
+        now=now,
         what=_in_words(change),
-        fields=_fields(change, ends_at),
-        override=_override(change, ends_at),
+        scope=scope,
+        dry_run=dry_run,
     )
-    return add_review(store, new, scope=scope, dry_run=dry_run)
 
 
 def _fields(change: Change, ends_at: datetime | None) -> dict[str, Any]:

@@ -216,7 +216,7 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     state, moment = request.app.state, now()
     view = view_account(state.store, account_id, scope=user.scope, now=moment)
     try:
-        found = timeline(
+        history = timeline(
             state.project, state.store, account_id, as_of=view.run.as_of, now=moment, scope=user.scope
         )
     except UnavailableError:
@@ -224,33 +224,33 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     except (UsageError, ContractError) as error:
         return {"problem": str(error), "account_id": account_id, "name": view.name or account_id}
     complaints = [
-        Occasion(one.at, "complaint", one.text) for one in found.events if one.kind == "complaint opened"
+        Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
     ]
-    amounts = [(week.start, float(week.events + week.later)) for week in found.weeks]
+    amounts = [(week.start, float(week.events + week.later)) for week in history.weeks]
     return {
         "problem": None,
         "account_id": account_id,
         "name": view.name or account_id,
-        "found": found,
+        "timeline": history,
         "use": column_chart(amounts, "Events by week"),
-        "features": _features(found),
+        "features": _features(history),
         "marks": _MARKS,
         "now": moment,
         "chart": _chart(view, complaints),
-        "later": any(one.after_run for one in found.events) or any(week.later for week in found.weeks),
+        "later": any(one.after_run for one in history.events) or any(week.later for week in history.weeks),
     }
 
 
-def _features(found: Timeline) -> tuple[FeatureUse, ...]:
-    if not found.weeks or found.features == ("",):
+def _features(history: Timeline) -> tuple[FeatureUse, ...]:
+    if not history.weeks or history.features == ("",):
         return ()
-    last, earlier = found.weeks[-4:], found.weeks[-8:-4]
+    last, earlier = history.weeks[-4:], history.weeks[-8:-4]
     used = (
         FeatureUse(
             name or "no name",
             sum(week.by_feature[name] for week in last),
             sum(week.by_feature[name] for week in earlier),
         )
-        for name in found.features
+        for name in history.features
     )
     return tuple(feature for feature in used if feature.lately or feature.before)

@@ -26,8 +26,8 @@ router = APIRouter()
 @router.get("/monday")
 async def show(request: Request, user: Viewer) -> Response:
     """Show the team's load, what is new, what was saved, and the course over time."""
-    state = request.app.state
-    work = partial(monday, state.store, now=now(), scope=user.scope, deadlines=state.deadlines)
+    app = request.app.state
+    work = partial(monday, app.store, now=now(), scope=user.scope, deadlines=app.deadlines)
     return page(request, "monday.html", team_view(await run_in_thread(work), scope=user.scope))
 
 
@@ -41,36 +41,36 @@ class Tile:
     href: str | None = None
 
 
-def team_view(found: Monday, *, scope: str | None) -> dict[str, Any]:
+def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
-    in_money = any(one.value for one in found.over_time)
-    amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in found.over_time]
+    in_money = any(one.value for one in state.over_time)
+    amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
     title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
     return {
-        "found": found,
+        "monday": state,
         "limited_to": scope,
-        "tiles": _tiles(found, in_money=in_money, scope=scope),
-        "load": [(_filtered(owner=load.owner), load) for load in found.load],
+        "tiles": _tiles(state, in_money=in_money, scope=scope),
+        "load": [(_filtered(owner=load.owner), load) for load in state.load],
         "nobody": NONE,
         "over_time_title": title,
         "chart": column_chart(amounts, title),
-        "by_segment": _by_segment(found, in_money=in_money),
+        "by_segment": _by_segment(state, in_money=in_money),
     }
 
 
-def _tiles(found: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
-    now, before = found.over_time[-1], found.over_time[-2] if len(found.over_time) > 1 else None
-    untouched, overdue = (sum(getattr(one, name) for one in found.load) for name in ("untouched", "overdue"))
+def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
+    now, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
+    untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
     at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
-    worth = f"worth {amount(found.saved.annual_value)} a year" if in_money else ""
+    worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
     return (
-        _newly_red(found.newly_red),
+        _newly_red(state.newly_red),
         *((at_risk,) if in_money else ()),
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),
-        Tile("Saved", count(found.saved.count), worth),
+        Tile("Saved", count(state.saved.count), worth),
         # missed churners are counted for the whole team only
-        *(() if scope else (_missed(found.over_time),)),
+        *(() if scope else (_missed(state.over_time),)),
     )
 
 
@@ -91,8 +91,8 @@ def _filtered(**query: str) -> str:
     return "/?" + urlencode(query)
 
 
-def _by_segment(found: Monday, *, in_money: bool) -> Any:
-    if [one.key for one in found.by_segment] == [NONE]:
+def _by_segment(state: Monday, *, in_money: bool) -> Any:
+    if [one.key for one in state.by_segment] == [NONE]:
         return ()
     return bar_rows(
         [
@@ -101,6 +101,6 @@ def _by_segment(found: Monday, *, in_money: bool) -> Any:
                 (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
                 _filtered(segment=one.key),
             )
-            for one in found.by_segment[:MOST_BARS]
+            for one in state.by_segment[:MOST_BARS]
         ]
     )

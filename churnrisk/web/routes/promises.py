@@ -92,14 +92,14 @@ class RunLine:
     mark: RateMark | None
 
 
-def promise_view(found: Promises) -> dict[str, Any]:
+def promise_view(view: Promises) -> dict[str, Any]:
     """Return the context of ``promises.html``."""
     return {
-        "found": found,
-        "cards": tuple(_card(promised) for promised in found.colours),
-        "nothing_stored": not any(promised.runs for promised in found.colours),
-        "missed": tuple((as_of, missed) for as_of, missed in found.missed if missed),
-        "missed_known": len(found.missed),
+        "promises": view,
+        "cards": tuple(_card(promised) for promised in view.colours),
+        "nothing_stored": not any(promised.runs for promised in view.colours),
+        "missed": tuple((as_of, missed) for as_of, missed in view.missed if missed),
+        "missed_known": len(view.missed),
     }
 
 
