@@ -1,4 +1,4 @@
-"""The command that looks back: which of the lost were seen coming."""
+"""The command `missed`: which of the lost accounts were seen coming."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from churnrisk.cli.show import (
 )
 
 if TYPE_CHECKING:
-    from churnrisk.workflows.ledger import Ledger, LostAccount
+    from churnrisk.workflows.missed import Ledger, LostAccount
 
 _SHOWN = 25
 _ORDER = ("red", "amber", "green", "grey", "not in the run", "no run")
@@ -69,16 +69,16 @@ def missed(
 
 def _row(lost: LostAccount, *, short: bool) -> dict[str, Any]:
     row = {name: getattr(lost, name) for name in lost.__slots__ if name != "before"}
-    for lead, glimpse in lost.before.items():
-        chance = "" if glimpse is None or glimpse.probability is None else f" {glimpse.probability:.0%}"
-        row[f"colour_{lead}"] = None if glimpse is None else glimpse.colour + (chance if short else "")
+    for lead, score in lost.before.items():
+        chance = "" if score is None or score.probability is None else f" {score.probability:.0%}"
+        row[f"colour_{lead}"] = None if score is None else score.colour + (chance if short else "")
         if not short:
-            row[f"as_of_{lead}"] = None if glimpse is None else glimpse.as_of
-            row[f"probability_{lead}"] = None if glimpse is None else glimpse.probability
-            row[f"reasons_{lead}"] = None if glimpse is None else list(glimpse.reasons)
+            row[f"as_of_{lead}"] = None if score is None else score.as_of
+            row[f"probability_{lead}"] = None if score is None else score.probability
+            row[f"reasons_{lead}"] = None if score is None else list(score.reasons)
     if short:
-        told = [glimpse.reasons for glimpse in lost.before.values() if glimpse and glimpse.reasons]
-        row["reasons"] = "; ".join(told[0][:2]) if told else None
+        known = [score.reasons for score in lost.before.values() if score and score.reasons]
+        row["reasons"] = "; ".join(known[0][:2]) if known else None
     return row
 
 

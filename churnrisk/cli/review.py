@@ -1,4 +1,4 @@
-"""Commands of the review: what people found out about accounts, and who changed what."""
+"""Commands `review` and `reviews`: record what people found out about accounts, and list who changed what."""
 
 from __future__ import annotations
 
@@ -77,30 +77,29 @@ def review(
     dry_run: DryRunOption = False,
 ) -> None:
     """Record what you found out about accounts; no scoring run changes it, and it can be taken back."""
-    from churnrisk.history import HistoryStore
-    from churnrisk.workflows.reviews import Change
-    from churnrisk.workflows.reviews import review as record
-    from churnrisk.workflows.reviews import undo as take_back
+    from churnrisk.workflows import reviews
+    from churnrisk.workflows.project import open_store
 
     who, now = author_or_unknown(author), datetime.now()
     if undo and (accounts or as_ or note or assign is not None):
         raise UsageError("--undo takes a whole review back. Give it without accounts and without a change.")
     if not undo and not accounts:
         raise UsageError("a review expects at least one account id, found none. See `churnrisk redlist`.")
-    with HistoryStore(project_of(context).store_url) as store:
+    with open_store(project_of(context)) as store:
         if undo:
-            done = take_back(store, author=who, via="cli", now=now, review_id=id_, dry_run=dry_run)
+            done = reviews.undo(store, author=who, via="cli", now=now, review_id=id_, dry_run=dry_run)
         else:
-            change = Change(as_, None, until.date() if until else None, reason, note, assign)
+            change = reviews.Change(as_, None, until.date() if until else None, reason, note, assign)
             versions = dict.fromkeys(accounts or (), None)
-            done = record(store, versions, change, author=who, via="cli", now=now, dry_run=dry_run)
-    say(_said(done, undo=undo))
+            done = reviews.review(store, versions, change, author=who, via="cli", now=now, dry_run=dry_run)
+    say(_summary(done, undo=undo))
 
 
 @app.command(
-    epilog="Example: `churnrisk reviews A-00042`; `churnrisk reviews --outcomes` says who was right later."
+    "reviews",
+    epilog="Example: `churnrisk reviews A-00042`; `churnrisk reviews --outcomes` says who was right later.",
 )
-def reviews(
+def list_reviews(
     context: typer.Context,
     account: Annotated[str | None, typer.Argument(help="Account id; default: all accounts.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many changes.")] = 100,
@@ -111,12 +110,12 @@ def reviews(
     output: OutputOption = None,
 ) -> None:
     """List who changed what, when, from what to what, the newest first."""
-    from churnrisk.history import HistoryStore
+    from churnrisk.workflows.project import open_store
     from churnrisk.workflows.reviews import trail
 
     project = project_of(context)
     if outcomes:
-        from churnrisk.workflows.hindsight import judge_reviews
+        from churnrisk.workflows.review_outcomes import judge_reviews
 
         with progress() as report:
             judged = judge_reviews(project, now=datetime.now(), progress=report)
@@ -124,14 +123,14 @@ def reviews(
         title = f"{len(rows)} reviews and what happened"
         show_rows(rows, title=title, format_=format_, output=output, columns=_JUDGED)
         return
-    with HistoryStore(project.store_url) as store:
+    with open_store(project) as store:
         entries = trail(store, account_id=account, limit=limit)
     rows = [asdict(entry) | {"at": f"{entry.at:%Y-%m-%d %H:%M}", "state": _state(entry)} for entry in entries]
     title = f"{len(rows)} changed fields, the newest first"
     show_rows(rows, title=title, format_=format_, output=output, columns=_COLUMNS)
 
 
-def _said(done: Reviewed, *, undo: bool) -> str:
+def _summary(done: Reviewed, *, undo: bool) -> str:
     which = next(iter(done.desks)) if len(done.desks) == 1 else f"{len(done.desks)} accounts"
     if done.review_id is None:
         return f"dry run, nothing written; {which}: {done.what}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from churnrisk.workflows.actions import Action
-    from churnrisk.workflows.overrides import ReviewedOverride
+    from churnrisk.workflows.review_outcomes import ReviewedOverride
 
 _ACTION_COLUMNS = {
     "colour": "colour",
@@ -152,7 +152,8 @@ def overrides(
     output: OutputOption = None,
 ) -> None:
     """List the colours that people set: who, why, until when, and who was right."""
-    from churnrisk.workflows.overrides import finish_override, list_overrides, review_overrides
+    from churnrisk.workflows.overrides import finish_override, list_overrides
+    from churnrisk.workflows.review_outcomes import review_overrides
 
     project, now = project_of(context), datetime.now()
     if end is not None:

@@ -1,46 +1,64 @@
-"""Connections to the history database, and database errors in plain words."""
+"""Connections to the store's database, its schema version, and database errors in plain words."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeAlias
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import URL, Connection, Engine, Executable, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Executable,
+    column,
+    create_engine,
+    event,
+    make_url,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from churnrisk.errors import ChurnRiskError, UnavailableError, UsageError
-from churnrisk.history.migrate import is_current, upgrade
+from churnrisk.errors import UnavailableError, UsageError
 
-#: What the use cases hand on, without knowing the library behind it.
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+#: A transaction, for use cases that do not know the library behind it.
 Transaction: TypeAlias = Connection
 
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSION = table("alembic_version", column("version_num"))
 _WRITES = "churnrisk_writes"
 _MIGRATION_LOCK = 748_291_003
-# KiB of pages that each SQLite connection keeps: many are open at once in a pool.
+# KiB of pages that each SQLite connection caches: a pool holds many connections.
 _CACHE, _POOLED_CACHE = 65_536, 8_192
-# A connection that the server has closed in the meantime is noticed before it is used.
+# pre-ping: a connection that the server has closed is noticed before it is used.
 _POOL = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10.0, "pool_pre_ping": True}
-_MENDS = {
+_FIXES = {
     "queuepool limit": "too many ask it at once. Try again in a moment",
     "locked": "another program is writing to it. Try again when that has finished",
     "readonly": "it cannot be written. Give this user write access to the file and its folder",
-    "unable to open": "it cannot be opened. Make the folder first, or mend the path",
+    "unable to open": "it cannot be opened. Make the folder first, or correct the path",
     "not a database": "it is not a SQLite database. Restore a backup, or name another file",
     "malformed": "the file is damaged. Restore a backup, or name another file",
     "disk is full": "the disk is full. Make room and run again",
     "disk i/o": "the disk reported an error. Check the disk, then run again",
     "lock timeout": "another program is writing to it. Try again when that has finished",
-    "connection refused": "no server listens there. Start it, or mend host and port",
-    "no such file or directory": "no server listens there. Start it, or mend host and port",
-    "translate host name": "there is no such host. Mend the host",
-    "resolve host": "there is no such host. Mend the host",
+    "connection refused": "no server listens there. Start it, or correct host and port",
+    "no such file or directory": "no server listens there. Start it, or correct host and port",
+    "translate host name": "there is no such host. Correct the host",
+    "resolve host": "there is no such host. Correct the host",
     "timeout expired": "the server does not answer. Check network and server, then run again",
-    "password authentication failed": "the server does not take this user and password. Mend them",
+    "password authentication failed": "the server does not take this user and password. Correct them",
     "no password supplied": "the server asks for a password. Give one in the URL or in PGPASSWORD",
-    "does not exist": "it is not there. Create it, or mend its name",
+    "does not exist": "it is not there. Create it, or correct its name",
     "permission denied": "this user may not do that there. Grant this user the right",
     "read-only transaction": "it cannot be written. Name a server that takes writes",
     "too many clients": "the server has no connection free. Try again later",
@@ -53,21 +71,10 @@ _SECRET = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=pass=)[^&]*|(?<=password=)[^&]*")
 
 
 class Database:
-    """One database: an engine with the settings that publishing needs.
+    """One database by its SQLAlchemy URL, with the settings that publishing needs.
 
-    Parameters
-    ----------
-    url : str
-        An SQLAlchemy URL, such as ``sqlite:///history.db`` or ``postgresql+psycopg://…``.
-    busy_seconds : float
-        How long to wait for another writer.
-    pooled : bool
-        Keep connections for the next use instead of opening one each time.
-
-    Attributes
-    ----------
-    shown : str
-        The URL without its secrets.
+    ``busy_seconds`` is how long to wait for another writer; ``pooled`` keeps connections open for the next use;
+    ``shown`` is the URL without its secrets.
     """
 
     def __init__(self, url: str, *, busy_seconds: float = 60.0, pooled: bool = False) -> None:
@@ -86,28 +93,28 @@ class Database:
             if is_current(connection):
                 return
         if self._is_sqlite:
-            self._keep_readers_going()
+            self._use_write_ahead_log()
         with self.writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            # Another process may have upgraded between the look and the lock.
+            # Another process may have upgraded between the check and the lock.
             if not is_current(connection):
-                upgrade(connection)
+                _upgrade(connection)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One consistent view of the database."""
-        with self._told(), self._engine.connect() as connection:
+        """Open a transaction that reads one consistent state."""
+        with self._errors_in_plain_words(), self._engine.connect() as connection:
             if not self._is_sqlite:
-                # by default PostgreSQL takes a new view for every statement
+                # by default PostgreSQL takes a new snapshot for every statement
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """One transaction: all of it or nothing; on SQLite it waits for other writers first."""
-        with self._told(), self._engine.connect() as connection:
+        """Open a transaction that writes all or nothing; on SQLite it waits for other writers first."""
+        with self._errors_in_plain_words(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
                 if not self._is_sqlite:
@@ -116,9 +123,9 @@ class Database:
                 yield connection
 
     def note(self, statement: Executable) -> None:
-        """Execute a statement that may be lost: another writer is not waited for, and no failure is told.
+        """Execute a statement that may be lost: it waits for no writer and fails silently.
 
-        Reading a page must not wait for a run that is being published.
+        A page must not wait for a run that is being published.
         """
         with (
             suppress(SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error),
@@ -142,28 +149,67 @@ class Database:
             cursor.execute(f"pragma busy_timeout = {round(seconds * 1000):d}")
             cursor.close()
 
-    def _keep_readers_going(self) -> None:
-        """Switch to the write-ahead log, under which the red list can be read while a run is published."""
-        with self._told(), self._engine.connect() as connection:
+    def _use_write_ahead_log(self) -> None:
+        """Let readers go on while a run is published."""
+        with self._errors_in_plain_words(), self._engine.connect() as connection:
             cursor = connection.connection.cursor()
             cursor.execute("pragma journal_mode = wal")
             cursor.close()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _errors_in_plain_words(self) -> Iterator[None]:
         try:
             yield
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise self._in_plain_words(error) from error
+            cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+            fix = next((fix for sign, fix in _FIXES.items() if sign in cause.lower()), None)
+            what = (
+                f": {fix} ({cause})."
+                if fix
+                else f" does not answer as expected ({cause}). Check the database."
+            )
+            raise UnavailableError(f"the history at {self.shown}{what}") from error
 
-    def _in_plain_words(self, error: Exception) -> ChurnRiskError:
-        cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        for sign, mend in _MENDS.items():
-            if sign in cause.lower():
-                return UnavailableError(f"the history at {self.shown}: {mend} ({cause}).")
-        return UnavailableError(
-            f"the history at {self.shown} does not answer as expected ({cause}). Check the database."
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database has the newest schema; UsageError if that of a newer churnrisk.
+
+    It does without Alembic, which takes longer to import than the check.
+    """
+    exists = connection.dialect.has_table(connection, _VERSION.name)
+    found = connection.execute(select(_VERSION.c.version_num)).scalar() if exists else None
+    known = schema_versions()
+    if found is not None and found not in known:
+        raise UsageError(
+            f"the history has schema version '{found}', this churnrisk knows up to '{known[-1]}'. "
+            "Update churnrisk, or name another history database."
         )
+    return found == known[-1]
+
+
+@cache
+def schema_versions() -> tuple[str, ...]:
+    """Return the schema versions by the names of the migrations: ``m0004_….py`` is 0004."""
+    files = (_MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py")
+    return tuple(sorted(path.name[1:5] for path in files))
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), "head")
+
+
+def alembic_config(connection: Connection | None = None) -> Config:
+    """Return the settings with which Alembic runs the migrations inside the connection's transaction."""
+    from alembic.config import Config
+
+    config = Config()
+    # Alembic reads % in the folder's name as interpolation.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
 
 
 def _parsed(url: str) -> URL:
@@ -172,7 +218,7 @@ def _parsed(url: str) -> URL:
     except ArgumentError as error:
         raise UsageError(
             f"the history expects a database URL such as sqlite:///history.db, found "
-            f"{_without_secrets(url)!r}. Mend it in churnrisk.toml."
+            f"{_without_secrets(url)!r}. Correct it in churnrisk.toml."
         ) from error
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise UsageError(
@@ -189,7 +235,7 @@ def _without_secrets(url: str) -> str:
 
 def _engine(url: URL, busy_seconds: float | None, *, pooled: bool) -> Engine:
     options: dict[str, Any] = {} if busy_seconds is None else {"connect_args": {"timeout": busy_seconds}}
-    # Runs are few and long: without a server around them a pool would only keep files open.
+    # Runs are few and long: outside a server a pool would only keep files open.
     pool: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     try:
         return create_engine(url, **pool, **options)
@@ -206,7 +252,7 @@ def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
         # pysqlite's own transactions begin too late to keep two publishers apart: _begin_sqlite says BEGIN.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # of a new file only: a score with its reasons is long, and larger pages are written in half the time
+        # takes effect in a new file only: scores with reasons are long, and larger pages are written in half the time
         cursor.execute("pragma page_size = 16384")
         cursor.execute("pragma synchronous = normal")
         cursor.execute("pragma foreign_keys = on")
@@ -221,7 +267,7 @@ def _begin_sqlite(connection: Connection) -> None:
     if writes:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
-    # Every page begins so, and this cannot fail: the driver is asked without the library's preparations.
+    # Every page begins with this statement, which cannot fail: the plain driver is faster.
     cursor = connection.connection.cursor()
     cursor.execute("BEGIN")
     cursor.close()

@@ -1,11 +1,10 @@
-"""What the colours of each run promised, and what came of its accounts: kept with the run, read by the pages."""
+"""What the colours of each run promised, and what became of its accounts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -16,32 +15,12 @@ from churnrisk.records import Run
 
 @dataclass(frozen=True, slots=True)
 class ColourOutcome:
-    """One colour of one run.
+    """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
-    Attributes
-    ----------
-    promise : str
-        In words, such as "churn of at most 2.00%"; empty where the colour promises nothing.
-    at_most, at_least : float or None
-        The promised churn rate.
-    tested_accounts, tested_rate, tested_low, tested_high, tested_kept
-        What the test of the run's model found of the colour; None where there was no test.
-    known_at : datetime
-        When the outcomes of the run are known: the end of the label window.
-    accounts : int
-        Accounts of the colour at the run.
-    known : int or None
-        Those of them whose outcome is known; None until then.
-    churned : int or None
-        Those of them that churned.
-    low, high : float or None
-        Exact two-sided 95 % bounds of the churn rate.
-    kept : bool or None
-        Whether the promise was kept; None while it is open, or when the counts cannot tell.
-    fingerprint : str or None
-        Of the outcomes: other outcomes, brought by late data, have another one.
-    data_end : datetime or None
-        How far the data reached that told them.
+    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate.
+    ``known_at`` is the end of the label window. ``known`` and ``churned`` count accounts; ``low`` and ``high`` are
+    exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot tell.
+    ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data reached.
     """
 
     run_id: int
@@ -66,12 +45,12 @@ class ColourOutcome:
 
     @property
     def rate(self) -> float | None:
-        """The churn rate of the accounts whose outcome is known."""
+        """Churn rate among the accounts whose outcome is known."""
         return self.churned / self.known if self.known and self.churned is not None else None
 
 
 def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> None:
-    """Write the outcomes of runs; what was known of these runs is replaced, all of it or nothing."""
+    """Replace the outcomes of runs in one transaction."""
     rows = [asdict(one) for one in outcomes]
     if not rows:
         return
@@ -82,16 +61,12 @@ def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> No
 
 
 def read_outcomes(connection: Connection) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
-    """Return what is known of the colours of each live run, the latest as-of date first."""
+    """Return the outcomes of each live run, the latest as-of date first."""
     live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
     ordered = select(runs).where(runs.c.run_id.in_(live)).order_by(runs.c.as_of.desc())
     found: dict[int, list[ColourOutcome]] = {}
     for row in connection.execute(select(run_outcomes)).mappings():
-        found.setdefault(row["run_id"], []).append(_outcome(row))
+        found.setdefault(row["run_id"], []).append(ColourOutcome(**row))
     return [
         (Run(**row), tuple(found.get(row["run_id"], ()))) for row in connection.execute(ordered).mappings()
     ]
-
-
-def _outcome(row: Mapping[Any, Any]) -> ColourOutcome:
-    return ColourOutcome(**row)

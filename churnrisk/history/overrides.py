@@ -17,13 +17,7 @@ from churnrisk.history.store import HistoryStore
 
 @dataclass(frozen=True, slots=True)
 class NewOverride:
-    """A colour that a person sets for an account, in force in ``[created_at, expires_at)``.
-
-    Raises
-    ------
-    UsageError
-        If author or reason is empty, the colour is none of green, amber and red, or it expires at once.
-    """
+    """A colour that a person sets for an account, in force in ``[created_at, expires_at)``; validated."""
 
     account_id: str
     colour: str
@@ -45,7 +39,7 @@ class NewOverride:
 
 
 def add_override(store: HistoryStore, override: NewOverride) -> int:
-    """Record an override and return its id; it takes effect at the next scoring run."""
+    """Record an override, effective from the next scoring run on, and return its id."""
     with store.database.writing() as connection:
         return insert_override(connection, override)
 
@@ -87,10 +81,10 @@ def all_overrides(store: HistoryStore) -> pd.DataFrame:
 
 
 def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
-    """Return a digest of the inputs together with the overrides made so far; without any it stays as it is.
+    """Return the digest of the inputs and the overrides made so far; without any, that of the inputs alone.
 
-    An override that begins or ends makes a new run of the same date, since colours may differ. Those that
-    are over still count: the run after them must not be taken for the one before them.
+    An override that begins or ends makes a new run of the same date. Those that are over still count: the run after
+    them must not be taken for the one before them.
     """
     moment = pd.Timestamp(naive_utc(at))
     made = all_overrides(store)

@@ -1,36 +1,36 @@
-"""Reviews: what people found out about accounts, one or several at once, all of them or none.
+"""Writing reviews: one change of one or several accounts, all of them or none, and its undo.
 
 A change names the version of each account that it was made on, so nobody overwrites what they have not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, case, func, insert, null, or_, select, text, update
 
-from churnrisk.errors import UsageError
-from churnrisk.history.audit import Line, entries_where, insert_review, take_turns, write_lines
-from churnrisk.history.desk import desk_rows, read_desk, require_accounts, untouched
+from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.history.account_state import FIELDS, desk_rows, entries_where, read_desk, require_accounts
 from churnrisk.history.overrides import NewOverride, insert_override
 from churnrisk.history.rows import naive_utc
-from churnrisk.history.schema import audit, overrides
+from churnrisk.history.schema import audit, desk, overrides, reviews
 from churnrisk.history.store import HistoryStore
 from churnrisk.records import AuditEntry, DeskState
+
+_LOCK = 748_291_006
+_IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
+Rows = Mapping[str, Mapping[Any, Any]]
 
 
 class ConflictError(UsageError):
     """Somebody else has changed an account in the meantime; nothing was written.
 
-    Attributes
-    ----------
-    entries : tuple of AuditEntry
-        What they changed, the newest first.
-    versions : mapping of str to int
-        The versions that the accounts have now: made on these, the change would be on top of theirs.
+    ``entries`` is what they changed, the newest first; ``versions`` are the accounts' versions now: a change made
+    on these goes on top of theirs.
     """
 
     def __init__(self, message: str, entries: Sequence[AuditEntry], versions: Mapping[str, int]) -> None:
@@ -49,31 +49,6 @@ class OverrideChange:
 
 
 @dataclass(frozen=True, slots=True)
-class NewReview:
-    """One change to be made.
-
-    Attributes
-    ----------
-    versions : mapping of str to int or None
-        Account ids to the version that the person saw; None takes whatever there is.
-    fields : mapping of str to value
-        New values of :data:`churnrisk.history.desk.FIELDS`; fields left out stay.
-    override : OverrideChange, optional
-        Of each of the accounts.
-    what : str
-        The change in a few words.
-    """
-
-    versions: Mapping[str, int | None]
-    author: str
-    via: str
-    at: datetime
-    what: str
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    override: OverrideChange | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Reviewed:
     """A review as it was written, and each account's state after it; without an id after a dry run."""
 
@@ -83,99 +58,122 @@ class Reviewed:
     override_ids: tuple[int, ...] = ()
 
 
-def add_review(
-    store: HistoryStore, new: NewReview, *, scope: str | None = None, dry_run: bool = False
-) -> Reviewed:
-    """Change accounts, all of them or none.
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One changed field, as the desk holds it, and the override it is about."""
 
-    Raises
-    ------
-    NotFoundError
-        If no published run holds one of them, or it is not the scope's.
-    ConflictError
-        If one has another version than the change was made on.
+    field: str
+    before: Any
+    after: Any
+    override_id: int | None = None
+
+
+def add_review(
+    store: HistoryStore,
+    versions: Mapping[str, int | None],
+    fields: Mapping[str, Any],
+    override: OverrideChange | None,
+    *,
+    author: str,
+    via: str,
+    now: datetime,
+    what: str,
+    scope: str | None = None,
+    dry_run: bool = False,
+) -> Reviewed:
+    """Change accounts at the versions that the person saw (None takes any), all of them or none.
+
+    Raises NotFoundError for an account that no run holds or that is outside the scope, and ConflictError for one
+    that has another version.
     """
-    return written(store, lambda connection: _add(connection, new, scope), dry_run=dry_run)
+    ids, at = list(versions), naive_utc(now)
+    with _writing(store) as connection:
+        require_accounts(connection, ids, scope)
+        rows = desk_rows(connection, ids)
+        _refuse_stale(connection, versions, rows)
+        review_id = _insert_review(connection, at=at, author=author, via=via, what=what)
+        made: list[int] = []
+        for account_id, row in rows.items():
+            lines = [_Line(name, row[name], value) for name, value in fields.items()]
+            if override is not None:
+                lines += _override(connection, account_id, override, author=author, at=at)
+            changed = [line for line in lines if line.before is not None or line.after is not None]
+            _write_lines(connection, row, changed or lines, review_id=review_id, touched=review_id)
+            made += [line.override_id for line in lines if line.override_id is not None]
+        done = Reviewed(review_id, what, read_desk(connection, ids, now=at), tuple(made))
+        return _dry(connection, done) if dry_run else done
 
 
 def end_override(store: HistoryStore, override_id: int, *, author: str, via: str, at: datetime) -> Reviewed:
-    """End one override before it expires.
-
-    Raises
-    ------
-    UsageError
-        If there is none of that id still open.
-    """
-    named, moment = overrides.c.override_id == override_id, naive_utc(at)
-
-    def end(connection: Connection) -> Reviewed:
+    """End one open override before it expires."""
+    named, moment, what = overrides.c.override_id == override_id, naive_utc(at), "override ended"
+    with _writing(store) as connection:
         is_open = named & overrides.c.ended_at.is_(None)
         if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
                 f"expected an open override, found none with id {override_id}. See the list of overrides."
             )
         ended = connection.execute(select(overrides).where(named)).mappings().one()
-        account_id, what = ended["account_id"], "override ended"
-        review_id = insert_review(connection, at=moment, author=author, via=via, what=what)
-        row = desk_rows(connection, [account_id]).get(account_id) or untouched(account_id)
-        line: Line = ("override", override_text(ended), None, override_id)
-        write_lines(connection, row, [line], review_id=review_id, touched=review_id)
+        account_id = ended["account_id"]
+        review_id = _insert_review(connection, at=moment, author=author, via=via, what=what)
+        line = _Line("override", _override_text(ended), None, override_id)
+        row = desk_rows(connection, [account_id])[account_id]
+        _write_lines(connection, row, [line], review_id=review_id, touched=review_id)
         return Reviewed(review_id, what, read_desk(connection, [account_id], now=moment), (override_id,))
 
-    return written(store, end, dry_run=False)
+
+def undo(
+    store: HistoryStore,
+    *,
+    author: str,
+    via: str,
+    now: datetime,
+    review_id: int | None = None,
+    anybodys: bool = False,
+    scope: str | None = None,
+    dry_run: bool = False,
+) -> Reviewed:
+    """Undo a review by another one that restores every field; both stay on record.
+
+    Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
+    NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
+    """
+    with _writing(store) as connection:
+        found = _find_review(connection, review_id, author, anybodys=anybodys)
+        done = _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
+        return _dry(connection, done) if dry_run else done
 
 
-def written(store: HistoryStore, make: Callable[[Connection], Reviewed], *, dry_run: bool) -> Reviewed:
-    """Return what ``make`` writes in one transaction that takes its turn; a dry run takes it back."""
-    made: list[Reviewed] = []
-    try:
-        with store.database.writing() as connection:
-            take_turns(connection)
-            made.append(make(connection))
-            if dry_run:
-                raise _DryRunError
-    except _DryRunError:
-        return replace(made[0], review_id=None)
-    return made[0]
+@contextmanager
+def _writing(store: HistoryStore) -> Iterator[Connection]:
+    with store.database.writing() as connection:
+        take_turns(connection)
+        yield connection
 
 
-class _DryRunError(Exception):
-    """Takes back what a dry run has written."""
+def take_turns(connection: Connection) -> None:
+    """Wait until nobody else is writing a review; on SQLite a writing transaction has waited already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def _add(connection: Connection, new: NewReview, scope: str | None) -> Reviewed:
-    ids, at = list(new.versions), naive_utc(new.at)
-    require_accounts(connection, ids, scope)
-    rows = desk_rows(connection, ids)
-    _refuse_stale(connection, new.versions, rows)
-    review_id = insert_review(connection, at=at, author=new.author, via=new.via, what=new.what)
-    made: list[int] = []
-    for account_id in ids:
-        row = rows.get(account_id) or untouched(account_id)
-        lines: list[Line] = [(name, row[name], value, None) for name, value in new.fields.items()]
-        if new.override is not None:
-            lines += _override(connection, account_id, new.override, author=new.author, at=at)
-        said = [line for line in lines if line[1] is not None or line[2] is not None]
-        write_lines(connection, row, said or lines, review_id=review_id, touched=review_id)
-        made += [override_id for *_, override_id in lines if override_id is not None]
-    return Reviewed(review_id, new.what, read_desk(connection, ids, now=at), tuple(made))
+def _dry(connection: Connection, done: Reviewed) -> Reviewed:
+    connection.rollback()
+    return replace(done, review_id=None)
 
 
-def _refuse_stale(
-    connection: Connection, versions: Mapping[str, int | None], rows: Mapping[str, Mapping[Any, Any]]
-) -> None:
-    now = {account_id: rows[account_id]["version"] if account_id in rows else 0 for account_id in versions}
+def _refuse_stale(connection: Connection, versions: Mapping[str, int | None], rows: Rows) -> None:
+    now = {account_id: row["version"] for account_id, row in rows.items()}
     stale = {name: seen for name, seen in versions.items() if seen is not None and seen != now[name]}
     if not stale:
         return
     changed = or_(*((audit.c.account_id == name) & (audit.c.version > seen) for name, seen in stale.items()))
-    raise conflict(entries_where(connection, changed), now, sorted(stale))
+    raise _conflict(entries_where(connection, changed), now, sorted(stale))
 
 
-def conflict(
+def _conflict(
     entries: Sequence[AuditEntry], versions: Mapping[str, int], accounts: Sequence[str]
 ) -> ConflictError:
-    """Return the error that says who changed what in the meantime."""
     who = "; ".join(
         f"{entry.author} set {entry.field.replace('_', ' ')} of {entry.account_id} to {entry.after or 'nothing'} "
         f"on {entry.at:%Y-%m-%d at %H:%M}"
@@ -190,30 +188,149 @@ def conflict(
 
 def _override(
     connection: Connection, account_id: str, change: OverrideChange, *, author: str, at: datetime
-) -> list[Line]:
-    """Set or end the account's override and return the lines of the audit."""
+) -> list[_Line]:
+    """Set or end the account's override."""
     in_force = connection.execute(
         select(overrides)
         .where(overrides.c.account_id == account_id, overrides.c.ended_at.is_(None))
         .where(overrides.c.expires_at > at)
         .order_by(overrides.c.override_id.desc())
     ).mappings()
-    before = [(row["override_id"], override_text(row)) for row in in_force]
+    before = [(row["override_id"], _override_text(row)) for row in in_force]
     if change.colour is not None:
         assert change.expires_at is not None  # noqa: S101 - a colour comes with an end
         new = NewOverride(account_id, change.colour, author, change.reason, at, change.expires_at)
         made = insert_override(connection, new)
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
-        return [("override", before[0][1] if before else None, after, made)]
+        return [_Line("override", before[0][1] if before else None, after, made)]
     if not before:
         raise UsageError(
             f"expected an override of {account_id} in force, found none. See the list of overrides."
         )
     ids = [override_id for override_id, _ in before]
     connection.execute(update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=at))
-    return [("override", said, None, override_id) for override_id, said in before]
+    return [_Line("override", said, None, override_id) for override_id, said in before]
 
 
-def override_text(row: Mapping[Any, Any]) -> str:
-    """Return an override as the trail shows it."""
+def _override_text(row: Mapping[Any, Any]) -> str:
     return f"{row['colour']} until {row['expires_at']:%Y-%m-%d}: {row['reason']}"
+
+
+def _find_review(
+    connection: Connection, review_id: int | None, author: str, *, anybodys: bool
+) -> Mapping[Any, Any]:
+    query = select(reviews).where(_IN_FORCE)
+    query = query if anybodys and review_id is not None else query.where(reviews.c.author == author)
+    query = query if review_id is None else query.where(reviews.c.review_id == review_id)
+    found = connection.execute(query.order_by(reviews.c.review_id.desc()).limit(1)).mappings().first()
+    if found is None:
+        what = "one of yours" if review_id is None else f"one with id {review_id} that is yours"
+        raise NotFoundError(f"expected a change to take back, found none: {what}, and not taken back yet.")
+    return found
+
+
+def _undo(
+    connection: Connection,
+    found: Mapping[Any, Any],
+    *,
+    author: str,
+    via: str,
+    at: datetime,
+    scope: str | None,
+) -> Reviewed:
+    undone, what = found["review_id"], f"undid: {found['what']}"
+    entries = select(audit).where(audit.c.review_id == undone).order_by(audit.c.audit_id.desc())
+    lines: dict[str, list[_Line]] = {}
+    for row in connection.execute(entries).mappings():
+        line = _Line(row["field"], row["after"], stored(row["field"], row["before"]), row["override_id"])
+        lines.setdefault(row["account_id"], []).append(line)
+    ids = list(lines)
+    require_accounts(connection, ids, scope)
+    rows = desk_rows(connection, ids)
+    _refuse_newer(connection, undone, rows)
+    review_id = _insert_review(connection, at=at, author=author, via=via, what=what, undoes=undone)
+    connection.execute(update(reviews).where(reviews.c.review_id == undone).values(undone_by=review_id))
+    touched = _last_touches(connection, ids)
+    for account_id, its_lines in lines.items():
+        _switch_overrides(connection, its_lines, at)
+        _write_lines(
+            connection, rows[account_id], its_lines, review_id=review_id, touched=touched.get(account_id)
+        )
+    return Reviewed(review_id, what, read_desk(connection, ids, now=at))
+
+
+def _refuse_newer(connection: Connection, review_id: int, rows: Rows) -> None:
+    newer = entries_where(
+        connection, audit.c.account_id.in_(list(rows)), audit.c.review_id > review_id, _IN_FORCE
+    )
+    if newer:
+        versions = {account_id: row["version"] for account_id, row in rows.items()}
+        raise _conflict(newer, versions, sorted({entry.account_id for entry in newer}))
+
+
+def _last_touches(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """Return the last review in force of each account that has one."""
+    query = (
+        select(audit.c.account_id, func.max(audit.c.review_id))
+        .join(reviews, reviews.c.review_id == audit.c.review_id)
+        .where(audit.c.account_id.in_(ids), _IN_FORCE)
+        .group_by(audit.c.account_id)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _switch_overrides(connection: Connection, lines: Sequence[_Line], at: datetime) -> None:
+    """End the overrides that the review set, and reopen those that it ended."""
+    ids = [line.override_id for line in lines if line.override_id is not None]
+    if ids:
+        switched = case((overrides.c.ended_at.is_(None), at), else_=null())
+        connection.execute(
+            update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=switched)
+        )
+
+
+def _insert_review(
+    connection: Connection, *, at: datetime, author: str, via: str, what: str, undoes: int | None = None
+) -> int:
+    values = {"at": at, "author": author, "via": via, "what": what, "undoes": undoes}
+    key = connection.execute(insert(reviews).values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
+
+
+def _write_lines(
+    connection: Connection,
+    row: Mapping[str, Any],
+    lines: Sequence[_Line],
+    *,
+    review_id: int,
+    touched: int | None,
+) -> None:
+    """Write the changed fields of one account to the desk and to the audit; ``row`` is the desk's before."""
+    account_id, version = row["account_id"], row["version"] + 1
+    changed = {line.field: line.after for line in lines if line.field in FIELDS}
+    values = {"version": version, "touched": touched, **changed}
+    if row["version"]:
+        connection.execute(update(desk).where(desk.c.account_id == account_id).values(**values))
+    else:
+        connection.execute(insert(desk).values(account_id=account_id, **values))
+    entries = [
+        {
+            "review_id": review_id, "account_id": account_id, "field": line.field, "before": _shown(line.before),
+            "after": _shown(line.after), "override_id": line.override_id, "version": version,
+        }
+        for line in lines
+    ]  # fmt: skip
+    connection.execute(insert(audit), entries)
+
+
+def _shown(value: Any) -> str | None:
+    """Return a value as the audit keeps it; :func:`stored` is the inverse."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ").removesuffix(" 00:00:00")
+    return None if value is None else str(value)
+
+
+def stored(field: str, value: str | None) -> Any:
+    """Return what the desk holds for a value of the audit."""
+    return datetime.fromisoformat(value) if field == "snoozed_until" and value else value

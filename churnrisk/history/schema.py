@@ -1,6 +1,6 @@
-"""The tables of the history: runs, their scores and sums, what people said and were asked to do, who they are.
+"""The tables of the store: runs with scores and sums, reviews, overrides and actions, users and tokens.
 
-Instants are stored in UTC without an offset. Change a table only together with a new migration.
+Instants are in UTC without an offset. Change a table only together with a new migration.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ runs = Table(
     Column("forced_by", Text),
 )
 
-# No index by account: its past is one look-up of the key per run; a second index would double the writing.
-# No foreign key either: scores are written with their run only, and PostgreSQL would take longer to look the run up
-# for each of them than to write them.
+# No index by account: its score history is one primary-key look-up per run, and a second index would double the cost
+# of writing. No foreign key either: scores are written with their run only, and PostgreSQL would take longer to check
+# the key of each than to write it.
 scores = Table(
     "scores",
     metadata,
@@ -74,14 +74,14 @@ scores = Table(
     Column("turnaround", Text),
 )
 
-#: What an account without an annual value is worth in the order of the red list: less than any other.
+#: Sort key of the red list; an account without an annual value comes after all others.
 expected_loss = func.coalesce(scores.c.probability * scores.c.annual_value, literal_column("-1.0"))
 
-#: The condition of the index below, word for word: only then do the databases use it.
+#: The condition of the index below, verbatim: only then do the databases use it.
 is_listed = scores.c.colour.in_([literal_column("'red'"), literal_column("'amber'")])
 
-# Red and amber are a small part of a run, so the red list has an index of its own: in its order, and with what
-# its filters ask, so that a filter reads the index alone.
+# Red and amber are a small part of a run, so the red list has a covering index in its order, with the columns of its
+# filters.
 Index(
     "ix_scores_listed",
     scores.c.run_id,
@@ -119,8 +119,7 @@ run_totals = Table(
     Index("ix_run_totals", "run_id", "covers", "owner"),
 )
 
-# What the colours of a run promised, what the test of its model found, and what came of its accounts; the last
-# part is empty until the outcomes are known.
+# The promises of a run's colours, the test of its model, and the outcomes, which are null until they are known.
 run_outcomes = Table(
     "run_outcomes",
     metadata,
@@ -173,8 +172,8 @@ actions = Table(
     UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
 )
 
-# What people did: one review is one change of one or several accounts, the audit says field by field what it
-# changed, and the desk is what came of all of them.
+# One review is one change of one or several accounts, the audit holds it field by field, and the desk is the
+# resulting state of each account.
 reviews = Table(
     "reviews",
     metadata,
@@ -216,7 +215,7 @@ desk = Table(
     Index("ix_desk_assignee", "assignee"),
 )
 
-# People, their sessions and the tokens of programs: secrets are kept as digests only.
+# Users, their sessions and the tokens of programs; secrets are stored as digests only.
 users = Table(
     "users",
     metadata,

@@ -26,7 +26,7 @@ from churnrisk.errors import ContractError, UsageError
 from churnrisk.history.bulk import Writer
 from churnrisk.history.database import Database
 from churnrisk.history.dating import date_colours
-from churnrisk.history.memory import Memory
+from churnrisk.history.query_cache import QueryCache
 from churnrisk.history.reading import BY_ID, frame_of, one_run, read_frame, read_scores, run_before
 from churnrisk.history.rows import check_scores, naive_utc, to_table, with_earlier
 from churnrisk.history.run import NewRun, Publication
@@ -66,7 +66,7 @@ class HistoryStore:
         patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
         self.database = Database(url, busy_seconds=patience, pooled=pooled)
         self.database.prepare()
-        self.memory = Memory() if pooled else None
+        self.memory = QueryCache() if pooled else None
 
     def __enter__(self) -> Self:
         return self

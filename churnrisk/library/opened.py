@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from churnrisk.model import Blocks, ChurnClassifier
     from churnrisk.records import Feature, RedList
     from churnrisk.workflows.account import AccountView
-    from churnrisk.workflows.ledger import Ledger
+    from churnrisk.workflows.missed import Ledger
     from churnrisk.workflows.score import Scored
 
 #: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.

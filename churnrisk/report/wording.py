@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
+from typing import Protocol
 
 from churnrisk.records import Colour, DecidedBy, Interval, RedListRow
 
@@ -98,11 +99,20 @@ def probability_change(row: RedListRow) -> str:
     return f"{points:+d} {'point' if abs(points) == 1 else 'points'}"
 
 
-def decided(row: RedListRow) -> str:
+class Decision(Protocol):
+    """A colour with what decided it."""
+
+    @property
+    def decided_by(self) -> str: ...  # noqa: D102
+    @property
+    def rule(self) -> str | None: ...  # noqa: D102
+
+
+def decided(row: Decision) -> str:
     """Return what had the last word on the colour."""
-    if row.decided_by is DecidedBy.RULE and row.rule:
+    if row.decided_by == DecidedBy.RULE and row.rule:
         return f"by the rule {row.rule.replace('_', ' ')}"
-    return _DECIDERS[row.decided_by]
+    return _DECIDERS[DecidedBy(row.decided_by)]
 
 
 def moved(row: RedListRow) -> str:

@@ -1,1 +1,1 @@
-"""The red list in the browser: pages rendered on the server, sign-in and sessions, a JSON API."""
+"""The red list in the browser: server-rendered pages, sign-in and sessions, a JSON API."""

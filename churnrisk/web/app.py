@@ -1,4 +1,4 @@
-"""The application: one project, one store that stays open, pages, API and what protects them."""
+"""The application factory: one project, one open store, the pages, the API and their security."""
 
 from __future__ import annotations
 
@@ -14,35 +14,25 @@ from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from churnrisk import __version__
-from churnrisk.history import HistoryStore
 from churnrisk.web import security
 from churnrisk.web.api import install_api
-from churnrisk.web.drawings import Drawings
 from churnrisk.web.errors import install_errors
-from churnrisk.web.pages import page
 from churnrisk.web.people import People
-from churnrisk.web.routes import account, help, lead, redlist, several, timeline, undo
+from churnrisk.web.rendering import FragmentCache, page
+from churnrisk.web.routes import account, audit, monday, promises, redlist, reviews
 from churnrisk.workflows.plays import deadlines_of
-from churnrisk.workflows.project import Project
+from churnrisk.workflows.project import Project, open_store
 
-# Pages take their time from the interpreter, which does one thing at once: with SQLite, more threads only take it
-# from each other (measured: six cost half as much again). A server is waited for, so there more are worth it.
-_THREADS, _THREADS_WITH_A_SERVER = 2, 8
-_FOR_GOOD = "public, max-age=31536000, immutable"
+# With SQLite, pages are bound by the interpreter lock: more threads only slow each other down (measured: six cost
+# half as much again). A database server is waited for, so more threads pay off.
+_THREADS, _THREADS_WITH_SERVER = 2, 8
+_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     """Return the application of a project; its store is opened here and closed when the server stops.
 
-    Parameters
-    ----------
-    hosts : iterable of str
-        Host names that are answered, besides those of the settings.
-
-    Raises
-    ------
-    UsageError
-        If the history cannot be opened.
+    It answers to ``hosts`` besides the host names of the settings.
     """
     app = FastAPI(
         title="churnrisk",
@@ -53,12 +43,12 @@ def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
         lifespan=_life,
     )
     app.state.project = project
-    app.state.store = HistoryStore(project.store_url, pooled=True)
-    app.state.drawings = Drawings()
+    app.state.store = open_store(project, pooled=True)
+    app.state.fragments = FragmentCache()
     app.state.people = People(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)
-    for module in (redlist, several, timeline, account, undo, lead, help):
+    for module in (redlist, reviews, account, monday, promises, audit):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project, page=page, hosts=hosts)
@@ -69,9 +59,9 @@ def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
 @asynccontextmanager
 async def _life(app: FastAPI) -> AsyncIterator[None]:
     in_file = app.state.project.store_url.startswith("sqlite")
-    threads = _THREADS if in_file else _THREADS_WITH_A_SERVER
+    threads = _THREADS if in_file else _THREADS_WITH_SERVER
     anyio.to_thread.current_default_thread_limiter().total_tokens = threads
-    # What is there now stays: looking through it again and again would take a twentieth of every page's time.
+    # Everything loaded by now stays: scanning it again and again would take a twentieth of every page's time.
     gc.collect()
     gc.freeze()
     yield
@@ -79,9 +69,9 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
 
 
 class _Assets(StaticFiles):
-    """Static files; their addresses change with their content, so browsers keep them."""
+    """Static files; their addresses change with their content, so browsers may cache them for good."""
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)
-        response.headers["cache-control"] = _FOR_GOOD
+        response.headers["cache-control"] = _IMMUTABLE
         return response

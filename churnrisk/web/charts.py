@@ -1,6 +1,7 @@
-"""Small drawings beside words: a value in its usual range, a weight, a rate with its bounds, bars that filter.
+"""Charts of the pages as SVG: bars, marks on a track, columns over time, the score history.
 
-Like all drawings of the pages they carry classes and no colours: the stylesheet paints them.
+They carry classes and no colours: the stylesheet paints them, so that a strict content policy holds and dark mode
+works. Charts are built here and not in templates, since templates are slow at hundreds of marks.
 """
 
 from __future__ import annotations
@@ -8,22 +9,33 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from churnrisk.report.bars import bars
+from churnrisk.report.wording import decided, percent
+from churnrisk.web.wording import BADGES, day
 
+if TYPE_CHECKING:
+    from churnrisk.workflows.account import PastScore
+
+T = TypeVar("T")
 RANGE_WIDTH = 200.0
 _TRACK = '<svg class="track-svg" viewBox="0 0 200 16" aria-hidden="true" focusable="false">'
 _SHARE = (
     '<svg class="share-svg" viewBox="0 0 100 16" aria-hidden="true" focusable="false" preserveAspectRatio="none">'
     '<line class="axis" x1="50" y1="0" x2="50" y2="16"/>'
 )
+_MOST_DATES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A label with its red and amber amounts; ``href`` filters by it, ``is_current`` says that it does so now."""
+    """A bar: its red and amber amounts; ``href`` filters by it, ``is_current`` says that the filter is set."""
 
     label: str
     amounts: tuple[float, float]
@@ -38,7 +50,7 @@ def bar_rows(groups: Sequence[Group]) -> tuple[tuple[Group, Markup], ...]:
 
 @dataclass(frozen=True, slots=True)
 class RangeMark:
-    """Where a value lies beside the usual range, on a track of ``RANGE_WIDTH``."""
+    """A value beside its usual range, on a track of ``RANGE_WIDTH``."""
 
     usual_x: float
     usual_width: float
@@ -47,7 +59,7 @@ class RangeMark:
 
     @property
     def drawn(self) -> Markup:
-        """The track with the range and the value."""
+        """The mark as SVG."""
         usual = (
             f'<rect class="usual" x="{self.usual_x}" y="3" width="{self.usual_width}" height="10" rx="2"/>'
         )
@@ -57,7 +69,7 @@ class RangeMark:
 
 
 def range_mark(value: object, low: float | None, high: float | None) -> RangeMark | None:
-    """Return where a value lies beside the usual range; None when one of them is no number."""
+    """Place a value beside its usual range; None when one of them is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or low is None or high is None:
         return None
     if not all(math.isfinite(number) for number in (value, low, high)):
@@ -83,7 +95,7 @@ class Share:
 
     @property
     def drawn(self) -> Markup:
-        """The bar with its axis."""
+        """The bar as SVG."""
         kind = "raises" if self.raises else "lowers"
         bar = f'<rect class="{kind}" x="{self.x}" y="3" width="{self.width}" height="10"/>'
         return Markup(f"{_SHARE}{bar}</svg>")  # noqa: S704 - numbers only
@@ -92,11 +104,11 @@ class Share:
 def shares(contributions: Sequence[float]) -> tuple[Share, ...]:
     """Return the contributions on one scale; the largest fills its half."""
     largest = max((abs(part) for part in contributions), default=0.0) or 1.0
-    drawn = []
-    for part in contributions:
-        width = round(max(abs(part) / largest * 48.0, 1.0), 1)
-        drawn.append(Share(50.0 if part >= 0 else round(50.0 - width, 1), width, part >= 0))
-    return tuple(drawn)
+    widths = [round(max(abs(part) / largest * 48.0, 1.0), 1) for part in contributions]
+    return tuple(
+        Share(50.0 if part >= 0 else round(50.0 - width, 1), width, part >= 0)
+        for part, width in zip(contributions, widths, strict=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +122,7 @@ class RateMark:
 
     @property
     def drawn(self) -> Markup:
-        """The track with bounds, rate and promise."""
+        """The mark as SVG."""
         x = self.limit_x
         parts = (
             '<rect class="track" x="0" y="6" width="200" height="4" rx="2"/>',
@@ -122,14 +134,218 @@ class RateMark:
 
 
 def rate_mark(rate: float, low: float, high: float, limit: float | None, *, top: float) -> RateMark:
-    """Return where a rate lies between 0 and ``top``."""
+    """Place a rate between 0 and ``top``."""
 
     def place(share: float) -> float:
         return round(min(share / top, 1.0) * (RANGE_WIDTH - 8) + 4, 1)
 
-    return RateMark(
-        place(low),
-        max(round(place(high) - place(low), 1), 1.0),
-        place(rate),
-        None if limit is None else place(limit),
+    width = max(round(place(high) - place(low), 1), 1.0)
+    return RateMark(place(low), width, place(rate), None if limit is None else place(limit))
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Size and edges of a chart over time, in units of its SVG."""
+
+    width: float
+    height: float
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    def lines(self, steps: Sequence[tuple[float, str]]) -> str:
+        """Return grid lines, each at a height and with its figure on the left."""
+        return "".join(
+            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>'
+            f'<text x="{self.left - 6}" y="{y + 4}" text-anchor="end">{text}</text>'
+            for y, text in steps
+        )
+
+    def dates(self, dates: Sequence[tuple[float, str]]) -> str:
+        """Return at most eight of the dates below the chart, the last among them, so that none overlap."""
+        step = -(-len(dates) // _MOST_DATES) or 1
+        below = self.bottom + 19
+        return "".join(
+            f'<text x="{x}" y="{below}" text-anchor="middle">{text}</text>'
+            for x, text in dates[(len(dates) - 1) % step :: step]
+        )
+
+    def scrolled(self, name: str, head: str, drawn: str) -> Markup:
+        """Return a chart that can be scrolled; ``head`` is the attributes and title of the SVG."""
+        region = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}, drawn">'
+        size = f'viewBox="0 0 {self.width} {self.height}" class="history" role="img"'
+        return Markup(f"{region}<svg {size} {head}{drawn}</svg></div>")  # noqa: S704 - escaped by the caller
+
+
+_COLUMNS = Frame(width=760.0, height=220.0, left=84.0, right=724.0, top=12.0, bottom=192.0)
+_WIDEST = 56.0
+_STEPS = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
+
+
+def column_chart(amounts: Sequence[tuple[datetime, float]], name: str) -> Markup | None:
+    """Return the amounts, oldest first, as columns; None without any."""
+    if not amounts:
+        return None
+    top = nice_top(max(amount for _, amount in amounts))
+    scale = (_COLUMNS.bottom - _COLUMNS.top) / top
+    room = (_COLUMNS.right - _COLUMNS.left) / len(amounts)
+    middles = [round(_COLUMNS.left + room * (place + 0.5), 1) for place in range(len(amounts))]
+    dates = [(x, day(moment)) for x, (moment, _) in zip(middles, amounts, strict=True)]
+    steps = [top * step / 4 for step in range(5)]
+    parts = (
+        _COLUMNS.lines([(round(_COLUMNS.bottom - step * scale, 1), f"{step:,.0f}") for step in steps]),
+        _COLUMNS.dates(dates),
+        *(
+            _column(x, on, min(room * 0.7, _WIDEST), amount, scale)
+            for (x, on), (_, amount) in zip(dates, amounts, strict=True)
+        ),
     )
+    return _COLUMNS.scrolled(name, f'aria-label="{name}; the table below holds the same">', "".join(parts))
+
+
+def _column(middle: float, on: str, width: float, amount: float, scale: float) -> str:
+    place = f'x="{middle - width / 2:.1f}" y="{_COLUMNS.bottom - amount * scale:.1f}"'
+    size = f'width="{width:.1f}" height="{amount * scale:.1f}"'
+    return f'<rect class="column" {place} {size} rx="2"><title>{on}: {amount:,.0f}</title></rect>'
+
+
+def nice_top(highest: float) -> float:
+    """Return a round number at or above the highest amount, which four steps divide well."""
+    if highest <= 0:
+        return 4.0
+    power = 10.0 ** math.floor(math.log10(highest))
+    return float(max(4.0, next(step * power for step in _STEPS if step * power >= highest)))
+
+
+_HISTORY = Frame(width=760.0, height=250.0, left=44.0, right=724.0, top=30.0, bottom=220.0)
+_INSIDE = _HISTORY.bottom - _HISTORY.top
+_TOPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+_HEAD = (
+    'aria-labelledby="history-says"><title id="history-says">Churn probability at each run; '
+    "the table below holds the same</title>"
+)
+# No meaning by colour alone: red is a triangle, amber a diamond, the others are circles.
+_SHAPES = {"red": "m-6 5l6 -11l6 11z", "amber": "m-6 0l6 -6l6 6l-6 6z"}
+_CIRCLE = "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"
+_FLAGS = {"complaint": "m-6 8h12l-6 12z", "override": "m0 20v-13l11 4l-11 4z"}
+_DISC = "m-5 14a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Something to mark above the score history: ``kind`` is "override", "complaint" or "review"."""
+
+    at: datetime
+    kind: str
+    text: str
+
+    @property
+    def says(self) -> str:
+        """Its text, with the day."""
+        return f"{day(self.at)}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryChart:
+    """A score history as SVG, and its marks in words."""
+
+    drawn: Markup
+    marks: tuple[str, ...]
+
+
+class _Scale:
+    """Places in the score history: time goes to the right, risk goes up."""
+
+    def __init__(self, begin: datetime, end: datetime, top: float) -> None:
+        margin = max((end - begin) * 0.03, timedelta(days=2))
+        self._begin = begin - margin
+        self._per_second = (_HISTORY.right - _HISTORY.left) / (end - begin + 2 * margin).total_seconds()
+        self._per_share = _INSIDE / top
+
+    def across(self, moment: datetime) -> float:
+        return round(_HISTORY.left + (moment - self._begin).total_seconds() * self._per_second, 1)
+
+    def up(self, probability: float) -> float:
+        return round(_HISTORY.bottom - probability * self._per_share, 1)
+
+
+def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = ()) -> HistoryChart | None:
+    """Return the chart of an account's scores, oldest first; None if it never had a probability.
+
+    Bands show the colour from each run to the next; a gap in the line is a run without a probability. Occasions
+    before the first run or after the last widen the chart.
+    """
+    known = [score.probability for score in history if score.probability is not None]
+    if not known:
+        return None
+    moments = [history[0].as_of, history[-1].as_of, *(occasion.at for occasion in occasions)]
+    # the axis ends at a round share above the greatest, so that small risks are visible too
+    top = next((step for step in _TOPS if max(known) <= step), 1.0)
+    scale = _Scale(min(moments), max(moments), top)
+    places = [scale.across(score.as_of) for score in history]
+    days = [(x, day(score.as_of)) for x, score in zip(places, history, strict=True)]
+    parts = (
+        _bands(history, places),
+        _grid(top),
+        _HISTORY.dates(days),
+        *(_mark(scale.across(one.at), one) for one in occasions),
+        *_line(history, days, scale),
+    )
+    drawn = _HISTORY.scrolled("Score history", _HEAD, "".join(parts))
+    return HistoryChart(drawn, tuple(one.says for one in occasions))
+
+
+def history_rows(history: Sequence[PastScore]) -> Markup:
+    """Return the runs as rows of a table, the latest first."""
+    return Markup("".join(map(_row, history[::-1])))  # noqa: S704 - escaped below
+
+
+def _row(score: PastScore) -> str:
+    head = (
+        f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th><td>{BADGES[score.colour]}</td>'
+    )
+    rest = f'<td class="number">{percent(score.probability)}</td><td>{escape(decided(score))}</td>'
+    return f"<tr>{head}{rest}</tr>"
+
+
+@cache
+def _grid(top: float) -> str:
+    steps = [top * step / 4 for step in range(5)]
+    return _HISTORY.lines([(_HISTORY.bottom - share / top * _INSIDE, f"{share:.0%}") for share in steps])
+
+
+def _bands(history: Sequence[PastScore], places: Sequence[float]) -> str:
+    """Return one band for as long as a colour lasted; the last one reaches to the edge."""
+    coloured = zip((score.colour for score in history), places, strict=True)
+    starts = [(colour, next(group)[1]) for colour, group in groupby(coloured, lambda it: it[0])]
+    ends = [*(start for _, start in starts[1:]), _HISTORY.right]
+    return "".join(
+        f'<rect class="band is-{escape(colour)}" x="{start}" y="{_HISTORY.top}" '
+        f'width="{end - start:.1f}" height="{_INSIDE}"/>'
+        for (colour, start), end in zip(starts, ends, strict=True)
+    )
+
+
+def _line(history: Sequence[PastScore], days: Sequence[tuple[float, str]], scale: _Scale) -> list[str]:
+    """Return the lines from run to run, and a labelled point on each run."""
+    stretches: list[list[str]] = [[]]
+    points = []
+    for score, (x, on) in zip(history, days, strict=True):
+        if score.probability is None:
+            stretches.append([])
+            continue
+        y, colour = scale.up(score.probability), escape(score.colour)
+        stretches[-1].append(f"{x},{y}")
+        shape = _SHAPES.get(score.colour, _CIRCLE)
+        says = f"{on}: {colour}, {score.probability:.1%}"
+        points.append(f'<path class="dot is-{colour}" d="M{x} {y}{shape}"><title>{says}</title></path>')
+    lines = [f'<polyline class="line" points="{" ".join(one)}"/>' for one in stretches if len(one) > 1]
+    return lines + points
+
+
+def _mark(x: float, occasion: Occasion) -> str:
+    kind, shape = escape(occasion.kind), _FLAGS.get(occasion.kind, _DISC)
+    line = f'<line class="event is-{kind}" x1="{x}" x2="{x}" y1="20" y2="{_HISTORY.bottom}"/>'
+    drawn = f'<path class="event-mark is-{kind}" d="M{x} 0{shape}"/>'
+    return f"<g><title>{escape(occasion.says)}</title>{line}{drawn}</g>"

@@ -1,4 +1,4 @@
-"""Numbers, dates and states in the words of the pages; what reports also say comes from there."""
+"""Words of the pages: what only they say, or say otherwise than reports (churnrisk.report.wording)."""
 
 from __future__ import annotations
 
@@ -8,59 +8,10 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from churnrisk.records import Reason
-from churnrisk.report.wording import (
-    ARROWS,
-    SHAPES,
-    UNKNOWN,
-    count,
-    days,
-    decided,
-    money,
-    moved,
-    percent,
-    probability_change,
-    renewal,
-)
+from churnrisk.records import Disposition, Reason
+from churnrisk.report.wording import SHAPES, UNKNOWN, money
 
-__all__ = [
-    "ARROWS",
-    "BADGES",
-    "BIG_BADGES",
-    "CAUSES",
-    "DISPOSITIONS",
-    "FAMILIES",
-    "SHAPES",
-    "UNKNOWN",
-    "accounts",
-    "amount",
-    "change",
-    "count",
-    "day",
-    "days",
-    "decided",
-    "family",
-    "in_colour",
-    "moment",
-    "money",
-    "moved",
-    "percent",
-    "plural",
-    "probability_change",
-    "quantity",
-    "renewal",
-    "signed",
-    "step",
-    "usual",
-]
-
-DISPOSITIONS = {
-    "contacted": "Contacted",
-    "saved": "Saved",
-    "false_alarm": "False alarm",
-    "churned": "Churned",
-    "snoozed": "Snoozed",
-}
+DISPOSITIONS = {str(one): one.replace("_", " ").capitalize() for one in Disposition}
 FAMILIES = {
     "recency": "Activity",
     "breadth": "Use of features",
@@ -71,17 +22,6 @@ FAMILIES = {
     "attributes": "Attributes",
     "own": "Own signals",
 }
-
-
-def _badges(classes: str) -> dict[str, Markup]:
-    """Return each colour as word and shape; drawn once, since lists show hundreds of them."""
-    mark = Markup('<span class="{} {}"><span aria-hidden="true">{}</span>{}</span>')
-    return {str(colour): mark.format(classes, colour, shape, colour) for colour, shape in SHAPES.items()}
-
-
-BADGES, BIG_BADGES = _badges("badge"), _badges("badge big")
-# Of "Call the customer (account owner, phone, within 2 days)."
-_STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")
 #: What changed a colour.
 CAUSES = {
     "score": "the score changed",
@@ -91,15 +31,40 @@ CAUSES = {
     "hysteresis": "the model had to be sure first",
     "eligibility": "one of the two runs had no score for it",
 }
+# Of "Call the customer (account owner, phone, within 2 days)."
+_STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")
+
+
+def _badges(classes: str) -> dict[str, Markup]:
+    """Return each colour as word and shape, rendered once, since lists show hundreds of them."""
+    mark = Markup('<span class="{} {}"><span aria-hidden="true">{}</span>{}</span>')
+    return {str(colour): mark.format(classes, colour, shape, colour) for colour, shape in SHAPES.items()}
+
+
+BADGES, BIG_BADGES = _badges("badge"), _badges("badge big")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A next step: what to do, and who does it, how and by when."""
+
+    action: str
+    how: str
+
+
+def step(sentence: str) -> Step:
+    """Split a next step; one that does not follow the playbook's form is all action."""
+    found = _STEP.fullmatch(sentence)
+    return Step(sentence, "") if found is None else Step(f"{found['action']}.", found["how"])
 
 
 def day(moment: datetime | None) -> str:
-    """Return a date as ISO writes it."""
+    """Return an ISO date."""
     return UNKNOWN if moment is None else moment.isoformat()[:10]
 
 
 def moment(instant: datetime | None) -> str:
-    """Return a date with its time to the minute."""
+    """Return an ISO date with the time to the minute."""
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
 
 
@@ -109,27 +74,8 @@ def amount(value: float | None) -> str:
 
 
 def accounts(number: int) -> str:
-    """Return a number of accounts with its unit."""
+    """Return a number of accounts."""
     return plural(number, "account")
-
-
-def in_colour(number: int) -> str:
-    """Return for how long an account has had its colour."""
-    return "since this run" if number == 0 else f"for {days(number)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A next step: what to do, and who does it how and by when."""
-
-    action: str
-    how: str
-
-
-def step(sentence: str) -> Step:
-    """Return the parts of a next step; one that the project words differently is all action."""
-    found = _STEP.fullmatch(sentence)
-    return Step(sentence, "") if found is None else Step(f"{found['action']}.", found["how"])
 
 
 def plural(number: int, noun: str) -> str:
@@ -138,17 +84,17 @@ def plural(number: int, noun: str) -> str:
 
 
 def family(name: str) -> str:
-    """Return a family of signals for people."""
+    """Return the display name of a family of signals."""
     return FAMILIES.get(name, name.replace("_", " ").capitalize())
 
 
 def signed(number: float) -> str:
-    """Return a number of log-odds with its sign."""
+    """Return log-odds with their sign."""
     return f"{number:+.2f}"
 
 
 def change(now: float, before: float | None) -> str:
-    """Return a change in whole units with a shape; words where there is none."""
+    """Return a change in whole units with an arrow."""
     if before is None:
         return "nothing to compare with yet"
     step = now - before

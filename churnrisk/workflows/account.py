@@ -14,8 +14,14 @@ from typing import Any
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.account import read_actions, read_changes, read_history, read_overrides
-from churnrisk.history.desk import is_within, no_account
+from churnrisk.history.account_state import (
+    is_within,
+    no_account,
+    read_actions,
+    read_changes,
+    read_history,
+    read_overrides,
+)
 from churnrisk.history.worklist import read_row
 from churnrisk.records import AuditEntry, DeskState, Move, Reason, RedListRow, Run
 from churnrisk.workflows.due import DEADLINE_DAYS, is_overdue

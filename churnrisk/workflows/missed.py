@@ -1,8 +1,9 @@
-"""The ledger of missed churners: what was said of every lost account 30, 60 and 90 days before."""
+"""Missed churners: the scores of every lost account 30, 60 and 90 days before the loss."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,40 +16,81 @@ from churnrisk.model import read_reasons
 from churnrisk.snapshots import churn_dates
 from churnrisk.sources import Tables
 from churnrisk.workflows.families import main_families
-from churnrisk.workflows.ledger import Glimpse, InCommon, Ledger, LostAccount
 from churnrisk.workflows.panel import Progress, checked_tables
 from churnrisk.workflows.project import Project
 
-#: Days before the loss at which the colour is looked up.
+#: Days before the loss.
 LEADS = (30, 60, 90)
-#: A run counts as the one of a lead when it lies at most so many days away.
+#: How far the nearest run may lie from a lead.
 TOLERANCE_DAYS = 15
 SEEN, MISSED, UNSCORED = "seen coming", "never seen coming", "never scored"
 ABSENT, NO_RUN = "not in the run", "no run"
-#: Smaller groups are left out of what the missed have in common: chance alone makes them.
-LEAST_IN_COMMON, LEAST_RATIO = 3, 1.2
+# Smaller groups arise by chance.
+_LEAST_IN_COMMON, _LEAST_RATIO = 3, 1.2
 _READ = ("account_id", "name", "owner", "segment", "colour", "probability", "reasons")
 
 
-def missed_churners(project: Project, *, now: datetime, progress: Progress) -> Ledger:
-    """Look up what the published runs said of every lost account before it was lost.
+@dataclass(frozen=True, slots=True)
+class ScoreBefore:
+    """An account's score at one run; reasons are stored for red and amber only."""
 
-    Parameters
-    ----------
-    project : Project
-        The project.
-    now : datetime
-        Rows dated later are set aside.
-    progress : callable
-        Is told what is being done.
+    as_of: datetime
+    colour: str
+    probability: float | None
+    reasons: tuple[str, ...]
 
-    Raises
-    ------
-    UsageError
-        If nothing has been scored yet.
-    ContractError
-        If the tables break the contract.
+
+@dataclass(frozen=True, slots=True)
+class LostAccount:
+    """A lost account and its scores by days before the loss.
+
+    ``verdict`` is "seen coming" if any of the runs showed it red or amber, "never seen coming" if it was green
+    whenever it had a colour, "never scored" if it never had one.
     """
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    plan: str | None
+    churned_at: datetime
+    verdict: str
+    before: Mapping[int, ScoreBefore | None]
+
+
+@dataclass(frozen=True, slots=True)
+class InCommon:
+    """A trait that is more frequent among the missed than among the green accounts of the same runs."""
+
+    what: str
+    value: str
+    missed: int
+    missed_share: float
+    green: int
+    green_share: float
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The lost accounts near a run (latest loss first), and what the missed have in common (highest ratio first).
+
+    ``colours`` counts colours, "not in the run" and "no run" by days before the loss, over all lost accounts;
+    ``verdicts`` counts those of ``accounts``. ``out_of_reach`` are lost accounts without a run near any of the days,
+    ``green`` the accounts that were green in these runs, ``notes`` what is missing.
+    """
+
+    accounts: tuple[LostAccount, ...]
+    colours: Mapping[int, Mapping[str, int]]
+    verdicts: Mapping[str, int]
+    out_of_reach: int
+    green: int
+    common: tuple[InCommon, ...]
+    notes: tuple[str, ...]
+
+
+def missed_churners(project: Project, *, now: datetime, progress: Progress) -> Ledger:
+    """Return what the published runs said of every lost account; rows dated after ``now`` are ignored."""
     with HistoryStore(project.store_url) as store:
         live = {run.as_of: run.run_id for run in reversed(store.runs())}
         if not live:
@@ -95,10 +137,7 @@ def _near(lost: pd.DataFrame, as_ofs: list[datetime]) -> pd.DataFrame:
 def _look_up(
     store: HistoryStore, near: pd.DataFrame, live: Mapping[datetime, int]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return ``near`` with what the runs said, and the green accounts of these runs.
-
-    The second has one row per account: account_id, segment, as_of of the last run that showed it green.
-    """
+    """Return ``near`` with the scores, and the accounts green in these runs with the last as_of that shows it."""
     parts, greens = [near[near["as_of"].isna()]], []
     for as_of, group in near.dropna(subset="as_of").groupby("as_of"):
         moment = pd.Timestamp(str(as_of))
@@ -156,16 +195,16 @@ def _over_represented(what: str, values: pd.Series, missed: pd.Series) -> list[I
     here, everywhere = among_missed.value_counts(), values.value_counts()
     shares, usual = here / len(among_missed), everywhere / len(values)
     ratios = (shares / usual.reindex(shares.index)).rename("ratio")
-    keep = ratios[(ratios >= LEAST_RATIO) & (here >= LEAST_IN_COMMON)].index
+    keep = ratios[(ratios >= _LEAST_RATIO) & (here >= _LEAST_IN_COMMON)].index
     return [
         InCommon(
             what,
             str(value),
-            int(here[value]),
-            float(shares[value]),
-            int(everywhere[value]),
-            float(usual[value]),
-            float(ratios[value]),
+            missed=int(here[value]),
+            missed_share=float(shares[value]),
+            green=int(everywhere[value]),
+            green_share=float(usual[value]),
+            ratio=float(ratios[value]),
         )
         for value in keep
     ]
@@ -184,7 +223,7 @@ def _plans(tables: Tables) -> pd.Series:
 
 
 def _accounts(seen: pd.DataFrame, verdicts: pd.Series, plans: pd.Series) -> tuple[LostAccount, ...]:
-    """Return the lost accounts near a run; what is stored last of name, owner and segment counts."""
+    """Return the lost accounts near a run, with the last known name, owner and segment."""
     table = seen[seen["account_id"].isin(verdicts.index)].sort_values("lead").astype(object)
     table = table.where(table.notna(), None)
     grouped = [(str(account), group.to_dict("records")) for account, group in table.groupby("account_id")]
@@ -195,7 +234,7 @@ def _accounts(seen: pd.DataFrame, verdicts: pd.Series, plans: pd.Series) -> tupl
             churned_at=rows[0]["churned_at"],
             verdict=str(verdicts[account]),
             plan=plan.get(account),
-            before={int(row["lead"]): _glimpse(row) for row in rows},
+            before={int(row["lead"]): _score_before(row) for row in rows},
             **{
                 name: next((row[name] for row in rows if row[name]), None)
                 for name in ("name", "owner", "segment")
@@ -206,12 +245,12 @@ def _accounts(seen: pd.DataFrame, verdicts: pd.Series, plans: pd.Series) -> tupl
     return tuple(sorted(lost, key=lambda one: (one.churned_at, one.account_id), reverse=True))
 
 
-def _glimpse(row: Mapping[Any, Any]) -> Glimpse | None:
+def _score_before(row: Mapping[Any, Any]) -> ScoreBefore | None:
     as_of, probability = row["as_of"], row["probability"]
     if not isinstance(as_of, datetime):
         return None
     reasons = tuple(reason.text for reason in read_reasons(str(row["reasons"] or "[]")))
-    return Glimpse(as_of, str(row["colour"]), probability, reasons)
+    return ScoreBefore(as_of, str(row["colour"]), probability, reasons)
 
 
 def _counts(values: pd.Series) -> dict[str, int]:
@@ -219,7 +258,7 @@ def _counts(values: pd.Series) -> dict[str, int]:
 
 
 def _missing_runs(near: pd.DataFrame, as_ofs: list[datetime], start: datetime) -> tuple[str, ...]:
-    """Say for how many accounts a run is missing, and which dates would help most."""
+    """Return a note on how many accounts lack a run, and which as-of dates would help most."""
     if near.empty:
         return ("no account has been lost as far as the tables tell, so there is nothing to look up",)
     absent = near[near["as_of"].isna()]

@@ -140,7 +140,7 @@ def monday(
         if store.memory is None:
             return read()
         question = ("monday", today, days, most_runs, scope, *play_days.items())
-        return store.memory.answer(connection, question, read)
+        return store.memory.get(connection, question, read)
 
 
 def _read(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from churnrisk.auth.settings import WebConfig
 from churnrisk.decision.config import DecisionConfig
@@ -14,6 +14,9 @@ from churnrisk.features import FeatureConfig
 from churnrisk.model.candidates import CANDIDATES, unknown_candidates
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import EngineConfig, TableConfig
+
+if TYPE_CHECKING:
+    from churnrisk.history import HistoryStore
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,10 @@ class Project:
     def store_url(self) -> str:
         """URL of the store: SQLite in the project folder unless set."""
         return self.history_url or f"sqlite:///{self.directory / 'history.db'}"
+
+
+def open_store(project: Project, *, pooled: bool = False) -> HistoryStore:
+    """Open the project's store; ``pooled`` keeps connections and query results, for a server."""
+    from churnrisk.history import HistoryStore  # loads SQLAlchemy, which `--help` must not
+
+    return HistoryStore(project.store_url, pooled=pooled)

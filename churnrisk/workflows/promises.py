@@ -1,7 +1,4 @@
-"""What each colour promised and what happened since, from what ``churnrisk score`` has stored.
-
-``promises`` gives the page: one :class:`Promised` per colour with its runs, the latest first.
-"""
+"""What each colour promised and what happened since, from the outcomes in the store."""
 
 from __future__ import annotations
 
@@ -13,18 +10,6 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.outcomes import ColourOutcome, read_outcomes
 from churnrisk.records import Colour, Run
 
-__all__ = [
-    "OPEN",
-    "KEPT",
-    "BROKEN",
-    "UNCLEAR",
-    "NO_PROMISE",
-    "Promised",
-    "RunOfColour",
-    "Promises",
-    "promises",
-]
-
 #: The verdicts on a colour of a run.
 OPEN, KEPT, BROKEN, UNCLEAR, NO_PROMISE = "open", "kept", "broken", "unclear", "no promise"
 _JUDGED = (Colour.GREEN, Colour.AMBER, Colour.RED)
@@ -32,16 +17,11 @@ _JUDGED = (Colour.GREEN, Colour.AMBER, Colour.RED)
 
 @dataclass(frozen=True, slots=True)
 class RunOfColour:
-    """One colour at one run: what was promised, and what came of it.
+    """One colour at one run.
 
-    Attributes
-    ----------
-    verdict : str
-        :data:`OPEN` until the outcomes are known, then :data:`KEPT`, :data:`BROKEN`, :data:`UNCLEAR` (the counts
-        miss the promise by no more than chance can explain) or :data:`NO_PROMISE`.
-    in_hindsight : bool
-        True when the run was published after its outcomes had happened: it shows what the model would have said,
-        and the model may have learned from these very outcomes.
+    The verdict is :data:`OPEN` until the outcomes are known, and :data:`UNCLEAR` where the counts miss the promise by
+    no more than chance can explain. ``in_hindsight``: the run was published after its outcomes had happened, so the
+    model may have learned from them.
     """
 
     as_of: datetime
@@ -53,16 +33,9 @@ class RunOfColour:
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """One colour: its promise at the latest run, the test of the model behind it, and every run since.
+    """One colour: promise and test at the latest run, and every run, the latest first.
 
-    Attributes
-    ----------
-    latest : ColourOutcome or None
-        With the promise and the test; None before the first run that stored them.
-    runs : tuple of RunOfColour
-        The latest as-of date first.
-    known, churned : int
-        Accounts with an outcome, and churned ones, added up over the runs: an account counts once a run.
+    ``known`` and ``churned`` add up accounts over the runs; an account counts once per run.
     """
 
     colour: Colour
@@ -72,7 +45,7 @@ class Promised:
     churned: int
 
     def count(self, verdict: str) -> int:
-        """Return how many runs have a verdict."""
+        """Return the number of runs with a verdict."""
         return sum(one.verdict == verdict for one in self.runs)
 
     @property
@@ -83,18 +56,9 @@ class Promised:
 
 @dataclass(frozen=True, slots=True)
 class Promises:
-    """The colours, and the churners that were missed.
+    """Green, amber and red, and the churners that were green, by as-of date of matured runs, the latest first.
 
-    Attributes
-    ----------
-    run : Run or None
-        The latest run.
-    colours : tuple of Promised
-        Green, amber and red.
-    missed : tuple of (datetime, int)
-        As-of date and accounts that were green then and churned, the latest first, of runs with outcomes.
-    next_known_at : datetime or None
-        When the next run's outcomes will be known.
+    ``next_known_at`` is when the next run's outcomes will be known.
     """
 
     run: Run | None
@@ -104,7 +68,7 @@ class Promises:
 
 
 def promises(store: HistoryStore) -> Promises:
-    """Return what the colours promised and kept; it reads the history only."""
+    """Return what the colours promised and what became of it."""
     with store.database.reading() as connection:
         found = read_outcomes(connection)
     green = [(run, one) for run, outcomes in found for one in outcomes if one.colour == Colour.GREEN]

@@ -1,7 +1,4 @@
-"""What people do with accounts of the red list: review them, take a review back, read who did what.
-
-``review`` makes one :class:`Change` of one or several accounts, ``undo`` takes one back, ``trail`` lists them.
-"""
+"""Reviews of accounts by people: record one, undo one, read who changed what."""
 
 from __future__ import annotations
 
@@ -12,22 +9,21 @@ from typing import Any, Literal
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.audit import trail
+from churnrisk.history.account_state import trail
 from churnrisk.history.reviews import (
     ConflictError,
-    NewReview,
     OverrideChange,
     Reviewed,
     add_review,
+    undo,
 )
-from churnrisk.history.undo import undo_review
 from churnrisk.history.wanted import clean
 from churnrisk.records import Disposition
 
 __all__ = ["Change", "ConflictError", "Reviewed", "Via", "OPEN", "END", "review", "undo", "trail"]
 
 Via = Literal["web", "api", "cli"]
-#: The disposition that takes any other away; the override that ends the one in force.
+#: The disposition that clears any other; the override that ends the one in force.
 OPEN, END = "open", "end"
 _MOST_ACCOUNTS = 1_000
 _LONGEST = {"note": 10_000, "reason": 1_000, "assignee": 200}
@@ -36,27 +32,11 @@ _COLOURS = ("green", "amber", "red")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a person wants to change of an account; what is None stays as it is.
+    """What a person wants to change of an account; None leaves a field as it is.
 
-    Attributes
-    ----------
-    disposition : str, optional
-        One of :class:`churnrisk.records.Disposition`, or :data:`OPEN` for none of them.
-    override : str, optional
-        The colour from the next scoring run on: green, amber or red; :data:`END` goes back to the model's.
-    until : date, optional
-        The day on whose beginning a snooze or an override ends by itself; both need one.
-    reason : str, optional
-        Of the snooze or the override; both need one.
-    note : str, optional
-        Free text.
-    assignee : str, optional
-        Who takes care of it; empty for nobody.
-
-    Raises
-    ------
-    UsageError
-        If it says nothing, or not enough, or two things that cannot be said at once.
+    ``disposition`` is a :class:`churnrisk.records.Disposition` or :data:`OPEN`; ``override`` is a colour from the next
+    scoring run on, or :data:`END`. Snooze and override need ``until``, the day on whose beginning they end, and a
+    ``reason``. An empty ``assignee`` is nobody.
     """
 
     disposition: str | None = None
@@ -81,12 +61,12 @@ class Change:
 
     @property
     def is_snooze(self) -> bool:
-        """Whether it is a snooze."""
+        """Whether the account is snoozed."""
         return self.disposition == Disposition.SNOOZED
 
     @property
     def sets_colour(self) -> bool:
-        """Whether it is an override, and not the end of one."""
+        """Whether it sets an override, rather than ends one."""
         return self.override not in (None, END)
 
     def _check_names(self) -> None:
@@ -120,26 +100,10 @@ def review(
     scope: str | None = None,
     dry_run: bool = False,
 ) -> Reviewed:
-    """Record one change of one or several accounts, of all of them or of none.
+    """Record one change of several accounts (id to the version that the person saw; None takes any), all or none.
 
-    Parameters
-    ----------
-    accounts : mapping of str to int or None
-        Account ids to the desk version that the person saw (``RedListRow.desk.version``); None takes
-        whatever there is.
-    author : str
-        The name of the person.
-    scope : str, optional
-        The owner that the person is limited to.
-
-    Raises
-    ------
-    UsageError
-        If no account is named, or it would end before it begins.
-    NotFoundError
-        If no published run holds one of them, or it is outside the scope.
-    ConflictError
-        If somebody changed one of them in the meantime; it says who, when and what.
+    Raises UsageError, NotFoundError for an account outside every run or the scope, and ConflictError if somebody
+    changed one of them in the meantime.
     """
     if not accounts or len(accounts) > _MOST_ACCOUNTS:
         raise UsageError(
@@ -150,45 +114,15 @@ def review(
     ends_at = None if change.until is None else datetime.combine(change.until, time())
     if ends_at is not None and ends_at <= now:
         raise UsageError(f"the end date {change.until} has passed. Choose a later day.")
-    new = NewReview(
-        versions=accounts,
-        author=author,
-        via=via,
-        at=now,
-        what=_in_words(change),
-        fields=_fields(change, ends_at),
-        override=_override(change, ends_at),
-    )
-    return add_review(store, new, scope=scope, dry_run=dry_run)
-
-
-def undo(
-    store: HistoryStore,
-    *,
-    author: str,
-    via: Via,
-    now: datetime,
-    review_id: int | None = None,
-    anybodys: bool = False,
-    scope: str | None = None,
-    dry_run: bool = False,
-) -> Reviewed:
-    """Take back one's last change, or the one named; ``anybodys`` lets an admin name those of others.
-
-    Raises
-    ------
-    NotFoundError
-        If there is no such change that stands, or it is somebody else's.
-    ConflictError
-        If a newer change of one of its accounts stands; take that one back first.
-    """
-    return undo_review(
+    return add_review(
         store,
-        review_id,
+        accounts,
+        _fields(change, ends_at),
+        _override(change, ends_at),
         author=author,
         via=via,
-        at=now,
-        anybodys=anybodys,
+        now=now,
+        what=_in_words(change),
         scope=scope,
         dry_run=dry_run,
     )

@@ -13,9 +13,9 @@ from typing import Any
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
+from churnrisk.history.account_state import desk_state
 from churnrisk.history.asked import Asked, ask, within
 from churnrisk.history.database import Transaction
-from churnrisk.history.desk import desk_state
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS, Sums, owners_of, read_totals
 from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
 from churnrisk.history.worklist import count_hidden, read_page, stream_rows
@@ -75,7 +75,7 @@ def worklist(
             return read()
         # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
         question = ("worklist", as_of, wanted, now.date(), page, per_page)
-        return store.memory.answer(connection, question, read)
+        return store.memory.get(connection, question, read)
 
 
 def _read(connection: Transaction, asked: Asked, page: int, per_page: int | None) -> RedList:

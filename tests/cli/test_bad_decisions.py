@@ -95,7 +95,7 @@ def test_a_database_that_is_down_is_named_without_its_password(cli, scored, monk
     monkeypatch.setenv("CHURNRISK_HISTORY_URL", "postgresql://ada:hush-hush@127.0.0.1:9/churn")
     ran = cli("--project", scored, *command)
     assert (ran.code, ran.out) == (2, "")
-    assert "no server listens there. Start it, or mend host and port" in ran.err
+    assert "no server listens there. Start it, or correct host and port" in ran.err
     assert "hush-hush" not in ran.err
     assert contents(scored) == before
 

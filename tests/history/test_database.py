@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.migrate import is_current
+from churnrisk.history.database import is_current
 from churnrisk.history.schema import metadata
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import make_url, text
 from churnrisk.auth.sessions import Limit, admit_attempt
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore
-from churnrisk.history.audit import take_turns
+from churnrisk.history.reviews import take_turns
 from tests.history.postgres import drop_schema, new_schema
 
 SECRET = "hunter2"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history import HistoryStore, NewRun, active_overrides, all_overrides
-from churnrisk.history.audit import stored
-from churnrisk.history.desk import FIELDS, read_desk
+from churnrisk.history.account_state import FIELDS, read_desk
+from churnrisk.history.reviews import stored
 from churnrisk.workflows.reviews import END, OPEN, Change, ConflictError, review, trail, undo
 
 NOW = datetime(2026, 7, 7, 9)

@@ -5,13 +5,12 @@ from datetime import datetime
 import pandas as pd
 import pytest
 from alembic import command
-from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from churnrisk.history import HistoryStore, NewRun, WorklistFilter
-from churnrisk.history.migrate import _FOLDER
+from churnrisk.history.database import alembic_config
 from churnrisk.history.totals import read_by_owner, read_totals, write_totals
 from churnrisk.workflows.worklist import worklist
 
@@ -108,11 +107,7 @@ def test_runs_of_an_older_churnrisk_get_their_sums_and_families(fresh_url):
     url = fresh_url()
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
+        command.upgrade(alembic_config(connection), "0003")
         for run_id, month in ((1, 6), (2, 7)):
             connection.execute(
                 text(

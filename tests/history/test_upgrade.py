@@ -3,22 +3,17 @@
 from datetime import datetime
 
 from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from churnrisk.history import HistoryStore, past_actions
-from churnrisk.history.migrate import _FOLDER, _config, _revisions
+from churnrisk.history.database import alembic_config, schema_versions
 
 
 def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_actions(sqlite_url):
     engine = create_engine(sqlite_url)
     with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        command.upgrade(alembic_config(connection), "0001")
         connection.execute(
             text(
                 "insert into runs values (1, 'k', '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000', "
@@ -40,16 +35,15 @@ def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_action
 
 
 def test_the_revisions_are_those_that_alembic_finds():
-    script = ScriptDirectory.from_config(_config())
-    assert list(_revisions()) == sorted(revision.revision for revision in script.walk_revisions())
-    assert script.get_current_head() == _revisions()[-1]
+    script = ScriptDirectory.from_config(alembic_config())
+    assert list(schema_versions()) == sorted(revision.revision for revision in script.walkschema_versions())
+    assert script.get_current_head() == schema_versions()[-1]
 
 
 def test_scores_lose_their_look_at_runs_on_the_way_up_and_the_server_finds_it_on_the_way_down(url):
     with HistoryStore(url) as store, store.database.writing() as connection:
         sqlite = connection.dialect.name == "sqlite"
-        config = _config()
-        config.attributes["connection"] = connection
+        config = alembic_config(connection)
         assert inspect(connection).get_foreign_keys("scores") == []
         made = _red_list_index(connection)
         command.downgrade(config, "0006")

@@ -55,8 +55,6 @@ def test_dates_are_iso():
     assert wording.day(datetime(2026, 7, 1, 9)) == "2026-07-01"
     assert wording.moment(datetime(2026, 7, 1, 9, 5)) == "2026-07-01 09:05"
     assert wording.day(None) == wording.moment(None) == "–"
-    assert wording.in_colour(0) == "since this run"
-    assert wording.in_colour(1) == "for 1 day"
 
 
 def test_one_is_not_many():

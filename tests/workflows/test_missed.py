@@ -8,8 +8,7 @@ import pytest
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore, NewRun
 from churnrisk.settings import load_project
-from churnrisk.workflows.ledger import Glimpse
-from churnrisk.workflows.missed import MISSED, SEEN, UNSCORED, missed_churners
+from churnrisk.workflows.missed import MISSED, SEEN, UNSCORED, ScoreBefore, missed_churners
 
 TOML = """
 [tables.accounts]
@@ -68,9 +67,9 @@ def test_every_lost_account_has_its_colour_score_and_reasons_at_each_lead(projec
     assert set(found) == {"lost0", "lost1", "lost2", "lost3"}
     assert found["lost0"].churned_at == LOST
     assert found["lost0"].before == {
-        30: Glimpse(runs[30], "red", 0.25, ("Silent",)),
-        60: Glimpse(runs[60], "green", 0.25, ()),
-        90: Glimpse(runs[90], "green", 0.25, ()),
+        30: ScoreBefore(runs[30], "red", 0.25, ("Silent",)),
+        60: ScoreBefore(runs[60], "green", 0.25, ()),
+        90: ScoreBefore(runs[90], "green", 0.25, ()),
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from churnrisk.errors import UsageError
 from churnrisk.history import NONE, HistoryStore, NewRun, hand_out
 from churnrisk.history.load import read_saved
-from churnrisk.web.week import week
+from churnrisk.web.routes.monday import team_view
 from churnrisk.workflows.account import view_account
 from churnrisk.workflows.monday import monday
 from churnrisk.workflows.reviews import Change, review, undo
@@ -142,7 +142,7 @@ def test_at_the_first_run_nothing_is_newly_red(sqlite_store):
     sqlite_store.publish(NewRun(datetime(2026, 7, 6), datetime(2026, 7, 6), "i", "m", "p"), frame)
     found = monday(sqlite_store, now=NOW)
     assert (found.newly_red, [one.newly_red for one in found.load]) == (None, [None])
-    tiles = {tile.text: tile for tile in week(found, scope=None)["tiles"]}
+    tiles = {tile.text: tile for tile in team_view(found, scope=None)["tiles"]}
     assert tiles["Newly red"].value == "–"
     assert "first run" in tiles["Newly red"].says
     assert tiles["Newly red"].href is None

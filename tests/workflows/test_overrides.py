@@ -8,7 +8,8 @@ import pytest
 from churnrisk.errors import UsageError
 from churnrisk.history import HistoryStore, NewOverride, NewRun, active_overrides, add_override
 from churnrisk.settings import load_project
-from churnrisk.workflows.overrides import finish_override, list_overrides, make_override, review_overrides
+from churnrisk.workflows.overrides import finish_override, list_overrides, make_override
+from churnrisk.workflows.review_outcomes import review_overrides
 from tests.workflows.projects import INACTIVITY
 
 START = datetime(2026, 1, 1)

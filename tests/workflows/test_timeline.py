@@ -93,9 +93,7 @@ def test_use_is_counted_by_week_and_says_what_the_run_could_not_know(project):
 
 
 def test_complaints_surveys_and_contract_dates_are_told_the_latest_first(project):
-    told = [
-        (one.at.date().isoformat(), one.kind, one.text, one.after_run) for one in read(project).happenings
-    ]
+    told = [(one.at.date().isoformat(), one.kind, one.text, one.after_run) for one in read(project).events]
     assert told == [
         ("2026-12-01", "renewal", "Renewal date", False),
         ("2026-06-15", "contract ended", "Contract on plan pro ended", True),
@@ -115,7 +113,7 @@ def test_complaints_surveys_and_contract_dates_are_told_the_latest_first(project
 def test_nothing_of_other_accounts_and_nothing_from_the_future_is_shown(project):
     found = read(project, "b")
     assert sum(week.events + week.later for week in found.weeks) == 1
-    assert [one.kind for one in found.happenings] == ["complaint opened", "survey"]
+    assert [one.kind for one in found.events] == ["complaint opened", "survey"]
     assert read(project, now=AS_OF).until == AS_OF
 
 

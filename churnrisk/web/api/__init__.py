@@ -1,4 +1,4 @@
-"""The JSON API under ``/api/v1``: the red list, an account, actions and reviews for other programs, by token."""
+"""The JSON API for other programs: the red list, accounts, actions and reviews, by token."""
 
 from churnrisk.web.api.app import PATH, install_api
 

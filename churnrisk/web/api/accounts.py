@@ -18,8 +18,7 @@ from churnrisk.records import AtRisk, AuditEntry, Colour, Disposition, Family, R
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Account, Change, Desk, Instant, Number, Shape, changes_of
-from churnrisk.web.moment import now
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import now, run_in_thread
 from churnrisk.workflows import reviews
 from churnrisk.workflows.account import AccountView, view_account
 from churnrisk.workflows.worklist import worklist
@@ -268,7 +267,7 @@ def _whole_reviews(entries: Sequence[AuditEntry], limit: int) -> Sequence[AuditE
 @router.post("/accounts/{account_id:path}/reviews", status_code=201, responses=problems(404, 409, 413))
 async def review(request: Request, asker: Writer, account_id: AccountId, asked: Review) -> Recorded:
     """Record a review; 409 says what somebody else changed in the meantime."""
-    return await slowly(partial(_review, request, asker, account_id, asked))
+    return await run_in_thread(partial(_review, request, asker, account_id, asked))
 
 
 def _review(request: Request, asker: Token, account_id: str, asked: Review) -> Recorded:

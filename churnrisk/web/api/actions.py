@@ -14,8 +14,7 @@ from churnrisk.web.api.accounts import Reader, Text
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Instant, Number, Shape
-from churnrisk.web.moment import now
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import now, run_in_thread
 from churnrisk.workflows.actions import ActionFilter, hand_out_actions
 
 router = APIRouter(tags=["actions"])
@@ -79,7 +78,7 @@ class Actions(BaseModel):
 @router.get("/actions", responses=problems())
 async def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
     """Look at what would be handed out; nothing is recorded."""
-    return await slowly(partial(_hand_out, request, asker, asked, record=False))
+    return await run_in_thread(partial(_hand_out, request, asker, asked, record=False))
 
 
 @router.post("/actions/hand-out", responses=problems())
@@ -89,7 +88,7 @@ async def hand_out(
     asked: Annotated[ActionQuery, Query()],
 ) -> Actions:
     """Hand actions out and record it: none of them is given again before its cooldown ends."""
-    return await slowly(partial(_hand_out, request, asker, asked, record=True))
+    return await run_in_thread(partial(_hand_out, request, asker, asked, record=True))
 
 
 def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:

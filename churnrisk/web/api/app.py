@@ -1,4 +1,4 @@
-"""The application under ``/api/v1``: its description, its errors, its routes."""
+"""The API's application under ``/api/v1``."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def install_api(app: FastAPI, project: Project) -> None:
     install_problems(api)
     for module in (accounts, actions, runs):
         api.include_router(module.router)
-    api.add_middleware(_Limited)
-    api.openapi = _described(api)  # type: ignore[method-assign]  # FastAPI's documented way
+    api.add_middleware(_BodyLimit)
+    api.openapi = _described(api)  # type: ignore[method-assign]  # as FastAPI documents
     app.mount(PATH, api, name="api")
 
 
 def _described(api: FastAPI) -> Any:
-    """Return a function that gives the description, in which errors have the media type that they really have."""
+    """Return the OpenAPI function of the API, with the media type of problems for its errors."""
     plain = api.openapi
 
     @cache
@@ -70,8 +70,8 @@ def _described(api: FastAPI) -> Any:
     return describe
 
 
-class _Limited:
-    """Stops reading a body that is larger than any of ours; the framework's own limit answers in plain text."""
+class _BodyLimit:
+    """Refuses a body that is larger than any of ours; the framework's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

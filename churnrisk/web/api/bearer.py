@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from churnrisk.auth.tokens import Token, find_token
 from churnrisk.records import Role
-from churnrisk.web.moment import now
+from churnrisk.web.process import now
 from churnrisk.web.security import SecurityContext
 from churnrisk.web.security.origin import address_of
 

@@ -60,7 +60,7 @@ class ConflictProblem(Problem):
     changes: list[Change] = Field([], description="What they changed, the newest first.")
 
 
-_WORDS = {
+_DESCRIPTIONS = {
     400: "The request asks for something that cannot be done.",
     401: "The token is missing, unknown, expired or revoked.",
     403: "The token's role does not allow it.",
@@ -75,18 +75,19 @@ _MODELS: dict[int, type[Problem]] = {409: ConflictProblem, 422: InvalidProblem}
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return how a route describes the errors that it may give, besides those that every route may give."""
+    """Return the OpenAPI responses for the errors of a route and those of every route."""
     every = sorted({*statuses, 400, 401, 403, 422, 429, 503})
     return {
-        status: {"model": _MODELS.get(status, Problem), "description": _WORDS[status]} for status in every
+        status: {"model": _MODELS.get(status, Problem), "description": _DESCRIPTIONS[status]}
+        for status in every
     }
 
 
 def install_problems(api: FastAPI) -> None:
-    """Turn every exception into a problem."""
+    """Answer every exception with a problem."""
     api.add_exception_handler(HTTPException, _http)
     api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(ChurnRiskError, _told)
+    api.add_exception_handler(ChurnRiskError, _expected)
     api.add_exception_handler(Exception, _internal)
 
 
@@ -107,7 +108,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Return every method that an address takes; the framework names those of one of its routes only."""
+    """Return every method of an address; the framework knows only those of one of its routes."""
     described: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
     for template, operations in described.items():
@@ -117,17 +118,15 @@ def _allowed(request: Request) -> str:
 
 
 def _invalid(_request: Request, error: Exception) -> Response:
-    faults = cast("RequestValidationError", error).errors()
-    named = [
-        InvalidField(field=".".join(str(part) for part in fault["loc"]), detail=str(fault["msg"]).lower())
-        for fault in faults[:20]
+    fields = [
+        InvalidField(field=".".join(str(part) for part in item["loc"]), detail=str(item["msg"]).lower())
+        for item in cast("RequestValidationError", error).errors()[:20]
     ]
-    detail = "; ".join(f"{fault.field}: {fault.detail}" for fault in named[:3])
-    title = HTTPStatus(422).phrase
-    return _answer(InvalidProblem(title=title, status=422, detail=detail, errors=named))
+    detail = "; ".join(f"{one.field}: {one.detail}" for one in fields[:3])
+    return _answer(InvalidProblem(title=HTTPStatus(422).phrase, status=422, detail=detail, errors=fields))
 
 
-def _told(_request: Request, error: Exception) -> Response:
+def _expected(_request: Request, error: Exception) -> Response:
     if isinstance(error, ConflictError):
         version = next(iter(error.versions.values()), None)
         changes = changes_of(error.entries)

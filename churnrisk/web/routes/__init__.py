@@ -1,1 +1,1 @@
-"""One module per page: each route reads its input, calls one workflow and renders a template."""
+"""One module per page: routes read their input, call one use case and render a template."""

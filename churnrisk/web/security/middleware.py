@@ -18,8 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from churnrisk.auth.sessions import session_user
 from churnrisk.errors import ChurnRiskError
-from churnrisk.web.log import one_line
-from churnrisk.web.moment import now
+from churnrisk.web.process import now, one_line
 from churnrisk.web.security.origin import comes_from_here, page_before
 from churnrisk.web.security.session import RequestSession, SecurityContext, SignInNeeded
 from churnrisk.web.security.sign_in import UnsentForm, sign_in_page

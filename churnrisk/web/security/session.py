@@ -18,7 +18,7 @@ from churnrisk.auth.sessions import end_session, start_session
 from churnrisk.auth.settings import WebConfig
 from churnrisk.auth.users import Store
 from churnrisk.records import Role, User
-from churnrisk.web.moment import now
+from churnrisk.web.process import now
 from churnrisk.web.security.signing import Signer
 
 #: Cookies: the signed session id; the key of forms before sign-in; messages for the next page; single sign-on state.

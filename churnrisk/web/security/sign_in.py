@@ -14,8 +14,7 @@ from churnrisk.auth.sessions import SignInError, sign_in
 from churnrisk.auth.users import change_password
 from churnrisk.errors import UsageError
 from churnrisk.records import Role, User
-from churnrisk.web.moment import now
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import now, run_in_thread
 from churnrisk.web.security.origin import address_of, safe_path
 from churnrisk.web.security.session import flash, require, session_of
 from churnrisk.web.security.signing import Signer
@@ -85,7 +84,7 @@ async def post_sign_in(
     unsent: Annotated[str, Form(alias=_UNSENT)] = "",
 ) -> Response:
     """Start a session for the user of a name and password."""
-    return await slowly(partial(_sign_in, request, name, password, safe_path(next), unsent))
+    return await run_in_thread(partial(_sign_in, request, name, password, safe_path(next), unsent))
 
 
 def _sign_in(request: Request, name: str, password: str, target: str, sealed: str) -> Response:
@@ -105,7 +104,7 @@ def _sign_in(request: Request, name: str, password: str, target: str, sealed: st
 @router.post("/sign-out")
 async def sign_out(request: Request, _user: Viewer) -> Response:
     """End the session; its forms that are still open elsewhere are dead from now on."""
-    await slowly(session_of(request).end)
+    await run_in_thread(session_of(request).end)
     flash(request, "You are signed out.", kind="plain")
     return RedirectResponse("/sign-in", 303)
 
@@ -125,7 +124,7 @@ async def post_password(
     again: Annotated[str, Form(alias="new_password_again", max_length=1000)] = "",
 ) -> Response:
     """Change one's own password: every session ends, and this one goes on under a new id."""
-    return await slowly(partial(_change_password, request, user, present, new, again))
+    return await run_in_thread(partial(_change_password, request, user, present, new, again))
 
 
 def _change_password(request: Request, user: User, present: str, new: str, again: str) -> Response:

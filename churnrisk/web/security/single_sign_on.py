@@ -17,9 +17,7 @@ from churnrisk.auth.sessions import SignInError
 from churnrisk.auth.settings import OidcConfig
 from churnrisk.auth.single_sign_on import Identity, signed_on_user
 from churnrisk.errors import UsageError
-from churnrisk.web.log import one_line
-from churnrisk.web.moment import now
-from churnrisk.web.patience import slowly
+from churnrisk.web.process import now, one_line, run_in_thread
 from churnrisk.web.security.origin import safe_path
 from churnrisk.web.security.session import SSO, SecurityContext, session_of
 from churnrisk.web.security.sign_in import sign_in_page
@@ -96,8 +94,8 @@ async def return_from_provider(request: Request) -> Response:
             raise SignInError("This sign-in was started elsewhere, or too long ago. Try again.")
         token = await client.authorize_access_token(request)
         identity = Identity.of_claims(token["userinfo"], config)
-        user = await slowly(partial(signed_on_user, security.store, identity, config, now=now()))
-        await slowly(partial(session.start, user))
+        user = await run_in_thread(partial(signed_on_user, security.store, identity, config, now=now()))
+        await run_in_thread(partial(session.start, user))
     except Exception as error:
         return await _failure_page(request, error)
     return RedirectResponse(target, 303)

@@ -25,7 +25,7 @@ from churnrisk.settings import load_project
 from churnrisk.web import security
 from churnrisk.web.app import create_app
 from churnrisk.web.errors import install_errors
-from churnrisk.web.pages import page
+from churnrisk.web.rendering import page
 from churnrisk.web.security import flash, require
 from churnrisk.workflows.project import Project
 

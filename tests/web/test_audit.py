@@ -1,7 +1,7 @@
 from datetime import datetime
 
 from churnrisk.records import AuditEntry
-from churnrisk.web.trail import changes, line
+from churnrisk.web.routes.audit import changes, entry_text
 
 
 def entry(field, before=None, after=None, **given):
@@ -23,7 +23,7 @@ def test_each_field_is_told_in_words():
         ("snooze_reason", "holiday", None): "Reason of the snooze taken away",
         ("touched", None, None): "Looked at again, nothing new",
     }
-    assert {key: line(entry(*key)) for key in told} == told
+    assert {key: entry_text(entry(*key)) for key in told} == told
 
 
 def test_entries_of_one_review_and_account_are_one_change():
@@ -34,7 +34,11 @@ def test_entries_of_one_review_and_account_are_one_change():
         entry("note", after="a", audit_id=1, review_id=1),
     ]
     made = changes(entries)
-    assert [(change.review_id, change.account_id) for change in made] == [(2, "A2"), (2, "A1"), (1, "A1")]
+    assert [(change.entry.review_id, change.entry.account_id) for change in made] == [
+        (2, "A2"),
+        (2, "A1"),
+        (1, "A1"),
+    ]
     assert made[-1].lines == ("Note: a", "Record is now Saved")
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from churnrisk.web.log import one_line
+from churnrisk.web.process import one_line
 
 
 @pytest.mark.parametrize(

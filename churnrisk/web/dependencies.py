@@ -1,4 +1,4 @@
-"""What a review form says, read into the change that it asks for."""
+"""Dependencies of the routes: who asks, and what a review form says."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from churnrisk.errors import UsageError
-from churnrisk.records import Disposition
+from churnrisk.records import Disposition, Role, User
+from churnrisk.web.security import require
 from churnrisk.workflows.reviews import END, Change
 
 Fields = Mapping[str, str]
+Viewer = Annotated[User, require(Role.VIEWER)]
+Reviewer = Annotated[User, require(Role.REVIEWER)]
+Admin = Annotated[User, require(Role.ADMIN)]
+#: The largest id that PostgreSQL's integer holds.
+LARGEST_ID = 2**31 - 1
 
 
 async def read_fields(request: Request) -> dict[str, str]:
-    """Return the texts of a form, without those that are empty; of several of one name the last."""
+    """Return the texts of a form that are not empty; of several of one name the last."""
     form = await request.form()
     return {name: value for name, value in form.multi_items() if isinstance(value, str) and value.strip()}
 
 
 async def read_accounts(request: Request) -> tuple[str, ...]:
-    """Return the account ids that a form or an address names, each once."""
+    """Return the account ids in a form or an address, each once."""
     source = request.query_params if request.method == "GET" else await request.form()
     named = (value for name, value in source.multi_items() if name == "account" and isinstance(value, str))
     return tuple(dict.fromkeys(named))
@@ -34,13 +40,7 @@ Accounts = Annotated[tuple[str, ...], Depends(read_accounts)]
 
 
 def change_of(typed: Fields) -> Change:
-    """Return the change that a form asks for; its ``kind`` names what it is, or the disposition itself.
-
-    Raises
-    ------
-    UsageError
-        If something is missing or cannot be read.
-    """
+    """Return the change that a form asks for; its ``kind`` says which one, or is the disposition itself."""
     kind = typed.get("kind", "")
     if kind in (*Disposition, "open") and kind != Disposition.SNOOZED:
         return Change(disposition=kind, note=typed.get("note"))
@@ -64,13 +64,7 @@ def change_of(typed: Fields) -> Change:
 
 
 def version_of(typed: Fields) -> int:
-    """Return the version of the account that the form was made on.
-
-    Raises
-    ------
-    UsageError
-        If the form does not say.
-    """
+    """Return the version of the account that the form was made on."""
     given = typed.get("version", "")
     if not (given.isascii() and given.isdigit() and len(given) < 10):
         raise UsageError("the form does not say on which version it was made. Open the account again.")
@@ -78,13 +72,7 @@ def version_of(typed: Fields) -> int:
 
 
 def versions_of(typed: Fields, accounts: tuple[str, ...]) -> dict[str, int | None]:
-    """Return the versions of several accounts that a form was made on.
-
-    Raises
-    ------
-    UsageError
-        If the form does not say so of each of them, or names none.
-    """
+    """Return the versions of several accounts that the form was made on."""
     if not accounts:
         raise UsageError("no account is ticked. Tick the ones that you mean.")
     try:

@@ -1,4 +1,4 @@
-"""The contract of the colours in words that a manager reads: promised, tested, and what happened since."""
+"""What the colours mean (help), what they promise, and what happened since."""
 
 from __future__ import annotations
 
@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
 from churnrisk.records import Colour
+from churnrisk.report.wording import count, percent
 from churnrisk.web.charts import RateMark, rate_mark
-from churnrisk.web.wording import count, day, percent, plural
+from churnrisk.web.dependencies import Viewer
+from churnrisk.web.rendering import page
+from churnrisk.web.wording import day, plural
 from churnrisk.workflows.promises import (
     BROKEN,
     KEPT,
@@ -19,8 +26,14 @@ from churnrisk.workflows.promises import (
     Promised,
     Promises,
     RunOfColour,
+    promises,
 )
 
+router = APIRouter()
+_OWN_ACCOUNTS_ONLY = (
+    "This counts the accounts of the whole team, and you are limited to your own. "
+    "The help says what the colours mean."
+)
 _VERDICTS = {
     OPEN: "not known yet",
     KEPT: "kept",
@@ -28,12 +41,26 @@ _VERDICTS = {
     UNCLEAR: "unclear: within chance",
     NO_PROMISE: "no promise",
 }
+_CLASSES = {KEPT: "kept", BROKEN: "broken"}
 _MEANS = {
     Colour.GREEN: "Green means: very unlikely to leave.",
     Colour.AMBER: "Amber means: more risk than usual, and no promise about how much.",
     Colour.RED: "Red means: far more likely to leave than others.",
 }
-_CLASS = {KEPT: "kept", BROKEN: "broken"}
+
+
+@router.get("/help")
+def show_help(request: Request, user: Viewer) -> Response:
+    """Show what the colours mean, how the list works, which keys there are."""
+    return page(request, "help.html")
+
+
+@router.get("/promises")
+def show(request: Request, user: Viewer) -> Response:
+    """Show the promises of the colours; their counts are the whole team's."""
+    if user.scope is not None:
+        raise HTTPException(403, _OWN_ACCOUNTS_ONLY)
+    return page(request, "promises.html", promise_view(promises(request.app.state.store)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +92,20 @@ class RunLine:
     mark: RateMark | None
 
 
-def contract(found: Promises) -> dict[str, Any]:
-    """Return what the template of the contract shows."""
+def promise_view(view: Promises) -> dict[str, Any]:
+    """Return the context of ``promises.html``."""
     return {
-        "found": found,
-        "cards": tuple(_card(promised) for promised in found.colours),
-        "nothing_stored": not any(promised.runs for promised in found.colours),
-        "missed": tuple((as_of, missed) for as_of, missed in found.missed if missed),
-        "missed_known": len(found.missed),
+        "promises": view,
+        "cards": tuple(_card(promised) for promised in view.colours),
+        "nothing_stored": not any(promised.runs for promised in view.colours),
+        "missed": tuple((as_of, missed) for as_of, missed in view.missed if missed),
+        "missed_known": len(view.missed),
     }
 
 
 def _card(promised: Promised) -> ColourCard:
     latest = promised.latest
-    verdict, kind = _overall(promised)
+    verdict, verdict_class = _overall(promised)
     return ColourCard(
         promised.colour,
         _MEANS[promised.colour],
@@ -86,7 +113,7 @@ def _card(promised: Promised) -> ColourCard:
         _tested(promised),
         _since(promised),
         verdict,
-        kind,
+        verdict_class,
         _lines(promised.runs),
     )
 
@@ -121,15 +148,11 @@ def _since(promised: Promised) -> str:
 def _overall(promised: Promised) -> tuple[str, str]:
     if promised.latest is None or not promised.latest.promise:
         return "No promise to keep", "unclear"
-    kept, broken, unclear = (promised.count(verdict) for verdict in (KEPT, BROKEN, UNCLEAR))
-    if not kept + broken + unclear:
+    counts = {verdict: number for verdict in (KEPT, BROKEN, UNCLEAR) if (number := promised.count(verdict))}
+    if not counts:
         return "Promise: not known yet", "unclear"
-    parts = [
-        f"{word} in {plural(number, 'run')}"
-        for word, number in (("kept", kept), ("broken", broken), ("unclear", unclear))
-        if number
-    ]
-    return "Promise " + ", ".join(parts), "broken" if broken else "kept" if kept else "unclear"
+    parts = [f"{verdict} in {plural(number, 'run')}" for verdict, number in counts.items()]
+    return "Promise " + ", ".join(parts), next(one for one in (BROKEN, KEPT, UNCLEAR) if one in counts)
 
 
 def _lines(runs: Iterable[RunOfColour]) -> tuple[RunLine, ...]:
@@ -141,21 +164,26 @@ def _lines(runs: Iterable[RunOfColour]) -> tuple[RunLine, ...]:
 
 def _line(run: RunOfColour, top: float) -> RunLine:
     outcome = run.outcome
-    known = outcome.rate is not None and outcome.low is not None and outcome.high is not None
+    shown: dict[str, Any] = {
+        "churned": f"known on {day(outcome.known_at)}",
+        "rate": "",
+        "bounds": "",
+        "mark": None,
+    }
+    if outcome.rate is not None and outcome.low is not None and outcome.high is not None:
+        shown = {
+            "churned": f"{count(outcome.churned)} of {count(outcome.known)}",
+            "rate": percent(outcome.rate),
+            "bounds": f"{percent(outcome.low)} to {percent(outcome.high)}",
+            "mark": rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top),
+        }
     return RunLine(
-        run.as_of,
-        outcome.accounts,
-        f"{count(outcome.churned)} of {count(outcome.known)}"
-        if known
-        else f"known on {day(outcome.known_at)}",
-        percent(outcome.rate) if known else "",
-        f"{percent(outcome.low)} to {percent(outcome.high)}" if known else "",
-        outcome.promise or "none",
-        _VERDICTS[run.verdict],
-        _CLASS.get(run.verdict, "unclear"),
-        rate_mark(outcome.rate or 0.0, outcome.low or 0.0, outcome.high or 0.0, _limit(run), top=top)
-        if known
-        else None,
+        as_of=run.as_of,
+        accounts=outcome.accounts,
+        promise=outcome.promise or "none",
+        verdict=_VERDICTS[run.verdict],
+        verdict_class=_CLASSES.get(run.verdict, "unclear"),
+        **shown,
     )
 
 

@@ -1,21 +1,25 @@
-"""Templates become pages: one environment for the process, and what every page knows."""
+"""Templates become pages: one environment for the process, and the context that every page shares."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from threading import Lock
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from cachetools import LRUCache
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from churnrisk.records import Role, User
+from churnrisk.report import wording as report_wording
 from churnrisk.report.bars import HATCH
 from churnrisk.web import wording
 from churnrisk.web.security import csrf_token, current_user, take_flashes
@@ -23,9 +27,9 @@ from churnrisk.web.security import csrf_token, current_user, take_flashes
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One page in the navigation."""
+    """A link with its text: in the navigation, or a way on from a message."""
 
-    path: str
+    href: str
     text: str
 
 
@@ -46,23 +50,36 @@ def page(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Render a template as a page.
-
-    Parameters
-    ----------
-    template : str
-        Its name under ``templates/``; it extends ``base.html``.
-    context : mapping, optional
-        What it shows, besides what every page knows: ``me``, ``links``, ``here``, ``company``, ``csrf_token``,
-        ``flashes``, ``back``, ``say`` and ``asset``.
-    """
-    known = _everywhere(request) | dict(context or {})
+    """Render a template that extends ``base.html``, with the context given and that of every page."""
+    known = _shared_context(request) | dict(context or {})
     content = environment().get_template(template).render(known)
     return HTMLResponse(content.encode("utf-8", errors="replace"), status_code=status, headers=headers)
 
 
+class FragmentCache:
+    """The last rendered parts of pages by key, each valid while its source is the very same object."""
+
+    def __init__(self, maxsize: int = 64) -> None:
+        self._fragments: LRUCache[Hashable, tuple[object, Markup]] = LRUCache(maxsize)
+        self._lock = Lock()
+
+    def get(self, key: Hashable, source: object, render: Callable[[], Markup]) -> Markup:
+        """Return the fragment of a key; render it if its source has changed.
+
+        The query cache returns the same object until something changes, so identity is enough.
+        """
+        with self._lock:
+            cached = self._fragments.get(key)
+        if cached is not None and cached[0] is source:
+            return cached[1]
+        rendered = render()
+        with self._lock:
+            self._fragments[key] = (source, rendered)
+        return rendered
+
+
 def fragment(template: str, context: Mapping[str, Any]) -> Markup:
-    """Render a part that knows nothing of the request, to be put into a page."""
+    """Render a part of a page that needs nothing of the request."""
     return Markup(environment().get_template(template).render(context))  # noqa: S704 - escaped by the template
 
 
@@ -77,7 +94,7 @@ def account_path(account_id: str) -> str:
 
 
 def leading_back(up: str) -> str:
-    """Return what an account's address carries, so that its page leads back to the view one came from."""
+    """Return the query that makes an account's page link back to the view it was opened from."""
     return "" if up == "/" else "?" + urlencode({"up": up})
 
 
@@ -92,26 +109,28 @@ def environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(say=wording, asset=asset, account_path=account_path, leading_back=leading_back)
+    # where both have a word, the pages' own counts
+    made.globals["say"] = SimpleNamespace(**(vars(report_wording) | vars(wording)))
+    made.globals.update(asset=asset, account_path=account_path, leading_back=leading_back)
     made.globals.update(badges=wording.BADGES, big_badges=wording.BIG_BADGES, HATCH=HATCH)
     return made
 
 
 @cache
 def asset(name: str) -> str:
-    """Return the address of a static file; it changes with the content, so browsers may keep it for good."""
+    """Return the address of a static file; it changes with the content, so browsers may cache it for good."""
     content = files("churnrisk.web").joinpath("static", name).read_bytes()
     return f"/static/{name}?v={hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _everywhere(request: Request) -> dict[str, Any]:
+def _shared_context(request: Request) -> dict[str, Any]:
     me = current_user(request)
     return {
         "me": me,
         "may_review": may_review(me),
         "links": _links(me),
         "here": request.url.path,
-        "back": address(request),
+        "back": _address(request),
         "company": request.app.state.project.name,
         "csrf_token": csrf_token(request),
         "flashes": take_flashes(request),
@@ -122,11 +141,11 @@ def _links(me: User | None) -> tuple[Link, ...]:
     if me is None:
         return ()
     links = _ADMIN_LINKS if me.role is Role.ADMIN else _LINKS
-    # the colours' contract counts the whole team's accounts
-    return links if me.scope is None else tuple(link for link in links if link.path != "/promises")
+    # the promises of the colours count the whole team's accounts
+    return links if me.scope is None else tuple(link for link in links if link.href != "/promises")
 
 
-def address(request: Request) -> str:
-    """Return path and query of a request, as a form sends it to come back."""
+def _address(request: Request) -> str:
+    """Return path and query of a request, which a form sends to come back."""
     query = request.scope.get("query_string", b"").decode("latin-1")
     return request.url.path + (f"?{query}" if query else "")

@@ -2,7 +2,7 @@ from datetime import datetime
 
 from churnrisk.history.outcomes import ColourOutcome
 from churnrisk.records import Colour, Run
-from churnrisk.web.verdicts import contract
+from churnrisk.web.routes.promises import promise_view
 from churnrisk.workflows.promises import Promised, Promises, RunOfColour, verdict_of
 
 RUN = Run(1, "k", datetime(2026, 7, 1), datetime(2026, 7, 2), "3", "p", "i", 400, 20, 80, 250, 50)
@@ -40,7 +40,7 @@ def promised(colour, *outcomes):
 
 
 def shown(*colours, missed=(), next_known_at=None):
-    return contract(Promises(RUN, colours, missed, next_known_at))
+    return promise_view(Promises(RUN, colours, missed, next_known_at))
 
 
 def known(churned, low, high, kept):
