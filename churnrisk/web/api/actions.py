@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from churnrisk.history.access import Token
+from churnrisk.history.wanted import Text
 from churnrisk.records import Colour, Role
-from churnrisk.web.api.accounts import Reader, Text
+from churnrisk.report.rows import Instant, Number, Shape
+from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Instant, Number, Shape
 from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
 from churnrisk.workflows.actions import ActionFilter, hand_out_actions

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 
 from churnrisk.history.access import Token
 from churnrisk.records import Colour
+from churnrisk.report.rows import Instant, Number, Shape
 from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Instant, Number, Shape
 from churnrisk.workflows.promises import promises
 
 router = APIRouter(tags=["runs"])

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from churnrisk.errors import UsageError
-from churnrisk.history import WorklistFilter
+from churnrisk.history import RedListQuery
 from churnrisk.records import RedList, Role, User
 from churnrisk.web.exports import chunks, csv_file, workbook
 from churnrisk.web.listing import Listing
@@ -31,7 +31,7 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 @router.get("/")
 async def show(request: Request, user: Viewer) -> Response:
     """Show a page of the list that the address names."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     number = page_number(request)
     address = dict(wanted.to_query()) | ({"page": str(number)} if number > 1 else {})
     if request.query_params.multi_items() != list(address.items()):
@@ -42,14 +42,14 @@ async def show(request: Request, user: Viewer) -> Response:
     return await (slowly(work) if wanted.search else run_in_threadpool(work))
 
 
-def _show(request: Request, user: User, wanted: WorklistFilter, number: int) -> Response:
+def _show(request: Request, user: User, wanted: RedListQuery, number: int) -> Response:
     found = worklist(
-        request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
+        request.app.state.store, as_of=None, query=wanted, page=number, per_page=PER_PAGE, now=now()
     )
     return page(request, "redlist.html", {"drawn": drawn(request, found, wanted, user)})
 
 
-def drawn(request: Request, found: RedList, wanted: WorklistFilter, user: User) -> Markup:
+def drawn(request: Request, found: RedList, wanted: RedListQuery, user: User) -> Markup:
     """Return the list as HTML; many people ask for the same view, and it stays the same until a change."""
     state = request.app.state
     question = (wanted, found.page, may_review(user), user.owner, user.display_name)
@@ -78,7 +78,7 @@ def page_number(request: Request) -> int:
 @router.get("/redlist.csv")
 async def as_csv(request: Request, user: Viewer) -> Response:
     """Send exactly the view, all pages of it, as CSV."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     file = await slowly(partial(csv_file, request.app.state.store, wanted, now=now()))
     return StreamingResponse(chunks(file), media_type="text/csv; charset=utf-8", headers=_named("csv"))
 
@@ -86,7 +86,7 @@ async def as_csv(request: Request, user: Viewer) -> Response:
 @router.get("/redlist.xlsx")
 async def as_workbook(request: Request, user: Viewer) -> Response:
     """Send exactly the view, all pages of it, as a workbook."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     state = request.app.state
     content = await slowly(partial(workbook, state.store, wanted, company=state.project.name, now=now()))
     return Response(content, media_type=_XLSX, headers=_named("xlsx"))
