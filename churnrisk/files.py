@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from types import SimpleNamespace
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from churnrisk.errors import UsageError
@@ -49,9 +49,11 @@ def as_text(value: str) -> str:
 
 def csv_text(rows: Iterable[Iterable[object]], *, newline: str = "\n") -> str:
     """Return rows as CSV without formulas; instants to the minute."""
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator=newline).writerows([_in_csv(value) for value in row] for row in rows)
-    return buffer.getvalue()
+    lines: list[str] = []
+    # Python 3.11 quotes a carriage return only where the line terminator has one, and writes line by line
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerows([_in_csv(value) for value in row] for row in rows)
+    return "".join(line.removesuffix("\r\n") + newline for line in lines)
 
 
 def _in_csv(value: object) -> object:

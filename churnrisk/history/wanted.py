@@ -76,8 +76,9 @@ class RedListQuery(RedListParameters):
             return cls(**{key: value for key, value in given.items() if key in known and value}, scope=scope)
         except ValidationError as error:
             first = error.errors()[0]
-            message = first["msg"][0].lower() + first["msg"][1:]
-            raise UsageError(f"{first['loc'][0]}: {message}, found {str(first['input'])[:60]!r}.") from None
+            # "Input should be 'hide', 'only' or 'all'": the parameter is the better subject
+            _, _, expected = first["msg"].partition(" ")
+            raise UsageError(f"{first['loc'][0]} {expected}, found {str(first['input'])[:60]!r}.") from None
 
     def to_query(self) -> dict[str, str]:
         """Return the parameters that :meth:`from_query` parses back; defaults are left out."""
