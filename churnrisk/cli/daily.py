@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -216,7 +215,7 @@ def explain(
     chosen = choose_format(format_, output)
     outlook = None if chosen is Format.CSV else outlook_or_none(project, view, now=now)
     if chosen is Format.CSV:
-        history = [asdict(past) for past in view.history]
+        history = [dict(past) for past in view.history]
         show_rows(history, title=account, format_=chosen, output=output, columns={})
     elif chosen is Format.JSON:
         emit(

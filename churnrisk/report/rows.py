@@ -8,7 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from churnrisk.records import Colour, DecidedBy, Disposition, RedListRow
+from churnrisk.records import ChangedSignal, Colour, DecidedBy, Disposition, MovePart, Reason, RedListRow
 from churnrisk.report.wording import CAUSES
 
 Cell = str | int | float | date | None
@@ -39,30 +39,7 @@ class Shape(BaseModel):
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
 
-class Reason(Shape):
-    """Why an account has the probability it has: one signal's share."""
-
-    feature: str = Field(examples=["days_since_last_event"])
-    family: str = Field(examples=["recency"])
-    text: str = Field(examples=["No activity for 34 days"])
-    value: float | str | None = Field(examples=[34.0])
-    contribution: Number = Field(description="Log-odds; positive speaks for churn.", examples=[1.9])
-    usual_low: Number = Field(description="The middle 80 % of retained accounts.")
-    usual_high: Number
-    previous: float | str | None = Field(description="The value at the last run.")
-    peers: str = Field(description="Which retained accounts; empty for all.", examples=["in segment Large"])
-
-
-class MovePart(Shape):
-    """One part of why a score moved."""
-
-    kind: str = Field(examples=["behaviour"])
-    log_odds: Number
-    text: str = Field(examples=["no activity for 40 days (was 12 days)"])
-    feature: str | None
-
-
-class Move(Shape):
+class MoveShape(Shape):
     """Why the colour or the score is another one than at the last run."""
 
     since: Instant = Field(description="As-of date of the last run.")
@@ -73,16 +50,7 @@ class Move(Shape):
     text: str = Field(description="The parts in words.")
 
 
-class ChangedSignal(Shape):
-    """A signal now and after the change."""
-
-    feature: str
-    label: str
-    now: Number
-    then: Number
-
-
-class Turnaround(Shape):
+class TurnaroundShape(Shape):
     """The smallest realistic change after which the model and the rules would give a better colour."""
 
     colour: Colour | None
@@ -115,8 +83,8 @@ class AccountRow(Shape):
     reasons: list[Reason] = Field(description="The largest contribution first.")
     play: str | None = Field(description="The play that fits.")
     next_step: str
-    move: Move | None = Field(validation_alias="moved", description="Null when nothing moved.")
-    turnaround: Turnaround | None = Field(description="What would give it a better colour.")
+    move: MoveShape | None = Field(validation_alias="moved", description="Null when nothing moved.")
+    turnaround: TurnaroundShape | None = Field(description="What would give it a better colour.")
     version: int = Field(
         validation_alias=AliasPath("desk", "version"),
         description="Grows with every change by the team; send it with a review.",
@@ -163,9 +131,9 @@ def _cell(name: str, value: object, separator: str) -> Cell:
     match value:
         case list():
             return separator.join(reason.text for reason in value)
-        case Move():
+        case MoveShape():
             return "; ".join(part for part in (value.because and CAUSES[value.because], value.text) if part)
-        case Turnaround():
+        case TurnaroundShape():
             return value.text
         case datetime():
             # a workbook knows no time zones

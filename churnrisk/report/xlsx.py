@@ -1,4 +1,4 @@
-"""The red list as a workbook: the totals with their charts on the first sheet, the list on the second."""
+"""The red list as a workbook: totals and charts on the first sheet, the list on the second."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
@@ -16,48 +16,59 @@ from churnrisk.history.account import read_actions, read_changes, read_history, 
 from churnrisk.history.desk import is_within, no_account
 from churnrisk.history.load import open_work
 from churnrisk.history.worklist import read_row
-from churnrisk.records import AuditEntry, Colour, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
 from churnrisk.report.rows import AccountRow, Instant, Number, Shape
 from churnrisk.workflows.due import day_of, due_date, is_overdue
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.worklist import to_row
 
 
-@dataclass(frozen=True, slots=True)
-class PastScore:
+class PastScore(Shape):
     """The account at one published run."""
 
-    as_of: datetime
+    as_of: Instant
     model_version: str
-    colour: str
-    decided_by: str
+    colour: Colour
+    decided_by: DecidedBy
     rule: str | None
-    churn_probability: float | None
+    churn_probability: Number
 
 
-@dataclass(frozen=True, slots=True)
-class PastOverride:
-    """An override of the account; ``in_force`` is False once it has expired, ended or been replaced."""
+class PastOverride(Shape):
+    """A colour that somebody set; ``in_force`` is False once it has expired, ended or been replaced."""
 
     override_id: int
-    colour: str
+    colour: Colour
     author: str
     reason: str
-    created_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
+    created_at: Instant
+    expires_at: Instant
+    ended_at: Instant | None
     in_force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PastAction:
+class FieldChange(Shape):
+    """One field of an account that somebody changed."""
+
+    review_id: int
+    at: Instant
+    author: str
+    via: str = Field(examples=["web"])
+    field: str = Field(examples=["disposition"])
+    before: str | None
+    after: str | None
+    version: int = Field(description="The account's version after it.")
+    undone_by: int | None = Field(description="The review that took it back.")
+
+
+class PastAction(Shape):
     """An action handed out for the account."""
 
     play: str
     reason: str
     channel: str
-    handed_out_at: datetime
-    due_at: datetime
+    handed_out_at: Instant
+    due_at: Instant
 
 
 @dataclass(frozen=True)
@@ -99,54 +110,6 @@ class AccountView:
         return self.history[-1]
 
 
-class Past(Shape):
-    """The account at one published run."""
-
-    as_of: Instant
-    colour: Colour
-    decided_by: str
-    rule: str | None
-    churn_probability: Number
-    model_version: str
-
-
-class Override(Shape):
-    """A colour that somebody set."""
-
-    override_id: int
-    colour: Colour
-    author: str
-    reason: str
-    created_at: Instant
-    expires_at: Instant
-    ended_at: Instant | None
-    in_force: bool
-
-
-class Change(Shape):
-    """One field of an account that somebody changed."""
-
-    review_id: int
-    at: Instant
-    author: str
-    via: str = Field(examples=["web"])
-    field: str = Field(examples=["disposition"])
-    before: str | None
-    after: str | None
-    version: int = Field(description="The account's version after it.")
-    undone_by: int | None = Field(description="The review that took it back.")
-
-
-class HandedOut(Shape):
-    """An action handed out for the account."""
-
-    play: str
-    reason: str
-    channel: str
-    handed_out_at: Instant
-    due_at: Instant
-
-
 class AccountDetail(AccountRow):
     """One account with its history and what people did about it, the same in JSON and API."""
 
@@ -154,10 +117,10 @@ class AccountDetail(AccountRow):
     stage: str | None
     due_at: Instant | None = Field(description="By when the next step should be done.")
     overdue: bool
-    history: list[Past] = Field(description="Oldest first.")
-    overrides: list[Override] = Field(description="The newest first.")
-    changes: list[Change] = Field(description="The newest first.")
-    actions: list[HandedOut] = Field(description="The newest first.")
+    history: list[PastScore] = Field(description="Oldest first.")
+    overrides: list[PastOverride] = Field(description="The newest first.")
+    changes: list[FieldChange] = Field(description="The newest first.")
+    actions: list[PastAction] = Field(description="The newest first.")
 
     @classmethod
     def of_view(cls, view: AccountView) -> Self:
@@ -190,7 +153,7 @@ def view_account(
         work = open_work(connection, run, now=day_of(now), account_id=account_id)
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
-        actions = [_action(action) for action in read_actions(connection, account_id)]
+        actions = [PastAction(**row) for row in read_actions(connection, account_id)]
     assert stored is not None  # noqa: S101 - its history names the run that holds it
     row, since = to_row(stored, run, now), stored["colour_since"]
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
@@ -237,27 +200,10 @@ def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
     )
 
 
-def _past(row: Iterable[Any]) -> PastScore:
-    _, as_of, model, colour, decided_by, rule, probability, _ = row
-    return PastScore(as_of, model, colour, decided_by, rule, probability)
+def _past(row: Any) -> PastScore:
+    return PastScore(**row._asdict(), churn_probability=row.probability)
 
 
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
     open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
-    return [
-        PastOverride(
-            override_id=row["override_id"],
-            colour=row["colour"],
-            author=row["author"],
-            reason=row["reason"],
-            created_at=row["created_at"],
-            expires_at=row["expires_at"],
-            ended_at=row["ended_at"],
-            in_force=row["override_id"] in open_ones[:1],
-        )
-        for row in rows
-    ]
-
-
-def _action(row: Mapping[Any, Any]) -> PastAction:
-    return PastAction(*(row[name] for name in PastAction.__slots__))
+    return [PastOverride(**row, in_force=row["override_id"] in open_ones[:1]) for row in rows]

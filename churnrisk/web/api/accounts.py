@@ -18,7 +18,7 @@ from churnrisk.records import AuditEntry, Disposition, RedList, Role
 from churnrisk.report.rows import Instant, Number, Shape
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Account, AccountDetail, Change, Desk, changes_of
+from churnrisk.web.api.shapes import Account, AccountDetail, Desk, FieldChange, changes_of
 from churnrisk.web.moment import now
 from churnrisk.web.patience import slowly
 from churnrisk.workflows import reviews
@@ -167,7 +167,7 @@ def changes(
     limit: Annotated[
         int, Query(ge=1, le=500, description="Of entries; the last review comes whole all the same.")
     ] = 100,
-) -> list[Change]:
+) -> list[FieldChange]:
     """Read what people changed of an account, the newest first."""
     store = request.app.state.store
     entries = reviews.trail(

@@ -1,4 +1,4 @@
-"""Routes of the published runs, and of what the colours promised and kept."""
+"""API routes of the published runs, and of what the colours promised and kept."""
 
 from __future__ import annotations
 
@@ -65,24 +65,7 @@ def promised(request: Request, asker: Reader) -> list[Promise]:
     """Read what every colour of every run promised and what happened since; 403 for a token limited to an owner."""
     _require_team(asker)
     found = promises(request.app.state.store)
-    return [
-        Promise(
-            as_of=run.as_of,
-            model_version=run.model_version,
-            colour=one.colour,
-            promise=run.outcome.promise,
-            known_at=run.outcome.known_at,
-            accounts=run.outcome.accounts,
-            known=run.outcome.known,
-            churned=run.outcome.churned,
-            churn_rate=run.outcome.rate,
-            churn_low=run.outcome.low,
-            churn_high=run.outcome.high,
-            verdict=run.verdict,
-        )
-        for one in found.colours
-        for run in one.runs
-    ]
+    return [Promise.model_validate(run) for one in found.colours for run in one.runs]
 
 
 def _require_team(asker: Token) -> None:

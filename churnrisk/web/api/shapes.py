@@ -10,9 +10,9 @@ from pydantic.config import JsonDict
 from churnrisk.records import AuditEntry, Disposition
 from churnrisk.report.rows import AccountRow, Instant, Number, Shape
 from churnrisk.workflows import account
-from churnrisk.workflows.account import Change
+from churnrisk.workflows.account import FieldChange
 
-__all__ = ["Account", "AccountDetail", "Change", "Desk", "Past", "changes_of"]
+__all__ = ["Account", "AccountDetail", "FieldChange", "Desk", "Past", "changes_of"]
 
 _DEPRECATED: JsonDict = {"deprecated": True}
 
@@ -45,7 +45,7 @@ class Account(AccountRow):
         return Desk.model_validate(self)
 
 
-class Past(account.Past):
+class Past(account.PastScore):
     """The account at one published run."""
 
     @computed_field(description="Now `churn_probability`.", json_schema_extra=_DEPRECATED)
@@ -60,6 +60,6 @@ class AccountDetail(account.AccountDetail, Account):
     history: list[Past] = Field(description="Oldest first.")  # type: ignore[assignment]
 
 
-def changes_of(entries: Iterable[AuditEntry]) -> list[Change]:
+def changes_of(entries: Iterable[AuditEntry]) -> list[FieldChange]:
     """Return the shapes of audit entries."""
-    return [Change.model_validate(entry) for entry in entries]
+    return [FieldChange.model_validate(entry) for entry in entries]
