@@ -12,7 +12,7 @@ from churnrisk.cli.show import progress, say
 from churnrisk.errors import ChurnRiskError
 from churnrisk.records import DeskState, Move, Reason, Turnaround
 from churnrisk.report import wording
-from churnrisk.workflows.account import AccountDetail, AccountView
+from churnrisk.workflows.account import AccountView, FullAccount
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
     more: dict[str, Any] = {"run": asdict(view.run)}
     more["outlook"] = asdict(outlook) | {"text": outlook.text} if outlook else None
     more = to_jsonable_python(more)
-    return AccountDetail.of_view(view).model_dump(mode="json") | more
+    return FullAccount.of_view(view).model_dump(mode="json") | more
 
 
 def turnaround_lines(turnaround: Turnaround) -> list[str]:

@@ -33,13 +33,13 @@ Instant = Annotated[
 Number = Annotated[float | None, BeforeValidator(_finite)]
 
 
-class Shape(BaseModel):
+class RecordShape(BaseModel):
     """JSON made from a record of the same fields."""
 
     model_config = ConfigDict(from_attributes=True, validate_by_name=True)
 
 
-class MoveShape(Shape):
+class MoveShape(RecordShape):
     """Why the colour or the score is another one than at the last run."""
 
     since: Instant = Field(description="As-of date of the last run.")
@@ -50,7 +50,7 @@ class MoveShape(Shape):
     text: str = Field(description="The parts in words.")
 
 
-class TurnaroundShape(Shape):
+class TurnaroundShape(RecordShape):
     """The smallest realistic change after which the model and the rules would give a better colour."""
 
     colour: Colour | None
@@ -61,7 +61,7 @@ class TurnaroundShape(Shape):
     text: str
 
 
-class AccountRow(Shape):
+class AccountRow(RecordShape):
     """One account on the red list; its fields are the columns of every list and export."""
 
     account_id: str = Field(description="Its id in your tables.", examples=["C10042"])

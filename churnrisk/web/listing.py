@@ -23,7 +23,7 @@ SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the othe
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ListLink:
     """A link with its text; ``is_current`` says that it leads to where one is."""
 
     text: str
@@ -48,7 +48,7 @@ class Empty:
 
     what: str
     why: str
-    ways: tuple[Step, ...]
+    ways: tuple[ListLink, ...]
 
 
 class Listing:
@@ -113,14 +113,14 @@ class Listing:
         names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
         return any(getattr(query, name) != getattr(usual, name) for name in names)
 
-    def _scopes(self) -> tuple[Step, ...]:
+    def _scopes(self) -> tuple[ListLink, ...]:
         mine = self.user.owner
         if self.query.scope or not mine:
             return ()
         is_mine = (self.query.owner or "").casefold() == mine.casefold()
         return (
-            Step("Everyone", self.link(owner=None), not self.query.owner),
-            Step("Mine", self.link(owner=mine), is_mine),
+            ListLink("Everyone", self.link(owner=None), not self.query.owner),
+            ListLink("Mine", self.link(owner=mine), is_mine),
         )
 
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
@@ -169,7 +169,7 @@ class Listing:
             return WINDOWS
         return (*WINDOWS, (str(days), f"Within {days:,} days"))
 
-    def _chips(self) -> tuple[Step, ...]:
+    def _chips(self) -> tuple[ListLink, ...]:
         query, usual = self.query, RedListQuery()
         texts = {
             "colours": "Colours: " + ", ".join(query.colours),
@@ -185,7 +185,7 @@ class Listing:
             "search": f"Search: {query.search}",
         }
         return tuple(
-            Step(text, self.link(**{name: getattr(usual, name)}))
+            ListLink(text, self.link(**{name: getattr(usual, name)}))
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
         )
@@ -216,7 +216,7 @@ class Listing:
             return Empty(
                 "This page of the list is empty.",
                 "The list has become shorter since.",
-                (Step("To the first page", self.link()),),
+                (ListLink("To the first page", self.link()),),
             )
         if query == RedListQuery(sort=query.sort, scope=query.scope):
             return Empty(
@@ -224,11 +224,11 @@ class Listing:
                 "Grey accounts lack data and are no judgement; green ones are unlikely to churn."
                 if not query.scope
                 else f"None of {query.scope}'s accounts is red or amber at this run.",
-                (Step("Show all colours", self.link(colours=_WORST_FIRST)),),
+                (ListLink("Show all colours", self.link(colours=_WORST_FIRST)),),
             )
         ways = (*self._chips()[:3],)
         return Empty(
             "No account fits this view.",
             f"{self._at_risk:,.0f} accounts are red or amber. Take a filter away:",
-            (*(Step(f"Without {way.text}", way.href) for way in ways), Step("All filters off", "/")),
+            (*(ListLink(f"Without {way.text}", way.href) for way in ways), ListLink("All filters off", "/")),
         )

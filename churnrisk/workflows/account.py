@@ -17,13 +17,13 @@ from churnrisk.history.desk import is_within, no_account
 from churnrisk.history.load import open_work
 from churnrisk.history.worklist import read_row
 from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
-from churnrisk.report.rows import AccountRow, Instant, Number, Shape
+from churnrisk.report.rows import AccountRow, Instant, Number, RecordShape
 from churnrisk.workflows.due import day_of, due_date, is_overdue
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.worklist import to_row
 
 
-class PastScore(Shape):
+class PastScore(RecordShape):
     """The account at one published run."""
 
     as_of: Instant
@@ -34,7 +34,7 @@ class PastScore(Shape):
     churn_probability: Number
 
 
-class PastOverride(Shape):
+class PastOverride(RecordShape):
     """A colour that somebody set; ``in_force`` is False once it has expired, ended or been replaced."""
 
     override_id: int
@@ -47,7 +47,7 @@ class PastOverride(Shape):
     in_force: bool
 
 
-class FieldChange(Shape):
+class FieldChange(RecordShape):
     """One field of an account that somebody changed."""
 
     review_id: int
@@ -61,7 +61,7 @@ class FieldChange(Shape):
     undone_by: int | None = Field(description="The review that took it back.")
 
 
-class PastAction(Shape):
+class PastAction(RecordShape):
     """An action handed out for the account."""
 
     play: str
@@ -110,7 +110,7 @@ class AccountView:
         return self.history[-1]
 
 
-class AccountDetail(AccountRow):
+class FullAccount(AccountRow):
     """One account with its history and what people did about it, the same in JSON and API."""
 
     as_of: Instant

@@ -15,7 +15,7 @@ from churnrisk.history import RedListQuery
 from churnrisk.history.access import Token
 from churnrisk.history.wanted import RedListParameters, Text
 from churnrisk.records import AuditEntry, Disposition, RedList, Role
-from churnrisk.report.rows import Instant, Number, Shape
+from churnrisk.report.rows import Instant, Number, RecordShape
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
 from churnrisk.web.api.shapes import Account, AccountDetail, Desk, FieldChange, changes_of
@@ -51,7 +51,7 @@ class Filter(RedListParameters):
         return RedListQuery(**self.model_dump(include={*RedListParameters.model_fields}), scope=scope)
 
 
-class Sum(Shape):
+class Sum(RecordShape):
     """What is at risk in one segment or renewal quarter."""
 
     key: str = Field(examples=["2026-Q3"])
@@ -62,7 +62,7 @@ class Sum(Shape):
     expected_loss: Number
 
 
-class Figure(Shape):
+class TotalShape(RecordShape):
     """A total and its value at the run before."""
 
     label: str = Field(examples=["Revenue at risk"])
@@ -75,7 +75,7 @@ class RedListPage(BaseModel):
 
     as_of: Instant
     previous_as_of: Instant | None
-    totals: list[Figure]
+    totals: list[TotalShape]
     by_segment: list[Sum]
     by_quarter: list[Sum]
     matching: int = Field(description="Accounts on all pages.")
@@ -89,7 +89,7 @@ class RedListPage(BaseModel):
         return cls(
             as_of=found.run.as_of,
             previous_as_of=found.previous_run.as_of if found.previous_run else None,
-            totals=[Figure.model_validate(total) for total in found.totals],
+            totals=[TotalShape.model_validate(total) for total in found.totals],
             by_segment=[Sum.model_validate(group) for group in found.by_segment],
             by_quarter=[Sum.model_validate(group) for group in found.by_quarter],
             matching=found.matching,

@@ -8,16 +8,16 @@ from pydantic import Field, computed_field
 from pydantic.config import JsonDict
 
 from churnrisk.records import AuditEntry, Disposition
-from churnrisk.report.rows import AccountRow, Instant, Number, Shape
+from churnrisk.report.rows import AccountRow, Instant, Number, RecordShape
 from churnrisk.workflows import account
 from churnrisk.workflows.account import FieldChange
 
 __all__ = ["Account", "AccountDetail", "FieldChange", "Desk", "Past", "changes_of"]
 
-_DEPRECATED: JsonDict = {"deprecated": True}
+DEPRECATED: JsonDict = {"deprecated": True}
 
 
-class Desk(Shape):
+class Desk(RecordShape):
     """What the team has on record for an account."""
 
     version: int = Field(description="Send it with a review.", examples=[3])
@@ -34,12 +34,12 @@ class Desk(Shape):
 class Account(AccountRow):
     """One account on the red list."""
 
-    @computed_field(description="Now `move.text`.", json_schema_extra=_DEPRECATED)
+    @computed_field(description="Now `move.text`.", json_schema_extra=DEPRECATED)
     def moved(self) -> str:
         """Return why the score moved; empty when it did not."""
         return self.move.text if self.move else ""
 
-    @computed_field(description="Now fields of the account itself.", json_schema_extra=_DEPRECATED)
+    @computed_field(description="Now fields of the account itself.", json_schema_extra=DEPRECATED)
     def desk(self) -> Desk:
         """Return what the team has on record."""
         return Desk.model_validate(self)
@@ -48,13 +48,13 @@ class Account(AccountRow):
 class Past(account.PastScore):
     """The account at one published run."""
 
-    @computed_field(description="Now `churn_probability`.", json_schema_extra=_DEPRECATED)
+    @computed_field(description="Now `churn_probability`.", json_schema_extra=DEPRECATED)
     def probability(self) -> Number:
         """Return the churn probability."""
         return self.churn_probability
 
 
-class AccountDetail(account.AccountDetail, Account):
+class AccountDetail(account.FullAccount, Account):
     """One account with its history and what people did about it."""
 
     history: list[Past] = Field(description="Oldest first.")  # type: ignore[assignment]
