@@ -132,7 +132,8 @@ def _cell(name: str, value: object, separator: str) -> Cell:
         case list():
             return separator.join(reason.text for reason in value)
         case MoveShape():
-            return "; ".join(part for part in (value.because and CAUSES[value.because], value.text) if part)
+            said = [part for part in (value.because and CAUSES[value.because], value.text) if part]
+            return f"since {value.since:%Y-%m-%d}: {'; '.join(said)}"
         case TurnaroundShape():
             return value.text
         case datetime():

@@ -58,7 +58,7 @@ def test_a_snoozed_account_leaves_the_list_and_a_later_run_does_not_bring_it_bac
     assert (only["account_id"], only["disposition"], only["snoozed_until"]) == (
         first,
         "snoozed",
-        "2999-01-01",
+        "2999-01-01T00:00:00Z",
     )
 
 

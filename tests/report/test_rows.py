@@ -40,7 +40,7 @@ def test_a_row_keeps_its_structures_in_json_and_flattens_them_in_cells() -> None
     assert (shape["version"], shape["disposition"], shape["note"]) == (3, "contacted", "Call")
     assert shape["renewal_at"] == "2026-07-24T00:00:00Z"
     cells = flat(row)
-    assert cells["move"] == "a rule; +0.4 no activity"
+    assert cells["move"] == "since 2026-06-01: a rule; +0.4 no activity"
     assert cells["reasons"] == "No activity for 34 days; 2 complaints open, the oldest for 41 days"
     assert cells["renewal_at"] == datetime(2026, 7, 24).date()
 
