@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import insert, literal, select, text
 
-from churnrisk.history import HistoryStore, NewRun, WorklistFilter
+from churnrisk.history import HistoryStore, NewRun, RedListQuery
 from churnrisk.history.schema import run_totals, runs, scores
 from churnrisk.records import Disposition
 from churnrisk.workflows.account import view_account
@@ -151,18 +151,18 @@ def copy_run(store: HistoryStore, weeks: int) -> None:
 def read(store: HistoryStore, times: int) -> None:
     """Read each page many times and print how long it took."""
     views = {
-        "red list, first page": WorklistFilter(),
-        "red list of one owner": WorklistFilter(owner="Owner 007"),
-        "red list within a scope": WorklistFilter(scope="Owner 007"),
-        "red list of a segment": WorklistFilter(segment="Enterprise"),
-        "newly red": WorklistFilter(newly_red=True),
-        "one reason, renewing in 60 days": WorklistFilter(family="complaints", renews_within_days=60),
-        "sorted by renewal": WorklistFilter(sort="renewal"),
-        "search": WorklistFilter(search="company 777"),
+        "red list, first page": RedListQuery(),
+        "red list of one owner": RedListQuery(owner="Owner 007"),
+        "red list within a scope": RedListQuery(scope="Owner 007"),
+        "red list of a segment": RedListQuery(segment="Enterprise"),
+        "newly red": RedListQuery(newly_red=True),
+        "one reason, renewing in 60 days": RedListQuery(family="complaints", renews_within_days=60),
+        "sorted by renewal": RedListQuery(sort="renewal"),
+        "search": RedListQuery(search="company 777"),
     }
     for name, wanted in views.items():
         measure(
-            store, name, times, lambda _, wanted=wanted: worklist(store, as_of=None, wanted=wanted, now=NOW)
+            store, name, times, lambda _, wanted=wanted: worklist(store, as_of=None, query=wanted, now=NOW)
         )
     first = views["red list, first page"]
     measure(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import IO, TypeVar
+from types import SimpleNamespace
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from churnrisk.errors import UsageError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 Record = TypeVar("Record")
+#: What a spreadsheet takes for the beginning of a formula.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]) -> Path:
@@ -26,6 +34,40 @@ def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]
         reason = error.strerror or error
         raise UsageError(f"expected to write {target}, found: {reason}; choose another place") from error
     return target
+
+
+def as_text(value: str) -> str:
+    """Return text that no spreadsheet takes for a formula."""
+    return "'" + value if value.startswith(FORMULA_STARTS) else value
+
+
+def csv_text(rows: Iterable[Iterable[object]], *, newline: str = "\n") -> str:
+    """Return rows as CSV without formulas; instants to the minute."""
+    lines: list[str] = []
+    # Python 3.11 quotes a carriage return only where the line terminator has one, and writes line by line
+    writer = csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n")
+    writer.writerows([_in_csv(value) for value in row] for row in rows)
+    return "".join(line.removesuffix("\r\n") + newline for line in lines)
+
+
+def _in_csv(value: object) -> object:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return as_text(value) if isinstance(value, str) else value
+
+
+def without_formulas(table: pa.Table) -> pa.Table:
+    """Return a table whose texts no spreadsheet takes for formulas."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for number, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            text = table.column(number)
+            risky = pc.fill_null(pc.match_substring_regex(text, r"\A[=+\-@\t\r\n]"), False)
+            quoted = pc.binary_join_element_wise(pa.scalar("'", field.type), text, pa.scalar("", field.type))
+            table = table.set_column(number, field, pc.if_else(risky, quoted, text))
+    return table
 
 
 def digest_of(content: Path | bytes | str) -> str:

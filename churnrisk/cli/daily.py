@@ -1,8 +1,7 @@
-"""Commands of every day: score, redlist, explain, report."""
+"""The daily commands: score, redlist, explain, report."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -32,19 +31,18 @@ if TYPE_CHECKING:
     from churnrisk.records import RedList, RedListRow
 
 COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
-_COLUMNS = {
-    "light": "",
-    "account": "account",
-    "owner": "owner",
-    "annual_value": "value a year",
-    "days_to_renewal": "days to renewal",
-    "probability": "churn",
-    "why": "why",
-    "moved": "why it moved",
-    "next_step": "next step",
-    "touched": "last touch",
-}
-_SHAPES = {"red": "▲", "amber": "◆", "green": "●", "grey": "○"}
+_TABLE = (
+    "colour",
+    "account",
+    "owner",
+    "annual_value",
+    "days_to_renewal",
+    "churn_probability",
+    "reasons",
+    "move",
+    "next_step",
+    "touched",
+)
 
 
 @app.command(
@@ -123,7 +121,9 @@ def redlist(
         str | None, typer.Option(envvar=["CHURNRISK_AUTHOR", "USER"], help="Who you are, for --mine.")
     ] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
-    colour: Annotated[str, typer.Option(help="Colours to list, separated by commas.")] = "red,amber",
+    colour: Annotated[
+        str | None, typer.Option(help="Colours to list, separated by commas; default: red,amber.")
+    ] = None,
     newly_red: Annotated[
         bool, typer.Option("--newly-red", help="Only accounts red since the last run.")
     ] = False,
@@ -135,49 +135,66 @@ def redlist(
         typer.Option(metavar="FAMILY", help="Only this family of the first reason, such as recency."),
     ] = None,
     snoozed: Annotated[
-        str, typer.Option(metavar="hide|only|all", help="What becomes of snoozed accounts.")
-    ] = "hide",
+        str | None,
+        typer.Option(metavar="hide|only|all", help="What to do with snoozed accounts; default: hide."),
+    ] = None,
     search: Annotated[str | None, typer.Option(metavar="TEXT", help="Part of name or id.")] = None,
     sort: Annotated[
-        str, typer.Option(metavar="BY", help="loss, probability, renewal, days or name.")
-    ] = "loss",
+        str | None,
+        typer.Option(metavar="BY", help="loss, probability, renewal, days or name; default: loss."),
+    ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")] = None,
     format_: FormatOption = None,
     output: OutputOption = None,
 ) -> None:
     """List who to call first, why, and what to do next."""
-    from churnrisk.workflows.redlist import WorklistFilter, red_list
+    from churnrisk.files import csv_text
+    from churnrisk.history import RedListQuery
+    from churnrisk.report.rows import COLUMNS, AccountRow, flat
+    from churnrisk.workflows.worklist import red_list
 
     if mine and not (owner or author):
         raise UsageError("--mine expects to know who you are. Give --author, or set CHURNRISK_AUTHOR.")
     chosen = choose_format(format_, output)
-    for_people = chosen is Format.TABLE
-    wanted = WorklistFilter(
-        colours=tuple(part.strip() for part in colour.split(",")),
-        owner=owner or (author if mine else None),
-        segment=segment,
-        newly_red=newly_red,
-        renews_within_days=renews_within,
-        family=reason,
-        snoozed=snoozed,  # type: ignore[arg-type]  # the filter checks it
-        search=search,
-        sort=sort,  # type: ignore[arg-type]
-    )
+    in_terminal = chosen is Format.TABLE and output is None
+    parameters = {
+        "colour": colour,
+        "owner": owner or (author if mine else None),
+        "segment": segment,
+        "newly_red": "1" if newly_red else None,
+        "renews_within": renews_within,
+        "reason": reason,
+        "snoozed": snoozed,
+        "q": search,
+        "sort": sort,
+    }
     found = red_list(
         project_of(context),
         as_of=as_of.date() if as_of else None,
-        wanted=wanted,
+        query=RedListQuery.from_query({k: str(v) for k, v in parameters.items() if v is not None}),
         now=datetime.now(),
-        limit=limit or (25 if for_people and output is None else None),
+        limit=limit or (25 if in_terminal else None),
     )
-    rows = [redlist_dict(row) for row in found.rows]
-    if for_people and output is None:
+    if chosen is Format.CSV:
+        emit(csv_text([COLUMNS, *(flat(row).values() for row in found.rows)]), output)
+        return
+    if in_terminal:
         show_totals(found)
-    people = [row | _for_people(row) for row in rows] if for_people else rows
-    touched = any(row["touched"] for row in rows)
-    columns = {key: heading for key, heading in _COLUMNS.items() if key != "touched" or touched}
-    title = f"{len(rows)} of {found.matching} accounts, worst first"
-    show_rows(people, title=title, format_=chosen, output=output, columns=columns, styles=_style)
+    as_json = chosen is Format.JSON
+    rows = [AccountRow.of(r).model_dump(mode="json") if as_json else _for_people(r) for r in found.rows]
+    touched = any(row.desk.touched_at for row in found.rows)
+    show_rows(
+        rows,
+        title=f"{len(rows)} of {found.matching} accounts, worst first",
+        format_=chosen,
+        output=output,
+        columns={
+            name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
+            for name in _TABLE
+            if name != "touched" or touched
+        },
+        styles=lambda row: "red" if " red " in row["colour"] else None,
+    )
 
 
 @app.command(epilog="Example: `churnrisk explain A-00042`.")
@@ -198,9 +215,8 @@ def explain(
     chosen = choose_format(format_, output)
     outlook = None if chosen is Format.CSV else outlook_or_none(project, view, now=now)
     if chosen is Format.CSV:
-        show_rows(
-            account_dict(view, outlook)["history"], title=account, format_=chosen, output=output, columns={}
-        )
+        history = [dict(past) for past in view.history]
+        show_rows(history, title=account, format_=chosen, output=output, columns={})
     elif chosen is Format.JSON:
         emit(
             json.dumps(account_dict(view, outlook), default=str, ensure_ascii=False, indent=2) + "\n", output
@@ -231,40 +247,6 @@ def report(
     say(f"wrote {output}")
 
 
-def redlist_dict(row: RedListRow) -> dict[str, Any]:
-    """Return a row as programs get it."""
-    from churnrisk.cli.explain import turnaround_dict
-
-    return {
-        "account_id": row.account_id,
-        "name": row.name,
-        "owner": row.owner,
-        "segment": row.segment,
-        "colour": str(row.colour),
-        "arrow": row.arrow,
-        "previous_colour": str(row.previous_colour) if row.previous_colour else None,
-        "decided_by": str(row.decided_by),
-        "rule": row.rule,
-        "probability": row.churn_probability,
-        "previous_probability": row.previous_probability,
-        "annual_value": row.annual_value,
-        "expected_loss": row.expected_loss,
-        "renewal_at": row.renewal_at,
-        "days_to_renewal": row.days_to_renewal,
-        "days_in_colour": row.days_in_colour,
-        "reasons": [reason.text for reason in row.reasons],
-        "next_step": row.next_step,
-        "moved": asdict(row.moved) if row.moved else None,
-        "disposition": row.desk.disposition,
-        "snoozed_until": row.desk.snoozed_until,
-        "assignee": row.desk.assignee,
-        "touched": row.desk.touched_what,
-        "touched_by": row.desk.touched_by,
-        "touched_at": row.desk.touched_at,
-        "turnaround": turnaround_dict(row.turnaround),
-    }
-
-
 def show_totals(found: RedList) -> None:
     """Print the totals over the list."""
     parts = []
@@ -278,28 +260,19 @@ def show_totals(found: RedList) -> None:
     typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: " + ", ".join(parts) + kept_off + "\n")
 
 
-def _for_people(row: dict[str, Any]) -> dict[str, Any]:
-    rule = f"Rule: {row['rule']}. " if row["rule"] else ""
+def _for_people(row: RedListRow) -> dict[str, Any]:
+    from churnrisk.report import wording
+
+    rule = f"Rule: {row.rule}. " if row.rule else ""
     return {
-        "light": f"{_SHAPES[row['colour']]} {row['colour']} {row['arrow']}",
-        "account": f"{row['name']} ({row['account_id']})" if row["name"] else row["account_id"],
-        "probability": f"{row['probability']:.0%}" if row["probability"] is not None else "–",
-        "why": rule + "; ".join(row["reasons"][:2]),
-        "moved": _largest(row["moved"]),
-        "touched": f"{row['touched']} ({row['touched_by']})" if row["touched"] else "",
+        "colour": f"{wording.SHAPES[row.colour]} {row.colour} {row.arrow}",
+        "account": f"{row.name} ({row.account_id})" if row.name else row.account_id,
+        "owner": row.owner,
+        "annual_value": row.annual_value,
+        "days_to_renewal": row.days_to_renewal,
+        "churn_probability": "–" if row.churn_probability is None else f"{row.churn_probability:.0%}",
+        "reasons": rule + "; ".join(reason.text for reason in row.reasons[:2]),
+        "move": wording.in_short(row.moved),
+        "next_step": row.next_step,
+        "touched": f"{row.desk.touched_what} ({row.desk.touched_by})" if row.desk.touched_at else "",
     }
-
-
-def _largest(move: dict[str, Any] | None) -> str:
-    """Return the part that moved the account most, or what else changed its colour."""
-    if move is None:
-        return ""
-    named = [part for part in move["parts"] if part["text"] != "other signals"]
-    if move["because"] not in (None, "score", "policy") or not named:
-        return move["because"] or ""
-    part = max(named, key=lambda part: abs(part["log_odds"]))
-    return f"{part['log_odds']:+.1f} {part['text']}"
-
-
-def _style(row: dict[str, Any]) -> str | None:
-    return "red" if row["colour"] == "red" else None

@@ -1,4 +1,4 @@
-"""The account page in the terminal."""
+"""One account as text and JSON for the terminal."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_jsonable_python
+
 from churnrisk.cli.show import progress, say
 from churnrisk.errors import ChurnRiskError
 from churnrisk.records import DeskState, Move, Reason, Turnaround
-from churnrisk.workflows.account import AccountView
+from churnrisk.report import wording
+from churnrisk.workflows.account import AccountView, FullAccount
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
     from churnrisk.workflows.outlook import Outlook
 
 _BAR = "▁▂▃▄▅▆▇█"
-#: What changed a colour, in words.
-CAUSES = {
-    "score": "the score",
-    "policy": "new thresholds or rules",
-    "rule": "a rule",
-    "override": "a person",
-    "hysteresis": "hysteresis, which had held it back until now",
-    "eligibility": "eligibility: one of the two runs had no score",
-}
 
 
 def account_text(view: AccountView, outlook: Outlook | None) -> str:
@@ -32,8 +26,8 @@ def account_text(view: AccountView, outlook: Outlook | None) -> str:
     latest = view.latest
     title = f"{view.name} ({view.account_id})" if view.name else view.account_id
     lines = [f"{title}: {latest.colour}, decided by {_decided(view)}"]
-    if latest.probability is not None:
-        lines.append(f"  churn probability {latest.probability:.1%} as of {latest.as_of:%Y-%m-%d}")
+    if latest.churn_probability is not None:
+        lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
     lines += [f"  {outlook.text}"] if outlook else []
     facts = [
         f"owner {view.owner}" if view.owner else "",
@@ -54,29 +48,23 @@ def account_text(view: AccountView, outlook: Outlook | None) -> str:
 
 
 def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
-    """Return when the account is likely to be lost; where model or tables do not tell, say why on stderr."""
+    """Return the time to churn; where model or tables cannot tell, say why on stderr."""
     from churnrisk.workflows.outlook import outlook_of
 
     try:
         with progress() as report:
             return outlook_of(project, view, now=now, progress=report)
     except ChurnRiskError as error:
-        say(f"note: when it is likely to be lost is not told: {error}")
+        say(f"note: no time to churn: {error}")
         return None
 
 
 def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
-    """Return the account as programs get it."""
-    told = asdict(outlook) | {"text": outlook.text} if outlook else None
-    found = asdict(view)
-    row = found.pop("row")  # the same once more, as the red list shows it
-    found |= {"turnaround": turnaround_dict(view.row.turnaround), "desk": row["desk"]}
-    return found | {"outlook": told}
-
-
-def turnaround_dict(turnaround: Turnaround | None) -> dict[str, Any] | None:
-    """Return what would turn an account as programs get it, with the sentence for people."""
-    return None if turnaround is None else asdict(turnaround) | {"text": turnaround.text}
+    """Return the account as JSON: the shape of the API, with the run and the time to churn."""
+    more: dict[str, Any] = {"run": asdict(view.run)}
+    more["outlook"] = asdict(outlook) | {"text": outlook.text} if outlook else None
+    more = to_jsonable_python(more)
+    return FullAccount.of_view(view).model_dump(mode="json") | more
 
 
 def turnaround_lines(turnaround: Turnaround) -> list[str]:
@@ -94,7 +82,7 @@ def moved_lines(move: Move, colour: str) -> list[str]:
     if move.because:
         lines.append(
             f"Why the colour changed since {move.since:%Y-%m-%d}: {move.previous_colour} to {colour}, "
-            f"by {CAUSES[move.because]}"
+            f"by {wording.CAUSES[move.because]}"
         )
     if move.log_odds is not None:
         lines.append(f"Why the score moved since {move.since:%Y-%m-%d}: {move.log_odds:+.2f} log-odds")
@@ -113,8 +101,8 @@ def _decided(view: AccountView) -> str:
 
 
 def _reason(reason: Reason) -> str:
-    told = not reason.comparison or "(usually " in reason.text
-    usual = "" if told else f"; {reason.comparison}"
+    compared = not reason.comparison or "(usually " in reason.text
+    usual = "" if compared else f"; {reason.comparison}"
     before = "" if reason.previous is None else f"; at the last run: {_value(reason.previous)}"
     return f"{reason.text} ({reason.contribution:+.2f} log-odds{usual}{before})"
 
@@ -127,8 +115,8 @@ def _value(value: float | str | None) -> str:
 
 def _history(view: AccountView) -> list[str]:
     return [
-        f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {_bar(past.probability)} "
-        f"{'' if past.probability is None else f'{past.probability:.1%}'}"
+        f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {_bar(past.churn_probability)} "
+        f"{'' if past.churn_probability is None else f'{past.churn_probability:.1%}'}"
         for past in view.history[-12:]
     ]
 

@@ -1,8 +1,7 @@
-"""Show results: tables for people, JSON and CSV for programs, progress on stderr."""
+"""Results in the terminal or a file: table, JSON or CSV; progress on stderr."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import sys
@@ -26,14 +25,14 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How a list comes out."""
+    """Output format of a list."""
 
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
 
 
-FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help="How the list comes out.")]
+FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help="Output format.")]
 OutputOption = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal."),
@@ -57,13 +56,13 @@ def project_of(context: typer.Context) -> Project:
 
 
 def author_or_unknown(author: str | None) -> str:
-    """Return the author, or a word that says there is none on record."""
+    """Return the author, or "unknown"."""
     return author or "unknown"
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Show what is being done on stderr, with the time that each step took."""
+    """Show the running step on stderr, and how long each took."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -74,7 +73,7 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 class _Report:
-    """Shows one stage at a time, with a bar where its parts are counted, and what it took when the next one begins."""
+    """Shows one stage at a time, with a bar where its parts are counted, then how long it took."""
 
     def __init__(self, console: Console, status: Status) -> None:
         self._console, self._status = console, status
@@ -101,7 +100,7 @@ class _Report:
 
 
 def say(message: str) -> None:
-    """Say something to a person, on stderr."""
+    """Print a message to stderr."""
     print(message, file=sys.stderr)
 
 
@@ -114,22 +113,9 @@ def show_rows(
     columns: dict[str, str],
     styles: Callable[[dict[str, Any]], str | None] | None = None,
 ) -> None:
-    """Show a list of rows.
+    """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV.
 
-    Parameters
-    ----------
-    rows : sequence of dict
-        Everything that JSON and CSV carry.
-    title : str
-        Heading of the table.
-    format_ : Format, optional
-        Default: by the ending of ``output``, else a table.
-    output : Path, optional
-        File to write.
-    columns : dict of str to str
-        Keys that the table for people shows, with their headings.
-    styles : callable, optional
-        The style of a table row.
+    The default format follows the file extension of ``output``; ``styles`` gives the style of a table row.
     """
     chosen = choose_format(format_, output)
     if chosen is Format.TABLE:
@@ -153,7 +139,7 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def choose_format(format_: Format | None, output: Path | None) -> Format:
-    """Return the format asked for, or the one that the file's ending names; a table for the terminal."""
+    """Return the given format, else that of the file extension, else a table."""
     if format_ is not None:
         return format_
     if output is None:
@@ -161,7 +147,7 @@ def choose_format(format_: Format | None, output: Path | None) -> Format:
     endings = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.TABLE}
     if output.suffix not in endings:
         raise UsageError(
-            f"the ending of {output.name} names no format. Use .csv, .json or .txt, or give --format."
+            f"{output.name} has no supported file extension. Use .csv, .json or .txt, or give --format."
         )
     return endings[output.suffix]
 
@@ -174,7 +160,7 @@ def table_text(
     *,
     plain: bool = False,
 ) -> str:
-    """Return rows as the table that people see; ``plain`` leaves out what only a terminal understands."""
+    """Return rows as a table; ``plain`` without terminal codes."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -197,20 +183,15 @@ def table_text(
 
 
 def _csv(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]) if rows else list(columns), lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({key: _cell(value) for key, value in row.items()})
-    return buffer.getvalue()
+    from churnrisk.files import csv_text
+
+    header = list(rows[0]) if rows else list(columns)
+    return csv_text([header, *([_cell(row.get(name)) for name in header] for row in rows)])
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as a spreadsheet may take it: a text that begins like a formula stays text."""
     if isinstance(value, list | tuple | dict):
-        value = json.dumps(value, default=_plain, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
+        return json.dumps(value, default=_plain, ensure_ascii=False)
     return _plain(value) if isinstance(value, datetime | date) else value
 
 

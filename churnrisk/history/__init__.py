@@ -13,11 +13,11 @@ from churnrisk.history.reviews import end_override
 from churnrisk.history.rows import SCORE_COLUMNS
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.store import HistoryStore
-from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
+from churnrisk.history.wanted import FAMILIES, NONE, RedListQuery
 
 __all__ = [
     "HistoryStore",
-    "WorklistFilter",
+    "RedListQuery",
     "FAMILIES",
     "NONE",
     "NewRun",

@@ -1,4 +1,4 @@
-"""What is asked of the red list, as conditions that the databases answer from one index."""
+"""From a query to SQL conditions that the databases answer from one index."""
 
 from __future__ import annotations
 
@@ -10,137 +10,125 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, case, collate, false, func, or_
 
 from churnrisk.history.schema import desk, expected_loss, is_listed, scores
-from churnrisk.history.totals import owners_of, read_totals
-from churnrisk.history.wanted import NONE, WorklistFilter
-from churnrisk.records import Disposition, Run
+from churnrisk.history.totals import is_one_of, owners_of, read_totals
+from churnrisk.history.wanted import NONE, RedListQuery
+from churnrisk.records import Colour, Disposition, Run
 
-_LISTED = frozenset(("red", "amber"))
+_LISTED = frozenset((Colour.RED, Colour.AMBER))
+Names = tuple[str | None, ...]
+Condition = ColumnElement[bool]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of one run, with the names in the filter spelled as the run spells them.
+class BuiltQuery:
+    """A query bound to one run, over the scores joined to the desk.
 
-    Attributes
-    ----------
-    owners, segments : tuple of str or None, optional
-        Without one all of them; None among them stands for the accounts that have none.
-    now : datetime
-        Snoozes that end later hide their account.
+    ``owners`` and ``segments`` are spelled as the run spells them: None is any, None among them those without.
+    ``now`` decides which snoozes are in force; ``people`` are the conditions on owner and segment alone.
     """
 
     run: Run
-    before: Run | None
-    wanted: WorklistFilter
-    owners: tuple[str | None, ...] | None
-    segments: tuple[str | None, ...] | None
+    previous_run: Run | None
+    query: RedListQuery
     now: datetime
+    owners: Names | None
+    segments: Names | None
+    people: tuple[Condition, ...]
+    conditions: tuple[Condition, ...]
+    order: tuple[ColumnElement[Any], ...]
 
 
-def ask(connection: Connection, run: Run, before: Run | None, wanted: WorklistFilter, now: datetime) -> Asked:
-    """Return what a filter asks of a run; an owner or segment that the run does not have matches nothing."""
-    owners: tuple[str | None, ...] | None = None
-    if wanted.owner is not None or wanted.scope is not None:
-        owners = _spelled(owners_of(connection, run.run_id), wanted.owner)
-    if owners is not None and wanted.scope is not None:
-        mine = within(connection, run, wanted.scope)
-        owners = tuple(one for one in owners if one in mine)
-    segments = None
-    if wanted.segment is not None:
+def build_query(
+    connection: Connection, run: Run, previous_run: Run | None, query: RedListQuery, now: datetime
+) -> BuiltQuery:
+    """Bind a query to a run; an owner or segment that the run does not have matches nothing."""
+    owners: Names | None = None
+    if query.owner is not None or query.scope is not None:
+        owners = _spelled(owners_of(connection, run.run_id), query.owner)
+    if owners is not None and query.scope is not None:
+        mine = within(connection, run, query.scope)
+        owners = tuple(owner for owner in owners if owner in mine)
+    segments: Names | None = None
+    if query.segment is not None:
         there = {sums.segment for sums in read_totals(connection, [run.run_id])}
-        segments = _spelled([one for one in there if one is not None], wanted.segment)
-    return Asked(run, before, wanted, owners, segments, now)
+        segments = _spelled([segment for segment in there if segment is not None], query.segment)
+    named = ((scores.c.owner, owners), (scores.c.segment, segments))
+    people = tuple(is_one_of(column, names) for column, names in named if names is not None)
+    conditions = (
+        in_run(run),
+        *_of_colours(query),
+        *people,
+        *_of_account(query, run.as_of),
+        *_of_desk(query, now),
+    )
+    order = (*_order(query, run.as_of), by_account(connection))
+    return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order)
 
 
 def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
     """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
-    return tuple(one for one in owners_of(connection, run.run_id) if _same(one, scope))
+    return tuple(owner for owner in owners_of(connection, run.run_id) if _same(owner, scope))
 
 
-def conditions(asked: Asked) -> list[ColumnElement[bool]]:
-    """Return everything that a row has to meet, over the scores joined to the desk."""
-    return [
-        in_run(asked.run),
-        *_of_colours(asked),
-        *of_people(asked),
-        *_of_account(asked),
-        *_of_desk(asked),
-    ]
-
-
-def in_run(run: Run) -> ColumnElement[bool]:
+def in_run(run: Run) -> Condition:
     """Return whether a score is of a run."""
     return scores.c.run_id == run.run_id
 
 
-def _of_colours(asked: Asked) -> list[ColumnElement[bool]]:
-    colours = {"red"} if asked.wanted.newly_red else set(asked.wanted.colours)
-    if asked.wanted.newly_red and "red" not in asked.wanted.colours:
+def _of_colours(query: RedListQuery) -> list[Condition]:
+    colours = {Colour.RED} if query.newly_red else set(query.colours)
+    if not colours <= set(query.colours):
         return [false()]
     if not colours <= _LISTED:
-        return [scores.c.colour.in_(sorted(colours))]
-    return [is_listed] if colours == _LISTED else [is_listed, scores.c.colour == colours.pop()]
+        return [scores.c.colour.in_(sorted(map(str, colours)))]
+    return [is_listed] if colours == _LISTED else [is_listed, scores.c.colour == str(colours.pop())]
 
 
-def of_people(asked: Asked) -> list[ColumnElement[bool]]:
-    """Return whether a score is of the owners and segments asked for."""
-    named = ((scores.c.owner, asked.owners), (scores.c.segment, asked.segments))
-    return [_is_one_of(column, names) for column, names in named if names is not None]
-
-
-def _is_one_of(column: ColumnElement[Any], names: Sequence[str | None]) -> ColumnElement[bool]:
-    known = [name for name in names if name is not None]
-    if None not in names:
-        return column.in_(known)
-    return or_(column.is_(None), column.in_(known)) if known else column.is_(None)
-
-
-def _of_account(asked: Asked) -> Iterator[ColumnElement[bool]]:
-    wanted, as_of = asked.wanted, asked.run.as_of
-    if wanted.newly_red:
+def _of_account(query: RedListQuery, as_of: datetime) -> Iterator[Condition]:
+    if query.newly_red:
         yield scores.c.colour_since == as_of
-    if wanted.family is not None:
-        yield scores.c.family == wanted.family
-    if wanted.renews_within_days is not None:
+    if query.family is not None:
+        yield scores.c.family == query.family
+    if query.renews_within_days is not None:
         yield scores.c.renewal_at >= as_of
-        yield scores.c.renewal_at < as_of + timedelta(days=wanted.renews_within_days + 1)
-    if wanted.quarter == NONE:
+        yield scores.c.renewal_at < as_of + timedelta(days=query.renews_within_days + 1)
+    if query.quarter == NONE:
         yield scores.c.renewal_at.is_(None)
-    elif wanted.quarter is not None:
-        start, end = quarter_bounds(wanted.quarter)
+    elif query.quarter is not None:
+        start, end = _quarter_bounds(query.quarter)
         yield scores.c.renewal_at >= start
         yield scores.c.renewal_at < end
-    if wanted.search:
-        yield _contains(wanted.search)
+    if query.search:
+        yield _contains(query.search)
 
 
-def _of_desk(asked: Asked) -> Iterator[ColumnElement[bool]]:
-    wanted, snoozed = asked.wanted, is_snoozed(asked.now)
-    if wanted.snoozed == "only":
+def _of_desk(query: RedListQuery, now: datetime) -> Iterator[Condition]:
+    snoozed = is_snoozed(now)
+    if query.snoozed == "only":
         yield snoozed
-    elif wanted.snoozed == "hide" and wanted.disposition != Disposition.SNOOZED:
+    elif query.snoozed == "hide" and query.disposition != Disposition.SNOOZED:
         yield func.coalesce(~snoozed, True)
-    if wanted.disposition == Disposition.SNOOZED:
+    if query.disposition == Disposition.SNOOZED:
         yield snoozed
-    elif wanted.disposition == NONE:
+    elif query.disposition == NONE:
         # a snooze that is over leaves nothing behind
         yield or_(desk.c.disposition.is_(None), and_(desk.c.disposition == "snoozed", ~snoozed))
-    elif wanted.disposition is not None:
-        yield desk.c.disposition == wanted.disposition
+    elif query.disposition is not None:
+        yield desk.c.disposition == str(query.disposition)
     else:
         yield or_(desk.c.disposition.is_(None), desk.c.disposition != str(Disposition.CHURNED))
-    if wanted.assignee == NONE:
+    if query.assignee == NONE:
         yield desk.c.assignee.is_(None)
-    elif wanted.assignee is not None:
-        yield func.lower(desk.c.assignee) == func.lower(wanted.assignee)
+    elif query.assignee is not None:
+        yield func.lower(desk.c.assignee) == func.lower(query.assignee)
 
 
-def is_snoozed(now: datetime) -> ColumnElement[bool]:
-    """Return whether the desk keeps an account away at an instant."""
+def is_snoozed(now: datetime) -> Condition:
+    """Return whether a snooze is in force."""
     return and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now)
 
 
-def _contains(text: str) -> ColumnElement[bool]:
+def _contains(text: str) -> Condition:
     # SQLite folds the case of a–z only, so other letters are looked for in their usual spellings
     usual = (text,) if text.isascii() else (text, text.lower(), text.upper(), text.title())
     spellings = dict.fromkeys(usual)
@@ -148,9 +136,8 @@ def _contains(text: str) -> ColumnElement[bool]:
     return or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
 
 
-def order(connection: Connection, asked: Asked) -> list[ColumnElement[Any]]:
-    """Return by what the rows are sorted; the last one tells equal ones apart."""
-    listed = set(asked.wanted.colours) <= _LISTED
+def _order(query: RedListQuery, as_of: datetime) -> list[ColumnElement[Any]]:
+    listed = set(query.colours) <= _LISTED
     # "red" comes after "amber"; beside other colours the name no longer puts red first
     red_first = scores.c.colour if listed else case((scores.c.colour == "red", 1), else_=0)
     probability = scores.c.probability if listed else func.coalesce(scores.c.probability, -1.0)
@@ -158,31 +145,31 @@ def order(connection: Connection, asked: Asked) -> list[ColumnElement[Any]]:
         "loss": [red_first.desc(), expected_loss.desc(), probability.desc()],
         "probability": [func.coalesce(scores.c.probability, -1.0).desc()],
         "renewal": [
-            case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < asked.run.as_of, 1), else_=0),
+            case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < as_of, 1), else_=0),
             scores.c.renewal_at,
         ],
         "days": [scores.c.colour_since],
         "name": [func.lower(func.coalesce(scores.c.name, scores.c.account_id))],
     }
-    return [*orders[asked.wanted.sort], by_account(connection)]
+    return orders[query.sort]
 
 
 def by_account(connection: Connection) -> ColumnElement[str]:
-    """Return the account id as SQLite and Python order it, and not as the server's language does."""
+    """Return the account id as SQLite and Python order it, whatever the collation of the server."""
     if connection.dialect.name == "postgresql":
         return collate(scores.c.account_id, "C")
     return scores.c.account_id
 
 
-def quarter_bounds(quarter: str) -> tuple[datetime, datetime]:
+def _quarter_bounds(quarter: str) -> tuple[datetime, datetime]:
     """Return the first instant of a quarter such as 2026-Q3, and of the next one."""
     year, number = int(quarter[:4]), int(quarter[-1])
     first = datetime(year, number * 3 - 2, 1)
     return first, datetime(year + 1, 1, 1) if number == 4 else datetime(year, number * 3 + 1, 1)
 
 
-def _spelled(known: Sequence[str], name: str | None) -> tuple[str | None, ...]:
-    """Return those of the known names that differ in case at most; all, and none at all, without a name."""
+def _spelled(known: Sequence[str], name: str | None) -> Names:
+    """Return the known names that equal a name in any case; without a name all of them and None."""
     if name is None:
         return (*known, None)
     return (None,) if name == NONE else tuple(one for one in known if _same(one, name))

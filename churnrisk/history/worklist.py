@@ -1,9 +1,8 @@
-"""Read the red list page by page: the database filters, sorts and counts, and only the page is read."""
+"""Read the red list page by page: the database filters, sorts and counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -22,10 +21,10 @@ from sqlalchemy import (
     select,
 )
 
-from churnrisk.history.asked import Asked, conditions, in_run, is_snoozed, of_people, order
+from churnrisk.history.asked import BuiltQuery, in_run, is_snoozed
 from churnrisk.history.schema import desk, reviews, scores
 from churnrisk.history.totals import read_totals
-from churnrisk.history.wanted import WorklistFilter
+from churnrisk.history.wanted import RedListQuery
 from churnrisk.records import Disposition, Run
 
 _BATCH = 500
@@ -42,94 +41,86 @@ Row = Mapping[Any, Any]
 
 
 def read_page(
-    connection: Connection, asked: Asked, hidden: Mapping[str, int], *, limit: int, offset: int
+    connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
 ) -> tuple[list[Row], int]:
-    """Return the rows of one page, and how many rows match on all pages.
+    """Return the rows of one page and how many rows match on all pages.
 
-    A row is the score, the colour before, and what the desk has on record. ``hidden`` is what
-    :func:`count_hidden` returns.
+    A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
     """
-    keys = _chosen(asked, [scores.c.account_id]).order_by(*order(connection, asked))
-    if asked.wanted.search:
-        # few rows match a text, and to look at every name once is dear enough
+    keys = _matching(built, [scores.c.account_id]).order_by(*built.order)
+    if built.query.search:
+        # few rows match a text, and to scan every name once is expensive enough
         found = list(connection.execute(keys).scalars())
         ids, matching = found[offset : offset + limit], len(found)
     else:
         ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
-        matching = _count(connection, asked, hidden)
+        matching = _count(connection, built, hidden)
     if not ids:
         return [], matching
-    query = _full(_id_of(asked.before)).where(in_run(asked.run), scores.c.account_id.in_(ids))
-    rows = {row["account_id"]: row for row in connection.execute(query).mappings()}
+    statement = _full(_id_of(built.previous_run)).where(in_run(built.run), scores.c.account_id.in_(ids))
+    rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
     return [rows[account_id] for account_id in ids], matching
 
 
-def read_row(connection: Connection, run: Run, before: Run | None, account_id: str) -> Row | None:
+def read_row(connection: Connection, run: Run, previous_run: Run | None, account_id: str) -> Row | None:
     """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
-    asked = {"one_run": run.run_id, "run_before": _id_of(before), "account_id": account_id}
-    return connection.execute(_one_row(), asked).mappings().first()
+    values = {"run_id": run.run_id, "previous_run_id": _id_of(previous_run), "account": account_id}
+    return connection.execute(_one_row(), values).mappings().first()
 
 
 @cache
 def _one_row() -> Select[Any]:
-    """Return the statement of :func:`read_row`, made once: making it costs more than running it."""
-    mine = scores.c.account_id == bindparam("account_id", type_=Text)
-    return _full(bindparam("run_before", type_=Integer)).where(
-        scores.c.run_id == bindparam("one_run", type_=Integer), mine
+    """Return the statement of :func:`read_row`; building it costs more than running it."""
+    return _full(bindparam("previous_run_id", type_=Integer)).where(
+        scores.c.run_id == bindparam("run_id", type_=Integer),
+        scores.c.account_id == bindparam("account", type_=Text),
     )
 
 
-def stream_rows(connection: Connection, asked: Asked) -> Iterator[Row]:
+def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[Row]:
     """Yield all rows in order, a batch at a time."""
-    query = _full(_id_of(asked.before)).where(*conditions(asked)).order_by(*order(connection, asked))
-    result = connection.execution_options(yield_per=_BATCH).execute(query)
+    statement = _full(_id_of(built.previous_run)).where(*built.conditions).order_by(*built.order)
+    result = connection.execution_options(yield_per=_BATCH).execute(statement)
     yield from result.mappings()
 
 
-def count_hidden(connection: Connection, asked: Asked) -> dict[str, int]:
-    """Return how many accounts of the chosen colours, owner and segment the desk keeps off: snoozed, churned."""
-    hidden = or_(is_snoozed(asked.now), desk.c.disposition == str(Disposition.CHURNED))
+def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
+    """Return how many accounts of the chosen colours, owner and segment are not listed: snoozed and churned."""
+    hidden = or_(is_snoozed(built.now), desk.c.disposition == str(Disposition.CHURNED))
     # not a join, which may be done from the wrong end: the desk is short and the run is long
     listed = (
         select(literal_column("1"))
-        .where(in_run(asked.run), scores.c.account_id == desk.c.account_id)
-        .where(*of_people(asked), scores.c.colour.in_(asked.wanted.colours))
+        .where(in_run(built.run), scores.c.account_id == desk.c.account_id)
+        .where(*built.people, scores.c.colour.in_(map(str, built.query.colours)))
         .exists()
     )
-    query = select(desk.c.disposition, func.count()).where(hidden, listed).group_by(desk.c.disposition)
-    return {"snoozed": 0, "churned": 0} | {str(name): int(n) for name, n in connection.execute(query)}
+    statement = select(desk.c.disposition, func.count()).where(hidden, listed).group_by(desk.c.disposition)
+    return {"snoozed": 0, "churned": 0} | {str(name): int(n) for name, n in connection.execute(statement)}
 
 
-def _count(connection: Connection, asked: Asked, hidden: Mapping[str, int]) -> int:
-    """Return how many rows match, from the sums of the run where these can tell."""
-    if _is_summed(asked):
-        return _summed(connection, asked) - sum(hidden.values())
-    return int(connection.execute(_chosen(asked, [func.count()])).scalar_one())
-
-
-def _is_summed(asked: Asked) -> bool:
-    plain = WorklistFilter(colours=asked.wanted.colours, sort=asked.wanted.sort)
-    return plain == replace(asked.wanted, owner=None, scope=None, segment=None)
-
-
-def _summed(connection: Connection, asked: Asked) -> int:
-    sums = read_totals(connection, [asked.run.run_id], owners=asked.owners)
-    return sum(
+def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
+    """Return how many rows match: from the totals of the run where owner, segment and colours alone restrict."""
+    query = built.query
+    summed = RedListQuery(
+        colours=query.colours, owner=query.owner, segment=query.segment, scope=query.scope, sort=query.sort
+    )
+    if query != summed:
+        return int(connection.execute(_matching(built, [func.count()])).scalar_one())
+    sums = read_totals(connection, [built.run.run_id], owners=built.owners)
+    accounts = sum(
         one.accounts
         for one in sums
-        if one.colour in asked.wanted.colours and (asked.segments is None or one.segment in asked.segments)
+        if one.colour in query.colours and (built.segments is None or one.segment in built.segments)
     )
+    return accounts - sum(hidden.values())
 
 
-def _full(run_before: BindParameter[int] | int) -> Select[Any]:
-    at_run_before = and_(
-        _EARLIER.c.run_id == run_before,
-        _EARLIER.c.account_id == scores.c.account_id,
-    )
+def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
+    at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
     joined = (
         _with_desk()
         .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-        .outerjoin(_EARLIER, at_run_before)
+        .outerjoin(_EARLIER, at_previous_run)
     )
     return select(
         *(scores.c[name] for name in _SHOWN),
@@ -147,8 +138,8 @@ def _id_of(run: Run | None) -> int:
     return run.run_id if run else _NO_RUN
 
 
-def _chosen(asked: Asked, columns: Sequence[Any]) -> Select[Any]:
-    return select(*columns).select_from(_with_desk()).where(*conditions(asked))
+def _matching(built: BuiltQuery, columns: Sequence[Any]) -> Select[Any]:
+    return select(*columns).select_from(_with_desk()).where(*built.conditions)
 
 
 def _with_desk() -> FromClause:

@@ -294,11 +294,10 @@ class OpenProject:
         UsageError
             If nothing has been published (for that date).
         """
-        from churnrisk.workflows.redlist import WorklistFilter, red_list
+        from churnrisk.history import RedListQuery
+        from churnrisk.workflows.worklist import red_list
 
-        return red_list(
-            self.settings, as_of=as_of, wanted=WorklistFilter(), now=self._run["now"], limit=limit
-        )
+        return red_list(self.settings, as_of=as_of, query=RedListQuery(), now=self._run["now"], limit=limit)
 
     # -- what became of it --------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What the team has on record."""
+"""What the team has on record about accounts."""
 
 from __future__ import annotations
 
@@ -21,17 +21,8 @@ class Disposition(StrEnum):
 class DeskState:
     """What the team has on record for one account; no scoring run changes it.
 
-    Attributes
-    ----------
-    version : int
-        Grows with every change, undos included; 0 for an account that nobody has touched. A change names
-        the version it was made on.
-    disposition : Disposition or None
-        None also when a snooze has ended by itself; ``snoozed_until`` then lies in the past.
-    note : str or None
-        The latest one; all of them are in the audit trail.
-    touched_at, touched_by, touched_what : datetime, str and str, or None
-        The last change that has not been undone, in words such as "contacted" or "snoozed until 2026-12-01".
+    ``version`` grows with every change, undos included; a change names the version it was made on. ``disposition``
+    is None once a snooze has ended. ``note`` is the latest; ``touched_*`` is the last change that was not undone.
     """
 
     version: int = 0
@@ -49,18 +40,8 @@ class DeskState:
 class AuditEntry:
     """One field of one account that a person changed; entries of one change share their ``review_id``.
 
-    Attributes
-    ----------
-    field : str
-        "disposition", "snoozed_until", "snooze_reason", "assignee", "note" or "override".
-    before, after : str or None
-        As people read them; None for nothing.
-    via : str
-        "web", "api" or "cli".
-    version : int
-        The account's version after it.
-    undoes, undone_by : int or None
-        The review that this one takes back, and the one that took this back.
+    ``field``: "disposition", "snoozed_until", "snooze_reason", "assignee", "note" or "override". ``via``: "web",
+    "api" or "cli". ``version``: of the account, after it. ``undoes`` and ``undone_by`` are reviews.
     """
 
     audit_id: int

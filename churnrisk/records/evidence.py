@@ -1,4 +1,4 @@
-"""Figures with their intervals, and what became of a colour."""
+"""Figures with intervals, and the outcomes of a colour."""
 
 from __future__ import annotations
 
@@ -20,21 +20,9 @@ class Interval:
 class ColourEvidence:
     """What happened to the accounts of one final colour on a later block.
 
-    Attributes
-    ----------
-    accounts, churned : int
-        Accounts with a row of this colour, and those of them with a churned one.
-    churn_rate : float
-        Churn rate per account and snapshot: churned rows per row. With several snapshots it is lower than
-        churned by accounts. NaN where nothing was counted.
-    churn_low, churn_high : float
-        Its 95 % bounds, from counts of accounts: exact (Clopper-Pearson) with one row per account.
-    promise : str
-        In words; empty when there is none.
-    kept : bool or None
-        None when there is no promise or the counts cannot tell.
-    rows : int
-        (account, as_of) rows of this colour.
+    ``accounts`` have a row of this colour; ``churn_rate`` is per (account_id, as_of) row, NaN without any, with exact
+    (Clopper-Pearson) 95 % bounds from counts of accounts. ``promise`` is in words; ``kept`` is None without a
+    promise, or when the counts cannot tell.
     """
 
     colour: Colour

@@ -1,4 +1,4 @@
-"""The red list: its rows, totals and groups."""
+"""The red list: rows, totals and groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from churnrisk.records.runs import Run
 
 @dataclass(frozen=True, slots=True)
 class RedListRow:
-    """One line of the red list: who, how serious, why, and what to do next."""
+    """One account on the red list."""
 
     account_id: str
     name: str | None
@@ -44,7 +44,7 @@ class RedListRow:
         if self.previous_colour is None:
             return "•"
         if Colour.GREY in (self.colour, self.previous_colour):
-            return "•"  # grey is no judgement, so leaving it or falling into it is no step
+            return "•"  # grey is no judgement
         order = {Colour.GREEN: 0, Colour.AMBER: 1, Colour.RED: 2}
         step = order[self.colour] - order[self.previous_colour]
         return "↑" if step > 0 else "↓" if step < 0 else "→"
@@ -52,7 +52,7 @@ class RedListRow:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A figure at the top of the red list with its value at the run before; None when there was none."""
+    """A figure at the top of the red list, with its value at the last run if there was one."""
 
     label: str
     value: float
@@ -61,10 +61,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class AtRisk:
-    """Red and amber accounts of one group (a segment, a renewal quarter, an owner) and what they are worth.
-
-    ``key`` is what the filter of the red list takes for the group: "2026-Q3", a segment, "(none)".
-    """
+    """Red and amber accounts of one segment or renewal quarter; ``key`` is how the query names it."""
 
     key: str
     red: int
@@ -75,30 +72,17 @@ class AtRisk:
 
     @property
     def value(self) -> float:
-        """Annual value of both colours."""
+        """Annual value of red and amber."""
         return self.red_value + self.amber_value
 
 
 @dataclass(frozen=True, slots=True)
 class RedList:
-    """The totals of a run and its rows, worst expected loss first.
+    """One page of the red list of a run, worst expected loss first unless the query says otherwise.
 
-    Attributes
-    ----------
-    totals : tuple of Total
-        Of the whole run, or of the owner that the list is limited to.
-    rows : tuple of RedListRow
-        One page of the rows that match.
-    matching : int
-        Rows on all pages; 0 where nobody counted.
-    page, per_page : int
-        Which page this is, from 1, and how long pages are.
-    by_segment, by_quarter : tuple of AtRisk
-        What ``totals`` count, by segment (largest value first) and renewal quarter (in order of time).
-    owners, segments, families : tuple of str
-        What the filters may name.
-    snoozed, churned : int
-        Accounts of the chosen colours and owner that the desk keeps off the list.
+    ``totals`` and groups cover the whole run or the query's owner; ``matching`` counts the rows of all pages.
+    ``owners``, ``segments`` and ``families`` are what a query may name; ``snoozed`` and ``churned`` count accounts
+    of the chosen colours and owner that are not listed.
     """
 
     run: Run
@@ -118,10 +102,10 @@ class RedList:
 
     @property
     def previous(self) -> int | None:
-        """The page before, None on the first."""
+        """The previous page, None on the first."""
         return self.page - 1 if self.page > 1 else None
 
     @property
     def next(self) -> int | None:
-        """The page after, None on the last."""
+        """The next page, None on the last."""
         return self.page + 1 if self.page * self.per_page < self.matching else None

@@ -1,8 +1,4 @@
-"""Bars of what is red and amber, drawn alike in pages and reports.
-
-They carry classes and no colours, so that each stylesheet paints them; amber is hatched besides, since no colour
-means anything by itself.
-"""
+"""Red and amber bars as SVG for pages and reports: classes instead of colours, and amber hatched as well."""
 
 from __future__ import annotations
 
@@ -10,12 +6,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-#: How wide the longest bar is, in units of the drawing; it is stretched to its place.
+#: Width of the longest bar in units of the drawing.
 WIDTH = 200.0
 _START = (
     '<svg class="bar" viewBox="0 0 200 10" preserveAspectRatio="none" aria-hidden="true" focusable="false">'
 )
-#: The pattern over amber, once for each page.
+#: The pattern over amber, once per page.
 HATCH = Markup(
     '<svg width="0" height="0" class="defs" aria-hidden="true" focusable="false"><defs>'
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -24,7 +20,7 @@ HATCH = Markup(
 
 
 def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
-    """Return each pair of red and amber as a bar, all on one scale; the longest fills its place."""
+    """Return each pair of red and amber as a bar, all on one scale."""
     scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
     return [_drawn(red * scale, amber * scale) for red, amber in amounts]
 
@@ -41,7 +37,7 @@ def _drawn(red: float, amber: float) -> Markup:
 
 
 def _seen(width: float) -> float:
-    """Widen what is not nothing until it can be seen."""
+    """Widen a bar until it can be seen."""
     return max(width, 1.0) if width > 0 else 0.0
 
 

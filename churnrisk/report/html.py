@@ -1,4 +1,4 @@
-"""The red list as one HTML file that needs nothing else."""
+"""The red list as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,24 +25,10 @@ def render_report(
     currency: str = "",
     limit: int | None = 500,
 ) -> str:
-    """Return the report as one self-contained HTML page.
+    """Return the report as one self-contained HTML page, with at most ``limit`` rows.
 
-    Parameters
-    ----------
-    redlist : RedList
-        A published run; its rows are shown in their order.
-    company : str
-        Whose customers these are.
-    evidence : sequence of ColourEvidence
-        What became of each colour on a later block; left out when empty.
-    metrics : sequence of Figure
-        The model's figures beside those of simple rules; left out when empty.
-    title : str
-        The page's heading.
-    currency : str
-        Written before amounts.
-    limit : int, optional
-        At most so many rows; the page says how many there are. None for all.
+    ``evidence``: what became of each colour on a later block. ``metrics``: the model beside simple rules.
+    ``currency`` is written before amounts.
     """
     return (
         _environment()
@@ -74,27 +60,10 @@ def write_report(
     company: str,
     evidence: Sequence[ColourEvidence] = (),
     metrics: Sequence[Figure] = (),
-    title: str = "Red list",
-    currency: str = "",
-    limit: int | None = 500,
 ) -> Path:
-    """Write the page of :func:`render_report` to ``path``, whole or not at all.
-
-    Raises
-    ------
-    UsageError
-        When ``path`` is a folder or cannot be written.
-    """
-    page = render_report(
-        redlist,
-        company=company,
-        evidence=evidence,
-        metrics=metrics,
-        title=title,
-        currency=currency,
-        limit=limit,
-    )
-    # A lone surrogate in a customer's name must not keep the team from its list.
+    """Write the page of :func:`render_report`, whole or not at all."""
+    page = render_report(redlist, company=company, evidence=evidence, metrics=metrics)
+    # a lone surrogate in a customer's name must not keep the team from its list
     return write_whole(path, page.encode("utf-8", errors="replace"))
 
 

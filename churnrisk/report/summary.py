@@ -1,4 +1,4 @@
-"""What a report says, worked out before it is drawn: templates show, they do not calculate."""
+"""What a report shows, computed before it is rendered: templates do not calculate."""
 
 from __future__ import annotations
 
@@ -20,17 +20,7 @@ _MOST_GROUPS = 8
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One model figure beside those of simpler rules, on the same test block.
-
-    Attributes
-    ----------
-    label : str
-        Which figure: "AUC", "log loss".
-    values : mapping of str to Interval, float or None
-        By whom: "model", "days since last event", "base rate"; the order of the columns.
-    higher_is_better : bool
-        Which way is good.
-    """
+    """One model figure and those of simpler rules on the same test block, by scorer in order of the columns."""
 
     label: str
     values: Mapping[str, Interval | float | None] = field(default_factory=dict)
@@ -39,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class TotalView:
-    """A total in words, with its change since the run before."""
+    """A total as text, with its change since the last run."""
 
     label: str
     value: str
@@ -48,10 +38,7 @@ class TotalView:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What is at risk in one group, split by colour, and drawn.
-
-    ``red_amount`` and ``amber_amount`` are what ``red`` and ``amber`` say in words.
-    """
+    """What is at risk in one group, by colour: as amounts, as text, and drawn."""
 
     label: str
     red_amount: float
@@ -71,7 +58,7 @@ class Chart:
 
 
 def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
-    """Return the totals with their change since the run before."""
+    """Return the totals with their change since the last run."""
     since = wording.day(redlist.previous_run.as_of) if redlist.previous_run else ""
     return tuple(_total(total, since, currency) for total in redlist.totals)
 
@@ -97,10 +84,7 @@ def _shower(total: Total, currency: str) -> Callable[[float], str]:
 
 
 def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
-    """Return what red and amber accounts are worth by segment and by renewal quarter.
-
-    Where no account has a value, accounts are counted instead.
-    """
+    """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
     groups = (*redlist.by_segment, *redlist.by_quarter)
     if not groups:
         return ()
@@ -133,7 +117,7 @@ def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *,
 
 
 def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
-    """Add up all beyond the eighth, so that the first screen stays one."""
+    """Add up all groups beyond the eighth, so that they fit the first screen."""
     if len(groups) <= _MOST_GROUPS:
         return tuple(groups)
     shown, others = groups[: _MOST_GROUPS - 1], groups[_MOST_GROUPS - 1 :]
@@ -149,7 +133,7 @@ def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
 
 
 def left_out(redlist: RedList) -> str:
-    """Return which accounts the desk keeps off the list; empty where there are none."""
+    """Return how many accounts are not listed; empty if none."""
     said = [
         f"{wording.count(number)} {what}"
         for number, what in ((redlist.snoozed, "snoozed"), (redlist.churned, "churned"))
@@ -166,5 +150,5 @@ def kept(evidence: ColourEvidence) -> str:
 
 
 def figure_columns(figures: Iterable[Figure]) -> tuple[str, ...]:
-    """Return by whom there are figures, in order of first appearance."""
+    """Return the scorers of some figures in order of appearance."""
     return tuple(dict.fromkeys(name for figure in figures for name in figure.values))

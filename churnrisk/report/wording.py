@@ -1,4 +1,4 @@
-"""Numbers, dates and colours in words, the same in every report."""
+"""The words of terminal, reports and pages for numbers, dates, colours, causes and deciders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Protocol
 
-from churnrisk.records import Colour, DecidedBy, Interval, RedListRow
+from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, RedListRow
 
 UNKNOWN = "–"
 
@@ -17,13 +17,48 @@ ARROWS = {
     "→": "as before",
     "•": "new",
 }
-_DECIDERS = {
+DECIDERS = {
     DecidedBy.MODEL: "by the model",
     DecidedBy.RULE: "by a rule",
     DecidedBy.OVERRIDE: "by a person",
     DecidedBy.HYSTERESIS: "kept until the model is sure",
     DecidedBy.ELIGIBILITY: "not enough data",
 }
+#: What changed a colour, to follow "by".
+CAUSES = {
+    "score": "the score",
+    "policy": "new thresholds or rules",
+    "rule": "a rule",
+    "override": "a person",
+    "hysteresis": "hysteresis, which had held it back until now",
+    "eligibility": "eligibility: one of the two runs had no score",
+}
+DISPOSITIONS = {one: one.replace("_", " ").capitalize() for one in Disposition}
+#: Families of signals.
+FAMILIES = {
+    "recency": "Activity",
+    "breadth": "Use of features",
+    "complaints": "Complaints",
+    "satisfaction": "Satisfaction",
+    "value": "Value and contract",
+    "relationship": "Relationship",
+    "attributes": "Attributes",
+    "own": "Own signals",
+}
+
+
+class Decided(Protocol):
+    """A colour with what had the last word on it."""
+
+    @property
+    def decided_by(self) -> str:
+        """A value of :class:`DecidedBy`."""
+        ...
+
+    @property
+    def rule(self) -> str | None:
+        """The rule's name, where there is one."""
+        ...
 
 
 def is_known(number: float | None) -> bool:
@@ -72,7 +107,7 @@ def since(number: int) -> str:
 
 
 def touched(row: RedListRow) -> str:
-    """Return what the team did last; empty where nobody has done anything."""
+    """Return the last touch by the team; empty without one."""
     desk = row.desk
     if desk.touched_at is None:
         return ""
@@ -90,7 +125,7 @@ def renewal(row: RedListRow) -> str:
 
 
 def probability_change(row: RedListRow) -> str:
-    """Return the change since the last run in percentage points; empty when there is none to tell."""
+    """Return the change since the last run in percentage points; empty when unknown."""
     if not is_known(row.previous_probability) or not is_known(row.churn_probability):
         return ""
     points = round((row.churn_probability - (row.previous_probability or 0.0)) * 100)
@@ -99,29 +134,31 @@ def probability_change(row: RedListRow) -> str:
     return f"{points:+d} {'point' if abs(points) == 1 else 'points'}"
 
 
-class Decision(Protocol):
-    """A colour with what decided it."""
-
-    @property
-    def decided_by(self) -> str: ...  # noqa: D102
-    @property
-    def rule(self) -> str | None: ...  # noqa: D102
-
-
-def decided(row: Decision) -> str:
+def decided(row: Decided) -> str:
     """Return what had the last word on the colour."""
     if row.decided_by == DecidedBy.RULE and row.rule:
         return f"by the rule {row.rule.replace('_', ' ')}"
-    return _DECIDERS[DecidedBy(row.decided_by)]
+    return DECIDERS[DecidedBy(row.decided_by)]
 
 
 def moved(row: RedListRow) -> str:
-    """Return why the account moved since the run before; empty where there is nothing to tell."""
+    """Return why the account moved since the last run; empty where there is nothing to say."""
     move = row.moved
     if move is None or not (move.text or move.because):
         return ""
-    by = f", colour by {move.because}" if move.because else ""
+    by = f", colour by {CAUSES[move.because]}" if move.because else ""
     return f"Why it moved since {day(move.since)}{by}: {move.text or 'no change in score'}"
+
+
+def in_short(move: Move | None) -> str:
+    """Return the part that moved the account most, or what else changed its colour."""
+    if move is None:
+        return ""
+    named = [part for part in move.parts if part.text != "other signals"]
+    if move.because not in (None, "score", "policy") or not named:
+        return move.because or ""
+    part = max(named, key=lambda part: abs(part.log_odds))
+    return f"{part.log_odds:+.1f} {part.text}"
 
 
 def figure(value: Interval | float | None) -> str:

@@ -1,69 +1,41 @@
-"""The red list as a workbook: the totals with their charts on the first sheet, the list on the second."""
+"""The red list as a workbook: totals and charts on the first sheet, the list on the second."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churnrisk.files import write_whole
+from churnrisk.files import FORMULA_STARTS, write_whole
 from churnrisk.records import RedList, RedListRow
 from churnrisk.report import summary, wording
+from churnrisk.report.rows import COLUMNS, Cell, flat, heading
 
 if TYPE_CHECKING:
-    from openpyxl.cell import Cell
+    from openpyxl.cell import Cell as SheetCell
     from openpyxl.worksheet.worksheet import Worksheet
-
-Value = str | float | int | datetime | None
 
 _LONGEST_TEXT = 32_767
 _FILLS = {"red": "F8D7D7", "amber": "FCE8C3", "green": "DDF1E2", "grey": "E8EAED"}
-_COLUMNS = (
-    ("Colour", 10),
-    ("Change", 9),
-    ("Account", 14),
-    ("Name", 32),
-    ("Owner", 20),
-    ("Segment", 14),
-    ("Annual value", 14),
-    ("Expected loss", 14),
-    ("Renewal", 12),
-    ("Days to renewal", 10),
-    ("Churn probability", 12),
-    ("At the last run", 12),
-    ("Days in colour", 10),
-    ("Decided", 24),
-    ("Reasons", 60),
-    ("Next step", 60),
-    ("Last touch", 36),
-)
-_FORMATS = {"Annual value": "#,##0", "Expected loss": "#,##0", "Renewal": "yyyy-mm-dd"}
-_FORMATS |= {"Churn probability": "0.0%", "At the last run": "0.0%"}
-_WRAPPED = ("Reasons", "Next step", "Last touch")
+_FORMATS = {
+    "annual_value": "#,##0",
+    "expected_loss": "#,##0",
+    "churn_probability": "0.0%",
+    "previous_probability": "0.0%",
+    "renewal_at": "yyyy-mm-dd",
+    "snoozed_until": "yyyy-mm-dd",
+    "touched_at": "yyyy-mm-dd hh:mm",
+}
+_WRAPPED = ("reasons", "next_step", "move", "turnaround", "note")
+_WIDTHS = {"name": 32, "owner": 20, "rule": 20} | dict.fromkeys(_WRAPPED, 60)
 
 
 def write_workbook(path: str | Path, redlist: RedList, *, company: str = "", currency: str = "") -> Path:
-    """Write the totals and every row of the red list as an xlsx workbook, whole or not at all.
+    """Write the totals and every row of the red list, in order, as an xlsx workbook, whole or not at all.
 
-    Text is stored as text: a name that starts like a formula is never calculated.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where to.
-    redlist : RedList
-        A published run; its rows are written in their order.
-    company : str
-        Whose customers these are.
-    currency : str
-        Written before amounts in the totals.
-
-    Raises
-    ------
-    UsageError
-        When ``path`` is a folder or cannot be written.
+    Text is stored as text: a name that starts like a formula is never calculated. ``currency`` is written before
+    amounts in the totals. Raises UsageError when ``path`` cannot be written.
     """
     from openpyxl import Workbook
 
@@ -121,49 +93,22 @@ def _fill_list(sheet: Worksheet, rows: Sequence[RedListRow]) -> None:
     from openpyxl.styles import Alignment, PatternFill
     from openpyxl.utils import get_column_letter
 
-    _line(sheet, [name for name, _ in _COLUMNS], bold=True)
+    _line(sheet, [heading(name) for name in COLUMNS], bold=True)
     for row in rows:
-        cells = _line(sheet, _values(row))
-        cells[0].fill = PatternFill("solid", fgColor=_FILLS[row.colour.value])
-        for (name, _), cell in zip(_COLUMNS, cells, strict=True):
+        cells = dict(zip(COLUMNS, _line(sheet, [*flat(row, separator="\n").values()]), strict=True))
+        cells["colour"].fill = PatternFill("solid", fgColor=_FILLS[row.colour.value])
+        for name, cell in cells.items():
             cell.number_format = _FORMATS.get(name, cell.number_format)
             cell.alignment = Alignment(vertical="top", wrap_text=name in _WRAPPED)
     if not rows:
         _line(sheet, ["No account is on the list."])
-    for number, (_, width) in enumerate(_COLUMNS, start=1):
-        sheet.column_dimensions[get_column_letter(number)].width = width
-    sheet.freeze_panes = "E2"
-    sheet.auto_filter.ref = f"A1:{get_column_letter(len(_COLUMNS))}{len(rows) + 1}"
+    for number, name in enumerate(COLUMNS, start=1):
+        sheet.column_dimensions[get_column_letter(number)].width = _WIDTHS.get(name, 14)
+    sheet.freeze_panes = "C2"
+    sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{len(rows) + 1}"
 
 
-def _values(row: RedListRow) -> list[Value]:
-    return [
-        row.colour.value,
-        wording.ARROWS[row.arrow],
-        row.account_id,
-        row.name,
-        row.owner,
-        row.segment,
-        _number(row.annual_value),
-        _number(row.expected_loss),
-        # A workbook knows no time zones, and a renewal is a day anyway.
-        None if row.renewal_at is None else row.renewal_at.replace(tzinfo=None),
-        row.days_to_renewal,
-        _number(row.churn_probability),
-        _number(row.previous_probability),
-        row.days_in_colour,
-        wording.decided(row),
-        "\n".join(reason.text for reason in row.reasons),
-        row.next_step,
-        wording.touched(row),
-    ]
-
-
-def _number(value: float | None) -> float | None:
-    return value if wording.is_known(value) else None
-
-
-def _line(sheet: Worksheet, values: Sequence[Value], *, bold: bool = False) -> list[Cell]:
+def _line(sheet: Worksheet, values: Sequence[Cell], *, bold: bool = False) -> list[SheetCell]:
     from openpyxl.styles import Font
 
     # append() would leave an empty line out
@@ -176,7 +121,7 @@ def _line(sheet: Worksheet, values: Sequence[Value], *, bold: bool = False) -> l
     return cells
 
 
-def _set(cell: Cell, value: Value) -> None:
+def _set(cell: SheetCell, value: Cell) -> None:
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     if not isinstance(value, str):
@@ -186,4 +131,4 @@ def _set(cell: Cell, value: Value) -> None:
     cell.value = text
     cell.data_type = "s"
     # Without the quote prefix a text like "=1+1" turns into a formula as soon as somebody edits the cell.
-    cell.quotePrefix = text.startswith(("=", "+", "-", "@", "\t", "\r"))
+    cell.quotePrefix = text.startswith(FORMULA_STARTS)

@@ -276,7 +276,7 @@ def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = 
     Bands show the colour from each run to the next; a gap in the line is a run without a probability. Occasions
     before the first run or after the last widen the chart.
     """
-    known = [score.probability for score in history if score.probability is not None]
+    known = [score.churn_probability for score in history if score.churn_probability is not None]
     if not known:
         return None
     moments = [history[0].as_of, history[-1].as_of, *(occasion.at for occasion in occasions)]
@@ -305,7 +305,7 @@ def _row(score: PastScore) -> str:
     head = (
         f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th><td>{BADGES[score.colour]}</td>'
     )
-    rest = f'<td class="number">{percent(score.probability)}</td><td>{escape(decided(score))}</td>'
+    rest = f'<td class="number">{percent(score.churn_probability)}</td><td>{escape(decided(score))}</td>'
     return f"<tr>{head}{rest}</tr>"
 
 
@@ -332,13 +332,13 @@ def _line(history: Sequence[PastScore], days: Sequence[tuple[float, str]], scale
     stretches: list[list[str]] = [[]]
     points = []
     for score, (x, on) in zip(history, days, strict=True):
-        if score.probability is None:
+        if score.churn_probability is None:
             stretches.append([])
             continue
-        y, colour = scale.up(score.probability), escape(score.colour)
+        y, colour = scale.up(score.churn_probability), escape(score.colour)
         stretches[-1].append(f"{x},{y}")
         shape = _SHAPES.get(score.colour, _CIRCLE)
-        says = f"{on}: {colour}, {score.probability:.1%}"
+        says = f"{on}: {colour}, {score.churn_probability:.1%}"
         points.append(f'<path class="dot is-{colour}" d="M{x} {y}{shape}"><title>{says}</title></path>')
     lines = [f'<polyline class="line" points="{" ".join(one)}"/>' for one in stretches if len(one) > 1]
     return lines + points

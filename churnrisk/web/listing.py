@@ -1,18 +1,18 @@
-"""What the page of the red list shows besides its rows: links that keep the view, chips, charts, empty states."""
+"""What the page of the red list shows besides its rows: links, chips, charts, empty states."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from churnrisk.history import NONE, WorklistFilter
-from churnrisk.records import AtRisk, Colour, RedList, User
+from churnrisk.history import NONE, RedListQuery
+from churnrisk.records import AtRisk, Colour, Disposition, RedList, User
+from churnrisk.report.wording import DISPOSITIONS, FAMILIES
 from churnrisk.web.charts import Group, bar_rows
-from churnrisk.web.wording import DISPOSITIONS, FAMILIES
 
 #: Bars per chart; smaller groups are added up in the last one.
 MOST_BARS = 7
@@ -23,7 +23,7 @@ SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the othe
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ListLink:
     """A link with its text; ``is_current`` says that it leads to where one is."""
 
     text: str
@@ -48,42 +48,32 @@ class Empty:
 
     what: str
     why: str
-    ways: tuple[Step, ...]
+    ways: tuple[ListLink, ...]
 
 
 class Listing:
-    """One view of the red list as links and charts.
+    """One view of the red list as links and charts."""
 
-    Parameters
-    ----------
-    found : RedList
-        What the view holds.
-    wanted : WorklistFilter
-        The view.
-    user : User
-        Who looks.
-    """
-
-    def __init__(self, found: RedList, wanted: WorklistFilter, user: User) -> None:
+    def __init__(self, found: RedList, query: RedListQuery, user: User) -> None:
         self.found = found
-        self.wanted = wanted
+        self.query = query
         self.user = user
 
     def context(self) -> dict[str, Any]:
         """Return what the template shows."""
-        found, wanted = self.found, self.wanted
+        found, query = self.found, self.query
         last = min(found.page * found.per_page, found.matching)
         return {
             "list": found,
-            "wanted": wanted,
+            "wanted": query,
             "link": self.link,
             "here_exactly": self.link(page=self.found.page),
-            "limited_to": wanted.scope,
+            "limited_to": query.scope,
             "scopes": self._scopes(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
-            "kept_fields": self._kept(),
+            "kept_fields": self._hidden_fields(),
             "windows": self._windows(),
             "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
             "colours": _WORST_FIRST,
@@ -103,10 +93,10 @@ class Listing:
 
     def link(self, *, to: str = "/", page: int = 1, **changes: Any) -> str:
         """Return the address of this view with something changed."""
-        query = replace(self.wanted, **changes).to_query()
+        parameters = self.query.model_copy(update=changes).to_query()
         if page > 1:
-            query["page"] = str(page)
-        return to + (f"?{urlencode(query)}" if query else "")
+            parameters["page"] = str(page)
+        return to + (f"?{urlencode(parameters)}" if parameters else "")
 
     @property
     def _in_money(self) -> bool:
@@ -119,18 +109,18 @@ class Listing:
 
     @property
     def _more_open(self) -> bool:
-        wanted, usual = self.wanted, WorklistFilter()
+        query, usual = self.query, RedListQuery()
         names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
-        return any(getattr(wanted, name) != getattr(usual, name) for name in names)
+        return any(getattr(query, name) != getattr(usual, name) for name in names)
 
-    def _scopes(self) -> tuple[Step, ...]:
+    def _scopes(self) -> tuple[ListLink, ...]:
         mine = self.user.owner
-        if self.wanted.scope or not mine:
+        if self.query.scope or not mine:
             return ()
-        is_mine = (self.wanted.owner or "").casefold() == mine.casefold()
+        is_mine = (self.query.owner or "").casefold() == mine.casefold()
         return (
-            Step("Everyone", self.link(owner=None), not self.wanted.owner),
-            Step("Mine", self.link(owner=mine), is_mine),
+            ListLink("Everyone", self.link(owner=None), not self.query.owner),
+            ListLink("Mine", self.link(owner=mine), is_mine),
         )
 
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
@@ -147,7 +137,7 @@ class Listing:
         return bar_rows(bars)
 
     def _group(self, group: AtRisk, name: str) -> Group:
-        is_current = str(getattr(self.wanted, name) or "").casefold() == group.key.casefold()
+        is_current = str(getattr(self.query, name) or "").casefold() == group.key.casefold()
         change: dict[str, Any] = {name: None if is_current else group.key}
         href = self.link(**change) + "#list"
         return Group(self._named(name, group.key), self._amounts(group), href, is_current)
@@ -162,47 +152,51 @@ class Listing:
             return _NOBODY[name]
         return key.replace("-", " ") if name == "quarter" else key
 
-    def _kept(self) -> tuple[tuple[str, str], ...]:
-        """Return what the form does not ask for and must not lose."""
-        query = self.wanted.to_query()
-        return tuple((name, query[name]) for name in ("sort", "quarter") if name in query)
+    def _hidden_fields(self) -> tuple[tuple[str, str], ...]:
+        """Return the parameters that the form has no field for."""
+        parameters = self.query.to_query()
+        return tuple((name, parameters[name]) for name in ("sort", "quarter") if name in parameters)
 
     def _assignees(self) -> tuple[tuple[str, str], ...]:
         mine = self.user.owner or self.user.display_name
         known = {"": "Anybody or nobody", mine: f"Me ({mine})", NONE: "Nobody"}
-        there = self.wanted.assignee
+        there = self.query.assignee
         return tuple((known | ({there: there} if there and there not in known else {})).items())
 
     def _windows(self) -> tuple[tuple[str, str], ...]:
-        days = self.wanted.renews_within_days
+        days = self.query.renews_within_days
         if days is None or str(days) in dict(WINDOWS):
             return WINDOWS
         return (*WINDOWS, (str(days), f"Within {days:,} days"))
 
-    def _chips(self) -> tuple[Step, ...]:
-        wanted, usual = self.wanted, WorklistFilter()
+    def _chips(self) -> tuple[ListLink, ...]:
+        query, usual = self.query, RedListQuery()
         texts = {
-            "colours": "Colours: " + ", ".join(wanted.colours),
-            "owner": f"Owner: {_NOBODY['owner'] if wanted.owner == NONE else wanted.owner}",
-            "segment": f"Segment: {self._named('segment', wanted.segment or '')}",
-            "renews_within_days": f"Renews within {wanted.renews_within_days} days",
-            "quarter": f"Renews in {self._named('quarter', wanted.quarter or '')}",
-            "family": f"Main reason: {FAMILIES.get(wanted.family or '', wanted.family)}",
+            "colours": "Colours: " + ", ".join(query.colours),
+            "owner": f"Owner: {_NOBODY['owner'] if query.owner == NONE else query.owner}",
+            "segment": f"Segment: {self._named('segment', query.segment or '')}",
+            "renews_within_days": f"Renews within {query.renews_within_days} days",
+            "quarter": f"Renews in {self._named('quarter', query.quarter or '')}",
+            "family": f"Main reason: {FAMILIES.get(query.family or '', query.family)}",
             "newly_red": "Red since the last run",
-            "snoozed": "Only snoozed" if wanted.snoozed == "only" else "With snoozed",
-            "disposition": f"On record: {DISPOSITIONS.get(wanted.disposition or '', 'nothing yet')}",
-            "assignee": f"Assigned to: {_NOBODY['assignee'] if wanted.assignee == NONE else wanted.assignee}",
-            "search": f"Search: {wanted.search}",
+            "snoozed": "Only snoozed" if query.snoozed == "only" else "With snoozed",
+            "disposition": f"On record: {self._disposition()}",
+            "assignee": f"Assigned to: {_NOBODY['assignee'] if query.assignee == NONE else query.assignee}",
+            "search": f"Search: {query.search}",
         }
         return tuple(
-            Step(text, self.link(**{name: getattr(usual, name)}))
+            ListLink(text, self.link(**{name: getattr(usual, name)}))
             for name, text in texts.items()
-            if getattr(wanted, name) != getattr(usual, name)
+            if getattr(query, name) != getattr(usual, name)
         )
+
+    def _disposition(self) -> str:
+        named = self.query.disposition
+        return DISPOSITIONS[named] if isinstance(named, Disposition) else "nothing yet"
 
     def _heads(self) -> tuple[Head, ...]:
         def head(text: str, sort: str, direction: str, *, number: bool = False) -> Head:
-            return Head(text, self.link(sort=sort), self.wanted.sort == sort, direction, number)
+            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number)
 
         return (
             head("Colour", "days", "descending"),
@@ -217,24 +211,24 @@ class Listing:
         )
 
     def _empty(self) -> Empty:
-        found, wanted = self.found, self.wanted
+        found, query = self.found, self.query
         if found.page > 1 and found.matching:
             return Empty(
                 "This page of the list is empty.",
                 "The list has become shorter since.",
-                (Step("To the first page", self.link()),),
+                (ListLink("To the first page", self.link()),),
             )
-        if replace(wanted, sort="loss", scope=None) == WorklistFilter():
+        if query == RedListQuery(sort=query.sort, scope=query.scope):
             return Empty(
                 "No account is red or amber.",
                 "Grey accounts lack data and are no judgement; green ones are unlikely to churn."
-                if not wanted.scope
-                else f"None of {wanted.scope}'s accounts is red or amber at this run.",
-                (Step("Show all colours", self.link(colours=_WORST_FIRST)),),
+                if not query.scope
+                else f"None of {query.scope}'s accounts is red or amber at this run.",
+                (ListLink("Show all colours", self.link(colours=_WORST_FIRST)),),
             )
         ways = (*self._chips()[:3],)
         return Empty(
             "No account fits this view.",
             f"{self._at_risk:,.0f} accounts are red or amber. Take a filter away:",
-            (*(Step(f"Without {way.text}", way.href) for way in ways), Step("All filters off", "/")),
+            (*(ListLink(f"Without {way.text}", way.href) for way in ways), ListLink("All filters off", "/")),
         )

@@ -1,16 +1,14 @@
-"""One account: its colour, why, how it came there, and what people did about it.
-
-``view_account`` reads it from an open history within a scope; ``account_view`` opens a project's own and names
-similar ids where there is none.
-"""
+"""One account: its colour, the reasons, its history, and what people did about it."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import Field
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.history import HistoryStore
@@ -22,74 +20,70 @@ from churnrisk.history.account_state import (
     read_history,
     read_overrides,
 )
+from churnrisk.history.load import open_work
 from churnrisk.history.worklist import read_row
-from churnrisk.records import AuditEntry, DeskState, Move, Reason, RedListRow, Run
-from churnrisk.workflows.due import DEADLINE_DAYS, is_overdue
+from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.report.rows import AccountRow, Instant, Number, RecordShape
+from churnrisk.workflows.due import day_of, due_date, is_overdue
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.worklist import to_row
 
 
-@dataclass(frozen=True, slots=True)
-class PastScore:
+class PastScore(RecordShape):
     """The account at one published run."""
 
-    as_of: datetime
+    as_of: Instant
     model_version: str
-    colour: str
-    decided_by: str
+    colour: Colour
+    decided_by: DecidedBy
     rule: str | None
-    probability: float | None
+    churn_probability: Number
 
 
-@dataclass(frozen=True, slots=True)
-class PastOverride:
-    """An override of the account; ``in_force`` is False once it has expired, ended or been replaced."""
+class PastOverride(RecordShape):
+    """A colour that somebody set; ``in_force`` is False once it has expired, ended or been replaced."""
 
     override_id: int
-    colour: str
+    colour: Colour
     author: str
     reason: str
-    created_at: datetime
-    expires_at: datetime
-    ended_at: datetime | None
+    created_at: Instant
+    expires_at: Instant
+    ended_at: Instant | None
     in_force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PastAction:
-    """Something that the team was asked to do for the account."""
+class FieldChange(RecordShape):
+    """One field of an account that somebody changed."""
+
+    review_id: int
+    at: Instant
+    author: str
+    via: str = Field(examples=["web"])
+    field: str = Field(examples=["disposition"])
+    before: str | None
+    after: str | None
+    version: int = Field(description="The account's version after it.")
+    undone_by: int | None = Field(description="The review that took it back.")
+
+
+class PastAction(RecordShape):
+    """An action handed out for the account."""
 
     play: str
     reason: str
     channel: str
-    handed_out_at: datetime
-    due_at: datetime
+    handed_out_at: Instant
+    due_at: Instant
 
 
 @dataclass(frozen=True)
 class AccountView:
-    """What is known of one account at the latest run that holds it.
+    """What is known of one account at ``run``, the latest that holds it.
 
-    Attributes
-    ----------
-    history : tuple of PastScore
-        Oldest first, the latest included.
-    moved : Move or None
-        What changed since the run before the latest.
-    row : RedListRow
-        The account as the red list shows it, whatever its colour.
-    run : Run
-        The latest run that holds it.
-    due_at : datetime or None
-        By when the next step should be done; None when nothing is pressing.
-    overdue : bool
-        Whether it should have been done, and nobody has touched the account since it has its colour.
-    trail : tuple of AuditEntry
-        What people changed, the newest first.
-    overrides : tuple of PastOverride
-        The newest first.
-    actions : tuple of PastAction
-        The last ones handed out, the newest first.
+    ``row`` is the account as the red list shows it, whatever its colour; ``history`` is oldest first, the latest
+    run included; ``trail``, ``overrides`` and ``actions`` are newest first. ``due_at`` is None when nothing is due;
+    ``overdue`` accounts were due and nobody has touched them since they have their colour.
     """
 
     account_id: str
@@ -122,6 +116,27 @@ class AccountView:
         return self.history[-1]
 
 
+class FullAccount(AccountRow):
+    """One account with its history and what people did about it, the same in JSON and API."""
+
+    as_of: Instant
+    stage: str | None
+    due_at: Instant | None = Field(description="By when the next step should be done.")
+    overdue: bool
+    history: list[PastScore] = Field(description="Oldest first.")
+    overrides: list[PastOverride] = Field(description="The newest first.")
+    changes: list[FieldChange] = Field(description="The newest first.")
+    actions: list[PastAction] = Field(description="The newest first.")
+
+    @classmethod
+    def of_view(cls, view: AccountView) -> Self:
+        """Return the shape of an account."""
+        row = AccountRow.of(view.row)
+        more = {name: getattr(view, name) for name in ("stage", "due_at", "overdue", "history", "overrides")}
+        more |= {"as_of": view.run.as_of, "changes": view.trail, "actions": view.actions}
+        return cls.model_validate(dict(row) | more, from_attributes=True)
+
+
 def view_account(
     store: HistoryStore,
     account_id: str,
@@ -130,32 +145,24 @@ def view_account(
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
 ) -> AccountView:
-    """Return an account's colour, reasons, history and desk.
+    """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
 
-    Parameters
-    ----------
-    scope : str, optional
-        The owner that the asker is limited to.
-    deadlines : mapping of str to int, optional
-        Days that each play leaves; see :func:`churnrisk.workflows.plays.deadlines_of`.
-
-    Raises
-    ------
-    NotFoundError
-        If no published run holds the account, or it is outside the scope.
+    ``scope``: the owner that the asker is limited to. ``deadlines``: days that each play leaves.
     """
+    days = deadlines or {}
     with store.database.reading() as connection:
         history = read_history(connection, account_id)
         if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
-        run, before = store.runs_around(connection, history[-1].run_id)
-        found = read_row(connection, run, before, account_id)
-        entries = read_changes(connection, account_id)
+        run, previous_run = store.runs_around(connection, history[-1].run_id)
+        stored = read_row(connection, run, previous_run, account_id)
+        work = open_work(connection, run, now=day_of(now), account_id=account_id)
+        trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
-        actions = [_action(action) for action in read_actions(connection, account_id)]
-    assert found is not None  # noqa: S101 - its history names the run that holds it
-    row = to_row(found, run, now)
-    due_at = _due_at(row, found["colour_since"], actions, deadlines or {})
+        actions = [PastAction(**row) for row in read_actions(connection, account_id)]
+    assert stored is not None  # noqa: S101 - its history names the run that holds it
+    row, since = to_row(stored, run, now), stored["colour_since"]
+    handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
         account_id=account_id,
         name=row.name,
@@ -163,29 +170,23 @@ def view_account(
         segment=row.segment,
         annual_value=row.annual_value,
         renewal_at=row.renewal_at,
-        stage=found["stage"],
+        stage=stored["stage"],
         next_step=row.next_step,
         reasons=row.reasons,
         history=tuple(map(_past, history)),
         moved=row.moved,
         row=row,
         run=run,
-        due_at=due_at,
-        overdue=is_overdue(row, due_at, began=found["colour_since"], now=now),
-        trail=entries,
+        due_at=due_date(row.colour, row.play, since, handed_due_at, days),
+        overdue=any(is_overdue(part, days, now) for part in work),
+        trail=trail,
         overrides=tuple(_overrides(overrides, now)),
         actions=tuple(actions),
     )
 
 
 def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
-    """Return an account of a project.
-
-    Raises
-    ------
-    UsageError
-        If no published run holds the account; similar ids are named.
-    """
+    """Return an account of a project; the UsageError for an unknown one names similar ids."""
     with HistoryStore(project.store_url) as store:
         try:
             return view_account(store, account_id, now=now)
@@ -194,7 +195,7 @@ def account_view(project: Project, account_id: str, *, now: datetime) -> Account
 
 
 def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
-    """Return the error that says there is no such account, with similar ones."""
+    """Return the error for an unknown account, with similar ids."""
     latest = store.latest_run()
     if latest is None:
         return UsageError("nothing has been scored yet. Run `churnrisk score`.")
@@ -205,37 +206,10 @@ def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
     )
 
 
-def _due_at(
-    row: RedListRow, began: datetime, actions: list[PastAction], deadlines: Mapping[str, int]
-) -> datetime | None:
-    handed = [action for action in actions if action.handed_out_at >= began]
-    if handed:
-        return handed[0].due_at
-    days = deadlines.get(row.play or "", DEADLINE_DAYS.get(row.colour))
-    return None if days is None or row.colour not in DEADLINE_DAYS else began + timedelta(days=days)
-
-
-def _past(row: Iterable[Any]) -> PastScore:
-    _, as_of, model, colour, decided_by, rule, probability, _ = row
-    return PastScore(as_of, model, colour, decided_by, rule, probability)
+def _past(row: Any) -> PastScore:
+    return PastScore(**row._asdict(), churn_probability=row.probability)
 
 
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
     open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
-    return [
-        PastOverride(
-            override_id=row["override_id"],
-            colour=row["colour"],
-            author=row["author"],
-            reason=row["reason"],
-            created_at=row["created_at"],
-            expires_at=row["expires_at"],
-            ended_at=row["ended_at"],
-            in_force=row["override_id"] in open_ones[:1],
-        )
-        for row in rows
-    ]
-
-
-def _action(row: Mapping[Any, Any]) -> PastAction:
-    return PastAction(*(row[name] for name in PastAction.__slots__))
+    return [PastOverride(**row, in_force=row["override_id"] in open_ones[:1]) for row in rows]

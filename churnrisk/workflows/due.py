@@ -1,29 +1,40 @@
-"""By when the next step of an account should be done: the rule that its page and the team lead's page share."""
+"""Due dates: by when the next step of an account should be done."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 
-from churnrisk.records import Disposition, RedListRow
+from churnrisk.history.load import OpenWork
 
 #: Days from the beginning of a colour until something should have been done, where no play says otherwise.
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
 
 
-def day_of(now: datetime) -> datetime:
-    """Return the beginning of a day: what is due on a day is overdue from the next one on."""
-    return datetime.combine(now.date(), time())
+def due_date(
+    colour: str,
+    play: str | None,
+    colour_since: datetime,
+    handed_due_at: datetime | None,
+    deadlines: Mapping[str, int],
+) -> datetime | None:
+    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
 
-
-def is_overdue(row: RedListRow, due_at: datetime | None, *, began: datetime, now: datetime) -> bool:
-    """Whether the next step should have been done, and nobody has touched the account since its colour began.
-
-    An account that is snoozed or gone is nobody's work. :func:`churnrisk.history.load.open_work` counts by this rule.
+    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
     """
-    if due_at is None or row.colour not in DEADLINE_DAYS:
-        return False
-    if row.desk.disposition in (Disposition.SNOOZED, Disposition.CHURNED):
-        return False
-    touched_at = row.desk.touched_at
-    return (touched_at is None or touched_at < began) and due_at < day_of(now)
+    if handed_due_at is not None:
+        return handed_due_at
+    if colour not in DEADLINE_DAYS:
+        return None
+    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
+
+
+def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
+    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
+    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
+    return due is not None and due < day_of(now)
+
+
+def day_of(now: datetime) -> datetime:
+    """Return the beginning of a day."""
+    return datetime.combine(now.date(), time())

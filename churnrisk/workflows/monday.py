@@ -1,47 +1,35 @@
-"""The team lead's page: who has how much on the desk, what is new, what was saved, and how it goes over time.
-
-``monday`` reads sums that were written with the runs, the desk and the outcomes.
-"""
+"""The team lead's page: workload by owner, what is new, what was saved, and the course over the runs."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore
+from churnrisk.history import NONE, HistoryStore
 from churnrisk.history.asked import within
 from churnrisk.history.database import Transaction
-from churnrisk.history.load import AllSaved, Saved, open_work, read_saved
+from churnrisk.history.load import AllSaved, OpenWork, Saved, open_work, read_saved
 from churnrisk.history.outcomes import read_outcomes
-from churnrisk.history.totals import Sums, read_by_owner, read_totals
-from churnrisk.history.wanted import NONE
+from churnrisk.history.totals import Sums, read_by_owner, read_totals, total
 from churnrisk.records import AtRisk, Run
-from churnrisk.workflows.due import DEADLINE_DAYS, day_of
+from churnrisk.workflows.due import day_of, is_overdue
 from churnrisk.workflows.worklist import at_risk
 
 __all__ = ["OwnerLoad", "RunAtRisk", "Monday", "Saved", "monday"]
 
+_RISKY = ("red", "amber")
+
 
 @dataclass(frozen=True, slots=True)
 class OwnerLoad:
-    """One owner's part of the latest run.
+    """One owner's part of the latest run; ``(none)`` stands for the accounts without an owner.
 
-    Attributes
-    ----------
-    owner : str
-        ``(none)`` for the accounts without one.
-    red, amber, newly_red : int
-        Accounts; ``newly_red`` is None at the very first run, which has none to compare with.
-    value : float
-        Annual value of red and amber.
-    expected_loss : float
-        Churn probability times annual value, added up over red and amber.
-    untouched : int
-        Red and amber accounts that nobody has touched since they have their colour.
-    overdue : int
-        Those of them whose next step should have been done by now.
+    ``value`` and ``expected_loss`` are of red and amber accounts a year; ``newly_red`` is None at the very first
+    run; ``untouched`` accounts are red or amber and nobody has touched them since; ``overdue`` is a part of those.
     """
 
     owner: str
@@ -58,8 +46,8 @@ class OwnerLoad:
 class RunAtRisk:
     """What was at risk at one run.
 
-    ``newly_red`` is None at the very first run, which has none to compare with. ``missed`` counts the accounts
-    that were green then and churned; None until the outcomes are known, and for one owner alone.
+    ``newly_red`` is None at the very first run. ``missed`` counts the accounts that were green then and churned;
+    None until the outcomes are known, and for one owner alone.
     """
 
     as_of: datetime
@@ -74,19 +62,7 @@ class RunAtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Monday:
-    """Everything on the page.
-
-    Attributes
-    ----------
-    load : tuple of OwnerLoad
-        The largest expected loss first.
-    by_segment : tuple of AtRisk
-        Of the latest run.
-    over_time : tuple of RunAtRisk
-        Oldest first.
-    saved : tuple of Saved
-        Accounts reviewed as saved since ``since``, the latest first.
-    """
+    """Everything on the page: ``load`` by expected loss, ``over_time`` oldest first, ``saved`` since ``since``."""
 
     run: Run
     before: Run | None
@@ -111,23 +87,10 @@ def monday(
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
 ) -> Monday:
-    """Return the state of the team's work.
+    """Return the state of the team's work over the latest ``most_runs`` runs.
 
-    Parameters
-    ----------
-    days : int
-        How far back saved accounts are listed.
-    most_runs : int
-        How many of the latest live runs are shown over time.
-    scope : str, optional
-        The owner that the asker is limited to.
-    deadlines : mapping of str to int, optional
-        Days that each play leaves; see :func:`churnrisk.workflows.plays.deadlines_of`.
-
-    Raises
-    ------
-    UsageError
-        If nothing has been published.
+    ``days``: how far back saved accounts are listed. ``scope``: the owner that the asker is limited to.
+    ``deadlines``: days that each play leaves. Raises UsageError if nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day
     today = day_of(now)
@@ -149,7 +112,7 @@ def _read(
     days: int,
     most_runs: int,
     scope: str | None,
-    play_days: Mapping[str, int],
+    deadlines: Mapping[str, int],
 ) -> Monday:
     every_run = read_outcomes(connection)
     if not every_run:
@@ -159,23 +122,27 @@ def _read(
     owners = None if scope is None else within(connection, run, scope)
     sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
     by_owner = read_by_owner(connection, run.run_id, owners=owners)
-    work = open_work(
-        connection, run, owners=owners, deadline_days=DEADLINE_DAYS, play_days=play_days, now=today
-    )
+    work = open_work(connection, run, owners=owners, now=today)
     missed = {
         one.run_id: one.churned
         for _, outcomes in found
         for one in outcomes
         if one.colour == "green" and scope is None
     }
+    of_run = {one.run_id: [part for part in sums if part.run_id == one.run_id] for one, _ in found}
     return Monday(
         run=run,
         before=found[1][0] if len(found) > 1 else None,
         since=since,
-        load=_load(by_owner, work, is_first=run == first),
-        by_segment=at_risk([one for one in sums if one.run_id == run.run_id], "segment"),
+        load=_load(by_owner, work, deadlines, today, is_first=run == first),
+        by_segment=at_risk(of_run[run.run_id], "segment"),
         over_time=tuple(
-            _at_run(one, sums, is_first=one == first, missed=missed.get(one.run_id))
+            RunAtRisk(
+                one.as_of,
+                accounts=int(total(of_run[one.run_id], "accounts", *_RISKY, "green")),
+                **_figures(of_run[one.run_id], is_first=one == first),
+                missed=missed.get(one.run_id),
+            )
             for one, _ in reversed(found)
         ),
         saved=read_saved(connection, since=since, owners=owners),
@@ -183,37 +150,35 @@ def _read(
 
 
 def _load(
-    sums: Sequence[Sums], work: dict[str | None, tuple[int, int]], *, is_first: bool
+    sums: Sequence[Sums],
+    work: Sequence[OpenWork],
+    deadlines: Mapping[str, int],
+    today: datetime,
+    *,
+    is_first: bool,
 ) -> tuple[OwnerLoad, ...]:
-    load = []
-    for owner in {one.owner for one in sums if one.colour in DEADLINE_DAYS}:
-        mine = {one.colour: one for one in sums if one.owner == owner and one.colour in DEADLINE_DAYS}
-        untouched, overdue = work.get(owner, (0, 0))
-        load.append(
-            OwnerLoad(
-                owner or NONE,
-                red=mine["red"].accounts if "red" in mine else 0,
-                amber=mine["amber"].accounts if "amber" in mine else 0,
-                newly_red=None if is_first else mine["red"].newly if "red" in mine else 0,
-                value=sum(one.annual_value for one in mine.values()),
-                expected_loss=sum(one.expected_loss for one in mine.values()),
-                untouched=untouched,
-                overdue=overdue,
-            )
+    untouched, overdue = Counter[str | None](), Counter[str | None]()
+    for part in work:
+        untouched[part.owner] += part.accounts
+        if is_overdue(part, deadlines, today):
+            overdue[part.owner] += part.accounts
+    load = [
+        OwnerLoad(
+            owner or NONE,
+            **_figures([one for one in sums if one.owner == owner], is_first=is_first),
+            untouched=untouched[owner],
+            overdue=overdue[owner],
         )
+        for owner in {one.owner for one in sums if one.colour in _RISKY}
+    ]
     return tuple(sorted(load, key=lambda one: (-one.expected_loss, -one.red, one.owner)))
 
 
-def _at_run(run: Run, sums: Sequence[Sums], *, is_first: bool, missed: int | None) -> RunAtRisk:
-    mine = [one for one in sums if one.run_id == run.run_id]
-    risky = [one for one in mine if one.colour in DEADLINE_DAYS]
-    return RunAtRisk(
-        run.as_of,
-        accounts=sum(one.accounts for one in mine if one.colour != "grey"),
-        red=sum(one.accounts for one in risky if one.colour == "red"),
-        amber=sum(one.accounts for one in risky if one.colour == "amber"),
-        newly_red=None if is_first else sum(one.newly for one in risky if one.colour == "red"),
-        value=sum(one.annual_value for one in risky),
-        expected_loss=sum(one.expected_loss for one in risky),
-        missed=missed,
-    )
+def _figures(sums: Sequence[Sums], *, is_first: bool) -> dict[str, Any]:
+    return {
+        "red": int(total(sums, "accounts", "red")),
+        "amber": int(total(sums, "accounts", "amber")),
+        "newly_red": None if is_first else int(total(sums, "newly", "red")),
+        "value": total(sums, "annual_value", *_RISKY),
+        "expected_loss": total(sums, "expected_loss", *_RISKY),
+    }

@@ -81,7 +81,7 @@ def outlook_of(project: Project, view: AccountView, *, now: datetime, progress: 
     ChurnRiskError
         If the model or the tables are not there, or no longer fit each other.
     """
-    if view.latest.probability is None:
+    if view.latest.churn_probability is None:
         return None
     progress("loading the model")
     model = tracking_of(project).load(view.run.model_version)

@@ -1,4 +1,4 @@
-"""Write the red list as a static HTML page or a workbook, with what the colours promise and kept."""
+"""The red list as a static HTML page or a workbook, with what the colours promised and kept."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from churnrisk import report
 from churnrisk.errors import NoChampionError, UsageError
+from churnrisk.history import RedListQuery
 from churnrisk.records import Colour, ColourEvidence, Interval, RedList
 from churnrisk.workflows.panel import Progress
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.redlist import WorklistFilter, red_list
 from churnrisk.workflows.train import tracking_of
+from churnrisk.workflows.worklist import red_list
 
 _LABELS = {
     "auc": ("AUC", True),
@@ -29,17 +30,11 @@ _LABELS = {
 def write_report(
     project: Project, path: Path, *, as_of: date | None, now: datetime, progress: Progress
 ) -> RedList:
-    """Write the red list of a published run to ``.html`` or ``.xlsx``.
-
-    Raises
-    ------
-    UsageError
-        If the ending is another one, or nothing has been published.
-    """
+    """Write the red list of a published run to ``.html`` or ``.xlsx``."""
     if path.suffix not in (".html", ".xlsx"):
-        raise UsageError(f"the ending of {path.name} names no format. Use .html or .xlsx.")
+        raise UsageError(f"{path.name} has no supported file extension. Use .html or .xlsx.")
     progress("reading the history")
-    found = red_list(project, as_of=as_of, wanted=WorklistFilter(), now=now)
+    found = red_list(project, as_of=as_of, query=RedListQuery(), now=now)
     if path.suffix == ".xlsx":
         progress("writing the workbook")
         report.write_workbook(path, found, company=project.name)
@@ -61,7 +56,7 @@ def _documents(project: Project, version: str) -> dict[str, Any]:
     try:
         return tracking_of(project).stored(version).documents
     except (NoChampionError, UsageError):
-        # scored with a bundle: the list needs no registry, and the page leaves out what only that would tell
+        # scored with a bundle: the list needs no registry, and the page leaves out what only that knows
         return {}
 
 

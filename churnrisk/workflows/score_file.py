@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 from churnrisk.errors import UsageError
-from churnrisk.files import write_whole
+from churnrisk.files import without_formulas, write_whole
 from churnrisk.workflows.project import Project
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def _as_parquet(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
 def _as_csv(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
     for number, table in enumerate(tables):
         # left to itself pandas leaves midnight out wherever a table has no other time
-        table.to_pandas().to_csv(file, index=False, header=number == 0, date_format="%Y-%m-%d %H:%M:%S")
+        frame = without_formulas(table).to_pandas()
+        frame.to_csv(file, index=False, header=number == 0, date_format="%Y-%m-%d %H:%M:%S")
 
 
 def scores_path(project: Project, as_of: datetime, run_key: str, *, trial: bool = False) -> str:

@@ -11,7 +11,7 @@ from churnrisk.errors import ContractError
 from churnrisk.features.build import create_feature_table
 from churnrisk.features.facts import facts_query
 from churnrisk.history import HistoryStore, NewRun, active_overrides
-from churnrisk.history.totals import RENEWAL_WINDOW_DAYS
+from churnrisk.history.totals import sums_sql
 from churnrisk.records import Feature, Run
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import identifier
@@ -170,13 +170,8 @@ class _SparkRun:
 
     def _rest(self) -> pd.DataFrame:
         sums: pd.DataFrame = self.engine.arrow(
-            "select owner, segment, colour, count(*) as accounts, "
-            "count(*) filter (where colour is distinct from colour_before) as newly, "
-            f"count(*) filter (where renewal_at >= {self._now} and "
-            f"renewal_at < {self._now} + interval {RENEWAL_WINDOW_DAYS + 1} day) as renewing, "
-            "count(renewal_at) as dated, count(annual_value) as valued, "
-            "coalesce(sum(annual_value), 0) as annual_value, "
-            "coalesce(sum(probability * annual_value), 0) as expected_loss "
-            "from scored where colour in ('green', 'grey') group by owner, segment, colour"
+            f"select owner, segment, colour, {sums_sql(self.run.as_of)} from (select *, case when colour is distinct "
+            f"from colour_before then {self._now} end as colour_since from scored "
+            "where colour in ('green', 'grey')) dated group by owner, segment, colour"
         ).to_pandas()
         return sums

@@ -78,6 +78,7 @@ def test_the_red_list_as_csv_holds_every_row_and_no_formula(cli, scored, tmp_pat
     rows = list(csv.DictReader(io.StringIO(target.read_text())))
     listed = json.loads(cli("--project", scored, "redlist", "--format", "json").out)
     assert [row["account_id"] for row in rows] == [row["account_id"] for row in listed]
+    assert list(rows[0]) == list(listed[0])
     assert not any(value.startswith("=") for row in rows for value in row.values())
 
 

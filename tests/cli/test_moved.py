@@ -26,7 +26,7 @@ def _listed(cli, folder):
 
 def _check_sums(rows, old, new):
     for row in rows:
-        move, account = row["moved"], row["account_id"]
+        move, account = row["move"], row["account_id"]
         before, colour = old.get(account, (None, None))
         if before is None or new[account][0] is None:
             assert move is None or (move["because"], move["parts"]) == ("eligibility", [])
@@ -43,21 +43,21 @@ def _check_sums(rows, old, new):
 def test_the_red_list_says_why_accounts_moved(cli, scored):
     rows = _listed(cli, scored)
     _check_sums(rows, _scores(scored, "2026-06-01"), _scores(scored, "2026-07-01"))
-    told = [row["moved"] for row in rows if row["moved"]]
+    told = [row["move"] for row in rows if row["move"]]
     assert len(told) > 20
     # same model, same data: all of it is behaviour
     assert {part["kind"] for move in told for part in move["parts"]} == {"behaviour"}
-    assert "why it moved" in cli("--project", scored, "redlist").out
+    assert " move " in cli("--project", scored, "redlist").out
 
 
 def test_explain_says_why_an_account_moved(cli, scored):
-    row = next(row for row in _listed(cli, scored) if row["moved"] and row["moved"]["because"] == "score")
+    row = next(row for row in _listed(cli, scored) if row["move"] and row["move"]["because"] == "score")
     text = cli("--project", scored, "explain", row["account_id"]).out
-    assert f"Why the colour changed since 2026-06-01: {row['moved']['previous_colour']} to" in text
-    assert f"Why the score moved since 2026-06-01: {row['moved']['log_odds']:+.2f} log-odds" in text
-    assert row["moved"]["parts"][0]["text"] in text
+    assert f"Why the colour changed since 2026-06-01: {row['move']['previous_colour']} to" in text
+    assert f"Why the score moved since 2026-06-01: {row['move']['log_odds']:+.2f} log-odds" in text
+    assert row["move"]["parts"][0]["text"] in text
     view = json.loads(cli("--project", scored, "explain", row["account_id"], "--format", "json").out)
-    assert view["moved"]["parts"] == row["moved"]["parts"]
+    assert view["move"]["parts"] == row["move"]["parts"]
 
 
 def test_the_page_says_why_accounts_moved(cli, scored, tmp_path):
@@ -80,7 +80,7 @@ def test_a_new_model_and_new_rules_are_told_apart_from_behaviour(cli, scored):
     assert "published run 3" in ran.err
     rows = _listed(cli, scored)
     _check_sums(rows, _scores(scored, "2026-06-01"), _scores(scored, "2026-07-01"))
-    kinds = {part["kind"] for row in rows if row["moved"] for part in row["moved"]["parts"]}
+    kinds = {part["kind"] for row in rows if row["move"] for part in row["move"]["parts"]}
     assert "model" in kinds
-    causes = {row["moved"]["because"] for row in rows if row["moved"]}
+    causes = {row["move"]["because"] for row in rows if row["move"]}
     assert "policy" in causes

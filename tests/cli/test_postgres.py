@@ -24,7 +24,7 @@ def test_scores_are_published_to_postgresql_and_read_from_there(cli, scored, his
     assert "published run 2" in cli("--project", scored, "score").err
     assert "published already" in cli("--project", scored, "score").err
     rows = json.loads(cli("--project", scored, "redlist", "--format", "json").out)
-    assert any(row["moved"] for row in rows)
+    assert any(row["move"] for row in rows)
     assert "History:" in cli("--project", scored, "explain", rows[0]["account_id"]).out
     assert cli("--project", scored, "actions", "--format", "json").code == 0
     assert not (scored / "history.db").exists()

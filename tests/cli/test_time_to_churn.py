@@ -76,7 +76,7 @@ def test_without_what_it_takes_the_account_is_explained_as_before(
     assert ran.code == 0
     assert "Why:" in ran.out
     assert "to be lost" not in ran.out
-    assert "note: when it is likely to be lost is not told: " in ran.err
+    assert "note: no time to churn: " in ran.err
     grey = told[told["probability"].isna()].index[0]
     assert "to be lost" not in cli("--project", scored, "explain", grey).out
 

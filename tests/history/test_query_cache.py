@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert
 
 from churnrisk.errors import UnavailableError
-from churnrisk.history import HistoryStore, WorklistFilter
+from churnrisk.history import HistoryStore, RedListQuery
 from churnrisk.history.outcomes import ColourOutcome, write_outcomes
 from churnrisk.history.schema import actions
 from churnrisk.workflows.monday import monday
@@ -22,7 +22,7 @@ NOW = datetime(2026, 7, 7, 9)
 
 
 def listed(store, *, now=NOW, **fields):
-    found = worklist(store, as_of=None, wanted=WorklistFilter(**fields), now=now)
+    found = worklist(store, as_of=None, query=RedListQuery(**fields), now=now)
     return [row.account_id for row in found.rows]
 
 
@@ -37,8 +37,8 @@ def served(url, new_run, scored):
 def test_what_is_remembered_is_what_would_be_read(served):
     server, other = served
     for _ in range(2):
-        assert worklist(server, as_of=None, wanted=WorklistFilter(), now=NOW) == worklist(
-            other, as_of=None, wanted=WorklistFilter(), now=NOW
+        assert worklist(server, as_of=None, query=RedListQuery(), now=NOW) == worklist(
+            other, as_of=None, query=RedListQuery(), now=NOW
         )
 
 
@@ -110,7 +110,7 @@ def test_many_threads_read_and_write_at_once(served):
 
     with ThreadPoolExecutor(12) as pool:
         assert set(map(tuple, pool.map(work, range(120)))) == {("a0", "a1")}
-    found = worklist(server, as_of=None, wanted=WorklistFilter(), now=NOW)
+    found = worklist(server, as_of=None, query=RedListQuery(), now=NOW)
     assert found.rows[1].desk.version == 24
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from churnrisk.history import HistoryStore, NewRun, WorklistFilter
+from churnrisk.history import HistoryStore, NewRun, RedListQuery
 from churnrisk.history.database import alembic_config
 from churnrisk.history.totals import read_by_owner, read_totals, write_totals
 from churnrisk.workflows.worklist import worklist
@@ -150,9 +150,7 @@ def test_runs_of_an_older_churnrisk_get_their_sums_and_families(fresh_url):
             write_totals(connection, 2, datetime(2026, 7, 1))
         again = sums(store, 2)
         assert {key: value.expected for key, value in again.items()} == filled
-        found = worklist(
-            store, as_of=None, wanted=WorklistFilter(family="breadth", newly_red=True), now=AS_OF
-        )
+        found = worklist(store, as_of=None, query=RedListQuery(family="breadth", newly_red=True), now=AS_OF)
         assert [row.account_id for row in found.rows] == ["a"]
         assert [(group.key, group.red, group.amber) for group in found.by_quarter] == [("2026-Q3", 1, 1)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pandas as pd
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
 from churnrisk.errors import UsageError
-from churnrisk.history import FAMILIES, NONE, HistoryStore, NewRun, WorklistFilter
+from churnrisk.history import FAMILIES, NONE, HistoryStore, NewRun, RedListQuery
 from churnrisk.workflows.reviews import Change, review
 from churnrisk.workflows.worklist import export, worklist
 
@@ -65,7 +64,7 @@ ACCOUNTS = st.lists(
     max_size=14,
 )
 FILTERS = st.builds(
-    WorklistFilter,
+    RedListQuery,
     colours=st.sampled_from([("red", "amber"), ("red",), ("amber", "green"), COLOURS]),
     owner=st.sampled_from([None, None, "kim", "EWA ŻAK", NONE, "nobody"]),
     segment=st.sampled_from([None, None, "small", NONE]),
@@ -177,17 +176,17 @@ def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn,
         for wanted in filters:
             expected = [one for one in accounts if is_wanted(one, wanted)]
             if wanted.sort == "name":  # where letters beyond a–z stand is the database's business
-                seen = worklist(store, as_of=None, wanted=wanted, now=NOW, per_page=None)
+                seen = worklist(store, as_of=None, query=wanted, now=NOW, per_page=None)
                 assert {row.account_id for row in seen.rows} == {one["account_id"] for one in expected}
                 continue
             ids = [one["account_id"] for one in sorted(expected, key=lambda one: order(one, wanted))]
-            whole = worklist(store, as_of=None, wanted=wanted, now=NOW, per_page=None)
+            whole = worklist(store, as_of=None, query=wanted, now=NOW, per_page=None)
             assert [row.account_id for row in whole.rows] == ids
-            pages = [worklist(store, as_of=None, wanted=wanted, now=NOW, page=n, per_page=3) for n in (1, 2)]
+            pages = [worklist(store, as_of=None, query=wanted, now=NOW, page=n, per_page=3) for n in (1, 2)]
             assert [page.matching for page in pages] == [len(ids)] * 2
             assert [row.account_id for page in pages for row in page.rows] == ids[:6]
             assert (pages[0].previous, pages[0].next) == (None, 2 if len(ids) > 3 else None)
-            with export(store, as_of=None, wanted=wanted, now=NOW) as (_, rows):
+            with export(store, as_of=None, query=wanted, now=NOW) as (_, rows):
                 assert tuple(rows) == whole.rows
 
 
@@ -195,12 +194,12 @@ def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn,
 @given(drawn=ACCOUNTS, owner=st.sampled_from([None, "kim", NONE]), scope=st.sampled_from([None, "Kim"]))
 def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope):
     accounts = [account(number, *parts) for number, parts in enumerate(drawn)]
-    wanted = WorklistFilter(owner=owner, scope=scope)
-    everyone = replace(wanted, colours=COLOURS, snoozed="all", disposition=None)
+    wanted = RedListQuery(owner=owner, scope=scope)
+    everyone = wanted.model_copy(update={"colours": COLOURS, "snoozed": "all"})
     mine = [one for one in accounts if is_wanted(one | {"said": 0}, everyone)]
     with HistoryStore(fresh_url()) as store:
         publish(store, accounts)
-        found = worklist(store, as_of=None, wanted=wanted, now=NOW)
+        found = worklist(store, as_of=None, query=wanted, now=NOW)
     listed = [one for one in mine if one["colour"] in ("red", "amber")]
     totals = {total.label: total.value for total in found.totals}
     assert totals["Accounts"] == sum(one["colour"] != "grey" for one in mine)
@@ -217,7 +216,7 @@ def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope)
             sum(one["annual_value"] or 0 for one in listed)
         )
     for group in found.by_quarter:
-        view = replace(wanted, quarter=group.key, snoozed="all")
+        view = wanted.model_copy(update={"quarter": group.key, "snoozed": "all"})
         assert sum(is_wanted(one | {"said": 0}, view) for one in accounts) == group.red + group.amber
     states = [SAID[one["said"]].disposition for one in listed if SAID[one["said"]]]
     assert (found.snoozed, found.churned) == (states.count("snoozed"), states.count("churned"))
@@ -225,19 +224,19 @@ def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope)
 
 @given(wanted=FILTERS)
 def test_a_view_lives_in_its_address(wanted):
-    assert WorklistFilter.from_query(wanted.to_query(), scope=wanted.scope) == wanted
-    assert WorklistFilter.from_query(list(wanted.to_query().items()), scope=wanted.scope) == wanted
+    assert RedListQuery.from_query(wanted.to_query(), scope=wanted.scope) == wanted
+    assert RedListQuery.from_query(list(wanted.to_query().items()), scope=wanted.scope) == wanted
     assert "scope" not in wanted.to_query()
 
 
 def test_an_address_may_name_a_colour_several_times_and_empty_fields():
     query = [("colour", "red"), ("colour", "green"), ("owner", " "), ("page", "3"), ("newly_red", "on")]
-    assert WorklistFilter.from_query(query) == WorklistFilter(colours=("red", "green"), newly_red=True)
-    assert WorklistFilter().to_query() == {}
+    assert RedListQuery.from_query(query) == RedListQuery(colours=("red", "green"), newly_red=True)
+    assert RedListQuery().to_query() == {}
 
 
 def test_a_scope_does_not_come_from_an_address():
-    assert WorklistFilter.from_query({"scope": "Kim"}).scope is None
+    assert RedListQuery.from_query({"scope": "Kim"}).scope is None
 
 
 @pytest.mark.parametrize(
@@ -261,10 +260,10 @@ def test_a_scope_does_not_come_from_an_address():
 def test_a_value_that_a_field_cannot_have_is_refused(query):
     (key,) = query
     if query[key] == ",":
-        assert WorklistFilter.from_query(query) == WorklistFilter()
+        assert RedListQuery.from_query(query) == RedListQuery()
         return
     with pytest.raises(UsageError):
-        WorklistFilter.from_query(query)
+        RedListQuery.from_query(query)
 
 
 def test_text_in_a_filter_is_never_sql(store):
@@ -272,32 +271,32 @@ def test_text_in_a_filter_is_never_sql(store):
     for evil in ("' or '1'='1", "%", "_", "\\", "a\x00b", '"; drop table scores; --'):
         for field in ("q", "owner", "segment", "assignee"):
             query = {field: evil}
-            found = worklist(store, as_of=None, wanted=WorklistFilter.from_query(query), now=NOW)
+            found = worklist(store, as_of=None, query=RedListQuery.from_query(query), now=NOW)
             assert found.rows == ()
-    assert worklist(store, as_of=None, wanted=WorklistFilter(), now=NOW).matching == 1
+    assert worklist(store, as_of=None, query=RedListQuery(), now=NOW).matching == 1
 
 
 @pytest.mark.parametrize("page", [{"page": 0}, {"per_page": 0}, {"per_page": 10_001}])
 def test_a_page_that_cannot_be_is_refused(store, page):
     with pytest.raises(UsageError, match="expected a page from 1 on"):
-        worklist(store, as_of=None, wanted=WorklistFilter(), now=NOW, **page)
+        worklist(store, as_of=None, query=RedListQuery(), now=NOW, **page)
 
 
 def test_before_the_first_run_and_for_other_dates_the_error_says_what_there_is(store):
     with pytest.raises(UsageError, match="nothing has been scored yet"):
-        worklist(store, as_of=None, wanted=WorklistFilter(), now=NOW)
+        worklist(store, as_of=None, query=RedListQuery(), now=NOW)
     publish(store, [account(0, "red", "red", "Kim", None, "recency", 1.0, 1, 0, "Acme")])
     with pytest.raises(UsageError, match="there are 2026-07-06, 2026-06-01"):
-        worklist(store, as_of=date(2026, 5, 1), wanted=WorklistFilter(), now=NOW)
-    assert worklist(store, as_of=BEFORE.date(), wanted=WorklistFilter(), now=NOW).run.as_of == BEFORE
+        worklist(store, as_of=date(2026, 5, 1), query=RedListQuery(), now=NOW)
+    assert worklist(store, as_of=BEFORE.date(), query=RedListQuery(), now=NOW).run.as_of == BEFORE
 
 
 def test_a_backfilled_run_changes_what_is_new_and_its_sums(store, new_run, scored):
     store.publish(new_run(month=3), scored("red", "red"))
-    newly = WorklistFilter(newly_red=True)
-    assert worklist(store, as_of=None, wanted=newly, now=NOW).matching == 2
+    newly = RedListQuery(newly_red=True)
+    assert worklist(store, as_of=None, query=newly, now=NOW).matching == 2
     store.publish(new_run(month=2), scored("red", "green"))
-    found = worklist(store, as_of=None, wanted=newly, now=NOW)
+    found = worklist(store, as_of=None, query=newly, now=NOW)
     assert [row.account_id for row in found.rows] == ["a1"]
     assert [total.previous for total in found.totals[:2]] == [2, 1]
 
@@ -315,7 +314,7 @@ def test_no_run_before_is_looked_up_and_not_searched_for(sqlite_url):
 
         event.listen(Engine, "before_cursor_execute", explain)
         try:
-            found = worklist(store, as_of=None, wanted=WorklistFilter(), now=NOW)
+            found = worklist(store, as_of=None, query=RedListQuery(), now=NOW)
         finally:
             event.remove(Engine, "before_cursor_execute", explain)
     assert len(found.rows) == 2

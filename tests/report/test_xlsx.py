@@ -37,10 +37,10 @@ def test_the_list_holds_what_the_rows_say(make_redlist: Make, tmp_path: Path) ->
     path = write_workbook(tmp_path / "red.xlsx", make_redlist({}), company="Sample company")
     row = _row(_sheet(path, "Red list"))
     assert row["Colour"] == "red"
-    assert row["Account"] == "C10042"
+    assert row["Account id"] == "C10042"
     assert row["Annual value"] == 84_000
     assert row["Churn probability"] == 0.624
-    assert row["Renewal"] == datetime(2026, 7, 24)
+    assert row["Renewal at"] == datetime(2026, 7, 24)
     assert row["Reasons"] == "No activity for 34 days\n2 complaints open, the oldest for 41 days"
     assert row["Next step"] == "Call the owner's contact and offer help"
 
@@ -94,7 +94,7 @@ def test_unknown_values_are_empty_cells(make_redlist: Make, tmp_path: Path) -> N
     row = _row(_sheet(write_workbook(tmp_path / "red.xlsx", redlist), "Red list"))
     assert row["Annual value"] is None
     assert row["Churn probability"] is None
-    assert row["Renewal"] is None
+    assert row["Renewal at"] is None
 
 
 def test_an_empty_list_says_so(make_redlist: Make, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_empty_list_says_so(make_redlist: Make, tmp_path: Path) -> None:
 def test_dates_with_a_time_zone_can_be_written(make_redlist: Make, tmp_path: Path) -> None:
     redlist = make_redlist({"renewal_at": datetime(2026, 7, 24, tzinfo=UTC)})
     row = _row(_sheet(write_workbook(tmp_path / "red.xlsx", redlist), "Red list"))
-    assert row["Renewal"] == datetime(2026, 7, 24)
+    assert row["Renewal at"] == datetime(2026, 7, 24)
 
 
 def test_a_folder_in_the_way_is_named(make_redlist: Make, tmp_path: Path) -> None:

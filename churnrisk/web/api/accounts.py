@@ -1,4 +1,4 @@
-"""Routes of the red list and of one account."""
+"""API routes of the red list and of one account."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from churnrisk.auth.tokens import Token
 from churnrisk.errors import NotFoundError
-from churnrisk.history import WorklistFilter
-from churnrisk.history.wanted import NONE
-from churnrisk.records import AtRisk, AuditEntry, Colour, Disposition, Family, RedList, Role
+from churnrisk.history import RedListQuery
+from churnrisk.history.wanted import RedListParameters, Text
+from churnrisk.records import AuditEntry, Disposition, RedList, Role
+from churnrisk.report.rows import Instant, Number, RecordShape
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Account, Change, Desk, Instant, Number, Shape, changes_of
+from churnrisk.web.api.shapes import Account, AccountDetail, Desk, FieldChange, changes_of
 from churnrisk.web.process import now, run_in_thread
 from churnrisk.workflows import reviews
-from churnrisk.workflows.account import AccountView, view_account
+from churnrisk.workflows.account import view_account
 from churnrisk.workflows.worklist import worklist
 
 router = APIRouter(tags=["accounts"])
 # Fields and overrides that one review changes of an account are far fewer.
 _MOST_OF_ONE_REVIEW = 50
 
-Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 LongText = Annotated[
     str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
 ]
@@ -36,47 +36,21 @@ Reader = Annotated[Token, token(Role.VIEWER)]
 Writer = Annotated[Token, token(Role.REVIEWER)]
 
 
-class Filter(BaseModel):
-    """The filters of the red list; the same as in the address of the page."""
+class Filter(RedListParameters):
+    """The parameters of the red list's address, with the run and the page."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", validate_by_name=False)
 
     as_of: date | None = Field(None, description="Of a published run; default: the latest.")
-    colour: list[Colour] = Field([Colour.RED, Colour.AMBER], max_length=4)
-    owner: Text | None = Field(None, description=f"{NONE} for accounts without one.")
-    assignee: Text | None = None
-    segment: Text | None = None
-    renews_within: int | None = Field(None, ge=0, le=3660, description="Days from the run on.")
-    quarter: Annotated[str, StringConstraints(pattern=r"^(19|20)[0-9]{2}-Q[1-4]$")] | None = None
-    reason: Family | None = Field(None, description="Family of the main reason.")
-    newly_red: bool = False
-    snoozed: Literal["hide", "only", "all"] = "hide"
-    disposition: Disposition | None = None
-    q: Text | None = Field(None, description="Part of the name or id.")
-    sort: Literal["loss", "probability", "renewal", "days", "name"] = "loss"
     page: int = Field(1, ge=1, le=100_000)
     per_page: int = Field(50, ge=1, le=500)
 
-    def wanted(self, scope: str | None) -> WorklistFilter:
-        """Return the filter within a scope."""
-        return WorklistFilter(
-            colours=tuple(str(colour) for colour in dict.fromkeys(self.colour)),
-            owner=self.owner or None,
-            assignee=self.assignee or None,
-            segment=self.segment or None,
-            renews_within_days=self.renews_within,
-            quarter=self.quarter,
-            family=self.reason,
-            newly_red=self.newly_red,
-            snoozed=self.snoozed,
-            disposition=self.disposition,
-            search=self.q or None,
-            sort=self.sort,
-            scope=scope,
-        )
+    def query(self, scope: str | None) -> RedListQuery:
+        """Return the query within a scope."""
+        return RedListQuery(**self.model_dump(include={*RedListParameters.model_fields}), scope=scope)
 
 
-class Sum(Shape):
+class Sum(RecordShape):
     """What is at risk in one segment or renewal quarter."""
 
     key: str = Field(examples=["2026-Q3"])
@@ -87,7 +61,7 @@ class Sum(Shape):
     expected_loss: Number
 
 
-class Figure(Shape):
+class TotalShape(RecordShape):
     """A total and its value at the run before."""
 
     label: str = Field(examples=["Revenue at risk"])
@@ -100,7 +74,7 @@ class RedListPage(BaseModel):
 
     as_of: Instant
     previous_as_of: Instant | None
-    totals: list[Figure]
+    totals: list[TotalShape]
     by_segment: list[Sum]
     by_quarter: list[Sum]
     matching: int = Field(description="Accounts on all pages.")
@@ -114,66 +88,13 @@ class RedListPage(BaseModel):
         return cls(
             as_of=found.run.as_of,
             previous_as_of=found.previous_run.as_of if found.previous_run else None,
-            totals=[Figure.model_validate(total) for total in found.totals],
-            by_segment=_sums(found.by_segment),
-            by_quarter=_sums(found.by_quarter),
-            matching=found.matching or 0,
+            totals=[TotalShape.model_validate(total) for total in found.totals],
+            by_segment=[Sum.model_validate(group) for group in found.by_segment],
+            by_quarter=[Sum.model_validate(group) for group in found.by_quarter],
+            matching=found.matching,
             page=found.page,
-            per_page=found.per_page or len(found.rows),
+            per_page=found.per_page,
             accounts=[Account.of(row) for row in found.rows],
-        )
-
-
-def _sums(groups: tuple[AtRisk, ...]) -> list[Sum]:
-    return [Sum.model_validate(group) for group in groups]
-
-
-class Past(Shape):
-    """The account at one published run."""
-
-    as_of: Instant
-    colour: Colour
-    decided_by: str
-    rule: str | None
-    probability: Number
-    model_version: str
-
-
-class Override(Shape):
-    """A colour that somebody set."""
-
-    override_id: int
-    colour: Colour
-    author: str
-    reason: str
-    created_at: Instant
-    expires_at: Instant
-    in_force: bool
-
-
-class AccountDetail(Account):
-    """One account with its history and what people did about it."""
-
-    as_of: Instant
-    stage: str | None
-    due_at: Instant | None = Field(description="By when the next step should be done.")
-    history: list[Past] = Field(description="Oldest first.")
-    overrides: list[Override]
-    changes: list[Change] = Field(description="The newest first.")
-
-    @classmethod
-    def of_view(cls, view: AccountView) -> Self:
-        """Return the shape of an account's page."""
-        return cls.model_validate(
-            Account.of(view.row).model_dump()
-            | {
-                "as_of": view.run.as_of,
-                "stage": view.stage,
-                "due_at": view.due_at,
-                "history": [Past.model_validate(past) for past in view.history],
-                "overrides": [Override.model_validate(override) for override in view.overrides],
-                "changes": changes_of(view.trail),
-            }
         )
 
 
@@ -226,7 +147,7 @@ def redlist(request: Request, asker: Reader, asked: Annotated[Filter, Query()]) 
     found = worklist(
         store,
         as_of=asked.as_of,
-        wanted=asked.wanted(asker.owner),
+        query=asked.query(asker.owner),
         now=now(),
         page=asked.page,
         per_page=asked.per_page,
@@ -245,7 +166,7 @@ def changes(
     limit: Annotated[
         int, Query(ge=1, le=500, description="Of entries; the last review comes whole all the same.")
     ] = 100,
-) -> list[Change]:
+) -> list[FieldChange]:
     """Read what people changed of an account, the newest first."""
     store = request.app.state.store
     entries = reviews.trail(

@@ -1,4 +1,4 @@
-"""Routes of what is to be done: looked at, or handed out and recorded."""
+"""API routes of the actions: preview, or hand out and record."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, computed_field
 
 from churnrisk.auth.tokens import Token
+from churnrisk.history.wanted import Text
 from churnrisk.records import Colour, Role
-from churnrisk.web.api.accounts import Reader, Text
+from churnrisk.report.rows import Instant, Number, RecordShape
+from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.bearer import token
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Instant, Number, Shape
+from churnrisk.web.api.shapes import DEPRECATED
 from churnrisk.web.process import now, run_in_thread
 from churnrisk.workflows.actions import ActionFilter, hand_out_actions
 
@@ -42,7 +44,7 @@ class ActionQuery(BaseModel):
         return ActionFilter(colours, owner, self.newly, self.limit, self.offset)
 
 
-class Action(Shape):
+class ActionRow(RecordShape):
     """One thing to do for one account."""
 
     key: str = Field(description="The same for the same account, play and reason: what a CRM merges on.")
@@ -52,7 +54,7 @@ class Action(Shape):
     segment: str | None
     colour: Colour
     previous_colour: Colour | None
-    probability: Number
+    churn_probability: Number = Field(validation_alias=AliasChoices("churn_probability", "probability"))
     annual_value: Number
     renewal_at: Instant | None
     play: str
@@ -64,6 +66,11 @@ class Action(Shape):
     due_at: Instant
     as_of: Instant
 
+    @computed_field(description="Now `churn_probability`.", json_schema_extra=DEPRECATED)
+    def probability(self) -> Number:
+        """Return the churn probability."""
+        return self.churn_probability
+
 
 class Actions(BaseModel):
     """The actions of the latest run that are neither done nor resting, the most urgent first."""
@@ -72,7 +79,7 @@ class Actions(BaseModel):
     recorded: bool = Field(description="Whether they count as handed out from now on.")
     waiting: int = Field(description="How many of those looked at wait for a cooldown or a channel.")
     more: bool = Field(description="Whether there are accounts after these; a greater offset looks at them.")
-    actions: list[Action]
+    actions: list[ActionRow]
 
 
 @router.get("/actions", responses=problems())
@@ -105,5 +112,5 @@ def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: boo
         recorded=record,
         waiting=handed.waiting,
         more=handed.more,
-        actions=[Action.model_validate(action) for action in handed.actions],
+        actions=[ActionRow.model_validate(action) for action in handed.actions],
     )

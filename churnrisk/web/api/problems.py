@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, JsonValue
 from starlette.exceptions import HTTPException
 
 from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
-from churnrisk.web.api.shapes import Change, changes_of
+from churnrisk.web.api.shapes import FieldChange, changes_of
 from churnrisk.workflows.reviews import ConflictError
 
 MEDIA_TYPE = "application/problem+json"
@@ -57,7 +57,7 @@ class ConflictProblem(Problem):
     version: int | None = Field(
         None, description="The account's version now: sent with it, the review is on top."
     )
-    changes: list[Change] = Field([], description="What they changed, the newest first.")
+    changes: list[FieldChange] = Field([], description="What they changed, the newest first.")
 
 
 _DESCRIPTIONS = {

@@ -1,24 +1,24 @@
-"""Routes of the published runs, and of what the colours promised and kept."""
+"""API routes of the published runs, and of what the colours promised and kept."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from pydantic import AliasPath, Field
 from starlette.exceptions import HTTPException
 
 from churnrisk.auth.tokens import Token
 from churnrisk.records import Colour
+from churnrisk.report.rows import Instant, Number, RecordShape
 from churnrisk.web.api.accounts import Reader
 from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Instant, Number, Shape
 from churnrisk.workflows.promises import promises
 
 router = APIRouter(tags=["runs"])
 
 
-class PublishedRun(Shape):
+class PublishedRun(RecordShape):
     """One published scoring run."""
 
     run_id: int
@@ -34,20 +34,24 @@ class PublishedRun(Shape):
     forced_by: str | None = Field(description="Who published it against the guard.")
 
 
-class Promise(Shape):
+def _of_outcome(name: str, **described: Any) -> Any:
+    return Field(validation_alias=AliasPath("outcome", name), **described)
+
+
+class ColourPromise(RecordShape):
     """What one colour of one run promised, and what came of it."""
 
     as_of: Instant
     model_version: str
-    colour: Colour
-    promise: str = Field(examples=["churn of at most 2.00%"])
-    known_at: Instant = Field(description="When the outcomes are known.")
-    accounts: int
-    known: int | None = Field(description="Accounts whose outcome is known; null until then.")
-    churned: int | None
-    churn_rate: Number
-    churn_low: Number = Field(description="Exact 95 % bound.")
-    churn_high: Number
+    colour: Colour = _of_outcome("colour")
+    promise: str = _of_outcome("promise", examples=["churn of at most 2.00%"])
+    known_at: Instant = _of_outcome("known_at", description="When the outcomes are known.")
+    accounts: int = _of_outcome("accounts")
+    known: int | None = _of_outcome("known", description="Accounts whose outcome is known; null until then.")
+    churned: int | None = _of_outcome("churned")
+    churn_rate: Number = _of_outcome("rate")
+    churn_low: Number = _of_outcome("low", description="Exact 95 % bound.")
+    churn_high: Number = _of_outcome("high")
     verdict: str = Field(examples=["kept"])
 
 
@@ -61,32 +65,15 @@ def runs(
 
 
 @router.get("/promises", responses=problems())
-def promised(request: Request, asker: Reader) -> list[Promise]:
+def promised(request: Request, asker: Reader) -> list[ColourPromise]:
     """Read what every colour of every run promised and what happened since; 403 for a token limited to an owner."""
     _require_team(asker)
     found = promises(request.app.state.store)
-    return [
-        Promise(
-            as_of=run.as_of,
-            model_version=run.model_version,
-            colour=one.colour,
-            promise=run.outcome.promise,
-            known_at=run.outcome.known_at,
-            accounts=run.outcome.accounts,
-            known=run.outcome.known,
-            churned=run.outcome.churned,
-            churn_rate=run.outcome.rate,
-            churn_low=run.outcome.low,
-            churn_high=run.outcome.high,
-            verdict=run.verdict,
-        )
-        for one in found.colours
-        for run in one.runs
-    ]
+    return [ColourPromise.model_validate(run) for one in found.colours for run in one.runs]
 
 
 def _require_team(asker: Token) -> None:
     if asker.owner is not None:
         raise HTTPException(
-            403, "this counts the accounts of the whole team; the token is limited to one owner's."
+            403, "this counts accounts of the whole team; the token is limited to one owner's."
         )

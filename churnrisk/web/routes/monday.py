@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from churnrisk.history import NONE
 from churnrisk.report.wording import UNKNOWN, count
 from churnrisk.web.charts import Group, bar_rows, column_chart
 from churnrisk.web.dependencies import Viewer
@@ -18,7 +19,6 @@ from churnrisk.web.process import now, run_in_thread
 from churnrisk.web.rendering import page
 from churnrisk.web.wording import amount, change, day
 from churnrisk.workflows.monday import Monday, RunAtRisk, monday
-from churnrisk.workflows.worklist import NONE
 
 router = APIRouter()
 

@@ -11,13 +11,14 @@ from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 
 from churnrisk.errors import UsageError
+from churnrisk.history import RedListQuery
 from churnrisk.records import RedList, User
 from churnrisk.web.dependencies import Viewer
 from churnrisk.web.exports import chunks, csv_file, workbook
 from churnrisk.web.listing import Listing
 from churnrisk.web.process import now, run_in_thread
 from churnrisk.web.rendering import FragmentCache, fragment, may_review, page
-from churnrisk.workflows.worklist import WorklistFilter, worklist
+from churnrisk.workflows.worklist import worklist
 
 router = APIRouter()
 PER_PAGE = 50
@@ -27,7 +28,7 @@ _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 @router.get("/")
 async def show(request: Request, user: Viewer) -> Response:
     """Show a page of the list, filtered as the address says."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     number = page_number(request)
     address = dict(wanted.to_query()) | ({"page": str(number)} if number > 1 else {})
     if request.query_params.multi_items() != list(address.items()):
@@ -38,14 +39,14 @@ async def show(request: Request, user: Viewer) -> Response:
     return await (run_in_thread(work) if wanted.search else run_in_threadpool(work))
 
 
-def _show(request: Request, user: User, wanted: WorklistFilter, number: int) -> Response:
+def _show(request: Request, user: User, wanted: RedListQuery, number: int) -> Response:
     found = worklist(
-        request.app.state.store, as_of=None, wanted=wanted, page=number, per_page=PER_PAGE, now=now()
+        request.app.state.store, as_of=None, query=wanted, page=number, per_page=PER_PAGE, now=now()
     )
     return page(request, "redlist.html", {"drawn": drawn(request, found, wanted, user)})
 
 
-def drawn(request: Request, found: RedList, wanted: WorklistFilter, user: User) -> Markup:
+def drawn(request: Request, found: RedList, wanted: RedListQuery, user: User) -> Markup:
     """Return the list as HTML, cached: many people ask for the same view, and it stays the same until a change."""
     fragments: FragmentCache = request.app.state.fragments
     key = (wanted, found.page, may_review(user), user.owner, user.display_name)
@@ -68,7 +69,7 @@ def page_number(request: Request) -> int:
 @router.get("/redlist.csv")
 async def as_csv(request: Request, user: Viewer) -> Response:
     """Send exactly the view, all pages of it, as CSV."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     file = await run_in_thread(partial(csv_file, request.app.state.store, wanted, now=now()))
     return StreamingResponse(chunks(file), media_type="text/csv; charset=utf-8", headers=_named("csv"))
 
@@ -76,7 +77,7 @@ async def as_csv(request: Request, user: Viewer) -> Response:
 @router.get("/redlist.xlsx")
 async def as_workbook(request: Request, user: Viewer) -> Response:
     """Send exactly the view, all pages of it, as a workbook."""
-    wanted = WorklistFilter.from_query(request.query_params.multi_items(), scope=user.scope)
+    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
     state = request.app.state
     content = await run_in_thread(
         partial(workbook, state.store, wanted, company=state.project.name, now=now())
