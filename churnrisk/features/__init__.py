@@ -8,8 +8,7 @@ from churnrisk.features.build import FeatureFrame, build_features
 from churnrisk.features.catalogue import CATALOGUE, FeatureConfig, OwnFeature, select_features
 from churnrisk.features.facts import facts_query
 from churnrisk.features.leaks import Leak, find_leaks
-from churnrisk.features.levers import LEVERS, Lever, pairs_of, select_levers
-from churnrisk.features.pulled import Pulled, influenced
+from churnrisk.features.levers import LEVERS, Lever, LeverEffects, influenced, pairs_of, select_levers
 
 __all__ = [
     "CATALOGUE",
@@ -18,8 +17,8 @@ __all__ = [
     "LEVERS",
     "Leak",
     "Lever",
+    "LeverEffects",
     "OwnFeature",
-    "Pulled",
     "facts_query",
     "build_features",
     "find_leaks",

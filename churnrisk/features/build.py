@@ -15,7 +15,7 @@ from churnrisk.features.blocks import (
     surveys_block,
 )
 from churnrisk.records import Feature
-from churnrisk.sources import Tables, identifier
+from churnrisk.sources import Relation, Tables, identifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +40,14 @@ class FeatureFrame:
     grey_reason: pd.Series
 
 
+@dataclass(frozen=True)
+class FeatureTables:
+    """``rows``: account_id, as_of, grey_reason, churned and a column per feature; ``inputs``: what they are made of."""
+
+    rows: Relation
+    inputs: Relation
+
+
 def build_features(
     tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...] = (), labelled_only: bool
 ) -> FeatureFrame:
@@ -61,15 +69,15 @@ def build_features(
     FeatureFrame
         Rows ordered by (as_of, account_id).
     """
-    create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
-    frame = tables.engine.arrow("select * from feature_rows order by as_of, account_id").to_pandas()
+    made = create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
+    frame = tables.engine.arrow(f"select * from {made.rows} order by as_of, account_id").to_pandas()
     return _split(frame, features)
 
 
 def create_feature_table(
     tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
-) -> None:
-    """Create ``feature_rows`` in the engine: account_id, as_of, grey_reason, churned and a column per feature."""
+) -> FeatureTables:
+    """Compute the features of the panel inside the engine."""
     engine = tables.engine
     where = "where churned is not null" if labelled_only else ""
     engine.run(
@@ -103,6 +111,7 @@ def create_feature_table(
         f"from (select account_id, as_of{_columns(features)} from feature_inputs) v "
         "join panel_rows p on p.account_id = v.account_id and p.as_of = v.as_of"
     )
+    return FeatureTables(Relation("feature_rows"), Relation("feature_inputs"))
 
 
 def _blocks(tables: Tables, key_features: tuple[str, ...]) -> list[Block]:

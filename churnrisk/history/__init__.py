@@ -1,6 +1,7 @@
 """What was scored and published, in SQLite or another SQL database."""
 
 from churnrisk.history.actions import hand_out, past_actions
+from churnrisk.history.codec import contributions_texts, read_move, read_reasons, read_what_if, with_texts
 from churnrisk.history.guard import check_colour_jump
 from churnrisk.history.overrides import (
     NewOverride,
@@ -23,6 +24,11 @@ __all__ = [
     "NewRun",
     "Publication",
     "SCORE_COLUMNS",
+    "contributions_texts",
+    "read_move",
+    "read_reasons",
+    "read_what_if",
+    "with_texts",
     "check_colour_jump",
     "NewOverride",
     "add_override",

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from churnrisk.model.faults import ModelInputError
 from churnrisk.model.profile import ReasonProfile
 from churnrisk.model.reasons import explain as tell
-from churnrisk.model.reasons import read_reasons
 from churnrisk.records import Feature
 
 if TYPE_CHECKING:
@@ -61,7 +60,6 @@ def explain(
     usual = ReasonProfile.fit(panel.X, panel.y, panel.features) if panel else _profile(model)
     rows = X[read]
     told = tell(classifier.contributions(rows), rows, known, usual, top=top)
-    told["reasons"] = told["reasons"].map(read_reasons)
     flat = told.explode("reasons", ignore_index=True)
     names = ("feature", "family", "text", "value", "contribution", "usual_low", "usual_high")
     table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})

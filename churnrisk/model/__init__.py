@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from churnrisk.model.hazard import ChurnHazard
     from churnrisk.model.kaplan_meier import KaplanMeier
     from churnrisk.model.profile import ReasonProfile
-    from churnrisk.model.reasons import explain, family_contributions, read_reasons
+    from churnrisk.model.reasons import explain, family_contributions
     from churnrisk.model.recency import RecencyRule
     from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, account_halves, blocks
     from churnrisk.model.survival import SurvivalFigures, evaluate_survival
@@ -41,7 +41,6 @@ _HOMES = {
     "ReasonProfile": "profile",
     "explain": "reasons",
     "family_contributions": "reasons",
-    "read_reasons": "reasons",
     "ModelInputError": "faults",
     "allowed_types": "trust",
 }
@@ -64,7 +63,6 @@ __all__ = [
     "ReasonProfile",
     "explain",
     "family_contributions",
-    "read_reasons",
     "ModelInputError",
     "allowed_types",
 ]

@@ -5,7 +5,8 @@ from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_list
 from churnrisk.sources.parts import Cache, Parts, Seen, Stamp
-from churnrisk.sources.quoting import identifier, literal
+from churnrisk.sources.quoting import identifier, literal, timestamp_literal
+from churnrisk.sources.relation import Relation
 from churnrisk.sources.tables import Tables, open_account, open_tables
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "Parts",
+    "Relation",
     "Seen",
     "Stamp",
     "TableConfig",
@@ -23,4 +25,5 @@ __all__ = [
     "open_account",
     "open_engine",
     "open_tables",
+    "timestamp_literal",
 ]

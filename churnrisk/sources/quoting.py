@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 def identifier(name: str) -> str:
     """Quote a column or table name.
@@ -19,3 +21,12 @@ def literal(text: str) -> str:
     "'it''s'"
     """
     return "'" + text.replace("'", "''") + "'"
+
+
+def timestamp_literal(moment: datetime) -> str:
+    """Write an instant as SQL.
+
+    >>> timestamp_literal(datetime(2026, 7, 1))
+    "timestamp '2026-07-01 00:00:00'"
+    """
+    return f"timestamp '{moment:%Y-%m-%d %H:%M:%S}'"

@@ -81,7 +81,7 @@ def _columns(X: pd.DataFrame, names: list[str]) -> pd.DataFrame:
 def _reasons(model: LoadedModel, rows: pd.DataFrame, top: int) -> pd.Series:
     import pandas as pd
 
-    from churnrisk.model import ReasonProfile, explain, read_reasons
+    from churnrisk.model import ReasonProfile, explain
     from churnrisk.records import Feature
 
     # Rows that are served carry no account and no date.
@@ -94,5 +94,5 @@ def _reasons(model: LoadedModel, rows: pd.DataFrame, top: int) -> pd.Series:
         ReasonProfile.from_dict(model.profile),
         top=top,
     )
-    texts = [[reason.text for reason in read_reasons(stored)] for stored in told["reasons"]]
+    texts = [[reason.text for reason in reasons] for reasons in told["reasons"]]
     return pd.Series(texts, index=rows.index, dtype=object)

@@ -15,8 +15,8 @@ from churnrisk.sources import literal
 from churnrisk.workflows.account import AccountView
 from churnrisk.workflows.inputs import features_of
 from churnrisk.workflows.panel import Progress, checked_tables
+from churnrisk.workflows.prepare import policy_of
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.told import policy_of
 from churnrisk.workflows.train import model_columns, tracking_of
 
 if TYPE_CHECKING:

@@ -5,23 +5,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore
+from churnrisk.history import HistoryStore, read_move, read_reasons, read_what_if
 from churnrisk.history.asked import Asked, ask, within
 from churnrisk.history.database import Transaction
 from churnrisk.history.desk import desk_state
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS, Sums, owners_of, read_totals
 from churnrisk.history.wanted import FAMILIES, NONE, WorklistFilter
 from churnrisk.history.worklist import count_hidden, read_page, stream_rows
-from churnrisk.records import AtRisk, Colour, DecidedBy, Reason, RedList, RedListRow, Run, Total
-from churnrisk.workflows.moved import read_move
-from churnrisk.workflows.turnaround import read_turnaround
+from churnrisk.records import AtRisk, Colour, DecidedBy, RedList, RedListRow, Run, Total
 
 __all__ = ["FAMILIES", "NONE", "WorklistFilter", "worklist", "export", "find_run", "at_risk", "to_row"]
 
@@ -224,10 +221,10 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
         days_in_colour=(run.as_of - row["colour_since"]).days,
         rule=row["rule"],
-        reasons=tuple(Reason(**fields) for fields in json.loads(row["reasons"] or "[]")),
+        reasons=read_reasons(row["reasons"]),
         next_step=row["next_step"] or "",
         moved=read_move(row["moved"]),
-        turnaround=read_turnaround(row["turnaround"]),
+        turnaround=read_what_if(row["turnaround"]),
         play=row["play"],
         desk=desk_state(row, now=now),
     )
