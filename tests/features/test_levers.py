@@ -207,7 +207,9 @@ def pulled(world: World, levers: list[Lever]) -> pd.DataFrame:
         build_panel(tables, ChurnConfig(definition="inactivity"), [AS_OF], data_end=at(10_000))
         chosen = select_features(CONFIG, tables.available)
         build_features(tables, chosen, key_features=CONFIG.key_features, labelled_only=False)
-        (frame,) = LeverEffects(tables.engine, INPUTS, chosen, pd.Index(ACCOUNTS), as_of=AS_OF).features(levers)
+        (frame,) = LeverEffects(tables.engine, INPUTS, chosen, pd.Index(ACCOUNTS), as_of=AS_OF).features(
+            levers
+        )
         return frame.assign(account_id=[ACCOUNTS[place] for place in frame["place"]])
 
 
