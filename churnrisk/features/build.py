@@ -15,7 +15,7 @@ from churnrisk.features.blocks import (
     surveys_block,
 )
 from churnrisk.records import Feature
-from churnrisk.sources import Relation, Tables, identifier
+from churnrisk.sources import Tables, identifier
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,12 +40,19 @@ class FeatureFrame:
     grey_reason: pd.Series
 
 
-@dataclass(frozen=True)
-class FeatureTables:
-    """``rows``: account_id, as_of, grey_reason, churned and a column per feature; ``inputs``: what they are made of."""
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Names of the relations behind a feature frame.
 
-    rows: Relation
-    inputs: Relation
+    ``rows`` holds account_id, as_of, grey_reason, churned and a column per feature, ``inputs`` what features may name.
+    """
+
+    rows: str = "feature_rows"
+    inputs: str = "feature_inputs"
+
+
+#: What :func:`create_feature_table` creates; there is one per engine.
+FEATURE_TABLE = FeatureTable()
 
 
 def build_features(
@@ -76,7 +83,7 @@ def build_features(
 
 def create_feature_table(
     tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
-) -> FeatureTables:
+) -> FeatureTable:
     """Compute the features of the panel inside the engine."""
     engine = tables.engine
     where = "where churned is not null" if labelled_only else ""
@@ -111,7 +118,7 @@ def create_feature_table(
         f"from (select account_id, as_of{_columns(features)} from feature_inputs) v "
         "join panel_rows p on p.account_id = v.account_id and p.as_of = v.as_of"
     )
-    return FeatureTables(Relation("feature_rows"), Relation("feature_inputs"))
+    return FEATURE_TABLE
 
 
 def _blocks(tables: Tables, key_features: tuple[str, ...]) -> list[Block]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from churnrisk.contract import Available
 from churnrisk.features.catalogue import FeatureConfig
 from churnrisk.records import Feature
-from churnrisk.sources import Engine, Relation, identifier, timestamp_literal
+from churnrisk.sources import Engine, identifier, timestamp_literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -231,7 +231,7 @@ class LeverEffects:
     def __init__(
         self,
         engine: Engine,
-        inputs: Relation,
+        inputs: str,
         features: Sequence[Feature],
         accounts: pd.Index,
         *,
@@ -265,15 +265,14 @@ class LeverEffects:
                 source = _applied(source, lever, f"dose_{i}", offered[i])
             yield self._engine.arrow(f"select place{names}{columns} from {source}").to_pandas()
 
-    def _doses(self, i: int, table: pa.Table | None) -> Relation | None:
+    def _doses(self, i: int, table: pa.Table | None) -> str | None:
         if table is None:
             return None
-        relation = Relation(f"lever_doses_{i}")
-        self._engine.table_from(relation.name, table)
-        return relation
+        self._engine.table_from(f"lever_doses_{i}", table)
+        return f"lever_doses_{i}"
 
 
-def _applied(source: str, lever: Lever, dose: str, doses: Relation | None) -> str:
+def _applied(source: str, lever: Lever, dose: str, doses: str | None) -> str:
     replaced = ", ".join(f"{sql.format(n=dose)} as {name}" for name, sql in lever.sets.items())
     if doses is None:
         values = ", ".join(f"({n})" for n in lever.doses)

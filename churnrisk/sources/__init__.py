@@ -6,7 +6,6 @@ from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_list
 from churnrisk.sources.parts import Cache, Parts, Seen, Stamp
 from churnrisk.sources.quoting import identifier, literal, timestamp_literal
-from churnrisk.sources.relation import Relation
 from churnrisk.sources.tables import Tables, open_account, open_tables
 
 __all__ = [
@@ -14,7 +13,6 @@ __all__ = [
     "Engine",
     "EngineConfig",
     "Parts",
-    "Relation",
     "Seen",
     "Stamp",
     "TableConfig",

@@ -15,7 +15,7 @@ import pyarrow as pa
 from churnrisk.errors import UsageError
 from churnrisk.features.facts import facts_query
 from churnrisk.history import with_texts
-from churnrisk.sources import Relation, literal, timestamp_literal
+from churnrisk.sources import literal, timestamp_literal
 from churnrisk.workflows.batches import BATCH, Computed
 from churnrisk.workflows.panel import advance
 from churnrisk.workflows.prepare import Prepared, ScoringTask, no_accounts, prepare, previous_from_store
@@ -33,7 +33,7 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
         If no account is known before the as-of date.
     """
     prepared = prepare(task, partial(previous_from_store, task))
-    engine, facts = task.checked.tables.engine, Relation("account_facts")
+    engine, facts = task.checked.tables.engine, "account_facts"
     engine.run(f"create or replace temp table {facts} as {facts_query(task.checked.tables)}")
     today = f"from {prepared.made.rows} where as_of = {timestamp_literal(task.run.as_of)}"
     eligible, everyone = engine.rows(f"select count(*) filter (where grey_reason is null), count(*) {today}")[
@@ -60,7 +60,7 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
 
 
 def _scored(
-    task: ScoringTask, prepared: Prepared, accounts: str, facts: Relation, *, outlook: bool
+    task: ScoringTask, prepared: Prepared, accounts: str, facts: str, *, outlook: bool
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     known = prepared.read(f"select * from {facts} where {accounts}").set_index("account_id")
     batch = prepared.batch(accounts, known)

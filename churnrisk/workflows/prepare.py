@@ -23,12 +23,12 @@ from churnrisk.decision import (
 )
 from churnrisk.errors import ContractError
 from churnrisk.features import Lever, select_levers
-from churnrisk.features.build import FeatureTables, create_feature_table
+from churnrisk.features.build import FeatureTable, create_feature_table
 from churnrisk.history import HistoryStore, NewRun, active_overrides, contributions_texts
 from churnrisk.model import ReasonProfile, explain
 from churnrisk.records import Colour, Feature, Run
 from churnrisk.snapshots import build_panel
-from churnrisk.sources import Engine, Relation, Tables, identifier, timestamp_literal
+from churnrisk.sources import Engine, Tables, identifier, timestamp_literal
 from churnrisk.tracking import LoadedModel, Models
 from churnrisk.workflows.batches import BATCH, Batch, Scorer
 from churnrisk.workflows.inputs import features_of, log_odds_of, model_before
@@ -76,7 +76,7 @@ class Explainer:
     previous: PreviousModel | None
     as_of: datetime
 
-    def explain(self, scores: pd.DataFrame, batch: Batch, engine: Engine, inputs: Relation) -> None:
+    def explain(self, scores: pd.DataFrame, batch: Batch, engine: Engine, inputs: str) -> None:
         """Add the columns to the scores of a batch; the engine holds the ``inputs`` of its features."""
         X = batch.X[list(self.scorer.columns)]
         kinds = kinds_of(self.profile.by, X, batch.facts["segment"])
@@ -166,8 +166,8 @@ class Prepared:
     """
 
     tables: Tables
-    made: FeatureTables
-    previous: Relation | None
+    made: FeatureTable
+    previous: str | None
     columns: tuple[Feature, ...]
     scorer: Scorer
     explainer: Explainer
@@ -201,7 +201,7 @@ class Prepared:
         return rows.astype({feature.name: "category" for feature in self.columns if feature.categorical})
 
 
-def prepare(task: ScoringTask, open_previous: Callable[[Run], Relation]) -> Prepared:
+def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     """Compute the features inside the engine, this run's and the previous one's, and collect what scores them."""
     project, model, tables, as_of = task.project, task.model, task.checked.tables, task.run.as_of
     features, playbook = features_of(model, project, tables), playbook_of(project, tables.available)
@@ -239,12 +239,12 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], Relation]) -> Prep
     return Prepared(tables, made, scores, columns, scorer, explainer, changed_settings(model, project))
 
 
-def previous_from_store(task: ScoringTask, run: Run) -> Relation:
-    """Copy the scores of a run from the store into the engine."""
-    engine, scores, piece = task.checked.tables.engine, Relation("scored_before"), Relation("scored_piece")
-    engine.table_from(scores.name, _PREVIOUS.empty_table())
+def previous_from_store(task: ScoringTask, run: Run) -> str:
+    """Copy the scores of a run from the store into the engine and return the relation's name."""
+    engine, scores, piece = task.checked.tables.engine, "scored_before", "scored_piece"
+    engine.table_from(scores, _PREVIOUS.empty_table())
     for frame in task.store.batches_of(run.run_id, BATCH):
-        engine.table_from(piece.name, pa.Table.from_pandas(frame, _PREVIOUS, preserve_index=False))
+        engine.table_from(piece, pa.Table.from_pandas(frame, _PREVIOUS, preserve_index=False))
         engine.run(f"insert into {scores} select * from {piece}")
     return scores
 
@@ -272,10 +272,10 @@ def no_accounts(as_of: datetime) -> ContractError:
 def _lights(
     model: LoadedModel,
     engine: Engine,
-    rows: Relation,
+    rows: str,
     as_of: datetime,
     previous: Run | None,
-    scores: Relation | None,
+    scores: str | None,
     policy: str,
 ) -> tuple[TrafficLight, TrafficLight]:
     """Return the light for any batch of this snapshot, and for any batch of the previous run's."""

@@ -11,7 +11,7 @@ from churnrisk.features.facts import facts_query
 from churnrisk.history import with_texts
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS
 from churnrisk.records import Run
-from churnrisk.sources import Engine, EngineConfig, Relation, identifier, timestamp_literal
+from churnrisk.sources import Engine, EngineConfig, identifier, timestamp_literal
 from churnrisk.sources.spark_engine import SparkEngine
 from churnrisk.tracking import CHAMPION
 from churnrisk.tracking.bundle import pack
@@ -20,7 +20,7 @@ from churnrisk.workflows.prepare import Prepared, ScoringTask, no_accounts, prep
 from churnrisk.workflows.score_file import scores_path
 from churnrisk.workflows.spark_worker import FACTS, PREVIOUS, SCHEMA, Policy, score_batches
 
-_SCORED = Relation("scored")
+_SCORED = "scored"
 _KEPT_BEFORE = ("account_id", *PREVIOUS, "model_colour", "probability", "log_odds")
 
 
@@ -52,13 +52,13 @@ def _engine(task: ScoringTask) -> SparkEngine:
     return engine
 
 
-def _open_previous(task: ScoringTask, run: Run) -> Relation:
+def _open_previous(task: ScoringTask, run: Run) -> str:
     """Open the previous run from its own files where it has them, else from the store."""
     engine, path = _engine(task), scores_path(task.project, run.as_of, run.run_key)
     if not engine.is_written(path):
         return previous_from_store(task, run)
-    everything, scores = Relation("all_before"), Relation("scored_before")
-    engine.open_written(everything.name, path)
+    everything, scores = "all_before", "scored_before"
+    engine.open_written(everything, path)
     engine.run(f"create or replace temp view {scores} as select {', '.join(_KEPT_BEFORE)} from {everything}")
     return scores
 
@@ -72,7 +72,7 @@ def _write(task: ScoringTask, prepared: Prepared, path: str) -> dict[str, int]:
     engine.write_mapped(
         _inputs(task, prepared), score_batches, given=policy.with_model(bundle), schema=SCHEMA, path=path
     )
-    engine.open_written(_SCORED.name, path)
+    engine.open_written(_SCORED, path)
     mix = dict(engine.rows(f"select colour, count(*) from {_SCORED} group by colour"))
     if not mix:
         raise no_accounts(task.run.as_of)
@@ -107,9 +107,7 @@ def _explained(task: ScoringTask, prepared: Prepared, listed: int) -> Iterator[p
         with Engine(EngineConfig(), base=task.project.data) as here:
             made = prepared.made.inputs
             today = f"as_of = {timestamp_literal(task.run.as_of)}"
-            here.table_from(
-                made.name, _engine(task).arrow(f"select * from {made} where {today} and {accounts}")
-            )
+            here.table_from(made, _engine(task).arrow(f"select * from {made} where {today} and {accounts}"))
             prepared.explainer.explain(scores, batch, here, made)
         yield with_texts(scores)
 

@@ -17,7 +17,7 @@ from churnrisk.decision import Rule, apply_rules
 from churnrisk.decision.severity import Codes, severity, to_codes
 from churnrisk.features import Lever, LeverEffects, pairs_of
 from churnrisk.records import ChangedSignal, Colour, Feature, Turnaround
-from churnrisk.sources import Engine, Relation
+from churnrisk.sources import Engine
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier, ReasonProfile
@@ -215,7 +215,7 @@ def add_turnarounds(
     X: pd.DataFrame,
     finder: Finder,
     engine: Engine,
-    inputs: Relation,
+    inputs: str,
     *,
     kinds: pd.Series | None,
     as_of: datetime,

@@ -24,12 +24,12 @@ from churnrisk.features import (
     select_features,
     select_levers,
 )
+from churnrisk.features.build import FEATURE_TABLE
 from churnrisk.snapshots import ChurnConfig, build_panel
-from churnrisk.sources import Relation
 from tests.world import DAY, Row, World, at, opened, row
 
 AS_OF = at(400)
-INPUTS = Relation("feature_inputs")
+INPUTS = FEATURE_TABLE.inputs
 CONFIG = FeatureConfig(
     key_features=("f0",), own=(OwnFeature("events_per_seat", "coalesce(events_30, 0) / nullif(seats, 0)"),)
 )

@@ -20,16 +20,16 @@ from churnrisk.features import (
     select_features,
     select_levers,
 )
+from churnrisk.features.build import FEATURE_TABLE
 from churnrisk.history import read_what_if, with_texts
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Turnaround
 from churnrisk.snapshots import ChurnConfig, build_panel
-from churnrisk.sources import Relation
 from churnrisk.workflows.turnaround import Finder, add_turnarounds
 from tests.world import Row, World, at, opened, row
 
 AS_OF = at(300)
-INPUTS = Relation("feature_inputs")
+INPUTS = FEATURE_TABLE.inputs
 ACCOUNTS = 260
 GREEN_BELOW, RED_FROM = 0.25, 0.6
 ORDER = ["green", "amber", "red"]
