@@ -115,15 +115,23 @@ def _reason_pieces(
 
 
 def _move_text(move: Move) -> str:
-    parts = ",".join(
-        f'{{"kind":{_shared(part.kind)},"log_odds":{_value(part.log_odds)},"text":{_shared(part.text)},'
-        f'"feature":{_shared(part.feature)}}}'
-        for part in move.parts
-    )
-    return (
-        f'{{"since":"{move.since.isoformat()}","previous_colour":{_shared(move.previous_colour)},'
-        f'"because":{_shared(move.because)},"log_odds":{_value(move.log_odds)},"parts":[{parts}]}}'
-    )
+    parts = []
+    for part in move.parts:
+        head, tail = _part_pieces(part.kind, part.text, part.feature)
+        parts.append(f"{head}{_value(part.log_odds)}{tail}")
+    head, middle = _move_pieces(move.since, move.previous_colour, move.because)
+    return f"{head}{_value(move.log_odds)}{middle}{','.join(parts)}]}}"
+
+
+@lru_cache(_PIECES)
+def _part_pieces(kind: str, text: str, feature: str | None) -> tuple[str, str]:
+    return f'{{"kind":{_value(kind)},"log_odds":', f',"text":{_value(text)},"feature":{_value(feature)}}}'
+
+
+@lru_cache(_PIECES)
+def _move_pieces(since: datetime, previous_colour: Colour, because: str | None) -> tuple[str, str]:
+    head = f'{{"since":"{since.isoformat()}","previous_colour":{_value(previous_colour)},"because":{_value(because)}'
+    return f'{head},"log_odds":', ',"parts":['
 
 
 def _what_if_text(what_if: Turnaround) -> str:
@@ -145,11 +153,11 @@ def _texts(texts: tuple[str, ...]) -> str:
 
 def _value(value: float | str | None) -> str:
     """Return a JSON value; numbers go past the encoder, which takes long over a single one."""
-    if value is None:
-        return "null"
     if isinstance(value, str):
         return encode_basestring(value)
-    return repr(float(value)) if isfinite(value) else json.dumps(value)
+    if value is None:
+        return "null"
+    return float.__repr__(float(value)) if isfinite(value) else json.dumps(value)
 
 
 _shared = lru_cache(_PIECES)(_value)
