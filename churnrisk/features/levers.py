@@ -37,24 +37,11 @@ _A_PERSON = "greatest(coalesce(round(user_events_30 / nullif(users_30, 0)::doubl
 class Lever:
     """One thing the team can bring about.
 
-    Attributes
-    ----------
-    name : str
-        Unique.
-    text, texts : str
-        What to do, for ``{n}`` of 1 and of more: "resolve the open complaint".
-    sets : mapping of str to str
-        SQL by prepared column: its value afterwards, over the values before; ``{n}`` is the dose.
-    when : str
-        SQL over the same columns: where there is something to change.
-    aims : tuple of str
-        Features that it is meant to change. They must stay within what retained accounts show.
-    doses : tuple of int
-        How much of it, smallest first.
-    count : str
-        A feature whose value stands for ``{n}`` in the text instead of the dose.
-    requires : tuple of str
-        Tables and columns it needs, as "table" or "table.column".
+    ``text`` and ``texts`` say it for ``{n}`` of 1 and of more. ``sets`` maps prepared columns to SQL for their values
+    afterwards, over the values before, where ``{n}`` is the dose; ``when`` is SQL for where there is something to
+    change. ``aims`` are the features it is meant to change, which must stay within what retained accounts show.
+    ``doses`` go from small to large; the value of the feature ``count``, if any, stands for ``{n}`` in the text.
+    ``requires`` names tables and columns, as "table" or "table.column".
     """
 
     name: str

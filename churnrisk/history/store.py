@@ -44,16 +44,8 @@ class HistoryStore:
     """Runs and scores in SQLite (default) or another SQL database; opening it brings its schema up to date.
 
     A *live* run is the last one published for its as-of date. The *previous* run of an instant is the live run
-    with the greatest smaller as-of date, whatever the order of publishing.
-
-    Parameters
-    ----------
-    url : str
-        An SQLAlchemy URL: ``sqlite:///path/to/history.db``.
-    busy_seconds : float, optional
-        How long to wait while another process publishes (SQLite); by default a minute, and seconds if pooled.
-    pooled : bool
-        Keep connections open, and query results in memory, for any number of threads: for a long-lived server.
+    with the greatest smaller as-of date, whatever the order of publishing. While another process publishes it waits
+    ``busy_seconds`` (SQLite). ``pooled`` keeps connections and query results for any number of threads: for a server.
 
     Raises
     ------

@@ -30,30 +30,13 @@ def explain(
     previous: pd.DataFrame | None = None,
     kinds: npt.NDArray[np.object_] | None = None,
 ) -> pd.DataFrame:
-    """Return the reasons of each row, one row per row of `X`, in its order.
+    """Return account_id, as_of and a tuple of :class:`churnrisk.records.Reason` for each row of `X`, in its order.
 
-    Reasons are the largest positive contributions, at most two per family. A row without a positive one gets the
-    largest contribution of the family that speaks least against churn, worded neutrally, so every row has a reason.
-
-    Parameters
-    ----------
-    contributions : DataFrame of shape (n, d)
-        Log-odds per input column, as ``ChurnClassifier.contributions`` gives them.
-    X : DataFrame of shape (n, d)
-        The same rows, with index (account_id, as_of).
-    features : sequence of Feature, or dict by name
-        Columns without a declaration are described by their name.
-    profile : ReasonProfile
-    top : int, default 3
-    previous : DataFrame, optional
-        Values at each account's last published snapshot, indexed by account_id.
-    kinds : ndarray of shape (n,), optional
-        The peer group of each row, in the sense of ``profile.by``.
-
-    Returns
-    -------
-    DataFrame
-        Columns account_id, as_of, reasons: a tuple of :class:`churnrisk.records.Reason`, largest contribution first.
+    Reasons are the ``top`` largest positive contributions, at most two per family. A row without a positive one gets
+    the largest contribution of the family that speaks least against churn, worded neutrally, so every row has one.
+    Contributions are log-odds per column, as ``ChurnClassifier.contributions`` returns them; columns without a
+    declaration are described by their name. ``previous`` has the values at the previous run, by account id; ``kinds``
+    the peer group of each row, in the sense of ``profile.by``.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def record_outcomes(
     known = {run: changed.get(run.run_id, outcomes) for run, outcomes in live}
     due = [run for run, its in known.items() if _is_due(its, checked.span.end, data_are_new)]
     if due:
-        progress(f"counting what came of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
+        progress(f"counting the outcomes of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
     for first in range(0, len(due), _DATES_AT_ONCE):
         changed |= _counted(
             project, store, checked, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]}

@@ -34,18 +34,9 @@ Take = Callable[[Iterator["pa.Table"]], object]
 class Scored:
     """The outcome of a scoring run.
 
-    Attributes
-    ----------
-    run : Run or None
-        The published run; None after a dry run.
-    is_new : bool
-        False when the same run had been published before: then nothing was written.
-    notes : tuple of str
-        What a reader should know.
-    mix : mapping of str to int
-        Accounts by colour; empty when nothing was computed.
-    scores : DataFrame
-        One row per account, where the library has collected them.
+    ``run`` is the published run, None after a dry run; ``is_new`` is False when it had been published before, and
+    nothing was written. ``mix`` counts accounts by colour, empty when nothing was computed. ``scores`` has a row per
+    account, where the library has collected them.
     """
 
     run: Run | None
@@ -68,36 +59,15 @@ def score(
     take: Take | None = None,
     batch: int = BATCH,
 ) -> Scored:
-    """Score every account at one as-of date with the champion and publish the run.
+    """Score every account at one as-of date (default: the latest) with the champion and publish the run.
 
-    Parameters
-    ----------
-    as_of : date, optional
-        Default: the latest that the data allow.
-    now : datetime
-        Stamped on the run.
-    dry_run : bool
-        Compute, but publish nothing.
-    forced_by : str, optional
-        Who overrides the guard on the colour mix.
-    models : Models, optional
-        Where models come from; default: the project's registry.
-    cache : bool
-        Use the cached roll-up of the events, as far as ``[engine] cache`` allows.
-    take : callable, optional
-        Takes the scores of a new or dry run as an iterator of Arrow tables, with when each account is likely to be
-        lost; not on Spark, which writes them itself.
-    batch : int
-        Accounts per batch.
+    ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
+    on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
 
     Raises
     ------
-    NoChampionError
-        If no model is champion.
-    ContractError
-        If the tables break the contract.
-    GuardError
-        If the colour mix jumps beyond ``max_colour_jump``.
+    NoChampionError, ContractError, GuardError
+        If no model is champion, the tables break the contract, or the colour mix jumps beyond ``max_colour_jump``.
     """
     progress("loading the champion")
     source = models or tracking_of(project)
