@@ -119,6 +119,7 @@ def frames(accounts: int, owners: int) -> Iterator[pd.DataFrame]:
                 "annual_value": np.round(random.lognormal(9, 1, n), 2),
                 "renewal_at": renewal,
                 "reasons": np.where(listed, [reasons[name] for name in family], "[]"),
+                "family": np.where(listed, family, None),
                 "next_step": "Call and ask what changed (account owner, phone, within 2 days).",
                 "stage": "loyalist",
             }

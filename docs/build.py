@@ -112,7 +112,7 @@ def levers_section() -> list[str]:
         "| lever | what the team brings about | about | needs |",
         "|---|---|---|---|",
         *(
-            f"| {lever.name} | {lever.tell(lever.doses[-1] if not lever.count else 1)} | "
+            f"| {lever.name} | {lever.step(lever.doses[-1] if not lever.count else 1)} | "
             f"{', '.join(f'`{aim}`' for aim in lever.aims)} | {', '.join(f'`{need}`' for need in lever.requires)} |"
             for lever in LEVERS
         ),

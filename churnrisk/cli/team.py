@@ -84,8 +84,8 @@ def actions(
     chosen = choose_format(format_, output)
     wanted = ActionFilter(tuple(part.strip() for part in colour.split(",")), owner, new)
 
-    def deliver(made: tuple[Action, ...]) -> None:
-        rows = [action_dict(action, chosen) for action in made]
+    def deliver(handed_out: tuple[Action, ...]) -> None:
+        rows = [_action_row(action, chosen) for action in handed_out]
         title = f"{len(rows)} actions, most urgent first"
         # a file without rows still has its heading
         columns = (
@@ -101,8 +101,8 @@ def actions(
     say(f"{len(handed.actions):,} actions as of {handed.run.as_of:%Y-%m-%d} {done}{waiting}")
 
 
-def action_dict(action: Action, format_: Format) -> dict[str, Any]:
-    """Return an action as programs get it, with one column more for people."""
+def _action_row(action: Action, format_: Format) -> dict[str, Any]:
+    """Return an action as a row, with a column more in tables."""
     row = asdict(action)
     if format_ is Format.TABLE:
         row["account"] = f"{action.name} ({action.account_id})" if action.name else action.account_id
@@ -145,7 +145,7 @@ def overrides(
     context: typer.Context,
     end: Annotated[int | None, typer.Option(metavar="ID", help="End this override now.")] = None,
     review: Annotated[
-        bool, typer.Option("--review", help="Hold each one against what happened later.")
+        bool, typer.Option("--review", help="Compare each one with what happened later.")
     ] = False,
     author: AuthorOption = None,
     format_: FormatOption = None,
@@ -163,7 +163,7 @@ def overrides(
     if review:
         with progress() as report:
             reviewed = review_overrides(project, now=now, progress=report)
-        rows = [asdict(found) for found in reviewed]
+        rows = [asdict(one) for one in reviewed]
         show_rows(
             rows,
             title=f"{len(rows)} overrides and what happened",
@@ -173,7 +173,7 @@ def overrides(
         )
         say(_who_was_right(reviewed))
         return
-    rows = [asdict(found) for found in list_overrides(project, now=now)]
+    rows = [asdict(one) for one in list_overrides(project, now=now)]
     active = sum(row["state"] == "active" for row in rows)
     show_rows(
         rows,
@@ -185,10 +185,10 @@ def overrides(
 
 
 def _who_was_right(reviewed: Sequence[ReviewedOverride]) -> str:
-    judged = [found for found in reviewed if found.churned is not None]
-    compared = [found for found in judged if found.model_right is not None]
-    person = sum(bool(found.person_right) for found in judged)
-    model = sum(bool(found.model_right) for found in compared)
+    judged = [one for one in reviewed if one.churned is not None]
+    compared = [one for one in judged if one.model_right is not None]
+    person = sum(bool(one.person_right) for one in judged)
+    model = sum(bool(one.model_right) for one in compared)
     return (
         f"{len(judged)} of {len(reviewed)} overrides have an outcome: the person was right in {person} of "
         f"{len(judged)}, the model in {model} of {len(compared)}"

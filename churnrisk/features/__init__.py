@@ -8,8 +8,7 @@ from churnrisk.features.build import FeatureFrame, build_features, create_featur
 from churnrisk.features.catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, select_features
 from churnrisk.features.facts import annual_value, facts_query
 from churnrisk.features.leaks import Leak, find_leaks
-from churnrisk.features.levers import LEVERS, Lever, pairs_of, select_levers
-from churnrisk.features.pulled import Pulled, influenced
+from churnrisk.features.levers import LEVERS, Lever, LeverEffects, influenced, pairs_of, select_levers
 from churnrisk.features.steps import script_of, step_purposes
 
 __all__ = [
@@ -23,8 +22,8 @@ __all__ = [
     "LEVERS",
     "Leak",
     "Lever",
+    "LeverEffects",
     "OwnFeature",
-    "Pulled",
     "annual_value",
     "build_features",
     "create_feature_table",

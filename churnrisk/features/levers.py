@@ -2,17 +2,29 @@
 
 A lever replaces prepared columns of the blocks, so every feature over them follows by its own SQL, the user's
 own included: resolving a complaint closes it, lowers the worst open severity and lengthens the mean time to
-resolution at once. The past stays: complaints made, an owner that changed and money paid are no lever's.
+resolution at once. The past stays: no lever takes back complaints made, a change of owner or money paid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 from churnrisk.contract import Available
 from churnrisk.features.catalogue import FeatureConfig
+from churnrisk.records import Feature
+from churnrisk.sources import Engine, identifier, timestamp_literal
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+#: Accounts whose levers are applied at once, each with its doses.
+CHUNK = 50_000
 
 _YESTERDAY = "cast(as_of as date) - 1"
 _NEW_DAY = f"case when last_day = {_YESTERDAY} then 0 else 1 end"
@@ -23,26 +35,13 @@ _A_PERSON = "greatest(coalesce(round(user_events_30 / nullif(users_30, 0)::doubl
 
 @dataclass(frozen=True)
 class Lever:
-    """One thing the team can bring about, declared once.
+    """One thing the team can bring about.
 
-    Attributes
-    ----------
-    name : str
-        Unique.
-    text, texts : str
-        What to do, for ``{n}`` of 1 and of more: "resolve the open complaint".
-    sets : mapping of str to str
-        SQL by prepared column: its value afterwards, over the values before; ``{n}`` is the dose.
-    when : str
-        SQL over the same columns: where there is something to change.
-    aims : tuple of str
-        Features that it is about. They must stay within what retained accounts show.
-    doses : tuple of int
-        How much of it, smallest first.
-    count : str
-        A feature whose value ``{n}`` tells instead of the dose.
-    requires : tuple of str
-        Tables and columns it needs, as "table" or "table.column".
+    ``text`` and ``texts`` say it for ``{n}`` of 1 and of more. ``sets`` maps prepared columns to SQL for their values
+    afterwards, over the values before, where ``{n}`` is the dose; ``when`` is SQL for where there is something to
+    change. ``aims`` are the features it is meant to change, which must stay within what retained accounts show.
+    ``doses`` go from small to large; the value of the feature ``count``, if any, stands for ``{n}`` in the text.
+    ``requires`` names tables and columns, as "table" or "table.column".
     """
 
     name: str
@@ -55,13 +54,13 @@ class Lever:
     count: str = ""
     requires: tuple[str, ...] = ()
 
-    def tell(self, n: int) -> str:
-        """Return what to do, in words: "get 2 more people active"."""
+    def step(self, n: int) -> str:
+        """Return what to do: "get 2 more people active"."""
         return (self.text if n == 1 else self.texts).format(n=n)
 
 
 def _used(events: str, days: str) -> dict[str, str]:
-    """Return what so many more events on so many new active days of the last week do, the last one yesterday.
+    """Add events on new active days of the last week, the last one yesterday.
 
     They are of the account's busiest person, and of a product feature that it uses already, if it uses any.
     """
@@ -86,7 +85,7 @@ def _used(events: str, days: str) -> dict[str, str]:
 
 
 def _back_in_use() -> dict[str, str]:
-    """Return what happens to the product features of an account that used none for 30 days."""
+    """Put one product feature back in use where none was used for 30 days."""
     idle = "coalesce(features_30, 0) = 0"
     known = "coalesce(features_dropped, 0) > 0"
     return {
@@ -101,7 +100,7 @@ def _more(column: str, amount: str) -> str:
 
 
 def _key_lever(name: str, position: int) -> Lever:
-    """Return the lever that one product feature, named as key by the user, is used again."""
+    """Return the lever "use again" of one of the project's key features."""
     last = f"last_key_{position}"
     before_30 = f"case when {last} >= cast(as_of as date) - 30 then 0 else 1 end"
     before_90 = f"case when {last} >= cast(as_of as date) - 90 then 0 else 1 end"
@@ -124,7 +123,7 @@ def _key_lever(name: str, position: int) -> Lever:
     )
 
 
-#: In the order of preference: what is owed to the customer first.
+#: In order of preference: what is owed to the customer first.
 LEVERS = (
     Lever(
         "resolve complaints", "resolve the open complaint", "resolve the {n} open complaints",
@@ -199,7 +198,7 @@ LEVERS = (
 
 
 def pairs_of(levers: Sequence[Lever]) -> tuple[tuple[Lever, Lever], ...]:
-    """Return the pairs of levers to pull together; two about one signal are the same thing said twice."""
+    """Return the pairs to apply together; two that aim at the same feature are not worth a pair."""
     return tuple((a, b) for a, b in combinations(levers, 2) if not set(a.aims) & set(b.aims))
 
 
@@ -207,3 +206,74 @@ def select_levers(config: FeatureConfig, available: Available) -> tuple[Lever, .
     """Return the levers that the tables can feed, in order of preference."""
     offered = (*LEVERS, *(_key_lever(name, place) for place, name in enumerate(config.key_features)))
     return tuple(lever for lever in offered if all(available.has(need) for need in lever.requires))
+
+
+class LeverEffects:
+    """The features of some accounts at one as-of date after levers, by the same SQL as today's.
+
+    ``inputs`` is of :func:`churnrisk.features.build.create_feature_table`; an account's place is its position in
+    ``accounts``.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        inputs: str,
+        features: Sequence[Feature],
+        accounts: pd.Index,
+        *,
+        as_of: datetime,
+    ) -> None:
+        self._engine, self._features = engine, features
+        self._count = len(accounts)
+        places = accounts.to_frame(index=False, name="account_id").assign(place=range(len(accounts)))
+        self._engine.table_from("lever_accounts", places)
+        self._engine.run(
+            f"create or replace temp table lever_inputs as select i.*, l.place from {inputs} i "
+            f"join lever_accounts l using (account_id) where i.as_of = {timestamp_literal(as_of)}"
+        )
+
+    def features(
+        self, levers: Sequence[Lever], doses: Sequence[pa.Table | None] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the features that the levers change, applied one after the other, in chunks of accounts.
+
+        ``doses`` says what to try of each lever (columns ``place`` and ``dose``); None tries every dose on everyone.
+        A frame has one row per account and dose of each lever, where each has something to change, in no order:
+        place, dose_0 (dose_1 … with more levers) and float64 columns of features.
+        """
+        touched = influenced(self._features, levers)
+        names = "".join(f", dose_{i}" for i in range(len(levers)))
+        columns = "".join(f", ({feature.sql})::double as {identifier(feature.name)}" for feature in touched)
+        offered = [self._doses(i, table) for i, table in enumerate(doses or [None] * len(levers))]
+        for start in range(0, self._count, CHUNK):
+            source = f"(select * from lever_inputs where place >= {start} and place < {start + CHUNK})"
+            for i, lever in enumerate(levers):
+                source = _applied(source, lever, f"dose_{i}", offered[i])
+            yield self._engine.arrow(f"select place{names}{columns} from {source}").to_pandas()
+
+    def _doses(self, i: int, table: pa.Table | None) -> str | None:
+        if table is None:
+            return None
+        self._engine.table_from(f"lever_doses_{i}", table)
+        return f"lever_doses_{i}"
+
+
+def _applied(source: str, lever: Lever, dose: str, doses: str | None) -> str:
+    replaced = ", ".join(f"{sql.format(n=dose)} as {name}" for name, sql in lever.sets.items())
+    if doses is None:
+        values = ", ".join(f"({n})" for n in lever.doses)
+        dosed = f"cross join (values {values}) d({dose})"
+    else:
+        dosed = f"join (select place, dose as {dose} from {doses}) using (place)"
+    return f"(select * replace ({replaced}) from {source} {dosed} where {lever.when.format(n=dose)})"
+
+
+def influenced(features: Sequence[Feature], levers: Iterable[Lever]) -> tuple[Feature, ...]:
+    """Return the numeric features whose SQL reads a column that one of the levers changes."""
+    names = {name for lever in levers for name in lever.sets}
+    return tuple(
+        feature
+        for feature in features
+        if not feature.categorical and names & set(re.findall(r"[A-Za-z_]\w*", feature.sql))
+    )

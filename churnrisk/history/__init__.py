@@ -1,7 +1,7 @@
-"""What was scored and published, in SQLite or another SQL database."""
+"""The store of what was scored and published, in SQLite or another SQL database."""
 
 from churnrisk.history.actions import hand_out, past_actions
-from churnrisk.history.guard import check_colour_jump
+from churnrisk.history.codec import contributions_texts, read_move, read_reasons, read_what_if, with_texts
 from churnrisk.history.overrides import (
     NewOverride,
     active_overrides,
@@ -11,7 +11,7 @@ from churnrisk.history.overrides import (
 )
 from churnrisk.history.reviews import end_override
 from churnrisk.history.rows import SCORE_COLUMNS
-from churnrisk.history.run import NewRun, Publication
+from churnrisk.history.run import NewRun, Publication, check_colour_jump
 from churnrisk.history.store import HistoryStore
 from churnrisk.history.wanted import FAMILIES, NONE, RedListQuery
 
@@ -23,6 +23,11 @@ __all__ = [
     "NewRun",
     "Publication",
     "SCORE_COLUMNS",
+    "contributions_texts",
+    "read_move",
+    "read_reasons",
+    "read_what_if",
+    "with_texts",
     "check_colour_jump",
     "NewOverride",
     "add_override",

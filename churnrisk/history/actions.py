@@ -1,4 +1,4 @@
-"""What the team was asked to do, so that nobody is asked, or approached, twice."""
+"""The actions handed out so far, so that nobody is approached twice for the same thing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOCK = 748_291_004
 
 
 def past_actions(store: HistoryStore) -> pd.DataFrame:
-    """Return every action ever handed out, oldest first: the columns of the table, instants in UTC."""
+    """Return every action ever handed out, oldest first, instants in UTC."""
     with store.database.reading() as connection:
         return _read(connection, None, None, timedelta.max)
 
@@ -41,20 +41,10 @@ def read_candidates(
     limit: int | None,
     offset: int,
 ) -> pd.DataFrame:
-    """Return the accounts of a run that something may be done for, the most urgent first.
+    """Return columns of the red and amber accounts of a run, and of others with a play, the most urgent first.
 
-    Red and amber ones, and those of other colours that have a play.
-
-    Parameters
-    ----------
-    columns : sequence of str
-        Of the scores; ``previous_colour``, of the run before, is added.
-    owner : str, optional
-        Only this owner's, whatever the case of the name.
-    newly : bool
-        Only those whose colour got worse since the run before; one without a colour then counts as green.
-    limit : int, optional
-        How many at most, after the first ``offset``.
+    ``previous_colour``, of the previous run, is added. ``owner`` is matched regardless of case; ``newly`` keeps those
+    whose colour got worse since then, where one without a colour counts as green.
     """
     earlier = scores.alias("earlier")
     with store.database.reading() as connection:
@@ -97,29 +87,14 @@ def hand_out(
     within: timedelta,
     record: bool = True,
 ) -> pd.DataFrame:
-    """Choose among the candidates of a run, deliver the chosen and record them, all or nothing.
+    """Choose among the candidates of a run, deliver the chosen and record them, all or nothing; return the chosen.
 
-    It is one transaction that begins before the past is read, so two of them never hand out the same.
-    What ``deliver`` raises leaves nothing recorded.
+    It is one transaction that begins before past actions are read, so two of them never hand out the same. What
+    ``deliver`` raises leaves nothing recorded; without ``record`` it is a dry run.
 
-    Parameters
-    ----------
-    candidates : DataFrame of shape (candidates, …)
-        account_id, play, reason, channel, colour, due_at and whatever ``deliver`` needs; the most urgent first.
-    choose : callable
-        From candidates and past actions to a mask of candidates. A case (account, play, reason) that this
-        run has handed out already is not offered again.
-    at : datetime
-        The instant of handing out.
-    within : timedelta
-        How far from it past actions matter.
-    record : bool
-        False chooses and delivers without writing: a dry run.
-
-    Returns
-    -------
-    DataFrame
-        The chosen candidates.
+    ``candidates``, the most urgent first, have account_id, play, reason, channel, colour, due_at and whatever
+    ``deliver`` needs. ``choose`` maps fresh candidates and past actions to a mask of the candidates; a case (account,
+    play, reason) that this run has handed out already is not offered again. Past actions matter ``within`` so long.
     """
     moment = naive_utc(at)
     database = store.database

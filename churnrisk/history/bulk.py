@@ -1,4 +1,4 @@
-"""Write many scores fast: a column at a time, past any library's processing of single rows."""
+"""Bulk inserts of scores, column by column: row-by-row processing is too slow for a million accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, literal
 from churnrisk.history.rows import INSTANT
 from churnrisk.history.schema import scores
 
-# Hardly two rows share these, so looking for their distinct values would be lost time.
+# Nearly unique: dictionary encoding would not pay.
 _OWN = ("account_id", "name")
 _LISTED = pa.array(["red", "amber"])
 # PostgreSQL's binary format: https://www.postgresql.org/docs/current/sql-copy.html
@@ -22,24 +22,21 @@ _OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _CLOSING = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
-_PATIENCE, _AGAIN = (
-    5.0,
-    0.5,
-)  # seconds that a server has to hear of a cancellation, and until it is told again
+_CANCEL_SECONDS, _RETRY_SECONDS = 5.0, 0.5
 _EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 class Writer:
-    """Writes rows inside the caller's transaction; while a server stores some, the caller makes the next ready.
+    """Writes rows inside the caller's transaction; on PostgreSQL in a thread, while the caller prepares the next.
 
-    Inside the block the connection is the writer's until :meth:`wait` has returned. Where the block is left by an
-    error or Ctrl-C, what is under way is cancelled.
+    Inside the block only the writer may use the connection until :meth:`wait` has returned. Leaving the block by an
+    error or Ctrl-C cancels a running COPY.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._pool = ThreadPoolExecutor(1) if connection.dialect.driver == "psycopg" else None
-        # taken now: a connection that has broken cannot be asked for it any more
+        # taken now: a broken connection no longer gives it
         self._driver: Any = connection.connection.driver_connection
         self._under_way: Future[None] | None = None
 
@@ -49,20 +46,17 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._pool is None:
             return
-        # again and again: the command may not have reached the server yet
+        # repeatedly: the COPY may not have reached the server yet
         while kind is not None and self._under_way is not None and not self._under_way.done():
-            with suppress(Exception):  # what ended the block is what is told
-                self._driver.cancel_safe(timeout=_PATIENCE)
-            wait([self._under_way], timeout=_AGAIN)
+            with suppress(Exception):  # the error that ended the block matters more
+                self._driver.cancel_safe(timeout=_CANCEL_SECONDS)
+            wait([self._under_way], timeout=_RETRY_SECONDS)
         self._pool.shutdown(wait=True)
 
     def write(self, table: pa.Table) -> None:
-        """Write rows of :func:`churnrisk.history.rows.to_table`, or begin to, once those before are written.
+        """Write rows of :func:`churnrisk.history.rows.to_table`, or start to, once earlier ones are written.
 
-        Raises
-        ------
-        IntegrityError
-            SQLAlchemy's or the driver's, if an account has a score in this run already; :meth:`wait` may too.
+        Like :meth:`wait` it raises an IntegrityError, SQLAlchemy's or the driver's, on a duplicate score.
         """
         if self._pool is None:
             _write_rows(self._connection, table)
@@ -72,7 +66,7 @@ class Writer:
         self._under_way = self._pool.submit(_copy, self._driver, command, rows)
 
     def wait(self) -> None:
-        """Return when everything is written; raise what went wrong with it."""
+        """Wait until everything is written, and raise what went wrong."""
         if self._under_way is not None:
             self._under_way.result()
             self._under_way = None
@@ -83,7 +77,7 @@ def _write_rows(connection: Connection, table: pa.Table) -> None:
         connection.execute(insert(scores), table.to_pylist())
         return
     listed = pc.is_in(table["colour"], value_set=_LISTED)
-    # green and grey accounts leave most columns empty, and what is empty or always the same need not be bound
+    # green and grey accounts leave most columns empty: empty and constant columns need no parameter
     for part in (table.filter(listed), table.filter(pc.invert(listed))):
         if part.num_rows:
             _insert(connection, part)
@@ -101,12 +95,12 @@ def _insert(connection: Connection, table: pa.Table) -> None:
         columns += [values] if isinstance(values, list) else []
     statement = f"insert into scores ({', '.join(names)}) values ({', '.join(marks)})"
     cursor: Any = connection.connection.cursor()
-    # zip hands out one tuple over and over as long as nobody keeps it
+    # zip reuses one tuple as long as nobody keeps it
     cursor.executemany(statement, zip(*columns, strict=True))
 
 
 def _plain(column: pa.Array, *, distinct: bool) -> Any:
-    """Return the values as the driver takes them, or the only value that all rows have."""
+    """Return a list of values for the driver, or the single value that all rows share."""
     if column.type == pa.float64():
         return column.to_numpy(zero_copy_only=False).tolist()  # SQLite stores NaN as NULL
     if not distinct:
@@ -126,7 +120,7 @@ def _literal(connection: Connection, value: str | int) -> str:
 
 
 def _binary(connection: Connection, table: pa.Table) -> tuple[str, pa.Buffer]:
-    """Return the rows in PostgreSQL's binary format, which the server need not parse, and the command that reads it."""
+    """Return the COPY command and the rows in PostgreSQL's binary format, which the server need not parse."""
     sent = [name for name in table.column_names if table[name].null_count < len(table)]
     fields = [part for name in sent for part in _field(table[name].combine_chunks())]
     count = pa.scalar(len(sent).to_bytes(2, "big"), pa.binary())
@@ -144,7 +138,7 @@ def _copy(driver: Any, command: str, rows: pa.Buffer) -> None:
 
 
 def _field(column: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Return the length of each value and its bytes; a missing one has the length -1 and none."""
+    """Return the length and the bytes of each value; a missing one has length -1 and no bytes."""
     if column.type == pa.string():
         lengths = _bytes(pc.binary_length(column).fill_null(-1).to_numpy().astype(">i4"))
         return lengths, column.cast(pa.binary()).fill_null(b"")

@@ -1,4 +1,4 @@
-"""Runs and data frames out of the database, inside the caller's transaction."""
+"""Read runs and data frames inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from churnrisk.records import Run
 
 _INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
 _NUMBERS = ("probability", "log_odds", "annual_value")
-# Made once: every page asks for them.
+# Built once: every page needs them.
 NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
 _NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
 BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
 
 
 def run_before(connection: Connection, before: datetime | None) -> Run | None:
-    """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
+    """Return the live run of the latest as-of date (smaller than ``before``), None without one."""
     if before is None:
         return one_run(connection, NEWEST)
     return one_run(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
 
 
 def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
-    """Return the first run of a query, None if it finds none."""
+    """Return the first run of a query, None without one."""
     row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
 
@@ -49,7 +49,7 @@ def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] |
 def read_scores(
     connection: Connection, run_id: int | None, columns: Iterable[str], accounts: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Return columns of the scores of a run, of all its accounts or of some, in no order, indexed by account id."""
+    """Return scores of a run, of all accounts or some, in no order, indexed by account id."""
     query = select(scores.c.account_id, *(scores.c[name] for name in columns)).where(
         scores.c.run_id == run_id
     )
@@ -59,7 +59,7 @@ def read_scores(
 
 
 def _many(connection: Connection, texts: Sequence[str]) -> Any:
-    """Return more texts than a database takes as parameters, as one parameter."""
+    """Pass any number of texts as one parameter: databases limit how many there may be."""
     if connection.dialect.name == "postgresql":
         return select(func.unnest(literal(list(texts), ARRAY(Text))))
     if connection.dialect.name == "sqlite":
@@ -68,13 +68,13 @@ def _many(connection: Connection, texts: Sequence[str]) -> Any:
 
 
 def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
-    """Return what a query finds, each column of the type that its name stands for."""
+    """Run a query; see :func:`frame_of`."""
     result = connection.execute(query)
     return frame_of(list(result.keys()), result.fetchall())
 
 
 def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
-    """Return rows as a frame, each column of the type that its name stands for."""
+    """Return rows as a frame; the names of columns decide their types."""
     columns = list(zip(*rows, strict=True)) or [()] * len(names)
     return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
 

@@ -1,4 +1,4 @@
-"""Between a DataFrame of scores and the rows of the database, as Arrow columns."""
+"""From a data frame of scores to rows of the database, as Arrow columns."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from churnrisk.errors import ContractError
 from churnrisk.history.schema import scores
 
 SCORE_COLUMNS = tuple(
-    column.name for column in scores.columns if column.name not in ("run_id", "colour_since", "family")
+    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
 )
 _REQUIRED = ("account_id", "colour", "decided_by")
-_FAMILY = r'"family": ?"(?P<family>\w+)"'
 _COLOURS = ("green", "amber", "red", "grey")
 INSTANT = pa.timestamp("us")
 
@@ -40,34 +39,17 @@ def check_scores(frame: pd.DataFrame) -> None:
 
 
 def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
-    """Return the rows to be stored, with the columns of the database's table in its order.
-
-    Each account is taken to have its colour since ``as_of``: see :func:`with_earlier`.
-    """
+    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_earlier`."""
     given = {column.name: _given(frame, column) for column in scores.columns if column.name in frame.columns}
     rows = len(frame)
     given["run_id"] = pa.repeat(pa.scalar(run_id, pa.int32()), rows)
     given["colour_since"] = pa.repeat(pa.scalar(as_of, INSTANT), rows)
-    if "reasons" in given:
-        # the red list is filtered by the family of the first reason
-        given["family"] = first_families(given["reasons"])
     absent = {c.name: pa.nulls(rows, _type(c)) for c in scores.columns if c.name not in given}
     return pa.table({column.name: (given | absent)[column.name] for column in scores.columns})
 
 
-def first_families(reasons: pa.Array) -> pa.Array:
-    """Return the family of the first reason of each stored text of reasons; null without one."""
-    return pc.struct_field(pc.extract_regex(reasons, _FAMILY), "family")
-
-
 def with_earlier(table: pa.Table, before: pd.DataFrame) -> pa.Table:
-    """Return the rows with the instants since when accounts have the colour that they keep.
-
-    Parameters
-    ----------
-    before : DataFrame indexed by account id
-        ``colour`` and ``colour_since`` of the run before.
-    """
+    """Carry ``colour_since`` over from the previous run, by account id, for accounts that keep their colour."""
     then = before.reindex(table["account_id"].to_pandas())
     kept = pc.equal(table["colour"], pa.array(then["colour"], pa.string(), from_pandas=True))
     earlier = pa.array(then["colour_since"].to_numpy(), INSTANT, from_pandas=True)

@@ -1,4 +1,4 @@
-"""What was published: runs and their scores, whole or not at all."""
+"""Published runs and their scores, whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ from sqlalchemy.exc import IntegrityError
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.history.bulk import Writer
 from churnrisk.history.database import Database
-from churnrisk.history.dating import date_colours
 from churnrisk.history.query_cache import QueryCache
 from churnrisk.history.reading import BY_ID, frame_of, one_run, read_frame, read_scores, run_before
 from churnrisk.history.rows import check_scores, naive_utc, to_table, with_earlier
 from churnrisk.history.run import NewRun, Publication
 from churnrisk.history.schema import run_totals, runs, scores
-from churnrisk.history.totals import Adder
+from churnrisk.history.totals import Adder, write_totals
 from churnrisk.records import Run
 
 Guard = Callable[[Run, Run | None], None]
@@ -42,19 +41,11 @@ _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability"
 
 
 class HistoryStore:
-    """The history in SQLite (default) or another SQL database; opens it and brings its schema up to date.
+    """Runs and scores in SQLite (default) or another SQL database; opening it brings its schema up to date.
 
-    A *live* run is the last one published for its as-of date. "The run before" an instant is the live run
-    with the greatest smaller as-of date, whatever the order of publishing.
-
-    Parameters
-    ----------
-    url : str
-        An SQLAlchemy URL: ``sqlite:///path/to/history.db``.
-    busy_seconds : float, optional
-        How long to wait while another process publishes (SQLite); by default a minute, and seconds if pooled.
-    pooled : bool
-        Keep connections open, and answers in memory, for any number of threads: for a server that lives long.
+    A *live* run is the last one published for its as-of date. The *previous* run of an instant is the live run
+    with the greatest smaller as-of date, whatever the order of publishing. While another process publishes it waits
+    ``busy_seconds`` (SQLite). ``pooled`` keeps connections and query results for any number of threads: for a server.
 
     Raises
     ------
@@ -93,19 +84,12 @@ class HistoryStore:
     ) -> Publication:
         """Publish a run with all its scores in one transaction, or return the run already published.
 
-        Parameters
-        ----------
-        run : NewRun
-            A run of the same key is published once only, also by two processes at once.
-        frames : DataFrame or iterable of DataFrames
-            One row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`;
-            not touched when the run is already there.
-        guard : callable, optional
-            Called with the new run and the run before (None for the first) just before the end;
-            what it raises leaves everything as it was.
-        rest : DataFrame, optional
-            Sums of further accounts, of other colours than the frames have, whose scores are kept elsewhere: one row
-            per owner, segment and colour, with the sums of :class:`churnrisk.history.totals.Sums`.
+        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
+        is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
+        reasons, moves and what-ifs as text (:func:`churnrisk.history.with_texts`). ``guard`` is called with the new run
+        and the previous one just before the end; what it raises leaves everything as it was. ``rest`` has the sums of
+        accounts of other colours, whose scores are kept elsewhere: one row per owner, segment and colour, with the
+        sums of :class:`churnrisk.history.totals.Sums`.
 
         Raises
         ------
@@ -141,29 +125,22 @@ class HistoryStore:
             return tuple(Run(**row._mapping) for row in connection.execute(ordered))
 
     def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
-        """Return the live run of an as-of date, or of the latest one, and the run before it; None without one.
-
-        It reads inside the caller's transaction.
-        """
+        """Return the live run of an as-of date, or of the latest one, and its previous run; None without one."""
         newest = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
         run = one_run(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
         return None if run is None else (run, run_before(connection, run.as_of))
 
     def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
-        """Return a run and the run before it, inside the caller's transaction."""
+        """Return a run and its previous run."""
         run = one_run(connection, BY_ID, {"one_run": run_id})
         if run is None:
             raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
         return run, run_before(connection, run.as_of)
 
     def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
-        """Return the scores of a run, one row per account, sorted by account id.
+        """Return columns of the scores of a run, one row per account, sorted by account id.
 
-        Parameters
-        ----------
-        columns : iterable of str, optional
-            Columns of the table to read; None reads all and adds ``days_in_colour``: whole days from
-            the first as-of date of the present colour to the run's own.
+        None reads all and adds ``days_in_colour``: whole days from the first as-of date of the present colour.
         """
         picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
         query = select(*picked).where(scores.c.run_id == run_id)
@@ -189,17 +166,8 @@ class HistoryStore:
         with self.database.reading() as connection:
             return read_frame(connection, query)
 
-    def previous_colours(self, as_of: datetime) -> pd.DataFrame:
-        """Return the colours of the run before ``as_of``, indexed by account id; empty if there is none.
-
-        Columns: colour, raw_colour, model_colour, decided_by, probability, log_odds, colour_since.
-        """
-        with self.database.reading() as connection:
-            before = run_before(connection, as_of)
-            return read_scores(connection, before.run_id if before else None, (*_PREVIOUS, "colour_since"))
-
     def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
-        """Yield a run's scores as :meth:`previous_colours` has them, in parts, with the id as a column."""
+        """Yield account ids with colours, probability and log-odds of a run, ``size`` accounts at a time."""
         picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
         with self.database.reading() as connection:
             found = connection.execution_options(yield_per=size).execute(
@@ -216,7 +184,7 @@ class HistoryStore:
         guard: Guard | None,
         rest: pd.DataFrame | None,
     ) -> Publication:
-        _take_turns(connection)
+        _lock(connection)
         run_id = _claim(connection, run)
         counts = _insert_scores(connection, run_id, run, _batches(frames), rest)
         if not counts.total():
@@ -226,12 +194,12 @@ class HistoryStore:
         connection.execute(
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
-        date_colours(connection, naive_utc(run.as_of))
+        _date_later_colours(connection, naive_utc(run.as_of))
         published = one_run(connection, select(runs).where(runs.c.run_id == run_id))
         assert published is not None  # noqa: S101 - inserted above in this transaction
         if guard is not None:
             guard(published, run_before(connection, naive_utc(run.as_of)))
-        _tell_planner(connection)
+        _analyze(connection)
         return Publication(published, is_new=True)
 
 
@@ -240,20 +208,20 @@ class _TakenError(Exception):
 
 
 def _by_account(connection: Connection) -> ColumnElement[str]:
-    """Return the account id as SQLite and Python order it, and not as the server's language does."""
+    """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
     if connection.dialect.name == "postgresql":
         return collate(scores.c.account_id, "C")
     return scores.c.account_id
 
 
-def _take_turns(connection: Connection) -> None:
-    """Wait until no other run is being published, since each carries on from the run before it."""
+def _lock(connection: Connection) -> None:
+    """Wait until no other run is being published, since each builds on the previous one."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _PUBLISH_LOCK})
 
 
-def _tell_planner(connection: Connection) -> None:
-    """Let PostgreSQL count what is there: until it does by itself, pages would be read the long way round."""
+def _analyze(connection: Connection) -> None:
+    """Update PostgreSQL's statistics: until autovacuum does, its planner would scan whole tables."""
     if connection.dialect.name == "postgresql":
         for table in (scores, run_totals):
             connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
@@ -303,6 +271,35 @@ def _insert_scores(
     if counts:
         adder.write(connection)
     return counts
+
+
+def _date_later_colours(connection: Connection, as_of: datetime) -> None:
+    """Date the colours of later runs anew, where this run is published for a date before them."""
+    newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+    later = (
+        select(runs.c.run_id, runs.c.as_of)
+        .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
+        .order_by(runs.c.as_of)
+    )
+    for run_id, instant in connection.execute(later).all():
+        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
+        if (previous := run_before(connection, instant)) is not None:
+            _carry_over(connection, previous.run_id, run_id)
+        write_totals(connection, run_id, instant)
+
+
+def _carry_over(connection: Connection, source: int, target: int) -> None:
+    old = scores.alias("old")
+    connection.execute(
+        update(scores)
+        .where(
+            scores.c.run_id == target,
+            old.c.run_id == source,
+            old.c.account_id == scores.c.account_id,
+            old.c.colour == scores.c.colour,
+        )
+        .values(colour_since=old.c.colour_since)
+    )
 
 
 @contextmanager

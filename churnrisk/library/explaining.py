@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from churnrisk.errors import ModelInputError
 from churnrisk.model.profile import ReasonProfile
 from churnrisk.model.reasons import explain as explain_rows
-from churnrisk.model.reasons import read_reasons
 from churnrisk.records import Feature
 
 if TYPE_CHECKING:
@@ -62,9 +61,9 @@ def explain(
     if panel:
         usual = ReasonProfile.fit(panel.X, panel.y, panel.features)
     rows = X[read]
-    reasons = explain_rows(classifier.contributions(rows), rows, known, usual, top=top)
-    reasons["reasons"] = reasons["reasons"].map(read_reasons)
-    flat = reasons.explode("reasons", ignore_index=True)
+    flat = explain_rows(classifier.contributions(rows), rows, known, usual, top=top).explode(
+        "reasons", ignore_index=True
+    )
     names = ("feature", "family", "text", "value", "contribution", "usual_low", "usual_high")
     table = pd.DataFrame({name: [getattr(reason, name) for reason in flat["reasons"]] for name in names})
     keys = [flat["account_id"], flat["as_of"], flat.groupby(["account_id", "as_of"]).cumcount() + 1]

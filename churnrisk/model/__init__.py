@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from churnrisk.model.evaluation import Evaluation, evaluate
     from churnrisk.model.hazard import ChurnHazard
     from churnrisk.model.profile import ReasonProfile
-    from churnrisk.model.reasons import explain, family_contributions, read_reasons
+    from churnrisk.model.reasons import explain, family_contributions
     from churnrisk.model.splits import Blocks, PanelSplit, account_blocks, blocks
     from churnrisk.model.survival import KaplanMeier, SurvivalFigures, evaluate_survival
 
@@ -31,7 +31,7 @@ _HOMES = {
         "evaluation": "Evaluation evaluate",
         "hazard": "ChurnHazard",
         "profile": "ReasonProfile",
-        "reasons": "explain family_contributions read_reasons",
+        "reasons": "explain family_contributions",
         "splits": "Blocks PanelSplit account_blocks blocks",
         "survival": "KaplanMeier SurvivalFigures evaluate_survival",
     }.items()
@@ -58,7 +58,6 @@ __all__ = [
     "ReasonProfile",
     "explain",
     "family_contributions",
-    "read_reasons",
 ]
 
 

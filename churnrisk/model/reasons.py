@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,12 +12,11 @@ import pandas as pd
 from churnrisk.errors import ModelInputError
 from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints
 from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.wording import Value, in_json, plain, sentence
+from churnrisk.model.wording import Value, plain, sentence
 from churnrisk.records import Feature, Reason
 
 FAMILY_MOST = 2
-_JSON = json.JSONEncoder(ensure_ascii=False)
-# Less than this moves no probability by a visible amount.
+# Less log-odds than this move no probability visibly.
 NEGLIGIBLE = 1e-4
 
 
@@ -32,32 +30,13 @@ def explain(
     previous: pd.DataFrame | None = None,
     kinds: npt.NDArray[np.object_] | None = None,
 ) -> pd.DataFrame:
-    """Return the reasons of each row, one row per row of `X`, in its order.
+    """Return account_id, as_of and a tuple of :class:`churnrisk.records.Reason` for each row of `X`, in its order.
 
-    Reasons are the largest positive contributions, at most two of one family. A row without a positive one
-    gets the largest contribution of the family that speaks least against churn, in neutral words, so no row
-    is without.
-
-    Parameters
-    ----------
-    contributions : DataFrame of shape (n, d)
-        Log-odds per input column, as ``ChurnClassifier.contributions`` gives them.
-    X : DataFrame of shape (n, d)
-        The same rows, with index (account_id, as_of).
-    features : sequence of Feature, or dict by name
-        Columns that it does not name are told by their own name.
-    profile : ReasonProfile
-    top : int, default 3
-    previous : DataFrame, optional
-        Values at each account's last published snapshot, indexed by account_id.
-    kinds : ndarray of shape (n,), optional
-        Of which kind each row is, in the sense of ``profile.by``: it is compared with its peers then.
-
-    Returns
-    -------
-    DataFrame
-        Columns account_id, as_of, reasons: a JSON list of ``Reason`` as dicts, largest contribution first.
-        Read it with :func:`read_reasons`.
+    Reasons are the ``top`` largest positive contributions, at most two per family. A row without a positive one gets
+    the largest contribution of the family that speaks least against churn, worded neutrally, so every row has one.
+    Contributions are log-odds per column, as ``ChurnClassifier.contributions`` returns them; columns without a
+    declaration are described by their name. ``previous`` has the values at the previous run, by account id; ``kinds``
+    the peer group of each row, in the sense of ``profile.by``.
 
     Raises
     ------
@@ -71,47 +50,53 @@ def explain(
             "expected contributions and X on one index (account_id, as_of), found "
             f"{list(contributions.index.names)} and {list(X.index.names)}. Give the same rows to both."
         )
-    catalogue = _catalogue(contributions.columns, features)
-    told = _chosen(contributions.to_numpy(dtype=np.float64), [f.family for f in catalogue], top)
-    rows, columns, parts = told
-    values = _cells(X.loc[:, list(contributions.columns)], rows, columns)
+    catalogue = declared(contributions.columns, features)
+    rows, columns, parts = _chosen(
+        contributions.to_numpy(dtype=np.float64), [f.family for f in catalogue], top
+    )
+    values = cells(X.loc[:, list(contributions.columns)], rows, columns)
     before = _before(previous, X, contributions.columns, rows, columns)
-    teller = _Teller(catalogue, profile)
-    who = [None] * len(X) if kinds is None else kinds.tolist()
-    cells = zip(rows.tolist(), columns.tolist(), parts.tolist(), values, before, strict=True)
-    texts = [teller.reason(j, part, now, then, who[i]) for i, j, part, now, then in cells]
+    write = _ReasonFactory(catalogue, profile).reason
+    kind_of = [None] * len(X) if kinds is None else kinds.tolist()
+    chosen = zip(rows.tolist(), columns.tolist(), parts.tolist(), values, before, strict=True)
+    reasons = [write(j, part, now, then, kind_of[i]) for i, j, part, now, then in chosen]
     ends = np.cumsum(np.bincount(rows, minlength=len(X))).tolist()
-    lists = [f"[{', '.join(texts[a:b])}]" for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return pd.DataFrame(
         {
             ACCOUNT: X.index.get_level_values(ACCOUNT),
             AS_OF: X.index.get_level_values(AS_OF),
-            "reasons": lists,
+            "reasons": pd.Series(
+                [tuple(reasons[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)], dtype=object
+            ),
         }
     )
-
-
-def read_reasons(stored: str) -> tuple[Reason, ...]:
-    """Return the reasons that one cell of :func:`explain` holds."""
-    return tuple(Reason(**fields) for fields in json.loads(stored))
 
 
 def family_contributions(
     contributions: pd.DataFrame, features: Sequence[Feature] | Mapping[str, Feature]
 ) -> pd.DataFrame:
-    """Return log-odds summed to families, one column per family; what no feature names is "attributes"."""
-    families = [f.family for f in _catalogue(contributions.columns, features)]
+    """Return log-odds summed by family, a column each; columns that no feature declares count as "attributes"."""
+    families = [feature.family for feature in declared(contributions.columns, features)]
     return contributions.T.groupby(np.array(families)).sum().T
 
 
-def _catalogue(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:
-    known = dict(features) if isinstance(features, Mapping) else {f.name: f for f in features}
-    return [known.get(str(name)) or _unnamed(str(name)) for name in columns]
+def declared(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:
+    """Return the feature of each column; one made from its name where none is declared."""
+    known = features if isinstance(features, Mapping) else {feature.name: feature for feature in features}
+    return [known.get(str(name)) or _undeclared(str(name)) for name in columns]
 
 
-def _unnamed(name: str) -> Feature:
-    label = name.replace("_", " ")
-    return Feature(name, family="attributes", unit="", sql="", label=label, why="")
+def _undeclared(name: str) -> Feature:
+    return Feature(name, family="attributes", unit="", sql="", label=name.replace("_", " "), why="")
+
+
+def cells(frame: pd.DataFrame, rows: Ints, columns: Ints) -> list[Value]:
+    """Return the values at (rows[k], columns[k]) as plain Python objects."""
+    values = np.empty(len(rows), dtype=object)
+    for j in np.unique(columns):
+        here = columns == j
+        values[here] = frame.iloc[:, int(j)].iloc[rows[here]].astype(object).to_numpy()
+    return [plain(value) for value in values]
 
 
 def _chosen(parts: Floats, families: Sequence[str], top: int) -> tuple[Ints, Ints, Floats]:
@@ -135,7 +120,7 @@ def _chosen(parts: Floats, families: Sequence[str], top: int) -> tuple[Ints, Int
 
 
 def _within_family(parts: Floats, family: npt.NDArray[Any], count: int) -> Bools:
-    """Return which cells are among the two largest of their family in their row."""
+    """Mask the cells that are among the two largest of their family in their row."""
     allowed = np.ones(parts.shape, dtype=bool)
     for k in range(count):
         members = np.flatnonzero(family == k)
@@ -154,15 +139,6 @@ def _least_against(parts: Floats, family: npt.NDArray[Any], count: int) -> Ints:
     return np.asarray(np.where(within, parts, -np.inf).argmax(axis=1), dtype=np.int64)
 
 
-def _cells(frame: pd.DataFrame, rows: Ints, columns: Ints) -> list[Value]:
-    """Return the values of single cells; only the chosen ones become Python objects."""
-    values = np.empty(len(rows), dtype=object)
-    for j in np.unique(columns):
-        here = columns == j
-        values[here] = frame.iloc[:, int(j)].iloc[rows[here]].astype(object).to_numpy()
-    return [plain(value) for value in values]
-
-
 def _before(
     previous: pd.DataFrame | None, X: pd.DataFrame, names: pd.Index, rows: Ints, columns: Ints
 ) -> list[Value]:
@@ -172,42 +148,24 @@ def _before(
     kept = kept[~kept.index.duplicated(keep="last")].reindex(columns=names)
     at = kept.index.get_indexer(X.index.get_level_values(ACCOUNT))[rows]
     known = at >= 0
-    found: list[Value] = [None] * len(rows)
-    cells = _cells(kept, at[known], columns[known])
-    for place, value in zip(np.flatnonzero(known), cells, strict=True):
-        found[int(place)] = value
-    return found
+    values: list[Value] = [None] * len(rows)
+    for place, value in zip(np.flatnonzero(known), cells(kept, at[known], columns[known]), strict=True):
+        values[int(place)] = value
+    return values
 
 
-class _Teller:
-    """Writes reasons as JSON; many accounts share a value, and what is said of it is put together once."""
+class _ReasonFactory:
+    """Builds reasons; many accounts share a value, so its sentence is written once."""
 
     def __init__(self, catalogue: Sequence[Feature], profile: ReasonProfile) -> None:
         self._catalogue, self._profile = catalogue, profile
-        self._known: dict[tuple[int, Value, bool, Any], tuple[str, str, str]] = {}
+        self._sentences: dict[tuple[int, Value, bool, Any], str] = {}
 
-    def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> str:
-        """Return the fields of a :class:`churnrisk.records.Reason` in JSON."""
+    def reason(self, column: int, part: float, now: Value, then: Value, kind: Any) -> Reason:
+        feature, profile = self._catalogue[column], self._profile.of(kind)
         key = (column, now, part > NEGLIGIBLE, kind)
-        said = self._known.get(key)
-        if said is None:
-            said = self._known[key] = self._said(column, now, self._profile.of(kind), for_churn=key[2])
-        return f"{said[0]}{in_json(part)}{said[1]}{in_json(then)}{said[2]}"
-
-    def _said(
-        self, column: int, now: Value, profile: ReasonProfile, *, for_churn: bool
-    ) -> tuple[str, str, str]:
-        """Return what stands before the contribution, between it and the previous value, and after that."""
-        feature = self._catalogue[column]
-        told = {
-            "feature": feature.name,
-            "family": feature.family,
-            "text": sentence(feature, now, profile, for_churn=for_churn),
-            "value": now,
-        }
-        usual = {"usual_low": profile.low.get(feature.name), "usual_high": profile.high.get(feature.name)}
-        return (
-            f'{_JSON.encode(told)[:-1]}, "contribution": ',
-            f', {_JSON.encode(usual)[1:-1]}, "previous": ',
-            f", {_JSON.encode({'peers': profile.who})[1:]}",
-        )
+        text = self._sentences.get(key)
+        if text is None:
+            text = self._sentences[key] = sentence(feature, now, profile, for_churn=key[2])
+        low, high = profile.low.get(feature.name), profile.high.get(feature.name)
+        return Reason(feature.name, feature.family, text, now, part, low, high, then, profile.who)

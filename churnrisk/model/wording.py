@@ -1,9 +1,7 @@
-"""Values and ranges put in words, never NaN, with sensible digits and units."""
+"""Values and ranges in words, never NaN, with sensible digits and units."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import string
 from typing import Any
@@ -14,27 +12,11 @@ from churnrisk.model.profile import ReasonProfile
 from churnrisk.records import Feature
 
 Value = float | str | None
-_JSON = json.JSONEncoder(ensure_ascii=False)
 
-# These units say nothing beside the number; the label carries the meaning.
+# Units that add nothing to the number: the label carries the meaning.
 _SILENT_UNITS = frozenset(
-    {
-        "",
-        "flag",
-        "ratio",
-        "score",
-        "name",
-        "category",
-        "level",
-        "index",
-        "number",
-        "count",
-        "none",
-        "trend",
-        "1-4",
-        "0-10",
-    }
-)
+    "flag ratio score name category level index number count none trend 1-4 0-10".split(" ")  # noqa: SIM905
+) | {""}
 _SHARES = frozenset({"share", "fraction", "proportion"})
 _FLAGS = frozenset({"flag", "bool", "boolean", "yes/no"})
 _SINGULAR = {
@@ -54,7 +36,7 @@ _ONE = re.compile(rf"(?<![\d.,])1 ({'|'.join(_SINGULAR)})\b")
 
 
 def plain(value: Any) -> Value:
-    """Return a float, a text or None for missing; dtypes of numpy and pandas become plain Python."""
+    """Convert a NumPy or pandas value to a plain float or text; None where it is missing."""
     if value is None or value is np.ma.masked:
         return None
     if isinstance(value, str):
@@ -66,15 +48,8 @@ def plain(value: Any) -> Value:
     return None if np.isnan(number) else number + 0.0  # without the sign of a negative zero
 
 
-def in_json(value: Value) -> str:
-    """Return a value as JSON; numbers go past the encoder, which takes long over a single one."""
-    if isinstance(value, float) and math.isfinite(value):
-        return float.__repr__(value)  # of a numpy float too
-    return "null" if value is None else _JSON.encode(value)
-
-
 def number(value: float) -> str:
-    """Return a number as people write it: thousands apart, up to three significant digits below 100."""
+    """Format a number for people: thousands separated, up to three significant digits below 100."""
     if abs(value) >= 100 or value == round(value):
         return f"{value:,.0f}"
     if abs(value) >= 10:
@@ -85,7 +60,7 @@ def number(value: float) -> str:
 
 
 def quantity(value: Value, unit: str) -> str:
-    """Return a value with its unit: "12 days", "35 %", "yes"."""
+    """Format a value with its unit: "12 days", "35 %", "yes"."""
     if value is None:
         return "unknown"
     if isinstance(value, str):
@@ -102,23 +77,23 @@ def quantity(value: Value, unit: str) -> str:
 
 
 def sentence(feature: Feature, value: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
-    """Return the reason sentence for one value of one account.
+    """Describe one account's value of a feature.
 
-    That is ``Feature.why`` where the value speaks for churn and stands on the churn side of the retained
-    median, or where the feature has no direction (with the usual range then); else a neutral sentence.
+    ``Feature.why`` where the value speaks for churn and lies on the churn side of the retained median, or where the
+    feature has no direction (then with the usual range); otherwise a neutral sentence.
     """
     if value is None:
         return feature.why_missing or f"No {feature.label} on record"
-    told = _why(feature, value)
-    if told is not None and feature.monotone == 0:
-        return told + _usually(feature, value, profile)
-    if told is not None and for_churn and on_churn_side(feature, value, profile):
-        return told
+    why = _why(feature, value)
+    if why is not None and feature.monotone == 0:
+        return why + _usually(feature, value, profile)
+    if why is not None and for_churn and on_churn_side(feature, value, profile):
+        return why
     return _neutral(feature, value, profile)
 
 
 def on_churn_side(feature: Feature, value: Value, profile: ReasonProfile) -> bool:
-    """Return whether the value lies where its monotone direction says churn is likelier than usual."""
+    """Say whether the value lies on the side of the usual where its monotone direction expects more churn."""
     median = profile.median.get(feature.name)
     if feature.monotone == 0 or isinstance(value, str) or value is None or median is None:
         return False
@@ -138,13 +113,13 @@ def _why(feature: Feature, value: Value) -> str | None:
 
 
 def _grammatical(text: str) -> str:
-    """Mend what a template cannot know: "only 0 events" and "1 days"."""
+    """Fix what a template cannot know: "only 0 events" and "1 days"."""
     text = (
         text.replace("Active on only 0 of", "Not active on any of")
         .replace("Only 0 ", "No ")
         .replace("only 0 new", "no new")
     )
-    return _ONE.sub(lambda found: f"1 {_SINGULAR[found[1]]}", text)
+    return _ONE.sub(lambda match: f"1 {_SINGULAR[match[1]]}", text)
 
 
 def _neutral(feature: Feature, value: Value, profile: ReasonProfile) -> str:

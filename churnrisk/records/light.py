@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Colour(StrEnum):
-    """The traffic light; grey means "not enough data" and is never a judgement."""
+    """The traffic light; grey means "not enough data"."""
 
     GREEN = "green"
     AMBER = "amber"

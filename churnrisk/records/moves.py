@@ -1,4 +1,4 @@
-"""Why a colour moved, and what would move it."""
+"""Why a colour moved, and what would turn it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,12 @@ from churnrisk.records.light import Colour
 
 @dataclass(frozen=True, slots=True)
 class MovePart:
-    """One part of why a score moved between two runs.
+    """One part of a move between two runs, in log-odds of churn.
 
-    Attributes
-    ----------
-    kind : str
-        "behaviour" (one signal, or the others together when ``feature`` is None), "freshness" (rows that came
-        late changed the snapshot of the run before), "model" (a new model version), "model and data" (the two
-        where they cannot be told apart), "undivided" (where the snapshot of the run before cannot be computed
-        any more), "remainder" (what the model's contributions leave unexplained).
-    log_odds : float
-        What it added to the log-odds of churn.
-    text : str
-        In words, to follow a number: "no activity for 40 days (was 12 days)".
-    feature : str or None
-        The signal.
+    ``kind`` is "behaviour" (one signal, or the others together where ``feature`` is None), "freshness" (late rows
+    changed the snapshot of the previous run), "model" (a new model version), "model and data" (the two where they
+    cannot be told apart), "undivided" (where the previous snapshot cannot be computed any more) or "remainder" (what
+    the model's contributions leave unexplained). ``text`` follows a number: "no activity for 40 days (was 12 days)".
     """
 
     kind: str
@@ -35,21 +26,11 @@ class MovePart:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Why an account's score or colour is another one than at the run before.
+    """Why an account's score or colour differs from the previous run, whose as-of date is ``since``.
 
-    Attributes
-    ----------
-    since : datetime
-        As-of date of the run before.
-    previous_colour : Colour
-        The colour it had there.
-    because : str or None
-        What changed the colour: "score", "policy" (thresholds or rules as such), "rule", "override",
-        "hysteresis" or "eligibility"; None when the colour is the same.
-    log_odds : float or None
-        The change in log-odds, which the parts sum to; None when one of the runs has no probability.
-    parts : tuple of MovePart
-        Largest signals first, then everything that is no behaviour.
+    ``because`` names what changed the colour: "score", "policy" (thresholds or rules as such), "rule", "override",
+    "hysteresis" or "eligibility"; None when the colour is the same. ``log_odds`` is the whole change, which the parts
+    sum to; None when one of the runs has no probability. The parts begin with the largest signals.
     """
 
     since: datetime
@@ -60,7 +41,7 @@ class Move:
 
     @property
     def text(self) -> str:
-        """``+1.2 no activity for 40 days (was 12 days), -0.3 new model version``; parts under 0.05 left out."""
+        """``+1.2 no activity for 40 days (was 12 days), -0.3 new model version``, without parts under 0.05."""
         shown = [part for part in self.parts if abs(part.log_odds) >= 0.05]
         ordered = sorted(shown, key=lambda part: -abs(part.log_odds))
         return ", ".join(f"{part.log_odds:+.1f} {part.text}" for part in ordered)
@@ -68,7 +49,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class ChangedSignal:
-    """A signal that a turnaround is about, with its value now and afterwards; None when there is none."""
+    """A signal that a what-if changes, with its value now and afterwards; None where unknown."""
 
     feature: str
     label: str
@@ -78,22 +59,12 @@ class ChangedSignal:
 
 @dataclass(frozen=True, slots=True)
 class Turnaround:
-    """The smallest realistic change by which the model and the rules would give an account a better colour.
+    """What-if: the smallest realistic change by which model and rules would give an account a better colour.
 
-    It says what the next scoring would make of other signals, all else as it is; not that they cause anything.
-
-    Attributes
-    ----------
-    colour : Colour or None
-        What the account would become, before hysteresis and overrides; None when no such change was found.
-    levers : tuple of str
-        Names of one or two levers (see :mod:`churnrisk.features.levers`); none when the model and the rules
-        say the better colour already.
-    steps : tuple of str
-        The same in words: "resolve the open complaint".
-    probability : float or None
-        The churn probability afterwards.
-    changes : tuple of ChangedSignal
+    It says what the next scoring would make of other signals, all else equal, not that they cause anything.
+    ``colour`` is the one before hysteresis and overrides; None when no such change was found. ``levers`` name one or
+    two levers (see :mod:`churnrisk.features.levers`), none when model and rules say the better colour already;
+    ``steps`` are the same in words, ``probability`` the churn probability afterwards.
     """
 
     colour: Colour | None
@@ -104,7 +75,7 @@ class Turnaround:
 
     @property
     def text(self) -> str:
-        """One sentence for people, which promises no cause."""
+        """One sentence for people."""
         if self.colour is None:
             return "No single or double step within the team's reach would give a better colour at the next scoring."
         if not self.steps:

@@ -7,22 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why one account has the probability it has, one feature's share of it.
+    """One feature's share in an account's churn probability.
 
-    Attributes
-    ----------
-    feature, family, text : str
-        Which signal, and the sentence for people.
-    value : float or str or None
-        The account's value at the as-of date; None when unknown.
-    contribution : float
-        Log-odds added to the average account's log-odds; positive speaks for churn.
-    usual_low, usual_high : float or None
-        The middle 80 % of retained accounts: its peers, or all of them.
-    previous : float or str or None
-        The value at the account's last published snapshot.
-    peers : str
-        Which peers, like "in segment Enterprise"; empty when all retained accounts are pooled.
+    ``value`` is the account's at the as-of date and ``previous`` the one at the previous run; None when unknown.
+    ``contribution`` is added to the average account's log-odds; a positive one speaks for churn. ``usual_low`` and
+    ``usual_high`` enclose the middle 80 % of retained accounts: of its ``peers``, like "in segment Enterprise", or of
+    all where that is empty.
     """
 
     feature: str
@@ -37,7 +27,7 @@ class Reason:
 
     @property
     def comparison(self) -> str:
-        """``retained customers in segment Enterprise: 7 to 287``; empty where nothing is known of them."""
+        """``retained customers in segment Enterprise: 7 to 287``; empty where unknown."""
         if self.usual_low is None or self.usual_high is None:
             return ""
         who = f"retained customers {self.peers}".strip()

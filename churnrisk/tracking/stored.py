@@ -141,13 +141,13 @@ class LoadedModel:
         return X[self.columns]
 
     def _reasons(self, rows: pd.DataFrame, top: int) -> pd.Series:
-        from churnrisk.model import explain, read_reasons
+        from churnrisk.model import explain
 
         # Rows that are served carry no account and no date.
         place = pd.MultiIndex.from_product([range(len(rows)), [pd.NaT]], names=["account_id", "as_of"])
         bare = rows.set_axis(place)
         explained = explain(self.classifier.contributions(bare), bare, self.features, self.profile, top=top)
-        texts = [[reason.text for reason in read_reasons(stored)] for stored in explained["reasons"]]
+        texts = [[reason.text for reason in reasons] for reasons in explained["reasons"]]
         return pd.Series(texts, index=rows.index, dtype=object)
 
 

@@ -1,11 +1,11 @@
-"""The actions of the latest run: who does what for which account by when, each one once."""
+"""The actions of the latest run: who does what for which account by when, each handed out once."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -13,10 +13,9 @@ import pandas as pd
 
 from churnrisk.decision import Playbook, may_go_out
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore, hand_out
+from churnrisk.history import HistoryStore, hand_out, read_reasons
 from churnrisk.history.actions import read_candidates
-from churnrisk.model import read_reasons
-from churnrisk.records import Colour, Run
+from churnrisk.records import Colour, Reason, Run
 from churnrisk.workflows.plays import playbook_of
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.worklist import find_run
@@ -24,30 +23,19 @@ from churnrisk.workflows.worklist import find_run
 #: Stands for the play where only the fallback of the colour fits.
 FALLBACK = "fallback"
 _FALLBACK_COOLDOWN_DAYS = 14
-_READ = (
-    "account_id",
-    "name",
-    "owner",
-    "segment",
-    "colour",
-    "decided_by",
-    "rule",
-    "probability",
-    "annual_value",
-    "renewal_at",
-    "reasons",
-    "play",
-    "next_step",
-)
 _FALLBACKS = {"red": ("phone", 2), "amber": ("mail", 7)}
+_COLUMNS = (
+    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
+    "renewal_at", "reasons", "play", "next_step",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ActionFilter:
-    """Which accounts get actions; an empty field asks nothing.
+    """Which accounts get actions; an empty field does not filter.
 
-    ``newly`` keeps the accounts whose colour got worse since the run before; one that had no colour
-    then counts as green. ``limit`` takes so many, after the ``offset`` most urgent ones.
+    ``newly`` keeps the accounts whose colour got worse since the previous run; one without a colour then counts as
+    green. ``limit`` takes so many, after the ``offset`` most urgent ones.
     """
 
     colours: tuple[str, ...] = ("red", "amber", "green", "grey")
@@ -66,16 +54,9 @@ class ActionFilter:
 class Action:
     """One thing to do for one account.
 
-    Attributes
-    ----------
-    key : str
-        The same for the same account, play and reason, whatever the run: what a CRM merges on.
-    reason : str
-        What drives it: the rule that decided, else the signal of the main reason; empty without one.
-    why : str
-        The reason in words.
-    role : str
-        Whose job it is by the playbook; ``owner`` is the account's.
+    ``key`` is the same for the same account, play and reason, whatever the run: what a CRM merges on. ``reason`` is
+    the rule that decided, else the signal of the main reason, else empty; ``why`` says it in words. ``role`` is whose
+    job it is by the playbook.
     """
 
     key: str
@@ -100,7 +81,7 @@ class Action:
 
 @dataclass(frozen=True)
 class Handed:
-    """The actions handed out, how many wait for a cooldown or a channel, and whether the limit left some out."""
+    """The actions handed out, how many wait for a cooldown or a channel, and whether there are more."""
 
     run: Run
     actions: tuple[Action, ...]
@@ -117,39 +98,28 @@ def hand_out_actions(
     record: bool,
     store: HistoryStore | None = None,
 ) -> Handed:
-    """Hand out the actions of the latest run that are neither done nor resting, and record them.
+    """Hand out and record the actions of the latest run that are neither done nor in their cooldown at ``now``.
 
-    Parameters
-    ----------
-    project : Project
-        The project.
-    now : datetime
-        The instant of handing out; cooldowns and deadlines count from it.
-    wanted : ActionFilter
-        Which accounts.
-    deliver : callable
-        Writes the actions somewhere; when it fails nothing is recorded.
-    record : bool
-        False for a dry run.
-    store : HistoryStore, optional
-        The open history of a server; without one the project's is opened.
+    ``deliver`` writes the actions somewhere; when it fails nothing is recorded. ``record`` is False for a dry run.
+    A server hands in its open ``store``.
 
     Raises
     ------
     UsageError
-        If nothing has been scored, or history or playbook cannot be used.
+        If nothing has been scored, or store or playbook cannot be used.
     """
     playbook = playbook_of(project)
+    cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
+    longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
+    actions: tuple[Action, ...] = ()
+    offered = 0
     with _opened(project, store) as history:
         run = find_run(history, None)
         candidates, more = _candidates(history, run, playbook, wanted, now)
-        cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
-        longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
-        made: list[tuple[Action, ...]] = []
-        offered: list[int] = []
 
         def choose(fresh: pd.DataFrame, past: pd.DataFrame) -> np.ndarray:
-            offered.append(len(fresh))
+            nonlocal offered
+            offered = len(fresh)
             return may_go_out(
                 fresh,
                 past,
@@ -159,21 +129,22 @@ def hand_out_actions(
                 default_cooldown=_FALLBACK_COOLDOWN_DAYS,
             )
 
-        def tell(chosen: pd.DataFrame) -> None:
-            made.append(_actions(chosen, run))
-            deliver(made[0])
+        def hand_on(chosen: pd.DataFrame) -> None:
+            nonlocal actions
+            actions = _actions(chosen, run)
+            deliver(actions)
 
         hand_out(
             history,
             run.run_id,
             candidates,
             choose=choose,
-            deliver=tell,
+            deliver=hand_on,
             at=now,
             within=timedelta(days=longest + 1),
             record=record,
         )
-    return Handed(run, made[0], offered[0] - len(made[0]), more)
+    return Handed(run, actions, offered - len(actions), more)
 
 
 @contextmanager
@@ -188,11 +159,11 @@ def _opened(project: Project, store: HistoryStore | None) -> Iterator[HistorySto
 def _candidates(
     store: HistoryStore, run: Run, playbook: Playbook, wanted: ActionFilter, now: datetime
 ) -> tuple[pd.DataFrame, bool]:
-    """Return one row per account that has something to be done, the most urgent first, and whether there are more."""
+    """Return one row per account with something to do, the most urgent first, and whether there are more."""
     frame = read_candidates(
         store,
         run,
-        _READ,
+        _COLUMNS,
         colours=wanted.colours,
         owner=wanted.owner,
         newly=wanted.newly,
@@ -201,15 +172,17 @@ def _candidates(
     )
     more = wanted.limit is not None and len(frame) > wanted.limit
     frame = frame.iloc[: wanted.limit].copy()
+    main = [next(iter(read_reasons(text)), None) for text in frame.pop("reasons")]
+    frame["main"] = pd.Series(main, frame.index, dtype=object)
     by_rule = frame["rule"].where(frame["decided_by"] == "rule")
-    drivers = frame["reasons"].astype("str").str.extract(r'"feature": "((?:[^"\\]|\\.)*)"')[0]
-    frame["reason"] = by_rule.fillna(drivers).fillna("").astype(object)
+    features = pd.Series([reason and reason.feature for reason in main], frame.index, dtype=object)
+    frame["reason"] = by_rule.fillna(features).fillna("").astype(object)
     _add_how(frame, playbook, now)
     return frame, more
 
 
 def _add_how(frame: pd.DataFrame, playbook: Playbook, now: datetime) -> None:
-    """Add play, channel, role and due_at; a play that the playbook no longer holds goes the fallback's way."""
+    """Add play, channel, role and due_at; a play that has left the playbook is treated as the fallback."""
     plays = {play.name: play for play in playbook.plays}
     fallback = {colour: channel for colour, (channel, _) in _FALLBACKS.items()}
     usual_days = {colour: days for colour, (_, days) in _FALLBACKS.items()}
@@ -226,35 +199,22 @@ def _add_how(frame: pd.DataFrame, playbook: Playbook, now: datetime) -> None:
 
 def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
     table = chosen.astype(object)
-    table = table.where(table.notna(), None)
+    rows = table.where(table.notna(), None).to_dict("records")
+    same = [item.name for item in fields(Action) if item.name in chosen]
     return tuple(
         Action(
+            **{name: row[name] for name in same} | {"next_step": row["next_step"] or ""},
             key=_key(row["account_id"], row["play"], row["reason"]),
-            account_id=row["account_id"],
-            name=row["name"],
-            owner=row["owner"],
-            segment=row["segment"],
-            colour=row["colour"],
-            previous_colour=row["previous_colour"],
-            probability=row["probability"],
-            annual_value=row["annual_value"],
-            renewal_at=row["renewal_at"],
-            play=row["play"],
-            reason=row["reason"],
-            why=_why(row["decided_by"], row["rule"], row["reasons"]),
-            next_step=row["next_step"] or "",
-            channel=row["channel"],
-            role=row["role"],
-            due_at=row["due_at"],
+            why=_why(row["decided_by"], row["rule"], row["main"]),
             as_of=run.as_of,
         )
-        for row in table.to_dict("records")
+        for row in rows
     )
 
 
-def _why(decided_by: str, rule: str | None, reasons: str | None) -> str:
-    told = [reason.text for reason in read_reasons(reasons or "[]")[:1]]
-    return "; ".join([f"Rule: {rule}", *told] if decided_by == "rule" and rule else told)
+def _why(decided_by: str, rule: str | None, main: Reason | None) -> str:
+    by_rule = [f"Rule: {rule}"] if decided_by == "rule" and rule else []
+    return "; ".join([*by_rule, *([main.text] if main else [])])
 
 
 def _key(account_id: str, play: str, reason: str) -> str:

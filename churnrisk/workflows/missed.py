@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.history import HistoryStore
-from churnrisk.model import read_reasons
+from churnrisk.history import HistoryStore, read_reasons
 from churnrisk.snapshots import churn_dates
 from churnrisk.sources import Tables
 from churnrisk.workflows.families import main_families
@@ -249,7 +248,7 @@ def _score_before(row: Mapping[Any, Any]) -> ScoreBefore | None:
     as_of, probability = row["as_of"], row["probability"]
     if not isinstance(as_of, datetime):
         return None
-    reasons = tuple(reason.text for reason in read_reasons(str(row["reasons"] or "[]")))
+    reasons = tuple(reason.text for reason in read_reasons(row["reasons"]))
     return ScoreBefore(as_of, str(row["colour"]), probability, reasons)
 
 

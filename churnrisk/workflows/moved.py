@@ -1,31 +1,29 @@
-"""Why scores and colours moved since the run before: the change in log-odds, divided without a rest."""
+"""Why scores and colours moved since the previous run: the whole change in log-odds, split into parts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from churnrisk.decision.rules import to_codes
 from churnrisk.model import ReasonProfile
-from churnrisk.model.wording import Value, in_json, plain, quantity, sentence
-from churnrisk.records import Colour, Feature, Move, MovePart, Run
-from churnrisk.workflows.causes import colour_causes
+from churnrisk.model.reasons import cells, declared
+from churnrisk.model.wording import Value, quantity, sentence
+from churnrisk.records import Colour, DecidedBy, Feature, Move, MovePart, Run
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
 
-#: Smaller changes in log-odds of an account that keeps its colour are not worth a line.
+#: Smaller changes in log-odds are left out where an account keeps its colour.
 WORTH_TELLING = 0.1
-#: How many signals are named at most; the others are one part.
+#: At most so many signals are named; the others are one part.
 NAMED = 4
 _WORTH_NAMING = 0.01
 # Floating point leaves this much; three such parts left out keep the sum within 1e-9.
@@ -35,19 +33,11 @@ _STEEPEST = 25.0
 
 
 @dataclass(frozen=True)
-class RunBefore:
-    """The run before, as it was published and as today's data show its snapshot.
+class PreviousRun:
+    """The previous run as published (``scores``, by account id) and its snapshot as today's data show it.
 
-    Attributes
-    ----------
-    run : Run
-        The published run.
-    scores : DataFrame indexed by account id
-        colour, raw_colour, model_colour, decided_by, probability and log_odds as published.
-    X : DataFrame with index (account_id, as_of)
-        The features at its as-of date, computed now; without rows when they cannot be.
-    log_odds : ndarray of shape (len(X),), optional
-        What the model of that run says of ``X``; None when it cannot be told.
+    ``X``, indexed by (account_id, as_of), has no rows when the snapshot cannot be computed any more; ``log_odds`` is
+    what the model of that run makes of ``X``, None when that model is the same or gone.
     """
 
     run: Run
@@ -58,22 +48,10 @@ class RunBefore:
 
 @dataclass(frozen=True)
 class Mover:
-    """What divides the moves of one scoring run.
+    """Splits the moves of one scoring run into parts.
 
-    Attributes
-    ----------
-    classifier : ChurnClassifier
-        The model of this run.
-    model_version, policy_version : str
-        Of this run.
-    features : sequence of Feature
-        Declarations of the model's columns.
-    profile : ReasonProfile
-        Decides on which side of the usual a value stands.
-    light : callable
-        From the probabilities of all rows of this run to the colours that this run's thresholds give them.
-    ruled : callable
-        From a snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
+    ``light`` maps the probabilities of all rows of this run to the colours of this run's thresholds; ``ruled`` maps a
+    snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
     """
 
     classifier: Any
@@ -84,71 +62,64 @@ class Mover:
     light: Callable[[Floats], Objects]
     ruled: Callable[[pd.DataFrame, pd.Series], pd.Series]
 
-    def tell(self, scores: pd.DataFrame, X: pd.DataFrame, before: RunBefore) -> pd.Series:
-        """Return a JSON text per row of ``scores``, None where there is nothing to tell.
+    def moves(self, scores: pd.DataFrame, X: pd.DataFrame, previous: PreviousRun) -> pd.Series:
+        """Return a :class:`Move` per row of ``scores``, None where the move is not worth a line.
 
-        Told are accounts that changed colour, and red and amber ones whose log-odds changed by at least
-        :data:`WORTH_TELLING`. The change is published log-odds less those published at the run before. It
-        is divided into
+        Described are accounts that changed colour, and red and amber ones whose log-odds changed by at least
+        :data:`WORTH_TELLING`. The change is published log-odds less those published at the previous run. It is split
+        into
 
         - behaviour, per signal: this run's model on both snapshots as today's data show them. Contributions
           are differences of the raw ones times the mean slope of the calibration between the two, so
           they are exact for an additive model whatever its calibration;
-        - freshness: the model of the run before, on its snapshot as today's data show it, less what it published;
-        - model: this run's model less that of the run before, on that same snapshot.
+        - freshness: the previous run's model, on its snapshot as today's data show it, less what it published;
+        - model: this run's model less that of the previous run, on that same snapshot.
 
-        Parameters
-        ----------
-        scores : DataFrame
-            One row per account: account_id, log_odds, and the columns of :func:`churnrisk.decision.decide`.
-        X : DataFrame
-            The features of the same rows.
-        before : RunBefore
-            The run before.
+        ``scores`` has one row per account: account_id, log_odds, and the columns of
+        :func:`churnrisk.decision.decide`; ``X`` the features of the same rows.
         """
         new = scores.set_index("account_id")
-        old = before.scores.reindex(new.index)
+        old = previous.scores.reindex(new.index)
         total = (new["log_odds"] - old["log_odds"]).to_numpy(dtype=float)
         recoloured = (old["colour"].notna() & (old["colour"] != new["colour"])).to_numpy()
         at_risk = new["colour"].isin(["red", "amber"]).to_numpy()
         rows = np.flatnonzero(recoloured | (at_risk & (np.abs(total) >= WORTH_TELLING)))
-        told = np.full(len(scores), None, dtype=object)
+        moves = np.full(len(scores), None, dtype=object)
         if len(rows):
-            causes = self._causes(new, old, before)[rows]
+            causes = self._causes(new, old, previous)[rows]
             causes[~recoloured[rows]] = None
-            parts = self._parts(new.iloc[rows], X.iloc[rows], before, total[rows])
-            colours = old["colour"].iloc[rows]
-            since = in_json(before.run.as_of.isoformat())
-            told[rows] = [
-                f'{{"since":{since},"previous_colour":{in_json(colour)},"because":{in_json(cause)},'
-                f'"log_odds":{in_json(None if np.isnan(change) else change)},"parts":[{",".join(of_row)}]}}'
-                for colour, cause, change, of_row in zip(
-                    colours, causes, total[rows].tolist(), parts, strict=True
-                )
-            ]
-        return pd.Series(told, index=scores.index, dtype=object)
+            parts = self._parts(new.iloc[rows], X.iloc[rows], previous, total[rows])
+            colours = map(Colour, old["colour"].iloc[rows])
+            for row, colour, cause, change, of_row in zip(
+                rows.tolist(), colours, causes, total[rows].tolist(), parts, strict=True
+            ):
+                log_odds = None if np.isnan(change) else change
+                moves[row] = Move(previous.run.as_of, colour, cause, log_odds, tuple(of_row))
+        return pd.Series(moves, index=scores.index, dtype=object)
 
-    def _parts(self, new: pd.DataFrame, X: pd.DataFrame, before: RunBefore, total: Floats) -> list[list[str]]:
-        """Return the parts of each row in JSON; none where there is no change in log-odds."""
-        at = before.X.index.get_level_values("account_id").get_indexer(new.index)
-        parts: list[list[str]] = [[] for _ in total]
+    def _parts(
+        self, new: pd.DataFrame, X: pd.DataFrame, previous: PreviousRun, total: Floats
+    ) -> list[list[MovePart]]:
+        """Return the parts of each row; none where its log-odds are unknown now or then."""
+        at = previous.X.index.get_level_values("account_id").get_indexer(new.index)
+        parts: list[list[MovePart]] = [[] for _ in total]
         for i in np.flatnonzero(~np.isnan(total) & (at < 0)):
-            parts[i] = [_part("undivided", float(total[i]), in_json("signals, data and model together"))]
+            parts[i] = [MovePart("undivided", float(total[i]), "signals, data and model together")]
         divided = np.flatnonzero(~np.isnan(total) & (at >= 0))
         if len(divided):
             now = new["log_odds"].to_numpy(dtype=float)[divided]
-            found = self._divided(X.iloc[divided], now, before, at[divided], total[divided])
-            for i, told in zip(divided, found, strict=True):
-                parts[i] = told
+            found = self._divided(X.iloc[divided], now, previous, at[divided], total[divided])
+            for i, of_row in zip(divided, found, strict=True):
+                parts[i] = of_row
         return parts
 
     def _divided(
-        self, X: pd.DataFrame, now: Floats, before: RunBefore, at: npt.NDArray[np.intp], total: Floats
-    ) -> list[list[str]]:
-        then = before.X.iloc[at]
+        self, X: pd.DataFrame, now: Floats, previous: PreviousRun, at: Ints, total: Floats
+    ) -> list[list[MovePart]]:
+        then = previous.X.iloc[at]
         model_then = np.asarray(self.classifier.decision_function(then), dtype=np.float64)
         behaviour = self._behaviour(X, then, now - model_then)
-        wholes = self._wholes(model_then, before, at, now - total)
+        wholes = self._wholes(model_then, previous, at, now - total)
         # What an approximation leaves is a part of its own: nothing is dropped.
         rest = total - behaviour.sum(axis=1) - sum(amount for _, _, amount in wholes)
         wholes.append(("remainder", "not explained by single signals", rest))
@@ -157,12 +128,11 @@ class Mover:
         named = np.abs(largest) >= _WORTH_NAMING
         others = behaviour.copy()
         np.put_along_axis(others, order, np.where(named, 0.0, largest), axis=1)
-        listed = self._named(X, then, largest, order, named)
-        for kind, words, amounts in (("behaviour", "other signals", others.sum(axis=1)), *wholes):
-            text = in_json(words)
+        parts = self._named(X, then, largest, order, named)
+        for kind, text, amounts in (("behaviour", "other signals", others.sum(axis=1)), *wholes):
             for i in np.flatnonzero(np.abs(amounts) > _NOTHING).tolist():
-                listed[i].append(_part(kind, float(amounts[i]), text))
-        return listed
+                parts[i].append(MovePart(kind, float(amounts[i]), text))
+        return parts
 
     def _behaviour(self, X: pd.DataFrame, then: pd.DataFrame, change: Floats) -> Floats:
         """Return what each signal added to the log-odds, shape (n, d)."""
@@ -173,53 +143,49 @@ class Mover:
         return np.asarray(raw * np.clip(slope, 0.0, _STEEPEST)[:, None], dtype=np.float64)
 
     def _wholes(
-        self, model_then: Floats, before: RunBefore, at: npt.NDArray[np.intp], published: Floats
+        self, model_then: Floats, previous: PreviousRun, at: Ints, published: Floats
     ) -> list[tuple[str, str, Floats]]:
-        """Return kind, words and amounts of what is no behaviour."""
-        late, words = "rows that came late", f"new model version {self.model_version}"
-        if before.run.model_version == self.model_version:
+        """Return kind, text and amounts of everything but behaviour."""
+        late, model = "rows that came late", f"new model version {self.model_version}"
+        if previous.run.model_version == self.model_version:
             return [("freshness", late, model_then - published)]
-        if before.log_odds is None:
-            return [("model and data", f"{words} and {late}", model_then - published)]
-        before_then = before.log_odds[at]
-        return [("freshness", late, before_then - published), ("model", words, model_then - before_then)]
+        if previous.log_odds is None:
+            return [("model and data", f"{model} and {late}", model_then - published)]
+        previous_then = previous.log_odds[at]
+        return [("freshness", late, previous_then - published), ("model", model, model_then - previous_then)]
 
     def _named(
-        self, X: pd.DataFrame, then: pd.DataFrame, largest: Floats, order: npt.NDArray[np.intp], named: Bools
-    ) -> list[list[str]]:
-        """Return the parts of the signals that are named, largest first, in JSON."""
-        known = {feature.name: feature for feature in self.features}
-        catalogue = [known.get(str(name)) or _unnamed(str(name)) for name in X.columns]
-        keys = [in_json(str(name)) for name in X.columns]
+        self, X: pd.DataFrame, then: pd.DataFrame, largest: Floats, order: Ints, named: Bools
+    ) -> list[list[MovePart]]:
+        """Return the parts of the named signals, largest first."""
+        catalogue = declared(X.columns, self.features)
         bare = replace(self.profile, low={}, high={})
-        now, was = _cells(X, order), _cells(then, order)
-        said: dict[tuple[int, Value, Value, bool], str] = {}
-        listed: list[list[str]] = [[] for _ in range(len(X))]
-        rows, ranks = np.nonzero(named)
-        cells = zip(
+        rows, columns = np.nonzero(named)[0], order[named]
+        sentences: dict[tuple[int, Value, Value, bool], str] = {}
+        parts: list[list[MovePart]] = [[] for _ in range(len(X))]
+        for i, j, amount, now, was in zip(
             rows.tolist(),
-            order[named].tolist(),
+            columns.tolist(),
             largest[named].tolist(),
-            now[rows, ranks],
-            was[rows, ranks],
+            cells(X, rows, columns),
+            cells(then, rows, columns),
             strict=True,
-        )
-        for i, j, amount, value, before in cells:
-            key = (j, value, before, amount > 0)
-            if key not in said:
-                said[key] = in_json(_sentence(catalogue[j], value, before, bare, for_churn=amount > 0))
-            listed[i].append(_part("behaviour", amount, said[key], keys[j]))
-        return listed
+        ):
+            key = (j, now, was, amount > 0)
+            if key not in sentences:
+                sentences[key] = _sentence(catalogue[j], now, was, bare, for_churn=amount > 0)
+            parts[i].append(MovePart("behaviour", amount, sentences[key], catalogue[j].name))
+        return parts
 
-    def _causes(self, new: pd.DataFrame, old: pd.DataFrame, before: RunBefore) -> Objects:
-        """Return what changed each row's colour, had it changed."""
-        if before.run.policy_version == self.policy_version:
+    def _causes(self, new: pd.DataFrame, old: pd.DataFrame, previous: PreviousRun) -> Objects:
+        """Return the cause of each row's colour change, as if each had changed."""
+        if previous.run.policy_version == self.policy_version:
             return colour_causes(new, old, relit=old["model_colour"], reruled=old["raw_colour"])
         relit = self.light(old["probability"].to_numpy(dtype=float))
-        return colour_causes(new, old, relit=relit, reruled=self._reruled(old, before.X))
+        return colour_causes(new, old, relit=relit, reruled=self._reruled(old, previous.X))
 
     def _reruled(self, old: pd.DataFrame, X: pd.DataFrame) -> pd.Series:
-        """Return the raw colours that today's rules make of the model's colours at the run before."""
+        """Return the raw colours that today's rules make of the model's colours at the previous run."""
         if X.empty:
             return old["raw_colour"]
         snapshot = X.droplevel("as_of")
@@ -227,32 +193,43 @@ class Mover:
         return self.ruled(snapshot, model_colours).reindex(old.index).fillna(old["raw_colour"])
 
 
-def read_move(stored: str | None) -> Move | None:
-    """Return what one cell of :meth:`Mover.tell` holds; None for an empty one."""
-    if not stored:
-        return None
-    found = json.loads(stored)
-    return Move(
-        since=datetime.fromisoformat(found["since"]),
-        previous_colour=Colour(found["previous_colour"]),
-        because=found["because"],
-        log_odds=found["log_odds"],
-        parts=tuple(MovePart(**part) for part in found["parts"]),
+def colour_causes(
+    new: pd.DataFrame,
+    old: pd.DataFrame,
+    *,
+    relit: npt.ArrayLike | pd.Series,
+    reruled: npt.ArrayLike | pd.Series,
+) -> npt.NDArray[np.object_]:
+    """Return in one word what changed each row's colour, by deciding the earlier score and snapshot again.
+
+    ``new`` and ``old`` have colour, raw_colour, model_colour and decided_by of this run and the previous one, row by
+    row; ``relit`` is what this run's thresholds make of the earlier probability, ``reruled`` what this run's rules
+    make of the earlier snapshot and the model's colour there.
+    """
+    shown, raw, model = (
+        (to_codes(old[name]).astype(int), to_codes(new[name]).astype(int))
+        for name in ("colour", "raw_colour", "model_colour")
     )
-
-
-def _part(kind: str, log_odds: float, text: str, feature: str = "null") -> str:
-    """Return a :class:`MovePart` in JSON; its words and its signal are JSON already."""
-    return f'{{"kind":"{kind}","log_odds":{in_json(log_odds)},"text":{text},"feature":{feature}}}'
-
-
-def _cells(frame: pd.DataFrame, columns: npt.NDArray[np.intp]) -> npt.NDArray[np.object_]:
-    """Return the values of the cells (row, columns[row, k]) as plain Python objects."""
-    values = np.full(columns.shape, None, dtype=object)
-    for j in np.unique(columns):
-        i, k = np.nonzero(columns == j)
-        values[i, k] = [plain(value) for value in frame.iloc[i, int(j)].astype(object)]
-    return values
+    lit, ruled = to_codes(relit).astype(int), to_codes(reruled).astype(int)
+    by_override = (old["decided_by"] == str(DecidedBy.OVERRIDE)) | (
+        new["decided_by"] == str(DecidedBy.OVERRIDE)
+    )
+    worse = raw[1] > raw[0]
+    by_rule = (model[0] == model[1]) | np.where(worse, raw[1] != model[1], raw[0] != model[0])
+    direction = np.sign(model[1] - model[0])
+    choices = {
+        str(DecidedBy.ELIGIBILITY): (shown[0] < 0) | (shown[1] < 0),
+        str(DecidedBy.OVERRIDE): by_override.to_numpy(),
+        # The colour moved though what it follows stood still or went the other way: it was held before.
+        str(DecidedBy.HYSTERESIS): (raw[1] - raw[0]) * (shown[1] - shown[0]) <= 0,
+        "policy": np.where(
+            by_rule,
+            (ruled == raw[1]) & (ruled != raw[0]),
+            (lit - model[0]) * direction > (model[1] - lit) * direction,
+        ),
+        str(DecidedBy.RULE): by_rule,
+    }
+    return np.select(list(choices.values()), list(choices), default="score").astype(object)
 
 
 def _sentence(feature: Feature, now: Value, was: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
@@ -260,20 +237,3 @@ def _sentence(feature: Feature, now: Value, was: Value, profile: ReasonProfile, 
     if text[1:2].islower() or text[1:2] == " ":
         text = text[0].lower() + text[1:]
     return text + (" (as before)" if now == was else f" (was {quantity(was, feature.unit)})")
-
-
-def _unnamed(name: str) -> Feature:
-    return Feature(name, family="attributes", unit="", sql="", label=name.replace("_", " "), why="")
-
-
-def compact_rows(contributions: pd.DataFrame) -> list[str]:
-    """Return one JSON object per row, of the finite columns that are not 0, to 15 decimals."""
-    cells = []
-    for name, values in contributions.items():
-        rounded = pa.array(np.round(values.to_numpy(dtype=np.float64), 15))
-        told = pc.binary_join_element_wise(f",{json.dumps(str(name))}:", rounded.cast(pa.string()), "")
-        worth = pc.and_(pc.is_finite(rounded), pc.not_equal(rounded, 0.0))
-        cells.append(pc.if_else(worth, told, ""))
-    inside = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*cells, ""), 1)
-    rows: list[str] = pc.binary_join_element_wise("{", inside, "}", "").to_pylist()
-    return rows

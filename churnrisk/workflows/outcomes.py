@@ -1,4 +1,4 @@
-"""Hold the colours of earlier runs against what became of their accounts, and keep it with the runs."""
+"""Compare the colours of earlier runs with what became of their accounts, and store it with the runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.outcomes import ColourOutcome, read_outcomes, write_outcomes
 from churnrisk.records import Colour, Run
 from churnrisk.snapshots import build_panel
-from churnrisk.sources import Engine
+from churnrisk.sources import Engine, timestamp_literal
 from churnrisk.tracking import LoadedModel, Models
 from churnrisk.workflows.panel import CheckedTables, Progress
 from churnrisk.workflows.project import Project
 from churnrisk.workflows.score_file import scores_path
 
-#: So long after a run's outcomes are known, late data may still change them; then they are left alone.
+#: Until so long after a run's outcomes are known, late data may change them; then they stay.
 SETTLED_AFTER = timedelta(days=90)
-# A panel of a million accounts and so many dates still fits into memory.
+# A panel of a million accounts at so many dates fits into memory.
 _DATES_AT_ONCE = 8
 _TWO_SIDED = 0.975
 _COLOURS = tuple(str(colour) for colour in Colour)
@@ -32,7 +32,7 @@ _COLOURS = tuple(str(colour) for colour in Colour)
 
 @dataclass(frozen=True)
 class _Promised:
-    """What a model promises of its colours, and what its test found of them."""
+    """What a model promises of its colours, and what its test block showed."""
 
     promises: Mapping[str, Promise]
     evidence: Mapping[str, Mapping[str, Any]]
@@ -48,43 +48,29 @@ def record_outcomes(
     progress: Progress,
     data_are_new: bool,
 ) -> int:
-    """Keep what each live run promised and, once its label window is over, what came of its accounts.
+    """Store what each live run promised and, once its label window is over, what became of its accounts.
 
-    Doing it again changes nothing unless late data have changed the outcomes.
-
-    Parameters
-    ----------
-    checked : CheckedTables
-        The tables that tell the outcomes.
-    model : LoadedModel
-        The champion, whose promises need not be loaded again.
-    models : Models
-        Where the models of earlier runs come from.
-    data_are_new : bool
-        False looks only at runs that lack something.
-
-    Returns
-    -------
-    int
-        How many runs were written.
+    Doing it again changes nothing unless late data changed the outcomes. The promises of the champion, ``model``, need
+    not be loaded; ``models`` has those of earlier runs. Without ``data_are_new`` only incomplete runs are looked at.
+    Return how many runs were written.
     """
     with store.database.reading() as connection:
         live = read_outcomes(connection)
     versions = {str(model.version): _promised(model)}
-    told: dict[int, tuple[ColourOutcome, ...]] = {}
+    changed: dict[int, tuple[ColourOutcome, ...]] = {}
     for run, outcomes in live:
         if not outcomes:
-            told[run.run_id] = _open(run, _promises_of(models, run, versions), project)
-    known = {run: told.get(run.run_id, outcomes) for run, outcomes in live}
+            changed[run.run_id] = _unknown_yet(run, _promises_of(models, run, versions), project)
+    known = {run: changed.get(run.run_id, outcomes) for run, outcomes in live}
     due = [run for run, its in known.items() if _is_due(its, checked.span.end, data_are_new)]
     if due:
-        progress(f"counting what came of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
+        progress(f"counting the outcomes of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
     for first in range(0, len(due), _DATES_AT_ONCE):
-        told |= _counted(
+        changed |= _counted(
             project, store, checked, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]}
         )
-    write_outcomes(store, [one for outcomes in told.values() for one in outcomes])
-    return len(told)
+    write_outcomes(store, [one for outcomes in changed.values() for one in outcomes])
+    return len(changed)
 
 
 def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new: bool) -> bool:
@@ -107,18 +93,18 @@ def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _P
         try:
             versions[run.model_version] = _promised(models.load(run.model_version))
         except ChurnRiskError:
-            # a model that is gone, or that this version cannot load: the counts stand without its promises
+            # a model that is gone or cannot be loaded by this version: count without its promises
             versions[run.model_version] = _Promised({}, {})
     return versions[run.model_version]
 
 
-def _open(run: Run, promised: _Promised, project: Project) -> tuple[ColourOutcome, ...]:
-    """Return the run's colours with their promises, before anything is known of them."""
-    made = []
+def _unknown_yet(run: Run, promised: _Promised, project: Project) -> tuple[ColourOutcome, ...]:
+    """Return the run's colours with their promises, their outcomes unknown."""
+    outcomes = []
     for colour in _COLOURS:
         promise = promised.promises.get(colour, Promise(Colour(colour)))
         tested = promised.evidence.get(colour, {})
-        made.append(
+        outcomes.append(
             ColourOutcome(
                 run_id=run.run_id,
                 colour=colour,
@@ -134,7 +120,7 @@ def _open(run: Run, promised: _Promised, project: Project) -> tuple[ColourOutcom
                 tested_kept=tested.get("kept"),
             )
         )
-    return tuple(made)
+    return tuple(outcomes)
 
 
 def _counted(
@@ -143,11 +129,11 @@ def _counted(
     checked: CheckedTables,
     due: Mapping[Run, tuple[ColourOutcome, ...]],
 ) -> dict[int, tuple[ColourOutcome, ...]]:
-    """Return the outcomes of the runs for which they are new or others than before."""
+    """Return the outcomes of the runs where they are new or changed."""
     engine, end = checked.tables.engine, checked.span.end
     build_panel(checked.tables, project.churn, [run.as_of for run in due], data_end=end)
-    # A fingerprint that needs no order, so that only runs whose outcomes changed are read from the history. A sum
-    # over one text per account: two accounts that change the same way must not cancel each other out.
+    # A fingerprint that needs no order, so that only runs whose outcomes changed are read from the store. A sum
+    # of hashes per account: two accounts that change the same way must not cancel each other out.
     prints = {
         as_of: f"{count}:{bits}"
         for as_of, count, bits in engine.rows(
@@ -155,29 +141,29 @@ def _counted(
             "group by as_of"
         )
     }
-    told: dict[int, tuple[ColourOutcome, ...]] = {}
+    changed: dict[int, tuple[ColourOutcome, ...]] = {}
     for run, outcomes in due.items():
         found = prints.get(run.as_of, "0:")
         if all(one.fingerprint == found for one in outcomes):
-            told[run.run_id] = tuple(replace(one, data_end=end) for one in outcomes)
+            changed[run.run_id] = tuple(replace(one, data_end=end) for one in outcomes)
             continue
         labels = engine.arrow(
             "select account_id, churned from panel where churned is not null "
-            f"and as_of = timestamp '{run.as_of:%Y-%m-%d %H:%M:%S}'"
+            f"and as_of = {timestamp_literal(run.as_of)}"
         ).to_pandas()
         scores = _colours_of(project, store, run, engine)
         if scores is None:
             continue
         counts = _counts(scores, labels)
-        told[run.run_id] = tuple(
+        changed[run.run_id] = tuple(
             replace(_judged(one, *counts.get(one.colour, (0, 0))), fingerprint=found, data_end=end)
             for one in outcomes
         )
-    return told
+    return changed
 
 
 def _colours_of(project: Project, store: HistoryStore, run: Run, engine: Engine) -> pd.DataFrame | None:
-    """Return the colour of every account of a run; None where the files that Spark wrote are gone."""
+    """Return the colour of every account of a run; None where Spark's files are gone."""
     scores = store.scores(run.run_id, columns=["account_id", "colour"])
     if len(scores) == run.accounts:
         return scores

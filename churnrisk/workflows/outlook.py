@@ -1,4 +1,4 @@
-"""When one account is likely to be lost, computed from the tables when somebody asks."""
+"""Time to churn of one account, computed from the tables on demand."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from churnrisk.sources import literal
 from churnrisk.workflows.account import AccountView
 from churnrisk.workflows.inputs import features_of
 from churnrisk.workflows.panel import Progress, checked_tables
+from churnrisk.workflows.prepare import policy_of
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.told import policy_of
 from churnrisk.workflows.train import model_columns, tracking_of
 
 if TYPE_CHECKING:
@@ -25,21 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """When an account is likely to be lost; see :func:`churnrisk.workflows.time_to_churn.outlook`.
+    """Time to churn of an account as of a date; see :func:`churnrisk.workflows.time_to_churn.outlook`.
 
-    Attributes
-    ----------
-    as_of, renewal_at : datetime
-        The date that it is told of, and the next renewal; None without one, or when it has passed.
-    lost_by_renewal, loss_by_renewal : float or None
-        The chance of being lost by then, and that times the value a year.
-    half_lost_days : float or None
-        When half of such accounts are gone; None where more than half are still there after ``outlook_days``.
-    lost_by_end : float
-        The chance of being lost within ``outlook_days``.
-    expected_days : float
-        How many of the next ``outlook_days`` it is expected to stay.
-    outlook_days : int
+    ``renewal_at``, with the chance and the expected annual loss by then, is None without a renewal ahead.
+    ``half_lost_days`` is when half of such accounts are gone, None where not within ``outlook_days``;
+    ``expected_days`` is how many of the next ``outlook_days`` the account is expected to stay.
     """
 
     as_of: datetime
@@ -69,12 +59,7 @@ class Outlook:
 
 
 def outlook_of(project: Project, view: AccountView, *, now: datetime, progress: Progress) -> Outlook | None:
-    """Return the outlook of an account as of its latest run, with the model of that run.
-
-    Returns
-    -------
-    Outlook or None
-        None where the account has no score, or its model knows no time to churn.
+    """Return the outlook of an account as of its latest run, by the model of that run; None without a score or hazard.
 
     Raises
     ------
@@ -111,7 +96,7 @@ def _computed(
         ).X[model_columns(model)]
     if X.empty:
         return None
-    told = outlook(
+    table = outlook(
         model.classifier,
         X,
         churn=project.churn,
@@ -119,8 +104,8 @@ def _computed(
         renewal_at=np.array([view.renewal_at], dtype="datetime64[us]"),
         annual_value=[float("nan") if view.annual_value is None else view.annual_value],
     )
-    assert told is not None  # noqa: S101 - the model knows time to churn
-    found = {name: None if value != value else value for name, value in told.iloc[0].items()}
+    assert table is not None  # noqa: S101 - the model has a hazard
+    found = {name: None if value != value else value for name, value in table.iloc[0].items()}
     lost_by_renewal = found["lost_by_renewal"]
     return Outlook(
         as_of=as_of,
@@ -128,7 +113,7 @@ def _computed(
         lost_by_renewal=lost_by_renewal,
         loss_by_renewal=found["loss_by_renewal"],
         half_lost_days=found["half_lost_days"],
-        lost_by_end=float(told["lost_by_end"].iloc[0]),
-        expected_days=float(told["expected_days"].iloc[0]),
-        outlook_days=int(told["outlook_days"].iloc[0]),
+        lost_by_end=float(table["lost_by_end"].iloc[0]),
+        expected_days=float(table["expected_days"].iloc[0]),
+        outlook_days=int(table["outlook_days"].iloc[0]),
     )

@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from churnrisk.history import HistoryStore, NewRun, check_colour_jump, with_overrides
-from churnrisk.records import Run
+from churnrisk.history.store import Guard
+from churnrisk.records import Colour, Run
 from churnrisk.snapshots import scoring_date
-from churnrisk.tracking import CHAMPION, LoadedModel, Models
-from churnrisk.workflows.computed import Computed
+from churnrisk.tracking import CHAMPION, Models
+from churnrisk.workflows.after_publish import after_publish
+from churnrisk.workflows.batches import BATCH, Computed
+from churnrisk.workflows.local import Written, score_locally
 from churnrisk.workflows.outcomes import record_outcomes
-from churnrisk.workflows.panel import CheckedTables, Progress, checked_tables
+from churnrisk.workflows.panel import Progress, checked_tables
+from churnrisk.workflows.prepare import ScoringTask, policy_of
 from churnrisk.workflows.probe import changed_settings, require_own_thresholds
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.streamed import BATCH, Written, streamed_scores
-from churnrisk.workflows.told import policy_of
 from churnrisk.workflows.train import tracking_of
 
 if TYPE_CHECKING:
@@ -32,18 +34,9 @@ Take = Callable[[Iterator["pa.Table"]], object]
 class Scored:
     """The outcome of a scoring run.
 
-    Attributes
-    ----------
-    run : Run or None
-        The published run; None after a dry run.
-    is_new : bool
-        False when the same run had been published before: then nothing was written.
-    notes : tuple of str
-        What a reader should know.
-    mix : mapping of str to int
-        Accounts by colour; empty when nothing was computed.
-    scores : DataFrame
-        One row per account, where the library has collected them.
+    ``run`` is the published run, None after a dry run; ``is_new`` is False when it had been published before, and
+    nothing was written. ``mix`` counts accounts by colour, empty when nothing was computed. ``scores`` has a row per
+    account, where the library has collected them.
     """
 
     run: Run | None
@@ -66,40 +59,15 @@ def score(
     take: Take | None = None,
     batch: int = BATCH,
 ) -> Scored:
-    """Score every account at one as-of date with the champion and publish the run.
+    """Score every account at one as-of date (default: the latest) with the champion and publish the run.
 
-    Parameters
-    ----------
-    project : Project
-        The project.
-    as_of : date, optional
-        Default: the latest that the data allow.
-    now : datetime
-        Stamped on the run.
-    dry_run : bool
-        Compute, but publish nothing.
-    forced_by : str, optional
-        Who overrides the guard on the colour mix.
-    progress : callable
-        Is told what is being done.
-    models : Models, optional
-        Where models come from; default: the project's registry.
-    cache : bool
-        Keep the daily roll-up of the events between runs, as far as ``[engine] cache`` allows.
-    take : callable, optional
-        Is given the scores of a new or dry run, one Arrow table of accounts after the other, with when each is
-        likely to be lost; not on Spark, which writes them itself.
-    batch : int
-        Accounts that are scored at once.
+    ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
+    on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
 
     Raises
     ------
-    NoChampionError
-        If no model is champion.
-    ContractError
-        If the tables break the contract.
-    GuardError
-        If the colour mix jumps beyond ``max_colour_jump``.
+    NoChampionError, ContractError, GuardError
+        If no model is champion, the tables break the contract, or the colour mix jumps beyond ``max_colour_jump``.
     """
     progress("loading the champion")
     source = models or tracking_of(project)
@@ -109,73 +77,61 @@ def score(
         checked_tables(project, now=now, progress=progress, keep=cache) as checked,
         HistoryStore(project.store_url) as store,
     ):
-        moment = scoring_date(checked.span, as_of)
         run = NewRun(
-            as_of=moment,
+            as_of=scoring_date(checked.span, as_of),
             published_at=now,
             inputs_digest=with_overrides(store, checked.tables.digest, at=now),
             model_version=str(model.version),
             policy_version=policy_of(model, project),
             forced_by=forced_by,
         )
-        found = store.find_run(run.run_key)
-        if found is not None and not dry_run:
+        task = ScoringTask(project, checked, model, source, store, run, progress)
+        published = store.find_run(run.run_key)
+        if published is not None and not dry_run:
             record_outcomes(
                 project, store, checked, model, models=source, progress=progress, data_are_new=False
             )
-            return Scored(found, False, changed_settings(model, project))
-        made = _computed(
-            project, checked, model, source, store, run, progress,
-            trial=dry_run, outlook=take is not None, batch=batch,
-        )  # fmt: skip
+            return Scored(published, False, changed_settings(model, project))
+        computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
         if dry_run:
-            _hand_on(made, take)
-            made.discard()
-            return Scored(None, True, made.notes, made.mix)
+            _hand_on(computed, take)
+            computed.discard()
+            return Scored(None, True, computed.notes, computed.mix)
         progress("publishing")
         try:
-            publication = store.publish(run, made.frames, guard=_guard(project, forced_by), rest=made.rest)
+            publication = store.publish(
+                run, computed.frames, guard=_guard(project, forced_by), rest=computed.rest
+            )
         except BaseException:
-            made.discard()
+            computed.discard()
             raise
         record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
-        _hand_on(made, take)
-        return Scored(publication.run, publication.is_new, made.notes, made.mix)
+        _hand_on(computed, take)
+        failed = after_publish(project, store, publication.run) if publication.is_new else ()
+        return Scored(publication.run, publication.is_new, (*computed.notes, *failed), computed.mix)
 
 
-def _hand_on(made: Computed, take: Take | None) -> None:
-    if take is not None and isinstance(made.frames, Written):
-        take(made.frames.tables())
+def _compute(task: ScoringTask, *, trial: bool, outlook: bool, batch: int) -> Computed:
+    if task.project.engine.name == "spark":
+        # pyspark is an optional dependency
+        from churnrisk.workflows.spark import score_on_spark
+
+        return score_on_spark(task, trial=trial)
+    return score_locally(task, outlook=outlook, size=batch)
 
 
-def _computed(
-    project: Project,
-    checked: CheckedTables,
-    model: LoadedModel,
-    models: Models,
-    store: HistoryStore,
-    run: NewRun,
-    progress: Progress,
-    *,
-    trial: bool,
-    outlook: bool,
-    batch: int,
-) -> Computed:
-    if project.engine.name == "spark":
-        # pyspark is for those who ask for it
-        from churnrisk.workflows.score_spark import spark_scores
-
-        return spark_scores(project, checked, model, models, store, run, progress, trial=trial)
-    return streamed_scores(project, checked, model, models, store, run, progress, outlook=outlook, size=batch)
+def _hand_on(computed: Computed, take: Take | None) -> None:
+    if take is not None and isinstance(computed.frames, Written):
+        take(computed.frames.tables())
 
 
-def _guard(project: Project, forced_by: str | None) -> Any:
-    def check(new: Run, before: Run | None) -> None:
-        if before is not None and forced_by is None:
-            check_colour_jump(_mix(new), _mix(before), project.decision.max_colour_jump)
+def _guard(project: Project, forced_by: str | None) -> Guard:
+    def check(new: Run, previous: Run | None) -> None:
+        if previous is not None and forced_by is None:
+            check_colour_jump(_mix(new), _mix(previous), project.decision.max_colour_jump)
 
     return check
 
 
 def _mix(run: Run) -> dict[str, int]:
-    return {"red": run.red, "amber": run.amber, "green": run.green, "grey": run.grey}
+    return {str(colour): getattr(run, colour) for colour in Colour}

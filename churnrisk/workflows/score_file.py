@@ -1,4 +1,4 @@
-"""Write scores beside the history, for those who read files."""
+"""Scores as files beside the store."""
 
 from __future__ import annotations
 
@@ -19,19 +19,13 @@ if TYPE_CHECKING:
 
 
 def require_ending(path: Path) -> None:
-    """Refuse a file whose ending names no format, before any work is done.
-
-    Raises
-    ------
-    UsageError
-        If the ending is neither .csv nor .parquet.
-    """
+    """Refuse a file extension other than .csv and .parquet, before any work is done."""
     if path.suffix not in (".csv", ".parquet"):
-        raise UsageError(f"the ending of {path.name} names no format. Use .csv or .parquet.")
+        raise UsageError(f"unsupported file extension: {path.name}. Use .csv or .parquet.")
 
 
 def write_scores(tables: Iterator[pa.Table], path: Path) -> None:
-    """Write scores whole, table by table, as CSV or Parquet by the file's ending."""
+    """Write tables of scores as one CSV or Parquet file, whole or not at all."""
     write_whole(path, partial(_as_parquet if path.suffix == ".parquet" else _as_csv, tables))
 
 
@@ -52,9 +46,9 @@ def _as_csv(tables: Iterator[pa.Table], file: IO[bytes]) -> None:
 
 
 def scores_path(project: Project, as_of: datetime, run_key: str, *, trial: bool = False) -> str:
-    """Return the folder to which Spark writes all scores of a run as Parquet; that of a trial is nobody else's."""
+    """Return the folder to which Spark writes the scores of a run; a trial gets one of its own."""
     base = project.engine.scores or str(project.directory / "scores")
     base = base if "://" in base else str(project.directory / Path(base).expanduser())
-    # readers of a lake pass by what begins with an underscore
+    # readers of a lake skip what begins with an underscore
     run = f"_trial-{uuid4().hex}" if trial else f"run={run_key[:16]}"
     return f"{base}/as_of={as_of:%Y-%m-%d}/{run}"

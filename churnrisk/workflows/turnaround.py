@@ -1,8 +1,7 @@
-"""The smallest realistic change that would turn a red or amber account: levers of the team, singly, then in pairs."""
+"""What-if: the smallest realistic change that would turn a red or amber account, by one lever of the team or two."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,11 +15,9 @@ import pyarrow.compute as pc
 
 from churnrisk.decision import Rule, apply_rules
 from churnrisk.decision.rules import Codes, severity, to_codes
-from churnrisk.features.levers import Lever, pairs_of
-from churnrisk.features.pulled import Pulled
-from churnrisk.model.wording import in_json, plain
+from churnrisk.features import Lever, LeverEffects, pairs_of
 from churnrisk.records import ChangedSignal, Colour, Feature, Turnaround
-from churnrisk.sources import Tables
+from churnrisk.sources import Engine
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier, ReasonProfile
@@ -29,7 +26,6 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Objects = npt.NDArray[np.object_]
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _GREEN = severity(Colour.GREEN)
 _NONE = np.iinfo(np.int64).max
 _MOST_ATTEMPTS = 1_000_000
@@ -37,26 +33,13 @@ _MOST_ATTEMPTS = 1_000_000
 
 @dataclass(frozen=True)
 class Finder:
-    """What finds the turnarounds of one scoring run.
+    """Finds the what-ifs of one scoring run.
 
-    Attributes
-    ----------
-    classifier, rules, profile : objects
-        Those of the run.
-    light : callable
-        From rows' positions and their probabilities to the colours that the run's thresholds give them.
-    features : sequence of Feature
-        The model's columns.
-    levers : sequence of Lever
-        In order of preference.
-
-    Notes
-    -----
-    A change is realistic when every feature that a lever is about stays within what retained peers show (or
-    where it was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the
-    order of preference. The colour is what model and rules would say: hysteresis may hold the old one for a run,
-    an override until it ends.
-    Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
+    ``light`` maps rows' positions and probabilities to the colours of the run's thresholds; ``levers`` are in order of
+    preference. A change is realistic when every feature that a lever aims at stays within what retained peers show
+    (or where it was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the
+    order of preference. The colour is what model and rules would say: hysteresis may hold the old one for a run, an
+    override until it ends. Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
     """
 
     classifier: ChurnClassifier
@@ -67,39 +50,30 @@ class Finder:
     levers: Sequence[Lever]
 
     def find(
-        self, pulled: Pulled, X: pd.DataFrame, colours: Sequence[str], kinds: Objects | None = None
-    ) -> list[str]:
-        """Return a JSON text per row, for :func:`read_turnaround`.
+        self, effects: LeverEffects, X: pd.DataFrame, colours: Sequence[str], kinds: Objects | None = None
+    ) -> list[Turnaround]:
+        """Return the what-if of each row.
 
-        Parameters
-        ----------
-        pulled : Pulled
-            Of the same accounts and date.
-        X : DataFrame
-            Features of the same accounts, in the order of their places; more columns are for the rules.
-        colours : sequence of str
-            Those of model and rules, before hysteresis and overrides.
-        kinds : ndarray of shape (n,), optional
-            See :meth:`ReasonProfile.of`.
+        ``effects`` is of the same accounts and date; ``X`` has their features in the order of their places (more
+        columns are for the rules); ``colours`` are those of model and rules, before hysteresis and overrides.
         """
         if X.empty:
             return []
         search = _Search(self, X, to_codes(list(colours)), kinds)
-        singly = {lever.name: search.attempt(pulled, [lever]) for lever in self.levers}
-        left = search.unturned
+        singly = {lever.name: search.attempt(effects, [lever]) for lever in self.levers}
+        left = pa.array(search.unturned)
         doses = {
-            name: realistic.filter(pc.is_in(realistic["place"], pa.array(left)))
-            for name, realistic in singly.items()
+            name: realistic.filter(pc.is_in(realistic["place"], left)) for name, realistic in singly.items()
         }
         for pair in pairs_of(self.levers):
-            wanted = [doses[lever.name] for lever in pair]
-            if all(table.num_rows for table in wanted):
-                search.attempt(pulled, pair, wanted)
-        return search.told
+            offered = [doses[lever.name] for lever in pair]
+            if all(table.num_rows for table in offered):
+                search.attempt(effects, pair, offered)
+        return search.found
 
 
 class _Search:
-    """The smallest turnaround found so far of each row."""
+    """The smallest what-if found so far of each row."""
 
     def __init__(self, finder: Finder, X: pd.DataFrame, codes: Codes, kinds: Objects | None) -> None:
         self._finder, self._X, self._codes = finder, X, codes
@@ -110,33 +84,25 @@ class _Search:
         self._parts = finder.classifier.parts_of(self._signals)
         self._log_odds = finder.classifier.calibrator_.apply(self._raw)
         self._size = np.where(codes <= _GREEN, 0, _NONE)
-        settled, nothing = _without_steps(Colour.GREEN), _without_steps(None)
-        self.told = [settled if code <= _GREEN else nothing for code in codes]
+        already, nothing = Turnaround(Colour.GREEN), Turnaround(None)
+        self.found = [already if code <= _GREEN else nothing for code in codes]
         self._attempts = 0
 
     @property
     def unturned(self) -> Ints:
-        """Places of the rows without a turnaround."""
+        """Places of the rows that nothing has turned yet."""
         return np.flatnonzero(self._size == _NONE)
 
     def attempt(
-        self, pulled: Pulled, levers: Sequence[Lever], doses: Sequence[pa.Table] | None = None
+        self, effects: LeverEffects, levers: Sequence[Lever], doses: Sequence[pa.Table] | None = None
     ) -> pa.Table:
-        """Give a turnaround to every row that the levers turn and that has no smaller one.
+        """Give a what-if to every row that the levers turn and that has no smaller one.
 
-        Parameters
-        ----------
-        doses : sequence of pyarrow Table, optional
-            What to try of each lever: see :meth:`Pulled.features`.
-
-        Returns
-        -------
-        pyarrow Table
-            Places and doses of the first lever that are realistic.
+        Return the places and doses of the first lever that are realistic.
         """
         self._attempts += 1
         realistic = []
-        for changed in pulled.features(levers, doses):
+        for changed in effects.features(levers, doses):
             rows = changed["place"].to_numpy()
             kept = self._realistic(rows, changed, levers)
             realistic.append(pa.table({"place": rows[kept], "dose": changed["dose_0"].to_numpy()[kept]}))
@@ -147,7 +113,7 @@ class _Search:
         return pa.concat_tables(realistic)
 
     def _sizes(self, levers: Sequence[Lever], changed: pd.DataFrame) -> Ints:
-        """Return what orders changes: larger doses come later, then levers in order of preference."""
+        """Return the sort key of changes: smaller doses first, then levers in order of preference."""
         ranks = np.zeros(len(changed), dtype=np.int64)
         for i, lever in enumerate(levers):
             ranks += np.searchsorted(lever.doses, changed[f"dose_{i}"].to_numpy())
@@ -165,11 +131,11 @@ class _Search:
         # of two doses of the same size the one with less of the first lever: rows come in no order
         order = np.flatnonzero(turned)[np.lexsort((changed["dose_0"].to_numpy()[turned], sizes[turned]))]
         first = order[np.unique(rows[order], return_index=True)[1]]
-        texts = self._texts(
+        what_ifs = self._what_ifs(
             levers, rows[first], changed.iloc[first], codes[first], _probability(log_odds[first])
         )
-        for row, text in zip(rows[first].tolist(), texts, strict=True):
-            self.told[row] = text
+        for row, what_if in zip(rows[first].tolist(), what_ifs, strict=True):
+            self.found[row] = what_if
         self._size[rows[first]] = sizes[first]
 
     def _realistic(self, rows: Ints, changed: pd.DataFrame, levers: Sequence[Lever]) -> Bools:
@@ -177,12 +143,12 @@ class _Search:
         for name in {aim for lever in levers for aim in lever.aims} & set(changed.columns):
             least, most = self._within(name)
             then = changed[name].to_numpy(dtype=np.float64)
-            # a comparison with an unknown bound or value holds nothing back
+            # comparisons with an unknown bound or value are false
             kept &= ~((then > most[rows]) | (then < least[rows]))
         return kept
 
     def _within(self, name: str) -> tuple[Floats, Floats]:
-        """Return the least and the most that is realistic of a feature, for every row."""
+        """Return the realistic range of a feature for every row."""
         if name not in self._bounds:
             low, high = self._finder.profile.bounds(name, self._kinds)
             now = self._X[name].to_numpy(dtype=np.float64)
@@ -190,7 +156,7 @@ class _Search:
         return self._bounds[name]
 
     def _coloured(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
-        """Return what model and rules say; where the model alone turns nothing, what it says."""
+        """Return the colours of model and rules; of the model alone where it turns nothing."""
         rules = self._finder.rules
         lit = self._finder.light(rows, _probability(log_odds))
         codes = to_codes(lit)
@@ -208,41 +174,39 @@ class _Search:
         codes[asked] = to_codes(apply_rules(X, lit[asked], rules)["colour"])
         return codes
 
-    def _texts(
+    def _what_ifs(
         self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, codes: Codes, p: Floats
-    ) -> Iterator[str]:
-        """Yield the JSON text of each row."""
+    ) -> Iterator[Turnaround]:
         labels = {feature.name: feature.label for feature in self._finder.features}
         aims = [
             name for name in dict.fromkeys(aim for lever in levers for aim in lever.aims) if name in changed
         ]
-        now, then = (
-            self._X[aims].iloc[rows].to_numpy(dtype=np.float64),
-            changed[aims].to_numpy(dtype=np.float64),
-        )
+        now = self._X[aims].iloc[rows].to_numpy(dtype=np.float64)
+        then = changed[aims].to_numpy(dtype=np.float64)
         counts = [
             self._X[lever.count].to_numpy()[rows]
             if lever.count in self._X
             else changed[f"dose_{i}"].to_numpy()
             for i, lever in enumerate(levers)
         ]
-        names = _JSON.encode([lever.name for lever in levers])
-        heads = [f'{{"feature":{in_json(aim)},"label":{in_json(labels[aim])},"now":' for aim in aims]
-        steps: dict[tuple[float, ...], str] = {}
+        names = tuple(lever.name for lever in levers)
+        steps: dict[tuple[float, ...], tuple[str, ...]] = {}
         doses = list(zip(*(count.tolist() for count in counts), strict=True))
         for i, (before, after) in enumerate(zip(now.tolist(), then.tolist(), strict=True)):
             if doses[i] not in steps:
-                steps[doses[i]] = _JSON.encode(
-                    [lever.tell(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)]
+                steps[doses[i]] = tuple(
+                    lever.step(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)
                 )
-            changes = ",".join(
-                f'{head}{in_json(plain(a))},"then":{in_json(plain(b))}}}'
-                for head, a, b in zip(heads, before, after, strict=True)
-                if a != b
-            )
-            yield (
-                f'{{"colour":"{(Colour.GREEN, Colour.AMBER)[codes[i]]}","levers":{names},"steps":{steps[doses[i]]},'
-                f'"probability":{in_json(float(p[i]))},"changes":[{changes}]}}'
+            yield Turnaround(
+                (Colour.GREEN, Colour.AMBER)[codes[i]],
+                names,
+                steps[doses[i]],
+                float(p[i]),
+                tuple(
+                    ChangedSignal(aim, labels[aim], _number(a), _number(b))
+                    for aim, a, b in zip(aims, before, after, strict=True)
+                    if a != b
+                ),
             )
 
 
@@ -250,36 +214,26 @@ def add_turnarounds(
     scores: pd.DataFrame,
     X: pd.DataFrame,
     finder: Finder,
-    tables: Tables,
+    engine: Engine,
+    inputs: str,
     *,
     kinds: pd.Series | None,
     as_of: datetime,
 ) -> None:
-    """Put the column ``turnaround`` on the scores: a JSON text for red and amber accounts, else None.
+    """Add the column ``turnaround`` to the scores: a :class:`Turnaround` for red and amber accounts, else None.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        One row per account: account_id, colour, raw_colour.
-    X : DataFrame of shape (accounts, signals)
-        In the order of scores.
-    finder : Finder
-        Its light is asked by positions in ``scores``.
-    tables : Tables
-        See :class:`churnrisk.features.Pulled`.
-    kinds : Series of shape (accounts,), optional
-        See :meth:`ReasonProfile.of`.
-    as_of : datetime
-        The date of the run.
+    ``scores`` (account_id, colour, raw_colour), ``X`` and ``kinds`` have the same rows; ``finder.light`` takes
+    positions in them. ``inputs`` is of :func:`churnrisk.features.build.create_feature_table`.
     """
     scores["turnaround"] = None
     rows = np.flatnonzero(scores["colour"].isin(["red", "amber"]).to_numpy())
     if not len(rows) or not finder.levers:
         return
-    pulled = Pulled(tables, finder.features, pd.Index(scores["account_id"].iloc[rows]), as_of=as_of)
+    accounts = pd.Index(scores["account_id"].iloc[rows])
+    effects = LeverEffects(engine, inputs, finder.features, accounts, as_of=as_of)
     shown = replace(finder, light=lambda places, p: finder.light(rows[places], p))
     found = shown.find(
-        pulled,
+        effects,
         X.iloc[rows],
         scores["raw_colour"].iloc[rows].tolist(),
         None if kinds is None else kinds.to_numpy(dtype=object)[rows],
@@ -287,26 +241,12 @@ def add_turnarounds(
     scores.loc[scores.index[rows], "turnaround"] = pd.Series(found, index=scores.index[rows], dtype=object)
 
 
+def _number(value: float) -> float | None:
+    """Return a number without the sign of a negative zero, None where it is missing."""
+    return None if value != value else value + 0.0
+
+
 def _probability(log_odds: Floats) -> Floats:
     from scipy.special import expit
 
     return np.asarray(expit(log_odds), dtype=np.float64)
-
-
-def _without_steps(colour: Colour | None) -> str:
-    """Return the JSON text of a row that no lever is pulled for."""
-    return _JSON.encode({"colour": colour, "levers": [], "steps": [], "probability": None, "changes": []})
-
-
-def read_turnaround(stored: str | None) -> Turnaround | None:
-    """Return what one text of :meth:`Finder.find` holds; None for an empty one."""
-    if not stored:
-        return None
-    found = json.loads(stored)
-    return Turnaround(
-        colour=None if found["colour"] is None else Colour(found["colour"]),
-        levers=tuple(found["levers"]),
-        steps=tuple(found["steps"]),
-        probability=found["probability"],
-        changes=tuple(ChangedSignal(**change) for change in found["changes"]),
-    )

@@ -8,17 +8,22 @@ from datetime import date, datetime
 from typing import Any
 
 from churnrisk.errors import UsageError
-from churnrisk.history import FAMILIES, NONE, HistoryStore, RedListQuery
+from churnrisk.history import (
+    FAMILIES,
+    NONE,
+    HistoryStore,
+    RedListQuery,
+    read_move,
+    read_reasons,
+    read_what_if,
+)
 from churnrisk.history.account_state import desk_state
 from churnrisk.history.asked import BuiltQuery, build_query, within
 from churnrisk.history.database import Transaction
 from churnrisk.history.totals import RENEWAL_WINDOW_DAYS, Sums, owners_of, read_totals, total
 from churnrisk.history.worklist import count_hidden, read_page, stream_rows
-from churnrisk.model import read_reasons
 from churnrisk.records import AtRisk, Colour, DecidedBy, RedList, RedListRow, Run, Total
-from churnrisk.workflows.moved import read_move
 from churnrisk.workflows.project import Project
-from churnrisk.workflows.turnaround import read_turnaround
 
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
@@ -191,10 +196,10 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
         days_in_colour=(run.as_of - row["colour_since"]).days,
         rule=row["rule"],
-        reasons=read_reasons(row["reasons"] or "[]"),
+        reasons=read_reasons(row["reasons"]),
         next_step=row["next_step"] or "",
         moved=read_move(row["moved"]),
-        turnaround=read_turnaround(row["turnaround"]),
+        turnaround=read_what_if(row["turnaround"]),
         play=row["play"],
         desk=desk_state(row, now=now),
     )

@@ -16,18 +16,20 @@ from churnrisk.features import (
     LEVERS,
     FeatureConfig,
     Lever,
+    LeverEffects,
     OwnFeature,
-    Pulled,
     build_features,
     influenced,
     pairs_of,
     select_features,
     select_levers,
 )
+from churnrisk.features.build import FEATURE_TABLE
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.world import DAY, Row, World, at, opened, row
 
 AS_OF = at(400)
+INPUTS = FEATURE_TABLE.inputs
 CONFIG = FeatureConfig(
     key_features=("f0",), own=(OwnFeature("events_per_seat", "coalesce(events_30, 0) / nullif(seats, 0)"),)
 )
@@ -205,7 +207,9 @@ def pulled(world: World, levers: list[Lever]) -> pd.DataFrame:
         build_panel(tables, ChurnConfig(definition="inactivity"), [AS_OF], data_end=at(10_000))
         chosen = select_features(CONFIG, tables.available)
         build_features(tables, chosen, key_features=CONFIG.key_features, labelled_only=False)
-        (frame,) = Pulled(tables, chosen, pd.Index(ACCOUNTS), as_of=AS_OF).features(levers)
+        (frame,) = LeverEffects(tables.engine, INPUTS, chosen, pd.Index(ACCOUNTS), as_of=AS_OF).features(
+            levers
+        )
         return frame.assign(account_id=[ACCOUNTS[place] for place in frame["place"]])
 
 
@@ -310,13 +314,13 @@ def test_only_the_doses_that_are_asked_for_are_tried(world, levers, monkeypatch)
         build_panel(tables, ChurnConfig(definition="inactivity"), [AS_OF], data_end=at(10_000))
         chosen = select_features(CONFIG, tables.available)
         build_features(tables, chosen, key_features=CONFIG.key_features, labelled_only=False)
-        looked = Pulled(tables, chosen, pd.Index(ACCOUNTS), as_of=AS_OF)
+        looked = LeverEffects(tables.engine, INPUTS, chosen, pd.Index(ACCOUNTS), as_of=AS_OF)
         (everything,) = looked.features(pair)
         places = everything["place"].unique()[:3].tolist()
         resolved = pa.table({"place": places, "dose": [1] * len(places)})
         people = pa.table({"place": [places[0], places[0], places[2]], "dose": [1, 4, 2]})
         order = ["place", "dose_0", "dose_1"]
-        monkeypatch.setattr("churnrisk.features.pulled.CHUNK", 3)
+        monkeypatch.setattr("churnrisk.features.levers.CHUNK", 3)
         parts = list(looked.features(pair, [resolved, people]))
         assert len(parts) == -(-len(ACCOUNTS) // 3)
         found = pd.concat(parts).sort_values(order, ignore_index=True)

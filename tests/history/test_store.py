@@ -19,7 +19,6 @@ def test_an_empty_history_has_no_runs(store):
     assert store.latest_run() is None
     assert store.runs() == ()
     assert store.find_run("x") is None
-    assert store.previous_colours(datetime(2026, 1, 1)).empty
     assert store.account_history("a0").empty
 
 
@@ -197,7 +196,6 @@ def test_the_run_before_goes_by_as_of_and_not_by_order_of_publishing(store, new_
     assert store.latest_run(before=datetime(2026, 3, 1)).as_of.month == 1
     assert store.latest_run(before=datetime(2026, 1, 1)) is None
     assert store.latest_run(before=datetime(2026, 3, 1, tzinfo=UTC)).as_of.month == 1
-    assert list(store.previous_colours(datetime(2026, 3, 1))["colour"]) == ["green"]
 
 
 def test_the_last_run_of_an_as_of_is_the_live_one(store, new_run, scored):
@@ -247,9 +245,8 @@ def test_days_in_colour_do_not_depend_on_the_order_of_publishing(fresh_url, colo
 
 def test_the_colours_of_the_run_before_come_in_parts_too(store, new_run, scored):
     run = store.publish(new_run(), scored("green", "amber", "red", "grey", "green")).run
-    moment = datetime(2026, 2, 1)
     parts = list(store.batches_of(run.run_id, 2))
     assert [len(part) for part in parts] == [2, 2, 1]
-    whole = store.previous_colours(moment).drop(columns="colour_since").reset_index()
+    whole = store.scores(run.run_id, list(parts[0]))
     pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole, check_dtype=False)
     assert list(store.batches_of(run.run_id + 1, 2)) == []

@@ -92,6 +92,7 @@ def publish(store, accounts):
                 "annual_value": pd.Series([one["annual_value"] for one in accounts], dtype=float),
                 "renewal_at": pd.to_datetime(pd.Series([one["renewal_at"] for one in accounts])),
                 "reasons": [reasons(one["family"]) for one in accounts],
+                "family": [one["family"] for one in accounts],
             }
         )
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
-from churnrisk.model import ReasonProfile, explain, family_contributions, read_reasons
-from churnrisk.model.wording import in_json, quantity, sentence
+from churnrisk.model import ReasonProfile, explain, family_contributions
+from churnrisk.model.wording import quantity, sentence
 from churnrisk.records import Feature
 
 from .conftest import FEATURES
@@ -26,7 +26,7 @@ def told(contributions, values, features=FEATURES, **more):
         {"days_since_last_event": 20.0, "nps": 9.0},
     )
     out = explain(shares, X, features, profile, **more)
-    return [read_reasons(cell) for cell in out["reasons"]]
+    return out["reasons"].tolist()
 
 
 def test_the_largest_positive_contribution_comes_first_in_its_own_words():
@@ -67,7 +67,6 @@ def test_any_text_and_number_comes_out_as_it_went_in():
     assert (first[1].text, first[1].previous) == ("0.0", -np.inf)
     assert second[1].text == "0.0"
     assert third[1].value == np.inf
-    assert in_json(np.float64(1.5)) == "1.5"
 
 
 def test_at_most_two_reasons_of_one_family():
@@ -113,7 +112,7 @@ def test_the_planted_cause_is_the_first_reason(additive, panel):
     risky["days_since_last_event"] = 95.0
     profile = ReasonProfile.fit(X, y, FEATURES)
     out = explain(additive.contributions(risky), risky, FEATURES, profile)
-    first = [read_reasons(cell)[0] for cell in out["reasons"]]
+    first = [reasons[0] for reasons in out["reasons"]]
     assert np.mean([r.feature == "days_since_last_event" for r in first]) > 0.8
 
 
@@ -166,7 +165,7 @@ def test_reasons_say_with_whom_an_account_is_compared():
     X = pd.DataFrame({"nps": [8.0, 8.0, np.nan]}, index=index)
     shares = pd.DataFrame({"nps": [1.0, 1.0, 1.0]}, index=index)
     kinds = np.array(["Enterprise", "SMB", "Enterprise"], dtype=object)
-    told = [read_reasons(c)[0] for c in explain(shares, X, FEATURES, profile, kinds=kinds)["reasons"]]
+    told = [reasons[0] for reasons in explain(shares, X, FEATURES, profile, kinds=kinds)["reasons"]]
     assert told[0].text == "NPS of 8"
     assert told[0].comparison == "retained customers in segment Enterprise: 9 to 10"
     assert told[1].text == "Last NPS answer: 8 (usually 1–3)"

@@ -11,16 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from churnrisk.decision import Rule, TrafficLight, apply_rules, decide
+from churnrisk.history import contributions_texts
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Feature, Run
-from churnrisk.workflows.causes import colour_causes
-from churnrisk.workflows.moved import (
-    WORTH_TELLING,
-    Mover,
-    RunBefore,
-    compact_rows,
-    read_move,
-)
+from churnrisk.workflows.moved import WORTH_TELLING, Mover, PreviousRun, colour_causes
 
 THEN, NOW = datetime(2026, 6, 1), datetime(2026, 7, 1)
 FEATURES = (
@@ -94,11 +88,7 @@ def mover(classifier, version="2", policy="p", light=None, rules=()):
 
 def run_before(scores, X, *, version="2", policy="p", log_odds=None):
     run = Run(1, "k", THEN, THEN, version, policy, "i", len(scores), 0, len(scores), 0, 0)
-    return RunBefore(run, scores, X, log_odds)
-
-
-def moves(told):
-    return [read_move(cell) for cell in told]
+    return PreviousRun(run, scores, X, log_odds)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -122,9 +112,9 @@ def test_the_parts_sum_to_the_change_in_log_odds(models, seed, kind, calibration
         version="1" if other else "2",
     )
     if other and loadable:
-        before = RunBefore(before.run, old, before.X, model_before.decision_function(before.X))
+        before = PreviousRun(before.run, old, before.X, model_before.decision_function(before.X))
     scores = published(X, classifier.decision_function(X)).reset_index()
-    found = moves(mover(classifier).tell(scores, X, before))
+    found = mover(classifier).moves(scores, X, before)
     change = scores["log_odds"].to_numpy() - old["log_odds"].to_numpy()
     told = np.abs(np.nan_to_num(change)) >= WORTH_TELLING
     assert [move is not None for move in found] == told.tolist()
@@ -144,7 +134,7 @@ def test_an_additive_model_moves_only_by_signals_that_changed(models):
         classifier = models[name]
         scores = published(X, classifier.decision_function(X)).reset_index()
         before = run_before(published(then, classifier.decision_function(then)), then)
-        found = [move for move in moves(mover(classifier).tell(scores, X, before)) if move]
+        found = [move for move in mover(classifier).moves(scores, X, before) if move]
         assert found
         assert all([part.feature for part in move.parts] == ["days_idle"] for move in found)
         assert all(part.log_odds > 0 for move in found for part in move.parts)
@@ -156,13 +146,13 @@ def test_a_signal_is_told_with_the_value_it_had(models):
     X = then.assign(days_idle=40.0)
     before = run_before(published(then, classifier.decision_function(then)), then)
     scores = published(X, classifier.decision_function(X)).reset_index()
-    (worse,) = moves(mover(classifier).tell(scores, X, before))
+    (worse,) = mover(classifier).moves(scores, X, before)
     assert worse.parts[0].text == "no activity for 40 days (was 2 days)"
     assert worse.text.startswith("+")
     assert worse.text.endswith(" no activity for 40 days (was 2 days)")
     before = run_before(published(X, classifier.decision_function(X)), X)
     scores = published(then, classifier.decision_function(then)).reset_index()
-    (better,) = moves(mover(classifier).tell(scores, then, before))
+    (better,) = mover(classifier).moves(scores, then, before)
     assert better.parts[0].text == "days since last event: 2 days (was 40 days)"
     assert better.log_odds == -worse.log_odds
 
@@ -175,7 +165,7 @@ def test_late_rows_and_a_new_model_are_told_apart(models):
     scores = published(X, classifier.decision_function(X)).reset_index()
     old = published(then, old_model.decision_function(as_published))
     before = run_before(old, then, version="1", log_odds=old_model.decision_function(then))
-    for i, move in enumerate(moves(mover(classifier).tell(scores, X, before))):
+    for i, move in enumerate(mover(classifier).moves(scores, X, before)):
         if move is None:
             continue
         parts = {part.kind: part.log_odds for part in move.parts}
@@ -190,7 +180,7 @@ def test_a_model_that_is_gone_leaves_one_part_for_model_and_data(models):
     X = snapshot(np.random.default_rng(3), 5, NOW)
     scores = published(X, classifier.decision_function(X)).reset_index()
     before = run_before(published(X, classifier.decision_function(X) - 1), X, version="1")
-    for move in moves(mover(classifier).tell(scores, X, before)):
+    for move in mover(classifier).moves(scores, X, before):
         (part,) = move.parts
         assert part.kind == "model and data"
         assert part.text == "new model version 2 and rows that came late"
@@ -202,7 +192,7 @@ def test_a_snapshot_that_is_gone_leaves_one_undivided_part(models):
     X = snapshot(np.random.default_rng(3), 5, NOW)
     scores = published(X, classifier.decision_function(X)).reset_index()
     before = run_before(published(X, classifier.decision_function(X) + 1), X.iloc[:0])
-    kinds = [[part.kind for part in move.parts] for move in moves(mover(classifier).tell(scores, X, before))]
+    kinds = [[part.kind for part in move.parts] for move in mover(classifier).moves(scores, X, before)]
     assert kinds == [["undivided"]] * 5
 
 
@@ -214,9 +204,9 @@ def test_small_moves_new_accounts_and_green_ones_that_stay_are_not_told(models):
     old.loc["a2", "colour"] = "green"
     scores = published(X, now).reset_index()
     scores.loc[2, "colour"] = "green"
-    told = mover(classifier).tell(scores, X, run_before(old, X))
+    told = mover(classifier).moves(scores, X, run_before(old, X))
     assert told.notna().tolist() == [False, True, False, False]
-    assert mover(classifier).tell(scores.iloc[:1], X.iloc[:1], run_before(old, X)).isna().all()
+    assert mover(classifier).moves(scores.iloc[:1], X.iloc[:1], run_before(old, X)).isna().all()
 
 
 def test_a_colour_that_comes_or_goes_with_eligibility_has_no_parts(models):
@@ -224,7 +214,7 @@ def test_a_colour_that_comes_or_goes_with_eligibility_has_no_parts(models):
     X = snapshot(np.random.default_rng(4), 1, NOW)
     old = published(X, [np.nan], colour="grey")
     scores = published(X, classifier.decision_function(X)).reset_index()
-    (move,) = moves(mover(classifier).tell(scores, X, run_before(old, X)))
+    (move,) = mover(classifier).moves(scores, X, run_before(old, X))
     assert (move.because, move.previous_colour, move.log_odds, move.parts) == (
         "eligibility",
         Colour.GREY,
@@ -285,10 +275,8 @@ def test_new_thresholds_and_new_rules_are_the_policy(models, threshold, rules, b
         p, (p > 0.5).astype(int)
     )
     new = decide(p, X, light=lower, rules=rules).droplevel("as_of").assign(log_odds=log_odds, probability=p)
-    told = moves(
-        mover(classifier, policy="new", light=lower.predict, rules=rules).tell(
-            new.reset_index(), X, run_before(old, X)
-        )
+    told = mover(classifier, policy="new", light=lower.predict, rules=rules).moves(
+        new.reset_index(), X, run_before(old, X)
     )
     causes = {move.because for move in told if move}
     assert causes == {because}
@@ -296,8 +284,8 @@ def test_new_thresholds_and_new_rules_are_the_policy(models, threshold, rules, b
 
 def test_contributions_are_kept_exact_and_without_the_ones_that_say_nothing():
     frame = pd.DataFrame({'a "b": 0.0,': [0.0, 1 / 3], "c": [-2 / 3, 0.0], "d": [0.0, -0.0], "e": [0.0, 0.0]})
-    rows = [json.loads(row) for row in compact_rows(frame)]
+    rows = [json.loads(row) for row in contributions_texts(frame)]
     assert rows[0].keys() == {"c"}
     assert rows[1].keys() == {'a "b": 0.0,'}
     assert rows[0]["c"] == pytest.approx(-2 / 3, abs=1e-15)
-    assert [json.loads(row) for row in compact_rows(frame[["d", "e"]])] == [{}, {}]
+    assert [json.loads(row) for row in contributions_texts(frame[["d", "e"]])] == [{}, {}]

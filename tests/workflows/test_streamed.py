@@ -16,10 +16,10 @@ from churnrisk.decision import TrafficLight
 from churnrisk.errors import UsageError
 from churnrisk.settings import load_project
 from churnrisk.tracking import CHAMPION
+from churnrisk.workflows.local import ScoreFile
 from churnrisk.workflows.panel import advance
 from churnrisk.workflows.score import score
 from churnrisk.workflows.score_file import write_scores
-from churnrisk.workflows.streamed import _Writer
 from churnrisk.workflows.train import tracking_of
 
 
@@ -75,9 +75,9 @@ def test_batches_of_any_size_say_the_same_of_every_account(project, usual_share)
     assert expected["lost_by_end"].notna().any()
 
 
-def test_a_disk_that_takes_no_more_scores_is_told_with_the_mend():
+def test_a_full_disk_is_reported_with_the_fix():
     scores = pd.DataFrame({"account_id": ["a"] * 100_000, "probability": 0.5})
-    with pytest.raises(UsageError, match="nothing was published"), _Writer(Path("/dev/full")) as writer:
+    with pytest.raises(UsageError, match="nothing was published"), ScoreFile(Path("/dev/full")) as writer:
         writer.write(scores)
 
 
