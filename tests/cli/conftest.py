@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.cli import app, main
-
 WITHOUT_MLFLOW = """
 import sys
 sys.modules["mlflow"] = None  # importing it raises ImportError
@@ -35,6 +33,8 @@ Cli = Callable[..., Ran]
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run ``churnrisk`` with arguments as the installed command would, in this process."""
+
+    from churnrisk.cli import main
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr("sys.argv", ["churnrisk", *map(str, arguments)])
@@ -64,6 +64,8 @@ def scored(scored_world: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of the scored world as a file."""
+    from churnrisk.cli import app
+
     folder = tmp_path_factory.mktemp("bundle")
     project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"
     app(["--project", str(project), "export", str(target)], standalone_mode=False)

@@ -13,6 +13,8 @@ from churnrisk.history.access import Limit, admit
 from churnrisk.history.audit import take_turns
 from tests.history.postgres import drop_schema, new_schema
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2"
 
 

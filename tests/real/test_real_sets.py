@@ -21,9 +21,12 @@ from tests.uncounted import uncounted
 HERE = Path(__file__).parent
 DATA = Path(os.environ.get("CHURNRISK_REAL_DATA") or HERE.parents[2] / "shared" / "data")
 
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"the real sets are not at {DATA}; set CHURNRISK_REAL_DATA to run these tests"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not DATA.is_dir(),
+        reason=f"the real sets are not at {DATA}; set CHURNRISK_REAL_DATA to run these tests",
+    ),
+]
 
 
 def narrow(settings: Path) -> None:
