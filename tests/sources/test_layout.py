@@ -61,6 +61,7 @@ _WORDS = st.sampled_from(
 _PARTS = st.recursive(_WORDS, lambda inner: st.lists(inner).map(lambda parts: f"({' '.join(parts)})"))
 
 
+@pytest.mark.slow
 @given(st.lists(_PARTS).map(" ".join))
 def test_nothing_but_white_space_outside_of_texts_changes(sql: str) -> None:
     assert _squeezed(lay_out(sql)) == _squeezed(sql)
