@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import Once
+
 WITHOUT_MLFLOW = """
 import sys
 sys.modules["mlflow"] = None  # importing it raises ImportError
@@ -59,6 +61,24 @@ def project(small_world: Path, tmp_path: Path) -> Path:
 def scored(scored_world: Path, tmp_path: Path) -> Path:
     """A copy of the scored world."""
     return Path(shutil.copytree(scored_world, tmp_path / "scored"))
+
+
+@pytest.fixture(scope="session")
+def twice_trained_world(scored_world: Path, once: Once) -> Path:
+    """The scored world with a second version, trained as the first, that is not promoted."""
+    from churnrisk.cli import app
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(scored_world, folder, dirs_exist_ok=True)
+        app(["--project", str(folder), "train"], standalone_mode=False)
+
+    return once("twice_trained_world", fill)
+
+
+@pytest.fixture
+def twice_trained(twice_trained_world: Path, tmp_path: Path) -> Path:
+    """A copy of the twice trained world."""
+    return Path(shutil.copytree(twice_trained_world, tmp_path / "twice_trained"))
 
 
 @pytest.fixture(scope="session")
