@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format test system demo docs notebooks bench bench-peers bench-quality results clean
+.PHONY: help setup lint format quick test system demo docs notebooks bench bench-peers bench-quality results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,10 +38,19 @@ format: setup ## Put the code into the house style
 
 # One thread each: the workers use the cores already. A worker keeps the tests of a file together, so that what
 # they share is made once (worksteal), unless another one is idle.
-test: export OMP_NUM_THREADS := 1
-test: export OPENBLAS_NUM_THREADS := 1
-test: setup system ## Run all tests with branch coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN)
+quick test: export OMP_NUM_THREADS := 1
+quick test: export OPENBLAS_NUM_THREADS := 1
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+quick: setup ## Check style and types, and run the tests that take milliseconds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) -q --durations=5 --durations-min=1 -m "not slow and not browser and not spark and not real"
+
+# Counting lines and branches takes a third of the time again, so only CI does it.
+test: setup system ## Run all tests; in CI with branch coverage
+	$(PYTEST) $(if $(CI),--cov --cov-branch --cov-report=term --cov-fail-under=$(COV_MIN))
 
 system: ## Install Chromium, PostgreSQL and Java for the tests where they are missing and may be
 	@.ci/system

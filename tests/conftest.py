@@ -1,4 +1,7 @@
-"""What tests of several folders share: the browser, and small worlds that are made once for all workers."""
+"""What tests of several folders share: markers, the browser, and small worlds that are made once for all workers.
+
+Heavy libraries are imported by the fixture that needs them, so that a quick run does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,61 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
-from playwright.sync_api import Browser, sync_playwright
 
-from churnrisk.cli import app
-from churnrisk.sample import make_world, write_world
-from churnrisk.tracking.store import Store
 from tests.absent import absent
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # the same examples in every run: a property that fails must fail again for whoever looks
 settings.register_profile("churnrisk", derandomize=True, deadline=None, database=None)
 settings.load_profile("churnrisk")
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+#: Whoever requests one of these fixtures, also through others, gets the marker.
+_MARKER_OF_FIXTURE = {"browser": "browser", "java": "spark", "once": "slow", "postgres": "slow"}
+#: Folders whose tests all get the marker: whole commands, trainings, kernels.
+_MARKER_OF_FOLDER = {
+    "real": "real",
+    "cli": "slow",
+    "library": "slow",
+    "notebooks": "slow",
+    "benchmarks": "slow",
+}
+_MARKER_OF_FILE = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.(\w+)", re.MULTILINE)
 
 
+def _marker_of(path: Path) -> str | None:
+    """Return the marker of a whole folder or file, without importing it."""
+    if path.is_dir():
+        return _MARKER_OF_FOLDER.get(path.name) if path.parent == Path(__file__).parent else None
+    own = _MARKER_OF_FILE.search(path.read_text("utf-8"))
+    return own[1] if own else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `-m "not slow"` leaves out whole."""
+    chosen = config.option.markexpr
+    if not re.fullmatch(r"not \w+( and not \w+)*", chosen):
+        return None
+    if collection_path.is_file() and collection_path.suffix != ".py":
+        return None
+    return True if _marker_of(collection_path) in re.findall(r"not (\w+)", chosen) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes minutes, real sets and Spark, so that no worker waits for another one at the end."""
-    slow = ("/tests/real/", "/test_spark.py")
-    items.sort(key=lambda item: not any(name in item.path.as_posix() for name in slow))
+    """Mark tests by folder and fixtures; begin with real sets and Spark, so that no worker waits at the end."""
+    for item in items:
+        requested = getattr(item, "fixturenames", ())
+        markers = {_MARKER_OF_FIXTURE[name] for name in _MARKER_OF_FIXTURE.keys() & requested}
+        for marker in markers | {_marker_of(folder) for folder in item.path.parents} - {None}:
+            item.add_marker(marker)
+    items.sort(key=lambda item: not {"real", "spark"} & {marker.name for marker in item.iter_markers()})
 
 
 Once = Callable[[str, Callable[[Path], None]], Path]
@@ -69,6 +106,8 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 def blank_store(once: Once) -> Path:
     """A store of models without any, which takes MLflow seconds to make; copy it to ``models/mlflow.db``."""
 
+    from churnrisk.tracking.store import Store
+
     def fill(folder: Path) -> None:
         with Store(None, folder).opened():
             pass
@@ -79,6 +118,8 @@ def blank_store(once: Once) -> Path:
 @pytest.fixture(scope="session")
 def small_world(once: Once, blank_store: Path) -> Path:
     """A project folder of 700 accounts and 14 months without a model; copy it before you write to it."""
+
+    from churnrisk.sample import make_world, write_world
 
     def fill(folder: Path) -> None:
         write_world(make_world(seed=3, accounts=700, months=14), folder)
@@ -96,6 +137,8 @@ def small_world(once: Once, blank_store: Path) -> Path:
 def scored_world(small_world: Path, once: Once) -> Path:
     """The small world after train, promote and two scoring runs; copy it before you write to it."""
 
+    from churnrisk.cli import app
+
     def fill(folder: Path) -> None:
         shutil.copytree(small_world, folder, dirs_exist_ok=True)
         for arguments in (
@@ -110,11 +153,21 @@ def scored_world(small_world: Path, once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
+def java() -> None:
+    """Without Java there is no Spark to test."""
+    if shutil.which("java") is None:
+        absent("the Spark tests need Java: install Debian's package default-jre-headless (make system)")
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, without a window; one for all, since a second driver in a process is refused."""
     path = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
     if path is None:
         absent("the browser tests need Chromium: install Debian's package chromium (make system)")
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=15_000)  # a busy machine is no failure
     with sync_playwright() as driver:
         # Chromium's own sandbox cannot be set up by root, as in containers.
         options = ["--no-sandbox"] if os.geteuid() == 0 else []

@@ -33,6 +33,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & HEAVY == set()
 
 
+@pytest.mark.slow
 def test_importing_tracking_does_not_import_mlflow() -> None:
     loaded = loaded_by("import churnrisk.tracking")
     assert "churnrisk" in loaded

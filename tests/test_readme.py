@@ -29,6 +29,7 @@ def test_every_make_target_in_the_readme_exists():
     assert set(re.findall(r"\bmake ([a-z]+)`", README.read_text("utf-8"))) <= targets
 
 
+@pytest.mark.slow
 def test_the_python_example_runs(tmp_path, monkeypatch):
     import shutil
 

@@ -400,9 +400,13 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        if not getattr(self, "exact_", False):
+            return
         # Another scikit-learn may walk the trees differently: the trees have the last word.
-        if getattr(self, "exact_", False) and not self.tables_hold():
-            self._build_tables()
+        # One thread: on so few rows more of them spin for seconds wherever the cores are busy.
+        with threadpool_limits(limits=1):
+            if not self.tables_hold():
+                self._build_tables()
 
     def _margin(self, binned: Floats) -> Floats:
         total = sum(trees.decision_function(binned) for trees in self.trees_)

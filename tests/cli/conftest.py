@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.cli import app, main
+from tests.conftest import Once
 
 WITHOUT_MLFLOW = """
 import sys
@@ -35,6 +35,8 @@ Cli = Callable[..., Ran]
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run ``churnrisk`` with arguments as the installed command would, in this process."""
+
+    from churnrisk.cli import main
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr("sys.argv", ["churnrisk", *map(str, arguments)])
@@ -62,8 +64,28 @@ def scored(scored_world: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def twice_trained_world(scored_world: Path, once: Once) -> Path:
+    """The scored world with a second version, trained as the first, that is not promoted."""
+    from churnrisk.cli import app
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(scored_world, folder, dirs_exist_ok=True)
+        app(["--project", str(folder), "train"], standalone_mode=False)
+
+    return once("twice_trained_world", fill)
+
+
+@pytest.fixture
+def twice_trained(twice_trained_world: Path, tmp_path: Path) -> Path:
+    """A copy of the twice trained world."""
+    return Path(shutil.copytree(twice_trained_world, tmp_path / "twice_trained"))
+
+
+@pytest.fixture(scope="session")
 def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of the scored world as a file."""
+    from churnrisk.cli import app
+
     folder = tmp_path_factory.mktemp("bundle")
     project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"
     app(["--project", str(project), "export", str(target)], standalone_mode=False)

@@ -11,25 +11,28 @@ from pathlib import Path
 import pytest
 
 from churnrisk.cli import app
+from tests.conftest import Once
 
 OWN = '\n[[features.own]]\nname = "twice_30"\nsql = "2 * coalesce(events_30, 0)"\n'
 
 
-@pytest.fixture(scope="module")
-def retrained_world(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def retrained_world(scored_world: Path, once: Once) -> Path:
     """A second version with another seed, one feature fewer, one of its own more, and one later snapshot learned."""
-    folder = tmp_path_factory.mktemp("retrained") / "project"
-    shutil.copytree(scored_world, folder)
-    settings = folder / "churnrisk.toml"
-    before = settings.read_text()
-    changed = before.replace("[features]", '[features]\nexclude = ["seats"]').replace(
-        "[model]", "[model]\nseed = 5"
-    )
-    assert "test_snapshots = 2" in changed
-    settings.write_text(changed.replace("test_snapshots = 2", "test_snapshots = 1") + OWN)
-    app(["--project", str(folder), "train"], standalone_mode=False)
-    settings.write_text(before + OWN)
-    return folder
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(scored_world, folder, dirs_exist_ok=True)
+        settings = folder / "churnrisk.toml"
+        before = settings.read_text()
+        changed = before.replace("[features]", '[features]\nexclude = ["seats"]').replace(
+            "[model]", "[model]\nseed = 5"
+        )
+        assert "test_snapshots = 2" in changed
+        settings.write_text(changed.replace("test_snapshots = 2", "test_snapshots = 1") + OWN)
+        app(["--project", str(folder), "train"], standalone_mode=False)
+        settings.write_text(before + OWN)
+
+    return once("retrained_world", fill)
 
 
 @pytest.fixture

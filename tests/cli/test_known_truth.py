@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from churnrisk.cli import app
+from tests.conftest import Once
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"
 AS_OF = "2026-06-01"
@@ -28,15 +29,24 @@ FAMILIES = {
 }
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory) -> pd.DataFrame:
-    """The shipped sample, scored at a date for which the truth is known: one row per eligible account."""
-    folder = tmp_path_factory.mktemp("truth") / "sample"
-    shutil.copytree(SAMPLE, folder)
-    target = folder / "scores.parquet"
-    for arguments in (["train"], ["promote"], ["score", "--as-of", AS_OF, "--output", str(target)]):
-        app(["--project", str(folder), *arguments], standalone_mode=False)
-    scores = pd.read_parquet(target)
+@pytest.fixture(scope="session")
+def scored_sample(once: Once) -> Path:
+    """The shipped sample after a scoring run of a date for which the truth is known."""
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(SAMPLE, folder, dirs_exist_ok=True)
+        scores = str(folder / "scores.parquet")
+        for arguments in (["train"], ["promote"], ["score", "--as-of", AS_OF, "--output", scores]):
+            app(["--project", str(folder), *arguments], standalone_mode=False)
+
+    return once("scored_sample", fill)
+
+
+@pytest.fixture(scope="session")
+def scored(scored_sample: Path) -> pd.DataFrame:
+    """One row per eligible account."""
+    folder = scored_sample
+    scores = pd.read_parquet(folder / "scores.parquet")
     truth = pd.read_parquet(folder / "truth.parquet")
     truth = truth[truth["as_of"] == pd.Timestamp(AS_OF)]
     return scores[scores["probability"].notna()].merge(truth, on="account_id", validate="one_to_one")

@@ -131,10 +131,9 @@ def test_evaluate_measures_the_champion_on_the_test_block(cli, scored, tmp_path)
     assert found["evaluation"]["figures"]["model"]["auc"]["value"] == pytest.approx(listed[0]["auc"])
 
 
-def test_a_second_champion_can_be_rolled_back(cli, scored):
-    cli("--project", scored, "train")
-    assert "replaces version 1" in cli("--project", scored, "promote").err
-    back = cli("--project", scored, "rollback", "--reason", "too many false alarms", "--author", "Ada")
+def test_a_second_champion_can_be_rolled_back(cli, twice_trained):
+    assert "replaces version 1" in cli("--project", twice_trained, "promote").err
+    back = cli("--project", twice_trained, "rollback", "--reason", "too many false alarms", "--author", "Ada")
     assert "version 1 is the champion again" in back.err
 
 

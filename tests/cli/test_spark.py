@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,12 +10,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
+import pytest
 
 from churnrisk.history import HistoryStore
 from churnrisk.history.totals import read_totals
 from churnrisk.settings import load_project
 from churnrisk.sources import Engine, open_tables
-from tests.absent import absent
 from tests.cli.conftest import WITHOUT_MLFLOW, Cli
 from tests.sources.sparkling import QUICK
 from tests.uncounted import uncounted
@@ -41,11 +40,10 @@ def on_spark(project: Path) -> None:
     settings.write_text(text[:start] + events + text[end:] + engine + SETTINGS)
 
 
+@pytest.mark.usefixtures("java")
 def test_a_run_on_spark_by_a_bundle_equals_the_champions_run_on_this_machine(
     scored: Path, bundle: Path
 ) -> None:
-    if shutil.which("java") is None:
-        absent("Java is not installed here")
     on_spark(scored)
     ran = subprocess.run(
         [sys.executable, "-c", WITHOUT_MLFLOW, "--project", scored, "score", "--bundle", bundle],

@@ -142,12 +142,11 @@ sql = "(select count(*) from events e where e.account_id = p.account_id)"
     assert "events_ever" in ran.err
 
 
-def test_a_promotion_can_be_tried_without_doing_it(cli, scored):
-    cli("--project", scored, "train")
-    ran = cli("--project", scored, "promote", "--dry-run")
+def test_a_promotion_can_be_tried_without_doing_it(cli, twice_trained):
+    ran = cli("--project", twice_trained, "promote", "--dry-run")
     assert ran.code == 0
     assert "version 2 would become the champion" in ran.err
-    listed = json.loads(cli("--project", scored, "models", "--format", "json").out)
+    listed = json.loads(cli("--project", twice_trained, "models", "--format", "json").out)
     assert {row["version"]: row["aliases"] for row in listed}[1] == "champion"
 
 

@@ -267,6 +267,7 @@ def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:
     assert only(violations(tmp_path, configs=german, events=text)).examples == ("2025-06-01",)
 
 
+@pytest.mark.slow
 def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts(tmp_path: Path) -> None:
     pairs = COMPARED_ROWS // 2 + 50_000
     with Engine(EngineConfig(), base=tmp_path) as engine:

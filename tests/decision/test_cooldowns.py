@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ def nothing():
     return pd.DataFrame(columns=COLUMNS).astype({"handed_out_at": "datetime64[us]"})
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(runs)
 def test_no_two_actions_come_closer_than_cooldown_and_channel_allow(sequence):
@@ -49,6 +51,7 @@ def test_no_two_actions_come_closer_than_cooldown_and_channel_allow(sequence):
             assert apart >= timedelta(days=CHANNELS[one.channel])
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(runs)
 def test_what_nothing_forbids_goes_out(sequence):

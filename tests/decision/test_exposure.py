@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from churnrisk.decision import TrafficLight, colour_evidence, lower_bound, upper_bound
 from churnrisk.decision.bounds import churn_levels, tally, tally_of
 
+pytestmark = pytest.mark.slow
+
 REPETITIONS = 400
 # 5 % and three standard errors of a share over 400 repetitions.
 TOLERATED = 0.05 + 3 * np.sqrt(0.05 * 0.95 / REPETITIONS)

@@ -10,6 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROWS = 10_000_000
 ACCOUNTS = 20_000
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ def postgres():
         yield base
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def fresh_url(request, tmp_path_factory):
     """Return a function that makes an empty database and returns its URL."""
     if request.param == "sqlite":

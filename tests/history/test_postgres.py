@@ -13,6 +13,8 @@ from churnrisk.history import HistoryStore
 from churnrisk.history.reviews import take_turns
 from tests.history.postgres import drop_schema, new_schema
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2"
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from churnrisk.history import HistoryStore, NewRun
 
+pytestmark = pytest.mark.slow
+
 PUBLISH = """
 import sys, time
 from datetime import datetime

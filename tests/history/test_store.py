@@ -92,6 +92,7 @@ def test_the_key_depends_on_everything_the_scores_depend_on(new_run):
     assert new_run(published_at=datetime(2030, 1, 1)).run_key == new_run().run_key
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(published=st.lists(st.tuples(st.integers(1, 4), st.sampled_from("xy")), max_size=8))
 def test_whatever_is_published_how_often_there_is_one_run_per_key(fresh_url, published):
@@ -219,6 +220,7 @@ def test_days_in_colour_count_from_the_first_run_of_the_colour(store, new_run, s
     assert list(store.scores(run.run_id)["days_in_colour"]) == [59, 0, 0]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     colours=st.lists(st.one_of(st.none(), COLOURS), min_size=1, max_size=6),

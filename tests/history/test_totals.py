@@ -56,6 +56,7 @@ def sums(store, run_id):
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(before=ROWS, rows=ROWS, pieces=st.integers(1, 3))
 def test_the_sums_written_with_a_run_are_those_that_sql_finds_in_it(fresh_url, before, rows, pieces):

@@ -168,6 +168,7 @@ def order(one, wanted):
     return (*keys[wanted.sort], one["account_id"])
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(drawn=ACCOUNTS, filters=st.lists(FILTERS, min_size=1, max_size=12))
 def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn, filters):
@@ -191,6 +192,7 @@ def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn,
                 assert tuple(rows) == whole.rows
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(drawn=ACCOUNTS, owner=st.sampled_from([None, "kim", NONE]), scope=st.sampled_from([None, "Kim"]))
 def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope):

@@ -17,6 +17,8 @@ from churnrisk.tracking.trusted import distrusted
 
 from .conftest import MONOTONE, make_panel
 
+pytestmark = pytest.mark.slow
+
 
 def test_contributions_and_baseline_sum_to_the_uncalibrated_log_odds(fitted, panel):
     X = panel[0].iloc[:300]

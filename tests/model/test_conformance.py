@@ -3,6 +3,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from churnrisk.model import ChurnClassifier, FrameEncoder
 
+pytestmark = pytest.mark.slow
+
 # scikit-learn's checks fit on 10 to 300 rows, some with a single row of a class; a churn model refuses so
 # few by default, hence min_class_count=1. Few trees keep the checks short and touch every candidate.
 SMALL = {"min_class_count": 1, "max_iter": 20, "n_splits": 2}

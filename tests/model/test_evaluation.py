@@ -15,6 +15,7 @@ from .conftest import make_panel
 WEIGHTY = st.lists(st.tuples(st.booleans(), st.integers(0, 9)), min_size=4, max_size=60)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(rows=WEIGHTY)
 def test_figures_equal_those_of_scikit_learn_with_ties(rows):

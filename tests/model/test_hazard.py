@@ -8,6 +8,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from churnrisk.model import ChurnHazard, KaplanMeier
 
+pytestmark = pytest.mark.slow
+
 PERIOD = 30
 
 

@@ -83,6 +83,7 @@ def cities():
     return X.assign(street=[f"street {i // 2}" for i in range(n)]), churned.astype(int)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("candidate", ["logistic", "additive", "full"])
 def test_a_wide_column_is_learned_and_its_share_stays_with_it(cities, candidate):
     X, y = cities

@@ -88,6 +88,7 @@ def test_categories_are_told_by_name():
     assert told([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan basic"
 
 
+@pytest.mark.slow
 @given(
     cells=st.lists(
         st.tuples(st.floats(-3, 3), st.one_of(st.just(np.nan), st.floats(-1e7, 1e7))), min_size=1, max_size=30

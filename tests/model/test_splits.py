@@ -77,6 +77,7 @@ def test_blocks_shrink_before_they_fail_and_say_so():
     assert cut.notes == ("the calibration block has 1 as-of dates instead of 2: only 4 dates are mature",)
 
 
+@pytest.mark.slow
 def test_account_blocks_are_the_same_in_every_process():
     ids = [f"acct-{i}" for i in range(50)]
     code = (

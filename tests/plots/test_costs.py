@@ -31,6 +31,7 @@ def star(axes):
     return x, cost
 
 
+@pytest.mark.slow
 @given(ROWS, st.booleans(), st.integers(1, 200), st.sampled_from([0.1, 0.5, 1.0]))
 def test_every_threshold_costs_what_it_costs_by_hand(rows, weighted, cost_per_contact, save_rate):
     y, p, value = (np.array(column, dtype=float) for column in zip(*rows, strict=True))

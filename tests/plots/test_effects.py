@@ -70,6 +70,7 @@ def test_names_are_bars_with_their_share_of_the_rows(additive, panel):
     assert axes.get_xlabel() == "log-odds added"
 
 
+@pytest.mark.slow
 def test_a_model_with_interactions_shows_each_row_as_a_point(panel):
     X, y, _ = panel
     full = ChurnClassifier(candidates=("full",), max_iter=40).fit(X, y)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -16,20 +15,20 @@ from churnrisk.settings import load_project
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import Engine, EngineConfig, TableConfig, open_engine, open_tables
 from churnrisk.workflows.project import Project
-from tests.absent import absent
 from tests.real.test_real_sets import DATA, HERE
 from tests.sources.sparkling import QUICK, differing
 
 DATES = [datetime(2022, 7, 1), datetime(2022, 9, 1)]
 
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason=f"the real sets are not at {DATA}; set CHURNRISK_REAL_DATA to run this test"
-)
+pytestmark = [
+    pytest.mark.usefixtures("java"),
+    pytest.mark.skipif(
+        not DATA.is_dir(), reason=f"the real sets are not at {DATA}; set CHURNRISK_REAL_DATA to run this test"
+    ),
+]
 
 
 def test_the_signals_of_the_learning_platform_equal_duckdbs(tmp_path: Path) -> None:
-    if shutil.which("java") is None:
-        absent("Java is not installed here")
     project = load_project(HERE / "ds365", data=DATA / "ds365")
     with Engine(EngineConfig(), base=project.data) as engine:
         names = list(open_tables(engine, project.tables).available.tables)

@@ -205,6 +205,7 @@ def test_a_place_that_cannot_be_written_is_named(make_redlist: Make, tmp_path: P
         write_report(tmp_path / "file" / "report.html", make_redlist(), company="c")
 
 
+@pytest.mark.slow
 @given(name=st.text(), owner=st.text(), text=st.text())
 def test_any_text_gives_a_well_formed_page(name: str, owner: str, text: str) -> None:
     row = replace(ROW, name=name, owner=owner, reasons=(Reason("f", "own", text, 1.0, 1.0),))

@@ -12,6 +12,8 @@ import pytest
 from churnrisk.errors import UsageError
 from churnrisk.sample import Defect, World, make_world, sample_folder, write_world
 
+pytestmark = pytest.mark.slow
+
 COMMITTED = Path(__file__).parents[2] / "data" / "sample"
 
 

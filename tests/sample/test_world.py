@@ -201,6 +201,7 @@ def test_owners_change_and_the_crm_shows_the_latest(world: World) -> None:
     assert len(history) > len(world.accounts) * 1.1
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), accounts=st.integers(1, 40), months=st.integers(1, 5))
 def test_worlds_of_any_size_are_whole(seed: int, accounts: int, months: int) -> None:
@@ -211,6 +212,7 @@ def test_worlds_of_any_size_are_whole(seed: int, accounts: int, months: int) -> 
     assert world.end - world.start == HORIZON * months
 
 
+@pytest.mark.slow
 def test_twenty_thousand_accounts_take_seconds() -> None:
     before = time.process_time()
     make_world(accounts=20_000, months=6)

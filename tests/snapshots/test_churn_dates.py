@@ -81,6 +81,7 @@ def test_a_definition_without_its_table_is_told() -> None:
         lost(CONTRACT, data_end=at(60), events=[event(at(20))])
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10**9),
     definition=st.sampled_from(("contractual", "inactivity")),

@@ -49,6 +49,7 @@ def judged(
     return MOST, False
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**9), churn=definitions, end=st.integers(250, 520))
 @settings(max_examples=15)
 def test_every_window_is_judged_as_the_label_window_is(seed: int, churn: ChurnConfig, end: int) -> None:
@@ -66,6 +67,7 @@ def test_every_window_is_judged_as_the_label_window_is(seed: int, churn: ChurnCo
     assert told == expected
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10**9), churn=definitions, end=st.integers(200, 420))
 @settings(max_examples=15)
 def test_without_the_future_the_same_is_known_as_censoring_says(

@@ -55,6 +55,7 @@ churns = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10**9),
     churn=churns,

@@ -138,6 +138,7 @@ def test_what_a_killed_run_has_spilled_is_removed_by_the_next_one_and_nothing_el
     assert (tmp_path / "elsewhere" / ".lock").exists()
 
 
+@pytest.mark.slow
 def test_many_engines_opened_and_closed_at_once_keep_their_folders(tmp_path: Path) -> None:
     def used(_: int) -> bool:
         with Engine(EngineConfig(temp_directory=str(tmp_path)), base=tmp_path) as engine:

@@ -19,6 +19,8 @@ from churnrisk.sources.database import read_batches
 from tests.history.postgres import GIVEN, server
 from tests.sources.reading import engine, open_events, read
 
+pytestmark = pytest.mark.slow
+
 SECRET = "s3cret-of-the-crm"
 
 

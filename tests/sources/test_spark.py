@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,6 @@ from churnrisk.features.build import create_feature_table
 from churnrisk.snapshots import ChurnConfig, build_panel
 from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, open_engine, open_tables
 from churnrisk.sources.spark_engine import SparkEngine
-from tests.absent import absent
 from tests.sources.sparkling import QUICK, differing
 from tests.world import START, WORLD_DAYS, World, arrow, random_world
 
@@ -55,10 +53,8 @@ def folder(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def spark(folder: Path) -> Iterator[SparkEngine]:
+def spark(java: None, folder: Path) -> Iterator[SparkEngine]:
     """One Spark for all tests of this file."""
-    if shutil.which("java") is None:
-        absent("Java is not installed here")
     with open_engine(EngineConfig(name="spark", spark=QUICK), base=folder) as engine:
         assert isinstance(engine, SparkEngine)
         yield engine

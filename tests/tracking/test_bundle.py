@@ -68,6 +68,7 @@ def refusal(content: bytes) -> str:
     return str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_logged_model_comes_back_from_its_bundle_with_the_same_probabilities(
     project: Tracking,
     make_record: Callable[..., TrainingRecord],

@@ -22,6 +22,7 @@ def test_parameters_and_blocks_come_back(project: Tracking, make_record: MakeRec
     ]
 
 
+@pytest.mark.slow
 def test_a_run_is_as_good_a_name_as_its_version(project: Tracking, make_record: MakeRecord) -> None:
     first, second = (project.log_training(make_record(params={"turn": turn})) for turn in (1, 2))
     assert project.details(first.run_id).params == project.details("1").params == {"turn": "1"}
@@ -29,6 +30,7 @@ def test_a_run_is_as_good_a_name_as_its_version(project: Tracking, make_record: 
     assert project.load(first.run_id).version == 1
 
 
+@pytest.mark.slow
 def test_an_unknown_name_lists_the_versions_there_are(project: Tracking, make_record: MakeRecord) -> None:
     with pytest.raises(NoChampionError):
         project.details("3")

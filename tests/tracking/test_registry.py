@@ -111,6 +111,7 @@ def test_the_example_is_cast_to_the_types_of_the_signature() -> None:
     assert kinds == ["double", "boolean", "string"]
 
 
+@pytest.mark.slow
 def test_a_second_training_becomes_the_candidate_and_the_first_stays(
     project: Tracking, make_record: MakeRecord, logistic: LogisticRegression, panel: Panel
 ) -> None:
@@ -149,6 +150,7 @@ def test_an_unknown_version_is_refused_with_the_known_ones(
         project.promote(9, decision={})
 
 
+@pytest.mark.slow
 def test_promotion_keeps_its_history_and_rollback_follows_it(
     project: Tracking, make_record: MakeRecord
 ) -> None:
@@ -171,6 +173,7 @@ def test_promotion_keeps_its_history_and_rollback_follows_it(
         project.rollback(reason={})
 
 
+@pytest.mark.slow
 def test_rolling_back_retraces_every_promotion_and_never_swaps_to_and_fro(
     project: Tracking, make_record: MakeRecord
 ) -> None:
@@ -306,6 +309,7 @@ def test_a_locked_store_is_one_clear_error(project: Tracking, monkeypatch: pytes
             project.versions()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     away = Tracking("http://ada:secret@127.0.0.1:9", tmp_path, "demo")

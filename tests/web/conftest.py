@@ -13,20 +13,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
 from churnrisk.auth.users import NewUser, add_user
 from churnrisk.history import HistoryStore
 from churnrisk.records import Role
 from churnrisk.settings import load_project
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 #: The people of every test site.
 PEOPLE = {"ana": Role.ADMIN, "rex": Role.REVIEWER, "rita": Role.REVIEWER, "vic": Role.VIEWER}
 PASSWORD = "correct horse battery staple"
-expect.set_options(timeout=15_000)  # a busy machine is no failure
 _READY = re.compile(r"is at (http://\S+);")
 
 
@@ -96,7 +97,7 @@ def site(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-SignedIn = Callable[..., Page]
+SignedIn = Callable[..., "Page"]
 
 
 @pytest.fixture

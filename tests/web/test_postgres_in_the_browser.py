@@ -11,6 +11,8 @@ from churnrisk.records import Role
 from tests.history.postgres import drop_schema, new_schema, server
 from tests.web.conftest import add_people, serving
 
+pytestmark = pytest.mark.browser
+
 
 @pytest.fixture(scope="module")
 def site(scored_world, tmp_path_factory):

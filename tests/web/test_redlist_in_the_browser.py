@@ -7,6 +7,8 @@ import pytest
 from openpyxl import load_workbook
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.browser
+
 
 def names(page):
     return page.locator("[data-row] [data-open]").all_inner_texts()

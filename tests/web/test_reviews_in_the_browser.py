@@ -1,7 +1,10 @@
 import re
 from datetime import date, timedelta
 
+import pytest
 from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
 
 NEXT_MONTH = (date.today() + timedelta(days=30)).isoformat()
 
