@@ -319,33 +319,10 @@ def _raw_rules(
         for column in columns
         if column.type not in ("id", "text")  # every value can be read as text
     ]
-    rules += [_missing(column, native[column.name]) for column in columns if column.required]
+    rules += [_missing(column.name, native[column.name]) for column in columns if column.required]
     if date_format is None:
         texts = [column for column in columns if native[column.name] == "VARCHAR"]
         rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
-    return rules
-
-
-def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
-    """Return the rules over values of the contract's types."""
-    rules = [
-        _future(column.name, now)
-        for column in spec.columns
-        if column.name in names and column.type == "timestamp" and column.name not in spec.planned
-    ]
-    rules += [_negative(name) for name in ("mrr", "seats", "quantity") if name in names]
-    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
-    if spec.name == "surveys":
-        rules.append(_score_range())
-    return rules
-
-
-def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
-    if spec.name == "accounts":
-        return []
-    rules = [_unknown_account()]
-    if sign_up_known and spec.time and spec.is_log:
-        rules.append(_before_sign_up(spec.time))
     return rules
 
 
@@ -354,23 +331,14 @@ def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> Rule:
     value = cast(quoted, column.type, native=native, date_format=date_format)
     handled = "their rows are left out" if column.required else "they count as unknown"
     extra = " or set date_format" if column.type == "timestamp" else ""
-    return Rule(
-        column.name,
-        f"not {EXPECTED[column.type]}",
-        f"({value}) is null and not {missing(quoted, native)}",
-        quoted,
-        f"Correct the values{extra}; {handled} until then.",
-    )
+    broken = f"({value}) is null and not {missing(quoted, native)}"
+    fix = f"Correct the values{extra}; {handled} until then."
+    return Rule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
 
 
-def _missing(column: ColumnSpec, native: str) -> Rule:
-    return Rule(
-        column.name,
-        "value is missing",
-        missing(f'"{column.name}"', native),
-        "'(empty)'",
-        "Fill it in; the rows are left out until then.",
-    )
+def _missing(name: str, native: str) -> Rule:
+    fix = "Fill it in; the rows are left out until then."
+    return Rule(name, "value is missing", missing(f'"{name}"', native), "'(empty)'", fix)
 
 
 def _mixed_zones(column: ColumnSpec) -> Rule:
@@ -386,56 +354,43 @@ def _mixed_zones(column: ColumnSpec) -> Rule:
     )
 
 
-def _future(name: str, now: datetime) -> Rule:
-    return Rule(
-        name,
-        FUTURE,
-        f"{name} > {timestamp_literal(now)}",
-        name,
-        "Correct the dates; a snapshot counts such rows only once their date has come.",
-    )
-
-
-def _negative(name: str) -> Rule:
-    return Rule(
-        name,
-        "is negative",
-        f"{name} < 0",
-        name,
-        "Correct the sign, or move refunds into a table of their own; they are used as they stand.",
-        level="warn",
-    )
+def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
+    """Return the rules over values of the contract's types."""
+    in_time = "Correct the dates; a snapshot counts such rows only once their date has come."
+    rules = [
+        Rule(column.name, FUTURE, f"{column.name} > {timestamp_literal(now)}", column.name, in_time)
+        for column in spec.columns
+        if column.name in names and column.type == "timestamp" and column.name not in spec.planned
+    ]
+    sign = "Correct the sign, or move refunds into a table of their own; they are used as they stand."
+    rules += [
+        Rule(name, "is negative", f"{name} < 0", name, sign, level="warn")
+        for name in ("mrr", "seats", "quantity")
+        if name in names
+    ]
+    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
+    if spec.name == "surveys":
+        scale = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
+        rules.append(Rule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
+    return rules
 
 
 def _order(earlier: str, later: str) -> Rule:
-    return Rule(
-        later,
-        f"is before {earlier}",
-        f"{later} < {earlier}",
-        f"account_id || ': ' || {earlier} || ' > ' || {later}",
-        f"Correct one of the dates; {later} counts as {earlier} until then.",
+    example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
+    fix = f"Correct one of the dates; {later} counts as {earlier} until then."
+    return Rule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
+
+
+def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
+    if spec.name == "accounts":
+        return []
+    same_ids = (
+        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
     )
-
-
-def _score_range() -> Rule:
-    return Rule(
-        "score",
-        "is outside 0-10",
-        "score not between 0 and 10",
-        "score",
-        "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars.",
-    )
-
-
-def _unknown_account() -> Rule:
-    return Rule(
-        "account_id",
-        UNKNOWN,
-        "is_unknown",
-        "account_id",
-        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then.",
-        share=MAX_UNKNOWN_SHARE,
-    )
+    rules = [Rule("account_id", UNKNOWN, "is_unknown", "account_id", same_ids, share=MAX_UNKNOWN_SHARE)]
+    if sign_up_known and spec.time and spec.is_log:
+        rules.append(_before_sign_up(spec.time))
+    return rules
 
 
 def _before_sign_up(time: str) -> Rule:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from churnrisk.features.levers import Lever
 from churnrisk.records import Feature
-from churnrisk.sources import Tables, identifier
+from churnrisk.sources import Tables, identifier, timestamp_literal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Pulled:
         self._engine.table_from("lever_accounts", asked)
         self._engine.run(
             "create or replace temp table lever_inputs as select i.*, l.place from feature_inputs i "
-            f"join lever_accounts l using (account_id) where i.as_of = timestamp '{as_of:%Y-%m-%d %H:%M:%S}'"
+            f"join lever_accounts l using (account_id) where i.as_of = {timestamp_literal(as_of)}"
         )
 
     def features(

@@ -260,6 +260,13 @@ def explain(error: Exception) -> ChurnRiskError:
     return _file_error(error, text) or ChurnRiskError(f"the table engine failed: {text}")
 
 
+def spark_not_installed(error: ModuleNotFoundError) -> UsageError:
+    """Return the error for a package of Spark's that is missing."""
+    return UsageError(
+        f'engine = "spark" needs {error.name}, which is not installed. Run: pip install "churnrisk[spark]".'
+    )
+
+
 def first_line(error: Exception) -> str:
     """Return the sentence that opens an engine error."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)

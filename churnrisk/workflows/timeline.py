@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from churnrisk.contract import Available, known_at
 from churnrisk.history import HistoryStore
 from churnrisk.history.desk import require_accounts
-from churnrisk.sources import Engine, literal, open_account
+from churnrisk.sources import Engine, open_account, timestamp_literal
 from churnrisk.workflows.project import Project
 
 __all__ = ["Happening", "WeekOfUse", "Timeline", "timeline"]
@@ -146,9 +147,7 @@ class _Asked:
 
     def known_at(self, table: str, column: str) -> str:
         """When a row could be known: when it happened, or was recorded if that is later."""
-        if not self.has(table, "recorded_at"):
-            return column
-        return f"greatest({column}, coalesce(recorded_at, {column}))"
+        return known_at(Available(self.there, {}), table, column)
 
     def column(self, table: str, name: str) -> str:
         """Return the column, or null where the table has none."""
@@ -159,7 +158,7 @@ class _Asked:
 
 
 def _stamp(moment: datetime) -> str:
-    return f"timestamp {literal(f'{moment:%Y-%m-%d %H:%M:%S}')}"
+    return timestamp_literal(moment)
 
 
 def _until(asked: _Asked) -> datetime:
