@@ -76,8 +76,8 @@ class Findings:
     def violations(self, table: str) -> list[Violation]:
         """Return them as violations; their share of the rows decides which block."""
         if not self.total:
-            mend = f"Check the file or SQL of [tables.{table}], or take the table out of churnrisk.toml."
-            return [Violation(table, "", "table has no rows", "error", 0, (), mend)]
+            fix = f"Check the file or SQL of [tables.{table}], or take the table out of churnrisk.toml."
+            return [Violation(table, "", "table has no rows", "error", 0, (), fix)]
         return [
             Violation(
                 table,
@@ -249,16 +249,16 @@ class _TableCheck:
     def _repeated_keys(self) -> list[Finding]:
         key = ", ".join(self.spec.key)
         level: Literal["error", "warn"] = "warn" if self.spec.name == "attributes" else "error"
-        mend = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
+        fix = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
         again = f"select account_id, 1 as extra from {self.spec.name} group by {key} having count(*) > 1"
-        return self._repeated(again, Rule(key, "key appears more than once", "", "", mend, level=level))
+        return self._repeated(again, Rule(key, "key appears more than once", "", "", fix, level=level))
 
     def _repeated_rows(self, total: int) -> list[Finding]:
-        mend = "Remove the copies if they are no real repeats; they are counted as they stand."
+        fix = "Remove the duplicates unless they are real; they are counted as they are."
         # a table too large to compare every row with every other is compared for a part of its accounts
         parts = shares(self.part.total if self.part else total)
         some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
-        says = "row is there twice" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
+        says = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
         hashed = f"select account_id, hash(t) as h, 1 as here from {self.complete} t{some}"
         if self.part:
             hashed += f" union all select account_id, hash(t) as h, 0 as here from {self.part.others} t{some}"
@@ -269,7 +269,7 @@ class _TableCheck:
             f"from ({hashed}) group by h having count(*) > 1"
         )
         return self._repeated(
-            f"select * from ({again}) where extra > 0", Rule("", says, "", "", mend, level="warn")
+            f"select * from ({again}) where extra > 0", Rule("", says, "", "", fix, level="warn")
         )
 
     def _repeated(self, again: str, rule: Rule) -> list[Finding]:
@@ -362,7 +362,7 @@ def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> li
         for column in spec.columns
         if column.name in names and column.type == "timestamp" and column.name not in spec.planned
     ]
-    sign = "Correct the sign, or move refunds into a table of their own; they are used as they stand."
+    sign = "Correct the sign, or move refunds into a table of their own; the values are used as they are."
     rules += [
         Rule(name, "is negative", f"{name} < 0", name, sign, level="warn")
         for name in ("mrr", "seats", "quantity")
@@ -400,7 +400,7 @@ def _before_sign_up(time: str) -> Rule:
         # whole days: sign-up is often known to the day only
         "cast(first_at as date) < cast(signed_up_at as date)",
         "account_id",
-        "Check signed_up_at or the dates of this table; the rows are used as they stand.",
+        "Check signed_up_at or the dates of this table; the rows are used as they are.",
         level="warn",
         each="cast({time} as date) < cast(a.signed_up_at as date)",
     )

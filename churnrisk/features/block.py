@@ -54,7 +54,7 @@ class BlockInputs:
     dates : str
         Relation (as_of).
     key_features : tuple of str
-        Product features whose own last day is wanted.
+        Product features whose last day of use is computed.
     """
 
     tables: Tables

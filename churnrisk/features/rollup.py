@@ -44,7 +44,7 @@ class Shape:
     quantity : bool
         Rows have a quantity.
     key_features : tuple of str
-        Product features whose own last day is kept.
+        Product features whose last day of use is computed.
     """
 
     words: int

@@ -129,7 +129,7 @@ class SparkEngine(Engine):
         super().table_from(name, table)
 
     def drop(self, *names: str) -> None:
-        """Keep them: Spark recomputes from them what a lost worker held."""
+        """Do nothing: Spark recomputes from these tables what a lost worker held."""
 
     def arrow(self, sql: str) -> pa.Table:
         """Return the result as an Arrow table."""

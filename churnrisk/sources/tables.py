@@ -32,7 +32,7 @@ class Tables:
 
     ``native`` holds the source's type of each raw column, ``date_formats`` the strptime format of each table's text
     dates. ``digest`` changes with any input file or its mapping. ``event_parts`` are the files of the events where
-    DuckDB reads them from Parquet; with a ``cache`` the roll-up of the events is kept between runs.
+    DuckDB reads them from Parquet; with a ``cache`` their roll-up is reused between runs.
     """
 
     engine: Engine
@@ -86,7 +86,7 @@ def open_account(
 ) -> Mapping[str, tuple[str, ...]]:
     """Create the typed relations of one account's rows and return the contract's columns per table.
 
-    Each source is read once and nothing else is kept; ``names`` must not include tables with columns of the user's own.
+    Each source is read once, for this account's rows only; none of ``names`` may be a table with columns of the user's own.
     """
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
