@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from churnrisk.contract import Available, known_at
 from churnrisk.contract.sql import optional
-from churnrisk.records import Feature
+from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
 
 #: What names a row of the panel, and so of most relations.
@@ -87,6 +87,31 @@ class BlockInputs:
         """Return the instant from which a row may be used, by its time "table.column"."""
         table, _, time = column.partition(".")
         return known_at(self.available, table, time, alias=alias)
+
+
+@dataclass(frozen=True)
+class FeatureFamily:
+    """What the features of one family share by default; call it to declare one."""
+
+    name: Family
+    requires: tuple[str, ...]
+    why_missing: str = ""
+
+    def __call__(
+        self,
+        name: str,
+        unit: str,
+        sql: str,
+        label: str,
+        why: str,
+        monotone: int = 0,
+        requires: tuple[str, ...] | None = None,
+        why_missing: str | None = None,
+    ) -> Feature:
+        """Declare a feature; see :class:`churnrisk.records.Feature`."""
+        needs = self.requires if requires is None else requires
+        missing = self.why_missing if why_missing is None else why_missing
+        return Feature(name, self.name, unit, sql, label, why, monotone, needs, why_missing=missing)
 
 
 @dataclass(frozen=True)

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
-from churnrisk.records import Feature
+from churnrisk.features.block import Block, BlockInputs, FeatureFamily, FeatureGroup
 
 _REOPENED_WITHIN = "interval 14 day"
-_C = ("complaints",)
 _R = ("complaints.resolved_at",)
 
 
-def _feature(
-    name: str,
-    unit: str,
-    sql: str,
-    label: str,
-    why: str,
-    monotone: int,
-    requires: tuple[str, ...] = _C,
-    missing: str = "Never complained",
-) -> Feature:
-    return Feature(name, "complaints", unit, sql, label, why, monotone, requires, why_missing=missing)
-
-
+_feature = FeatureFamily("complaints", ("complaints",), "Never complained")
 _FEATURES = (
     _feature(
         "complaints_30", "complaints", "coalesce(complaints_30, 0)", "complaints in the last 30 days",

@@ -86,7 +86,7 @@ def open_account(
 ) -> Mapping[str, tuple[str, ...]]:
     """Create the typed relations of one account's rows and return the contract's columns per table.
 
-    Each source is read once, for this account's rows only; none of ``names`` may be a table with columns of the user's own.
+    Each source is read once, for this account's rows only; ``names`` must not hold tables with columns of the user's.
     """
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
