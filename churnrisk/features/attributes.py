@@ -5,7 +5,7 @@ A relationship that hangs on one person is at risk when that person leaves.
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureFamily, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.sources import identifier
 
 _feature = FeatureFamily("relationship", ("attributes.owner",))
@@ -26,7 +26,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     names = [
         name for name in inputs.available.tables["attributes"] if name not in ("account_id", "valid_from")
     ]
@@ -44,7 +44,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"{_owner_changes() if 'owner' in names else ''}"
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 def _column(name: str) -> str:

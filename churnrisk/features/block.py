@@ -20,7 +20,7 @@ ROW = ("account_key", "as_of")
 
 
 @dataclass(frozen=True)
-class Block:
+class FeatureBlock:
     """Relations that a block has created, and what features may read of them.
 
     Attributes
@@ -35,7 +35,7 @@ class Block:
     columns: str
 
     @classmethod
-    def of(cls, *relations: str) -> Block:
+    def of(cls, *relations: str) -> FeatureBlock:
         """Return the block of relations with one row per account and date."""
         columns = ", ".join(f"{name}.* exclude ({', '.join(ROW)})" for name in relations)
         return cls(dict.fromkeys(relations, ROW), columns)
@@ -123,7 +123,7 @@ class FeatureGroup:
     table : str
         Of the contract; without it the group is left out.
     prepare : callable
-        From :class:`BlockInputs` to the :class:`Block` that it creates.
+        From :class:`BlockInputs` to the :class:`FeatureBlock` that it creates.
     features : tuple of Feature
         Expressions over the block's columns.
     steps : mapping of str to str
@@ -131,6 +131,6 @@ class FeatureGroup:
     """
 
     table: str
-    prepare: Callable[[BlockInputs], Block]
+    prepare: Callable[[BlockInputs], FeatureBlock]
     features: tuple[Feature, ...]
     steps: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureFamily, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
 _REOPENED_WITHIN = "interval 14 day"
 _R = ("complaints.resolved_at",)
@@ -63,7 +63,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     rows = inputs.create("complaint_rows", _rows(inputs))
     reopened = inputs.create("reopened_complaints", _reopened(rows))
     columns = inputs.create(
@@ -92,7 +92,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join {reopened} r on r.account_id = p.account_id and r.known_at < p.as_of "
         "and r.opened_at >= p.as_of - interval 90 day group by p.account_key, p.as_of",
     )
-    return Block.of(columns, came_back)
+    return FeatureBlock.of(columns, came_back)
 
 
 def _rows(inputs: BlockInputs) -> str:

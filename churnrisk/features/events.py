@@ -5,13 +5,13 @@ Helper relations are real tables: inlined, the planner would build its hash tabl
 
 from __future__ import annotations
 
-from churnrisk.features.block import ROW, Block, BlockInputs, FeatureFamily, FeatureGroup
+from churnrisk.features.block import ROW, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.features.cached_events import windows_from_cache
 from churnrisk.features.rollup import (
     PEOPLE_DAYS,
     EventRelations,
     RollUp,
-    Shape,
+    RollupShape,
     ages,
     complete,
     last_days,
@@ -186,21 +186,21 @@ _BREADTH = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     made = windows_from_cache(inputs) or _windows_from_raw(inputs)
     known = inputs.create(
         "known_features",
         "select d.as_of, count(distinct f.feature) as known_features "
         f"from {inputs.dates} d left join {made.sightings} f on f.known_as_of <= d.as_of group by d.as_of",
     )
-    last = last_days(Shape.of(inputs.available, 0, inputs.key_features))
+    last = last_days(RollupShape.of(inputs.available, 0, inputs.key_features))
     columns = (
         f"{made.windows}.* exclude ({', '.join((*ROW, *last))}), {made.users}.* exclude ({', '.join(ROW)}), "
         + "".join(f"coalesce({made.windows}.{name}, {made.before}.{name}) as {name}, " for name in last)
         + f"{known}.known_features"
     )
     relations = dict.fromkeys((made.windows, made.users, made.before), ROW)
-    return Block({**relations, known: ("as_of",)}, columns)
+    return FeatureBlock({**relations, known: ("as_of",)}, columns)
 
 
 def _windows_from_raw(inputs: BlockInputs) -> EventRelations:
@@ -261,7 +261,7 @@ def _last(rolled: RollUp) -> str:
     )
 
 
-def _before(shape: Shape, rows: str, windows: str, last: str) -> str:
+def _before(shape: RollupShape, rows: str, windows: str, last: str) -> str:
     """Look up the last days of accounts that have none in the windows of a date."""
     return (
         "select p.account_key, p.as_of, l.* exclude (account_key, known_as_of) from (select p.account_key, p.as_of "

@@ -6,7 +6,7 @@ on at ``as_of``.
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureFamily, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.records import Feature
 
 _feature = FeatureFamily("value", ("subscriptions",))
@@ -49,7 +49,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("subscriptions.started_at", "s")
     ended = inputs.optional("subscriptions.ended_at", "s", "timestamp")
     plan = inputs.optional("subscriptions.plan", "s", "varchar")
@@ -86,7 +86,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join {terms} s on s.account_key = p.account_key and s.known_at < p.as_of "
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 SUBSCRIPTIONS = FeatureGroup(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureFamily, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
 _feature = FeatureFamily("satisfaction", ("surveys",), "Never answered a survey")
 _FEATURES = (
@@ -27,7 +27,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("surveys.answered_at", "s")
     columns = inputs.create(
         "survey_columns",
@@ -40,7 +40,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join surveys s on s.account_id = p.account_id and {known} < p.as_of) "
         "where place <= 2 group by account_key, as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 SURVEYS = FeatureGroup(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.sample.behaviour import OPEN, Owners, Support, Terms, Usage
+from churnrisk.sample.behaviour import OPEN, Owners, SubscriptionTerms, Support, Usage
 from churnrisk.sample.customers import (
     CAUSES,
     PERIOD_DAYS,
@@ -108,7 +108,7 @@ class _Simulation:
         self.usage = Usage(self.rng, self.customers, first_weekday=first_weekday)
         self.support = Support(self.rng, self.customers)
         self.owners = Owners(self.rng, self.customers)
-        self.terms = Terms(self.rng, self.customers)
+        self.terms = SubscriptionTerms(self.rng, self.customers)
         self.truth: list[pd.DataFrame] = []
         self.live = self.customers.sign_up_day < -_WARM_UP_PERIODS * PERIOD_DAYS
         self._start_day = self.customers.sign_up_day.copy()

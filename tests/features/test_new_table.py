@@ -17,8 +17,8 @@ import pytest
 from churnrisk.contract import TABLES, TableSpec, validate
 from churnrisk.features import (
     GROUPS,
-    Block,
     BlockInputs,
+    FeatureBlock,
     FeatureConfig,
     FeatureFamily,
     FeatureGroup,
@@ -41,7 +41,7 @@ PAYMENTS_TABLE = TableSpec.of(
 )
 
 
-def prepare_payments(inputs: BlockInputs) -> Block:
+def prepare_payments(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("payments.charged_at", "t")
     recovered = inputs.optional("payments.recovered_at", "t", "timestamp")
     columns = inputs.create(
@@ -53,7 +53,7 @@ def prepare_payments(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join payments t on t.account_id = p.account_id and {known} < p.as_of "
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 _payment = FeatureFamily("value", ("payments",), "No charge ever failed")
