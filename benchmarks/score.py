@@ -124,6 +124,7 @@ def _alone(project: Any, models: Any, job: str) -> None:
     """Compute features and probabilities, in batches too."""
     from churnrisk.features.build import create_feature_table
     from churnrisk.snapshots import build_panel
+    from churnrisk.sources import timestamp_literal
     from churnrisk.workflows.inputs import features_of
     from churnrisk.workflows.panel import checked_tables
     from churnrisk.workflows.train import model_columns
@@ -138,7 +139,7 @@ def _alone(project: Any, models: Any, job: str) -> None:
             tables, features_of(model, project, tables), key_features=(), labelled_only=False
         )
         columns = ", ".join(model_columns(model))
-        now = f"from feature_rows where as_of = timestamp '{dates[-1]}'"
+        now = f"from feature_rows where as_of = {timestamp_literal(dates[-1])}"
         parts = 1 + tables.engine.value(f"select count(*) {now}") // 50_000
         for part in range(parts):
             some = f"select {columns} {now} and hash(account_id) % {parts} = {part}"

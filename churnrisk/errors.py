@@ -1,14 +1,8 @@
-"""What can go wrong, by whose hand it is mended; each kind carries the exit code of its command."""
+"""Exceptions, each with the exit code of the command that ends with it."""
 
 
 class ChurnRiskError(Exception):
-    """A failure with a message for a person: what was expected, what was found, what to do.
-
-    Attributes
-    ----------
-    exit_code : int
-        The exit code of a command that ends with this error.
-    """
+    """A failure with a message for a person: what was expected, what was found, how to fix it."""
 
     exit_code = 1
 
@@ -24,11 +18,11 @@ class UnavailableError(UsageError):
 
 
 class NotFoundError(UsageError):
-    """What was asked for is not there, or not for the asker: the two look the same."""
+    """The object does not exist, or the user may not see it: the two look the same."""
 
 
 class ContractError(ChurnRiskError):
-    """The tables break the contract, or do not hold enough for what was asked."""
+    """The tables break the contract, or hold too little for the request."""
 
     exit_code = 3
 

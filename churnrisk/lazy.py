@@ -8,15 +8,7 @@ from typing import Any
 
 
 def lazy(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a module ``__getattr__`` that imports each name from its own file when it is asked for.
-
-    Parameters
-    ----------
-    package : str
-        The package's ``__name__``.
-    homes : mapping of str to str
-        Public name to the module inside the package that defines it.
-    """
+    """Return a module ``__getattr__`` that imports each public name from its submodule (``homes``) on first use."""
 
     def load(name: str) -> Any:
         if name not in homes:

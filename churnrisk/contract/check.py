@@ -76,8 +76,8 @@ class Findings:
     def violations(self, table: str) -> list[Violation]:
         """Return them as violations; their share of the rows decides which block."""
         if not self.total:
-            mend = f"Check the file or SQL of [tables.{table}], or take the table out of churnrisk.toml."
-            return [Violation(table, "", "table has no rows", "error", 0, (), mend)]
+            fix = f"Check the file or SQL of [tables.{table}], or take the table out of churnrisk.toml."
+            return [Violation(table, "", "table has no rows", "error", 0, (), fix)]
         return [
             Violation(
                 table,
@@ -249,16 +249,16 @@ class _TableCheck:
     def _repeated_keys(self) -> list[Finding]:
         key = ", ".join(self.spec.key)
         level: Literal["error", "warn"] = "warn" if self.spec.name == "attributes" else "error"
-        mend = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
+        fix = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
         again = f"select account_id, 1 as extra from {self.spec.name} group by {key} having count(*) > 1"
-        return self._repeated(again, Rule(key, "key appears more than once", "", "", mend, level=level))
+        return self._repeated(again, Rule(key, "key appears more than once", "", "", fix, level=level))
 
     def _repeated_rows(self, total: int) -> list[Finding]:
-        mend = "Remove the copies if they are no real repeats; they are counted as they stand."
+        fix = "Remove the duplicates unless they are real; they are counted as they are."
         # a table too large to compare every row with every other is compared for a part of its accounts
         parts = shares(self.part.total if self.part else total)
         some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
-        says = "row is there twice" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
+        says = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
         hashed = f"select account_id, hash(t) as h, 1 as here from {self.complete} t{some}"
         if self.part:
             hashed += f" union all select account_id, hash(t) as h, 0 as here from {self.part.others} t{some}"
@@ -269,7 +269,7 @@ class _TableCheck:
             f"from ({hashed}) group by h having count(*) > 1"
         )
         return self._repeated(
-            f"select * from ({again}) where extra > 0", Rule("", says, "", "", mend, level="warn")
+            f"select * from ({again}) where extra > 0", Rule("", says, "", "", fix, level="warn")
         )
 
     def _repeated(self, again: str, rule: Rule) -> list[Finding]:
@@ -319,33 +319,10 @@ def _raw_rules(
         for column in columns
         if column.type not in ("id", "text")  # every value can be read as text
     ]
-    rules += [_missing(column, native[column.name]) for column in columns if column.required]
+    rules += [_missing(column.name, native[column.name]) for column in columns if column.required]
     if date_format is None:
         texts = [column for column in columns if native[column.name] == "VARCHAR"]
         rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
-    return rules
-
-
-def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
-    """Return the rules over values of the contract's types."""
-    rules = [
-        _future(column.name, now)
-        for column in spec.columns
-        if column.name in names and column.type == "timestamp" and column.name not in spec.planned
-    ]
-    rules += [_negative(name) for name in ("mrr", "seats", "quantity") if name in names]
-    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
-    if spec.name == "surveys":
-        rules.append(_score_range())
-    return rules
-
-
-def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
-    if spec.name == "accounts":
-        return []
-    rules = [_unknown_account()]
-    if sign_up_known and spec.time and spec.is_log:
-        rules.append(_before_sign_up(spec.time))
     return rules
 
 
@@ -354,23 +331,14 @@ def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> Rule:
     value = cast(quoted, column.type, native=native, date_format=date_format)
     handled = "their rows are left out" if column.required else "they count as unknown"
     extra = " or set date_format" if column.type == "timestamp" else ""
-    return Rule(
-        column.name,
-        f"not {EXPECTED[column.type]}",
-        f"({value}) is null and not {missing(quoted, native)}",
-        quoted,
-        f"Correct the values{extra}; {handled} until then.",
-    )
+    broken = f"({value}) is null and not {missing(quoted, native)}"
+    fix = f"Correct the values{extra}; {handled} until then."
+    return Rule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
 
 
-def _missing(column: ColumnSpec, native: str) -> Rule:
-    return Rule(
-        column.name,
-        "value is missing",
-        missing(f'"{column.name}"', native),
-        "'(empty)'",
-        "Fill it in; the rows are left out until then.",
-    )
+def _missing(name: str, native: str) -> Rule:
+    fix = "Fill it in; the rows are left out until then."
+    return Rule(name, "value is missing", missing(f'"{name}"', native), "'(empty)'", fix)
 
 
 def _mixed_zones(column: ColumnSpec) -> Rule:
@@ -386,56 +354,43 @@ def _mixed_zones(column: ColumnSpec) -> Rule:
     )
 
 
-def _future(name: str, now: datetime) -> Rule:
-    return Rule(
-        name,
-        FUTURE,
-        f"{name} > {timestamp_literal(now)}",
-        name,
-        "Correct the dates; a snapshot counts such rows only once their date has come.",
-    )
-
-
-def _negative(name: str) -> Rule:
-    return Rule(
-        name,
-        "is negative",
-        f"{name} < 0",
-        name,
-        "Correct the sign, or move refunds into a table of their own; they are used as they stand.",
-        level="warn",
-    )
+def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
+    """Return the rules over values of the contract's types."""
+    in_time = "Correct the dates; a snapshot counts such rows only once their date has come."
+    rules = [
+        Rule(column.name, FUTURE, f"{column.name} > {timestamp_literal(now)}", column.name, in_time)
+        for column in spec.columns
+        if column.name in names and column.type == "timestamp" and column.name not in spec.planned
+    ]
+    sign = "Correct the sign, or move refunds into a table of their own; the values are used as they are."
+    rules += [
+        Rule(name, "is negative", f"{name} < 0", name, sign, level="warn")
+        for name in ("mrr", "seats", "quantity")
+        if name in names
+    ]
+    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
+    if spec.name == "surveys":
+        scale = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
+        rules.append(Rule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
+    return rules
 
 
 def _order(earlier: str, later: str) -> Rule:
-    return Rule(
-        later,
-        f"is before {earlier}",
-        f"{later} < {earlier}",
-        f"account_id || ': ' || {earlier} || ' > ' || {later}",
-        f"Correct one of the dates; {later} counts as {earlier} until then.",
+    example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
+    fix = f"Correct one of the dates; {later} counts as {earlier} until then."
+    return Rule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
+
+
+def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
+    if spec.name == "accounts":
+        return []
+    same_ids = (
+        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
     )
-
-
-def _score_range() -> Rule:
-    return Rule(
-        "score",
-        "is outside 0-10",
-        "score not between 0 and 10",
-        "score",
-        "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars.",
-    )
-
-
-def _unknown_account() -> Rule:
-    return Rule(
-        "account_id",
-        UNKNOWN,
-        "is_unknown",
-        "account_id",
-        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then.",
-        share=MAX_UNKNOWN_SHARE,
-    )
+    rules = [Rule("account_id", UNKNOWN, "is_unknown", "account_id", same_ids, share=MAX_UNKNOWN_SHARE)]
+    if sign_up_known and spec.time and spec.is_log:
+        rules.append(_before_sign_up(spec.time))
+    return rules
 
 
 def _before_sign_up(time: str) -> Rule:
@@ -445,7 +400,7 @@ def _before_sign_up(time: str) -> Rule:
         # whole days: sign-up is often known to the day only
         "cast(first_at as date) < cast(signed_up_at as date)",
         "account_id",
-        "Check signed_up_at or the dates of this table; the rows are used as they stand.",
+        "Check signed_up_at or the dates of this table; the rows are used as they are.",
         level="warn",
         each="cast({time} as date) < cast(a.signed_up_at as date)",
     )

@@ -3,7 +3,7 @@
 A table's block prepares named columns per (account_id, as_of); a feature is one SQL expression over those columns.
 """
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.features.build import FeatureFrame, build_features, create_feature_table
 from churnrisk.features.catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, select_features
 from churnrisk.features.facts import annual_value, facts_query
@@ -12,10 +12,11 @@ from churnrisk.features.levers import LEVERS, Lever, LeverEffects, influenced, p
 from churnrisk.features.steps import script_of, step_purposes
 
 __all__ = [
-    "Block",
+    "FeatureBlock",
     "BlockInputs",
     "CATALOGUE",
     "FeatureConfig",
+    "FeatureFamily",
     "FeatureFrame",
     "FeatureGroup",
     "GROUPS",

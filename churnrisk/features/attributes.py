@@ -5,29 +5,28 @@ A relationship that hangs on one person is at risk when that person leaves.
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
-from churnrisk.records import Feature
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.sources import identifier
 
+_feature = FeatureFamily("relationship", ("attributes.owner",))
 _FEATURES = (
-    Feature(
-        "contacts", "relationship", "people", "contacts", "people known at the customer",
+    _feature(
+        "contacts", "people", "contacts", "people known at the customer",
         "Only {value:.0f} people known at the customer", -1, ("attributes.contacts",),
     ),
-    Feature(
-        "owner_changed_60d", "relationship", "yes/no",
+    _feature(
+        "owner_changed_60d", "yes/no",
         "case when owner_changed_at >= as_of - interval 60 day then 1 else 0 end", "owner changed in the last 60 days",
-        "The owner changed in the last 60 days", +1, ("attributes.owner",),
+        "The owner changed in the last 60 days", +1,
     ),
-    Feature(
-        "days_since_owner_change", "relationship", "days", "date_diff('day', owner_changed_at, as_of)",
-        "days since the owner changed", "The owner changed {value:.0f} days ago", 0, ("attributes.owner",),
-        why_missing="The owner never changed",
+    _feature(
+        "days_since_owner_change", "days", "date_diff('day', owner_changed_at, as_of)",
+        "days since the owner changed", "The owner changed {value:.0f} days ago", why_missing="The owner never changed",
     ),
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     names = [
         name for name in inputs.available.tables["attributes"] if name not in ("account_id", "valid_from")
     ]
@@ -45,7 +44,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"{_owner_changes() if 'owner' in names else ''}"
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 def _column(name: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from churnrisk.contract import Available, known_at
 from churnrisk.contract.sql import optional
-from churnrisk.records import Feature
+from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
 
 #: What names a row of the panel, and so of most relations.
@@ -20,7 +20,7 @@ ROW = ("account_key", "as_of")
 
 
 @dataclass(frozen=True)
-class Block:
+class FeatureBlock:
     """Relations that a block has created, and what features may read of them.
 
     Attributes
@@ -35,7 +35,7 @@ class Block:
     columns: str
 
     @classmethod
-    def of(cls, *relations: str) -> Block:
+    def of(cls, *relations: str) -> FeatureBlock:
         """Return the block of relations with one row per account and date."""
         columns = ", ".join(f"{name}.* exclude ({', '.join(ROW)})" for name in relations)
         return cls(dict.fromkeys(relations, ROW), columns)
@@ -54,7 +54,7 @@ class BlockInputs:
     dates : str
         Relation (as_of).
     key_features : tuple of str
-        Product features whose own last day is wanted.
+        Product features whose last day of use is computed.
     """
 
     tables: Tables
@@ -90,6 +90,31 @@ class BlockInputs:
 
 
 @dataclass(frozen=True)
+class FeatureFamily:
+    """What the features of one family share by default; call it to declare one."""
+
+    name: Family
+    requires: tuple[str, ...]
+    why_missing: str = ""
+
+    def __call__(
+        self,
+        name: str,
+        unit: str,
+        sql: str,
+        label: str,
+        why: str,
+        monotone: int = 0,
+        requires: tuple[str, ...] | None = None,
+        why_missing: str | None = None,
+    ) -> Feature:
+        """Declare a feature; see :class:`churnrisk.records.Feature`."""
+        needs = self.requires if requires is None else requires
+        missing = self.why_missing if why_missing is None else why_missing
+        return Feature(name, self.name, unit, sql, label, why, monotone, needs, why_missing=missing)
+
+
+@dataclass(frozen=True)
 class FeatureGroup:
     """Everything that one raw table gives to the model: a plugin point, registered in ``catalogue.GROUPS``.
 
@@ -98,7 +123,7 @@ class FeatureGroup:
     table : str
         Of the contract; without it the group is left out.
     prepare : callable
-        From :class:`BlockInputs` to the :class:`Block` that it creates.
+        From :class:`BlockInputs` to the :class:`FeatureBlock` that it creates.
     features : tuple of Feature
         Expressions over the block's columns.
     steps : mapping of str to str
@@ -106,6 +131,6 @@ class FeatureGroup:
     """
 
     table: str
-    prepare: Callable[[BlockInputs], Block]
+    prepare: Callable[[BlockInputs], FeatureBlock]
     features: tuple[Feature, ...]
     steps: Mapping[str, str] = field(default_factory=dict)

@@ -157,7 +157,7 @@ class RollupCache:
         return path
 
     def commit(self, manifest: Manifest, former: Manifest | None) -> None:
-        """Make this the manifest that the next run finds, and remove what nobody needs any more."""
+        """Make this the manifest that the next run finds, and remove files that are no longer needed."""
         write_sealed(self.folder / NAME, manifest, form=FORMAT)
         needed = {file.name for file in manifest.files()}
         for file in () if former is None else former.files():
@@ -179,7 +179,7 @@ class Changes:
     """What must be read to bring the roll-up up to date.
 
     ``parts`` are all files as they are now, ``stamps`` as they were before anything was read, and ``read`` those whose
-    rows were or are to be read. ``to_read`` are the files and days whose rows are wanted. On the ``rebuilt`` days rows
+    rows were or are to be read. ``to_read`` are the files and days whose rows must be read. On ``rebuilt`` days rows
     have changed or gone, so all their rows are to be read and nothing cached of them holds.
     """
 

@@ -30,7 +30,7 @@ from churnrisk.features.rollup import (
     HISTORY_DAYS,
     PEOPLE_DAYS,
     EventRelations,
-    Shape,
+    RollupShape,
     complete,
     user_columns,
     window_columns,
@@ -78,7 +78,7 @@ def _create(inputs: BlockInputs, parts: Parts, place: Cache, *, rebuild: bool = 
     update = _Update(tables, parts, cache, start)
     manifest = update.apply(changes)
     changes.require_unchanged(parts)
-    shape = Shape.of(tables.available, len(manifest.features), inputs.key_features)
+    shape = RollupShape.of(tables.available, len(manifest.features), inputs.key_features)
     dates = [row[0].date() for row in engine.rows(f"select as_of from {inputs.dates} order by as_of")]
     for as_of in dates:
         manifest = _with_blocks(cache, manifest, shape, _whole_blocks(manifest, as_of))
@@ -136,7 +136,7 @@ class _Update:
             return replace(manifest, parts=changes.parts, days=days)
         raw = self._raw(changes)
         features = self._with_features(raw)
-        shape = Shape.of(self._tables.available, len(features), ())
+        shape = RollupShape.of(self._tables.available, len(features), ())
         self._engine.run(f"create or replace temp table cached_spelled as {self._spelled(raw, shape)}")
         manifest = self._with_accounts(replace(manifest, parts=changes.parts, features=features))
         cached = [file for day in changes.merged & manifest.days.keys() for file in manifest.days[day].files]
@@ -197,7 +197,7 @@ class _Update:
         )
         return features
 
-    def _spelled(self, raw: str, shape: Shape) -> str:
+    def _spelled(self, raw: str, shape: RollupShape) -> str:
         """Group the rows by ids as they are spelled."""
         available = self._tables.available
         user, feature, quantity = (
@@ -233,7 +233,7 @@ class _Update:
         (written,) = self._cache.write(f"select *, {accounts} as names from {source}", by="names").values()
         return replace(manifest, accounts=accounts, names=written if rewrite else (*manifest.names, *written))
 
-    def _rows(self, shape: Shape, cached: list[CachedFile]) -> str:
+    def _rows(self, shape: RollupShape, cached: list[CachedFile]) -> str:
         """Group what was read by the contract's ids, together with the cached rows of the same days."""
         extra = ("known",) if shape.late else ()
         amount = ("quantity",) if shape.quantity else ()
@@ -251,7 +251,7 @@ class _Update:
         )
 
     def _days(
-        self, changes: Changes, written: Mapping[str, tuple[CachedFile, ...]], shape: Shape
+        self, changes: Changes, written: Mapping[str, tuple[CachedFile, ...]], shape: RollupShape
     ) -> dict[date, CachedDay]:
         """Return all days; those just written with the features used on them."""
         known = "known" if shape.late else "day"
@@ -297,7 +297,7 @@ def _whole_blocks(manifest: Manifest, as_of: date) -> dict[date, tuple[date, ...
 
 
 def _with_blocks(
-    cache: RollupCache, manifest: Manifest, shape: Shape, blocks: dict[date, tuple[date, ...]]
+    cache: RollupCache, manifest: Manifest, shape: RollupShape, blocks: dict[date, tuple[date, ...]]
 ) -> Manifest:
     """Return the manifest with these blocks, computed from cached days where missing or stale."""
     origins = {first: _origin(manifest, days, shape) for first, days in blocks.items()}
@@ -315,12 +315,12 @@ def _with_blocks(
     return replace(manifest, blocks=manifest.blocks | made)
 
 
-def _origin(manifest: Manifest, days: tuple[date, ...], shape: Shape) -> str:
+def _origin(manifest: Manifest, days: tuple[date, ...], shape: RollupShape) -> str:
     made_of = [file.digest for day in days for file in manifest.days[day].files]
     return hashlib.sha256(repr((made_of, shape.key_features)).encode()).hexdigest()
 
 
-def _added_up(rows: str, shape: Shape, features: tuple[str, ...]) -> str:
+def _added_up(rows: str, shape: RollupShape, features: tuple[str, ...]) -> str:
     """Add up users and days. A row counts as known from the last day of its block at least: no as-of date is inside."""
     known = f", greatest(known, {_BLOCK} + {BLOCK_DAYS - 1}) as known" if shape.late else ""
     amount = ", sum(quantity) as quantity" if shape.quantity else ""
@@ -332,7 +332,7 @@ def _added_up(rows: str, shape: Shape, features: tuple[str, ...]) -> str:
     )
 
 
-def _last_keys(shape: Shape, features: tuple[str, ...]) -> Iterator[str]:
+def _last_keys(shape: RollupShape, features: tuple[str, ...]) -> Iterator[str]:
     """Yield per key feature the day of a cached row ``e`` on which it was used, else null."""
     for name in shape.key_features:
         if name not in features:
@@ -347,7 +347,7 @@ class _AtDate:
     """The queries of one as-of date. Cached rows have a code for each account; relation ``keys`` maps it to its key."""
 
     as_of: date
-    shape: Shape
+    shape: RollupShape
     cache: RollupCache
     manifest: Manifest
     keys: str

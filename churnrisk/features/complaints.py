@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
-from churnrisk.records import Feature
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
 _REOPENED_WITHIN = "interval 14 day"
-_C = ("complaints",)
 _R = ("complaints.resolved_at",)
 
 
-def _feature(
-    name: str,
-    unit: str,
-    sql: str,
-    label: str,
-    why: str,
-    monotone: int,
-    requires: tuple[str, ...] = _C,
-    missing: str = "Never complained",
-) -> Feature:
-    return Feature(name, "complaints", unit, sql, label, why, monotone, requires, why_missing=missing)
-
-
+_feature = FeatureFamily("complaints", ("complaints",), "Never complained")
 _FEATURES = (
     _feature(
         "complaints_30", "complaints", "coalesce(complaints_30, 0)", "complaints in the last 30 days",
@@ -77,7 +63,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     rows = inputs.create("complaint_rows", _rows(inputs))
     reopened = inputs.create("reopened_complaints", _reopened(rows))
     columns = inputs.create(
@@ -106,7 +92,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join {reopened} r on r.account_id = p.account_id and r.known_at < p.as_of "
         "and r.opened_at >= p.as_of - interval 90 day group by p.account_key, p.as_of",
     )
-    return Block.of(columns, came_back)
+    return FeatureBlock.of(columns, came_back)
 
 
 def _rows(inputs: BlockInputs) -> str:

@@ -5,13 +5,13 @@ Helper relations are real tables: inlined, the planner would build its hash tabl
 
 from __future__ import annotations
 
-from churnrisk.features.block import ROW, Block, BlockInputs, FeatureGroup
+from churnrisk.features.block import ROW, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.features.cached_events import windows_from_cache
 from churnrisk.features.rollup import (
     PEOPLE_DAYS,
     EventRelations,
     RollUp,
-    Shape,
+    RollupShape,
     ages,
     complete,
     last_days,
@@ -21,29 +21,16 @@ from churnrisk.features.rollup import (
 )
 from churnrisk.records import Feature
 
-_E = ("events",)
 _F = ("events.feature",)
 _Q = ("events.quantity",)
 _U = ("events.user_id",)
 
 
-def _recency(
-    name: str,
-    unit: str,
-    sql: str,
-    label: str,
-    why: str,
-    monotone: int,
-    requires: tuple[str, ...] = _E,
-    missing: str = "No activity in the last 60 days",
-) -> Feature:
-    return Feature(name, "recency", unit, sql, label, why, monotone, requires, why_missing=missing)
-
-
+_recency = FeatureFamily("recency", ("events",), "No activity in the last 60 days")
 _RECENCY = (
     _recency(
         "days_since_last_event", "days", "date_diff('day', last_day, as_of)", "days since the last activity",
-        "No activity for {value:.0f} days", +1, missing="Never active",
+        "No activity for {value:.0f} days", +1, why_missing="Never active",
     ),
     _recency(
         "silent_30d", "yes/no", "case when last_day is null or last_day < as_of - interval 30 day then 1 else 0 end",
@@ -97,17 +84,17 @@ _RECENCY = (
         "activity_span_days", "days", "date_diff('day', first_day_365, last_day)",
         "days between the first and the last activity of the last year",
         "{value:.0f} days lie between the first and the last activity of the last year", 0,
-        missing="No activity in the last year",
+        why_missing="No activity in the last year",
     ),
     _recency(
         "events_per_active_day", "events", "events_365 / nullif(active_days_365, 0)::double",
         "events per active day in the last year", "{value:.1f} events per active day in the last year", 0,
-        missing="No activity in the last year",
+        why_missing="No activity in the last year",
     ),
     _recency(
         "usual_gap_days", "days", "date_diff('day', first_day_365, last_day) / nullif(active_days_365 - 1, 0)::double",
         "usual days between two active days", "{value:.0f} days pass between two active days", 0,
-        missing="Active on fewer than two days in the last year",
+        why_missing="Active on fewer than two days in the last year",
     ),
     _recency(
         "overdue_ratio", "times",
@@ -115,7 +102,7 @@ _RECENCY = (
         "/ greatest(date_diff('day', first_day_365, last_day), 1)::double",
         "silence against the account's own usual gap",
         "Silent {value:.1f} times as long as is usual for this account", 0,
-        missing="Active on fewer than two days in the last year",
+        why_missing="Active on fewer than two days in the last year",
     ),
     _recency(
         "quantity_30", "units", "coalesce(quantity_30, 0)::double", "quantity in the last 30 days",
@@ -152,13 +139,7 @@ def key_feature(name: str, position: int) -> Feature:
     )  # fmt: skip
 
 
-def _breadth(
-    name: str, unit: str, sql: str, label: str, why: str, monotone: int, requires: tuple[str, ...] = _F
-) -> Feature:
-    missing = "" if "subscriptions.seats" in requires else "Nobody active in the last 30 days"
-    return Feature(name, "breadth", unit, sql, label, why, monotone, requires, why_missing=missing)
-
-
+_breadth = FeatureFamily("breadth", _F, "Nobody active in the last 30 days")
 _BREADTH = (
     _breadth(
         "features_7", "features", "coalesce(features_7, 0)", "product features used in the last 7 days",
@@ -200,26 +181,26 @@ _BREADTH = (
     ),
     _breadth(
         "seats_used_share", "share", "coalesce(users_30, 0) / nullif(seats, 0)::double", "share of the seats in use",
-        "Only {value:.0%} of the paid seats are in use", -1, ("events.user_id", "subscriptions.seats"),
+        "Only {value:.0%} of the paid seats are in use", -1, ("events.user_id", "subscriptions.seats"), "",
     ),
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     made = windows_from_cache(inputs) or _windows_from_raw(inputs)
     known = inputs.create(
         "known_features",
         "select d.as_of, count(distinct f.feature) as known_features "
         f"from {inputs.dates} d left join {made.sightings} f on f.known_as_of <= d.as_of group by d.as_of",
     )
-    last = last_days(Shape.of(inputs.available, 0, inputs.key_features))
+    last = last_days(RollupShape.of(inputs.available, 0, inputs.key_features))
     columns = (
         f"{made.windows}.* exclude ({', '.join((*ROW, *last))}), {made.users}.* exclude ({', '.join(ROW)}), "
         + "".join(f"coalesce({made.windows}.{name}, {made.before}.{name}) as {name}, " for name in last)
         + f"{known}.known_features"
     )
     relations = dict.fromkeys((made.windows, made.users, made.before), ROW)
-    return Block({**relations, known: ("as_of",)}, columns)
+    return FeatureBlock({**relations, known: ("as_of",)}, columns)
 
 
 def _windows_from_raw(inputs: BlockInputs) -> EventRelations:
@@ -280,7 +261,7 @@ def _last(rolled: RollUp) -> str:
     )
 
 
-def _before(shape: Shape, rows: str, windows: str, last: str) -> str:
+def _before(shape: RollupShape, rows: str, windows: str, last: str) -> str:
     """Look up the last days of accounts that have none in the windows of a date."""
     return (
         "select p.account_key, p.as_of, l.* exclude (account_key, known_as_of) from (select p.account_key, p.as_of "

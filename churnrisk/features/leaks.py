@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churnrisk.contract import TABLES
+from churnrisk.contract import TABLES, Available, known_at
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL, Panel
@@ -72,27 +72,24 @@ def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: s
     feature that reads them is found out. They come last, as the typed tables may be views of them.
     """
     pasts = {
-        name: _past(name, columns, instant)
-        for name, columns in tables.available.tables.items()
+        name: _past(tables.available, name, instant)
+        for name in tables.available.tables
         if TABLES[name].time and name != "labels"
     }
     pasts["accounts"] = _past_accounts(tables, features, instant)
     pasts[panel.rows] = f"* replace (null::boolean as churned) from whole_{panel.rows}"
     if tables.available.has("events"):
-        pasts["bare_events"] = _past("bare_events", tables.available.tables["events"], instant)
+        pasts["bare_events"] = _past(tables.available, "bare_events", instant)
     nothing = [panel.outcomes, *(["labels"] if tables.available.has("labels") else [])]
     nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
     return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
 
 
-def _past(name: str, columns: Sequence[str], instant: str) -> str:
+def _past(available: Available, name: str, instant: str) -> str:
     """Delete rows that were not known, and blank later dates inside those that were."""
     spec = TABLES[name.removeprefix("bare_")]
-    known = " and ".join(
-        f"(coalesce({column}, {instant} - interval 1 day) < {instant})"
-        for column in (spec.time, "recorded_at")
-        if column in columns
-    )
+    columns = available.tables[spec.name]
+    known = f"{known_at(available, spec.name, str(spec.time))} < {instant}"
     later = [
         f"case when {column} < {instant} then {column} end as {column}"
         for column in spec.later

@@ -32,7 +32,7 @@ _SPANS = {"7": (0, 7), "30": (0, 30), "90": (0, 90), "prev_30": (30, 60)}
 
 
 @dataclass(frozen=True)
-class Shape:
+class RollupShape:
     """Which columns the roll-up has in this project.
 
     Attributes
@@ -44,7 +44,7 @@ class Shape:
     quantity : bool
         Rows have a quantity.
     key_features : tuple of str
-        Product features whose own last day is kept.
+        Product features whose last day of use is computed.
     """
 
     words: int
@@ -53,7 +53,7 @@ class Shape:
     key_features: tuple[str, ...]
 
     @classmethod
-    def of(cls, available: Available, features: int, key_features: tuple[str, ...]) -> Shape:
+    def of(cls, available: Available, features: int, key_features: tuple[str, ...]) -> RollupShape:
         """Return the shape for so many product features."""
         return cls(
             words=-(-features // BITS),
@@ -145,7 +145,7 @@ class RollUp:
         Relation (segment, as_of, age) of the segments that each date looks back on.
     """
 
-    shape: Shape
+    shape: RollupShape
     people: str = "event_people"
     segments: str = "event_segments"
     lookback: str = "event_lookback"
@@ -159,7 +159,7 @@ def roll_up(inputs: BlockInputs) -> RollUp:
     reach = _Reach(tuple(date for (date,) in dates))
     inputs.create("feature_bits", _feature_bits(inputs.optional("events.feature", "e", "varchar")))
     features = engine.value("select count(distinct feature) from feature_bits")
-    shape = Shape.of(inputs.available, features, inputs.key_features)
+    shape = RollupShape.of(inputs.available, features, inputs.key_features)
     rolled, sightings = RollUp(shape), EventRelations().sightings
     _create_segments(inputs, reach, rolled.windows)
     raw = _RawEvents(inputs, shape, reach)
@@ -212,7 +212,7 @@ class _RawEvents:
     """The statements that touch raw rows."""
 
     inputs: BlockInputs
-    shape: Shape
+    shape: RollupShape
     reach: _Reach
 
     def detail(self) -> str:
@@ -323,7 +323,7 @@ def _people(windows: str) -> str:
     )
 
 
-def _by_account(shape: Shape) -> str:
+def _by_account(shape: RollupShape) -> str:
     """Add up users."""
     sums = "segment, known_as_of, n, quantity, days, first_day, last_day"
     keys = shape.keys("last_key_{i}")
@@ -339,14 +339,14 @@ def _by_account(shape: Shape) -> str:
     )
 
 
-def _feature_masks(shape: Shape) -> str:
+def _feature_masks(shape: RollupShape) -> str:
     return (
         f"select known_as_of{shape.masks('bit_or(mask_{i}) as mask_{i}')} from event_rollup "
         f"where {tidy('account_id')} is not null group by known_as_of"
     )
 
 
-def _recent_sightings(shape: Shape) -> str:
+def _recent_sightings(shape: RollupShape) -> str:
     """Find when each feature was first known to be used, of those that the masks hold."""
     used = " or ".join(f"b.word = {i} and m.mask_{i} & b.bit <> 0" for i in range(shape.words)) or "false"
     return (
@@ -355,7 +355,7 @@ def _recent_sightings(shape: Shape) -> str:
     )
 
 
-def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
+def window_columns(shape: RollupShape, active_days: Callable[[int, int], str]) -> str:
     """Return the select list of every window, over rows with age, n, quantity, first_day, last_day and masks.
 
     ``active_days`` returns SQL for the number of days above the first age, up to the second; null where there is none.
@@ -387,12 +387,12 @@ def window_columns(shape: Shape, active_days: Callable[[int, int], str]) -> str:
     return ", ".join(columns) + shape.keys("max(last_key_{i}) as last_key_{i}")
 
 
-def last_days(shape: Shape) -> tuple[str, ...]:
+def last_days(shape: RollupShape) -> tuple[str, ...]:
     """Return the columns that say when something was last seen."""
     return ("last_day", *(f"last_key_{i}" for i in range(len(shape.key_features))))
 
 
-def complete(shape: Shape) -> str:
+def complete(shape: RollupShape) -> str:
     """Return the condition that all was last seen within the windows, so that nothing before them matters."""
     return " and ".join(f"{name} is not null" for name in last_days(shape))
 

@@ -6,53 +6,42 @@ on at ``as_of``.
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.records import Feature
 
-_S = ("subscriptions",)
-_MISSING = {
-    "days_to_renewal": "No renewal date on record",
-    "mrr_change_90": "No price 90 days ago to compare with",
-}
-
-
-def _feature(
-    name: str, unit: str, sql: str, label: str, why: str, requires: tuple[str, ...], monotone: int = 0
-) -> Feature:
-    return Feature(
-        name, "value", unit, sql, label, why, monotone, requires, why_missing=_MISSING.get(name, "")
-    )
-
-
+_feature = FeatureFamily("value", ("subscriptions",))
 _FEATURES = (
     _feature(
         "tenure_days", "days", "case when dated then date_diff('day', first_seen_at, as_of) end", "days as a customer",
-        "Customer for {value:.0f} days", (),
+        "Customer for {value:.0f} days", requires=(),
     ),
-    _feature("mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month", ("subscriptions.mrr",)),
+    _feature(
+        "mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month",
+        requires=("subscriptions.mrr",),
+    ),
     _feature(
         "mrr_change_90", "share", "(mrr - mrr_90_ago)::double / nullif(mrr_90_ago, 0)::double",
         "change of the price in the last 90 days", "The price moved by {value:+.0%} in the last 90 days",
-        ("subscriptions.mrr",),
+        requires=("subscriptions.mrr",), why_missing="No price 90 days ago to compare with",
     ),
     _feature(
-        "seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats", ("subscriptions.seats",)
+        "seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats", requires=("subscriptions.seats",)
     ),
     _feature(
         "days_to_renewal", "days", "date_diff('day', as_of, next_renewal_at)", "days to renewal",
-        "Renews in {value:.0f} days", ("subscriptions.renewal_at",),
+        "Renews in {value:.0f} days", requires=("subscriptions.renewal_at",), why_missing="No renewal date on record",
     ),
     _feature(
         "renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
-        "Renewed {value:.0f} times so far", _S,
+        "Renewed {value:.0f} times so far",
     ),
     _feature(
         "term_age_days", "days", "date_diff('day', last_term_started_at, as_of)", "days since the current term began",
-        "The current term began {value:.0f} days ago", _S,
+        "The current term began {value:.0f} days ago",
     ),
     _feature(
-        "auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off",
-        ("subscriptions.auto_renew",), -1,
+        "auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off", -1,
+        ("subscriptions.auto_renew",),
     ),
     Feature(
         "plan", "value", "", "plan", "plan", "On plan {value}", requires=("subscriptions.plan",), categorical=True
@@ -60,7 +49,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("subscriptions.started_at", "s")
     ended = inputs.optional("subscriptions.ended_at", "s", "timestamp")
     plan = inputs.optional("subscriptions.plan", "s", "varchar")
@@ -97,7 +86,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join {terms} s on s.account_key = p.account_key and s.known_at < p.as_of "
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 SUBSCRIPTIONS = FeatureGroup(

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import Block, BlockInputs, FeatureGroup
-from churnrisk.records import Feature
+from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
-_S = ("surveys",)
-
-
-def _feature(name: str, unit: str, sql: str, label: str, why: str, monotone: int) -> Feature:
-    missing = "Never answered a survey" if "change" not in name else "Answered fewer than two surveys"
-    return Feature(name, "satisfaction", unit, sql, label, why, monotone, _S, why_missing=missing)
-
-
+_feature = FeatureFamily("satisfaction", ("surveys",), "Never answered a survey")
 _FEATURES = (
     _feature(
         "last_survey_score", "0-10", "last_score", "last survey score",
@@ -20,7 +12,7 @@ _FEATURES = (
     ),
     _feature(
         "survey_score_change", "points", "last_score - previous_score", "change of the survey score",
-        "The survey score moved by {value:+.0f} points", -1,
+        "The survey score moved by {value:+.0f} points", -1, why_missing="Answered fewer than two surveys",
     ),
     _feature(
         "detractor", "yes/no",
@@ -35,7 +27,7 @@ _FEATURES = (
 )  # fmt: skip
 
 
-def _prepare(inputs: BlockInputs) -> Block:
+def _prepare(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("surveys.answered_at", "s")
     columns = inputs.create(
         "survey_columns",
@@ -48,7 +40,7 @@ def _prepare(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join surveys s on s.account_id = p.account_id and {known} < p.as_of) "
         "where place <= 2 group by account_key, as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
 SURVEYS = FeatureGroup(

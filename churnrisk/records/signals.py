@@ -1,4 +1,4 @@
-"""Signals as declared, and what a table breaks of the contract."""
+"""Features as declared, and violations of the contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Family = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One signal, declared once: query, constraint, reason text, docs and signature all come from here.
+    """One feature, declared once: query, constraint, reason text, docs and signature derive from it.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Feature:
     monotone : int
         +1 when a higher value can only raise the churn probability, -1 the other way, 0 when unknown.
     requires : tuple of str
-        Tables and columns it needs, as "table" or "table.column"; absent ones drop the feature.
+        Tables and columns it needs, as "table" or "table.column"; without one the feature is left out.
     categorical : bool
         True when the value is a name and not a number.
     why_missing : str
@@ -53,7 +53,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One broken rule of the contract, with how often, where, and the mend."""
+    """One broken rule of the contract: where, how often, and how to fix it."""
 
     table: str
     column: str

@@ -207,7 +207,7 @@ class Support:
         self.survey_score.append(score[who])
 
 
-class Terms:
+class SubscriptionTerms:
     """The running term of each account, and every term that has ended."""
 
     def __init__(self, rng: np.random.Generator, customers: Customers) -> None:

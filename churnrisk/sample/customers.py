@@ -123,45 +123,21 @@ def _draw_names(rng: np.random.Generator, accounts: int) -> NDArray[np.str_]:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What had happened to each account before one as-of date; one entry per account.
+    """What had happened to each account before one as-of date; one entry per account, windows in days."""
 
-    Attributes
-    ----------
-    days_since_last : array
-        Days since the last session, or since sign-up when there was none.
-    sessions_30, sessions_31_90 : array
-        Sessions in the last 30 days, and per 30 days in the 60 days before those.
-    features_30, features_90, users_30 : array
-        Distinct features and users.
-    open_complaints : array
-        Summed log-odds weight of the complaints that are open, see :func:`complaint_weight`.
-    owner_changed_60 : array of bool
-        The account's owner changed in the last 60 days.
-    contacts : array
-        People known at the customer.
-    renews_in_30, annual : array of bool
-        The running term ends within 30 days; terms last a year.
-    price_rise_90 : array
-        Rise of the price per seat at a renewal in the last 90 days, as a share.
-    last_score : array
-        Last survey answer of the past 180 days, 0 to 10; NaN when there is none.
-    tenure_days : array
-        Days since sign-up.
-    """
-
-    days_since_last: Floats
+    days_since_last: Floats  # since the last session, or since sign-up
     sessions_30: Floats
-    sessions_31_90: Floats
-    features_30: Ints
+    sessions_31_90: Floats  # per 30 days
+    features_30: Ints  # distinct
     features_90: Ints
-    users_30: Ints
-    open_complaints: Floats
+    users_30: Ints  # distinct
+    open_complaints: Floats  # summed complaint_weight
     owner_changed_60: Bools
     contacts: Ints
     renews_in_30: Bools
     annual: Bools
-    price_rise_90: Floats
-    last_score: Floats
+    price_rise_90: Floats  # per seat at a renewal, as a share
+    last_score: Floats  # 0 to 10, of the past 180 days; NaN without one
     tenure_days: Floats
 
 

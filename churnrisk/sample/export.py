@@ -42,52 +42,29 @@ _FILES = {
 }
 _COLUMNS = {
     "accounts": {
-        "account_id": "AccountID",
-        "name": "Account Name",
-        "signed_up_at": "Created",
-        "segment": "Segment",
-        "industry": "Industry",
-        "owner": "CSM",
+        "account_id": "AccountID", "name": "Account Name", "signed_up_at": "Created", "segment": "Segment",
+        "industry": "Industry", "owner": "CSM",
     },
     "events": {
-        "account_id": "AccountID",
-        "occurred_at": "Timestamp",
-        "feature": "Module",
-        "user_id": "UserID",
+        "account_id": "AccountID", "occurred_at": "Timestamp", "feature": "Module", "user_id": "UserID",
         "recorded_at": "LoadedAt",
     },
     "complaints": {
-        "account_id": "Account",
-        "opened_at": "Opened",
-        "first_response_at": "First Reply",
-        "resolved_at": "Closed",
-        "severity": "Priority",
-        "category": "Topic",
-        "csat": "CSAT",
+        "account_id": "Account", "opened_at": "Opened", "first_response_at": "First Reply",
+        "resolved_at": "Closed", "severity": "Priority", "category": "Topic", "csat": "CSAT",
         "recorded_at": "Logged",
     },
     "subscriptions": {
-        "account_id": "customer",
-        "started_at": "start_date",
-        "ended_at": "end_date",
-        "plan": "plan_name",
-        "mrr": "mrr_eur",
-        "seats": "seat_count",
-        "renewal_at": "next_renewal",
+        "account_id": "customer", "started_at": "start_date", "ended_at": "end_date", "plan": "plan_name",
+        "mrr": "mrr_eur", "seats": "seat_count", "renewal_at": "next_renewal",
     },
     "surveys": {
-        "account_id": "account",
-        "answered_at": "responded_on",
-        "score": "score",
-        "kind": "survey",
+        "account_id": "account", "answered_at": "responded_on", "score": "score", "kind": "survey",
     },
     "attributes": {
-        "account_id": "acct",
-        "valid_from": "since",
-        "owner": "csm",
-        "contacts": "known_contacts",
+        "account_id": "acct", "valid_from": "since", "owner": "csm", "contacts": "known_contacts",
     },
-}
+}  # fmt: skip
 _DATE_ONLY = {"signed_up_at", "started_at", "ended_at", "renewal_at", "valid_from"}
 _SEVERITY_WORDS = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 _FULL_WINDOWS_DAYS = 90
@@ -95,18 +72,7 @@ _FULL_WINDOWS_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One kind of mistake in one raw column.
-
-    Attributes
-    ----------
-    table, column : str
-        The contract's names of what it is in.
-    kind : str
-        ``unknown_account``, ``duplicate_row``, ``bad_date``, ``future_date``, ``negative_money``,
-        ``end_before_start``, ``odd_text``, ``padded_id``, ``mixed_case`` or ``missing``.
-    count : int
-        How many rows have it.
-    """
+    """One kind of mistake in one raw column (contract names), and how many rows have it."""
 
     table: str
     column: str
@@ -117,24 +83,8 @@ class Defect:
 def write_world(world: World, directory: str | Path, *, defects: bool = True) -> tuple[Defect, ...]:
     """Write raw tables, the ``churnrisk.toml`` that maps them, and ``truth.parquet``, which it does not map.
 
-    Parameters
-    ----------
-    world : World
-        What to write.
-    directory : str or Path
-        Where to; made when absent. Files of the same names are replaced, each whole or not at all.
-    defects : bool
-        Whether to put in the mistakes of a real export, from the world's own seed.
-
-    Returns
-    -------
-    tuple of Defect
-        What was put in; empty without ``defects``.
-
-    Raises
-    ------
-    UsageError
-        When ``directory`` is a file.
+    Returns the ``defects`` that were put in, drawn from the world's own seed. Files are replaced, each whole or not at
+    all.
     """
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
@@ -155,19 +105,7 @@ def write_world(world: World, directory: str | Path, *, defects: bool = True) ->
 
 
 def sample_folder(directory: str | Path, *, seed: int = 7, accounts: int = 2000, months: int = 18) -> Path:
-    """Return a project folder with a sample world, made unless there is a project in it already.
-
-    Parameters
-    ----------
-    directory : str or Path
-    seed, accounts, months : int
-        Of :func:`churnrisk.sample.make_world`.
-
-    Raises
-    ------
-    UsageError
-        When ``directory`` is a file.
-    """
+    """Return a project folder with a sample world, made unless there is a project in it already."""
     folder = Path(directory)
     if not (folder / "churnrisk.toml").is_file():
         write_world(make_world(seed=seed, accounts=accounts, months=months), folder)

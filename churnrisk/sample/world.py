@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.sample.behaviour import OPEN, Owners, Support, Terms, Usage
+from churnrisk.sample.behaviour import OPEN, Owners, SubscriptionTerms, Support, Usage
 from churnrisk.sample.customers import (
     CAUSES,
     PERIOD_DAYS,
@@ -34,29 +34,13 @@ _NOT_YET = OPEN
 
 @dataclass(frozen=True)
 class World:
-    """The tables of one company, in the contract's column names and without defects.
+    """The tables of one company in ``[start, end)``, in the contract's column names and without defects.
 
-    Attributes
-    ----------
-    seed : int
-        What it was drawn from.
-    start, end : pandas.Timestamp
-        The world's first instant, and the first instant after it.
-    accounts : pandas.DataFrame
-        One row per account.
-    events : pandas.DataFrame
-        One row per session.
-    complaints, subscriptions, surveys : pandas.DataFrame
-        One row per complaint, per term (a renewal starts a new row on the day the former ends), per answer.
-    attributes : pandas.DataFrame
-        One row per account and change of owner.
-    truth : pandas.DataFrame
-        One row per (account_id, as_of) of accounts that are customers at ``as_of``, every 30 days from
-        ``start`` to ``end``: ``churn_probability`` is the probability from which churn in
-        ``[as_of, as_of + 30 days)`` was drawn — so a ``contractual`` label with a horizon of 30 days
-        and no gap is a draw from it —, one ``log_odds_<cause>`` column per cause, ``main_cause``, and
-        ``churned``, the draw itself, missing at ``end``. ``logit(churn_probability)`` is
-        ``INTERCEPT`` plus the sum of the causes.
+    One row per account, session, complaint, term (a renewal starts a new row on the day the former ends), survey
+    answer, and change of owner. ``truth`` has one row per (account_id, as_of) of customers, every 30 days from
+    ``start`` to ``end``: the ``churn_probability`` from which churn in ``[as_of, as_of + 30 days)`` was drawn, so a
+    ``contractual`` label with a horizon of 30 days and no gap is a draw from it; one ``log_odds_<cause>`` column per
+    cause, whose sum plus ``INTERCEPT`` is its logit; ``main_cause``; and ``churned``, the draw, missing at ``end``.
     """
 
     seed: int
@@ -74,21 +58,8 @@ class World:
 def make_world(*, seed: int = 7, accounts: int = 2000, months: int = 18, end: str = "2026-07-01") -> World:
     """Simulate a company's customers; the same arguments give the same world.
 
-    Parameters
-    ----------
-    seed : int
-        Source of all randomness.
-    accounts : int
-        How many accounts there ever are; some sign up before the world starts, some during it.
-    months : int
-        Length in periods of 30 days, so that every label window has the same length.
-    end : str
-        The day after the last one, as an ISO date.
-
-    Raises
-    ------
-    UsageError
-        When a number is out of its range or ``end`` is no date.
+    Some of the ``accounts`` sign up before the world starts, some during it. ``months`` are periods of 30 days, so that
+    every label window has the same length; ``end`` is the day after the last one.
     """
     _check(seed=seed, accounts=accounts, months=months)
     last = _parse_day(end)
@@ -137,7 +108,7 @@ class _Simulation:
         self.usage = Usage(self.rng, self.customers, first_weekday=first_weekday)
         self.support = Support(self.rng, self.customers)
         self.owners = Owners(self.rng, self.customers)
-        self.terms = Terms(self.rng, self.customers)
+        self.terms = SubscriptionTerms(self.rng, self.customers)
         self.truth: list[pd.DataFrame] = []
         self.live = self.customers.sign_up_day < -_WARM_UP_PERIODS * PERIOD_DAYS
         self._start_day = self.customers.sign_up_day.copy()

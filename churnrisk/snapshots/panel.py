@@ -96,7 +96,7 @@ def outcomes(
 
 
 def first_seen(tables: Tables, churn: ChurnConfig) -> str:
-    """Return SQL for when each account became a customer, as far as its own rows tell."""
+    """Return SQL for when each account became a customer, from its own rows."""
     if tables.available.has("accounts.signed_up_at"):
         seen = ["select account_id, signed_up_at as seen_at from accounts where signed_up_at is not null"]
     else:

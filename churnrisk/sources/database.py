@@ -25,7 +25,7 @@ def read_batches(
     """Yield a database table as Arrow tables of text; ``${NAME}`` in the URL is replaced from the environment.
 
     Values arrive as text, as from CSV: databases differ in what their types hold (SQLite takes any value in any
-    column), and the contract's casts count what does not fit. ``only`` is a column and the one value wanted of it.
+    column), and the contract's casts count what does not fit. ``only`` is a column and the one value to read.
     """
     import sqlalchemy as sa
 

@@ -28,9 +28,33 @@ except ModuleNotFoundError:  # no such locks here: folders of killed runs stay
 
 _PREFIX = "churnrisk-run-"
 _LOCK = ".lock"
-_ENCODING = r"invalid unicode|not utf-8 encoded|does not support the encoding|not utf-16 encoded|invalid utf"
-_DAMAGED = (
-    r"magic bytes|don't know what type|thrift|not a parquet file|decompress|corrupt|snappy|zstd|gzip stream"
+#: What DuckDB says about unreadable files, most specific first, and the error for people. ``{details}`` is DuckDB's
+#: message without its advice for SQL authors.
+_FILE_ERRORS: tuple[tuple[str, type[ChurnRiskError], str], ...] = (
+    ("no files found", UsageError, "{text} Paths in SQL are relative to churnrisk.toml; correct it there."),
+    (
+        "invalid unicode|not utf-8 encoded|does not support the encoding|not utf-16 encoded|invalid utf",
+        ContractError,
+        "a file is not in the expected encoding: {details}. Save it as UTF-8, or set "
+        'encoding = "latin-1" or "utf-16" for its table in churnrisk.toml.',
+    ),
+    (
+        "error when sniffing file",
+        ContractError,
+        "a CSV file cannot be parsed: {text} Its lines do not all have as many values as its header, or "
+        "its delimiter is unusual. Correct the file, or set delimiter for its table in churnrisk.toml.",
+    ),
+    (
+        "unimplemented type for cast|failed to cast column",
+        ContractError,
+        "a column has different types in the files of one table: {details}. Save the files "
+        "with one type, or join them by sql with casts of your own in churnrisk.toml.",
+    ),
+    (
+        "magic bytes|don't know what type|thrift|not a parquet file|decompress|corrupt|snappy|zstd|gzip stream",
+        ContractError,
+        "a file is damaged: {text} Copy or export it again.",
+    ),
 )
 
 
@@ -260,6 +284,13 @@ def explain(error: Exception) -> ChurnRiskError:
     return _file_error(error, text) or ChurnRiskError(f"the table engine failed: {text}")
 
 
+def spark_not_installed(error: ModuleNotFoundError) -> UsageError:
+    """Return the error for a package of Spark's that is missing."""
+    return UsageError(
+        f'engine = "spark" needs {error.name}, which is not installed. Run: pip install "churnrisk[spark]".'
+    )
+
+
 def first_line(error: Exception) -> str:
     """Return the sentence that opens an engine error."""
     line = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -270,41 +301,24 @@ def _file_error(error: Exception, text: str) -> ChurnRiskError | None:
     """Return the error for an unreadable file, if it is one."""
     import duckdb
 
-    whole = str(error)
-    if "No files found" in whole:
-        return UsageError(f"{text} Paths in SQL are relative to churnrisk.toml; correct it there.")
-    if re.search(_ENCODING, whole, re.IGNORECASE):
-        return ContractError(
-            f"a file is not in the expected encoding: {_file_trouble(error)}. Save it as UTF-8, or set "
-            'encoding = "latin-1" or "utf-16" for its table in churnrisk.toml.'
-        )
-    if "Error when sniffing file" in whole:
-        return ContractError(
-            f"a CSV file cannot be parsed: {text} Its lines do not all have as many values as its header, or "
-            "its delimiter is unusual. Correct the file, or set delimiter for its table in churnrisk.toml."
-        )
-    if re.search(r"unimplemented type for cast|failed to cast column", whole, re.IGNORECASE):
-        return ContractError(
-            f"a column has different types in the files of one table: {_file_trouble(error)}. Save the files "
-            "with one type, or join them by sql with casts of your own in churnrisk.toml."
-        )
-    if re.search(_DAMAGED, whole, re.IGNORECASE):
-        return ContractError(f"a file is damaged: {text} Copy or export it again.")
+    details = _details(error)
+    for pattern, kind, message in _FILE_ERRORS:
+        if re.search(pattern, str(error), re.IGNORECASE):
+            return kind(message.format(text=text, details=details))
     if isinstance(error, duckdb.IOException):
         return ContractError(f"a file cannot be read: {text} Check the path and whether the file is whole.")
     if isinstance(
         error, duckdb.InvalidInputException | duckdb.ConversionException | duckdb.OutOfRangeException
     ):
         return ContractError(
-            f"a table cannot be read: {_file_trouble(error)}. Correct that value, or say what stands for "
+            f"a table cannot be read: {details}. Correct that value, or say what stands for "
             "an unknown one: nulls = [\"NA\"] for a path, nullstr = 'NA' inside read_csv(…)."
         )
     return None
 
 
-def _file_trouble(error: Exception) -> str:
-    """Return what DuckDB says about a file, without its advice for SQL authors."""
+def _details(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     starts = ("Error when", "Could not", "Expected", "Invalid", "file =")
     details = [line for line in lines[1:] if line.startswith(starts)]
-    return " ".join([lines[0].removesuffix("."), *details[:3]])
+    return " ".join([*(line.removesuffix(".") for line in lines[:1]), *details[:3]])

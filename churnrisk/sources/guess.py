@@ -13,43 +13,43 @@ from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, scan
 
-#: Common names of the contract's columns, letters and digits only.
+#: Common names of the contract's columns, letters and digits only, best first.
 _SYNONYMS = {
-    "account_id": ("accountid", "customerid", "clientid", "companyid", "organizationid", "orgid", "studentid",
-                   "memberid", "custid", "acctid", "acct", "account", "customer", "client", "userid", "id"),
-    "name": ("name", "accountname", "companyname", "customername", "organization"),
-    "signed_up_at": ("signedupat", "signupdate", "signup", "createdat", "created", "dateregistered", "registeredat",
-                     "begindate", "customersince", "joined", "joindate"),
-    "owner": ("owner", "csm", "accountmanager", "accountowner", "customersuccessmanager"),
-    "segment": ("segment", "industry", "tier", "vertical"),
-    "plan": ("plan", "plantier", "planname", "purchasetype", "type", "product"),
-    "mrr": ("mrr", "mrramount", "mrreur", "mrrusd", "monthlycharges", "monthlyrevenue", "monthlyfee", "amount"),
-    "seats": ("seats", "licenses", "seatcount"),
-    "renewal_at": ("renewalat", "renewaldate", "renewson", "nextrenewal", "termend"),
-    "contacts": ("contacts", "contactcount", "knowncontacts"),
-    "occurred_at": ("occurredat", "timestamp", "eventtime", "eventdate", "ts", "time", "date", "datewatched",
-                    "dateengaged", "usagedate", "invoicedate", "orderdate", "createdat", "datetime"),
-    "feature": ("feature", "featurename", "event", "eventname", "action", "courseid", "stockcode", "module"),
-    "user_id": ("userid", "user", "useremail", "personid", "contactid"),
-    "quantity": ("quantity", "count", "usagecount", "minuteswatched", "amount", "units"),
-    "recorded_at": ("recordedat", "loadedat", "ingestedat", "syncedat", "receivedat", "logged", "loggedat"),
-    "opened_at": ("openedat", "opened", "submittedat", "createdat", "created", "dateopened", "opendate"),
-    "resolved_at": ("resolvedat", "resolved", "closedat", "closed", "solvedat", "closedate"),
-    "severity": ("severity", "priority", "urgency"),
-    "category": ("category", "topic", "reason", "type"),
-    "csat": ("csat", "satisfactionscore", "satisfaction", "rating"),
-    "first_response_at": ("firstresponseat", "firstreplyat", "respondedat", "firstreply"),
-    "started_at": ("startedat", "startdate", "start", "begindate", "datepurchased", "from", "validfrom"),
-    "ended_at": ("endedat", "enddate", "end", "canceledat", "cancelledat", "to", "validto"),
-    "auto_renew": ("autorenew", "autorenewflag", "autorenewal"),
-    "answered_at": ("answeredat", "answeredon", "respondedon", "date", "respondedat", "daterated", "submittedat",
-                    "surveydate", "createdat"),
-    "score": ("score", "nps", "npsscore", "rating", "courserating"),
-    "kind": ("kind", "surveytype", "survey"),
-    "valid_from": ("validfrom", "effectivefrom", "since", "from", "changedat", "startdate"),
-    "as_of": ("asof", "asofdate", "snapshotdate", "date"),
-    "churned": ("churned", "churn", "churnflag", "ischurned", "label", "target", "exited", "attrition"),
-}  # fmt: skip
+    "account_id": "accountid customerid clientid companyid organizationid orgid studentid memberid custid "
+    "acctid acct account customer client userid id",
+    "name": "name accountname companyname customername organization",
+    "signed_up_at": "signedupat signupdate signup createdat created dateregistered registeredat begindate "
+    "customersince joined joindate",
+    "owner": "owner csm accountmanager accountowner customersuccessmanager",
+    "segment": "segment industry tier vertical",
+    "plan": "plan plantier planname purchasetype type product",
+    "mrr": "mrr mrramount mrreur mrrusd monthlycharges monthlyrevenue monthlyfee amount",
+    "seats": "seats licenses seatcount",
+    "renewal_at": "renewalat renewaldate renewson nextrenewal termend",
+    "contacts": "contacts contactcount knowncontacts",
+    "occurred_at": "occurredat timestamp eventtime eventdate ts time date datewatched dateengaged usagedate "
+    "invoicedate orderdate createdat datetime",
+    "feature": "feature featurename event eventname action courseid stockcode module",
+    "user_id": "userid user useremail personid contactid",
+    "quantity": "quantity count usagecount minuteswatched amount units",
+    "recorded_at": "recordedat loadedat ingestedat syncedat receivedat logged loggedat",
+    "opened_at": "openedat opened submittedat createdat created dateopened opendate",
+    "resolved_at": "resolvedat resolved closedat closed solvedat closedate",
+    "severity": "severity priority urgency",
+    "category": "category topic reason type",
+    "csat": "csat satisfactionscore satisfaction rating",
+    "first_response_at": "firstresponseat firstreplyat respondedat firstreply",
+    "started_at": "startedat startdate start begindate datepurchased from validfrom",
+    "ended_at": "endedat enddate end canceledat cancelledat to validto",
+    "auto_renew": "autorenew autorenewflag autorenewal",
+    "answered_at": "answeredat answeredon respondedon date respondedat daterated submittedat surveydate "
+    "createdat",
+    "score": "score nps npsscore rating courserating",
+    "kind": "kind surveytype survey",
+    "valid_from": "validfrom effectivefrom since from changedat startdate",
+    "as_of": "asof asofdate snapshotdate date",
+    "churned": "churned churn churnflag ischurned label target exited attrition",
+}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) ->
 
 def _match(contract_name: str, columns: Sequence[str]) -> str | None:
     plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in columns}
-    for word in (contract_name.replace("_", ""), *_SYNONYMS.get(contract_name, ())):
+    for word in (contract_name.replace("_", ""), *_SYNONYMS.get(contract_name, "").split()):
         if word in plain:
             return plain[word]
     return None

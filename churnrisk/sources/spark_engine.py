@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from churnrisk.contract import identifier
 from churnrisk.errors import ChurnRiskError, ContractError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
-from churnrisk.sources.engine import Engine, first_line
+from churnrisk.sources.engine import Engine, first_line, spark_not_installed
 from churnrisk.sources.files import file_kind, find_files, fingerprint
 from churnrisk.sources.spark_sql import Statement, parse, to_spark
 
@@ -129,7 +129,7 @@ class SparkEngine(Engine):
         super().table_from(name, table)
 
     def drop(self, *names: str) -> None:
-        """Keep them: Spark recomputes from them what a lost worker held."""
+        """Do nothing: Spark recomputes from these tables what a lost worker held."""
 
     def arrow(self, sql: str) -> pa.Table:
         """Return the result as an Arrow table."""
@@ -308,9 +308,7 @@ def _start(settings: Mapping[str, str], *, folder: Path, threads: int | None, lo
             from pyspark.sql import SparkSession
             from pyspark.testing import utils as _utils  # noqa: F401 - the first call would load it
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f'engine = "spark" needs {error.name}, which is not installed. Run: pip install "churnrisk[spark]".'
-        ) from error
+        raise spark_not_installed(error) from error
     if SparkContext._active_spark_context is not None:
         raise UsageError(
             "Spark runs in this process already. Stop that session first, or use another process."

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+
+import sqlglot
+from sqlglot import ErrorLevel, exp
 
 from churnrisk.errors import UsageError
-
-if TYPE_CHECKING:
-    from sqlglot import exp
 
 #: From a relation (a name or a query in brackets) to its columns.
 ColumnsOf = Callable[[str], Mapping[str, str]]
@@ -33,17 +32,12 @@ class Statement:
     @property
     def is_query(self) -> bool:
         """False for statements that alter or drop something."""
-        from sqlglot import exp
-
         return isinstance(self.query, exp.Query)
 
 
 @lru_cache(maxsize=256)
 def parse(sql: str) -> Statement:
     """Parse a statement in DuckDB's dialect."""
-    import sqlglot
-    from sqlglot import exp
-
     try:
         tree = sqlglot.parse_one(sql, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
@@ -62,8 +56,6 @@ def parse(sql: str) -> Statement:
 
 def to_spark(statement: Statement, columns_of: ColumnsOf) -> str:
     """Return the query in Spark's dialect; ``columns_of`` tells the columns of the relations that it reads."""
-    from sqlglot import ErrorLevel, exp
-
     tree = statement.query.copy()
     for name in tree.find_all(exp.CTE):
         name.set("materialized", None)
@@ -84,8 +76,6 @@ def _full_name(table: exp.Table) -> str:
 
 def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
     """Return the Spark equivalent of a node."""
-    from sqlglot import exp
-
     if isinstance(node, exp.Anonymous) and node.name.lower() == "row":
         return exp.Struct(expressions=node.expressions)
     if isinstance(node, exp.Anonymous) and node.name.lower() == "hash":
@@ -110,8 +100,6 @@ def _rewritten(node: exp.Expr, columns_of: ColumnsOf) -> exp.Expr:
 
 def _hash(node: exp.Anonymous, columns_of: ColumnsOf) -> exp.Expr:
     """Hash a row; the hash of Spark skips nulls, so whether a value is there goes in too."""
-    from sqlglot import exp
-
     (argument,) = node.expressions
     relation = _relation_of(argument)
     # sums of hashes outgrow 64 bits
@@ -125,8 +113,6 @@ def _hash(node: exp.Anonymous, columns_of: ColumnsOf) -> exp.Expr:
 
 def _relation_of(argument: exp.Expr) -> str | None:
     """Return the relation whose alias the argument is, which means its whole row."""
-    from sqlglot import exp
-
     select = argument.find_ancestor(exp.Select)
     source = select.args.get("from_") if select is not None else None
     if source is None or not isinstance(argument, exp.Column) or argument.table:
@@ -138,8 +124,6 @@ def _relation_of(argument: exp.Expr) -> str | None:
 
 def _quotient(node: exp.Div) -> exp.Expr:
     """DuckDB divides as doubles and by zero too; Spark keeps decimals, and fails."""
-    from sqlglot import exp
-
     above, below = (exp.cast(part.copy(), "double") for part in (node.this, node.expression))
     infinite = exp.Mul(this=above.copy(), expression=exp.cast(exp.Literal.string("Infinity"), "double"))
     by_zero = exp.EQ(this=below.copy(), expression=exp.Literal.number(0))
@@ -149,8 +133,6 @@ def _quotient(node: exp.Div) -> exp.Expr:
 
 def _difference(node: exp.DateDiff) -> exp.Expr:
     """DuckDB counts the boundaries between two instants, Spark the whole units that have passed."""
-    from sqlglot import exp
-
     unit = node.args["unit"].name.upper() if node.args.get("unit") else "DAY"
     if unit == "DAY":
         ends = [exp.cast(part.copy(), "date") for part in (node.this, node.expression)]
@@ -172,8 +154,6 @@ def _join_nearest(join: exp.Join) -> None:
     ``a asof join b on b.key = a.key and b.time <= a.time`` becomes
     ``a join b on b.key = a.key and b.time <= a.time and (b.next is null or a.time < b.next)``.
     """
-    from sqlglot import exp
-
     table, on = join.this, join.args["on"]
     name = table.alias_or_name
     keys, times = [], []
@@ -204,8 +184,6 @@ def _join_nearest(join: exp.Join) -> None:
 
 def _hide(column: str, table: str, join: exp.Join) -> None:
     """Leave a column of a joined table out of every star that the join's query selects."""
-    from sqlglot import exp
-
     for item in join.parent.expressions if join.parent else ():
         star = item.this if isinstance(item, exp.Column) else item
         if isinstance(star, exp.Star) and (item is star or item.table == table):

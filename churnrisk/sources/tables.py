@@ -19,7 +19,7 @@ from churnrisk.contract.sql import as_double
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.database import read_batches
-from churnrisk.sources.engine import Engine
+from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import Cache, Parts, event_parts, file_kind, find_files, fingerprint, scan
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Tables:
 
     ``native`` holds the source's type of each raw column, ``date_formats`` the strptime format of each table's text
     dates. ``digest`` changes with any input file or its mapping. ``event_parts`` are the files of the events where
-    DuckDB reads them from Parquet; with a ``cache`` the roll-up of the events is kept between runs.
+    DuckDB reads them from Parquet; with a ``cache`` their roll-up is reused between runs.
     """
 
     engine: Engine
@@ -47,9 +47,11 @@ class Tables:
 def open_engine(config: EngineConfig, *, base: Path) -> Engine:
     """Open the engine that churnrisk.toml asks for; a context manager."""
     if config.name == "spark":
-        # pyspark and Java are for those who ask for them
-        from churnrisk.sources.spark_engine import SparkEngine
-
+        try:
+            # pyspark, sqlglot and Java are for those who ask for them
+            from churnrisk.sources.spark_engine import SparkEngine
+        except ModuleNotFoundError as error:
+            raise spark_not_installed(error) from error
         return SparkEngine(config, base=base)
     return Engine(config, base=base)
 
@@ -84,7 +86,7 @@ def open_account(
 ) -> Mapping[str, tuple[str, ...]]:
     """Create the typed relations of one account's rows and return the contract's columns per table.
 
-    Each source is read once and nothing else is kept; ``names`` must not include tables with columns of the user's own.
+    Each source is read once, for this account's rows only; ``names`` must not hold tables with columns of the user's.
     """
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
@@ -115,11 +117,7 @@ def _open_raw(
 ) -> tuple[object, str]:
     """Create ``raw_<name>``, of one account if given; return its fingerprint and the select list that renames."""
     try:
-        mark: object = None
-        if account_id is None:
-            mark = _open_source(engine, name, config)
-        else:
-            _view_source(engine, name, config, account_id)
+        mark = _open_source(engine, name, config, account_id)
     except (ContractError, UsageError) as error:
         message = str(error)
         raise type(error)(
@@ -130,25 +128,33 @@ def _open_raw(
     return mark, renamed
 
 
-def _open_source(engine: Engine, name: str, config: TableConfig) -> object:
-    """Create ``source_<name>`` with the user's columns as they are, and return its fingerprint."""
+def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
+    """Create ``source_<name>`` with the user's columns as they are, and return its fingerprint.
+
+    For one account each source is read once, so it is a view, and nothing asks for a fingerprint.
+    """
+    once = account_id is not None
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        _load(engine, name, read_batches(config.url, config.table, base=engine.base))
+        only = (
+            (config.columns.get("account_id", "account_id"), account_id) if account_id is not None else None
+        )
+        _load(engine, name, read_batches(config.url, config.table, base=engine.base, only=only))
     elif config.sql:
-        # a table, not a view: it is read several times and may be slow to compute
-        engine.run(f"create temp table source_{name} as {config.sql.rstrip().rstrip(';')}")
+        # SQL may be slow to compute: where it is read several times, it becomes a table
+        stored = "temp view" if once else "temp table"
+        engine.run(f"create {stored} source_{name} as {config.sql.rstrip().rstrip(';')}")
     else:
         files = find_files(str(config.path), base=engine.base, table=name)
-        if not any(path.stat().st_size for path in files):
+        if not once and not any(path.stat().st_size for path in files):
             raise ContractError(f"{files[0]} is empty, without even a header. Export it again.")
         # text is parsed once; Parquet is read by column as often as needed
-        stored = "temp view" if file_kind(files[0]) == "parquet" else "temp table"
+        stored = "temp view" if once or file_kind(files[0]) == "parquet" else "temp table"
         engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
         return fingerprint(files)
     # a sum, not an exclusive or, in which two equal rows would cancel out
-    return engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
+    return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
 def _load(engine: Engine, name: str, batches: Iterable[pa.Table]) -> None:
@@ -156,19 +162,6 @@ def _load(engine: Engine, name: str, batches: Iterable[pa.Table]) -> None:
         engine.table_from("batch", batch)
         verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
         engine.run(f"{verb} select * from batch")
-
-
-def _view_source(engine: Engine, name: str, config: TableConfig, account_id: str) -> None:
-    """Create ``source_<name>`` for one account, as a view that is read once."""
-    if config.url and config.table:
-        key = config.columns.get("account_id", "account_id")
-        only = (key, account_id)
-        _load(engine, name, read_batches(config.url, config.table, base=engine.base, only=only))
-    elif config.sql:
-        engine.run(f"create temp view source_{name} as {config.sql.rstrip().rstrip(';')}")
-    else:
-        files = find_files(str(config.path), base=engine.base, table=name)
-        engine.run(f"create temp view source_{name} as select * from {scan(files, config)}")
 
 
 def _renamed(engine: Engine, name: str, config: TableConfig) -> str:

@@ -30,7 +30,7 @@ from churnrisk.contract import (
 )
 from churnrisk.errors import ChurnRiskError
 from churnrisk.files import digest_of, read_sealed, write_sealed
-from churnrisk.sources import Cache, Parts, Seen, Stamp, Tables, literal
+from churnrisk.sources import Cache, Parts, Seen, Stamp, Tables, literal, timestamp_literal
 
 #: Raise it when the same rules begin to find something else.
 FORMAT = 1
@@ -148,7 +148,11 @@ class _EventCheck:
         # a duplicate is of the same instant
         low, high = self._engine.rows(f"select min(occurred_at), max(occurred_at) from {complete}")[0]
         others = f"(select * exclude (file) from {self._parts.rows(former.parts)} where account_id is not null and "
-        others += f"occurred_at between timestamp '{low}' and timestamp '{high}')" if low else "false)"
+        others += (
+            f"occurred_at between {timestamp_literal(low)} and {timestamp_literal(high)})"
+            if low
+            else "false)"
+        )
         return former.findings + self._found(Part("new_raw_events", complete, others, total))
 
     def _found(self, part: Part | None) -> Findings:

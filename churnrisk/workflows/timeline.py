@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
+from churnrisk.contract import Available, known_at
 from churnrisk.history import HistoryStore
 from churnrisk.history.account_state import require_accounts
-from churnrisk.sources import Engine, literal, open_account
+from churnrisk.sources import Engine, open_account, timestamp_literal
 from churnrisk.workflows.project import Project
 
 _TABLES = ("events", "complaints", "subscriptions", "surveys")
@@ -96,10 +97,8 @@ class _AccountTables:
         return column in self.columns.get(table, ())
 
     def known_at(self, table: str, column: str) -> str:
-        """Return when a row could be known: when it happened, or was recorded if that is later."""
-        if not self.has(table, "recorded_at"):
-            return column
-        return f"greatest({column}, coalesce(recorded_at, {column}))"
+        """When a row could be known: when it happened, or was recorded if that is later."""
+        return known_at(Available(self.columns, {}), table, column)
 
     def column(self, table: str, name: str) -> str:
         """Return the column, or null where the table has none."""
@@ -107,7 +106,7 @@ class _AccountTables:
 
 
 def _stamp(moment: datetime) -> str:
-    return f"timestamp {literal(f'{moment:%Y-%m-%d %H:%M:%S}')}"
+    return timestamp_literal(moment)
 
 
 def _until(tables: _AccountTables) -> datetime:

@@ -109,7 +109,7 @@ def test_a_duplicate_label_blocks_and_a_duplicate_attribute_warns(tmp_path: Path
 def test_repeated_rows_are_counted_without_the_first(tmp_path: Path) -> None:
     repeated = ["A3,2025-06-05,1"] * 3 + ["A4,2025-06-05,1"] * 2
     found = only(violations(tmp_path, events=events(*repeated)))
-    assert (found.rule, found.count, found.level) == ("row is there twice", 3, "warn")
+    assert (found.rule, found.count, found.level) == ("row is duplicated", 3, "warn")
     assert found.examples == ("A3", "A4")
 
 
@@ -286,7 +286,7 @@ def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts
                 engine.rows, opened.available, native=opened.native, date_formats=opened.date_formats, now=NOW
             )
         )
-    assert (found.rule, found.level) == ("row is there twice (looked for in one of 2 accounts)", "warn")
+    assert (found.rule, found.level) == ("row is duplicated (looked for in one of 2 accounts)", "warn")
     assert 0.4 * pairs < found.count < 0.6 * pairs
 
 
@@ -294,4 +294,4 @@ def test_repeated_rows_of_ids_that_are_numbers_are_shown_as_text(tmp_path: Path)
     accounts = "account_id\n" + "".join(f"{number}\n" for number in range(30))
     text = rows("account_id,occurred_at", ["7,2025-06-01"] * 2, good="{i},2025-05-01 00:00:{n:02}")
     found = only(violations(tmp_path, accounts=accounts, events=text))
-    assert (found.rule, found.count, found.examples) == ("row is there twice", 1, ("7",))
+    assert (found.rule, found.count, found.examples) == ("row is duplicated", 1, ("7",))

@@ -44,7 +44,7 @@ def test_what_cannot_be_static_is_refused(name: str) -> None:
 
 def test_exclude_leaves_features_out_and_knows_its_names() -> None:
     assert "events_7" not in selected(FeatureConfig(exclude=("events_7",)))
-    with pytest.raises(UsageError, match="exclude names event_7, which are no features"):
+    with pytest.raises(UsageError, match="exclude names event_7, which are not features"):
         selected(FeatureConfig(exclude=("event_7",)))
 
 

@@ -139,7 +139,7 @@ def test_other_settings_are_noticed(tmp_path: Path) -> None:
     for name in world.files:
         world.write(name)
     assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
-    assert ["anew: other columns" in said for said in world.said] == [True]
+    assert ["all events: other columns" in said for said in world.said] == [True]
 
 
 @pytest.mark.parametrize("folders", [("01", "2"), ("01", "2", "x")])

@@ -17,16 +17,16 @@ import pytest
 from churnrisk.contract import TABLES, TableSpec, validate
 from churnrisk.features import (
     GROUPS,
-    Block,
     BlockInputs,
+    FeatureBlock,
     FeatureConfig,
+    FeatureFamily,
     FeatureGroup,
     build_features,
     find_leaks,
     script_of,
     select_features,
 )
-from churnrisk.records import Feature
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig, build_panel, data_span
 from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, open_tables
 from churnrisk.sources.guess import guess_tables
@@ -41,7 +41,7 @@ PAYMENTS_TABLE = TableSpec.of(
 )
 
 
-def prepare_payments(inputs: BlockInputs) -> Block:
+def prepare_payments(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.known_at("payments.charged_at", "t")
     recovered = inputs.optional("payments.recovered_at", "t", "timestamp")
     columns = inputs.create(
@@ -53,26 +53,25 @@ def prepare_payments(inputs: BlockInputs) -> Block:
         f"from {inputs.rows} p join payments t on t.account_id = p.account_id and {known} < p.as_of "
         "group by p.account_key, p.as_of",
     )
-    return Block.of(columns)
+    return FeatureBlock.of(columns)
 
 
+_payment = FeatureFamily("value", ("payments",), "No charge ever failed")
 PAYMENTS = FeatureGroup(
     "payments",
     prepare_payments,
     (
-        Feature(
-            "failed_charges_30", "value", "charges", "coalesce(failed_charges_30, 0)",
-            "failed charges in the last 30 days", "{value:.0f} charges failed in the last 30 days", +1,
-            ("payments",),
+        _payment(
+            "failed_charges_30", "charges", "coalesce(failed_charges_30, 0)", "failed charges in the last 30 days",
+            "{value:.0f} charges failed in the last 30 days", +1,
         ),
-        Feature(
-            "unpaid_charges", "value", "charges", "coalesce(unpaid_charges, 0)", "failed charges not recovered",
+        _payment(
+            "unpaid_charges", "charges", "coalesce(unpaid_charges, 0)", "failed charges not recovered",
             "{value:.0f} failed charges are still unpaid", +1, ("payments.recovered_at",),
         ),
-        Feature(
-            "days_since_failed_charge", "value", "days", "date_diff('day', last_failed_at, as_of)",
-            "days since the last failed charge", "A charge failed {value:.0f} days ago", 0, ("payments",),
-            why_missing="No charge ever failed",
+        _payment(
+            "days_since_failed_charge", "days", "date_diff('day', last_failed_at, as_of)",
+            "days since the last failed charge", "A charge failed {value:.0f} days ago",
         ),
     ),
     {"payment_columns": "Charges that failed and that are still unpaid, as known at each date."},

@@ -62,7 +62,7 @@ def test_an_unknown_mapped_column_names_what_is_there(tmp_path: Path) -> None:
 
 def test_a_mapping_onto_no_column_of_the_contract_is_refused(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text(TEXT)
-    with pytest.raises(UsageError, match=r"maps featur, which is no column of events"):
+    with pytest.raises(UsageError, match=r"maps featur, which is not a column of events"):
         read(tmp_path, path="e.csv", columns={"featur": "feature"})
 
 

@@ -92,7 +92,7 @@ def test_of_a_new_file_its_own_rows_are_read_and_of_others_those_it_may_repeat(t
     world.write("night")
     found, asked = checked(world, kept=True)
     assert found == checked(world, kept=False)[0]
-    assert ("row is there twice", 2) in [(one.rule, one.count) for one in found]
+    assert ("row is duplicated", 2) in [(one.rule, one.count) for one in found]
     whole = [sql for sql in reads_events(asked) if "part01.parquet" in sql]
     assert len(whole) == 1
     assert f"occurred_at between timestamp '{known['occurred_at']}'" in whole[0]
