@@ -50,7 +50,7 @@ class SignInError(ChurnRiskError):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``failures`` in any ``window`` for the same name, address, or the two together.
+    """At most ``failures`` in any ``window`` that agree in the columns ``same``.
 
     ``spares_known`` exempts an address from which the user has signed in during the last 30 days, so that an attack
     from elsewhere cannot lock them out.
@@ -58,15 +58,14 @@ class Limit:
 
     failures: int
     window: timedelta
-    by_name: bool
-    by_address: bool
+    same: tuple[str, ...]
     spares_known: bool = False
 
 
 _LIMITS = (
-    Limit(5, timedelta(minutes=15), by_name=True, by_address=True),
-    Limit(30, timedelta(minutes=15), by_name=False, by_address=True),
-    Limit(20, timedelta(minutes=1), by_name=True, by_address=False, spares_known=True),
+    Limit(5, timedelta(minutes=15), same=("name", "address")),
+    Limit(30, timedelta(minutes=15), same=("address",)),
+    Limit(20, timedelta(minutes=1), same=("name",), spares_known=True),
 )
 
 
@@ -152,11 +151,9 @@ def mark_success(store: Store, attempt_id: int, name: str, address: str) -> None
 
 def _wait(connection: Connection, name: str, address: str, now: datetime, limit: Limit) -> timedelta:
     """Return how long until the limit admits one more attempt."""
-    counted = [attempts.c.failed, attempts.c.at > now - limit.window]
-    if limit.by_name:
-        counted.append(attempts.c.name == name)
-    if limit.by_address:
-        counted.append(attempts.c.address == address)
+    given = {"name": name, "address": address}
+    recent = attempts.c.failed & (attempts.c.at > now - limit.window)
+    counted = [recent, *(attempts.c[column] == given[column] for column in limit.same)]
     newest = select(attempts.c.at).where(*counted).order_by(attempts.c.at.desc()).limit(limit.failures)
     failures = connection.execute(newest).scalars().all()
     if len(failures) < limit.failures or (limit.spares_known and _is_known(connection, name, address)):

@@ -42,25 +42,12 @@ app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 
 _USER_COLUMNS = {
-    "name": "name",
-    "display_name": "shown as",
-    "role": "role",
-    "sees": "sees",
-    "email": "e-mail",
-    "state": "state",
-}
+    "name": "name", "display_name": "shown as", "role": "role", "sees": "sees", "email": "e-mail", "state": "state",
+}  # fmt: skip
 _TOKEN_COLUMNS = {
-    "token_id": "id",
-    "name": "name",
-    "prefix": "begins with",
-    "role": "role",
-    "owner": "owner",
-    "created_by": "made by",
-    "created_at": "since",
-    "expires_at": "until",
-    "used_at": "last used",
-    "state": "state",
-}
+    "token_id": "id", "name": "name", "prefix": "begins with", "role": "role", "owner": "owner",
+    "created_by": "made by", "created_at": "since", "expires_at": "until", "used_at": "last used", "state": "state",
+}  # fmt: skip
 NameArgument = Annotated[str, typer.Argument(help="Sign-in name.")]
 OwnerOption = Annotated[str | None, typer.Option(help="The user's name in the owner column of your tables.")]
 StdinOption = Annotated[

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.reduction import DupFd, ForkingPickler
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from churnrisk.errors import UsageError
@@ -52,9 +51,7 @@ class Listener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.socket.close()
 
 

@@ -35,8 +35,8 @@ from churnrisk.records import Role
 
 NOW = datetime(2026, 7, 1, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-PAIR = Limit(3, timedelta(minutes=15), by_name=True, by_address=True)
-BY_NAME = Limit(4, timedelta(minutes=1), by_name=True, by_address=False, spares_known=True)
+PAIR = Limit(3, timedelta(minutes=15), same=("name", "address"))
+BY_NAME = Limit(4, timedelta(minutes=1), same=("name",), spares_known=True)
 
 
 def person(name="ana", **changes):

@@ -7,7 +7,8 @@ every form, scripts send it as ``X-CSRF-Token``. Errors are shown by the app's o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Response
 
 from churnrisk.web.security import sign_in, single_sign_on
 from churnrisk.web.security.middleware import AuthMiddleware, HeadersMiddleware
@@ -21,11 +22,7 @@ from churnrisk.web.security.session import (
     take_flashes,
 )
 from churnrisk.web.security.signing import Signer, load_secret
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI, Response
-
-    from churnrisk.workflows.project import Project
+from churnrisk.workflows.project import Project
 
 __all__ = [
     "install",
