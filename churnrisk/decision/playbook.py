@@ -74,26 +74,12 @@ SILENCE = Condition("silent_30d", ">=", 1.0)
 
 @dataclass(frozen=True)
 class Play:
-    """One play. An empty tuple or None places no condition on that side of the account.
+    """One play: what to do, over which channel, by which role, within how many days, after which practice (`source`).
 
-    Attributes
-    ----------
-    name, action, channel, owner : str
-        What to do, how, and which role does it.
-    deadline_days : int
-        Days from the run until it is to be done.
-    source : str
-        The practice it follows.
-    colours, families, stages : tuple of str
-        Colours it fits, families of the main reason, lifecycle stages.
-    renewal_days : (int, int) or None
-        Half-open range of days to renewal.
-    when : str
-        Comparisons of signals with numbers joined by "and", as in a rule; a missing value or signal meets none.
-    cooldown_days : int
-        Least days until the same account gets the play again.
-    kind : {"retain", "nudge", "upsell", "referral"}
-        An upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
+    `colours`, `families` (of the main reason), `stages` and the half-open range `renewal_days` say which accounts it
+    fits; an empty tuple or None places no condition. `when` compares signals with numbers, joined by "and", as a rule
+    does; a missing value or signal meets none. An account gets the play again after `cooldown_days` at the earliest.
+    Of the kinds an upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
     """
 
     name: str = ""

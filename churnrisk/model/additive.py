@@ -208,31 +208,10 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up and added, and
     the looked-up values are its exact contributions.
 
-    Parameters
-    ----------
-    additive : bool, default True
-        Forbid interactions.
-    monotone : tuple of int
-        +1, 0 or -1 per encoded column; empty for none.
-    learning_rate, max_leaf_nodes, min_samples_leaf, l2, max_features
-        As in ``HistGradientBoostingClassifier``.
-    max_iter : int, default 300
-        Number of trees.
-    n_models : int, default 1
-        Models whose log-odds are averaged, each with its own draws of columns (`max_features` below 1).
-    random_state : int, default 0
-
-    Attributes
-    ----------
-    trees_ : list of HistGradientBoostingClassifier
-    exact_ : bool
-        True when the tables reproduce the trees within 1e-6.
-    tables_ : list of ndarray
-        Log-odds per bin and, last, for missing; centred on the training mean.
-    steps_ : list of (edges, values)
-        The same tables over values instead of bins, with equal neighbours joined: what scoring looks up.
-    baseline_ : float
-        Mean log-odds of the training rows.
+    ``monotone`` is +1, 0 or -1 per encoded column. With `max_features` below 1 each of `n_models` draws its own
+    columns, and their log-odds are averaged. ``exact_`` says that ``tables_`` (log-odds per bin and, last, for
+    missing, centred on the training mean) reproduce the trees within 1e-6; ``steps_`` are the same tables over
+    values, which scoring looks up.
     """
 
     def __init__(
