@@ -42,8 +42,8 @@ def hold_back(
     """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
 
     A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
-    ``margin`` log-odds, or as far as the run before already said so (twice in a row); otherwise the previous colour, or
-    the part of the way that is supported, stays. Red needs half the margin only: green is a promise, red a call to act.
+    ``margin`` log-odds, or as far as the run before already agreed (twice in a row); otherwise the previous colour, or
+    the supported part of the way, stays. Red needs half the margin only: green is a promise, red a call to act.
 
     ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
     before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).

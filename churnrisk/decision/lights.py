@@ -278,7 +278,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         value : array-like of shape (rows,), optional
             Annual values, for ``cost``; missing where unknown.
         groups : array-like of shape (rows,), optional
-            Account ids; without them every row is an account of its own.
+            Account ids; without them every row counts as an account.
         blocks : array-like of shape (rows,), optional
             As-of date of each row; without it the rows are of one snapshot.
         segments : array-like of str, shape (rows,), optional

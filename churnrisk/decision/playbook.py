@@ -139,9 +139,9 @@ class Play:
     def fits(self, rows: pd.DataFrame, X: pd.DataFrame) -> Mask:
         """Return which rows it fits; a missing value fits no condition. X holds the signals, row by row."""
         fits = conditions_hold(self.conditions, X) & rows["colour"].isin(self.colours).to_numpy(dtype=bool)
-        for column, wanted in (("family", self.families), ("stage", self.stages)):
-            if wanted:
-                fits = fits & rows[column].isin(wanted).to_numpy(dtype=bool)
+        for column, names in (("family", self.families), ("stage", self.stages)):
+            if names:
+                fits = fits & rows[column].isin(names).to_numpy(dtype=bool)
         if self.renewal_days is not None:
             days = pd.to_numeric(rows["days_to_renewal"], errors="coerce").to_numpy(
                 dtype=float, na_value=np.nan
@@ -247,13 +247,6 @@ def parse_playbook(text: str) -> Playbook:
     return Playbook(
         tuple(_play(play) for play in plays), content.get("fallback", {}), content.get("channels", {})
     )
-
-
-def next_step(
-    rows: pd.DataFrame, playbook: Playbook | None = None, X: pd.DataFrame | None = None
-) -> pd.Series:
-    """Return the next step per account from the given or the shipped playbook: :meth:`Playbook.next_step`."""
-    return (playbook or load_playbook()).next_step(rows, X)
 
 
 @cache

@@ -31,7 +31,7 @@ _SAMPLE = 200_000
 
 @dataclass
 class Binner:
-    """Bin edges per column, at most 255 bins; a categorical code is a bin of its own, missing stays missing.
+    """Bin edges per column, at most 255 bins; each categorical code is a bin, missing stays missing.
 
     Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
     value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
@@ -100,9 +100,9 @@ def _edges(column: Floats, most_bins: int) -> Floats:
     if len(values) <= most_bins:
         return middles
     share = np.cumsum(counts)[:-1] / counts.sum()
-    wanted = np.arange(1, most_bins) / most_bins
-    kept: Floats = middles[np.unique(np.minimum(np.searchsorted(share, wanted), len(middles) - 1))]
-    return kept
+    quantiles = np.arange(1, most_bins) / most_bins
+    edges: Floats = middles[np.unique(np.minimum(np.searchsorted(share, quantiles), len(middles) - 1))]
+    return edges
 
 
 #: Below so many values building a grid costs more than it saves.

@@ -25,8 +25,8 @@ class Design:
     """The numeric design of a linear model: imputed, scaled, one-hot; each column has an input as owner.
 
     Numbers are centred on their median, scaled by their spread and passed through arcsinh, which is near
-    linear in the middle and tames long tails; a missing number is imputed by the median and flagged by a
-    column of its own.
+    linear in the middle and tames long tails; a missing number is imputed by the median and flagged by an
+    indicator column.
     """
 
     median: Floats

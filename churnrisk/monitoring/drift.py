@@ -18,7 +18,7 @@ Counts = npt.NDArray[np.float64]
 def population_stability(old: pd.Series, new: pd.Series) -> float | None:
     """Return the population stability index between two sets of values of one signal; None where one is empty.
 
-    Numbers fall into the tenths of ``old``, categories into themselves, missing values into a bin of their own. The
+    Numbers fall into the tenths of ``old``, categories into themselves, missing values into a separate bin. The
     index expected from chance alone between samples of these sizes, (bins - 1) (1/n_old + 1/n_new), is subtracted, so
     that small snapshots do not look as if they had moved. Source: Yurdakul (2018), "Statistical properties of
     population stability index".

@@ -1,4 +1,4 @@
-"""What all plots share: checked outcomes, axes without pyplot, styles that can be told apart."""
+"""What all plots share: checked outcomes, axes without pyplot, distinguishable styles."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Style:
         return {"color": self.colour, "linestyle": self.line, "marker": self.mark}
 
 
-# The palette of Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+# The palette of Okabe and Ito (2008), "Color universal design": distinguishable with any colour vision.
 STYLES = (
     Style("#0072b2", "-", "o"),
     Style("#d55e00", "--", "s"),
@@ -92,7 +92,7 @@ HATCHES = {"green": "", "amber": "//", "red": "xx"}
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """Return the given axes, or those of a figure of their own."""
+    """Return the given axes, or those of a new figure."""
     if ax is not None:
         return ax
     # Figure instead of pyplot: no window system.
@@ -108,7 +108,7 @@ def next_style(axes: Axes) -> Style:
 
 
 def count_series(line: Line2D) -> None:
-    """Count a line as a series of its own, so that the next one looks different."""
+    """Count a line as a series, so that the next one looks different."""
     line.set_gid(_SERIES)
 
 

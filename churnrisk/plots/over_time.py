@@ -74,7 +74,7 @@ def plot_retention(
 ) -> Axes:
     """Draw the share still there after each month of life, one row per month of sign-up.
 
-    Each row is a Kaplan-Meier estimate of its own; cells that the data do not reach are empty.
+    Each row is a separate Kaplan-Meier estimate; cells that the data do not reach are empty.
 
     Parameters
     ----------

@@ -62,14 +62,14 @@ def plot_calibration(
     ax : Axes, optional
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
-    said, rate, around = _bins(rows, bins)
-    style, top = next_style(axes), min(1.0, 1.05 * float(max(said.max(), (rate + around[1]).max())))
+    predicted, rate, around = _bins(rows, bins)
+    style, top = next_style(axes), min(1.0, 1.05 * float(max(predicted.max(), (rate + around[1]).max())))
     if has_label(axes, "perfect"):
         top = max(top, axes.get_xlim()[1])
     else:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     drawn = axes.errorbar(
-        said,
+        predicted,
         rate,
         yerr=around,
         **style.drawn,
@@ -88,7 +88,7 @@ def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
     """Return mean probability and churn rate per bin, and how far the interval reaches below and above."""
     member = equal_count_bins(rows.probability, bins)
     counts = np.bincount(member)
-    said = np.bincount(member, weights=rows.probability) / counts
+    predicted = np.bincount(member, weights=rows.probability) / counts
     rate = np.bincount(member, weights=rows.churned) / counts
     accounts, y = account_codes(rows.accounts, len(member)), rows.churned.astype(np.int64)
     levels = churn_levels(accounts, y)
@@ -96,7 +96,7 @@ def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
     low = np.array([tally.lower(_ONE_SIDED)[0] for tally in tallies])
     high = np.array([tally.upper(_ONE_SIDED)[0] for tally in tallies])
     # rounding may put a bound past the rate
-    return said, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
+    return predicted, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
 
 
 _POINTS = 200
@@ -151,7 +151,7 @@ def plot_lift(
     ax : Axes, optional
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
-    # The first few rows jump between 0 and the maximum and say nothing.
+    # The first few rows jump between 0 and the maximum.
     shares = np.linspace(max(0.01, 1 / len(rows.churned)), 1.0, _POINTS)
     _draw_curve(axes, shares, _recalls(rows, shares) / shares, name)
     _floor(axes, 1.0, "no model")
@@ -283,7 +283,7 @@ def plot_cost(
     """Draw what an account costs on average when everybody from a threshold on is contacted.
 
     A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; who leaves costs the `value`.
-    The cheapest threshold is marked, and a line says what contacting nobody costs.
+    The cheapest threshold is marked, and a line shows the cost of contacting nobody.
 
     Parameters
     ----------
