@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from churnrisk.model.linear import shares_of_distance
+from churnrisk.model.linear import attributions
 from churnrisk.model.panel import Bools, Floats, Ints
 
 # Below this many cells threads wait for each other longer than they work wherever the cores are shared:
@@ -301,7 +301,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def contributions(self, encoded: Floats, *, in_place: bool = False) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model, else those of :func:`shares_of_distance`. With `in_place` they may overwrite
+        Exact for an additive model, else those of :func:`attributions`. With `in_place` they may overwrite
         `encoded`: half the memory, and less than half the time.
         """
         check_is_fitted(self)
@@ -395,7 +395,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
 
     def _shares(self, binned: Floats) -> Floats:
         # Of all models: on real rows, one model's largest share was that of all only half the time.
-        return shares_of_distance(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
+        return attributions(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
 
 
 def log_losses(log_odds: Floats, churned: Bools) -> Floats:

@@ -181,10 +181,10 @@ class WrappedEstimator(BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(matrix, columns=pd.Index([f"c{i}" for i in range(matrix.shape[1])]))
 
     def _shares(self, encoded: Floats) -> Floats:
-        return shares_of_distance(self.decision_function, encoded, self.typical_)
+        return attributions(self.decision_function, encoded, self.typical_)
 
 
-def shares_of_distance(
+def attributions(
     margin: Callable[[Floats], Floats], rows: Floats, typical: Floats, *, first_in: Floats | None = None
 ) -> Floats:
     """Attribute ``margin(rows) - margin(typical)`` to the columns, shape (n, d).
