@@ -21,7 +21,6 @@ if TYPE_CHECKING:
         Playbook,
         load_playbook,
         may_go_out,
-        next_step,
         parse_playbook,
     )
     from churnrisk.decision.rules import DEFAULT_RULES, Rule, apply_rules, rules_notes
@@ -36,7 +35,7 @@ _HOMES = {
         "decisions": "decide hold_back policy_version ruled",
         "evidence": "Promise RuleEvidence colour_evidence rule_evidence",
         "lights": "TrafficLight",
-        "playbook": "Play Playbook load_playbook may_go_out next_step parse_playbook",
+        "playbook": "Play Playbook load_playbook may_go_out parse_playbook",
         "rules": "DEFAULT_RULES Rule apply_rules rules_notes",
         "segments": "Newcomers lifecycle_stage mark_wave segments_of",
     }.items()
@@ -69,7 +68,6 @@ __all__ = [
     "Playbook",
     "load_playbook",
     "parse_playbook",
-    "next_step",
     "may_go_out",
     "lifecycle_stage",
 ]

@@ -125,7 +125,7 @@ class Tally:
 
 
 def account_codes(groups: npt.ArrayLike | pd.Series | None, rows: int) -> Ints:
-    """Return a number per account, shape (rows,); without groups every row is an account of its own."""
+    """Return a number per account, shape (rows,); without groups every row counts as an account."""
     if groups is None:
         return np.arange(rows)
     return np.asarray(pd.factorize(np.asarray(groups, dtype=object))[0], dtype=np.int64)

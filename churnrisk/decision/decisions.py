@@ -42,8 +42,8 @@ def hold_back(
     """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
 
     A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
-    ``margin`` log-odds, or as far as the run before already said so (twice in a row); otherwise the previous colour, or
-    the part of the way that is supported, stays. Red needs half the margin only: green is a promise, red a call to act.
+    ``margin`` log-odds, or as far as the run before already agreed (twice in a row); otherwise the previous colour, or
+    the supported part of the way, stays. Red needs half the margin only: green is a promise, red a call to act.
 
     ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
     before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).
@@ -83,32 +83,14 @@ def decide(
 ) -> pd.DataFrame:
     """Decide the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
 
-    Parameters
-    ----------
-    p : array-like of shape (accounts,)
-        Churn probabilities; a missing one makes the account grey.
-    X : DataFrame of shape (accounts, features)
-        One row per account, with the account id as index (or as index level ``account_id``).
-    light : TrafficLight
-        Fitted.
-    rules : iterable of Rule
-    previous : DataFrame indexed by account id, optional
-        The run before: ``colour``, ``raw_colour`` and, where users override, ``decided_by``.
-    overrides : Series of colours indexed by account id, optional
-        Those in force now; grey accounts stay grey.
-    grey : Series of reasons indexed by account id, optional
-        Why an account is not eligible; null where it is.
-    margin : float
-        Of the hysteresis, in log-odds.
-    value : array-like of shape (accounts,), optional
-        Annual values in the order of X, for a light of policy ``cost``.
+    X has one row per account, with the account id as index (or index level ``account_id``). `previous` is the run
+    before (``colour``, ``raw_colour``, ``decided_by``), `overrides` the colours in force now, `grey` why an account
+    is not eligible (null where it is), all indexed by account id. Overrides leave grey accounts grey. `margin` is
+    that of the hysteresis in log-odds, `value` the annual values for a light of policy ``cost``.
 
-    Returns
-    -------
-    DataFrame indexed like X
-        ``colour`` (final), ``raw_colour`` (before hysteresis and override), ``model_colour``, ``decided_by``
-        (see :class:`churnrisk.records.DecidedBy`), ``rule`` (the deciding rule, or why an account
-        is grey; else None). ``attrs["notes"]`` names the rules not applicable.
+    Returns, indexed like X, ``colour`` (final), ``raw_colour`` (before hysteresis and override), ``model_colour``,
+    ``decided_by`` and ``rule`` (the deciding rule, or why an account is grey; else None); ``attrs["notes"]`` names
+    the rules not applicable.
     """
     scores = np.asarray(p, dtype=float)
     if len(scores) != len(X):

@@ -96,7 +96,7 @@ def colour_evidence(
     colours, y : array-like of shape (rows,)
         Final colours and labels (0/1); one row per (account, as_of).
     account_id : array-like of shape (rows,), optional
-        Without it every row is an account of its own.
+        Without it every row counts as an account.
     promises : iterable of Promise
         What each colour has promised.
 

@@ -188,44 +188,38 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     Notes
     -----
-    **What is promised** (``certified``). Over repetitions of the whole procedure, in at least
-    ``confidence`` of them the true churn rate below ``amber_from_`` is at most ``green_max_churn_`` (or
-    green is empty); separately, in at least ``confidence`` of them the true churn rate from ``red_from_``
-    on is at least ``red_min_churn_`` (or red is empty). The rate is per account and snapshot: churned
-    rows per row. "True" means in the population the block was drawn from. It is a statement about the colour as a
-    whole, not about each account, and about the model's colour before rules, hysteresis and
-    overrides (which :func:`churnrisk.decision.colour_evidence` measures).
+    **What is promised** (``certified``). With probability of at least ``confidence``, the true churn rate below
+    ``amber_from_`` is at most ``green_max_churn_`` (or green is empty); separately, with the same probability, the true
+    churn rate from ``red_from_`` on is at least ``red_min_churn_`` (or red is empty). The rate is churned rows per row
+    in the population that the block was drawn from. It is a statement about the colour as a whole, not about each
+    account, and about the model's colour before rules, hysteresis and overrides (which
+    :func:`churnrisk.decision.colour_evidence` measures).
 
     **Under these assumptions**: accounts are independent draws (no common shock to the whole block);
     later accounts come from the same population (drift breaks the promise, so it has to be measured
     on later blocks); each p comes from a model that never saw the outcomes of the row's account in this block.
-    With one model, held out, the bound is exact; cross-fitted models
+    With one held-out model the bound is exact; cross-fitted models
     (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and their mean, which
-    is in use, has been simulated (decision 0019). Nothing is assumed about p: it may be badly calibrated or
-    useless, and then colours are small or empty, but not wrong. Rows of one account may depend on
-    each other in any way: accounts are counted, not rows. How, and where that is exact, says
-    :mod:`churnrisk.decision.bounds`.
+    is in use, has been simulated (decision 0019). Nothing is assumed about p: if it is badly calibrated or
+    useless, colours are small or empty, but not wrong. Rows of one account may depend on each other in any way:
+    accounts are counted, not rows, see :mod:`churnrisk.decision.bounds`.
 
-    **Segments.** Where ``fit`` is given them, each segment with enough accounts gets thresholds of its own, so that a
-    change of their mix does not break the promise; the small ones go together. Each part is certified
-    at ``1 - (1 - confidence) / parts``, so the promise holds for the colour as a whole.
+    **Segments.** Each segment with enough accounts gets its own thresholds, so that a change of their mix does not
+    break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``.
 
     **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on
     each of the last ``last_blocks`` dates by itself. Where single dates have too few accounts for
     that, they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say
-    so). The bound on all rows carries the confidence and the dates can only shrink a colour, so it holds
-    as it stands. A drift that sets in after the last date is not seen; a wave of new accounts is the one that shows
-    before the outcomes do, see :class:`churnrisk.decision.Newcomers`.
+    so). A drift that sets in after the last date is not seen, except a wave of new accounts, see
+    :class:`churnrisk.decision.Newcomers`.
 
     **How**: thresholds on a grid fixed in advance are tested in a fixed order with binomial bounds over
     accounts, green upward and red downward, stopping at the first failure, so that
     the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
-    (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052). The start
-    is where the scores expect the most room. It depends on scores and on numbers of accounts and rows,
-    never on labels; taking it from the same block is exact up to the width of a grid cell or two (0.04
-    in log-odds). With promises left to None
-    the limits follow the base rate of the same block, and the promise is about the resulting numbers
-    ``green_max_churn_`` and ``red_min_churn_``.
+    (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052). The start is where the
+    scores expect the most room, never where the labels do; taking it from the same block is exact up to a grid cell
+    or two (0.04 in log-odds). Promises left to None follow the base rate of the same block and are about the
+    resulting numbers ``green_max_churn_`` and ``red_min_churn_``.
     """
 
     def __init__(
@@ -284,7 +278,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         value : array-like of shape (rows,), optional
             Annual values, for ``cost``; missing where unknown.
         groups : array-like of shape (rows,), optional
-            Account ids; without them every row is an account of its own.
+            Account ids; without them every row counts as an account.
         blocks : array-like of shape (rows,), optional
             As-of date of each row; without it the rows are of one snapshot.
         segments : array-like of str, shape (rows,), optional

@@ -74,26 +74,12 @@ SILENCE = Condition("silent_30d", ">=", 1.0)
 
 @dataclass(frozen=True)
 class Play:
-    """One play. An empty tuple or None places no condition on that side of the account.
+    """One play: what to do, over which channel, by which role, within how many days, after which practice (`source`).
 
-    Attributes
-    ----------
-    name, action, channel, owner : str
-        What to do, how, and which role does it.
-    deadline_days : int
-        Days from the run until it is to be done.
-    source : str
-        The practice it follows.
-    colours, families, stages : tuple of str
-        Colours it fits, families of the main reason, lifecycle stages.
-    renewal_days : (int, int) or None
-        Half-open range of days to renewal.
-    when : str
-        Comparisons of signals with numbers joined by "and", as in a rule; a missing value or signal meets none.
-    cooldown_days : int
-        Least days until the same account gets the play again.
-    kind : {"retain", "nudge", "upsell", "referral"}
-        An upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
+    `colours`, `families` (of the main reason), `stages` and the half-open range `renewal_days` say which accounts it
+    fits; an empty tuple or None places no condition. `when` compares signals with numbers, joined by "and", as a rule
+    does; a missing value or signal meets none. An account gets the play again after `cooldown_days` at the earliest.
+    Of the kinds an upsell fits green loyalists only, a referral green advocates only, a nudge the silent only.
     """
 
     name: str = ""
@@ -153,9 +139,9 @@ class Play:
     def fits(self, rows: pd.DataFrame, X: pd.DataFrame) -> Mask:
         """Return which rows it fits; a missing value fits no condition. X holds the signals, row by row."""
         fits = conditions_hold(self.conditions, X) & rows["colour"].isin(self.colours).to_numpy(dtype=bool)
-        for column, wanted in (("family", self.families), ("stage", self.stages)):
-            if wanted:
-                fits = fits & rows[column].isin(wanted).to_numpy(dtype=bool)
+        for column, names in (("family", self.families), ("stage", self.stages)):
+            if names:
+                fits = fits & rows[column].isin(names).to_numpy(dtype=bool)
         if self.renewal_days is not None:
             days = pd.to_numeric(rows["days_to_renewal"], errors="coerce").to_numpy(
                 dtype=float, na_value=np.nan
@@ -261,13 +247,6 @@ def parse_playbook(text: str) -> Playbook:
     return Playbook(
         tuple(_play(play) for play in plays), content.get("fallback", {}), content.get("channels", {})
     )
-
-
-def next_step(
-    rows: pd.DataFrame, playbook: Playbook | None = None, X: pd.DataFrame | None = None
-) -> pd.Series:
-    """Return the next step per account from the given or the shipped playbook: :meth:`Playbook.next_step`."""
-    return (playbook or load_playbook()).next_step(rows, X)
 
 
 @cache

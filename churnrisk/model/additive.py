@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from churnrisk.model.linear import shares_of_distance
+from churnrisk.model.linear import attributions
 from churnrisk.model.panel import Bools, Floats, Ints
 
 # Below this many cells threads wait for each other longer than they work wherever the cores are shared:
@@ -31,7 +31,7 @@ _SAMPLE = 200_000
 
 @dataclass
 class Binner:
-    """Bin edges per column, at most 255 bins; a categorical code is a bin of its own, missing stays missing.
+    """Bin edges per column, at most 255 bins; each categorical code is a bin, missing stays missing.
 
     Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
     value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
@@ -100,9 +100,9 @@ def _edges(column: Floats, most_bins: int) -> Floats:
     if len(values) <= most_bins:
         return middles
     share = np.cumsum(counts)[:-1] / counts.sum()
-    wanted = np.arange(1, most_bins) / most_bins
-    kept: Floats = middles[np.unique(np.minimum(np.searchsorted(share, wanted), len(middles) - 1))]
-    return kept
+    quantiles = np.arange(1, most_bins) / most_bins
+    edges: Floats = middles[np.unique(np.minimum(np.searchsorted(share, quantiles), len(middles) - 1))]
+    return edges
 
 
 #: Below so many values building a grid costs more than it saves.
@@ -208,31 +208,10 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     functions, so one evaluation per bin gives a table per column; a row's log-odds are then looked up and added, and
     the looked-up values are its exact contributions.
 
-    Parameters
-    ----------
-    additive : bool, default True
-        Forbid interactions.
-    monotone : tuple of int
-        +1, 0 or -1 per encoded column; empty for none.
-    learning_rate, max_leaf_nodes, min_samples_leaf, l2, max_features
-        As in ``HistGradientBoostingClassifier``.
-    max_iter : int, default 300
-        Number of trees.
-    n_models : int, default 1
-        Models whose log-odds are averaged, each with its own draws of columns (`max_features` below 1).
-    random_state : int, default 0
-
-    Attributes
-    ----------
-    trees_ : list of HistGradientBoostingClassifier
-    exact_ : bool
-        True when the tables reproduce the trees within 1e-6.
-    tables_ : list of ndarray
-        Log-odds per bin and, last, for missing; centred on the training mean.
-    steps_ : list of (edges, values)
-        The same tables over values instead of bins, with equal neighbours joined: what scoring looks up.
-    baseline_ : float
-        Mean log-odds of the training rows.
+    ``monotone`` is +1, 0 or -1 per encoded column. With `max_features` below 1 each of `n_models` draws its own
+    columns, and their log-odds are averaged. ``exact_`` says that ``tables_`` (log-odds per bin and, last, for
+    missing, centred on the training mean) reproduce the trees within 1e-6; ``steps_`` are the same tables over
+    values, which scoring looks up.
     """
 
     def __init__(
@@ -322,7 +301,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def contributions(self, encoded: Floats, *, in_place: bool = False) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model, else those of :func:`shares_of_distance`. With `in_place` they may overwrite
+        Exact for an additive model, else those of :func:`attributions`. With `in_place` they may overwrite
         `encoded`: half the memory, and less than half the time.
         """
         check_is_fitted(self)
@@ -420,7 +399,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
 
     def _shares(self, binned: Floats) -> Floats:
         # Of all models: on real rows, one model's largest share was that of all only half the time.
-        return shares_of_distance(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
+        return attributions(self._margin, binned, self.typical_, first_in=self._looked_up(binned))
 
 
 def log_losses(log_odds: Floats, churned: Bools) -> Floats:

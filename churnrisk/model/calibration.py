@@ -103,7 +103,7 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
     return fit_affine(log_odds, churned)
 
 
-def meeting(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
+def rescaled(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
     """Adjust shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
 
     Each row's shares are scaled by one factor or, where that would flip their signs, shifted equally.

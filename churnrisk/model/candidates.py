@@ -36,18 +36,7 @@ class CandidateModel(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is built for.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Of the encoded columns.
-    monotone : tuple of int
-        +1, 0 or -1 per encoded column.
-    seed : int
-    n_models : int
-        How many boosted models to average.
-    """
+    """What a model is built for: encoded columns with monotone signs, seed, how many boosted models to average."""
 
     names: tuple[str, ...]
     monotone: tuple[int, ...]

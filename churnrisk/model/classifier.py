@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from churnrisk.errors import ModelInputError
 from churnrisk.model.additive import BoostedTrees
-from churnrisk.model.calibration import Affine, Method, fit_calibrator, meeting
+from churnrisk.model.calibration import Affine, Method, fit_calibrator, rescaled
 from churnrisk.model.candidates import CANDIDATES, CandidateModel, unknown_candidates
 from churnrisk.model.encoding import FrameEncoder, LevelRates, as_pandas
 from churnrisk.model.linear import WrappedEstimator
@@ -340,7 +340,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if calibrated and isinstance(self.calibrator_, Affine):
             shares *= self.calibrator_.slope
         elif calibrated:
-            shares = meeting(shares, self.raw_baseline_, self.calibrator_)
+            shares = rescaled(shares, self.raw_baseline_, self.calibrator_)
         names = getattr(self, "feature_names_in_", None)
         columns = [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
         table = shares

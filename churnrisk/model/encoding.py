@@ -38,28 +38,11 @@ class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Numeric columns pass as float64 with NaN for missing. Categorical levels seen at least `min_count` times become
     the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and missing stays
     NaN. A column of more than `wide_levels` levels is wide: every level seen twice has a code, and ``LevelRates``
-    turns the codes into rates. Columns without two different values are left out; ``notes_`` names them.
+    turns the codes into rates, since trees sort levels by their churn rate and many small ones invite overfitting.
+    Columns without two different values are left out, as ``notes_`` say.
 
-    Parameters
-    ----------
-    min_count : int, default 50
-        A level rarer than this becomes "other".
-    wide_levels : int, default 10
-        A column of more levels is wide. Trees sort levels by their churn rate among the learning rows, so
-        many small ones invite overfitting.
-
-    Attributes
-    ----------
-    names_ : list of str
-        Names of the encoded columns.
-    kept_ : ndarray of int, shape (k,)
-        Their positions among the input columns.
-    levels_ : dict of int to list of str
-        Encoded levels by output position, categorical and wide columns only.
-    wide_ : ndarray of bool, shape (k,)
-        Which output columns are wide.
-    notes_ : list of str
-        One note per column left out.
+    ``names_``, ``kept_`` (position in the input) and ``wide_`` describe the columns of the output, ``levels_`` the
+    encoded levels by output column.
     """
 
     def __init__(self, *, min_count: int = 50, wide_levels: int = 10) -> None:

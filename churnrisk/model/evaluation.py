@@ -131,6 +131,8 @@ METRICS = RANK_METRICS + PROPER_METRICS
 HIGHER_IS_BETTER = frozenset(RANK_METRICS)
 MODEL = "model"
 _SCRATCH_CELLS = 4_000_000
+# Rates of levels are shrunk towards the overall one with the weight of so many rows.
+_PRIOR_ROWS = 20.0
 
 
 @dataclass(frozen=True)
@@ -268,12 +270,7 @@ def _draws(
     seed: int,
 ) -> dict[str, dict[str, Floats]]:
     """Return each figure on all rows (first) and on each bootstrap draw, shape (n_boot + 1,)."""
-    weights = account_weights(accounts, n_boot=n_boot, seed=seed)
-    # A draw without churners has no AUC.
-    drawn = weights @ churned
-    weights = weights[(drawn > 0) & (drawn < weights.sum(axis=1))]
-    at_once = max(1, _SCRATCH_CELLS // len(churned))
-    parts = [weights[i : i + at_once] for i in range(0, len(weights), at_once)]
+    parts = _chunks(account_weights(accounts, n_boot=n_boot, seed=seed), churned)
     found: dict[str, dict[str, Floats]] = {}
     for name, score in scores.items():
         ranked = Ranked(churned, score)
@@ -285,14 +282,17 @@ def _draws(
     return found
 
 
+def _chunks(weights: Floats, churned: Bools) -> list[Floats]:
+    """Return the draws that have an AUC, since both classes are in them, so many at once as memory allows."""
+    drawn = weights @ churned
+    weights = weights[(drawn > 0) & (drawn < weights.sum(axis=1))]
+    at_once = max(1, _SCRATCH_CELLS // len(churned))
+    return [weights[i : i + at_once] for i in range(0, len(weights), at_once)]
+
+
 def _interval(values: Floats) -> Interval:
     low, high = np.quantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
     return Interval(float(values[0]), float(low), float(high))
-
-
-_SCRATCH_CELLS = 4_000_000
-# Rates of levels are shrunk towards the overall one with the weight of so many rows.
-_PRIOR_ROWS = 20.0
 
 
 def single_aucs(
@@ -320,15 +320,10 @@ def single_aucs(
 def _auc(churned: Bools, score: Floats, weights: Floats) -> Interval | None:
     if not churned.any() or churned.all():
         return None
-    drawn = weights @ churned
-    # a draw without churners, or without others, has no AUC
-    weights = weights[(drawn > 0) & (drawn < weights.sum(axis=1))]
     ranked = Ranked(churned, score)
-    at_once = max(1, _SCRATCH_CELLS // len(churned))
-    parts = [ranked.figures(weights[i : i + at_once], 0.1)["auc"] for i in range(0, len(weights), at_once)]
-    found = np.concatenate(parts)
-    low, high = np.quantile(found[1:], [0.025, 0.975]) if len(found) > 1 else (np.nan, np.nan)
-    return Interval(float(found[0]), float(low), float(high))
+    return _interval(
+        np.concatenate([ranked.figures(part, TOP_SHARE)["auc"] for part in _chunks(weights, churned)])
+    )
 
 
 def _half(accounts: npt.NDArray[np.str_], seed: int) -> Bools:

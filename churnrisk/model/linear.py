@@ -25,8 +25,8 @@ class Design:
     """The numeric design of a linear model: imputed, scaled, one-hot; each column has an input as owner.
 
     Numbers are centred on their median, scaled by their spread and passed through arcsinh, which is near
-    linear in the middle and tames long tails; a missing number is imputed by the median and flagged by a
-    column of its own.
+    linear in the middle and tames long tails; a missing number is imputed by the median and flagged by an
+    indicator column.
     """
 
     median: Floats
@@ -181,10 +181,10 @@ class WrappedEstimator(BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame(matrix, columns=pd.Index([f"c{i}" for i in range(matrix.shape[1])]))
 
     def _shares(self, encoded: Floats) -> Floats:
-        return shares_of_distance(self.decision_function, encoded, self.typical_)
+        return attributions(self.decision_function, encoded, self.typical_)
 
 
-def shares_of_distance(
+def attributions(
     margin: Callable[[Floats], Floats], rows: Floats, typical: Floats, *, first_in: Floats | None = None
 ) -> Floats:
     """Attribute ``margin(rows) - margin(typical)`` to the columns, shape (n, d).

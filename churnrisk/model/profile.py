@@ -21,18 +21,11 @@ _PLACED = {"segment": "in segment", "plan": "on plan", "stage": "at stage"}
 
 @dataclass(frozen=True)
 class ReasonProfile:
-    """The usual range of each numeric feature among retained accounts, and among those of one kind.
+    """The usual range (10 %, 50 %, 90 % quantiles) of each numeric feature among retained accounts.
 
-    Attributes
-    ----------
-    low, median, high : dict of str to float
-        10 %, 50 % and 90 % quantiles by feature; a feature that no retained account has is absent.
-    by : str
-        What peers share, like "segment"; empty when all retained accounts are pooled.
-    peers : dict of str to ReasonProfile
-        By value of `by`, those with at least :data:`MIN_PEERS` retained accounts.
-    who : str
-        Of a profile of peers: "in segment Enterprise".
+    ``peers`` are profiles by value of what peers share (`by`, like "segment"), those with at least :data:`MIN_PEERS`
+    retained accounts; ``who`` names one of them: "in segment Enterprise". A feature that no retained account has is
+    absent.
     """
 
     low: dict[str, float]

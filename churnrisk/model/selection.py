@@ -57,7 +57,7 @@ def _by_account(accounts: npt.NDArray[Any] | None, churned: Bools, *, n_splits: 
             return Folds([], "no folds: too few rows of one class")
         draw = StratifiedKFold(n, shuffle=True, random_state=seed)
         return Folds(list(draw.split(churned, churned)), f"{n} stratified folds of rows")
-    # A draw of its own: with that of account_blocks the folds would be its blocks again, and one be empty.
+    # Not the draw of account_blocks: the folds would be its blocks again, and one be empty.
     member = (uniform_of(accounts, seed + 3) * max(2, n_splits)).astype(np.int64)
     pairs = [(np.flatnonzero(member != k), np.flatnonzero(member == k)) for k in range(max(2, n_splits))]
     pairs = _with_both_classes(pairs, churned)

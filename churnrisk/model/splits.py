@@ -135,8 +135,8 @@ def blocks(
             cut = _cut(dates, np.timedelta64(embargo_days, "D"), test, calibration)
             if cut is not None:
                 masks = [np.isin(row_dates, block) for block in cut]
-                asked = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
-                notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in asked if got < want)
+                sizes = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
+                notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in sizes if got < want)
                 return Blocks(masks[0], masks[1], masks[2], notes)
     if account_id is not None:
         for test in range(test_snapshots, 0, -1):

@@ -95,9 +95,9 @@ class KaplanMeier:
 
     def at(self, days: npt.ArrayLike) -> Floats:
         """Return the share still there after so many days, shape of `days`; NaN on days that nobody was seen on."""
-        asked = np.asarray(days, dtype=np.float64)
-        found = np.append(1.0, self.survival)[np.searchsorted(self.days, asked, side="right")]
-        return np.where((asked >= self.since) & (asked <= self.until), found, np.nan)
+        at = np.asarray(days, dtype=np.float64)
+        found = np.append(1.0, self.survival)[np.searchsorted(self.days, at, side="right")]
+        return np.where((at >= self.since) & (at <= self.until), found, np.nan)
 
 
 def _checked(
@@ -190,14 +190,14 @@ def evaluate_survival(
     2529-2545. The censoring distribution is its Kaplan-Meier estimate.
     """
     known, lost = np.asarray(y, dtype=np.float64), np.asarray(churned).astype(bool)
-    curves, asked = np.asarray(survival, dtype=np.float64), np.asarray(days, dtype=np.float64)
-    if known.shape != lost.shape or curves.shape != (len(known), len(asked)):
+    curves, at_days = np.asarray(survival, dtype=np.float64), np.asarray(days, dtype=np.float64)
+    if known.shape != lost.shape or curves.shape != (len(known), len(at_days)):
         raise ModelInputError(
-            f"expected a curve per row and a value per day, shape {(len(known), len(asked))}, found {curves.shape}."
+            f"expected a curve per row and a value per day, shape {(len(known), len(at_days))}, found {curves.shape}."
         )
     drawn = account_weights(np.asarray(account_id), n_boot=n_boot, seed=seed)
     auc, brier = [], []
-    for column, day in enumerate(asked):
+    for column, day in enumerate(at_days):
         weights = censoring_weights(known, lost, day=float(day))
         gone = lost & (known <= day)
         if not (weights[gone].any() and weights[~gone].any()):
@@ -210,11 +210,11 @@ def evaluate_survival(
             auc.append(Ranked(gone, -curves[:, column]).figures(weighed, capacity=0.1)["auc"])
         brier.append(weighed @ (curves[:, column] - ~gone) ** 2 / drawn.sum(axis=1))
     return SurvivalFigures(
-        tuple(asked),
+        tuple(at_days),
         tuple(map(_interval, auc)),
         tuple(map(_interval, brier)),
         _interval(np.mean(auc, axis=0)),
-        _interval(_area(asked, np.array(brier))),
+        _interval(_area(at_days, np.array(brier))),
     )
 
 

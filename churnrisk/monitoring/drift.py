@@ -9,32 +9,19 @@ import pandas as pd
 from churnrisk.errors import ContractError
 
 BINS = 10
-#: From here on a change is worth a look, and from the second on large (the usual reading of the index).
+#: Thresholds of a change worth a look and of a large one (the usual reading of the index).
 SOME, LARGE = 0.1, 0.25
 
 Counts = npt.NDArray[np.float64]
 
 
 def population_stability(old: pd.Series, new: pd.Series) -> float | None:
-    """Return the population stability index between two sets of values of one signal.
+    """Return the population stability index between two sets of values of one signal; None where one is empty.
 
-    Numbers fall into the tenths of ``old``, names into themselves, missing values into a bin of their own. The
-    index that chance alone would give between samples of these sizes, (bins - 1) (1/n_old + 1/n_new), is taken off,
-    so that small snapshots do not look as if they had moved.
-
-    Parameters
-    ----------
-    old, new : Series of numbers or categories
-        Values at the earlier and at the later snapshot.
-
-    Returns
-    -------
-    float or None
-        0 for no change; None where one of the two is empty.
-
-    Notes
-    -----
-    Source: Yurdakul (2018), "Statistical properties of population stability index".
+    Numbers fall into the tenths of ``old``, categories into themselves, missing values into a separate bin. The
+    index expected from chance alone between samples of these sizes, (bins - 1) (1/n_old + 1/n_new), is subtracted, so
+    that small snapshots do not look as if they had moved. Source: Yurdakul (2018), "Statistical properties of
+    population stability index".
     """
     if old.empty or new.empty:
         return None
@@ -48,29 +35,15 @@ def population_stability(old: pd.Series, new: pd.Series) -> float | None:
 
 
 def drift_by_snapshot(X: pd.DataFrame) -> pd.DataFrame:
-    """Return how far each signal of a panel had moved since its first snapshot, at every later one.
+    """Return the population stability index of each signal (column) at every later as-of date (row).
 
-    Parameters
-    ----------
-    X : DataFrame of shape (n, d)
-        Index (account_id, as_of), one column per signal.
-
-    Returns
-    -------
-    DataFrame
-        One row per later as-of date, which is the index, one column per signal:
-        :func:`population_stability` between the first snapshot and that one.
-
-    Raises
-    ------
-    ContractError
-        When the index holds no as-of dates, or fewer than two.
+    X is a panel with index (account_id, as_of); each later snapshot is compared with the first.
     """
     dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else pd.Index([])
     distinct = sorted(dates.unique())
     if len(distinct) < 2:
         raise ContractError(
-            f"drift is told between snapshots: expected rows of two as-of dates or more, found {len(distinct)}. "
+            f"drift is measured between snapshots: expected rows of two as-of dates or more, found {len(distinct)}. "
             "Pass the X of a panel, with its index (account_id, as_of)."
         )
     first = X[dates == distinct[0]]
@@ -95,7 +68,7 @@ def _counts(old: pd.Series, new: pd.Series) -> tuple[Counts, Counts]:
 
 
 def _binned(values: npt.NDArray[np.float64], edges: npt.NDArray[np.float64]) -> Counts:
-    # left: a value that many rows share, such as 0, ends its bin instead of sharing one with all above it
+    # left: a frequent value, such as 0, ends its bin instead of sharing one with all above it
     places = np.searchsorted(edges, values, side="left")
     places[np.isnan(values)] = len(edges) + 1
     return np.bincount(places, minlength=len(edges) + 2).astype(float)

@@ -1,8 +1,9 @@
-"""Pictures of a model, of its colours and of the customers, in the manner of scikit-learn's displays.
+"""Plots of a model, of its colours and of the customers, in the manner of scikit-learn's displays.
 
 Each function takes ``ax=None`` and returns the Axes it drew on, without pyplot: no window opens, no global state
-changes, and it works where there is no screen. Those of a model take ``name=``, and a second call with the same
-``ax`` draws beside the first, in another colour, line and mark. The names load on first use.
+changes, and it works without a screen. Those of outcomes take ``y`` (1 for churned), the churn probability ``p`` of
+the same rows and ``name=`` for the legend; a second call with the same ``ax`` adds a series in another colour, line
+and mark. They raise ``ModelInputError`` when lengths differ, a probability is missing, or the rows lack a class.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What all plots share: checked outcomes, axes without pyplot, styles that can be told apart."""
+"""What all plots share: checked outcomes, axes without pyplot, distinguishable styles."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What happened, what was said of it, and whose row it is."""
+    """What happened, the probability predicted for it, and the account of each row."""
 
     churned: Bools
     probability: Floats
@@ -33,13 +33,7 @@ class Outcomes:
 
 
 def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Outcomes:
-    """Return the rows of a picture, checked.
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
-    """
+    """Return checked outcomes; refuse unequal lengths, missing probabilities and rows of one class."""
     churned, probability = np.asarray(y).astype(bool), np.asarray(p, dtype=np.float64)
     accounts = None if groups is None else np.asarray(groups, dtype=object)
     if churned.shape != probability.shape or (accounts is not None and accounts.shape != churned.shape):
@@ -57,7 +51,7 @@ def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None
     return Outcomes(churned, probability, accounts)
 
 
-#: For what a model is compared with: the base rate, chance, the ideal.
+#: For references: the base rate, chance, the ideal.
 GREY = "#6b6b6b"
 MISSING = "#d55e00"
 SIZE = (6.0, 4.5)
@@ -66,14 +60,19 @@ _SERIES = "series"
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How one series is drawn; colour, line and mark each tell it by itself."""
+    """How one series is drawn; colour, line and mark each identify it by itself."""
 
     colour: str
     line: str
     mark: str
 
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """Arguments of matplotlib."""
+        return {"color": self.colour, "linestyle": self.line, "marker": self.mark}
 
-# The palette of Okabe and Ito (2008), "Color universal design": told apart with any colour vision.
+
+# The palette of Okabe and Ito (2008), "Color universal design": distinguishable with any colour vision.
 STYLES = (
     Style("#0072b2", "-", "o"),
     Style("#d55e00", "--", "s"),
@@ -93,10 +92,10 @@ HATCHES = {"green": "", "amber": "//", "red": "xx"}
 
 
 def axes_or_new(ax: Axes | None) -> Axes:
-    """Return the given axes, or those of a figure of their own."""
+    """Return the given axes, or those of a new figure."""
     if ax is not None:
         return ax
-    # A Figure of its own keeps pyplot, and with it any window system, out.
+    # Figure instead of pyplot: no window system.
     from matplotlib.figure import Figure
 
     return Figure(figsize=SIZE, layout="constrained").add_subplot()
@@ -109,12 +108,12 @@ def next_style(axes: Axes) -> Style:
 
 
 def count_series(line: Line2D) -> None:
-    """Count a line as a series of its own, so that the next one looks different."""
+    """Count a line as a series, so that the next one looks different."""
     line.set_gid(_SERIES)
 
 
 def has_label(axes: Axes, label: str) -> bool:
-    """Return whether the legend names it already: what several series share is drawn by the first."""
+    """Return whether the legend has it already: what several series share is drawn once."""
     return label in axes.get_legend_handles_labels()[1]
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _COLOUR = STYLES[0].colour
 _GRID = 400
-#: The picture ends where the outermost values begin, so that a few large ones do not squeeze the rest.
+#: Quantiles shown, so that a few extreme values do not squeeze the rest.
 _SHOWN = (0.005, 0.995)
 _BARS = 40
 _HEIGHT = 0.18
@@ -40,7 +40,7 @@ def plot_feature_effect(
     ----------
     model : ChurnClassifier, fitted
     X : DataFrame of shape (n, d)
-        Rows that show which values there are; at most 5,000 of them are used, 1,000 where contributions are not exact.
+        At most 5,000 rows are used, 1,000 where contributions are not exact.
     feature : str
         Column of `X`.
     name : str, optional
@@ -71,7 +71,7 @@ def plot_feature_effects(model: ChurnClassifier, X: pd.DataFrame, *, top: int = 
     ----------
     model : ChurnClassifier, fitted
     X : DataFrame of shape (n, d)
-        Rows that show which values there are; at most 5,000 of them are used, 1,000 where contributions are not exact.
+        At most 5,000 rows are used, 1,000 where contributions are not exact.
     top : int, default 12
         Features with the largest mean absolute contribution.
     """
@@ -102,7 +102,7 @@ def _added(model: ChurnClassifier, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the contributions that depend on nothing but the value, where the model has such."""
     from churnrisk.model.calibration import Affine
 
-    # An isotonic map has no one slope: calibrated, the same value would add something else to each row.
+    # An isotonic map has no single slope: calibrated, the same value would add something else to each row.
     return model.contributions(rows, calibrated=isinstance(model.calibrator_, Affine))
 
 
@@ -135,8 +135,8 @@ def _draw(axes: Axes, model: ChurnClassifier, rows: pd.DataFrame, feature: str, 
 
 def _shape(model: ChurnClassifier, rows: pd.DataFrame, feature: str, grid: Floats) -> Floats:
     """Return what the values of a grid add; the other columns do not matter to an additive model."""
-    asked = rows.iloc[np.zeros(len(grid), dtype=np.int64)].assign(**{feature: grid})
-    return _added(model, asked)[feature].to_numpy(dtype=np.float64)
+    on_grid = rows.iloc[np.zeros(len(grid), dtype=np.int64)].assign(**{feature: grid})
+    return _added(model, on_grid)[feature].to_numpy(dtype=np.float64)
 
 
 def _density(axes: Axes, numbers: Floats) -> None:

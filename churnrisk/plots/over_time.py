@@ -74,7 +74,7 @@ def plot_retention(
 ) -> Axes:
     """Draw the share still there after each month of life, one row per month of sign-up.
 
-    Each row is a Kaplan-Meier estimate of its own; cells that the data do not reach are empty.
+    Each row is a separate Kaplan-Meier estimate; cells that the data do not reach are empty.
 
     Parameters
     ----------
@@ -98,12 +98,12 @@ def plot_retention(
     shown = sorted(signed_up[lifetimes["days"] >= _MONTH].unique())[-cohorts:]
     if not shown:
         raise ContractError(
-            f"retention is told by month: expected lives of a month or more, found none among {len(lifetimes):,}. "
+            f"retention is shown by month: expected lives of a month or more, found none among {len(lifetimes):,}. "
             "Bring a longer history."
         )
     groups = [lifetimes[signed_up == month] for month in shown]
     shares = np.array([_estimate(group).at(ages * _MONTH) for group in groups])
-    # Ten points at least: a scale of one or two would make chance look like a cliff.
+    # at least ten points: a scale of one or two would exaggerate chance
     least = float(np.nanmin(shares, initial=0.9))
     axes.pcolormesh(np.ma.masked_invalid(shares), cmap="cividis", vmin=least, vmax=1, edgecolors="white")
     for row, column in np.argwhere(~np.isnan(shares)):
@@ -134,9 +134,7 @@ def _survival(axes: Axes, found: KaplanMeier, name: str) -> None:
         days,
         survival,
         where="post",
-        color=style.colour,
-        linestyle=style.line,
-        marker=style.mark,
+        **style.drawn,
         markevery=max(1, len(days) // 8),
         markersize=4,
         label=label,
@@ -146,8 +144,7 @@ def _survival(axes: Axes, found: KaplanMeier, name: str) -> None:
 
 
 def _estimate(lives: pd.DataFrame) -> KaplanMeier:
-    entered = lives.get("entered")
-    return KaplanMeier.fit(lives["days"], lives["lost"], entered=entered)
+    return KaplanMeier.fit(lives["days"], lives["lost"], entered=lives.get("entered"))
 
 
 def _require(lifetimes: pd.DataFrame, *columns: str) -> None:
@@ -165,7 +162,7 @@ _DRIFT_TICKS = (0, SOME, LARGE, 0.5, 1, 2, 3, 5, 8, 12, 20)
 def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes:
     """Draw the population stability index of each signal against the first snapshot, over the snapshots.
 
-    The axis is scaled by the square root: a signal whose window is still filling up moves far.
+    The axis is scaled by the square root: a signal whose window is still filling drifts far.
 
     Parameters
     ----------
@@ -185,14 +182,7 @@ def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes
     named = moved.index[: min(top, len(STYLES))]
     axes.plot(drift.index, drift[moved.index[len(named) :]], color=GREY, linewidth=0.6, alpha=0.5)
     for name, style in zip(named, STYLES, strict=False):
-        axes.plot(
-            drift.index,
-            drift[name],
-            color=style.colour,
-            linestyle=style.line,
-            marker=style.mark,
-            label=str(name),
-        )
+        axes.plot(drift.index, drift[name], label=str(name), **style.drawn)
     for limit, words in {SOME: "worth a look", LARGE: "large"}.items():
         axes.axhline(limit, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(words, (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
@@ -206,7 +196,7 @@ def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes
 
 
 def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw what green and red promised and what happened, per snapshot, with 95 % bounds.
+    """Draw promised and observed churn rates of green and red per snapshot, with 95 % bounds.
 
     Parameters
     ----------
@@ -222,15 +212,7 @@ def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             continue
         rate = rows["churn_rate"].to_numpy(dtype=np.float64)
         around = np.maximum(np.vstack([rate - rows["churn_low"], rows["churn_high"] - rate]), 0.0)
-        axes.errorbar(
-            rows["as_of"],
-            rate,
-            yerr=around,
-            fmt=f"{style.mark}{style.line}",
-            color=style.colour,
-            capsize=3,
-            label=colour,
-        )
+        axes.errorbar(rows["as_of"], rate, yerr=around, capsize=3, label=colour, **style.drawn)
         limit = rows["at_most"].fillna(rows["at_least"]).astype(float)
         if limit.notna().any():
             axes.plot(rows["as_of"], limit, color=style.colour, linestyle="--", label=f"{colour}, promised")

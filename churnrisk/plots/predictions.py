@@ -51,35 +51,28 @@ def plot_calibration(
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-    p : array-like of shape (n,), churn probability
+    y, p : array-like of shape (n,)
+        1 for churned, and the churn probability.
     groups : array-like of shape (n,), optional
-        Account ids, which the intervals then count instead of rows (:mod:`churnrisk.decision.bounds`);
-        without them every row is an account, and the intervals are those of Clopper and Pearson (1934).
+        Account ids: the intervals count accounts instead of rows (:mod:`churnrisk.decision.bounds`), else they are
+        those of Clopper and Pearson (1934).
     bins : int, default 10
     name : str, default "model"
         For the legend.
     ax : Axes, optional
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
-    said, rate, around = _bins(rows, bins)
-    style, top = next_style(axes), min(1.0, 1.05 * float(max(said.max(), (rate + around[1]).max())))
+    predicted, rate, around = _bins(rows, bins)
+    style, top = next_style(axes), min(1.0, 1.05 * float(max(predicted.max(), (rate + around[1]).max())))
     if has_label(axes, "perfect"):
         top = max(top, axes.get_xlim()[1])
     else:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
     drawn = axes.errorbar(
-        said,
+        predicted,
         rate,
         yerr=around,
-        color=style.colour,
-        linestyle=style.line,
-        marker=style.mark,
+        **style.drawn,
         capsize=3,
         label=f"{name}: churn rate, 95 %",
     )
@@ -95,15 +88,15 @@ def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
     """Return mean probability and churn rate per bin, and how far the interval reaches below and above."""
     member = equal_count_bins(rows.probability, bins)
     counts = np.bincount(member)
-    said = np.bincount(member, weights=rows.probability) / counts
+    predicted = np.bincount(member, weights=rows.probability) / counts
     rate = np.bincount(member, weights=rows.churned) / counts
     accounts, y = account_codes(rows.accounts, len(member)), rows.churned.astype(np.int64)
     levels = churn_levels(accounts, y)
     tallies = [tally_of(member == number, accounts, y, levels=levels) for number in range(len(counts))]
     low = np.array([tally.lower(_ONE_SIDED)[0] for tally in tallies])
     high = np.array([tally.upper(_ONE_SIDED)[0] for tally in tallies])
-    # Rounding may put a bound past the rate by a last digit.
-    return said, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
+    # rounding may put a bound past the rate
+    return predicted, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
 
 
 _POINTS = 200
@@ -118,28 +111,19 @@ def plot_precision_recall(
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-    p : array-like of shape (n,), churn probability
+    y, p : array-like of shape (n,)
+        1 for churned, and the churn probability.
     name : str, default "model"
     ax : Axes, optional
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     rows, axes = outcomes_of(y, p), axes_or_new(ax)
     precision, recall, _ = precision_recall_curve(rows.churned, rows.probability)
     average, style = average_precision_score(rows.churned, rows.probability), next_style(axes)
+    label = f"{name}, average precision {average:.3f}"
     (line,) = axes.step(
-        recall,
-        precision,
-        where="post",
-        color=style.colour,
-        linestyle=style.line,
-        label=f"{name}, average precision {average:.3f}",
+        recall, precision, where="post", color=style.colour, linestyle=style.line, label=label
     )
     count_series(line)
     _floor(axes, rows.base_rate, f"base rate {rows.base_rate:.1%}")
@@ -159,20 +143,15 @@ def plot_lift(
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-    p : array-like of shape (n,), churn probability
+    y, p : array-like of shape (n,)
+        1 for churned, and the churn probability.
     groups : array-like of shape (n,), optional
         Account ids: adds a 95 % band from a bootstrap over accounts.
     name : str, default "model"
     ax : Axes, optional
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
-    # The first few rows jump between 0 and the maximum and say nothing.
+    # The first few rows jump between 0 and the maximum.
     shares = np.linspace(max(0.01, 1 / len(rows.churned)), 1.0, _POINTS)
     _draw_curve(axes, shares, _recalls(rows, shares) / shares, name)
     _floor(axes, 1.0, "no model")
@@ -193,17 +172,12 @@ def plot_gain(
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-    p : array-like of shape (n,), churn probability
+    y, p : array-like of shape (n,)
+        1 for churned, and the churn probability.
     groups : array-like of shape (n,), optional
         Account ids: adds a 95 % band from a bootstrap over accounts.
     name : str, default "model"
     ax : Axes, optional
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     shares = np.linspace(0.0, 1.0, _POINTS + 1)
@@ -230,8 +204,8 @@ def plot_recall_at_capacity(
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-    p : array-like of shape (n,), churn probability
+    y, p : array-like of shape (n,)
+        1 for churned, and the churn probability.
     snapshots : int
         How many as-of dates the rows are of; so many times the capacity is reviewed, riskiest first over all, as
         :func:`churnrisk.evaluate` counts it.
@@ -241,11 +215,6 @@ def plot_recall_at_capacity(
         Account ids: adds a 95 % band from a bootstrap over accounts.
     name : str, default "model"
     ax : Axes, optional
-
-    Raises
-    ------
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     n = len(rows.churned)
@@ -263,7 +232,7 @@ def plot_recall_at_capacity(
 def _recalls(rows: Outcomes, shares: Floats) -> Floats:
     """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
     n = len(rows.churned)
-    # A weight per draw and row: with very many rows fewer draws tell a narrow band as well.
+    # memory: a weight per draw and row; with very many rows few draws suffice for a narrow band
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))
     weights = (
         np.ones((1, n)) if rows.accounts is None else account_weights(rows.accounts, n_boot=draws, seed=0)
@@ -273,14 +242,12 @@ def _recalls(rows: Outcomes, shares: Floats) -> Floats:
 
 
 def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
-    """Draw the first row of what was found, and the middle 95 % of the others as a band."""
+    """Draw the first row, and the middle 95 % of the others as a band."""
     style = next_style(axes)
     (line,) = axes.plot(
         x,
         found[0],
-        color=style.colour,
-        linestyle=style.line,
-        marker=style.mark,
+        **style.drawn,
         markevery=_POINTS // 10,
         markersize=5,
         label=name if len(found) == 1 else f"{name}, 95 %",
@@ -316,23 +283,23 @@ def plot_cost(
     """Draw what an account costs on average when everybody from a threshold on is contacted.
 
     A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; who leaves costs the `value`.
-    The cheapest threshold is marked, and a line says what contacting nobody costs.
+    The cheapest threshold is marked, and a line shows the cost of contacting nobody.
 
     Parameters
     ----------
     y : array-like of shape (n,), 1 for churned
-        As it went without a contact: where the team did call, its successes make every curve too low.
+        Outcomes without a contact: where the team did call, its successes make every curve too low.
     p : array-like of shape (n,), churn probability
     cost_per_contact : float
         In the currency of the value.
     save_rate : float
         Share of churners whom a contact keeps.
     value : float or array-like of shape (n,)
-        Of keeping a customer, such as the annual value; where it is missing the median stands in.
+        Of keeping a customer, such as the annual value; missing ones count as the median.
     weighted : bool, default False
         Put the threshold on p times the value in typical values, as the policy ``cost`` does, instead of on p.
     thresholds : mapping of str to float, optional
-        Thresholds in use, by name, such as ``{"red from": light.red_from_}``: marked, with what they cost.
+        Thresholds to mark, by name, such as ``{"red from": light.red_from_}``, with what they cost.
     name : str, default "model"
     ax : Axes, optional
 
@@ -340,8 +307,6 @@ def plot_cost(
     ------
     UsageError
         When the cost is not positive, the save rate no share, or no value is known.
-    ModelInputError
-        When lengths differ, a probability is missing, or the rows lack a class.
     """
     _check_terms(cost_per_contact, save_rate)
     rows, axes = outcomes_of(y, p), axes_or_new(ax)
@@ -361,13 +326,8 @@ def plot_cost(
     axes.plot(levels[best], costs[best], "*", markersize=14, color=style.colour, mec="black", label=label)
     for (what, at), dashes in zip((thresholds or {}).items(), cycle(_DASHES), strict=False):
         paid = costs[np.searchsorted(levels, at)] if at <= levels[-1] else costs[-1]
-        axes.axvline(
-            max(at, _LEAST),
-            color="black",
-            linestyle=dashes,
-            linewidth=1.2,
-            label=f"{what} {at:.1%}, {_money(paid)}",
-        )
+        label = f"{what} {at:.1%}, {_money(paid)}"
+        axes.axvline(max(at, _LEAST), color="black", linestyle=dashes, linewidth=1.2, label=label)
     axes.set_xscale("log")
     in_percent(axes, x=True)
     x, y_label = "everybody is contacted from this probability on", "cost per account and snapshot"

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import churnrisk.decision
-from churnrisk.decision import Play, load_playbook, next_step, parse_playbook
+from churnrisk.decision import Play, load_playbook, parse_playbook
 from churnrisk.errors import UsageError
 from churnrisk.features import CATALOGUE
 
@@ -133,7 +133,7 @@ def test_a_nudge_that_could_reach_the_busy_is_refused():
 
 
 def test_where_nothing_fits_the_fallback_of_the_colour_is_used():
-    step = next_step(pd.DataFrame([account("red", "own"), account("grey")], index=["x", "y"]))
+    step = load_playbook().next_step(pd.DataFrame([account("red", "own"), account("grey")], index=["x", "y"]))
     assert step["x"].startswith("Call the customer")
     assert step["y"].startswith("Wait for enough data")
 
@@ -143,7 +143,9 @@ def test_a_step_is_one_sentence_with_owner_channel_and_deadline():
 
 
 def test_missing_columns_fit_no_condition():
-    assert list(next_step(pd.DataFrame({"colour": ["amber"]}))) == [load_playbook().fallback["amber"]]
+    assert list(load_playbook().next_step(pd.DataFrame({"colour": ["amber"]}))) == [
+        load_playbook().fallback["amber"]
+    ]
 
 
 def test_renewal_days_are_half_open():
