@@ -170,7 +170,7 @@ def read(store: HistoryStore, times: int) -> None:
         store,
         "red list, page 20",
         times,
-        lambda _: worklist(store, as_of=None, wanted=first, now=NOW, page=20),
+        lambda _: worklist(store, as_of=None, query=first, now=NOW, page=20),
     )
     measure(
         store,

@@ -7,6 +7,10 @@ import io
 import json
 
 import pytest
+from typer.main import get_command
+
+from churnrisk.cli import app
+from churnrisk.history import RedListQuery
 
 
 def rows(cli, folder, *options):
@@ -143,3 +147,14 @@ def test_mine_needs_to_know_who_is_asking(cli, scored, monkeypatch):
     for name in ("CHURNRISK_AUTHOR", "USER"):
         monkeypatch.delenv(name, raising=False)
     assert "--mine expects to know who you are" in cli("--project", scored, "redlist", "--mine").err
+
+
+def test_the_help_names_the_defaults_of_the_query():
+    options = {option.name: option.help for option in get_command(app).commands["redlist"].params}
+    query = RedListQuery()
+    for name, default in (
+        ("colour", ",".join(query.colours)),
+        ("snoozed", query.snoozed),
+        ("sort", query.sort),
+    ):
+        assert options[name].endswith(f"default: {default}.")

@@ -19,7 +19,7 @@ def test_an_account_is_told_as_the_runs_tell_it(trained) -> None:
     trained.score()
     worst = trained.redlist(limit=1).rows[0]
     told = trained.account(worst.account_id)
-    assert told.latest.probability == worst.churn_probability
+    assert told.latest.churn_probability == worst.churn_probability
     assert told.reasons
 
 
