@@ -36,7 +36,7 @@ def test_a_history_of_the_first_schema_keeps_its_runs_and_gains_plays_and_action
 
 def test_the_revisions_are_those_that_alembic_finds():
     script = ScriptDirectory.from_config(alembic_config())
-    assert list(schema_versions()) == sorted(revision.revision for revision in script.walkschema_versions())
+    assert list(schema_versions()) == sorted(revision.revision for revision in script.walk_revisions())
     assert script.get_current_head() == schema_versions()[-1]
 
 
