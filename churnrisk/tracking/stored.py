@@ -20,7 +20,7 @@ from churnrisk.tracking.trusted import load_trusted
 
 if TYPE_CHECKING:
     from churnrisk.decision import Rule, TrafficLight
-    from churnrisk.model import ReasonProfile
+    from churnrisk.model import ChurnHazard, ReasonProfile
 
 #: Folder of the documents inside that of a model, and the file of its classifier, as MLflow calls it.
 DOCUMENTS = "churnrisk"
@@ -87,6 +87,12 @@ class LoadedModel:
                 "Train one with `churnrisk train`."
             )
         return self.light
+
+    @property
+    def hazard(self) -> ChurnHazard | None:
+        """Its survival curve beyond the first window; None if it was trained without time to churn."""
+        found: ChurnHazard | None = getattr(self.classifier, "hazard_", None)
+        return found
 
     def probability(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Return the churn probability of each row; other columns may stand beside those it reads."""

@@ -74,7 +74,7 @@ def outlook_of(project: Project, view: AccountView, *, now: datetime, progress: 
         raise UsageError(
             f"the run was scored by another model version {model.version}, or other rules, than are here. Score again."
         )
-    if getattr(model.classifier, "hazard_", None) is None:
+    if model.hazard is None:
         return None
     return _computed(project, model, view, now, progress)
 
