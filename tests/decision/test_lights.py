@@ -61,6 +61,7 @@ class Truth:
 EXPLICIT = {"green_max_churn": 0.05, "red_min_churn": 0.3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("score", "promises"),
     [

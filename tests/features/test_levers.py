@@ -27,6 +27,8 @@ from churnrisk.features import (
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.world import DAY, Row, World, at, opened, row
 
+pytestmark = pytest.mark.slow
+
 AS_OF = at(400)
 CONFIG = FeatureConfig(
     key_features=("f0",), own=(OwnFeature("events_per_seat", "coalesce(events_30, 0) / nullif(seats, 0)"),)

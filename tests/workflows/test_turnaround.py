@@ -19,6 +19,8 @@ from churnrisk.snapshots import ChurnConfig, build_panel
 from churnrisk.workflows.turnaround import Finder, add_turnarounds, read_turnaround
 from tests.world import Row, World, at, opened, row
 
+pytestmark = pytest.mark.slow
+
 AS_OF = at(300)
 ACCOUNTS = 260
 GREEN_BELOW, RED_FROM = 0.25, 0.6
