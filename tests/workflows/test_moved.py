@@ -101,6 +101,7 @@ def moves(told):
     return [read_move(cell) for cell in told]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),
