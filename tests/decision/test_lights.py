@@ -61,6 +61,7 @@ class Truth:
 EXPLICIT = {"green_max_churn": 0.05, "red_min_churn": 0.3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("score", "promises"),
     [
@@ -85,6 +86,7 @@ def test_the_promises_break_in_at_most_five_percent_of_repetitions(score, promis
     assert red_broken / REPETITIONS <= TOLERATED
 
 
+@pytest.mark.slow
 def test_repeated_rows_of_an_account_do_not_break_the_promise():
     rng = np.random.default_rng(5)
     truth = Truth(calibrated, rng)
@@ -100,6 +102,7 @@ def test_repeated_rows_of_an_account_do_not_break_the_promise():
     assert broken / REPETITIONS <= TOLERATED
 
 
+@pytest.mark.slow
 def test_counting_repeated_rows_as_independent_would_break_the_promise():
     rng = np.random.default_rng(5)
     truth = Truth(calibrated, rng)

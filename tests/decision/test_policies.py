@@ -222,6 +222,7 @@ def test_snapshots_too_small_for_a_bound_of_their_own_are_certified_together_and
     assert told[0].startswith("green")
 
 
+@pytest.mark.slow
 def test_the_veto_never_widens_a_colour_and_rarely_costs_one_where_nothing_drifts():
     rng = np.random.default_rng(5)
     green = np.zeros((60, 2))

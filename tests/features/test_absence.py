@@ -11,6 +11,8 @@ from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.features.computing import KEYS, bits, compute
 from tests.world import World, at, opened, random_world, row
 
+pytestmark = pytest.mark.slow
+
 WHOLE = random_world(11).with_rows(
     labels=[row("labels", account_id=f"A{n}", as_of=at(250), churned=bool(n % 2)) for n in range(4)]
 )

@@ -27,6 +27,8 @@ from tests.features.computing import CHURN, bits
 from tests.features.keeping import CONFIG, Nights, features_of
 from tests.world import at
 
+pytestmark = pytest.mark.slow
+
 DATES = [at(430), at(480)]
 ABSENT = ((), ("events.recorded_at",), ("events.feature", "events.user_id"), ("events.quantity",))
 

@@ -16,6 +16,8 @@ from churnrisk.snapshots import ChurnConfig
 from tests.features.computing import at_date, bits, compute
 from tests.world import Row, World, at, day_of, moment, random_world
 
+pytestmark = pytest.mark.slow
+
 seeds = st.integers(0, 10**9)
 days = st.integers(60, 520)
 definitions = st.sampled_from(("inactivity", "contractual"))

@@ -15,6 +15,8 @@ from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, open_ta
 from tests.features.computing import CONFIG, KEYS
 from tests.world import arrow, at, opened, random_world
 
+pytestmark = pytest.mark.slow
+
 TABLE_NAMES = ("events", "complaints", "subscriptions", "surveys", "attributes")
 #: Many rows of every table for the same accounts, so that each has some on both sides of AS_OF.
 WORLD = random_world(8).with_rows(

@@ -28,6 +28,8 @@ from churnrisk.features.build import FEATURE_TABLE
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.world import DAY, Row, World, at, opened, row
 
+pytestmark = pytest.mark.slow
+
 AS_OF = at(400)
 INPUTS = FEATURE_TABLE.inputs
 CONFIG = FeatureConfig(

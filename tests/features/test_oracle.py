@@ -14,6 +14,8 @@ from tests.features.computing import KEYS, compute
 from tests.features.oracle import oracle
 from tests.world import World, at, random_world
 
+pytestmark = pytest.mark.slow
+
 seeds = st.integers(0, 10**9)
 
 

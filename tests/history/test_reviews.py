@@ -99,6 +99,7 @@ def walk(store, steps):
             continue  # nothing to end or to take back, or a newer change stands in the way
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(
     steps=st.lists(STEPS, max_size=8), accounts=st.sets(st.sampled_from(ACCOUNTS), min_size=1), last=CHANGES
@@ -117,6 +118,7 @@ def test_undo_after_any_changes_restores_exactly_what_was_before(fresh_url, step
         assert states(store) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(steps=st.lists(STEPS, max_size=12))
 def test_the_audit_trail_replayed_gives_the_present_state(fresh_url, steps):

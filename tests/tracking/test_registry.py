@@ -335,6 +335,7 @@ def test_names_that_mlflow_would_refuse_are_refused_at_once(tmp_path: Path, fiel
         Tracking(**{"uri": None, "workspace": tmp_path, "experiment": "demo", field: value})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_first_start_and_a_training_print_nothing(tmp_path: Path) -> None:
     script = (
         "import numpy as np, pandas as pd, sys\n"

@@ -149,6 +149,7 @@ row = st.tuples(
 rows = st.lists(row, min_size=1, max_size=2, unique_by=lambda row: row[0])
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 4), rows), min_size=1, max_size=8))
 def test_cooldowns_and_channel_limits_hold_over_any_sequence_of_runs(sequence):

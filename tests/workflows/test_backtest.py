@@ -14,6 +14,8 @@ from churnrisk.settings import load_project
 from churnrisk.workflows.backtest import backtest, colours_at
 from churnrisk.workflows.panel import training_panel
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 7, 1)
 SETTINGS = 'candidates = ["logistic"]\ncalibration_snapshots = 2'
 

@@ -91,6 +91,7 @@ def run_before(scores, X, *, version="2", policy="p", log_odds=None):
     return PreviousRun(run, scores, X, log_odds)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     seed=st.integers(0, 10_000),

@@ -28,6 +28,8 @@ from churnrisk.snapshots import ChurnConfig, build_panel
 from churnrisk.workflows.turnaround import Finder, add_turnarounds
 from tests.world import Row, World, at, opened, row
 
+pytestmark = pytest.mark.slow
+
 AS_OF = at(300)
 INPUTS = FEATURE_TABLE.inputs
 ACCOUNTS = 260
