@@ -33,7 +33,7 @@ CAUSES = {
     "hysteresis": "hysteresis, which had held it back until now",
     "eligibility": "eligibility: one of the two runs had no score",
 }
-DISPOSITIONS = {one: one.replace("_", " ").capitalize() for one in Disposition}
+DISPOSITIONS: dict[str, str] = {str(one): one.replace("_", " ").capitalize() for one in Disposition}
 #: Families of signals.
 FAMILIES = {
     "recency": "Activity",

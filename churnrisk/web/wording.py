@@ -8,29 +8,9 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from churnrisk.records import Disposition, Reason
-from churnrisk.report.wording import SHAPES, UNKNOWN, money
+from churnrisk.records import Reason
+from churnrisk.report.wording import FAMILIES, SHAPES, UNKNOWN, money
 
-DISPOSITIONS = {str(one): one.replace("_", " ").capitalize() for one in Disposition}
-FAMILIES = {
-    "recency": "Activity",
-    "breadth": "Use of features",
-    "complaints": "Complaints",
-    "satisfaction": "Satisfaction",
-    "value": "Value and contract",
-    "relationship": "Relationship",
-    "attributes": "Attributes",
-    "own": "Own signals",
-}
-#: What changed a colour.
-CAUSES = {
-    "score": "the score changed",
-    "policy": "thresholds or rules are new",
-    "rule": "a rule decided",
-    "override": "a person decided",
-    "hysteresis": "the model had to be sure first",
-    "eligibility": "one of the two runs had no score for it",
-}
 # Of "Call the customer (account owner, phone, within 2 days)."
 _STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")
 

@@ -29,7 +29,7 @@ whatever lies outside does not exist for it. Instants are in UTC. Errors are pro
 
 
 def install_api(app: FastAPI, project: Project) -> None:
-    """Mount the API on an application that the security layer stands before (see ``security.install``)."""
+    """Mount the API on an application whose security layer is installed."""
     security: SecurityContext = app.state.security
     api = FastAPI(
         title="churnrisk",

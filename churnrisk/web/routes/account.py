@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
 from churnrisk.records import DeskState, MovePart, Reason, User
-from churnrisk.report.wording import decided, since
+from churnrisk.report.wording import DISPOSITIONS, decided, since
 from churnrisk.web.charts import (
     HistoryChart,
     Occasion,
@@ -31,7 +31,7 @@ from churnrisk.web.rendering import account_path, leading_back, page
 from churnrisk.web.routes.audit import changes, signed_text
 from churnrisk.web.security import flash
 from churnrisk.web.security.origin import safe_path
-from churnrisk.web.wording import DISPOSITIONS, day
+from churnrisk.web.wording import day
 from churnrisk.workflows.account import AccountView, view_account
 from churnrisk.workflows.reviews import ConflictError, review
 from churnrisk.workflows.timeline import Timeline, timeline

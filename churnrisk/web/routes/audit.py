@@ -13,9 +13,9 @@ from fastapi.responses import Response
 from churnrisk.auth.users import all_users
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.records import AuditEntry
+from churnrisk.report.wording import DISPOSITIONS
 from churnrisk.web.dependencies import LARGEST_ID, Admin
 from churnrisk.web.rendering import page
-from churnrisk.web.wording import DISPOSITIONS
 from churnrisk.workflows.reviews import trail
 
 router = APIRouter()

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import NotFoundError, UnavailableError, UsageError
 from churnrisk.records import Role, User
+from churnrisk.report.wording import DISPOSITIONS
 from churnrisk.web.dependencies import LARGEST_ID, Accounts, Reviewer, Typed, change_of, versions_of
 from churnrisk.web.errors import message
 from churnrisk.web.process import now, run_in_thread
@@ -21,7 +22,7 @@ from churnrisk.web.routes.account import state_text
 from churnrisk.web.routes.audit import signed_text
 from churnrisk.web.security import flash
 from churnrisk.web.security.origin import safe_path
-from churnrisk.web.wording import DISPOSITIONS, accounts
+from churnrisk.web.wording import accounts
 from churnrisk.workflows.account import view_account
 from churnrisk.workflows.reviews import ConflictError, review, undo
 
