@@ -80,8 +80,7 @@ def run_job(job: str, folder: Path, memory_limit: str) -> dict[str, float]:
 
 
 def _ours(job: str, folder: Path, memory_limit: str) -> tuple[float, float]:
-    from churnrisk.features import FeatureConfig, select_features
-    from churnrisk.features.build import create_feature_table
+    from churnrisk.features import FeatureConfig, create_feature_table, select_features
     from churnrisk.snapshots import ChurnConfig, build_panel
     from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
 

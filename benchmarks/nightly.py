@@ -94,11 +94,10 @@ def run_job(job: str, folder: Path, memory_limit: str) -> dict[str, float]:
 def _run(
     job: str, folder: Path, memory_limit: str, timed: Callable[..., tuple[float, float]]
 ) -> tuple[float, float]:
-    from churnrisk.features import FeatureConfig, select_features
-    from churnrisk.features.build import create_feature_table
+    from churnrisk.features import FeatureConfig, create_feature_table, select_features
     from churnrisk.snapshots import ChurnConfig, build_panel
-    from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, open_tables
-    from churnrisk.workflows.panel import check_tables
+    from churnrisk.sources import CacheConfig, Engine, EngineConfig, TableConfig, open_tables
+    from churnrisk.training import check_tables
 
     with Engine(EngineConfig(memory_limit=memory_limit), base=folder) as engine:
         if job == "scan":
@@ -107,7 +106,9 @@ def _run(
         paths = {name: f"{name}.parquet" for name in TABLES} | {"events": EVENTS}
         tables = open_tables(engine, {name: TableConfig(path=path) for name, path in paths.items()})
         if job not in ("score", "check"):
-            tables = replace(tables, cache=Cache(folder / "kept", lambda said: print(said, file=sys.stderr)))
+            tables = replace(
+                tables, cache=CacheConfig(folder / "kept", lambda said: print(said, file=sys.stderr))
+            )
         if job.endswith("check"):
             return timed(lambda: check_tables(tables, now=NOW))
         if job == "keep":

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit
 
-from churnrisk.decision import TrafficLight
+from churnrisk.lights import TrafficLight
 from churnrisk.sample import make_world
 
 Floats = npt.NDArray[np.float64]

@@ -27,7 +27,7 @@ import pandas as pd
 from scipy.special import expit, logit
 from threadpoolctl import threadpool_limits
 
-from churnrisk.decision import TrafficLight
+from churnrisk.lights import TrafficLight
 from churnrisk.model import ChurnClassifier
 
 Floats = npt.NDArray[np.float64]

@@ -26,7 +26,7 @@ import store as made_up
 from sqlalchemy import Column, MetaData, Table, create_engine, text
 from sqlalchemy.schema import CreateTable
 
-from churnrisk.history.schema import scores
+from churnrisk.store import scores
 
 REPEATS = 3
 
@@ -72,7 +72,7 @@ def measure(rows: int, *, url: str | None = None) -> dict[str, dict[str, float]]
 
 
 def _publish(rows: int, url: str) -> dict[str, float]:
-    from churnrisk.history import HistoryStore, NewRun
+    from churnrisk.store import HistoryStore, NewRun
 
     pieces = list(made_up.frames(rows, 50))
     with HistoryStore(url) as store:
@@ -85,7 +85,7 @@ def _publish(rows: int, url: str) -> dict[str, float]:
 
 
 def _floor(rows: int, url: str) -> dict[str, float]:
-    from churnrisk.history.rows import to_table
+    from churnrisk.store import to_table
 
     tables = (to_table(piece, run_id=1, as_of=made_up.AS_OF) for piece in made_up.frames(rows, 50))
     return (_copied if url.startswith("postgresql") else _inserted)(rows, url, tables)

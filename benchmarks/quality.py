@@ -187,8 +187,7 @@ def _parts(name: str, data: Path) -> Iterator[Part]:
         yield from _folds(X, y, {}, ("logistic", "additive", "full"))
         return
     from churnrisk.settings import load_project
-    from churnrisk.workflows.panel import training_panel
-    from churnrisk.workflows.train import cut_blocks
+    from churnrisk.training import cut_blocks, training_panel
 
     folder, flat = SETS[name]
     where = ROOT / "tests" / "real" / name if folder else ROOT / "data" / "sample"

@@ -97,7 +97,7 @@ def _project(size: str) -> Path:
 
 def _job(job: str, folder: Path) -> dict[str, float]:
     from churnrisk.settings import load_project
-    from churnrisk.workflows.export import read_bundle
+    from churnrisk.training import read_bundle
 
     project = load_project(folder)
     models, _ = read_bundle(FOLDER / "S" / "model.churnrisk", project)
@@ -112,7 +112,7 @@ def _job(job: str, folder: Path) -> dict[str, float]:
 
 
 def _whole(project: Any, models: Any, job: str) -> None:
-    from churnrisk.workflows.score import score
+    from churnrisk.scoring import score
 
     as_of = FIRST if job == "first run" else SECOND
     # what earlier runs have kept would be read by one side only
@@ -122,12 +122,10 @@ def _whole(project: Any, models: Any, job: str) -> None:
 
 def _alone(project: Any, models: Any, job: str) -> None:
     """Compute features and probabilities, in batches too."""
-    from churnrisk.features.build import create_feature_table
+    from churnrisk.contract import timestamp_literal
+    from churnrisk.features import create_feature_table
     from churnrisk.snapshots import build_panel
-    from churnrisk.sources import timestamp_literal
-    from churnrisk.workflows.inputs import features_of
-    from churnrisk.workflows.panel import checked_tables
-    from churnrisk.workflows.train import model_columns
+    from churnrisk.training import checked_tables, features_of, model_columns
 
     dates = [datetime.combine(day, datetime.min.time()) for day in (FIRST, SECOND)][
         : 1 + (job == "two dates")

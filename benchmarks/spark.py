@@ -18,12 +18,10 @@ from typing import Any
 
 from generate import TABLES, generated
 
-from churnrisk.features import FeatureConfig, select_features
-from churnrisk.features.build import create_feature_table
+from churnrisk.features import FeatureConfig, create_feature_table, select_features
 from churnrisk.snapshots import ChurnConfig, build_panel
-from churnrisk.sources import EngineConfig, TableConfig, open_tables
-from churnrisk.sources.spark_engine import SparkEngine
-from churnrisk.workflows.panel import check_tables
+from churnrisk.sources import EngineConfig, SparkEngine, TableConfig, open_tables
+from churnrisk.training import check_tables
 
 LAST = datetime(2026, 1, 1)
 #: Vectored reads happen in threads of their own, whose bytes Spark counts for no task.

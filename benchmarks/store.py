@@ -24,14 +24,10 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import insert, literal, select, text
 
-from churnrisk.history import HistoryStore, NewRun, RedListQuery
-from churnrisk.history.schema import run_totals, runs, scores
-from churnrisk.records import Disposition
-from churnrisk.workflows.account import view_account
-from churnrisk.workflows.monday import monday
-from churnrisk.workflows.promises import promises
-from churnrisk.workflows.reviews import Change, review
-from churnrisk.workflows.worklist import worklist
+from churnrisk.monitoring import promises
+from churnrisk.records import Disposition, RedListQuery
+from churnrisk.store import HistoryStore, NewRun, run_totals, runs, scores
+from churnrisk.team import Change, monday, read_red_list, review, view_account
 
 AS_OF = datetime(2026, 7, 6)
 NOW = datetime(2026, 7, 7, 9)
@@ -163,14 +159,17 @@ def read(store: HistoryStore, times: int) -> None:
     }
     for name, wanted in views.items():
         measure(
-            store, name, times, lambda _, wanted=wanted: worklist(store, as_of=None, query=wanted, now=NOW)
+            store,
+            name,
+            times,
+            lambda _, wanted=wanted: read_red_list(store, as_of=None, query=wanted, now=NOW),
         )
     first = views["red list, first page"]
     measure(
         store,
         "red list, page 20",
         times,
-        lambda _: worklist(store, as_of=None, query=first, now=NOW, page=20),
+        lambda _: read_red_list(store, as_of=None, query=first, now=NOW, page=20),
     )
     measure(
         store,

@@ -55,7 +55,7 @@ def measure(name: str, data: Path) -> str:
     from churnrisk.model import KaplanMeier, evaluate_survival
     from churnrisk.settings import load_project
     from churnrisk.snapshots import known_by
-    from churnrisk.workflows.panel import training_panel
+    from churnrisk.training import training_panel
 
     where = ROOT / "data" / "sample" if name == "sample" else ROOT / "tests" / "real" / name
     project = load_project(where, data=None if name == "sample" else data / name)
@@ -89,7 +89,7 @@ def measure(name: str, data: Path) -> str:
 def _learned(panel: Any, early: Any, learn: Any, project: Any) -> tuple[Any, Any]:
     """Return the classifier and the hazard, both of what was known at the cut."""
     from churnrisk.model import ChurnClassifier, ChurnHazard
-    from churnrisk.workflows.time_to_churn import AGEING
+    from churnrisk.training import AGEING
 
     shared = {
         "monotone": {feature.name: feature.monotone for feature in panel.features if feature.monotone},

@@ -1,5 +1,5 @@
 """``python -m churnrisk``."""
 
-from churnrisk.cli import main
+from churnrisk.cli.app import main
 
 main()

@@ -48,7 +48,7 @@ def cli_page() -> str:
     # Imported late: typer and rich look at the terminal when they are imported.
     import typer
 
-    from churnrisk.cli import app
+    from churnrisk.cli.app import app
 
     parts = ["# Commands\n", GENERATED]
     for words in command_paths(typer.main.get_command(app), ()):

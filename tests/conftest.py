@@ -106,10 +106,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 def blank_store(once: Once) -> Path:
     """A store of models without any, which takes MLflow seconds to make; copy it to ``models/mlflow.db``."""
 
-    from churnrisk.tracking.store import Store
+    from churnrisk.tracking import MlflowStore
 
     def fill(folder: Path) -> None:
-        with Store(None, folder).opened():
+        with MlflowStore(None, folder).opened():
             pass
 
     return once("blank", fill) / "models" / "mlflow.db"
@@ -137,7 +137,7 @@ def small_world(once: Once, blank_store: Path) -> Path:
 def scored_world(small_world: Path, once: Once) -> Path:
     """The small world after train, promote and two scoring runs; copy it before you write to it."""
 
-    from churnrisk.cli import app
+    from churnrisk.cli.app import app
 
     def fill(folder: Path) -> None:
         shutil.copytree(small_world, folder, dirs_exist_ok=True)

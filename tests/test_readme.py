@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 
 README = Path(__file__).parents[1] / "README.md"
 COMMANDS = sorted(set(re.findall(r"^\$ churnrisk (.+)$", README.read_text("utf-8"), re.MULTILINE)))

@@ -1,4 +1,5 @@
-"""Users, sessions, tokens, passwords and single sign-on.
+"""Users, sessions, tokens, passwords and single sign-on."""
 
-Import from the modules: ``settings`` (the ``[web]`` section) stays free of the database libraries that the others load.
-"""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

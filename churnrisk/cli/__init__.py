@@ -1,4 +1,4 @@
-"""The command line: parse, call one workflow, show. Nothing heavy is imported before a command runs."""
+"""The command line: parse, call one use case, show. Nothing heavy is imported before a command runs."""
 
 from churnrisk.cli.app import app, main
 
@@ -10,11 +10,7 @@ from churnrisk.cli import model
 from churnrisk.cli import daily
 from churnrisk.cli import team
 from churnrisk.cli import review
-from churnrisk.cli import missed
-from churnrisk.cli import serve
 from churnrisk.cli import access
 # isort: on
 
-__all__ = [
-    "app", "main", "start", "features", "model", "daily", "team", "review", "missed", "serve", "access",
-]  # fmt: skip
+__all__ = ["app", "main", "start", "features", "model", "daily", "team", "review", "access"]

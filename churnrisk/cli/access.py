@@ -1,4 +1,4 @@
-"""The commands user and token: who may see the pages, which programs may use the API."""
+"""Commands of the pages and their users: serve, user, token."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import app
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     AuthorOption,
     DryRunOption,
     FormatOption,
     OutputOption,
+    app,
     author_or_unknown,
     project_of,
     say,
@@ -26,7 +26,7 @@ from churnrisk.records import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from churnrisk.auth.users import Store
+    from churnrisk.auth import Store
 
 user = typer.Typer(
     help="Users of the pages: add, list, change, disable.",
@@ -79,8 +79,7 @@ def add_user(
     dry_run: DryRunOption = False,
 ) -> None:
     """Add a user; the password is prompted for, or read from standard input."""
-    from churnrisk.auth import users
-    from churnrisk.auth.passwords import hash_password
+    from churnrisk.auth import hash_password, users
 
     new = users.NewUser(name, role, display_name, owner, own_only, email)
     if sso_only and not email:
@@ -105,7 +104,7 @@ def list_users(context: typer.Context, format_: FormatOption = None, output: Out
     """List the users."""
     from dataclasses import asdict
 
-    from churnrisk.auth.users import all_users
+    from churnrisk.auth import all_users
 
     with _store(context) as store:
         found = all_users(store)
@@ -129,8 +128,7 @@ def set_password(
     dry_run: DryRunOption = False,
 ) -> None:
     """Set a user's password and sign them out everywhere."""
-    from churnrisk.auth.passwords import hash_password
-    from churnrisk.auth.users import change_password, get_user
+    from churnrisk.auth import change_password, get_user, hash_password
 
     with _store(context) as store:
         found = get_user(store, name)
@@ -155,7 +153,7 @@ def set_role(
     dry_run: DryRunOption = False,
 ) -> None:
     """Change what a user may do, from their next click on."""
-    from churnrisk.auth.users import change_user, get_user
+    from churnrisk.auth import change_user, get_user
 
     with _store(context) as store:
         if dry_run:
@@ -174,7 +172,7 @@ def disable(
     dry_run: DryRunOption = False,
 ) -> None:
     """Take a user's access away, at once and everywhere; what they recorded stays."""
-    from churnrisk.auth.users import change_user, get_user
+    from churnrisk.auth import change_user, get_user
 
     with _store(context) as store:
         if dry_run:
@@ -199,17 +197,17 @@ def add_token(
     dry_run: DryRunOption = False,
 ) -> None:
     """Make a token for the API; it is printed once and cannot be shown again."""
-    from churnrisk.auth import tokens
+    from churnrisk.auth import sessions
 
     until = expires.replace(tzinfo=UTC) if expires else None
     now = datetime.now(UTC)
     with _store(context) as store:
         if dry_run:
-            tokens.check_token(name, owner=owner, expires_at=until, now=now)
+            sessions.check_token(name, owner=owner, expires_at=until, now=now)
             say(f"would make a token {name!r}; nothing was written")
             return
         made_by = author_or_unknown(author)
-        _, text = tokens.add_token(
+        _, text = sessions.add_token(
             store, name, role=role, owner=owner, expires_at=until, created_by=made_by, now=now
         )
     print(text)
@@ -221,7 +219,7 @@ def list_tokens(context: typer.Context, format_: FormatOption = None, output: Ou
     """List the tokens: for what, with which role, until when, and when last used."""
     from dataclasses import asdict
 
-    from churnrisk.auth.tokens import all_tokens
+    from churnrisk.auth import all_tokens
 
     with _store(context) as store:
         found = all_tokens(store)
@@ -237,7 +235,7 @@ def revoke(
     dry_run: DryRunOption = False,
 ) -> None:
     """End a token for good, from its next request on."""
-    from churnrisk.auth.tokens import revoke_token
+    from churnrisk.auth import revoke_token
 
     with _store(context) as store:
         if dry_run:
@@ -253,7 +251,7 @@ def _counted(rows: list[dict[str, Any]], noun: str) -> str:
 
 @contextmanager
 def _store(context: typer.Context) -> Iterator[Store]:
-    from churnrisk.auth.users import Store
+    from churnrisk.auth import Store
 
     with Store(project_of(context).store_url) as store:
         yield store
@@ -274,3 +272,44 @@ def _read_password(*, from_stdin: bool) -> str:
     if typer.prompt("The same again", hide_input=True, err=True) != password:
         raise UsageError("the two passwords differ. Nothing was written; try again.")
     return password
+
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+@app.command(epilog="Example: `churnrisk --project build/demo serve --open`; Ctrl-C ends it.")
+def serve(
+    context: typer.Context,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is this machine only.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8765,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=32,
+            help="Server processes; default: one per core, at most two. API rate limits count in each.",
+        ),
+    ] = None,
+) -> None:
+    """Serve the red list in the browser: review, assign, snooze, undo, export."""
+    from churnrisk.web import Listener, check_ready, default_workers, run
+
+    project = project_of(context)
+    check_ready(project)
+    with Listener(host, port) as listener:
+        if host not in _LOOPBACK:
+            say(
+                f"warning: everybody who can reach {host} can reach the sign-in page. Put a server with https in "
+                f"front of it. Host names other than {', '.join(sorted(project.web.hosts | set(listener.names)))} are "
+                "answered once they are listed under [web] allowed_hosts in churnrisk.toml."
+            )
+        say(f"The red list of {project.name} is at {listener.url}; Ctrl-C ends it.")
+        if open_:
+            typer.launch(listener.url)
+        run(project, listener, workers=workers or default_workers())
+    say("ended")

@@ -1,22 +1,24 @@
-"""The daily commands: score, redlist, explain, report."""
+"""Commands of every day: score, redlist, explain, report."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic_core import to_jsonable_python
 
-from churnrisk.cli.app import app
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     AsOfOption,
     AuthorOption,
     DryRunOption,
     Format,
     FormatOption,
     OutputOption,
+    app,
     author_or_unknown,
     choose_format,
     emit,
@@ -25,10 +27,15 @@ from churnrisk.cli.show import (
     say,
     show_rows,
 )
-from churnrisk.errors import UsageError
+from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.present import wording
+from churnrisk.records import DeskState, Move, Reason, WhatIf
+from churnrisk.settings import Project
+from churnrisk.team import AccountView, FullAccount
 
 if TYPE_CHECKING:
     from churnrisk.records import RedList, RedListRow
+    from churnrisk.team import Outlook
 
 COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
 _TABLE = (
@@ -67,9 +74,9 @@ def score(
     ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
-    from churnrisk.workflows.export import read_bundle
-    from churnrisk.workflows.score import score as run_score
-    from churnrisk.workflows.score_file import require_ending, write_scores
+    from churnrisk.scoring import require_ending, write_scores
+    from churnrisk.scoring import score as run_score
+    from churnrisk.training import read_bundle
 
     if output:
         require_ending(output)
@@ -149,9 +156,9 @@ def redlist(
 ) -> None:
     """List who to call first, why, and what to do next."""
     from churnrisk.files import csv_text
-    from churnrisk.history import RedListQuery
-    from churnrisk.report.rows import COLUMNS, AccountRow, flat
-    from churnrisk.workflows.worklist import red_list
+    from churnrisk.present import COLUMNS, AccountRow, flat
+    from churnrisk.records import RedListQuery
+    from churnrisk.team import red_list
 
     if mine and not (owner or author):
         raise UsageError("--mine expects to know who you are. Give --author, or set CHURNRISK_AUTHOR.")
@@ -207,8 +214,7 @@ def explain(
     """Say why an account has its colour, and how it came there."""
     import json
 
-    from churnrisk.cli.explain import account_dict, account_text, outlook_or_none
-    from churnrisk.workflows.account import account_view
+    from churnrisk.team import account_view
 
     project, now = project_of(context), datetime.now()
     view = account_view(project, account, now=now)
@@ -234,7 +240,7 @@ def report(
     as_of: AsOfOption = None,
 ) -> None:
     """Write the red list as one HTML file or an xlsx workbook, for those without a terminal."""
-    from churnrisk.workflows.report import write_report
+    from churnrisk.team import write_report
 
     with progress() as show:
         write_report(
@@ -261,7 +267,7 @@ def show_totals(found: RedList) -> None:
 
 
 def _for_people(row: RedListRow) -> dict[str, Any]:
-    from churnrisk.report import wording
+    from churnrisk.present import wording
 
     rule = f"Rule: {row.rule}. " if row.rule else ""
     return {
@@ -276,3 +282,110 @@ def _for_people(row: RedListRow) -> dict[str, Any]:
         "next_step": row.next_step,
         "touched": f"{row.desk.touched_what} ({row.desk.touched_by})" if row.desk.touched_at else "",
     }
+
+
+_BAR = "▁▂▃▄▅▆▇█"
+
+
+def account_text(view: AccountView, outlook: Outlook | None) -> str:
+    """Return the account as text for people."""
+    latest = view.latest
+    title = f"{view.name} ({view.account_id})" if view.name else view.account_id
+    lines = [f"{title}: {latest.colour}, decided by {_decided(view)}"]
+    if latest.churn_probability is not None:
+        lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
+    lines += [f"  {outlook.text}"] if outlook else []
+    facts = [
+        f"owner {view.owner}" if view.owner else "",
+        f"segment {view.segment}" if view.segment else "",
+        f"worth {view.annual_value:,.0f} a year" if view.annual_value is not None else "",
+        f"renews {view.renewal_at:%Y-%m-%d}" if view.renewal_at else "",
+        f"stage {view.stage}" if view.stage else "",
+    ]
+    lines.append("  " + ", ".join(fact for fact in facts if fact))
+    lines += [f"  {_touched(view.desk)}"] if view.desk.touched_at else []
+    lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
+    if view.reasons:
+        lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
+    lines += ["", *turnaround_lines(view.row.turnaround)] if view.row.turnaround else []
+    lines += ["", *moved_lines(view.moved, view.latest.colour)] if view.moved else []
+    lines += ["", "History:", *_history(view)]
+    return "\n".join(lines) + "\n"
+
+
+def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
+    """Return the time to churn; where model or tables cannot tell, say why on stderr."""
+    from churnrisk.team import time_to_churn_of
+
+    try:
+        with progress() as report:
+            return time_to_churn_of(project, view, now=now, progress=report)
+    except ChurnRiskError as error:
+        say(f"note: no time to churn: {error}")
+        return None
+
+
+def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
+    """Return the account as JSON: the shape of the API, with the run and the time to churn."""
+    more: dict[str, Any] = {"run": asdict(view.run)}
+    more["outlook"] = asdict(outlook) | {"text": outlook.text} if outlook else None
+    more = to_jsonable_python(more)
+    return FullAccount.of_view(view).model_dump(mode="json") | more
+
+
+def turnaround_lines(turnaround: WhatIf) -> list[str]:
+    """Return the smallest change that would turn the account, with the signals that it is about."""
+    changes = [
+        f"  {change.label}: {_value(change.now)} now, {_value(change.then)} then"
+        for change in turnaround.changes
+    ]
+    return ["What would turn it:", f"  {turnaround.text}", *changes]
+
+
+def moved_lines(move: Move, colour: str) -> list[str]:
+    """Return why an account moved: what changed the colour, and the parts that sum to the change."""
+    lines = []
+    if move.because:
+        lines.append(
+            f"Why the colour changed since {move.since:%Y-%m-%d}: {move.previous_colour} to {colour}, "
+            f"by {wording.CAUSES[move.because]}"
+        )
+    if move.log_odds is not None:
+        lines.append(f"Why the score moved since {move.since:%Y-%m-%d}: {move.log_odds:+.2f} log-odds")
+        lines += [f"  {part.log_odds:+.2f} {part.text}" for part in move.parts if abs(part.log_odds) >= 0.005]
+    return lines
+
+
+def _touched(desk: DeskState) -> str:
+    note = f'; note: "{desk.note}"' if desk.note else ""
+    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{note}"
+
+
+def _decided(view: AccountView) -> str:
+    latest = view.latest
+    return f"{latest.decided_by} ({latest.rule})" if latest.rule else latest.decided_by
+
+
+def _reason(reason: Reason) -> str:
+    compared = not reason.comparison or "(usually " in reason.text
+    usual = "" if compared else f"; {reason.comparison}"
+    before = "" if reason.previous is None else f"; at the last run: {_value(reason.previous)}"
+    return f"{reason.text} ({reason.contribution:+.2f} log-odds{usual}{before})"
+
+
+def _value(value: float | str | None) -> str:
+    if value is None:
+        return "none"
+    return value if isinstance(value, str) else f"{value:.4g}"
+
+
+def _history(view: AccountView) -> list[str]:
+    return [
+        f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {_bar(past.churn_probability)} "
+        f"{'' if past.churn_probability is None else f'{past.churn_probability:.1%}'}"
+        for past in view.history[-12:]
+    ]
+
+
+def _bar(probability: float | None) -> str:
+    return " " if probability is None else _BAR[min(7, int(probability * 8))]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import app
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     Format,
     FormatOption,
     OutputOption,
+    app,
     choose_format,
     emit,
     progress,
@@ -23,7 +23,7 @@ from churnrisk.cli.show import (
 from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
-    from churnrisk.workflows.features import CatalogueReport, FeatureWorth
+    from churnrisk.training import CatalogueReport, FeatureWorth
 
 _COLUMNS = {
     "feature": "feature",
@@ -52,7 +52,7 @@ def features(
     output: OutputOption = None,
 ) -> None:
     """List the signals in use: meaning, coverage, drift, and what each is worth alone."""
-    from churnrisk.workflows.features import catalogue_report, feature_query
+    from churnrisk.training import catalogue_report, feature_query
 
     if sql and format_:
         raise UsageError("--sql prints a script, found --format beside it. Leave one of the two out.")
@@ -90,17 +90,9 @@ def _cells(row: FeatureWorth) -> dict[str, Any]:
         "window": f"{row.window_days} days" if row.window_days else "–",
         "direction": _ARROWS[row.feature.monotone] + (f" (the data say {shown})" if row.contradicts else ""),
         "there": f"{row.coverage:.0%}",
-        "moved": _drift(row.drift),
+        "moved": "–" if row.drift is None else f"{row.drift:.2f} {row.drift_size}".rstrip(),
         "worth": f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–",
     }
-
-
-def _drift(index: float | None) -> str:
-    from churnrisk.monitoring.drift import LARGE, SOME
-
-    if index is None:
-        return "–"
-    return f"{index:.2f}" + (" large" if index >= LARGE else " some" if index >= SOME else "")
 
 
 def _title(found: CatalogueReport) -> str:

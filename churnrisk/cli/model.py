@@ -1,7 +1,8 @@
-"""Commands of the model's life: train, evaluate, models, promote, rollback, compare, reproduce, export."""
+"""Commands of the model's life: train, evaluate, compare, models, promote, rollback, reproduce, export."""
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from datetime import datetime
@@ -10,15 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import app
-from churnrisk.cli.backtest import draw_backtest, evidence_cells, require_picture, show_backtest
-from churnrisk.cli.compare import METRICS, show_comparison
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     AuthorOption,
     DryRunOption,
     Format,
     FormatOption,
     OutputOption,
+    app,
     author_or_unknown,
     choose_format,
     emit,
@@ -26,13 +25,250 @@ from churnrisk.cli.show import (
     project_of,
     say,
     show_rows,
+    table_text,
 )
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import ColourEvidence
-    from churnrisk.tracking import ModelVersionInfo
-    from churnrisk.workflows.evaluate import EvaluationReport
+    from churnrisk.tracking import ModelVersionInfo, VersionDetails
+    from churnrisk.training import Backtest, ColourAtSnapshot, Comparison, EvaluationReport
+
+#: Metrics in the order shown, with their headings.
+METRICS = {
+    "auc": "AUC",
+    "average_precision": "AP",
+    "log_loss": "log loss",
+    "brier": "Brier",
+    "calibration_error": "calibration error",
+    "lift_top_10": "lift at 10 %",
+    "recall_at_capacity": "recall at capacity",
+}
+
+
+def show_comparison(found: Comparison, chosen: Format, output: Path | None) -> None:
+    """Show tables for people, one object as JSON, the metrics as CSV."""
+    if chosen is Format.JSON:
+        emit(json.dumps(_as_dict(found), default=str, ensure_ascii=False, indent=2) + "\n", output)
+    elif chosen is Format.CSV:
+        show_rows(_metric_rows(found), title="", format_=chosen, output=output, columns={"metric": "metric"})
+    else:
+        emit(_text(found), output)
+    for note in found.notes:
+        say(f"note: {note}")
+
+
+def _metric_rows(found: Comparison) -> list[dict[str, Any]]:
+    """Return one row per metric: both versions, the paired difference and the verdict, with intervals."""
+    from churnrisk.training import FIRST, verdict
+
+    if found.evaluation is None:
+        return []
+    rows = []
+    for name in METRICS:
+        one, other = (found.evaluation.figures[scorer].get(name) for scorer in (FIRST, "model"))
+        difference = found.evaluation.differences[FIRST].get(name)
+        if one is None or other is None or difference is None:
+            continue
+        row: dict[str, Any] = {"metric": name}
+        for what, interval in (("first", one), ("second", other), ("difference", difference)):
+            row |= {what: interval.value, f"{what}_low": interval.low, f"{what}_high": interval.high}
+        rows.append(row | {"verdict": verdict(name, difference)})
+    return rows
+
+
+def _as_dict(found: Comparison) -> dict[str, Any]:
+    return {
+        "first": _version_dict(found.first),
+        "second": _version_dict(found.second),
+        "params": [asdict(pair) for pair in found.params],
+        "data": [asdict(pair) for pair in found.data],
+        "thresholds": [asdict(pair) for pair in found.thresholds],
+        "features": {"added": found.added, "dropped": found.dropped, "redefined": found.redefined},
+        "block": found.block,
+        "metrics": _metric_rows(found),
+        "notes": found.notes,
+    }
+
+
+def _version_dict(one: VersionDetails) -> dict[str, Any]:
+    info = one.info
+    return {"version": info.version, "run_id": info.run_id, "created": info.created, "aliases": info.aliases}
+
+
+def _name(one: VersionDetails) -> str:
+    aliases = f" ({', '.join(one.info.aliases)})" if one.info.aliases else ""
+    return f"version {one.info.version}{aliases}"
+
+
+def _text(found: Comparison) -> str:
+    names = {"first": _name(found.first), "second": _name(found.second)}
+    pairs = [asdict(pair) for pair in (*found.params, *found.data, *found.thresholds)]
+    features = {"added": found.added, "dropped": found.dropped, "computed differently": found.redefined}
+    parts = [
+        table_text(
+            pairs,
+            "What differs" if pairs else "Settings, data and colours are the same",
+            {"name": "", **names},
+        )
+    ]
+    parts += [f"features {what}: {', '.join(listed)}\n" for what, listed in features.items() if listed]
+    if not any(features.values()):
+        parts.append("both read the same features\n")
+    if found.evaluation is not None:
+        title = f"On the same {found.block} (difference: second minus first, paired by account)"
+        columns = {"name": "", **names, "difference": "difference", "verdict": f"{names['second']} is"}
+        parts.append("\n" + table_text(_shown(found), title, columns))
+    return "".join(parts)
+
+
+def _shown(found: Comparison) -> list[dict[str, Any]]:
+    def interval(row: dict[str, Any], what: str, form: str) -> str:
+        low, high = row[f"{what}_low"], row[f"{what}_high"]
+        return f"{row[what]:{form}} ({low:{form}} to {high:{form}})"
+
+    return [
+        {
+            "name": METRICS[row["metric"]],
+            "first": interval(row, "first", ".3f"),
+            "second": interval(row, "second", ".3f"),
+            "difference": interval(row, "difference", "+.4f"),
+            "verdict": row["verdict"],
+        }
+        for row in _metric_rows(found)
+    ]
+
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def require_picture(plot: Path) -> None:
+    """Refuse a file name that names no picture."""
+    if plot.suffix not in _SUFFIXES:
+        raise UsageError(
+            f"--plot expects a file ending in {', '.join(_SUFFIXES)}, found {plot.name}. Rename it."
+        )
+
+
+def show_backtest(found: Backtest, chosen: Format, output: Path | None) -> None:
+    """Show tables for people, one object as JSON, the colours at each snapshot as CSV."""
+    if chosen is Format.JSON:
+        emit(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n", output)
+    else:
+        _show(found, chosen, output)
+
+
+def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
+    for_people = chosen is Format.TABLE
+    rows = [_words(row) if for_people else _figures(row) for row in found.rows]
+    columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
+               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
+               "model_outcome": "model's own"}  # fmt: skip
+    title = (
+        f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
+        f"one kind of model only: {found.candidate} ({found.why_candidate})"
+    )
+    show_rows(rows, title=title, format_=chosen, output=output, columns=columns)
+    if for_people and output is None:
+        _show_backtest_evidence(found)
+        print("\n".join(["", *_summary(found)]))
+    for date, why in found.skipped:
+        say(f"note: {date:%Y-%m-%d} is left out: {why}")
+
+
+def _figures(row: ColourAtSnapshot) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in asdict(row).items()}
+
+
+def _words(row: ColourAtSnapshot) -> dict[str, Any]:
+    limits = (("at most", row.at_most), ("at least", row.at_least))
+    return {
+        "as_of": row.as_of,
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "share": f"{row.share:.0%}",
+        "churned": row.churned,
+        **_rate_cells(row, "churn_rate"),
+        "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
+        or "–",
+        "outcome": row.outcome or "–",
+        "model_outcome": row.model_outcome or "–",
+    }
+
+
+def _show_backtest_evidence(found: Backtest) -> None:
+    kinds = (
+        ("final", found.evidence),
+        ("without hysteresis", found.evidence_without_hysteresis),
+        ("without rules and hysteresis", found.evidence_without_rules),
+    )
+    rows = [{"kind": kind, **evidence_cells(row)} for kind, evidence in kinds for row in evidence]
+    columns = {"kind": "", "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
+               "rate": "churn rate", "bounds": "95 % bounds"}  # fmt: skip
+    title = "All snapshots together (rate per account and snapshot)"
+    show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)
+
+
+def evidence_cells(row: ColourEvidence) -> dict[str, Any]:
+    """Return what happened to a colour, as the cells of a table."""
+    return {
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "rows": row.rows,
+        "churned": row.churned,
+        **_rate_cells(row, "rate"),
+    }
+
+
+def _rate_cells(row: ColourEvidence | ColourAtSnapshot, name: str) -> dict[str, str]:
+    if not row.accounts:
+        return {name: "–", "bounds": "–"}
+    return {name: f"{row.churn_rate:.1%}", "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}"}
+
+
+def _summary(found: Backtest) -> list[str]:
+    summary = found.to_dict()["summary"]
+    lines = []
+    for colour, counts in summary["promises"].items():
+        if any(counts.values()):
+            last = summary["promises_last_5"][colour]["broken"]
+            lines.append(
+                f"{colour}: {counts['kept']} kept, {counts['broken']} broken, {counts['unclear']} unclear "
+                f"(missed by no more than chance); {last} broken in the last five; "
+                f"the model's own, before rules and hysteresis: {summary['promises_of_model'][colour]['broken']} broken"
+            )
+    shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
+    lines.append(f"shares on average: {shares}")
+    for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),
+                        ("recall", "churners that were red or amber")):  # fmt: skip
+        lines.append(
+            f"{words}: {_share(summary[name])}, without hysteresis {_share(summary[f'{name}_without_hysteresis'])}"
+        )
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def draw_backtest(found: Backtest, target: Path) -> None:
+    """Write the picture of a backtest: promises above, shares below."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from churnrisk.files import write_whole
+    from churnrisk.plots import plot_promises, plot_shares
+
+    history = pd.DataFrame([asdict(row) for row in found.rows])
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    plot_promises(history, ax=upper)
+    plot_shares(history, ax=lower)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=target.suffix[1:])
+    write_whole(target, picture.getvalue())
+    say(f"wrote {target}")
+
 
 _RUN = "Alias, number of a version, or id of an MLflow run."
 
@@ -40,8 +276,8 @@ _RUN = "Alias, number of a version, or id of an MLflow run."
 @app.command(epilog="Example: `churnrisk --project acme train`.")
 def train(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
     """Train on every mature snapshot; the new model becomes the candidate."""
-    from churnrisk.workflows.evaluate import EvaluationReport
-    from churnrisk.workflows.train import train as run_train
+    from churnrisk.training import EvaluationReport
+    from churnrisk.training import train as run_train
 
     with progress() as report:
         trained = run_train(project_of(context), now=datetime.now(), progress=report)
@@ -75,7 +311,7 @@ def evaluate(
     output: OutputOption = None,
 ) -> None:
     """Measure a model beside the base rate, the recency rule and the champion; or the colours through time."""
-    from churnrisk.workflows.evaluate import evaluate_folds, evaluate_model
+    from churnrisk.training import evaluate_folds, evaluate_model
 
     if plot and not backtest:
         raise UsageError("--plot draws the backtest, found no --backtest. Add it.")
@@ -103,7 +339,7 @@ def _refuse_beside_backtest(*, model: bool, folds: bool) -> None:
 def _run_backtest(
     context: typer.Context, plot: Path | None, format_: Format | None, output: Path | None
 ) -> None:
-    from churnrisk.workflows.backtest import backtest
+    from churnrisk.training import backtest
 
     chosen = choose_format(format_, output)
     if plot:
@@ -118,7 +354,7 @@ def _run_backtest(
 @app.command(epilog="Example: `churnrisk models --format json`.")
 def models(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
     """List all model versions with their figures."""
-    from churnrisk.workflows.promote import models as list_models
+    from churnrisk.training import models as list_models
 
     rows = [_version_row(item) for item in list_models(project_of(context))]
     columns = {"version": "version", "aliases": "aliases", "created": "created", **METRICS,
@@ -147,7 +383,7 @@ def promote(
     dry_run: DryRunOption = False,
 ) -> None:
     """Make a version the champion, unless it is clearly worse than today's."""
-    from churnrisk.workflows.promote import promote as run_promote
+    from churnrisk.training import promote as run_promote
 
     with progress() as report:
         promotion = run_promote(
@@ -172,7 +408,7 @@ def rollback(
     author: AuthorOption = None,
 ) -> None:
     """Return to the champion before the present one."""
-    from churnrisk.workflows.promote import rollback as run_rollback
+    from churnrisk.training import rollback as run_rollback
 
     version = run_rollback(
         project_of(context), author=author_or_unknown(author), reason=reason, now=datetime.now()
@@ -191,7 +427,7 @@ def compare(
     output: OutputOption = None,
 ) -> None:
     """Put two model versions side by side: settings, data, features, colours, and figures on the same rows."""
-    from churnrisk.workflows.compare import compare as run_compare
+    from churnrisk.training import compare as run_compare
 
     chosen = choose_format(format_, output)
     with progress() as report:
@@ -207,7 +443,7 @@ def reproduce(
     version: Annotated[str, typer.Argument(help="champion, candidate, a version or a run.")] = "champion",
 ) -> None:
     """Train again as a version was trained, and compare every probability; nothing is registered."""
-    from churnrisk.workflows.reproduce import reproduce as run_reproduce
+    from churnrisk.training import reproduce as run_reproduce
 
     with progress() as report:
         found = run_reproduce(project_of(context), version, progress=report)
@@ -235,7 +471,7 @@ def export(
     ] = "champion",
 ) -> None:
     """Write a model as one file that scores without a tracking server."""
-    from churnrisk.workflows.export import export as run_export
+    from churnrisk.training import export as run_export
 
     with progress() as report:
         written = run_export(project_of(context), file, version=version, progress=report)

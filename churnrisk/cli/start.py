@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from churnrisk.cli.app import app
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     DryRunOption,
     Format,
     FormatOption,
     OutputOption,
+    app,
     progress,
     project_of,
     say,
@@ -28,7 +28,7 @@ from churnrisk.cli.show import (
 from churnrisk.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
-    from churnrisk.workflows.check import CheckReport
+    from churnrisk.training import CheckReport
 
 #: File that marks the folder of a demo, which the next one may replace.
 _MARK = ".churnrisk-demo"
@@ -41,7 +41,7 @@ def init(
     dry_run: DryRunOption = False,
 ) -> None:
     """Look at a folder of files, guess what they are, and write churnrisk.toml."""
-    from churnrisk.workflows.init import start_project
+    from churnrisk.training import start_project
 
     started = start_project(folder, force=force, dry_run=dry_run)
     if dry_run:
@@ -65,7 +65,7 @@ def check(
     output: OutputOption = None,
 ) -> None:
     """Check the tables against the contract: every violation with its fix."""
-    from churnrisk.workflows.check import check as run_check
+    from churnrisk.training import check as run_check
 
     with progress() as report:
         found = run_check(project_of(context), leaks=leaks, now=datetime.now(), progress=report)
@@ -117,7 +117,7 @@ def sample(
     force: Annotated[bool, typer.Option("--force", help="Write into a folder that is not empty.")] = False,
 ) -> None:
     """Make a world of customers with known causes of churn: raw tables, settings and the truth."""
-    from churnrisk.workflows.init import make_sample
+    from churnrisk.training import make_sample
 
     with progress() as report:
         written = make_sample(
@@ -177,7 +177,7 @@ def _me() -> str:
 
 def _latest(directory: Path) -> datetime:
     from churnrisk.settings import load_project
-    from churnrisk.workflows.panel import latest_date
+    from churnrisk.training import latest_date
 
     return latest_date(load_project(directory), now=datetime.now())
 

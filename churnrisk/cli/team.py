@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import app
-from churnrisk.cli.show import (
+from churnrisk.cli.app import (
     AuthorOption,
     DryRunOption,
     Format,
     FormatOption,
     OutputOption,
+    app,
     author_or_unknown,
     choose_format,
     progress,
@@ -26,8 +26,7 @@ from churnrisk.cli.show import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from churnrisk.workflows.actions import Action
-    from churnrisk.workflows.review_outcomes import ReviewedOverride
+    from churnrisk.team import Action, ReviewedOverride
 
 _ACTION_COLUMNS = {
     "colour": "colour",
@@ -79,7 +78,7 @@ def actions(
     output: OutputOption = None,
 ) -> None:
     """Hand out the actions of the latest run, each account and play once per cooldown, for a CRM or mail tool."""
-    from churnrisk.workflows.actions import Action, ActionFilter, hand_out_actions
+    from churnrisk.team import Action, ActionFilter, hand_out_actions
 
     chosen = choose_format(format_, output)
     wanted = ActionFilter(tuple(part.strip() for part in colour.split(",")), owner, new)
@@ -123,7 +122,7 @@ def override(
     author: AuthorOption = None,
 ) -> None:
     """Set an account's colour by hand; it survives every scoring run until it ends."""
-    from churnrisk.workflows.overrides import make_override
+    from churnrisk.team import make_override
 
     made = make_override(
         project_of(context),
@@ -152,8 +151,7 @@ def overrides(
     output: OutputOption = None,
 ) -> None:
     """List the colours that people set: who, why, until when, and who was right."""
-    from churnrisk.workflows.overrides import finish_override, list_overrides
-    from churnrisk.workflows.review_outcomes import review_overrides
+    from churnrisk.team import finish_override, list_overrides, review_overrides
 
     project, now = project_of(context), datetime.now()
     if end is not None:

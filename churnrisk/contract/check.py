@@ -7,8 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from churnrisk.contract.sql import EARLIEST, LATEST, cast, missing, tidy, timestamp_literal
-from churnrisk.contract.tables import EXPECTED, TABLES, Available, ColumnSpec, TableSpec
+from churnrisk.contract.tables import (
+    EARLIEST,
+    EXPECTED,
+    LATEST,
+    TABLES,
+    Available,
+    ColumnSpec,
+    TableSpec,
+    cast,
+    missing,
+    tidy,
+    timestamp_literal,
+)
 from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -28,7 +39,7 @@ UNKNOWN = "account is not in accounts"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ContractRule:
     """One rule over the rows of one relation.
 
     ``where`` is the SQL condition of a broken row and ``example`` an expression that shows one. With ``only_among`` the
@@ -51,7 +62,7 @@ class Rule:
 class Finding:
     """How many rows break a rule, and some of them."""
 
-    rule: Rule
+    rule: ContractRule
     count: int
     examples: tuple[str, ...]
 
@@ -93,7 +104,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """Some rows of a table, beside others that were checked before.
 
     ``raw`` and ``rows`` are relations of them in the source's types and, the complete ones, in the contract's;
@@ -137,7 +148,7 @@ def find(
     native: Mapping[str, str],
     date_format: str | None,
     now: datetime,
-    part: Part | None = None,
+    part: TablePart | None = None,
 ) -> Findings:
     """Check one table, or a part of its rows; see :func:`validate`."""
     check = _TableCheck(rows, TABLES[name], available, part)
@@ -163,7 +174,7 @@ def blocking(violations: Iterable[Violation]) -> list[Violation]:
 class _TableCheck:
     """All rules over one table, each relation read once and once more per broken rule."""
 
-    def __init__(self, rows: Rows, spec: TableSpec, available: Available, part: Part | None) -> None:
+    def __init__(self, rows: Rows, spec: TableSpec, available: Available, part: TablePart | None) -> None:
         self.rows, self.spec, self.available, self.part = rows, spec, available, part
         self.raw = part.raw if part else f"raw_{spec.name}"
         # those of events are read without trimming every id on the way
@@ -185,7 +196,7 @@ class _TableCheck:
         ]
         return Findings(total, tuple(found))
 
-    def _broken(self, relation: str, rules: Sequence[Rule]) -> list[Finding]:
+    def _broken(self, relation: str, rules: Sequence[ContractRule]) -> list[Finding]:
         """Count the broken rows of all rules in one pass, and look at examples where there are any."""
         if not rules:
             return []
@@ -201,14 +212,14 @@ class _TableCheck:
         ]
         return [Finding(rule, count, self._examples(relation, rule)) for rule, count in broken]
 
-    def _examples(self, relation: str, rule: Rule) -> tuple[str, ...]:
+    def _examples(self, relation: str, rule: ContractRule) -> tuple[str, ...]:
         shown = self.rows(
             f"select distinct example from (select cast({rule.example} as varchar) as example from {relation} "
             f"where {rule.where} limit {SEEN_ROWS}) order by example limit 3"
         )
         return tuple(str(example) for (example,) in shown)
 
-    def _broken_accounts(self, rules: Sequence[Rule]) -> list[Finding]:
+    def _broken_accounts(self, rules: Sequence[ContractRule]) -> list[Finding]:
         """Check account by account, and row by row only where an account has broken rows."""
         if not rules:
             return []
@@ -223,7 +234,7 @@ class _TableCheck:
             if count
         ]
 
-    def _rows_of(self, rule: Rule) -> int:
+    def _rows_of(self, rule: ContractRule) -> int:
         """Count the broken rows of accounts that have some."""
         # grouped, though each is there once: else the planner may join all rows with all accounts by their dates
         broken = f"(select spelled, min(signed_up_at) as signed_up_at from {self._by_account()} where {rule.where} "
@@ -251,7 +262,9 @@ class _TableCheck:
         level: Literal["error", "warn"] = "warn" if self.spec.name == "attributes" else "error"
         fix = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
         again = f"select account_id, 1 as extra from {self.spec.name} group by {key} having count(*) > 1"
-        return self._repeated(again, Rule(key, "key appears more than once", "", "", fix, level=level))
+        return self._repeated(
+            again, ContractRule(key, "key appears more than once", "", "", fix, level=level)
+        )
 
     def _repeated_rows(self, total: int) -> list[Finding]:
         fix = "Remove the duplicates unless they are real; they are counted as they are."
@@ -269,10 +282,10 @@ class _TableCheck:
             f"from ({hashed}) group by h having count(*) > 1"
         )
         return self._repeated(
-            f"select * from ({again}) where extra > 0", Rule("", says, "", "", fix, level="warn")
+            f"select * from ({again}) where extra > 0", ContractRule("", says, "", "", fix, level="warn")
         )
 
-    def _repeated(self, again: str, rule: Rule) -> list[Finding]:
+    def _repeated(self, again: str, rule: ContractRule) -> list[Finding]:
         # examples come from the same pass: finding repeats is the dearest part of the check
         by_account = f"select account_id, sum(extra) as extra from ({again}) group by account_id"
         worst = f"select sum(extra), min(cast(account_id as varchar), {_EXAMPLES}) from ({by_account})"
@@ -297,7 +310,7 @@ def rules_of(
     native: Mapping[str, str],
     date_format: str | None,
     now: datetime,
-) -> tuple[list[Rule], list[Rule], list[Rule]]:
+) -> tuple[list[ContractRule], list[ContractRule], list[ContractRule]]:
     """Return the rules over the raw rows of a table, over its complete rows, and over the accounts of these.
 
     The relation of accounts has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
@@ -312,7 +325,7 @@ def rules_of(
 
 def _raw_rules(
     columns: Sequence[ColumnSpec], *, native: Mapping[str, str], date_format: str | None
-) -> list[Rule]:
+) -> list[ContractRule]:
     """Return the rules over values as the source delivers them, in the contract's names."""
     rules = [
         _misfit(column, native[column.name], date_format)
@@ -326,24 +339,24 @@ def _raw_rules(
     return rules
 
 
-def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> Rule:
+def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> ContractRule:
     quoted = f'"{column.name}"'
     value = cast(quoted, column.type, native=native, date_format=date_format)
     handled = "their rows are left out" if column.required else "they count as unknown"
     extra = " or set date_format" if column.type == "timestamp" else ""
     broken = f"({value}) is null and not {missing(quoted, native)}"
     fix = f"Correct the values{extra}; {handled} until then."
-    return Rule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
+    return ContractRule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
 
 
-def _missing(name: str, native: str) -> Rule:
+def _missing(name: str, native: str) -> ContractRule:
     fix = "Fill it in; the rows are left out until then."
-    return Rule(name, "value is missing", missing(f'"{name}"', native), "'(empty)'", fix)
+    return ContractRule(name, "value is missing", missing(f'"{name}"', native), "'(empty)'", fix)
 
 
-def _mixed_zones(column: ColumnSpec) -> Rule:
+def _mixed_zones(column: ColumnSpec) -> ContractRule:
     text = f'trim("{column.name}")'
-    return Rule(
+    return ContractRule(
         column.name,
         "some times have a zone and some have none",
         rf"regexp_matches({text}, '\d{{2}}:\d{{2}}.*(Z|[+-]\d{{2}}(:?\d{{2}})?)$')",
@@ -354,47 +367,49 @@ def _mixed_zones(column: ColumnSpec) -> Rule:
     )
 
 
-def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[Rule]:
+def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[ContractRule]:
     """Return the rules over values of the contract's types."""
     in_time = "Correct the dates; a snapshot counts such rows only once their date has come."
     rules = [
-        Rule(column.name, FUTURE, f"{column.name} > {timestamp_literal(now)}", column.name, in_time)
+        ContractRule(column.name, FUTURE, f"{column.name} > {timestamp_literal(now)}", column.name, in_time)
         for column in spec.columns
         if column.name in names and column.type == "timestamp" and column.name not in spec.planned
     ]
     sign = "Correct the sign, or move refunds into a table of their own; the values are used as they are."
     rules += [
-        Rule(name, "is negative", f"{name} < 0", name, sign, level="warn")
+        ContractRule(name, "is negative", f"{name} < 0", name, sign, level="warn")
         for name in ("mrr", "seats", "quantity")
         if name in names
     ]
     rules += [_order(str(spec.time), later) for later in spec.later if later in names]
     if spec.name == "surveys":
         scale = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
-        rules.append(Rule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
+        rules.append(ContractRule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
     return rules
 
 
-def _order(earlier: str, later: str) -> Rule:
+def _order(earlier: str, later: str) -> ContractRule:
     example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
     fix = f"Correct one of the dates; {later} counts as {earlier} until then."
-    return Rule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
+    return ContractRule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
 
 
-def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[Rule]:
+def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:
     if spec.name == "accounts":
         return []
     same_ids = (
         "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
     )
-    rules = [Rule("account_id", UNKNOWN, "is_unknown", "account_id", same_ids, share=MAX_UNKNOWN_SHARE)]
+    rules = [
+        ContractRule("account_id", UNKNOWN, "is_unknown", "account_id", same_ids, share=MAX_UNKNOWN_SHARE)
+    ]
     if sign_up_known and spec.time and spec.is_log:
         rules.append(_before_sign_up(spec.time))
     return rules
 
 
-def _before_sign_up(time: str) -> Rule:
-    return Rule(
+def _before_sign_up(time: str) -> ContractRule:
+    return ContractRule(
         time,
         "is before the account's sign-up",
         # whole days: sign-up is often known to the day only

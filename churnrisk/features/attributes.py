@@ -5,8 +5,8 @@ A relationship that hangs on one person is at risk when that person leaves.
 
 from __future__ import annotations
 
+from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
-from churnrisk.sources import identifier
 
 _feature = FeatureFamily("relationship", ("attributes.owner",))
 _FEATURES = (

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from churnrisk.contract import Available, known_at
-from churnrisk.contract.sql import optional
+from churnrisk.contract import Available, known_at, optional
 from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
 

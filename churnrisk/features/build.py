@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL, Panel
-from churnrisk.sources import Tables, identifier
+from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,3 +120,103 @@ def create_feature_table(
         f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of",
     )
     return made
+
+
+MONTHS = 12
+
+
+def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
+    """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
+
+    The columns are account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue),
+    renewal_at, tenure_days and last_survey_score.
+    """
+    available = tables.available
+    mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
+    renewal = _first(
+        tables,
+        ("subscriptions.renewal_at", "i.next_renewal_at"),
+        ("accounts.renewal_at", "a.renewal_at"),
+        absent="null::timestamp",
+    )
+    owner = _first(
+        tables, ("attributes.owner", "i.owner"), ("accounts.owner", "a.owner"), absent="null::varchar"
+    )
+    name = _first(tables, ("accounts.name", "a.name"), absent="null::varchar")
+    segment = _first(tables, ("accounts.segment", "a.segment"), absent="null::varchar")
+    survey = "i.last_score" if available.has("surveys") else "null::double"
+    return (
+        f"select i.account_id, {name} as name, {owner} as owner, {segment} as segment, "
+        f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
+        "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
+        f"{survey} as last_survey_score "
+        f"from {features.inputs} i join accounts a on a.account_id = i.account_id "
+        f"where i.as_of = (select max(as_of) from {panel.dates})"
+    )
+
+
+def annual_value(X: pd.DataFrame) -> pd.Series | None:
+    """Return what each account was worth a year at its as-of date; None without a feature for it."""
+    return X["mrr"] * MONTHS if "mrr" in X else None
+
+
+def _first(tables: Tables, *choices: tuple[str, str], absent: str) -> str:
+    """Return the first expression whose column is there, with the later ones to fill its gaps."""
+    there = [expression for need, expression in choices if tables.available.has(need)]
+    return f"coalesce({', '.join(there)})" if there else absent
+
+
+_CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
+_STEPS = {
+    "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
+    "first_seen": "When each account was first seen: its sign-up, or its first row in any table.",
+    "activity_days": "The days on which each account was active, and since when that was known.",
+    "account_state": "Which accounts were customers at each date.",
+    "account_outcome": "What became of each account in the label window after each date.",
+    "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
+    "account_keys": "Each account's number, which is quicker to join by than its id.",
+    "panel_rows": "The rows of the panel that features are computed for.",
+    "feature_inputs": "Every column that a feature may name, your own features too.",
+    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
+    "their sight.",
+}
+_OPENING = """\
+-- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
+-- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
+-- events with ids and texts as your files spell them, which are trimmed after grouping.
+-- Rows count for a date only if they were known before it.
+"""
+
+
+def step_purposes() -> dict[str, str]:
+    """Return what each step is for, by the relation that it creates."""
+    return _STEPS | {name: purpose for group in GROUPS.values() for name, purpose in group.steps.items()}
+
+
+def script_of(statements: Sequence[str], columns: Iterable[str], *, project: str) -> str:
+    """Return recorded statements as one commented script; ``columns`` may be named by features, and are listed."""
+    purposes = step_purposes()
+    parts = [_OPENING.format(project=" ".join(project.split()))]
+    for number, statement in enumerate(statements, start=1):
+        created = _CREATED.match(statement)
+        name = created[1] if created else ""
+        purpose = purposes.get(name, name or "Preparation.")
+        parts.append(f"-- {number}. {purpose}\n{lay_out(statement)};\n")
+    listed = wrap(", ".join(columns), 100, initial_indent="--   ", subsequent_indent="--   ")
+    return "\n".join([*parts, "-- Columns that a feature of your own may name:", *listed]) + "\n"
+
+
+def lay_out(statement: str) -> str:
+    """Return the statement with clauses and list items on lines of their own."""
+    import sqlparse
+    from sqlparse.exceptions import SQLParseError
+
+    created = _CREATED.match(statement)
+    head, query = (created[0].rstrip() + "\n", statement[created.end() :]) if created else ("", statement)
+    try:
+        laid = sqlparse.format(query, reindent_aligned=True)
+    except SQLParseError:  # too long for it, such as a list of thousands of values
+        return statement
+    # words of DuckDB's joins that sqlparse does not know, and "is distinct from", which it takes for a from clause
+    laid = re.sub(r" (asof|anti|semi)\n(\s*)((?:left )?join\b)", r"\n\2\1 \3", laid)
+    return head + re.sub(r"\bdistinct\n\s*from\b", "distinct from", laid)

@@ -18,10 +18,10 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from churnrisk.contract.sql import EARLIEST, LATEST
+from churnrisk.contract import EARLIEST, LATEST, literal
 from churnrisk.features.rollup import BITS
 from churnrisk.files import digest_of, read_sealed, write_sealed
-from churnrisk.sources import Engine, Parts, Seen, Stamp, Tables, file_list, literal
+from churnrisk.sources import Engine, EventFiles, Fingerprint, Stamp, Tables, file_list
 
 #: Raise it when older files would be misread.
 FORMAT = 1
@@ -44,7 +44,7 @@ class CachedFile:
 
 
 @dataclass(frozen=True)
-class CachedPart(Seen):
+class CachedPart(Fingerprint):
     """A file of raw events as it was read: per day the number of rows and the sum of their hashes."""
 
     days: dict[date, tuple[int, str]]
@@ -194,17 +194,17 @@ class Changes:
         """Days to which rows were only added: their cached rows hold, new rows are merged in."""
         return frozenset(day for _, day in self.to_read) - self.rebuilt
 
-    def require_unchanged(self, parts: Parts) -> None:
+    def require_unchanged(self, parts: EventFiles) -> None:
         """Raise CacheError if a file changed while it was read."""
         for name in self.read:
             if parts.parts[name].stamp() != self.stamps[name]:
                 raise CacheError(f"{name} changed while it was read")
 
 
-def find_changes(tables: Tables, parts: Parts, manifest: Manifest) -> Changes:
+def find_changes(tables: Tables, parts: EventFiles, manifest: Manifest) -> Changes:
     """Compare the files with the manifest; rows are read only of files with new content."""
     now: dict[str, CachedPart] = {}
-    other: dict[str, Seen] = {}
+    other: dict[str, Fingerprint] = {}
     stamps = parts.stamps()
     for name, part in parts.parts.items():
         former = manifest.parts.get(name)
@@ -240,7 +240,7 @@ def _changed_days(before: dict[str, CachedPart], now: dict[str, CachedPart]) -> 
         yield from (day for day, mark in former.days.items() if days.get(day) != mark)
 
 
-def _marks(tables: Tables, parts: Parts, names: Iterable[str]) -> dict[str, dict[date, tuple[int, str]]]:
+def _marks(tables: Tables, parts: EventFiles, names: Iterable[str]) -> dict[str, dict[date, tuple[int, str]]]:
     """Return per file and day the number of rows and the sum of their hashes."""
     names = list(names)
     if not names:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
-from churnrisk.contract import known_at, tidy
-from churnrisk.contract.sql import optional
+from churnrisk.contract import known_at, literal, optional, tidy, timestamp_literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.cache import (
@@ -35,7 +34,7 @@ from churnrisk.features.rollup import (
     user_columns,
     window_columns,
 )
-from churnrisk.sources import Cache, Engine, Parts, Tables, literal, timestamp_literal
+from churnrisk.sources import CacheConfig, Engine, EventFiles, Tables
 
 BLOCK_DAYS = 28
 _ZERO = "date '0001-01-01'"
@@ -64,7 +63,9 @@ def windows_from_cache(inputs: BlockInputs) -> EventRelations | None:
         return None
 
 
-def _create(inputs: BlockInputs, parts: Parts, place: Cache, *, rebuild: bool = False) -> EventRelations:
+def _create(
+    inputs: BlockInputs, parts: EventFiles, place: CacheConfig, *, rebuild: bool = False
+) -> EventRelations:
     tables, engine = inputs.tables, inputs.engine
     cache = RollupCache(engine, place.folder)
     former = None if rebuild else cache.read()
@@ -97,7 +98,7 @@ def _create(inputs: BlockInputs, parts: Parts, place: Cache, *, rebuild: bool = 
     return made
 
 
-def _made_from(engine: Engine, parts: Parts) -> str:
+def _made_from(engine: Engine, parts: EventFiles) -> str:
     version = engine.value("select version()")
     return hashlib.sha256(f"{version} {parts.made_from}".encode()).hexdigest()
 
@@ -121,7 +122,7 @@ def _sightings(manifest: Manifest, dates: str) -> str:
 class _Update:
     """Brings the cached roll-up up to date: new and changed days are read, all others stay as they are."""
 
-    def __init__(self, tables: Tables, parts: Parts, cache: RollupCache, manifest: Manifest) -> None:
+    def __init__(self, tables: Tables, parts: EventFiles, cache: RollupCache, manifest: Manifest) -> None:
         self._tables, self._parts, self._cache, self._manifest = tables, parts, cache, manifest
         self._engine = tables.engine
         #: Relation (account_id, code).

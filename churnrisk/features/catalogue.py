@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from churnrisk.contract import TABLES, Available
+from churnrisk.contract import TABLES, Available, identifier
 from churnrisk.errors import UsageError
 from churnrisk.features.attributes import ATTRIBUTES
 from churnrisk.features.block import FeatureGroup
@@ -14,7 +14,6 @@ from churnrisk.features.events import EVENTS, key_feature
 from churnrisk.features.subscriptions import SUBSCRIPTIONS
 from churnrisk.features.surveys import SURVEYS
 from churnrisk.records import Feature
-from churnrisk.sources import identifier
 
 #: Columns that every feature table has beside its features.
 _TAKEN = frozenset({"account_id", "as_of", "grey_reason", "churned"})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churnrisk.contract import TABLES, Available, known_at
+from churnrisk.contract import TABLES, Available, identifier, known_at, timestamp_literal
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL, Panel
-from churnrisk.sources import Tables, identifier, timestamp_literal
+from churnrisk.sources import Tables
 
 
 @dataclass(frozen=True, slots=True)

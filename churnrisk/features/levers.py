@@ -14,10 +14,10 @@ from datetime import datetime
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from churnrisk.contract import Available
+from churnrisk.contract import Available, identifier, timestamp_literal
 from churnrisk.features.catalogue import FeatureConfig
 from churnrisk.records import Feature
-from churnrisk.sources import Engine, identifier, timestamp_literal
+from churnrisk.sources import Engine
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -211,7 +211,7 @@ def select_levers(config: FeatureConfig, available: Available) -> tuple[Lever, .
 class LeverEffects:
     """The features of some accounts at one as-of date after levers, by the same SQL as today's.
 
-    ``inputs`` is of :func:`churnrisk.features.build.create_feature_table`; an account's place is its position in
+    ``inputs`` is of :func:`churnrisk.features.create_feature_table`; an account's place is its position in
     ``accounts``.
     """
 

@@ -13,10 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from churnrisk.contract import Available, tidy
-from churnrisk.contract.sql import EARLIEST
+from churnrisk.contract import EARLIEST, Available, literal, tidy, timestamp_literal
 from churnrisk.features.block import BlockInputs
-from churnrisk.sources import literal, timestamp_literal
 
 #: Window edges in days before ``as_of``; the account's usual rhythm is read from HISTORY_DAYS.
 EDGES = (0, 7, 30, 60, 90, 180)

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from churnrisk.model.linear import attributions
-from churnrisk.model.panel import Bools, Floats, Ints
+from churnrisk.model.splits import Bools, Floats, Ints
 
 # Below this many cells threads wait for each other longer than they work wherever the cores are shared:
 # with both busy, a fit on 41,000 rows of 57 columns took 41 to 160 s with two threads; 30 s with one.

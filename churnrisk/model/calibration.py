@@ -14,7 +14,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.splits import Bools, Floats
 
 Method = Literal["auto", "sigmoid", "isotonic", "none"]
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Protocol, Self
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import Bools, Floats, Ints
+from churnrisk.model.splits import Bools, Floats, Ints
 
 Setting = dict[str, Any]
 _SKLEARN = "sklearn."

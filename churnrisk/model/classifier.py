@@ -20,9 +20,8 @@ from churnrisk.model.calibration import Affine, Method, fit_calibrator, rescaled
 from churnrisk.model.candidates import CANDIDATES, CandidateModel, unknown_candidates
 from churnrisk.model.encoding import FrameEncoder, LevelRates, as_pandas
 from churnrisk.model.linear import WrappedEstimator
-from churnrisk.model.panel import Bools, Floats, Ints, accounts_or_rows
 from churnrisk.model.selection import SearchInput, choose_in_time
-from churnrisk.model.splits import uniform_of
+from churnrisk.model.splits import Bools, Floats, Ints, accounts_or_rows, uniform_of
 
 
 def two_classes(X: Any, y: Any, min_class_count: int) -> tuple[npt.NDArray[Any], Bools]:

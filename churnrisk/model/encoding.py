@@ -13,8 +13,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import Bools, Floats, Ints
-from churnrisk.model.splits import uniform_of
+from churnrisk.model.splits import Bools, Floats, Ints, uniform_of
 
 
 def as_pandas(X: Any) -> Any:

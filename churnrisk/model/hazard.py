@@ -15,8 +15,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 
 from churnrisk.errors import ModelInputError
 from churnrisk.model.classifier import ChurnClassifier
-from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints, accounts_or_rows, as_of_of
-from churnrisk.model.splits import uniform_of
+from churnrisk.model.splits import ACCOUNT, AS_OF, Bools, Floats, Ints, accounts_or_rows, as_of_of, uniform_of
 
 #: The column that numbers the periods.
 AHEAD = "periods_ahead"
@@ -190,14 +189,14 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
 
     def median_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return after how many days half of such accounts are gone, shape (n,); NaN where not by ``limit_days_``."""
-        return median_of(self.curves(X, first=first), self.period_days)
+        return median_days_of(self.curves(X, first=first), self.period_days)
 
     def expected_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the days that an account is expected to stay out of the next ``limit_days_``, shape (n,).
 
         The restricted mean survival time: the area under the curve up to there.
         """
-        return mean_of(self.curves(X, first=first), self.period_days)
+        return mean_days_of(self.curves(X, first=first), self.period_days)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -269,7 +268,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         return pd.DataFrame({**aged, AHEAD: ahead}, index=frame.index)
 
 
-def median_of(curves: Floats, period_days: int) -> Floats:
+def median_days_of(curves: Floats, period_days: int) -> Floats:
     """Return the days after which each of :meth:`ChurnHazard.curves` falls to one half, shape (n,); NaN: not at all."""
     before = np.clip((curves > 0.5).sum(axis=1) - 1, 0, curves.shape[1] - 2)
     row = np.arange(len(curves))
@@ -279,7 +278,7 @@ def median_of(curves: Floats, period_days: int) -> Floats:
     return np.where(curves[:, -1] <= 0.5, found, np.nan)
 
 
-def mean_of(curves: Floats, period_days: int) -> Floats:
+def mean_days_of(curves: Floats, period_days: int) -> Floats:
     """Return the area under each of :meth:`ChurnHazard.curves` in days, shape (n,)."""
     start, end = curves[:, :-1], curves[:, 1:]
     fall = np.log(start) - np.log(end)

@@ -14,7 +14,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import Bools, Floats, Ints
+from churnrisk.model.splits import Bools, Floats, Ints
 
 MOST_LEVELS = 50
 _CLIP = 1e-6

@@ -10,9 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import ACCOUNT, AS_OF, Bools, Floats, Ints
-from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.wording import Value, plain, sentence
+from churnrisk.model.profile import ReasonProfile, Value, plain, sentence
+from churnrisk.model.splits import ACCOUNT, AS_OF, Bools, Floats, Ints
 from churnrisk.records import Feature, Reason
 
 FAMILY_MOST = 2

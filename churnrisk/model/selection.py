@@ -14,8 +14,7 @@ from churnrisk.errors import ModelInputError
 from churnrisk.model.additive import EVERY, BoostedTrees, log_losses, threads_for
 from churnrisk.model.candidates import CandidateModel, Setting, Task, candidate_named
 from churnrisk.model.encoding import LevelRates
-from churnrisk.model.panel import Bools, Floats, Ints, accounts_of, as_of_of
-from churnrisk.model.splits import PanelSplit, uniform_of
+from churnrisk.model.splits import Bools, Floats, Ints, PanelSplit, accounts_of, as_of_of, uniform_of
 
 # The second settings guard against overfitting, which many rows do by themselves: on the one real set of
 # this size the second setting of "full" lost by 0.002 log loss, and trying it costs as much as the first.

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from churnrisk.errors import ModelInputError
 from churnrisk.model.evaluation import Ranked, account_weights
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.model.splits import Bools, Floats
 from churnrisk.records import Interval
 
 

@@ -1,1 +1,5 @@
-"""Is it still right: how the signals drift."""
+"""Is it still right: what each colour promised and what happened since."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

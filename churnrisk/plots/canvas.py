@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.panel import Bools, Floats
+from churnrisk.model import Bools, Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

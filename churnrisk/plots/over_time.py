@@ -9,8 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import ContractError
-from churnrisk.model.survival import KaplanMeier
-from churnrisk.monitoring.drift import LARGE, SOME, drift_by_snapshot
+from churnrisk.model import LARGE, SOME, KaplanMeier, drift_by_snapshot
 from churnrisk.plots.canvas import (
     GREY,
     HATCHES,
@@ -26,9 +25,7 @@ from churnrisk.plots.canvas import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
-
 
 _MONTH = 365.25 / 12
 

@@ -1,17 +1,5 @@
 """A seeded world of customers with known causes of churn."""
 
-from churnrisk.sample.customers import CAUSES, INTERCEPT, PROTECTIONS, RISKS
-from churnrisk.sample.export import Defect, sample_folder, write_world
-from churnrisk.sample.world import World, make_world
+import lazy_loader
 
-__all__ = [
-    "CAUSES",
-    "INTERCEPT",
-    "PROTECTIONS",
-    "RISKS",
-    "Defect",
-    "World",
-    "make_world",
-    "sample_folder",
-    "write_world",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -108,7 +108,7 @@ def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Fingerprint:
     """Fingerprint of a file's content; ``stamp`` is None where the file was too new for its times to be trusted."""
 
     stamp: Stamp | None
@@ -116,7 +116,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Cache:
+class CacheConfig:
     """Folder for what is cached between runs, and a callback for messages about it."""
 
     folder: Path
@@ -140,15 +140,15 @@ class SourceFile:
         stat = self.path.stat()
         return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
-    def seen(self, stamp: Stamp, former: Seen | None) -> Seen:
+    def seen(self, stamp: Stamp, former: Fingerprint | None) -> Fingerprint:
         """Return the fingerprint of the content; the file is read only if its stamp has changed."""
         if former and former.stamp == stamp:
             return former
-        return Seen(None if _is_racy(stamp) else stamp, digest_of(self.path))
+        return Fingerprint(None if _is_racy(stamp) else stamp, digest_of(self.path))
 
 
 @dataclass(frozen=True)
-class Parts:
+class EventFiles:
     """The Parquet files of the events, each readable without the others.
 
     ``native`` maps the contract's column names to the types of all files together. ``renamed`` and ``bare`` are select
@@ -189,7 +189,7 @@ class Parts:
 
 def event_parts(
     engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
-) -> Parts | None:
+) -> EventFiles | None:
     """Return the files of the events; None unless DuckDB reads them from Parquet.
 
     Text files are read whole when the tables are opened, and one of them alone does not show the types of all.
@@ -200,7 +200,7 @@ def event_parts(
     if file_kind(files[0]) != "parquet":
         return None
     parts = [SourceFile(os.path.relpath(file, engine.base), file) for file in files]
-    return Parts(engine, config, {part.name: part for part in parts}, native, renamed, bare)
+    return EventFiles(engine, config, {part.name: part for part in parts}, native, renamed, bare)
 
 
 def _is_racy(stamp: Stamp) -> bool:

@@ -14,13 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from churnrisk.contract import TABLES, Available, ColumnSpec, TableSpec, cast, identifier, literal
-from churnrisk.contract.sql import as_double
+from churnrisk.contract import TABLES, Available, ColumnSpec, TableSpec, as_double, cast, identifier, literal
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
-from churnrisk.sources.files import Cache, Parts, event_parts, file_kind, find_files, fingerprint, scan
+from churnrisk.sources.files import (
+    CacheConfig,
+    EventFiles,
+    event_parts,
+    file_kind,
+    find_files,
+    fingerprint,
+    scan,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,8 +47,8 @@ class Tables:
     native: Mapping[str, Mapping[str, str]]
     date_formats: Mapping[str, str | None]
     digest: str
-    event_parts: Parts | None = None
-    cache: Cache | None = None
+    event_parts: EventFiles | None = None
+    cache: CacheConfig | None = None
 
 
 def open_engine(config: EngineConfig, *, base: Path) -> Engine:
@@ -63,7 +70,7 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     categorical: dict[str, tuple[str, ...]] = {}
     native: dict[str, Mapping[str, str]] = {}
     marks: list[object] = []
-    parts: Parts | None = None
+    parts: EventFiles | None = None
     for name, config in configs.items():
         mark, renamed = _open_raw(engine, name, config)
         marks.append([name, repr(config), mark])

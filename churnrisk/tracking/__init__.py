@@ -1,27 +1,5 @@
-"""Runs and models in MLflow and in bundles, behind one typed model; the only package that imports MLflow."""
+"""MLflow runs, the registry and bundles behind one typed LoadedModel; the only room that imports mlflow."""
 
-from churnrisk.tracking.record import (
-    CANDIDATE,
-    CHAMPION,
-    DatasetRecord,
-    ModelVersionInfo,
-    TrainingRecord,
-    TrialRecord,
-    VersionDetails,
-)
-from churnrisk.tracking.registry import Tracking
-from churnrisk.tracking.stored import LoadedModel, Models, StoredModel
+import lazy_loader
 
-__all__ = [
-    "CANDIDATE",
-    "CHAMPION",
-    "DatasetRecord",
-    "LoadedModel",
-    "Models",
-    "ModelVersionInfo",
-    "StoredModel",
-    "TrainingRecord",
-    "TrialRecord",
-    "Tracking",
-    "VersionDetails",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

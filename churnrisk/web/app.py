@@ -14,14 +14,13 @@ from fastapi.responses import Response
 from starlette.staticfiles import StaticFiles
 
 from churnrisk import __version__
+from churnrisk.scoring import deadlines_of
+from churnrisk.settings import Project, open_store
 from churnrisk.web import security
-from churnrisk.web.api import install_api
-from churnrisk.web.errors import install_errors
-from churnrisk.web.people import People
-from churnrisk.web.rendering import FragmentCache, page
-from churnrisk.web.routes import account, audit, monday, promises, redlist, reviews
-from churnrisk.workflows.plays import deadlines_of
-from churnrisk.workflows.project import Project, open_store
+from churnrisk.web.api.app import install_api
+from churnrisk.web.dependencies import Assignees
+from churnrisk.web.pages import account, audit, lead, redlist, reviews
+from churnrisk.web.rendering import FragmentCache, install_errors, page
 
 # With SQLite, pages are bound by the interpreter lock: more threads only slow each other down (measured: six cost
 # half as much again). A database server is waited for, so more threads pay off.
@@ -45,10 +44,10 @@ def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     app.state.project = project
     app.state.store = open_store(project, pooled=True)
     app.state.fragments = FragmentCache()
-    app.state.people = People(app.state.store)
+    app.state.people = Assignees(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)
-    for module in (redlist, reviews, account, monday, promises, audit):
+    for module in (redlist, reviews, account, lead, audit):
         app.include_router(module.router)
     app.mount("/static", _Assets(directory=str(files("churnrisk.web").joinpath("static"))), name="static")
     security.install(app, project, page=page, hosts=hosts)

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup, escape
 
-from churnrisk.report.bars import bars
-from churnrisk.report.wording import decided, percent
+from churnrisk.present import bars, decided, percent
 from churnrisk.web.wording import BADGES, day
 
 if TYPE_CHECKING:
-    from churnrisk.workflows.account import PastScore
+    from churnrisk.team import PastScore
 
 T = TypeVar("T")
 RANGE_WIDTH = 200.0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import date
+import threading
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
+from markupsafe import Markup
 
+from churnrisk.auth import Store, assignees
 from churnrisk.errors import UsageError
 from churnrisk.records import Disposition, Role, User
-from churnrisk.web.security import require
-from churnrisk.workflows.reviews import END, Change
+from churnrisk.team import END, Change
+from churnrisk.web.security.session import require
 
 Fields = Mapping[str, str]
 Viewer = Annotated[User, require(Role.VIEWER)]
@@ -98,3 +101,30 @@ def _day(typed: Fields) -> date | None:
         return date.fromisoformat(given)
     except ValueError as error:
         raise UsageError(f"an end expects a date such as 2026-12-31, found {given!r}.") from error
+
+
+# Names change rarely, and every account page offers them.
+_MAX_AGE = timedelta(seconds=30)
+
+
+class Assignees:
+    """The names to assign accounts to, cached for half a minute; safe to use from several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._options = Markup()
+        self._read_at: datetime | None = None
+
+    def options(self, *, scope: str | None, now: datetime) -> Markup:
+        """Return the names as ``<option>`` elements; a user limited to one owner sees no others."""
+        if scope is not None:
+            return _options((scope,))
+        with self._lock:
+            if self._read_at is None or now - self._read_at > _MAX_AGE:
+                self._options, self._read_at = _options(assignees(self._store)), now
+            return self._options
+
+
+def _options(names: Iterable[str]) -> Markup:
+    return Markup("").join(Markup('<option value="{}"></option>').format(name) for name in names)

@@ -17,7 +17,7 @@ from churnrisk.errors import UsageError
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from churnrisk.workflows.project import Project
+    from churnrisk.settings import Project
 
 _PROJECT, _DATA, _HOSTS = "CHURNRISK_SERVE_PROJECT", "CHURNRISK_SERVE_DATA", "CHURNRISK_SERVE_HOSTS"
 _EVERY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, not listened on
@@ -63,7 +63,7 @@ def default_workers() -> int:
 
 def check_ready(project: Project) -> None:
     """Raise UsageError if there is nothing to show, or nobody who could sign in."""
-    from churnrisk.auth.users import Store, can_anybody_sign_in
+    from churnrisk.auth import Store, can_anybody_sign_in
 
     with Store(project.store_url) as store:
         if store.latest_run() is None:

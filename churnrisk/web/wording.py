@@ -1,4 +1,4 @@
-"""Words of the pages: what only they say, or say otherwise than reports (churnrisk.report.wording)."""
+"""Words of the pages: what only they say, or say otherwise than reports (churnrisk.present.wording)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from churnrisk.present import FAMILIES, SHAPES, UNKNOWN, money
 from churnrisk.records import Reason
-from churnrisk.report.wording import FAMILIES, SHAPES, UNKNOWN, money
 
 # Of "Call the customer (account owner, phone, within 2 days)."
 _STEP = re.compile(r"(?P<action>.+?)\.? \((?P<how>[^()]+)\)\.?")

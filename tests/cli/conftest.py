@@ -36,7 +36,7 @@ Cli = Callable[..., Ran]
 def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
     """Run ``churnrisk`` with arguments as the installed command would, in this process."""
 
-    from churnrisk.cli import main
+    from churnrisk.cli.app import main
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr("sys.argv", ["churnrisk", *map(str, arguments)])
@@ -66,7 +66,7 @@ def scored(scored_world: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def twice_trained_world(scored_world: Path, once: Once) -> Path:
     """The scored world with a second version, trained as the first, that is not promoted."""
-    from churnrisk.cli import app
+    from churnrisk.cli.app import app
 
     def fill(folder: Path) -> None:
         shutil.copytree(scored_world, folder, dirs_exist_ok=True)
@@ -84,7 +84,7 @@ def twice_trained(twice_trained_world: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def bundle(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of the scored world as a file."""
-    from churnrisk.cli import app
+    from churnrisk.cli.app import app
 
     folder = tmp_path_factory.mktemp("bundle")
     project, target = shutil.copytree(scored_world, folder / "project"), folder / "models" / "churn.joblib"

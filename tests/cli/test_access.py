@@ -14,9 +14,8 @@ import time
 
 import pytest
 
-from churnrisk.auth.passwords import check_password
-from churnrisk.auth.users import password_of
-from churnrisk.history import HistoryStore
+from churnrisk.auth import check_password, password_of
+from churnrisk.store import HistoryStore
 
 PASSWORD = "correct horse battery staple"
 

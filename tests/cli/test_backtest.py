@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from churnrisk.workflows import backtest as workflow
+from churnrisk.training import measure as workflow
 
 
 def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, scored, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.history import HistoryStore
+from churnrisk.store import HistoryStore
 
 OVERRIDE = ("--colour", "red", "--reason", "x", "--until", "2999-01-01")
 OTHER_DATE = ("score", "--as-of", "2026-05-02")

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from churnrisk.history import HistoryStore
+from churnrisk.store import HistoryStore
 
 #: What the sample calls them, and what its settings map onto the contract.
 EVENTS = "usage_events.csv.gz"

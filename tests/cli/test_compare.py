@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 from tests.conftest import Once
 
 OWN = '\n[[features.own]]\nname = "twice_30"\nsql = "2 * coalesce(events_30, 0)"\n'

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from churnrisk.tracking.bundle import pack, unpack
+from churnrisk.tracking import pack, unpack
 from tests.cli.conftest import WITHOUT_MLFLOW
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 from tests.conftest import Once
 
 SAMPLE = Path(__file__).parents[2] / "data" / "sample"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.history.postgres import drop_schema, new_schema, server
+from tests.store.postgres import drop_schema, new_schema, server
 
 
 @pytest.fixture(scope="module")

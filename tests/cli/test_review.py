@@ -9,8 +9,8 @@ import json
 import pytest
 from typer.main import get_command
 
-from churnrisk.cli import app
-from churnrisk.history import RedListQuery
+from churnrisk.cli.app import app
+from churnrisk.records import RedListQuery
 
 
 def rows(cli, folder, *options):

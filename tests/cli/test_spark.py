@@ -12,10 +12,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from churnrisk.history import HistoryStore
-from churnrisk.history.totals import read_totals
 from churnrisk.settings import load_project
 from churnrisk.sources import Engine, open_tables
+from churnrisk.store import HistoryStore, read_totals
 from tests.cli.conftest import WITHOUT_MLFLOW, Cli
 from tests.sources.sparkling import QUICK
 from tests.uncounted import uncounted

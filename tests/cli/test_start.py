@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 
 COMMANDS = [command.callback.__name__ for command in app.registered_commands]
 

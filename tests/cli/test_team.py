@@ -9,7 +9,7 @@ import sqlite3
 
 import pytest
 
-from churnrisk.history import HistoryStore
+from churnrisk.store import HistoryStore
 
 
 def red_account(cli, folder):

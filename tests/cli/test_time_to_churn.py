@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 from churnrisk.settings import load_project
 from churnrisk.tracking import Tracking
 from tests.cli.conftest import Cli

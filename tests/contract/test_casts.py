@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from churnrisk.contract import ColumnType, cast
-from churnrisk.sources import Engine, EngineConfig, literal
+from churnrisk.contract import ColumnType, cast, literal
+from churnrisk.sources import Engine, EngineConfig
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.contract import blocking, validate
-from churnrisk.contract.check import COMPARED_ROWS
+from churnrisk.contract import COMPARED_ROWS, blocking, validate
 from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
 from tests.contract.checking import ACCOUNTS, NOW, events, only, rows, violations
 

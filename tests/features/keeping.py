@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from churnrisk.features import FeatureConfig, build_features, select_features
 from churnrisk.snapshots import build_panel
-from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, Tables, open_tables
+from churnrisk.sources import CacheConfig, Engine, EngineConfig, TableConfig, Tables, open_tables
 from tests.features.computing import CHURN, KEYS, bits
 from tests.world import WORLD_DAYS, Row, World, arrow, at, maybe, moment, random_world, recorded, row
 
@@ -81,7 +81,9 @@ class Nights:
         configs["events"] = TableConfig(path=LAYOUTS[self.layout])
         with Engine(EngineConfig(threads=1), base=self.folder) as engine:
             tables = open_tables(engine, configs)
-            yield replace(tables, cache=Cache(self.folder / "kept", self.said.append)) if kept else tables
+            yield (
+                replace(tables, cache=CacheConfig(self.folder / "kept", self.said.append)) if kept else tables
+            )
 
     def one_change(self, rng: random.Random) -> None:
         """Let happen what happens to event tables in a night."""

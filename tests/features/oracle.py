@@ -7,7 +7,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from churnrisk.features.rollup import HISTORY_DAYS
+from churnrisk.features import HISTORY_DAYS
 from tests.world import Row, World
 
 Values = dict[str, Any]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churnrisk.features.steps import lay_out
+from churnrisk.features import lay_out
 
 
 def test_clauses_conditions_and_list_items_get_lines_of_their_own() -> None:

@@ -13,6 +13,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from churnrisk.features import (
+    FEATURE_TABLE,
     LEVERS,
     FeatureConfig,
     Lever,
@@ -24,7 +25,6 @@ from churnrisk.features import (
     select_features,
     select_levers,
 )
-from churnrisk.features.build import FEATURE_TABLE
 from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.world import DAY, Row, World, at, opened, row
 

@@ -28,8 +28,7 @@ from churnrisk.features import (
     select_features,
 )
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig, build_panel, data_span
-from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, open_tables
-from churnrisk.sources.guess import guess_tables
+from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, guess_tables, open_tables
 
 PAYMENTS_TABLE = TableSpec.of(
     "payments",

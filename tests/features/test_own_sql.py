@@ -11,7 +11,7 @@ import pytest
 
 from churnrisk.features import FeatureConfig, OwnFeature, build_features, select_features
 from churnrisk.snapshots import ChurnConfig, build_panel
-from churnrisk.sources import Cache, Engine, EngineConfig, TableConfig, open_tables
+from churnrisk.sources import CacheConfig, Engine, EngineConfig, TableConfig, open_tables
 
 AS_OF = datetime(2026, 1, 1)
 OWN = {
@@ -36,7 +36,7 @@ def test_own_signals_reckon_with_the_days_of_a_whole_year(tmp_path: Path, kept: 
     with Engine(EngineConfig(), base=tmp_path) as engine:
         files = {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "events")}
         tables = open_tables(engine, files)
-        tables = replace(tables, cache=Cache(tmp_path / "kept", print)) if kept else tables
+        tables = replace(tables, cache=CacheConfig(tmp_path / "kept", print)) if kept else tables
         build_panel(tables, ChurnConfig(), [AS_OF], data_end=AS_OF)
         X = build_features(tables, select_features(config, tables.available), labelled_only=False).X
     assert X[list(OWN)].iloc[0].to_dict() == {name: value for name, (_, value) in OWN.items()}

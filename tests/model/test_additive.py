@@ -3,8 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churnrisk.model.additive import Binner, BoostedTrees
-from churnrisk.model.encoding import FrameEncoder
+from churnrisk.model import Binner, BoostedTrees, FrameEncoder
 
 
 @pytest.fixture(scope="module")

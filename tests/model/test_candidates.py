@@ -8,10 +8,9 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.model import CANDIDATES, Candidate, ChurnClassifier, SklearnClassifier
-from churnrisk.model.linear import WrappedEstimator
-from churnrisk.tracking.trusted import load_trusted, trusted_types_of
-from churnrisk.workflows.project import ModelConfig
+from churnrisk.model import CANDIDATES, Candidate, ChurnClassifier, SklearnClassifier, WrappedEstimator
+from churnrisk.settings import ModelConfig
+from churnrisk.tracking import load_trusted, trusted_types_of
 
 
 @pytest.fixture(scope="module")

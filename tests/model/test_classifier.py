@@ -13,7 +13,7 @@ from sklearn.model_selection import cross_validate
 
 from churnrisk.errors import ContractError
 from churnrisk.model import ChurnClassifier, PanelSplit
-from churnrisk.tracking.trusted import distrusted
+from churnrisk.tracking import distrusted
 
 from .conftest import MONOTONE, make_panel
 

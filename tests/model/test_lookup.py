@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from churnrisk.model.additive import WORTH_A_GRID, Grid, look_up
+from churnrisk.model import WORTH_A_GRID, Grid, look_up
 
 numbers = st.floats(-1e9, 1e9, allow_subnormal=False)
 

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-from churnrisk.model import ChurnClassifier, FrameEncoder
-from churnrisk.model.encoding import LevelRates
-from churnrisk.tracking.trusted import distrusted
+from churnrisk.model import ChurnClassifier, FrameEncoder, LevelRates
+from churnrisk.tracking import distrusted
 
 WIDE = np.array([True])
 

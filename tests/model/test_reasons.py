@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
-from churnrisk.model import ReasonProfile, explain, family_contributions
-from churnrisk.model.wording import quantity, sentence
+from churnrisk.model import ReasonProfile, explain, family_contributions, quantity, sentence
 from churnrisk.records import Feature
 
 from .conftest import FEATURES

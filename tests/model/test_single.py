@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from churnrisk.model.evaluation import single_aucs
+from churnrisk.model import univariate_aucs
 
 ROWS = 3_000
 
@@ -29,7 +29,7 @@ def panel() -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
 @pytest.fixture(scope="module")
 def found(panel):
     X, y, accounts = panel
-    return dict(single_aucs(X, y, accounts, n_boot=200, seed=0))
+    return dict(univariate_aucs(X, y, accounts, n_boot=200, seed=0))
 
 
 def test_the_auc_is_scikit_learns(panel, found):
@@ -60,12 +60,12 @@ def test_a_column_without_values_has_no_auc(found):
 def test_accounts_and_not_rows_are_drawn(panel):
     X, y, accounts = panel
     tripled = pd.concat([X[["risk"]]] * 3, ignore_index=True)
-    wide = dict(single_aucs(tripled, np.tile(y, 3), np.tile(accounts, 3), n_boot=200, seed=0))["risk"]
-    narrow = dict(single_aucs(X[["risk"]], y, accounts, n_boot=200, seed=0))["risk"]
+    wide = dict(univariate_aucs(tripled, np.tile(y, 3), np.tile(accounts, 3), n_boot=200, seed=0))["risk"]
+    narrow = dict(univariate_aucs(X[["risk"]], y, accounts, n_boot=200, seed=0))["risk"]
     assert wide.high - wide.low == pytest.approx(narrow.high - narrow.low, rel=0.02)
 
 
 def test_a_name_whose_level_only_one_half_knows_is_ranked_all_the_same():
     X = pd.DataFrame({"plan": pd.Categorical(["a", "b", "c", "d"])})
-    ((_, auc),) = single_aucs(X, [0, 1, 0, 1], ["1", "2", "3", "4"], n_boot=20, seed=0)
+    ((_, auc),) = univariate_aucs(X, [0, 1, 0, 1], ["1", "2", "3", "4"], n_boot=20, seed=0)
     assert 0 <= auc.value <= 1

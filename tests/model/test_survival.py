@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
-from churnrisk.model import evaluate_survival
-from churnrisk.model.survival import censoring_weights
+from churnrisk.model import censoring_weights, evaluate_survival
 
 
 def lives(n=4000, seed=0):

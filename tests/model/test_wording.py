@@ -2,8 +2,7 @@
 
 import pytest
 
-from churnrisk.model.profile import ReasonProfile
-from churnrisk.model.wording import sentence
+from churnrisk.model import ReasonProfile, sentence
 from churnrisk.records import Feature
 
 PROFILE = ReasonProfile({"x": 2.0}, {"x": 5.0}, {"x": 9.0})

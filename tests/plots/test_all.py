@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from churnrisk import plots
 from churnrisk.errors import ContractError
-from churnrisk.plots.canvas import STYLES
+from churnrisk.plots import STYLES
 
 from .reading import drawn, labels
 

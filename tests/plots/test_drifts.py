@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from churnrisk.errors import ContractError
-from churnrisk.monitoring.drift import population_stability
+from churnrisk.model import population_stability
 from churnrisk.plots import plot_drift
 
 from .reading import drawn, labels, line

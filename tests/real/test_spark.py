@@ -9,12 +9,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from churnrisk.features import select_features
-from churnrisk.features.build import create_feature_table
-from churnrisk.settings import load_project
+from churnrisk.features import create_feature_table, select_features
+from churnrisk.settings import Project, load_project
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import Engine, EngineConfig, TableConfig, open_engine, open_tables
-from churnrisk.workflows.project import Project
 from tests.real.test_real_sets import DATA, HERE
 from tests.sources.sparkling import QUICK, differing
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from churnrisk.sources.guess import GuessedTable, guess_tables
+from churnrisk.sources import GuessedTable, guess_tables
 
 
 def guess(folder: Path, **files: str) -> dict[str | None, GuessedTable]:

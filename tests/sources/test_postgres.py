@@ -15,9 +15,9 @@ import sqlalchemy as sa
 
 from churnrisk.contract import validate
 from churnrisk.errors import UsageError
-from churnrisk.sources.database import read_batches
-from tests.history.postgres import GIVEN, server
+from churnrisk.sources import read_batches
 from tests.sources.reading import engine, open_events, read
+from tests.store.postgres import GIVEN, server
 
 pytestmark = pytest.mark.slow
 

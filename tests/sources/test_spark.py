@@ -15,11 +15,9 @@ import pytest
 
 from churnrisk.contract import validate
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.features import FeatureConfig, OwnFeature, select_features
-from churnrisk.features.build import create_feature_table
+from churnrisk.features import FeatureConfig, OwnFeature, create_feature_table, select_features
 from churnrisk.snapshots import ChurnConfig, build_panel
-from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, open_engine, open_tables
-from churnrisk.sources.spark_engine import SparkEngine
+from churnrisk.sources import Engine, EngineConfig, SparkEngine, TableConfig, Tables, open_engine, open_tables
 from tests.sources.sparkling import QUICK, differing
 from tests.world import START, WORLD_DAYS, World, arrow, random_world
 

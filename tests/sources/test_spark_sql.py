@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from churnrisk.errors import UsageError
-from churnrisk.sources.spark_sql import parse, to_spark
+from churnrisk.sources import parse, to_spark
 
 
 def spark(sql: str) -> str:

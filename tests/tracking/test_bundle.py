@@ -21,9 +21,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
 from churnrisk.errors import NoChampionError, UsageError
-from churnrisk.tracking import Tracking, TrainingRecord
-from churnrisk.tracking.bundle import build, is_bundle, pack, unpack
-from churnrisk.tracking.stored import StoredModel
+from churnrisk.tracking import StoredModel, Tracking, TrainingRecord, build, is_bundle, pack, unpack
 
 Panel = tuple[pd.DataFrame, np.ndarray]
 

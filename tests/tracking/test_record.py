@@ -14,9 +14,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from churnrisk.errors import UsageError
 from churnrisk.records import Interval
-from churnrisk.tracking import DatasetRecord, TrainingRecord
-from churnrisk.tracking.store import masked
-from churnrisk.tracking.writing import as_json, metric_name
+from churnrisk.tracking import DatasetRecord, TrainingRecord, as_json, masked, metric_name
 
 
 def test_a_dataset_is_named_by_its_block_and_as_of_dates() -> None:

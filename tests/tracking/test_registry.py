@@ -92,7 +92,7 @@ def test_the_signature_takes_strings_and_missing_values_and_gives_float64_probab
 
 
 def test_the_example_is_cast_to_the_types_of_the_signature() -> None:
-    from churnrisk.tracking.served import plain_example, probability_signature
+    from churnrisk.tracking import plain_example, probability_signature
 
     X = pd.DataFrame(
         {
@@ -302,7 +302,7 @@ def test_a_damaged_store_is_one_clear_error(tmp_path: Path, make_record: MakeRec
 
 
 def test_a_locked_store_is_one_clear_error(project: Tracking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("churnrisk.tracking.store._BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("churnrisk.tracking.registry._BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(project.workspace / "models" / "mlflow.db")) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         with pytest.raises(ChurnRiskError, match=r"database is locked"):

@@ -11,9 +11,9 @@ import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 
-from churnrisk.decision import DEFAULT_RULES, TrafficLight
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.features import CATALOGUE
+from churnrisk.lights import DEFAULT_RULES, TrafficLight
 from churnrisk.model import ReasonProfile
 from churnrisk.tracking import StoredModel
 

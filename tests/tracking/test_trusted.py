@@ -30,8 +30,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from churnrisk.errors import ChurnRiskError
 from churnrisk.model import ChurnClassifier, RecencyRule
-from churnrisk.tracking import Tracking, TrainingRecord
-from churnrisk.tracking.trusted import distrusted, load_trusted, trusted_types_of
+from churnrisk.tracking import Tracking, TrainingRecord, distrusted, load_trusted, trusted_types_of
 
 Panel = tuple[pd.DataFrame, np.ndarray]
 

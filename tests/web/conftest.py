@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from churnrisk.auth.users import NewUser, add_user
-from churnrisk.history import HistoryStore
+from churnrisk.auth import NewUser, add_user
 from churnrisk.records import Role
 from churnrisk.settings import load_project
+from churnrisk.store import HistoryStore
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -20,13 +20,12 @@ import httpx
 import pytest
 from sqlalchemy import insert, make_url
 
-from churnrisk.auth.passwords import digest
-from churnrisk.auth.tokens import TOKEN_MARK, add_token, revoke_token
-from churnrisk.history import HistoryStore
-from churnrisk.history.schema import tokens as token_table
+from churnrisk.auth import TOKEN_MARK, add_token, digest, revoke_token
 from churnrisk.records import Role
 from churnrisk.settings import load_project
-from churnrisk.web.api.bearer import RateLimiter
+from churnrisk.store import HistoryStore
+from churnrisk.store import tokens as token_table
+from churnrisk.web import RateLimiter
 from tests.uncounted import uncounted
 from tests.web.conftest import Site, add_people, serving
 

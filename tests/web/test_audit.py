@@ -1,7 +1,8 @@
 from datetime import datetime
 
 from churnrisk.records import AuditEntry
-from churnrisk.web.routes.audit import changes, entry_text
+from churnrisk.web import entry_text
+from churnrisk.web.pages.audit import changes
 
 
 def entry(field, before=None, after=None, **given):

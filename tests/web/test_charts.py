@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from churnrisk.web.charts import (
+from churnrisk.web import (
     RANGE_WIDTH,
     Occasion,
     column_chart,

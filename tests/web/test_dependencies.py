@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from churnrisk.errors import UsageError
-from churnrisk.web.dependencies import versions_of
+from churnrisk.web import versions_of
 
 
 @pytest.mark.parametrize("given", ["", "x", "[]", "{}", '{"a": null}', '{"a": "x"}', '{"a": Infinity}'])

@@ -7,8 +7,9 @@ from datetime import datetime
 import pandas as pd
 import pytest
 
-from churnrisk.history import HistoryStore, NewRun, RedListQuery
-from churnrisk.web.exports import chunks, csv_file
+from churnrisk.records import RedListQuery
+from churnrisk.store import HistoryStore, NewRun
+from churnrisk.web import chunks, csv_file
 
 AS_OF = datetime(2026, 7, 6)
 

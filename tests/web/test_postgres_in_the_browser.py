@@ -6,9 +6,9 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
-from churnrisk.cli import app
+from churnrisk.cli.app import app
 from churnrisk.records import Role
-from tests.history.postgres import drop_schema, new_schema, server
+from tests.store.postgres import drop_schema, new_schema, server
 from tests.web.conftest import add_people, serving
 
 pytestmark = pytest.mark.browser

@@ -1,6 +1,6 @@
 import pytest
 
-from churnrisk.web.process import one_line
+from churnrisk.web import one_line
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 from datetime import datetime
 
-from churnrisk.history.outcomes import ColourOutcome
+from churnrisk.monitoring import Promised, Promises, RunOfColour, verdict_of
 from churnrisk.records import Colour, Run
-from churnrisk.web.routes.promises import promise_view
-from churnrisk.workflows.promises import Promised, Promises, RunOfColour, verdict_of
+from churnrisk.store import ColourOutcome
+from churnrisk.web import promise_view
 
 RUN = Run(1, "k", datetime(2026, 7, 1), datetime(2026, 7, 2), "3", "p", "i", 400, 20, 80, 250, 50)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from churnrisk.records import Role
-from churnrisk.web.server import Listener
+from churnrisk.web import Listener
 from tests.web.conftest import PASSWORD, add_people, serving
 from tests.web.running import to_its_end
 

@@ -1,5 +1,1 @@
-"""The JSON API for other programs: the red list, accounts, actions and reviews, by token."""
-
-from churnrisk.web.api.app import PATH, install_api
-
-__all__ = ["PATH", "install_api"]
+"""The JSON API under ``/api/v1``, by token."""

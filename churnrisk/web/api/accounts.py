@@ -10,19 +10,14 @@ from typing import Annotated, Literal, Self
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from churnrisk.auth.tokens import Token
+from churnrisk.auth import Token
 from churnrisk.errors import NotFoundError
-from churnrisk.history import RedListQuery
-from churnrisk.history.wanted import RedListParameters, Text
-from churnrisk.records import AuditEntry, Disposition, RedList, Role
-from churnrisk.report.rows import Instant, Number, RecordShape
-from churnrisk.web.api.bearer import token
-from churnrisk.web.api.problems import problems
-from churnrisk.web.api.shapes import Account, AccountDetail, Desk, FieldChange, changes_of
+from churnrisk.present import Instant, Number, RecordShape
+from churnrisk.records import AuditEntry, Disposition, RedList, RedListParameters, RedListQuery, Role, Text
+from churnrisk.team import FieldChange, read_red_list, reviews, view_account
+from churnrisk.web.api.problems import problems, require_token
+from churnrisk.web.api.shapes import Account, AccountDetail, Desk, changes_of
 from churnrisk.web.process import now, run_in_thread
-from churnrisk.workflows import reviews
-from churnrisk.workflows.account import view_account
-from churnrisk.workflows.worklist import worklist
 
 router = APIRouter(tags=["accounts"])
 # Fields and overrides that one review changes of an account are far fewer.
@@ -32,8 +27,8 @@ LongText = Annotated[
     str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
 ]
 AccountId = Annotated[Text, Path(description="The account's id in your tables.", examples=["C10042"])]
-Reader = Annotated[Token, token(Role.VIEWER)]
-Writer = Annotated[Token, token(Role.REVIEWER)]
+Reader = Annotated[Token, require_token(Role.VIEWER)]
+Writer = Annotated[Token, require_token(Role.REVIEWER)]
 
 
 class Filter(RedListParameters):
@@ -144,7 +139,7 @@ def redlist(request: Request, asker: Reader, asked: Annotated[Filter, Query()]) 
     store = request.app.state.store
     if asked.as_of is not None and asked.as_of not in {run.as_of.date() for run in store.runs()}:
         raise NotFoundError(f"no run is published as of {asked.as_of}. See the list of runs.")
-    found = worklist(
+    found = read_red_list(
         store,
         as_of=asked.as_of,
         query=asked.query(asker.owner),

@@ -10,13 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from churnrisk import __version__
-from churnrisk.web.api import accounts, actions, runs
-from churnrisk.web.api.bearer import TokenAuthenticator
-from churnrisk.web.api.problems import install_problems
+from churnrisk.web.api import accounts, runs
+from churnrisk.web.api.problems import TokenAuthenticator, install_problems
 
 if TYPE_CHECKING:
-    from churnrisk.web.security import SecurityContext
-    from churnrisk.workflows.project import Project
+    from churnrisk.settings import Project
+    from churnrisk.web.security.session import SecurityContext
 
 PATH = "/api/v1"
 _LARGEST_BODY = 100_000
@@ -44,8 +43,8 @@ def install_api(app: FastAPI, project: Project) -> None:
     api.state.deadlines = getattr(app.state, "deadlines", None)
     api.state.token_authenticator = TokenAuthenticator(security)
     install_problems(api)
-    for module in (accounts, actions, runs):
-        api.include_router(module.router)
+    for router in (accounts.router, runs.actions_router, runs.router):
+        api.include_router(router)
     api.add_middleware(_BodyLimit)
     api.openapi = _described(api)  # type: ignore[method-assign]  # as FastAPI documents
     app.mount(PATH, api, name="api")

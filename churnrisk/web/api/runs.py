@@ -1,19 +1,23 @@
-"""API routes of the published runs, and of what the colours promised and kept."""
+"""Routes of the published runs, their promises and actions."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AliasPath, Field
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, computed_field
 from starlette.exceptions import HTTPException
 
-from churnrisk.auth.tokens import Token
-from churnrisk.records import Colour
-from churnrisk.report.rows import Instant, Number, RecordShape
+from churnrisk.auth import Token
+from churnrisk.monitoring import promises
+from churnrisk.present import Instant, Number, RecordShape
+from churnrisk.records import Colour, Role, Text
+from churnrisk.team import ActionFilter, hand_out_actions
 from churnrisk.web.api.accounts import Reader
-from churnrisk.web.api.problems import problems
-from churnrisk.workflows.promises import promises
+from churnrisk.web.api.problems import problems, require_token
+from churnrisk.web.api.shapes import DEPRECATED
+from churnrisk.web.process import now, run_in_thread
 
 router = APIRouter(tags=["runs"])
 
@@ -77,3 +81,100 @@ def _require_team(asker: Token) -> None:
         raise HTTPException(
             403, "this counts accounts of the whole team; the token is limited to one owner's."
         )
+
+
+actions_router = APIRouter(tags=["actions"])
+
+
+class ActionQuery(BaseModel):
+    """Which accounts get actions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    colour: list[Colour] = Field(list(Colour), max_length=4, min_length=1)
+    owner: Text | None = None
+    newly: bool = Field(False, description="Only accounts whose colour got worse since the last run.")
+    limit: int = Field(
+        1_000, ge=1, le=10_000, description="Accounts that are looked at, the most urgent first."
+    )
+    offset: int = Field(
+        0, ge=0, le=10_000_000, description="How many of the most urgent ones are passed over."
+    )
+
+    def wanted(self, scope: str | None) -> ActionFilter:
+        """Return the filter within a scope."""
+        colours = tuple(str(colour) for colour in dict.fromkeys(self.colour))
+        owner = self.owner or None if scope is None else scope
+        return ActionFilter(colours, owner, self.newly, self.limit, self.offset)
+
+
+class ActionRow(RecordShape):
+    """One thing to do for one account."""
+
+    key: str = Field(description="The same for the same account, play and reason: what a CRM merges on.")
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    colour: Colour
+    previous_colour: Colour | None
+    churn_probability: Number = Field(validation_alias=AliasChoices("churn_probability", "probability"))
+    annual_value: Number
+    renewal_at: Instant | None
+    play: str
+    reason: str
+    why: str
+    next_step: str
+    channel: str = Field(examples=["phone"])
+    role: str = Field(description="Whose job it is by the playbook.")
+    due_at: Instant
+    as_of: Instant
+
+    @computed_field(description="Now `churn_probability`.", json_schema_extra=DEPRECATED)
+    def probability(self) -> Number:
+        """Return the churn probability."""
+        return self.churn_probability
+
+
+class Actions(BaseModel):
+    """The actions of the latest run that are neither done nor resting, the most urgent first."""
+
+    as_of: Instant
+    recorded: bool = Field(description="Whether they count as handed out from now on.")
+    waiting: int = Field(description="How many of those looked at wait for a cooldown or a channel.")
+    more: bool = Field(description="Whether there are accounts after these; a greater offset looks at them.")
+    actions: list[ActionRow]
+
+
+@actions_router.get("/actions", responses=problems())
+async def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
+    """Look at what would be handed out; nothing is recorded."""
+    return await run_in_thread(partial(_hand_out, request, asker, asked, record=False))
+
+
+@actions_router.post("/actions/hand-out", responses=problems())
+async def hand_out(
+    request: Request,
+    asker: Annotated[Token, require_token(Role.REVIEWER)],
+    asked: Annotated[ActionQuery, Query()],
+) -> Actions:
+    """Hand actions out and record it: none of them is given again before its cooldown ends."""
+    return await run_in_thread(partial(_hand_out, request, asker, asked, record=True))
+
+
+def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:
+    if asker.owner is not None and asked.owner and asked.owner.casefold() != asker.owner.casefold():
+        wanted = ActionFilter(colours=())
+    else:
+        wanted = asked.wanted(asker.owner)
+    state = request.app.state
+    handed = hand_out_actions(
+        state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record, store=state.store
+    )
+    return Actions(
+        as_of=handed.run.as_of,
+        recorded=record,
+        waiting=handed.waiting,
+        more=handed.more,
+        actions=[ActionRow.model_validate(action) for action in handed.actions],
+    )

@@ -7,12 +7,9 @@ from collections.abc import Iterable
 from pydantic import Field, computed_field
 from pydantic.config import JsonDict
 
+from churnrisk.present import AccountRow, Instant, Number, RecordShape
 from churnrisk.records import AuditEntry, Disposition
-from churnrisk.report.rows import AccountRow, Instant, Number, RecordShape
-from churnrisk.workflows import account
-from churnrisk.workflows.account import FieldChange
-
-__all__ = ["Account", "AccountDetail", "FieldChange", "Desk", "Past", "changes_of"]
+from churnrisk.team import FieldChange, account
 
 DEPRECATED: JsonDict = {"deprecated": True}
 

@@ -10,30 +10,11 @@ from collections.abc import Callable, Iterable
 
 from fastapi import FastAPI, Response
 
+from churnrisk.settings import Project
 from churnrisk.web.security import sign_in, single_sign_on
 from churnrisk.web.security.middleware import AuthMiddleware, HeadersMiddleware
-from churnrisk.web.security.session import (
-    Require,
-    SecurityContext,
-    csrf_token,
-    current_user,
-    flash,
-    require,
-    take_flashes,
-)
+from churnrisk.web.security.session import SecurityContext
 from churnrisk.web.security.signing import Signer, load_secret
-from churnrisk.workflows.project import Project
-
-__all__ = [
-    "install",
-    "require",
-    "Require",
-    "SecurityContext",
-    "current_user",
-    "csrf_token",
-    "flash",
-    "take_flashes",
-]
 
 
 def install(

@@ -16,12 +16,12 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from churnrisk.auth.sessions import session_user
+from churnrisk.auth import session_user
 from churnrisk.errors import ChurnRiskError
 from churnrisk.web.process import now, one_line
-from churnrisk.web.security.origin import comes_from_here, page_before
 from churnrisk.web.security.session import RequestSession, SecurityContext, SignInNeeded
 from churnrisk.web.security.sign_in import UnsentForm, sign_in_page
+from churnrisk.web.security.signing import comes_from_here, page_before
 
 #: Paths without sessions: files that are no secret, and the API, which knows tokens only.
 _WITHOUT_SESSION = ("/static/", "/api/")

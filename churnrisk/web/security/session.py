@@ -14,9 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from churnrisk.auth.sessions import end_session, start_session
-from churnrisk.auth.settings import WebConfig
-from churnrisk.auth.users import Store
+from churnrisk.auth import Store, WebConfig, end_session, start_session
 from churnrisk.records import Role, User
 from churnrisk.web.process import now
 from churnrisk.web.security.signing import Signer

@@ -10,14 +10,12 @@ from fastapi import APIRouter, Form, Request
 from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
-from churnrisk.auth.sessions import SignInError, sign_in
-from churnrisk.auth.users import change_password
+from churnrisk.auth import SignInError, change_password, sign_in
 from churnrisk.errors import UsageError
 from churnrisk.records import Role, User
 from churnrisk.web.process import now, run_in_thread
-from churnrisk.web.security.origin import address_of, safe_path
 from churnrisk.web.security.session import flash, require, session_of
-from churnrisk.web.security.signing import Signer
+from churnrisk.web.security.signing import Signer, address_of, safe_path
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1000)]

@@ -13,14 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from churnrisk.auth.sessions import SignInError
-from churnrisk.auth.settings import OidcConfig
-from churnrisk.auth.single_sign_on import Identity, signed_on_user
+from churnrisk.auth import Identity, OidcConfig, SignInError, signed_on_user
 from churnrisk.errors import UsageError
 from churnrisk.web.process import now, one_line, run_in_thread
-from churnrisk.web.security.origin import safe_path
 from churnrisk.web.security.session import SSO, SecurityContext, session_of
 from churnrisk.web.security.sign_in import sign_in_page
+from churnrisk.web.security.signing import safe_path
 
 router = APIRouter(include_in_schema=False)
 _LOG = logging.getLogger("churnrisk.web")

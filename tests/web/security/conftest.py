@@ -16,18 +16,11 @@ import pytest
 from fastapi import FastAPI, Form, Request
 from starlette.responses import PlainTextResponse, Response
 
-from churnrisk.auth.settings import WebConfig
-from churnrisk.auth.tokens import add_token
-from churnrisk.auth.users import NewUser, add_user
-from churnrisk.history import HistoryStore
+from churnrisk.auth import NewUser, WebConfig, add_token, add_user
 from churnrisk.records import Role, User
-from churnrisk.settings import load_project
-from churnrisk.web import security
-from churnrisk.web.app import create_app
-from churnrisk.web.errors import install_errors
-from churnrisk.web.rendering import page
-from churnrisk.web.security import flash, require
-from churnrisk.workflows.project import Project
+from churnrisk.settings import Project, load_project
+from churnrisk.store import HistoryStore
+from churnrisk.web import create_app, flash, install_errors, page, require, security
 
 with warnings.catch_warnings():
     # It warns of the httpx that everything else here works with.

@@ -10,8 +10,7 @@ import pytest
 from starlette.websockets import WebSocketDisconnect
 
 from churnrisk.errors import UsageError
-from churnrisk.web.security.middleware import HeadersMiddleware
-from churnrisk.web.security.signing import Signer, load_secret
+from churnrisk.web import HeadersMiddleware, Signer, load_secret
 from tests.web.running import to_its_end
 
 from .conftest import sign_in

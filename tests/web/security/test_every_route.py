@@ -13,8 +13,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from churnrisk.records import Role
-from churnrisk.web.api.bearer import RequireToken
-from churnrisk.web.security import Require
+from churnrisk.web import Require, RequireToken
 
 from .conftest import TestClient, World, token_of
 

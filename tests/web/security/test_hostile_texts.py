@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import inspect, select, update
 
-from churnrisk.history.schema import audit, metadata, scores, users
 from churnrisk.records import Role
+from churnrisk.store import audit, metadata, scores, users
 
 from .conftest import PASSWORD, World, token_of
 

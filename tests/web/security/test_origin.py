@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from churnrisk.auth.settings import WebConfig
-from churnrisk.web.security.origin import address_of, comes_from_here, page_before, safe_path
+from churnrisk.auth import WebConfig
+from churnrisk.web import address_of, comes_from_here, page_before, safe_path
 
 
 def request(client=("127.0.0.1", 1), **headers):

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from openpyxl import load_workbook
 
-from churnrisk.auth.users import NewUser, add_user, change_user
+from churnrisk.auth import NewUser, add_user, change_user
 from churnrisk.records import Role
 
 from .conftest import PASSWORD, World, token_of

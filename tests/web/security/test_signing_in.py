@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select, update
 
-from churnrisk.auth.users import change_password, change_user
-from churnrisk.history.schema import sessions, sign_in_attempts, users
-from churnrisk.web.security.signing import Signer, load_secret
+from churnrisk.auth import change_password, change_user
+from churnrisk.store import sessions, sign_in_attempts, users
+from churnrisk.web import Signer, load_secret
 
 from .conftest import PASSWORD, sign_in, token_of
 

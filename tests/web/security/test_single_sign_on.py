@@ -17,11 +17,10 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from churnrisk.auth.settings import OidcConfig
-from churnrisk.auth.users import NewUser, add_user, all_users, change_user, find_user
+from churnrisk.auth import NewUser, OidcConfig, add_user, all_users, change_user, find_user
 from churnrisk.errors import UsageError
-from churnrisk.history.schema import users
 from churnrisk.records import Role
+from churnrisk.store import users
 
 from .conftest import TestClient
 

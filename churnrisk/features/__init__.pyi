@@ -1,0 +1,48 @@
+from .block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
+from .build import (
+    FEATURE_TABLE,
+    FeatureFrame,
+    FeatureTable,
+    annual_value,
+    build_features,
+    create_feature_table,
+    facts_query,
+    lay_out,
+    script_of,
+    step_purposes,
+)
+from .catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, select_features
+from .leaks import Leak, find_leaks
+from .levers import LEVERS, Lever, LeverEffects, influenced, pairs_of, select_levers
+from .rollup import HISTORY_DAYS
+
+__all__ = [
+    "BlockInputs",
+    "CATALOGUE",
+    "FEATURE_TABLE",
+    "FeatureBlock",
+    "FeatureConfig",
+    "FeatureFamily",
+    "FeatureFrame",
+    "FeatureGroup",
+    "FeatureTable",
+    "GROUPS",
+    "HISTORY_DAYS",
+    "LEVERS",
+    "Leak",
+    "Lever",
+    "LeverEffects",
+    "OwnFeature",
+    "annual_value",
+    "build_features",
+    "create_feature_table",
+    "facts_query",
+    "find_leaks",
+    "influenced",
+    "lay_out",
+    "pairs_of",
+    "script_of",
+    "select_features",
+    "select_levers",
+    "step_purposes",
+]

@@ -1,8 +1,0 @@
-"""Run the migrations on the connection that the store hands in."""
-
-from alembic import context
-
-from churnrisk.history.schema import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-context.run_migrations()

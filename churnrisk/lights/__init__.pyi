@@ -1,0 +1,52 @@
+from .bounds import CONTRADICTION, account_codes, churn_levels, lower_bound, tally, tally_of, upper_bound
+from .certificate import NO_GREEN, NO_RED
+from .config import DecisionConfig
+from .decisions import Stability, colours_after_rules, decide, policy_version, stability
+from .evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
+from .playbook import Play, Playbook, load_playbook, may_go_out, parse_playbook
+from .rules import DEFAULT_RULES, Codes, Rule, apply_rules, severity, to_codes
+from .segments import REST, Newcomers, accounts_needed, lifecycle_stage, mark_wave, part_segments, segments_of
+from .traffic_light import TrafficLight, known_values, typical_value
+
+__all__ = [
+    "CONTRADICTION",
+    "Codes",
+    "DEFAULT_RULES",
+    "DecisionConfig",
+    "NO_GREEN",
+    "NO_RED",
+    "Newcomers",
+    "Play",
+    "Playbook",
+    "Promise",
+    "REST",
+    "Rule",
+    "RuleEvidence",
+    "Stability",
+    "TrafficLight",
+    "account_codes",
+    "accounts_needed",
+    "apply_rules",
+    "churn_levels",
+    "colour_evidence",
+    "colours_after_rules",
+    "decide",
+    "known_values",
+    "lifecycle_stage",
+    "load_playbook",
+    "lower_bound",
+    "mark_wave",
+    "may_go_out",
+    "parse_playbook",
+    "part_segments",
+    "policy_version",
+    "rule_evidence",
+    "segments_of",
+    "severity",
+    "stability",
+    "tally",
+    "tally_of",
+    "to_codes",
+    "typical_value",
+    "upper_bound",
+]

@@ -1,0 +1,5 @@
+"""Wording, rows, HTML, workbook and CSV, all from one row model."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,26 @@
+from .local import ScoreFile, require_ending, write_scores
+from .moves import WORTH_TELLING, Mover, PreviousRun, colour_causes
+from .outcomes import record_outcomes
+from .prepare import deadlines_of, playbook_of, policy_of
+from .run import ScoringResult, score
+from .sinks import SINKS
+from .what_if import WhatIfFinder, add_what_ifs
+
+__all__ = [
+    "Mover",
+    "PreviousRun",
+    "SINKS",
+    "ScoreFile",
+    "ScoringResult",
+    "WORTH_TELLING",
+    "WhatIfFinder",
+    "add_what_ifs",
+    "colour_causes",
+    "deadlines_of",
+    "playbook_of",
+    "policy_of",
+    "record_outcomes",
+    "require_ending",
+    "score",
+    "write_scores",
+]

@@ -1,0 +1,134 @@
+"""Score one as-of date: features, probability, reasons, colour, next step, published whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from churnrisk.records import Colour, Run
+from churnrisk.scoring.batches import BATCH, Computed
+from churnrisk.scoring.local import Written, score_locally
+from churnrisk.scoring.outcomes import record_outcomes
+from churnrisk.scoring.prepare import ScoringTask, policy_of
+from churnrisk.scoring.sinks import after_publish
+from churnrisk.settings import Project
+from churnrisk.snapshots import scoring_date
+from churnrisk.store import Guard, HistoryStore, NewRun, check_colour_jump, with_overrides
+from churnrisk.tracking import CHAMPION, Models
+from churnrisk.training import Progress, changed_settings, checked_tables, require_own_thresholds, tracking_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Take = Callable[[Iterator["pa.Table"]], object]
+
+
+@dataclass(frozen=True)
+class ScoringResult:
+    """The outcome of a scoring run.
+
+    ``run`` is the published run, None after a dry run; ``is_new`` is False when it had been published before, and
+    nothing was written. ``mix`` counts accounts by colour, empty when nothing was computed. ``scores`` has a row per
+    account, where the library has collected them.
+    """
+
+    run: Run | None
+    is_new: bool
+    notes: tuple[str, ...]
+    mix: Mapping[str, int] = field(default_factory=dict)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def score(
+    project: Project,
+    *,
+    as_of: date | None,
+    now: datetime,
+    dry_run: bool,
+    forced_by: str | None,
+    progress: Progress,
+    models: Models | None = None,
+    cache: bool = True,
+    take: Take | None = None,
+    batch: int = BATCH,
+) -> ScoringResult:
+    """Score every account at one as-of date (default: the latest) with the champion and publish the run.
+
+    ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
+    on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
+
+    Raises
+    ------
+    NoChampionError, ContractError, GuardError
+        If no model is champion, the tables break the contract, or the colour mix jumps beyond ``max_colour_jump``.
+    """
+    progress("loading the champion")
+    source = models or tracking_of(project)
+    model = source.load(CHAMPION)
+    require_own_thresholds(model)
+    with (
+        checked_tables(project, now=now, progress=progress, keep=cache) as checked,
+        HistoryStore(project.store_url) as store,
+    ):
+        run = NewRun(
+            as_of=scoring_date(checked.span, as_of),
+            published_at=now,
+            inputs_digest=with_overrides(store, checked.tables.digest, at=now),
+            model_version=str(model.version),
+            policy_version=policy_of(model, project),
+            forced_by=forced_by,
+        )
+        task = ScoringTask(project, checked, model, source, store, run, progress)
+        published = store.find_run(run.run_key)
+        if published is not None and not dry_run:
+            record_outcomes(
+                project, store, checked, model, models=source, progress=progress, data_are_new=False
+            )
+            return ScoringResult(published, False, changed_settings(model, project))
+        computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
+        if dry_run:
+            _hand_on(computed, take)
+            computed.discard()
+            return ScoringResult(None, True, computed.notes, computed.mix)
+        progress("publishing")
+        try:
+            publication = store.publish(
+                run, computed.frames, guard=_guard(project, forced_by), rest=computed.rest
+            )
+        except BaseException:
+            computed.discard()
+            raise
+        record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
+        _hand_on(computed, take)
+        failed = after_publish(project, store, publication.run) if publication.is_new else ()
+        return ScoringResult(publication.run, publication.is_new, (*computed.notes, *failed), computed.mix)
+
+
+def _compute(task: ScoringTask, *, trial: bool, outlook: bool, batch: int) -> Computed:
+    if task.project.engine.name == "spark":
+        # pyspark is an optional dependency
+        from churnrisk.scoring.spark import score_on_spark
+
+        return score_on_spark(task, trial=trial)
+    return score_locally(task, outlook=outlook, size=batch)
+
+
+def _hand_on(computed: Computed, take: Take | None) -> None:
+    if take is not None and isinstance(computed.frames, Written):
+        take(computed.frames.tables())
+
+
+def _guard(project: Project, forced_by: str | None) -> Guard:
+    def check(new: Run, previous: Run | None) -> None:
+        if previous is not None and forced_by is None:
+            check_colour_jump(_mix(new), _mix(previous), project.decision.max_colour_jump)
+
+    return check
+
+
+def _mix(run: Run) -> dict[str, int]:
+    return {str(colour): getattr(run, colour) for colour in Colour}

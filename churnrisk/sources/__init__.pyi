@@ -1,0 +1,30 @@
+from .config import EngineConfig, TableConfig
+from .database import read_batches
+from .engine import Engine
+from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
+from .guess import GuessedTable, guess_tables
+from .spark_engine import SparkEngine
+from .spark_sql import parse, to_spark
+from .tables import Tables, open_account, open_engine, open_tables
+
+__all__ = [
+    "CacheConfig",
+    "Engine",
+    "EngineConfig",
+    "EventFiles",
+    "Fingerprint",
+    "GuessedTable",
+    "SparkEngine",
+    "Stamp",
+    "TableConfig",
+    "Tables",
+    "file_kind",
+    "file_list",
+    "guess_tables",
+    "open_account",
+    "open_engine",
+    "open_tables",
+    "parse",
+    "read_batches",
+    "to_spark",
+]

@@ -1,0 +1,196 @@
+"""What was handed out at each run, and what became of its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select, text
+
+from churnrisk.records import Run
+from churnrisk.store.redlist import by_account, within
+from churnrisk.store.runs import HistoryStore, read_frame, run_before
+from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores
+from churnrisk.store.scores import naive_utc
+
+Mask = npt.NDArray[np.bool_]
+_STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
+_CASE = ["account_id", "play", "reason"]
+_LOCK = 748_291_004
+
+
+def past_actions(store: HistoryStore) -> pd.DataFrame:
+    """Return every action ever handed out, oldest first, instants in UTC."""
+    with store.database.reading() as connection:
+        return _read(connection, None, None, timedelta.max)
+
+
+def read_candidates(
+    store: HistoryStore,
+    run: Run,
+    columns: Sequence[str],
+    *,
+    colours: Sequence[str],
+    owner: str | None,
+    newly: bool,
+    limit: int | None,
+    offset: int,
+) -> pd.DataFrame:
+    """Return columns of the red and amber accounts of a run, and of others with a play, the most urgent first.
+
+    ``previous_colour``, of the previous run, is added. ``owner`` is matched regardless of case; ``newly`` keeps those
+    whose colour got worse since then, where one without a colour counts as green.
+    """
+    earlier = scores.alias("earlier")
+    with store.database.reading() as connection:
+        before = run_before(connection, run.as_of)
+        joined = scores.outerjoin(
+            earlier,
+            (earlier.c.run_id == (before.run_id if before else -1))
+            & (earlier.c.account_id == scores.c.account_id),
+        )
+        severity, severity_before = _severity(scores.c.colour), _severity(earlier.c.colour)
+        query = (
+            select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
+            .select_from(joined)
+            .where(scores.c.run_id == run.run_id, scores.c.colour.in_(colours))
+            .where(or_(scores.c.play.is_not(None), is_listed))
+        )
+        if owner is not None:
+            query = query.where(scores.c.owner.in_(within(connection, run, owner)))
+        if newly:
+            query = query.where(severity > case((severity_before > 0, severity_before), else_=0))
+        loss = scores.c.probability * func.coalesce(scores.c.annual_value, 0.0)
+        order = (severity, func.coalesce(loss, -1.0), func.coalesce(scores.c.probability, -1.0))
+        query = query.order_by(*(one.desc() for one in order), by_account(connection))
+        return read_frame(connection, query.limit(limit).offset(offset))
+
+
+def _severity(colour: ColumnElement[str]) -> ColumnElement[int]:
+    """Return 2 for red, 1 for amber, 0 for green and -1 without enough data."""
+    return case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
+
+
+def hand_out(
+    store: HistoryStore,
+    run_id: int,
+    candidates: pd.DataFrame,
+    *,
+    choose: Callable[[pd.DataFrame, pd.DataFrame], Mask],
+    deliver: Callable[[pd.DataFrame], None],
+    at: datetime,
+    within: timedelta,
+    record: bool = True,
+) -> pd.DataFrame:
+    """Choose among the candidates of a run, deliver the chosen and record them, all or nothing; return the chosen.
+
+    It is one transaction that begins before past actions are read, so two of them never hand out the same. What
+    ``deliver`` raises leaves nothing recorded; without ``record`` it is a dry run.
+
+    ``candidates``, the most urgent first, have account_id, play, reason, channel, colour, due_at and whatever
+    ``deliver`` needs. ``choose`` maps fresh candidates and past actions to a mask of the candidates; a case (account,
+    play, reason) that this run has handed out already is not offered again. Past actions matter ``within`` so long.
+    """
+    moment = naive_utc(at)
+    database = store.database
+    with database.writing() if record else database.reading() as connection:
+        if record and connection.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        past = _read(connection, run_id, moment, within)
+        fresh = candidates.drop_duplicates(_CASE)
+        fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
+        chosen = fresh[choose(fresh, past)]
+        if record and len(chosen):
+            connection.execute(insert(actions), _rows(chosen, run_id, moment))
+        deliver(chosen)
+    return chosen
+
+
+def _read(
+    connection: Connection, run_id: int | None, moment: datetime | None, within: timedelta
+) -> pd.DataFrame:
+    query = select(actions).order_by(actions.c.action_id)
+    if moment is not None:
+        near = actions.c.handed_out_at.between(moment - within, moment + within)
+        query = query.where(or_(near, actions.c.run_id == run_id))
+    result = connection.execute(query)
+    frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+    return frame.astype({"handed_out_at": "datetime64[us]", "due_at": "datetime64[us]"})
+
+
+def _rows(chosen: pd.DataFrame, run_id: int, moment: datetime) -> list[dict[str, Any]]:
+    stored = chosen[list(_STORED)].assign(run_id=run_id)
+    instants = {"due_at": list(chosen["due_at"].dt.to_pydatetime()), "handed_out_at": moment}
+    filled = stored.astype(object).assign(
+        **{name: pd.Series(value, stored.index, dtype=object) for name, value in instants.items()}
+    )
+    return [{str(name): value for name, value in row.items()} for row in filled.to_dict("records")]
+
+
+def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
+    known = pd.MultiIndex.from_frame(past[_CASE].astype(object))
+    return np.asarray(pd.MultiIndex.from_frame(candidates[_CASE].astype(object)).isin(known), dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class ColourOutcome:
+    """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
+
+    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate.
+    ``known_at`` is the end of the label window. ``known`` and ``churned`` count accounts; ``low`` and ``high`` are
+    exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot tell.
+    ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data reached.
+    """
+
+    run_id: int
+    colour: str
+    promise: str
+    known_at: datetime
+    accounts: int
+    at_most: float | None = None
+    at_least: float | None = None
+    tested_accounts: int | None = None
+    tested_rate: float | None = None
+    tested_low: float | None = None
+    tested_high: float | None = None
+    tested_kept: bool | None = None
+    known: int | None = None
+    churned: int | None = None
+    low: float | None = None
+    high: float | None = None
+    kept: bool | None = None
+    fingerprint: str | None = None
+    data_end: datetime | None = None
+
+    @property
+    def rate(self) -> float | None:
+        """Churn rate among the accounts whose outcome is known."""
+        return self.churned / self.known if self.known and self.churned is not None else None
+
+
+def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> None:
+    """Replace the outcomes of runs in one transaction."""
+    rows = [asdict(one) for one in outcomes]
+    if not rows:
+        return
+    replaced = sorted({row["run_id"] for row in rows})
+    with store.database.writing() as connection:
+        connection.execute(delete(run_outcomes).where(run_outcomes.c.run_id.in_(replaced)))
+        connection.execute(insert(run_outcomes), rows)
+
+
+def read_outcomes(connection: Connection) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
+    """Return the outcomes of each live run, the latest as-of date first."""
+    live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+    ordered = select(runs).where(runs.c.run_id.in_(live)).order_by(runs.c.as_of.desc())
+    found: dict[int, list[ColourOutcome]] = {}
+    for row in connection.execute(select(run_outcomes)).mappings():
+        found.setdefault(row["run_id"], []).append(ColourOutcome(**row))
+    return [
+        (Run(**row), tuple(found.get(row["run_id"], ()))) for row in connection.execute(ordered).mappings()
+    ]

@@ -1,0 +1,315 @@
+"""The red list in SQL: a query becomes conditions that an index answers, read page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    case,
+    collate,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+)
+
+from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
+from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores
+from churnrisk.store.totals import is_one_of, owners_of, read_totals
+
+_LISTED = frozenset((Colour.RED, Colour.AMBER))
+Names = tuple[str | None, ...]
+Condition = ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class BuiltQuery:
+    """A query bound to one run, over the scores joined to the desk.
+
+    ``owners`` and ``segments`` are spelled as the run spells them: None is any, None among them those without.
+    ``now`` decides which snoozes are in force; ``people`` are the conditions on owner and segment alone.
+    """
+
+    run: Run
+    previous_run: Run | None
+    query: RedListQuery
+    now: datetime
+    owners: Names | None
+    segments: Names | None
+    people: tuple[Condition, ...]
+    conditions: tuple[Condition, ...]
+    order: tuple[ColumnElement[Any], ...]
+
+
+def build_query(
+    connection: Connection, run: Run, previous_run: Run | None, query: RedListQuery, now: datetime
+) -> BuiltQuery:
+    """Bind a query to a run; an owner or segment that the run does not have matches nothing."""
+    owners: Names | None = None
+    if query.owner is not None or query.scope is not None:
+        owners = _spelled(owners_of(connection, run.run_id), query.owner)
+    if owners is not None and query.scope is not None:
+        mine = within(connection, run, query.scope)
+        owners = tuple(owner for owner in owners if owner in mine)
+    segments: Names | None = None
+    if query.segment is not None:
+        there = {sums.segment for sums in read_totals(connection, [run.run_id])}
+        segments = _spelled([segment for segment in there if segment is not None], query.segment)
+    named = ((scores.c.owner, owners), (scores.c.segment, segments))
+    people = tuple(is_one_of(column, names) for column, names in named if names is not None)
+    conditions = (
+        in_run(run),
+        *_of_colours(query),
+        *people,
+        *_of_account(query, run.as_of),
+        *_of_desk(query, now),
+    )
+    order = (*_order(query, run.as_of), by_account(connection))
+    return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order)
+
+
+def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
+    """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
+    return tuple(owner for owner in owners_of(connection, run.run_id) if _same(owner, scope))
+
+
+def in_run(run: Run) -> Condition:
+    """Return whether a score is of a run."""
+    return scores.c.run_id == run.run_id
+
+
+def _of_colours(query: RedListQuery) -> list[Condition]:
+    colours = {Colour.RED} if query.newly_red else set(query.colours)
+    if not colours <= set(query.colours):
+        return [false()]
+    if not colours <= _LISTED:
+        return [scores.c.colour.in_(sorted(map(str, colours)))]
+    return [is_listed] if colours == _LISTED else [is_listed, scores.c.colour == str(colours.pop())]
+
+
+def _of_account(query: RedListQuery, as_of: datetime) -> Iterator[Condition]:
+    if query.newly_red:
+        yield scores.c.colour_since == as_of
+    if query.family is not None:
+        yield scores.c.family == query.family
+    if query.renews_within_days is not None:
+        yield scores.c.renewal_at >= as_of
+        yield scores.c.renewal_at < as_of + timedelta(days=query.renews_within_days + 1)
+    if query.quarter == NONE:
+        yield scores.c.renewal_at.is_(None)
+    elif query.quarter is not None:
+        start, end = _quarter_bounds(query.quarter)
+        yield scores.c.renewal_at >= start
+        yield scores.c.renewal_at < end
+    if query.search:
+        yield _contains(query.search)
+
+
+def _of_desk(query: RedListQuery, now: datetime) -> Iterator[Condition]:
+    snoozed = is_snoozed(now)
+    if query.snoozed == "only":
+        yield snoozed
+    elif query.snoozed == "hide" and query.disposition != Disposition.SNOOZED:
+        yield func.coalesce(~snoozed, True)
+    if query.disposition == Disposition.SNOOZED:
+        yield snoozed
+    elif query.disposition == NONE:
+        # a snooze that is over leaves nothing behind
+        yield or_(desk.c.disposition.is_(None), and_(desk.c.disposition == "snoozed", ~snoozed))
+    elif query.disposition is not None:
+        yield desk.c.disposition == str(query.disposition)
+    else:
+        yield or_(desk.c.disposition.is_(None), desk.c.disposition != str(Disposition.CHURNED))
+    if query.assignee == NONE:
+        yield desk.c.assignee.is_(None)
+    elif query.assignee is not None:
+        yield func.lower(desk.c.assignee) == func.lower(query.assignee)
+
+
+def is_snoozed(now: datetime) -> Condition:
+    """Return whether a snooze is in force."""
+    return and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now)
+
+
+def _contains(text: str) -> Condition:
+    # SQLite folds the case of a–z only, so other letters are looked for in their usual spellings
+    usual = (text,) if text.isascii() else (text, text.lower(), text.upper(), text.title())
+    spellings = dict.fromkeys(usual)
+    columns = (scores.c.account_id, scores.c.name)
+    return or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
+
+
+def _order(query: RedListQuery, as_of: datetime) -> list[ColumnElement[Any]]:
+    listed = set(query.colours) <= _LISTED
+    # "red" comes after "amber"; beside other colours the name no longer puts red first
+    red_first = scores.c.colour if listed else case((scores.c.colour == "red", 1), else_=0)
+    probability = scores.c.probability if listed else func.coalesce(scores.c.probability, -1.0)
+    orders: dict[str, list[ColumnElement[Any]]] = {
+        "loss": [red_first.desc(), expected_loss.desc(), probability.desc()],
+        "probability": [func.coalesce(scores.c.probability, -1.0).desc()],
+        "renewal": [
+            case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < as_of, 1), else_=0),
+            scores.c.renewal_at,
+        ],
+        "days": [scores.c.colour_since],
+        "name": [func.lower(func.coalesce(scores.c.name, scores.c.account_id))],
+    }
+    return orders[query.sort]
+
+
+def by_account(connection: Connection) -> ColumnElement[str]:
+    """Return the account id as SQLite and Python order it, whatever the collation of the server."""
+    if connection.dialect.name == "postgresql":
+        return collate(scores.c.account_id, "C")
+    return scores.c.account_id
+
+
+def _quarter_bounds(quarter: str) -> tuple[datetime, datetime]:
+    """Return the first instant of a quarter such as 2026-Q3, and of the next one."""
+    year, number = int(quarter[:4]), int(quarter[-1])
+    first = datetime(year, number * 3 - 2, 1)
+    return first, datetime(year + 1, 1, 1) if number == 4 else datetime(year, number * 3 + 1, 1)
+
+
+def _spelled(known: Sequence[str], name: str | None) -> Names:
+    """Return the known names that equal a name in any case; without a name all of them and None."""
+    if name is None:
+        return (*known, None)
+    return (None,) if name == NONE else tuple(one for one in known if _same(one, name))
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+_BATCH = 500
+_NO_RUN = -1
+_SHOWN = (
+    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
+    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
+    "turnaround",
+)  # fmt: skip
+_DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
+_EARLIER = scores.alias("earlier")
+
+Row = Mapping[Any, Any]
+
+
+def read_page(
+    connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
+) -> tuple[list[Row], int]:
+    """Return the rows of one page and how many rows match on all pages.
+
+    A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
+    """
+    keys = _matching(built, [scores.c.account_id]).order_by(*built.order)
+    if built.query.search:
+        # few rows match a text, and to scan every name once is expensive enough
+        found = list(connection.execute(keys).scalars())
+        ids, matching = found[offset : offset + limit], len(found)
+    else:
+        ids = list(connection.execute(keys.limit(limit).offset(offset)).scalars())
+        matching = _count(connection, built, hidden)
+    if not ids:
+        return [], matching
+    statement = _full(_id_of(built.previous_run)).where(in_run(built.run), scores.c.account_id.in_(ids))
+    rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
+    return [rows[account_id] for account_id in ids], matching
+
+
+def read_row(connection: Connection, run: Run, previous_run: Run | None, account_id: str) -> Row | None:
+    """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
+    values = {"run_id": run.run_id, "previous_run_id": _id_of(previous_run), "account": account_id}
+    return connection.execute(_one_row(), values).mappings().first()
+
+
+@cache
+def _one_row() -> Select[Any]:
+    """Return the statement of :func:`read_row`; building it costs more than running it."""
+    return _full(bindparam("previous_run_id", type_=Integer)).where(
+        scores.c.run_id == bindparam("run_id", type_=Integer),
+        scores.c.account_id == bindparam("account", type_=Text),
+    )
+
+
+def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[Row]:
+    """Yield all rows in order, a batch at a time."""
+    statement = _full(_id_of(built.previous_run)).where(*built.conditions).order_by(*built.order)
+    result = connection.execution_options(yield_per=_BATCH).execute(statement)
+    yield from result.mappings()
+
+
+def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
+    """Return how many accounts of the chosen colours, owner and segment are not listed: snoozed and churned."""
+    hidden = or_(is_snoozed(built.now), desk.c.disposition == str(Disposition.CHURNED))
+    # not a join, which may be done from the wrong end: the desk is short and the run is long
+    listed = (
+        select(literal_column("1"))
+        .where(in_run(built.run), scores.c.account_id == desk.c.account_id)
+        .where(*built.people, scores.c.colour.in_(map(str, built.query.colours)))
+        .exists()
+    )
+    statement = select(desk.c.disposition, func.count()).where(hidden, listed).group_by(desk.c.disposition)
+    return {"snoozed": 0, "churned": 0} | {str(name): int(n) for name, n in connection.execute(statement)}
+
+
+def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
+    """Return how many rows match: from the totals of the run where owner, segment and colours alone restrict."""
+    query = built.query
+    summed = RedListQuery(
+        colours=query.colours, owner=query.owner, segment=query.segment, scope=query.scope, sort=query.sort
+    )
+    if query != summed:
+        return int(connection.execute(_matching(built, [func.count()])).scalar_one())
+    sums = read_totals(connection, [built.run.run_id], owners=built.owners)
+    accounts = sum(
+        one.accounts
+        for one in sums
+        if one.colour in query.colours and (built.segments is None or one.segment in built.segments)
+    )
+    return accounts - sum(hidden.values())
+
+
+def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
+    at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
+    joined = (
+        _with_desk()
+        .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
+        .outerjoin(_EARLIER, at_previous_run)
+    )
+    return select(
+        *(scores.c[name] for name in _SHOWN),
+        _EARLIER.c.colour.label("previous_colour"),
+        _EARLIER.c.probability.label("previous_probability"),
+        *(desk.c[name] for name in _DESK),
+        reviews.c.at.label("touched_at"),
+        reviews.c.author.label("touched_by"),
+        reviews.c.what.label("touched_what"),
+    ).select_from(joined)
+
+
+def _id_of(run: Run | None) -> int:
+    # a number that no run has: a join on NULL would read the whole table for each row
+    return run.run_id if run else _NO_RUN
+
+
+def _matching(built: BuiltQuery, columns: Sequence[Any]) -> Select[Any]:
+    return select(*columns).select_from(_with_desk()).where(*built.conditions)
+
+
+def _with_desk() -> FromClause:
+    return scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)

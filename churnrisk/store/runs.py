@@ -1,0 +1,474 @@
+"""Published runs and their scores, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from math import sqrt
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    collate,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from churnrisk.errors import ContractError, GuardError, UsageError
+from churnrisk.records import Run
+from churnrisk.store.database import Database, QueryCache
+from churnrisk.store.schema import run_totals, runs, scores
+from churnrisk.store.scores import Writer, check_scores, naive_utc, to_table, with_colour_since
+from churnrisk.store.totals import Adder, write_totals
+
+# Three standard errors: chance alone trips the guard once in a few hundred runs.
+_SPREAD = 3.0
+_COLOURS = ("red", "amber", "green", "grey")
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What a scoring run depends on; instants are in UTC unless they have an offset.
+
+    ``published_at`` is now, as the caller sees it; ``forced_by`` is who published it against the guard.
+    """
+
+    as_of: datetime
+    published_at: datetime
+    inputs_digest: str
+    model_version: str
+    policy_version: str
+    forced_by: str | None = None
+
+    @property
+    def run_key(self) -> str:
+        """Digest of as_of, inputs, model and policy: the same key is the same run."""
+        as_of = naive_utc(self.as_of).isoformat()
+        parts = [as_of, self.inputs_digest, self.model_version, self.policy_version]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def values(self) -> dict[str, Any]:
+        """Return its columns of the ``runs`` table, instants in UTC."""
+        instants = {"as_of": naive_utc(self.as_of), "published_at": naive_utc(self.published_at)}
+        return asdict(self) | instants | {"run_key": self.run_key}
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """The published run; ``is_new`` is False when it had been published before."""
+
+    run: Run
+    is_new: bool
+
+
+def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: float = 0.20) -> None:
+    """Refuse a run in which the share of a colour changes by more than ``limit``; the first run is not checked.
+
+    A colour mix that jumps is more often a broken input than a bad week. With few accounts chance alone moves shares,
+    so the limit is widened by three standard errors of the difference; with 10,000 accounts that is at most 0.02.
+
+    Raises
+    ------
+    GuardError
+        Names every colour beyond the limit with its old and new share.
+    """
+    now, before = _total(new), _total(old)
+    if not before:
+        return
+    jumps = [
+        f"{colour} from {_share(old, colour):.1%} to {_share(new, colour):.1%}"
+        for colour in _COLOURS
+        if abs(_share(new, colour) - _share(old, colour)) > limit + _allowance(new, old, colour)
+    ]
+    if not jumps:
+        return
+    raise GuardError(
+        f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
+        f"({before} accounts at the last run, {now} now). Look for missing or late input; "
+        "publish with --force if the change is real."
+    )
+
+
+def _total(counts: Mapping[str, int]) -> int:
+    return sum(counts.get(colour, 0) for colour in _COLOURS)
+
+
+def _share(counts: Mapping[str, int], colour: str) -> float:
+    total = _total(counts)
+    return counts.get(colour, 0) / total if total else 0.0
+
+
+def _allowance(new: Mapping[str, int], old: Mapping[str, int], colour: str) -> float:
+    now, before = _total(new), _total(old)
+    if not now:
+        return 0.0
+    pooled = (new.get(colour, 0) + old.get(colour, 0)) / (now + before)
+    return _SPREAD * sqrt(pooled * (1.0 - pooled) * (1.0 / now + 1.0 / before))
+
+
+_INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+# Built once: every page needs them.
+NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
+BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+
+
+def run_before(connection: Connection, before: datetime | None) -> Run | None:
+    """Return the live run of the latest as-of date (smaller than ``before``), None without one."""
+    if before is None:
+        return one_run(connection, NEWEST)
+    return one_run(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
+
+
+def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
+    """Return the first run of a query, None without one."""
+    row = connection.execute(query, values or {}).first()
+    return None if row is None else Run(**row._mapping)
+
+
+def read_scores(
+    connection: Connection, run_id: int | None, columns: Iterable[str], accounts: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return scores of a run, of all accounts or some, in no order, indexed by account id."""
+    query = select(scores.c.account_id, *(scores.c[name] for name in columns)).where(
+        scores.c.run_id == run_id
+    )
+    if accounts is not None:
+        query = query.where(scores.c.account_id.in_(_many(connection, accounts)))
+    return read_frame(connection, query).set_index("account_id")
+
+
+def _many(connection: Connection, texts: Sequence[str]) -> Any:
+    """Pass any number of texts as one parameter: databases limit how many there may be."""
+    if connection.dialect.name == "postgresql":
+        return select(func.unnest(literal(list(texts), ARRAY(Text))))
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value)
+    return texts
+
+
+def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    """Run a query; see :func:`frame_of`."""
+    result = connection.execute(query)
+    return frame_of(list(result.keys()), result.fetchall())
+
+
+def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+    """Return rows as a frame; the names of columns decide their types."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
+
+
+def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
+    if name in _INSTANTS:
+        return pd.Series(column, dtype="datetime64[us]")
+    return pd.Series(
+        column, dtype="float64" if name in _NUMBERS else "int64" if name == "run_id" else "object"
+    )
+
+
+Guard = Callable[[Run, Run | None], None]
+_BATCH = 50_000
+_WAIT, _POOLED_WAIT = 60.0, 5.0
+_PUBLISH_LOCK = 748_291_005
+_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
+
+
+class HistoryStore:
+    """Runs and scores in SQLite (default) or another SQL database; opening it brings its schema up to date.
+
+    A *live* run is the last one published for its as-of date. The *previous* run of an instant is the live run
+    with the greatest smaller as-of date, whatever the order of publishing. While another process publishes it waits
+    ``busy_seconds`` (SQLite). ``pooled`` keeps connections and query results for any number of threads: for a server.
+
+    Raises
+    ------
+    UsageError
+        If the database cannot be opened, is damaged, or has a schema of a newer churnrisk.
+    """
+
+    def __init__(self, url: str, *, busy_seconds: float | None = None, pooled: bool = False) -> None:
+        patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
+        self.database = Database(url, busy_seconds=patience, pooled=pooled)
+        self.database.prepare()
+        self.memory = QueryCache() if pooled else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.database.close()
+
+    def publish(
+        self,
+        run: NewRun,
+        frames: pd.DataFrame | Iterable[pd.DataFrame],
+        *,
+        guard: Guard | None = None,
+        rest: pd.DataFrame | None = None,
+    ) -> Publication:
+        """Publish a run with all its scores in one transaction, or return the run already published.
+
+        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
+        is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
+        reasons, moves and what-ifs as text (:func:`churnrisk.store.with_texts`). ``guard`` is called with the new run
+        and the previous one just before the end; what it raises leaves everything as it was. ``rest`` has the sums of
+        accounts of other colours, whose scores are kept elsewhere: one row per owner, segment and colour, with the
+        sums of :class:`churnrisk.store.Sums`.
+
+        Raises
+        ------
+        ContractError
+            If the scores are empty, name an account twice, or have wrong columns.
+        """
+        found = self.find_run(run.run_key)
+        if found is not None:
+            return Publication(found, is_new=False)
+        try:
+            with self.database.writing() as connection:
+                return self._publish(connection, run, frames, guard, rest)
+        except _TakenError:
+            won = self.find_run(run.run_key)
+            if won is None:
+                raise UsageError(f"run {run.run_key} could not be published. Run again.") from None
+            return Publication(won, is_new=False)
+
+    def find_run(self, run_key: str) -> Run | None:
+        """Return the published run of a key, None if there is none."""
+        with self.database.reading() as connection:
+            return one_run(connection, select(runs).where(runs.c.run_key == run_key))
+
+    def latest_run(self, before: datetime | None = None) -> Run | None:
+        """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
+        with self.database.reading() as connection:
+            return run_before(connection, before)
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return all published runs, latest as-of date first."""
+        ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+        with self.database.reading() as connection:
+            return tuple(Run(**row._mapping) for row in connection.execute(ordered))
+
+    def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
+        """Return the live run of an as-of date, or of the latest one, and its previous run; None without one."""
+        newest = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
+        run = one_run(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
+        return None if run is None else (run, run_before(connection, run.as_of))
+
+    def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
+        """Return a run and its previous run."""
+        run = one_run(connection, BY_ID, {"one_run": run_id})
+        if run is None:
+            raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+        return run, run_before(connection, run.as_of)
+
+    def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return columns of the scores of a run, one row per account, sorted by account id.
+
+        None reads all and adds ``days_in_colour``: whole days from the first as-of date of the present colour.
+        """
+        picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
+        query = select(*picked).where(scores.c.run_id == run_id)
+        with self.database.reading() as connection:
+            query = query.order_by(_by_account(connection))
+            run = one_run(connection, select(runs).where(runs.c.run_id == run_id))
+            if run is None:
+                raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+            frame = read_frame(connection, query)
+        if columns is None:
+            frame["days_in_colour"] = (pd.Timestamp(run.as_of) - frame["colour_since"]).dt.days
+        return frame
+
+    def account_history(self, account_id: str) -> pd.DataFrame:
+        """Return an account's score at every live run, oldest first, with as_of and the run's versions."""
+        live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+        query = (
+            select(runs.c.as_of, runs.c.published_at, runs.c.model_version, runs.c.policy_version, scores)
+            .join(scores, scores.c.run_id == runs.c.run_id)
+            .where(runs.c.run_id.in_(live), scores.c.account_id == account_id)
+            .order_by(runs.c.as_of)
+        )
+        with self.database.reading() as connection:
+            return read_frame(connection, query)
+
+    def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
+        """Yield account ids with colours, probability and log-odds of a run, ``size`` accounts at a time."""
+        picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
+        with self.database.reading() as connection:
+            found = connection.execution_options(yield_per=size).execute(
+                picked.where(scores.c.run_id == run_id)
+            )
+            for rows in found.partitions():
+                yield frame_of(list(found.keys()), rows)
+
+    def _publish(
+        self,
+        connection: Connection,
+        run: NewRun,
+        frames: pd.DataFrame | Iterable[pd.DataFrame],
+        guard: Guard | None,
+        rest: pd.DataFrame | None,
+    ) -> Publication:
+        _lock(connection)
+        run_id = _claim(connection, run)
+        counts = _insert_scores(connection, run_id, run, _batches(frames), rest)
+        if not counts.total():
+            raise ContractError(
+                "a run needs scores, found none. Check that accounts are eligible at this as_of."
+            )
+        connection.execute(
+            update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
+        )
+        _date_later_colours(connection, naive_utc(run.as_of))
+        published = one_run(connection, select(runs).where(runs.c.run_id == run_id))
+        assert published is not None  # noqa: S101 - inserted above in this transaction
+        if guard is not None:
+            guard(published, run_before(connection, naive_utc(run.as_of)))
+        _analyze(connection)
+        return Publication(published, is_new=True)
+
+
+class _TakenError(Exception):
+    """Another process has published a run of this key in the meantime."""
+
+
+def _by_account(connection: Connection) -> ColumnElement[str]:
+    """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
+    if connection.dialect.name == "postgresql":
+        return collate(scores.c.account_id, "C")
+    return scores.c.account_id
+
+
+def _lock(connection: Connection) -> None:
+    """Wait until no other run is being published, since each builds on the previous one."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _PUBLISH_LOCK})
+
+
+def _analyze(connection: Connection) -> None:
+    """Update PostgreSQL's statistics: until autovacuum does, its planner would scan whole tables."""
+    if connection.dialect.name == "postgresql":
+        for table in (scores, run_totals):
+            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
+
+
+def _claim(connection: Connection, run: NewRun) -> int:
+    """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
+    values = run.values() | _totals(Counter()) | {"accounts": 0}
+    try:
+        key = connection.execute(insert(runs).values(**values)).inserted_primary_key
+    except IntegrityError as error:
+        raise _TakenError from error
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
+
+
+def _insert_scores(
+    connection: Connection,
+    run_id: int,
+    run: NewRun,
+    frames: Iterator[pd.DataFrame],
+    rest: pd.DataFrame | None,
+) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    as_of = naive_utc(run.as_of)
+    adder, before = Adder(run_id, as_of), run_before(connection, as_of)
+    with Writer(connection) as writer:
+        for frame in frames:
+            check_scores(frame)
+            table = to_table(frame, run_id=run_id, as_of=as_of)
+            with _one_score_each(connection):
+                if before is not None:
+                    writer.wait()
+                    accounts = table["account_id"].to_pylist()
+                    earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
+                    table = with_colour_since(table, earlier)
+                writer.write(table)
+            counts.update(
+                {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
+            )
+            adder.add(table)
+        with _one_score_each(connection):
+            writer.wait()
+    if rest is not None and len(rest):
+        adder.add_sums(rest)
+        counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
+    if counts:
+        adder.write(connection)
+    return counts
+
+
+def _date_later_colours(connection: Connection, as_of: datetime) -> None:
+    """Date the colours of later runs anew, where this run is published for a date before them."""
+    newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+    later = (
+        select(runs.c.run_id, runs.c.as_of)
+        .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
+        .order_by(runs.c.as_of)
+    )
+    for run_id, instant in connection.execute(later).all():
+        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
+        if (previous := run_before(connection, instant)) is not None:
+            _carry_over(connection, previous.run_id, run_id)
+        write_totals(connection, run_id, instant)
+
+
+def _carry_over(connection: Connection, source: int, target: int) -> None:
+    old = scores.alias("old")
+    connection.execute(
+        update(scores)
+        .where(
+            scores.c.run_id == target,
+            old.c.run_id == source,
+            old.c.account_id == scores.c.account_id,
+            old.c.colour == scores.c.colour,
+        )
+        .values(colour_since=old.c.colour_since)
+    )
+
+
+@contextmanager
+def _one_score_each(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
+        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
+
+
+def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for frame in [frames] if isinstance(frames, pd.DataFrame) else frames:
+        for first in range(0, len(frame), _BATCH):
+            yield frame.iloc[first : first + _BATCH]
+
+
+def _totals(counts: Counter[str]) -> dict[str, int]:
+    return {colour: counts[colour] for colour in ("red", "amber", "green", "grey")}

@@ -1,0 +1,67 @@
+from .account import AccountView, FieldChange, FullAccount, PastScore, account_view, view_account
+from .actions import Action, ActionFilter, hand_out_actions
+from .lead import Monday, RunAtRisk, monday
+from .missed import MISSED, SEEN, UNSCORED, Ledger, LostAccount, ScoreBefore, missed_churners
+from .redlist import export, read_red_list, red_list, write_report
+from .reviews import (
+    END,
+    OPEN,
+    Change,
+    ConflictError,
+    Reviewed,
+    ReviewedOverride,
+    finish_override,
+    judge_reviews,
+    list_overrides,
+    make_override,
+    review,
+    review_overrides,
+    trail,
+    undo,
+)
+from .time_to_churn import Outlook, time_to_churn_of
+from .timeline import Timeline, timeline
+
+__all__ = [
+    "ConflictError",
+    "Reviewed",
+    "trail",
+    "undo",
+    "AccountView",
+    "Action",
+    "ActionFilter",
+    "Change",
+    "END",
+    "FieldChange",
+    "FullAccount",
+    "Ledger",
+    "LostAccount",
+    "MISSED",
+    "Monday",
+    "OPEN",
+    "Outlook",
+    "PastScore",
+    "ReviewedOverride",
+    "RunAtRisk",
+    "SEEN",
+    "ScoreBefore",
+    "Timeline",
+    "UNSCORED",
+    "account_view",
+    "export",
+    "finish_override",
+    "hand_out_actions",
+    "judge_reviews",
+    "list_overrides",
+    "make_override",
+    "missed_churners",
+    "monday",
+    "read_red_list",
+    "red_list",
+    "review",
+    "review_overrides",
+    "time_to_churn_of",
+    "timeline",
+    "view_account",
+    "write_report",
+]

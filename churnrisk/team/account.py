@@ -1,0 +1,247 @@
+"""Due dates: by when the next step of an account should be done."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, Self
+
+from pydantic import Field
+
+from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.present import AccountRow, Instant, Number, RecordShape
+from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.settings import Project
+from churnrisk.store import (
+    HistoryStore,
+    OpenWork,
+    is_within,
+    no_account,
+    open_work,
+    read_actions,
+    read_changes,
+    read_history,
+    read_overrides,
+    read_row,
+)
+from churnrisk.team.redlist import to_row
+
+#: Days from the beginning of a colour until something should have been done, where no play says otherwise.
+DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
+
+
+def due_date(
+    colour: str,
+    play: str | None,
+    colour_since: datetime,
+    handed_due_at: datetime | None,
+    deadlines: Mapping[str, int],
+) -> datetime | None:
+    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
+
+    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
+    """
+    if handed_due_at is not None:
+        return handed_due_at
+    if colour not in DEADLINE_DAYS:
+        return None
+    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
+
+
+def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
+    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
+    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
+    return due is not None and due < day_of(now)
+
+
+def day_of(now: datetime) -> datetime:
+    """Return the beginning of a day."""
+    return datetime.combine(now.date(), time())
+
+
+class PastScore(RecordShape):
+    """The account at one published run."""
+
+    as_of: Instant
+    model_version: str
+    colour: Colour
+    decided_by: DecidedBy
+    rule: str | None
+    churn_probability: Number
+
+
+class PastOverride(RecordShape):
+    """A colour that somebody set; ``in_force`` is False once it has expired, ended or been replaced."""
+
+    override_id: int
+    colour: Colour
+    author: str
+    reason: str
+    created_at: Instant
+    expires_at: Instant
+    ended_at: Instant | None
+    in_force: bool
+
+
+class FieldChange(RecordShape):
+    """One field of an account that somebody changed."""
+
+    review_id: int
+    at: Instant
+    author: str
+    via: str = Field(examples=["web"])
+    field: str = Field(examples=["disposition"])
+    before: str | None
+    after: str | None
+    version: int = Field(description="The account's version after it.")
+    undone_by: int | None = Field(description="The review that took it back.")
+
+
+class PastAction(RecordShape):
+    """An action handed out for the account."""
+
+    play: str
+    reason: str
+    channel: str
+    handed_out_at: Instant
+    due_at: Instant
+
+
+@dataclass(frozen=True)
+class AccountView:
+    """What is known of one account at ``run``, the latest that holds it.
+
+    ``row`` is the account as the red list shows it, whatever its colour; ``history`` is oldest first, the latest
+    run included; ``trail``, ``overrides`` and ``actions`` are newest first. ``due_at`` is None when nothing is due;
+    ``overdue`` accounts were due and nobody has touched them since they have their colour.
+    """
+
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    annual_value: float | None
+    renewal_at: datetime | None
+    stage: str | None
+    next_step: str
+    reasons: tuple[Reason, ...]
+    history: tuple[PastScore, ...]
+    moved: Move | None
+    row: RedListRow
+    run: Run
+    due_at: datetime | None
+    overdue: bool
+    trail: tuple[AuditEntry, ...]
+    overrides: tuple[PastOverride, ...]
+    actions: tuple[PastAction, ...]
+
+    @property
+    def desk(self) -> DeskState:
+        """What the team has on record."""
+        return self.row.desk
+
+    @property
+    def latest(self) -> PastScore:
+        """The account at the latest run."""
+        return self.history[-1]
+
+
+class FullAccount(AccountRow):
+    """One account with its history and what people did about it, the same in JSON and API."""
+
+    as_of: Instant
+    stage: str | None
+    due_at: Instant | None = Field(description="By when the next step should be done.")
+    overdue: bool
+    history: list[PastScore] = Field(description="Oldest first.")
+    overrides: list[PastOverride] = Field(description="The newest first.")
+    changes: list[FieldChange] = Field(description="The newest first.")
+    actions: list[PastAction] = Field(description="The newest first.")
+
+    @classmethod
+    def of_view(cls, view: AccountView) -> Self:
+        """Return the shape of an account."""
+        row = AccountRow.of(view.row)
+        more = {name: getattr(view, name) for name in ("stage", "due_at", "overdue", "history", "overrides")}
+        more |= {"as_of": view.run.as_of, "changes": view.trail, "actions": view.actions}
+        return cls.model_validate(dict(row) | more, from_attributes=True)
+
+
+def view_account(
+    store: HistoryStore,
+    account_id: str,
+    *,
+    now: datetime,
+    scope: str | None = None,
+    deadlines: Mapping[str, int] | None = None,
+) -> AccountView:
+    """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
+
+    ``scope``: the owner that the asker is limited to. ``deadlines``: days that each play leaves.
+    """
+    days = deadlines or {}
+    with store.database.reading() as connection:
+        history = read_history(connection, account_id)
+        if not history or not is_within(history[-1].owner, scope):
+            raise no_account(account_id)
+        run, previous_run = store.runs_around(connection, history[-1].run_id)
+        stored = read_row(connection, run, previous_run, account_id)
+        work = open_work(connection, run, now=day_of(now), account_id=account_id)
+        trail = read_changes(connection, account_id)
+        overrides = read_overrides(connection, account_id)
+        actions = [PastAction(**row) for row in read_actions(connection, account_id)]
+    assert stored is not None  # noqa: S101 - its history names the run that holds it
+    row, since = to_row(stored, run, now), stored["colour_since"]
+    handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
+    return AccountView(
+        account_id=account_id,
+        name=row.name,
+        owner=row.owner,
+        segment=row.segment,
+        annual_value=row.annual_value,
+        renewal_at=row.renewal_at,
+        stage=stored["stage"],
+        next_step=row.next_step,
+        reasons=row.reasons,
+        history=tuple(map(_past, history)),
+        moved=row.moved,
+        row=row,
+        run=run,
+        due_at=due_date(row.colour, row.play, since, handed_due_at, days),
+        overdue=any(is_overdue(part, days, now) for part in work),
+        trail=trail,
+        overrides=tuple(_overrides(overrides, now)),
+        actions=tuple(actions),
+    )
+
+
+def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account of a project; the UsageError for an unknown one names similar ids."""
+    with HistoryStore(project.store_url) as store:
+        try:
+            return view_account(store, account_id, now=now)
+        except NotFoundError:
+            raise unknown_account(store, account_id) from None
+
+
+def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
+    """Return the error for an unknown account, with similar ids."""
+    latest = store.latest_run()
+    if latest is None:
+        return UsageError("nothing has been scored yet. Run `churnrisk score`.")
+    known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
+    close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
+    return NotFoundError(
+        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
+    )
+
+
+def _past(row: Any) -> PastScore:
+    return PastScore(**row._asdict(), churn_probability=row.probability)
+
+
+def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
+    open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
+    return [PastOverride(**row, in_force=row["override_id"] in open_ones[:1]) for row in rows]

@@ -1,0 +1,220 @@
+"""The actions of the latest run: who does what for which account by when, each handed out once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from churnrisk.errors import UsageError
+from churnrisk.lights import Playbook, may_go_out
+from churnrisk.records import Colour, Reason, Run
+from churnrisk.scoring import playbook_of
+from churnrisk.settings import Project
+from churnrisk.store import HistoryStore, hand_out, read_candidates, read_reasons
+from churnrisk.team.redlist import find_run
+
+#: Stands for the play where only the fallback of the colour fits.
+FALLBACK = "fallback"
+_FALLBACK_COOLDOWN_DAYS = 14
+_FALLBACKS = {"red": ("phone", 2), "amber": ("mail", 7)}
+_COLUMNS = (
+    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
+    "renewal_at", "reasons", "play", "next_step",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ActionFilter:
+    """Which accounts get actions; an empty field does not filter.
+
+    ``newly`` keeps the accounts whose colour got worse since the previous run; one without a colour then counts as
+    green. ``limit`` takes so many, after the ``offset`` most urgent ones.
+    """
+
+    colours: tuple[str, ...] = ("red", "amber", "green", "grey")
+    owner: str | None = None
+    newly: bool = False
+    limit: int | None = None
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.colours) - set(Colour))
+        if unknown:
+            raise UsageError(f"{', '.join(unknown)} is no colour; choose among {', '.join(Colour)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do for one account.
+
+    ``key`` is the same for the same account, play and reason, whatever the run: what a CRM merges on. ``reason`` is
+    the rule that decided, else the signal of the main reason, else empty; ``why`` says it in words. ``role`` is whose
+    job it is by the playbook.
+    """
+
+    key: str
+    account_id: str
+    name: str | None
+    owner: str | None
+    segment: str | None
+    colour: str
+    previous_colour: str | None
+    probability: float | None
+    annual_value: float | None
+    renewal_at: datetime | None
+    play: str
+    reason: str
+    why: str
+    next_step: str
+    channel: str
+    role: str
+    due_at: datetime
+    as_of: datetime
+
+
+@dataclass(frozen=True)
+class HandedOut:
+    """The actions handed out, how many wait for a cooldown or a channel, and whether there are more."""
+
+    run: Run
+    actions: tuple[Action, ...]
+    waiting: int
+    more: bool = False
+
+
+def hand_out_actions(
+    project: Project,
+    *,
+    now: datetime,
+    wanted: ActionFilter,
+    deliver: Callable[[tuple[Action, ...]], None],
+    record: bool,
+    store: HistoryStore | None = None,
+) -> HandedOut:
+    """Hand out and record the actions of the latest run that are neither done nor in their cooldown at ``now``.
+
+    ``deliver`` writes the actions somewhere; when it fails nothing is recorded. ``record`` is False for a dry run.
+    A server hands in its open ``store``.
+
+    Raises
+    ------
+    UsageError
+        If nothing has been scored, or store or playbook cannot be used.
+    """
+    playbook = playbook_of(project)
+    cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
+    longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
+    actions: tuple[Action, ...] = ()
+    offered = 0
+    with _opened(project, store) as history:
+        run = find_run(history, None)
+        candidates, more = _candidates(history, run, playbook, wanted, now)
+
+        def choose(fresh: pd.DataFrame, past: pd.DataFrame) -> np.ndarray:
+            nonlocal offered
+            offered = len(fresh)
+            return may_go_out(
+                fresh,
+                past,
+                now=now,
+                cooldowns=cooldowns,
+                channels=playbook.channels,
+                default_cooldown=_FALLBACK_COOLDOWN_DAYS,
+            )
+
+        def hand_on(chosen: pd.DataFrame) -> None:
+            nonlocal actions
+            actions = _actions(chosen, run)
+            deliver(actions)
+
+        hand_out(
+            history,
+            run.run_id,
+            candidates,
+            choose=choose,
+            deliver=hand_on,
+            at=now,
+            within=timedelta(days=longest + 1),
+            record=record,
+        )
+    return HandedOut(run, actions, offered - len(actions), more)
+
+
+@contextmanager
+def _opened(project: Project, store: HistoryStore | None) -> Iterator[HistoryStore]:
+    if store is not None:
+        yield store
+        return
+    with HistoryStore(project.store_url) as opened:
+        yield opened
+
+
+def _candidates(
+    store: HistoryStore, run: Run, playbook: Playbook, wanted: ActionFilter, now: datetime
+) -> tuple[pd.DataFrame, bool]:
+    """Return one row per account with something to do, the most urgent first, and whether there are more."""
+    frame = read_candidates(
+        store,
+        run,
+        _COLUMNS,
+        colours=wanted.colours,
+        owner=wanted.owner,
+        newly=wanted.newly,
+        limit=None if wanted.limit is None else wanted.limit + 1,
+        offset=wanted.offset,
+    )
+    more = wanted.limit is not None and len(frame) > wanted.limit
+    frame = frame.iloc[: wanted.limit].copy()
+    main = [next(iter(read_reasons(text)), None) for text in frame.pop("reasons")]
+    frame["main"] = pd.Series(main, frame.index, dtype=object)
+    by_rule = frame["rule"].where(frame["decided_by"] == "rule")
+    features = pd.Series([reason and reason.feature for reason in main], frame.index, dtype=object)
+    frame["reason"] = by_rule.fillna(features).fillna("").astype(object)
+    _add_how(frame, playbook, now)
+    return frame, more
+
+
+def _add_how(frame: pd.DataFrame, playbook: Playbook, now: datetime) -> None:
+    """Add play, channel, role and due_at; a play that has left the playbook is treated as the fallback."""
+    plays = {play.name: play for play in playbook.plays}
+    fallback = {colour: channel for colour, (channel, _) in _FALLBACKS.items()}
+    usual_days = {colour: days for colour, (_, days) in _FALLBACKS.items()}
+    frame["play"] = frame["play"].fillna(FALLBACK).astype(object)
+    channels = frame["play"].map({name: play.channel for name, play in plays.items()}).astype(object)
+    frame["channel"] = channels.fillna(frame["colour"].map(fallback)).fillna("mail")
+    roles = frame["play"].map({name: play.owner for name, play in plays.items()}).astype(object)
+    frame["role"] = roles.fillna("account owner")
+    days = frame["play"].map({name: play.deadline_days for name, play in plays.items()}).astype(float)
+    days = days.fillna(frame["colour"].map(usual_days).astype(float)).fillna(7)
+    today = pd.Timestamp(now).normalize()
+    frame["due_at"] = (today + pd.to_timedelta(days, unit="D")).astype("datetime64[us]")
+
+
+def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
+    table = chosen.astype(object)
+    rows = table.where(table.notna(), None).to_dict("records")
+    same = [item.name for item in fields(Action) if item.name in chosen]
+    return tuple(
+        Action(
+            **{name: row[name] for name in same} | {"next_step": row["next_step"] or ""},
+            key=_key(row["account_id"], row["play"], row["reason"]),
+            why=_why(row["decided_by"], row["rule"], row["main"]),
+            as_of=run.as_of,
+        )
+        for row in rows
+    )
+
+
+def _why(decided_by: str, rule: str | None, main: Reason | None) -> str:
+    by_rule = [f"Rule: {rule}"] if decided_by == "rule" and rule else []
+    return "; ".join([*by_rule, *([main.text] if main else [])])
+
+
+def _key(account_id: str, play: str, reason: str) -> str:
+    return hashlib.sha256("\n".join((account_id, play, reason)).encode()).hexdigest()[:16]

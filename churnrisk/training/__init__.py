@@ -1,0 +1,5 @@
+"""From tables to a model: panel, train, evaluate, backtest, compare, promote, reproduce, export."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

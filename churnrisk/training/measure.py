@@ -1,0 +1,488 @@
+"""Measure models: one on its test block, two side by side, or the colours as they would have been at every snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.model_selection import StratifiedGroupKFold
+
+from churnrisk.errors import ContractError, UsageError
+from churnrisk.features import annual_value
+from churnrisk.lights import Promise, Stability, TrafficLight, colour_evidence, decide, stability
+from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate
+from churnrisk.records import Colour, ColourEvidence, Interval
+from churnrisk.settings import Project
+from churnrisk.tracking import CHAMPION, LoadedModel, VersionDetails
+from churnrisk.training.fit import (
+    RECENCY,
+    champion_of,
+    colours_on_test,
+    cut_blocks,
+    evaluated,
+    learn,
+    measure,
+    mismatch,
+    require_columns,
+    tracking_of,
+    unfitted,
+)
+from churnrisk.training.panel import Progress, TrainingPanel, training_panel
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours."""
+
+    model: str
+    block: str
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...]
+    model_evidence: tuple[ColourEvidence, ...]
+
+
+def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
+    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion."""
+    tracking = tracking_of(project)
+    progress("loading the model")
+    model = tracking.load(version)
+    champion = None if version == CHAMPION else champion_of(tracking)
+    panel = training_panel(project, now=now, progress=progress)
+    cut = cut_blocks(panel.X, project)
+    require_columns(model, panel.X)
+    progress("measuring on the test block")
+    X, test = panel.X[model.columns], cut.test
+    final, own, _ = colours_on_test(model.classifier, model.thresholds, X[test], panel.y[test], project)
+    dates = X.index.get_level_values("as_of")[test]
+    return EvaluationReport(
+        f"version {model.version}",
+        f"{int(test.sum()):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
+        measure(model.classifier, X, panel.y, cut, project, champion=champion),
+        final,
+        own,
+    )
+
+
+def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Progress) -> EvaluationReport:
+    """Cross-validate in folds of accounts, for a flat table with one snapshot; each account is scored once."""
+    if project.model.split != "accounts":
+        raise UsageError(
+            '--folds is for flat tables ([model] split = "accounts"); this project is split by time, where folds '
+            "of accounts would let the future in. Run `churnrisk evaluate` without --folds."
+        )
+    panel = training_panel(project, now=now, progress=progress)
+    X, y = panel.X, panel.y
+    p, recency = np.zeros(len(X)), np.zeros(len(X))
+    with_recency = RecencyRule.applies_to(X)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=project.model.seed)
+    for number, (rest, test) in enumerate(splitter.split(X, y, panel.groups), start=1):
+        progress(f"fold {number} of {folds}")
+        classifier = unfitted(project, panel.features).fit(X.iloc[rest], y.iloc[rest])
+        p[test] = classifier.predict_proba(X.iloc[test])[:, 1]
+        if with_recency:
+            rule = RecencyRule().fit(X.iloc[rest], y.iloc[rest])
+            recency[test] = rule.predict_proba(X.iloc[test])[:, 1]
+    evaluation = evaluate(
+        y,
+        p,
+        panel.groups,
+        baselines={RECENCY: recency} if with_recency else None,
+        capacity=project.decision.capacity,
+        seed=project.model.seed,
+    )
+    return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
+
+
+#: The first version's name among the scorers of the evaluation, in which the second is "model".
+FIRST = "first"
+_TAGS = ("data_digest", "code_version", "seed", "churn_definition", "policy_version")
+_THRESHOLDS = ("amber_from", "red_from")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A setting that differs between the two versions; None where one has none."""
+
+    name: str
+    first: str | None
+    second: str | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two versions side by side; params, data blocks and thresholds hold what differs only.
+
+    ``block`` names the rows that both were measured on, empty if they could not be. The evaluation has the second as
+    "model" and the first as the baseline "first"; differences are second minus first, paired by account.
+    """
+
+    first: VersionDetails
+    second: VersionDetails
+    params: tuple[Pair, ...]
+    data: tuple[Pair, ...]
+    thresholds: tuple[Pair, ...]
+    added: tuple[str, ...]
+    dropped: tuple[str, ...]
+    redefined: tuple[str, ...]
+    block: str
+    evaluation: Evaluation | None
+    notes: tuple[str, ...]
+
+
+def compare(project: Project, first: str, second: str, *, now: datetime, progress: Progress) -> Comparison:
+    """Put two versions (alias, number or run id) side by side and measure both on today's test block."""
+    tracking = tracking_of(project)
+    progress("reading the registry")
+    details = tracking.details(first), tracking.details(second)
+    if details[0].info.version == details[1].info.version:
+        raise UsageError(
+            f"expected two versions, found version {details[0].info.version} twice. "
+            "`churnrisk models` lists the versions."
+        )
+    models = tracking.load(details[0].info.version), tracking.load(details[1].info.version)
+    first_sql, second_sql = ({one.name: one.sql for one in model.features} for model in models)
+    block, evaluation, notes = _measured(project, details, models, now=now, progress=progress)
+    return Comparison(
+        *details,
+        params=_differing(*map(_settings, details)),
+        data=_differing(*map(_blocks, details)),
+        thresholds=_differing(*map(_thresholds, models)),
+        added=tuple(name for name in second_sql if name not in first_sql),
+        dropped=tuple(name for name in first_sql if name not in second_sql),
+        redefined=tuple(name for name, sql in first_sql.items() if second_sql.get(name, sql) != sql),
+        block=block,
+        evaluation=evaluation,
+        notes=notes,
+    )
+
+
+def verdict(metric: str, difference: Interval) -> str:
+    """Say whether the second is better, worse, or neither beyond chance."""
+    if difference.low <= 0 <= difference.high:
+        return "no clear difference"
+    return "better" if (difference.low > 0) == (metric in HIGHER_IS_BETTER) else "worse"
+
+
+def _measured(
+    project: Project,
+    details: tuple[VersionDetails, VersionDetails],
+    models: tuple[LoadedModel, LoadedModel],
+    *,
+    now: datetime,
+    progress: Progress,
+) -> tuple[str, Evaluation | None, tuple[str, ...]]:
+    panel = _panel(project, now=now, progress=progress)
+    reasons = [(model.version, mismatch(model, panel.features)) for model in models]
+    if text := " and ".join(f"version {version} {why}" for version, why in reasons if why):
+        return "", None, (f"not measured: {text}",)
+    rows, notes = _unseen(project, details, panel)
+    y = panel.y[rows]
+    if y.nunique() < 2:
+        return "", None, (*notes, "not measured: the rows that neither has learned from lack a class")
+    progress(f"measuring both on {int(rows.sum()):,} rows")
+    X = panel.X[rows]
+    first, second = (model.probability(X) for model in models)
+    evaluation = evaluated(y, second, project, baselines={FIRST: first})
+    dates = panel.dates[rows]
+    block = f"{len(X):,} rows as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}"
+    return block, evaluation, notes
+
+
+def _panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+    """Return the panel with the excluded features too: an earlier version may read them."""
+    everything = replace(project, features=replace(project.features, exclude=()))
+    try:
+        return training_panel(everything, now=now, progress=progress)
+    except UsageError:
+        # excluded because of a name clash
+        return training_panel(project, now=now, progress=progress)
+
+
+def _unseen(
+    project: Project, details: tuple[VersionDetails, VersionDetails], panel: TrainingPanel
+) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
+    """Return the rows of today's test block that neither version has learned from."""
+    test = np.asarray(cut_blocks(panel.X, project).test)
+    if project.model.split == "accounts":
+        seeds = {one.params.get("seed") for one in details} | {str(project.model.seed)}
+        digests = {one.info.tags.get("data_digest") for one in details} | {panel.digest}
+        if len(seeds) == len(digests) == 1:
+            return test, ()
+        return test, (
+            "the versions held out other accounts (other data or another seed), so each may have learned from some "
+            "of these rows",
+        )
+    as_of = panel.dates
+    clean = test.copy()
+    notes = []
+    for one in details:
+        seen = as_of < pd.Timestamp(learned_until(one) + project.churn.outcome_delay)
+        if (clean & seen).any():
+            count = as_of[clean & seen].nunique()
+            notes.append(
+                f"{count} of the test block's snapshots are left out: version {one.info.version} learned from rows "
+                "up to them"
+            )
+            clean &= ~seen
+    return clean, tuple(notes)
+
+
+def learned_until(one: VersionDetails) -> datetime:
+    """Return the last date that a version was fitted, calibrated or certified on."""
+    learned = [item.last_as_of for item in one.datasets if item.block != "test"]
+    return max(learned, default=datetime(1900, 1, 1))
+
+
+def _settings(one: VersionDetails) -> dict[str, str]:
+    params = {name: value for name, value in one.params.items() if name not in _THRESHOLDS}
+    return params | {name: one.info.tags[name] for name in _TAGS if name in one.info.tags}
+
+
+def _blocks(one: VersionDetails) -> dict[str, str]:
+    return {
+        item.block: f"{item.first_as_of:%Y-%m-%d} to {item.last_as_of:%Y-%m-%d}, {item.rows:,} rows, "
+        f"digest {item.digest[:12]}"
+        for item in one.datasets
+    }
+
+
+def _thresholds(model: LoadedModel) -> dict[str, str]:
+    light = model.thresholds
+    values: dict[str, Any] = {name.replace("_", " "): getattr(light, f"{name}_") for name in _THRESHOLDS}
+    shown = {
+        name: "none" if value is None or value != value else f"{value:.2%}" for name, value in values.items()
+    }
+    return shown | {f"{promise.colour} promises": promise.text or "nothing" for promise in light.promises_}
+
+
+def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...]:
+    names = dict.fromkeys((*first, *second))
+    pairs = (Pair(name, first.get(name), second.get(name)) for name in names)
+    return tuple(pair for pair in pairs if pair.first != pair.second)
+
+
+#: Its reasons are exact and it is quick to fit, so it stands in for a missing champion.
+_STAND_IN = "additive"
+
+Outcome = Literal["kept", "broken", "unclear", ""]
+
+
+@dataclass(frozen=True, slots=True)
+class ColourAtSnapshot:
+    """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
+
+    ``share`` is that of all accounts with a colour. ``outcome`` is "kept" if the rate keeps the promise, "broken" if an
+    exact 95 % bound contradicts it, "unclear" if the rate misses it by no more than chance; empty without promise or
+    accounts. ``model_outcome`` is the same for the model's own colour, before rules and hysteresis.
+    """
+
+    as_of: datetime
+    colour: Colour
+    accounts: int
+    share: float
+    churned: int
+    churn_rate: float
+    churn_low: float
+    churn_high: float
+    at_most: float | None
+    at_least: float | None
+    outcome: Outcome
+    model_outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """The final colours of every snapshot with enough history, oldest first, and what happened.
+
+    One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
+    recall; the evidence is that of all snapshots together. ``notes`` are those of the latest training.
+    """
+
+    candidate: str
+    why_candidate: str
+    rows: tuple[ColourAtSnapshot, ...]
+    skipped: tuple[tuple[datetime, str], ...]
+    final: Stability
+    without_hysteresis: Stability
+    evidence: tuple[ColourEvidence, ...]
+    evidence_without_hysteresis: tuple[ColourEvidence, ...]
+    evidence_without_rules: tuple[ColourEvidence, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def snapshots(self) -> tuple[datetime, ...]:
+        """Their as-of dates, oldest first."""
+        return tuple(dict.fromkeys(row.as_of for row in self.rows))
+
+    def outcomes(self, colour: Colour, last: int | None = None, *, of_model: bool = False) -> dict[str, int]:
+        """Count kept, broken and unclear promises of a colour, at all snapshots or the last ones."""
+        dates = self.snapshots[-last:] if last else self.snapshots
+        rows = [row for row in self.rows if row.colour == colour and row.as_of in dates]
+        found = [row.model_outcome if of_model else row.outcome for row in rows]
+        return {name: found.count(name) for name in ("kept", "broken", "unclear")}
+
+    def share(self, colour: Colour) -> float:
+        """Return a colour's share, averaged over the snapshots."""
+        shares = [row.share for row in self.rows if row.colour == colour]
+        return sum(shares) / len(shares)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON; NaN as None."""
+        promising = (Colour.GREEN, Colour.RED)
+        return {
+            "candidate": self.candidate,
+            "why_candidate": self.why_candidate,
+            "summary": {
+                "snapshots": len(self.snapshots),
+                "promises": {str(colour): self.outcomes(colour) for colour in promising},
+                "promises_last_5": {str(colour): self.outcomes(colour, last=5) for colour in promising},
+                "promises_of_model": {
+                    str(colour): self.outcomes(colour, of_model=True) for colour in promising
+                },
+                "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
+                "flap_rate": _plain(self.final.flap_rate),
+                "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
+                "recall": _plain(self.final.recall),
+                "recall_without_hysteresis": _plain(self.without_hysteresis.recall),
+            },
+            "rows": _dicts(self.rows),
+            "evidence": _dicts(self.evidence),
+            "evidence_without_hysteresis": _dicts(self.evidence_without_hysteresis),
+            "evidence_without_rules": _dicts(self.evidence_without_rules),
+            "skipped": [{"as_of": f"{date:%Y-%m-%d}", "why": why} for date, why in self.skipped],
+            "notes": list(self.notes),
+        }
+
+
+def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest:
+    """Train, calibrate, set the lights and score at every mature snapshot with what was known then.
+
+    At each snapshot the labels end an embargo earlier, rules apply, and hysteresis continues from the previous one. One
+    kind of model is trained, the champion's, so that a snapshot takes seconds; its settings are chosen each time. Only
+    that choice of the kind knows later snapshots.
+    """
+    if project.model.split == "accounts":
+        raise UsageError(
+            '--backtest walks through time, found [model] split = "accounts". Give the project several snapshots, or '
+            "measure it with `churnrisk evaluate --folds 5`."
+        )
+    panel = training_panel(project, now=now, progress=progress)
+    candidate, why = _candidate(project)
+    quick = replace(project, model=replace(project.model, candidates=(candidate,), test_snapshots=1))
+    dates = panel.dates.unique().sort_values()
+    done: list[SnapshotColours] = []
+    skipped: list[tuple[datetime, str]] = []
+    for number, date in enumerate(dates, start=1):
+        progress(f"snapshot {number} of {len(dates)}, as of {date:%Y-%m-%d}")
+        try:
+            done.append(colours_at(panel, date, quick, previous=done[-1].colours if done else None))
+        except ContractError as error:
+            skipped.append((date, str(error)))
+    if not done:
+        raise ContractError(f"no snapshot has enough history; the latest: {skipped[-1][1]}")
+    every = pd.concat([snapshot.colours for snapshot in done])
+    churned = every["churned"]
+    final, raw, own = (
+        colour_evidence(every[name], churned, every.index.get_level_values("account_id"))
+        for name in ("colour", "raw_colour", "model_colour")
+    )
+    return Backtest(
+        candidate=candidate,
+        why_candidate=why,
+        rows=tuple(row for snapshot in done for row in snapshot.rows()),
+        skipped=tuple(skipped),
+        final=stability(every["colour"], churned),
+        without_hysteresis=stability(every["raw_colour"], churned),
+        evidence=final,
+        evidence_without_hysteresis=raw,
+        evidence_without_rules=own,
+        notes=done[-1].notes,
+    )
+
+
+def _candidate(project: Project) -> tuple[Any, str]:
+    champion = champion_of(tracking_of(project))
+    if champion is not None:
+        return champion.classifier.chosen_, "the champion's"
+    names = project.model.candidates
+    return (_STAND_IN if _STAND_IN in names else names[0]), "there is no champion to copy"
+
+
+@dataclass(frozen=True)
+class SnapshotColours:
+    """The colours of one snapshot with ``churned`` beside them, indexed by (account_id, as_of)."""
+
+    date: pd.Timestamp
+    colours: pd.DataFrame
+    light: TrafficLight
+    notes: tuple[str, ...]
+
+    def rows(self) -> list[ColourAtSnapshot]:
+        """Return what became of each colour."""
+        promises = {promise.colour: promise for promise in self.light.promises_}
+        accounts, churned = self.colours.index.get_level_values("account_id"), self.colours["churned"]
+        final, own = (
+            colour_evidence(self.colours[name], churned, accounts, self.light.promises_)
+            for name in ("colour", "model_colour")
+        )
+        return [
+            ColourAtSnapshot(
+                as_of=self.date.to_pydatetime(),
+                colour=row.colour,
+                accounts=row.accounts,
+                share=row.accounts / len(self.colours),
+                churned=row.churned,
+                churn_rate=row.churn_rate,
+                churn_low=row.churn_low,
+                churn_high=row.churn_high,
+                at_most=promises.get(row.colour, Promise(row.colour)).at_most,
+                at_least=promises.get(row.colour, Promise(row.colour)).at_least,
+                outcome=_outcome(row),
+                model_outcome=_outcome(of_model),
+            )
+            for row, of_model in zip(final, own, strict=True)
+        ]
+
+
+def colours_at(
+    panel: TrainingPanel, date: pd.Timestamp, project: Project, *, previous: pd.DataFrame | None
+) -> SnapshotColours:
+    """Train on what was known before a snapshot and colour it; ``previous`` are the colours of the one before."""
+    known = panel.dates <= date
+    past = replace(panel, X=panel.X[known], y=panel.y[known])
+    cut = cut_blocks(past.X, project)
+    # It learns from the first two blocks; the third is the snapshot itself.
+    classifier, light = learn(past, cut, project, progress=lambda _: None)
+    X = past.X[cut.test]
+    colours = decide(
+        classifier.predict_proba(X)[:, 1],
+        X,
+        light=light,
+        rules=project.decision.active_rules(),
+        previous=None if previous is None else previous.droplevel("as_of"),
+        margin=project.decision.hysteresis_margin,
+        value=annual_value(X),
+    ).assign(churned=past.y[cut.test].to_numpy())
+    colours.attrs = {}  # pandas compares them when it concatenates frames
+    return SnapshotColours(date, colours, light, (*cut.notes, *classifier.notes_, *light.notes_))
+
+
+def _outcome(row: ColourEvidence) -> Outcome:
+    if not row.promise or not row.accounts:
+        return ""
+    return "unclear" if row.kept is None else "kept" if row.kept else "broken"
+
+
+def _dicts(rows: Sequence[ColourEvidence | ColourAtSnapshot]) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d}"
+    return None if value != value else value

@@ -1,0 +1,539 @@
+"""Peers: accounts of one segment, else on one plan, else at one lifecycle stage."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol, cast, runtime_checkable
+
+import pandas as pd
+
+from churnrisk.contract import (
+    FUTURE,
+    TABLES,
+    UNKNOWN,
+    Available,
+    ContractRule,
+    Findings,
+    TablePart,
+    blocking,
+    complete_events,
+    find,
+    literal,
+    rules_of,
+    shares,
+    sign_ups,
+    tidy,
+    timestamp_literal,
+    validate,
+)
+from churnrisk.errors import ChurnRiskError, ContractError
+from churnrisk.features import FeatureFrame, Leak, annual_value, build_features, find_leaks, select_features
+from churnrisk.files import digest_of, read_sealed, write_sealed
+from churnrisk.lights import lifecycle_stage
+from churnrisk.model import kinds_with_peers
+from churnrisk.records import Feature, Violation
+from churnrisk.settings import Project
+from churnrisk.snapshots import (
+    Horizon,
+    build_panel,
+    data_span,
+    follow_up,
+    labelled_dates,
+    sample_panel,
+    training_dates,
+)
+from churnrisk.sources import (
+    CacheConfig,
+    Engine,
+    EventFiles,
+    Fingerprint,
+    Stamp,
+    Tables,
+    open_engine,
+    open_tables,
+)
+
+BY = ("segment", "plan", "stage")
+
+
+def segments_of(engine: Engine, available: Available) -> pd.Series:
+    """Return today's segment of each account, indexed by account id; empty if the tables have none."""
+    if not available.has("accounts.segment"):
+        return pd.Series(dtype=object, name="segment")
+    table = engine.arrow("select account_id, segment::varchar as segment from accounts")
+    frame: pd.DataFrame = table.to_pandas()
+    return frame.drop_duplicates("account_id").set_index("account_id")["segment"].astype(object)
+
+
+def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
+    """Return the peer group of each row of ``X`` by segment, plan or stage; None without such data."""
+    if by == "segment" and len(segments):
+        kinds = segments.reindex(X.index.get_level_values("account_id"))
+    elif by == "plan" and "plan" in X:
+        kinds = X["plan"].astype(object)
+    elif by == "stage" and "tenure_days" in X:
+        score = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
+        kinds = lifecycle_stage(X["tenure_days"], score)
+    else:
+        return None
+    return pd.Series(kinds.to_numpy(dtype=object), index=X.index, name=by)
+
+
+def choose_kinds(X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
+    """Return the peer groups by the first of :data:`BY` in which at least two have enough accounts."""
+    for by in BY:
+        kinds = kinds_of(by, X, segments)
+        if kinds is not None and len(kinds_with_peers(X, kinds)) > 1:
+            return kinds
+    return None
+
+
+#: Raise it when the same rules begin to find something else.
+FORMAT = 1
+_FOLDER, _NAME = "checked", "checked.json"
+
+
+@dataclass(frozen=True)
+class CachedCheck:
+    """What a run has found, with digests of what it depends on: how rows are read, the rules, files, accounts.
+
+    What was not in the future at ``now`` is not later.
+    """
+
+    made_from: str
+    parts: dict[str, Fingerprint]
+    findings: Findings
+    accounts: str
+    now: str
+
+
+def check_events(tables: Tables, *, now: datetime) -> Findings | None:
+    """Return what breaks the contract in the events, with the cache; None if they cannot be cached."""
+    cache, parts = tables.cache, tables.event_parts
+    if cache is None or parts is None:
+        return None
+    rules = _rules(tables)
+    if any(rule.only_among != "false" for rule in rules):
+        return None
+    return _EventCheck(tables, parts, cache, rules, now).findings()
+
+
+def _rules(tables: Tables) -> list[ContractRule]:
+    """Return all rules over events; those about the present as of a fixed time."""
+    native, date_format = tables.native["events"], tables.date_formats.get("events")
+    rules = rules_of(
+        TABLES["events"], tables.available, native=native, date_format=date_format, now=datetime.min
+    )
+    return [rule for of_relation in rules for rule in of_relation]
+
+
+class _EventCheck:
+    def __init__(
+        self, tables: Tables, parts: EventFiles, cache: CacheConfig, rules: list[ContractRule], now: datetime
+    ) -> None:
+        self._tables, self._parts, self._cache, self._now = tables, parts, cache, now
+        self._folder = cache.folder / _FOLDER
+        self._time = f"{now:%Y-%m-%d %H:%M:%S}"
+        self._engine = tables.engine
+        version = self._engine.value("select version()")
+        self._made_from = digest_of(f"{version} {parts.made_from} {rules!r}")
+
+    def findings(self) -> Findings:
+        stamps = self._parts.stamps()
+        self._engine.run(
+            f"create or replace temp table checked_accounts as {sign_ups(self._tables.available)}"
+        )
+        former = self._former()
+        known = self._unchanged(former, stamps) if former else None
+        findings = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
+        if former is None or known is None or findings is None:
+            former, known, findings = None, {}, self._found(None)
+        if not blocking(findings.violations("events")) and not _is_dated_later(findings):
+            try:
+                self._write(findings, former, known, stamps)
+            except (OSError, ChurnRiskError) as error:
+                self._cache.say(f"the check of the events cannot be cached ({error})")
+        return findings
+
+    def _former(self) -> CachedCheck | None:
+        """Return the cached check, if it is intact and of the same rules and accounts."""
+        try:
+            former = read_sealed(self._folder / _NAME, CachedCheck, form=FORMAT)
+            intact = digest_of(self._accounts(former.accounts)) == former.accounts
+        except (OSError, ValueError):
+            return None
+        return former if intact and former.made_from == self._made_from and self._holds(former) else None
+
+    def _accounts(self, digest: str) -> Path:
+        return self._folder / f"accounts.{digest[:16]}.parquet"
+
+    def _holds(self, former: CachedCheck) -> bool:
+        """Say whether the cached check still holds for today's time and accounts."""
+        if self._time < former.now:
+            return False
+        file = literal(str(self._accounts(former.accounts)))
+        other = (
+            f"from read_parquet({file}) k left join checked_accounts a using (account_id) "
+            "where k.is_unknown <> (a.account_id is null) or k.signed_up_at is distinct from a.signed_up_at"
+        )
+        return not self._engine.value(f"select count(*) {other}")
+
+    def _unchanged(self, former: CachedCheck, stamps: dict[str, Stamp]) -> dict[str, Fingerprint] | None:
+        """Return the files of the cached check as they are today; None if one has changed or gone."""
+        known: dict[str, Fingerprint] = {}
+        for name, seen in former.parts.items():
+            if name not in stamps:
+                return None
+            known[name] = self._parts.parts[name].seen(stamps[name], seen)
+            if known[name].digest != seen.digest:
+                return None
+        return known
+
+    def _of_new(self, former: CachedCheck, names: AbstractSet[str]) -> Findings | None:
+        """Add the findings of new files; None if duplicates were searched among fewer accounts than now."""
+        if not names:
+            return former.findings
+        self._engine.run(
+            f"create or replace temp view new_raw_events as from {self._parts.raw(sorted(names))}"
+        )
+        self._engine.run(
+            f"create or replace temp view new_events as select * exclude (file) from {self._parts.rows(sorted(names))}"
+        )
+        total = former.findings.total + int(self._engine.value("select count(*) from new_raw_events"))
+        if shares(total) != shares(former.findings.total):
+            return None
+        complete = complete_events("new_events")
+        # a duplicate is of the same instant
+        low, high = self._engine.rows(f"select min(occurred_at), max(occurred_at) from {complete}")[0]
+        others = f"(select * exclude (file) from {self._parts.rows(former.parts)} where account_id is not null and "
+        others += (
+            f"occurred_at between {timestamp_literal(low)} and {timestamp_literal(high)})"
+            if low
+            else "false)"
+        )
+        return former.findings + self._found(TablePart("new_raw_events", complete, others, total))
+
+    def _found(self, part: TablePart | None) -> Findings:
+        tables = self._tables
+        return find(
+            self._engine.rows,
+            "events",
+            tables.available,
+            native=tables.native["events"],
+            date_format=tables.date_formats.get("events"),
+            now=self._now,
+            part=part,
+        )
+
+    def _write(
+        self,
+        findings: Findings,
+        former: CachedCheck | None,
+        known: dict[str, Fingerprint],
+        stamps: dict[str, Stamp],
+    ) -> None:
+        parts = known | {
+            name: self._parts.parts[name].seen(stamp, None)
+            for name, stamp in stamps.items()
+            if name not in known
+        }
+        if self._parts.stamps() != stamps or self._accounts_changed():
+            return  # the findings may mix two states of the tables
+        nothing_new = former is not None and parts.keys() == former.parts.keys()
+        accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
+        checked = CachedCheck(self._made_from, parts, findings, accounts, self._time)
+        write_sealed(self._folder / _NAME, checked, form=FORMAT)
+        for left in self._folder.glob("accounts.*.parquet"):
+            if left != self._accounts(accounts):
+                # a parallel run that needed it checks everything once more
+                left.unlink(missing_ok=True)
+
+    def _accounts_changed(self) -> bool:
+        now = f"({sign_ups(self._tables.available)})"
+        apart = (
+            f"(from {now} except from checked_accounts) union all (from checked_accounts except from {now})"
+        )
+        return bool(self._engine.value(f"select count(*) from ({apart})"))
+
+    def _write_accounts(self, findings: Findings, former: CachedCheck | None) -> str:
+        """Write the accounts that the rows were compared with, and the unknown ones; return the digest."""
+        accounts = "select *, false as is_unknown from checked_accounts"
+        if any(one.rule.says == UNKNOWN for one in findings.found):
+            rows = complete_events("bare_events" if former is None else "new_events")
+            accounts += (
+                f" union select {tidy('e.account_id')}, null, true from (select distinct account_id from {rows}) e "
+                f"where {tidy('e.account_id')} is not null "
+                f"and {tidy('e.account_id')} not in (select account_id from checked_accounts)"
+            )
+            if former is not None:
+                file = literal(str(self._accounts(former.accounts)))
+                accounts += (
+                    f" union select account_id, signed_up_at, true from read_parquet({file}) where is_unknown"
+                )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / ".gitignore").write_text("*\n")
+        with TemporaryDirectory(prefix=".new-", dir=self._folder) as scratch:
+            written = Path(scratch) / "accounts.parquet"
+            self._engine.run(
+                f"copy (select * from ({accounts}) order by account_id) to {literal(str(written))} "
+                "(format parquet, compression zstd)"
+            )
+            digest = digest_of(written)
+            os.replace(written, self._accounts(digest))
+        return digest
+
+
+def _is_dated_later(findings: Findings) -> bool:
+    """Say whether rows are dated in the future, which will not be found later."""
+    return any(one.rule.says == FUTURE for one in findings.found)
+
+
+Progress = Callable[[str], None]
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """A progress report that also counts within a stage."""
+
+    def advance(self, done: int, of: int) -> None:
+        """Show how many of all are done."""
+
+
+def advance(progress: Progress, done: int, of: int) -> None:
+    """Report how much of the current stage is done, if the progress counts."""
+    if isinstance(progress, Counting):
+        progress.advance(done, of)
+
+
+#: How far beyond its as-of date a row is followed.
+FOLLOWED_DAYS = 360
+#: Folder inside the project folder that caches the roll-up of the events between runs.
+KEPT = ".churnrisk/events"
+
+
+@dataclass(frozen=True)
+class CheckedTables:
+    """Opened tables that meet the contract, with its warnings."""
+
+    tables: Tables
+    violations: Sequence[Violation]
+    span: Horizon
+
+
+@dataclass(frozen=True)
+class TrainingPanel:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    X : DataFrame
+        One row per (account_id, as_of), eligible and mature; a column per feature.
+    y : Series
+        1 if the account churned inside the label window; aligned with X.
+    features : tuple of Feature
+        The columns' declarations.
+    digest : str
+        Fingerprint of the inputs.
+    segments : Series indexed by account id
+        Today's segments, to choose peers by; empty if the tables have none.
+    follow_up : DataFrame or None
+        What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.panel`. None
+        if labels cover one window only, or ``[model] time_to_churn`` is off.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    features: tuple[Feature, ...]
+    violations: Sequence[Violation]
+    span: Horizon
+    digest: str
+    segments: pd.Series
+    follow_up: pd.DataFrame | None = None
+
+    @property
+    def groups(self) -> pd.Index:
+        """The account of each row, aligned with X: the unit of every bootstrap."""
+        return self.X.index.get_level_values("account_id")
+
+    @property
+    def value(self) -> pd.Series | None:
+        """What each account was worth a year at its as-of date, aligned with X; None without such a signal."""
+        return annual_value(self.X)
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """The as-of date of each row, aligned with X."""
+        return cast("pd.DatetimeIndex", self.X.index.get_level_values("as_of"))
+
+
+@contextmanager
+def opened_tables(
+    project: Project, *, now: datetime, progress: Progress, keep: bool = False
+) -> Iterator[tuple[Tables, list[Violation]]]:
+    """Open the project's tables; yield them with all violations of the contract.
+
+    With ``keep``, the roll-up of the events is read from and written to the cache of the project.
+    """
+    with open_engine(project.engine, base=project.data) as engine:
+        progress("reading tables")
+        tables = open_tables(engine, project.tables)
+        if keep and project.engine.cache:
+            tables = replace(tables, cache=CacheConfig(project.directory / KEPT, progress))
+        progress("checking the contract")
+        yield tables, check_tables(tables, now=now)
+
+
+@contextmanager
+def checked_tables(
+    project: Project,
+    *,
+    now: datetime,
+    progress: Progress,
+    looking_back: bool = False,
+    keep: bool = False,
+) -> Iterator[CheckedTables]:
+    """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
+
+    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``keep`` is that of
+    :func:`opened_tables`.
+    """
+    with opened_tables(project, now=now, progress=progress, keep=keep) as (tables, violations):
+        refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
+        yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
+
+
+def latest_date(project: Project, *, now: datetime) -> datetime:
+    """Return the latest as-of date that the data allow."""
+    with open_engine(project.engine, base=project.data) as engine:
+        return data_span(open_tables(engine, project.tables), project.snapshots, now=now).end
+
+
+def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
+    """Return all violations of the contract, blocking ones first; checks of events are cached."""
+    events = check_events(tables, now=now)
+    return validate(
+        tables.engine.rows,
+        tables.available,
+        native=tables.native,
+        date_formats=tables.date_formats,
+        now=now,
+        known={} if events is None else {"events": events},
+    )
+
+
+def refuse(violations: Sequence[Violation]) -> None:
+    """Raise one ContractError that names every blocking violation, if there is any."""
+    errors = blocking(violations)
+    if not errors:
+        return
+    lines = [
+        f"  {item.table}{'.' + item.column if item.column else ''}: {item.rule}"
+        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.mend}"
+        for item in errors
+    ]
+    raise ContractError("the tables break the contract:\n" + "\n".join(lines))
+
+
+def training_panel(
+    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+) -> TrainingPanel:
+    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
+    with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
+        tables = checked.tables
+        dates = snapshot_dates(checked, project)
+        progress(f"labelling {len(dates)} snapshots")
+        build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        parts = sample_panel(tables, max_rows=project.engine.max_panel_rows)
+        if parts > 1:
+            progress(
+                f"taking one of {parts} accounts: more than {project.engine.max_panel_rows:,} rows have a label"
+            )
+        features = select_features(project.features, tables.available)
+        progress(f"computing {len(features)} features")
+        frame = build_features(
+            tables, features, key_features=project.features.key_features, labelled_only=True
+        )
+        _require_rows(frame, project)
+        return TrainingPanel(
+            frame.X,
+            frame.churned.astype("int8"),
+            features,
+            checked.violations,
+            checked.span,
+            tables.digest,
+            segments_of(tables.engine, tables.available),
+            _follow_up(checked, project),
+        )
+
+
+def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
+    """Return the as-of dates whose outcomes are known."""
+    if project.churn.definition == "labels" and checked.tables.available.has("labels"):
+        return labelled_dates(checked.tables, project.snapshots)
+    return training_dates(checked.span, project.snapshots, project.churn)
+
+
+def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
+    if not project.model.time_to_churn or project.churn.definition == "labels":
+        return None
+    windows = -(-FOLLOWED_DAYS // project.churn.horizon_days)
+    return follow_up(checked.tables, project.churn, data_end=checked.span.end, max_windows=windows)
+
+
+def _require_rows(frame: FeatureFrame, project: Project) -> None:
+    """Refuse a panel without rows or with one class only."""
+    if frame.X.empty:
+        raise ContractError(
+            f"no account is eligible at any snapshot with a known outcome (definition {project.churn.definition!r}). "
+            "Check [churn] in churnrisk.toml and that account ids agree between the tables."
+        )
+    if frame.churned.nunique() < 2:
+        what = "churned" if frame.churned.iloc[0] else "stayed"
+        raise ContractError(
+            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
+            "Check the definition and its windows under [churn] in churnrisk.toml."
+        )
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Usable rows per table, violations (blocking ones first), the data range and leaks.
+
+    ``span`` is None if the tables break the contract, ``leaks`` is None if not asked for.
+    """
+
+    rows: dict[str, int]
+    violations: list[Violation]
+    span: Horizon | None
+    leaks: list[Leak] | None
+
+
+def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
+    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
+    with opened_tables(project, now=now, progress=progress) as (tables, violations):
+        names = tables.available.tables
+        rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
+        if leaks:
+            refuse(violations)
+        if any(violation.level == "error" for violation in violations):
+            return CheckReport(rows, violations, None, None)
+        span = data_span(tables, project.snapshots, now=now)
+        if not leaks:
+            return CheckReport(rows, violations, span, None)
+        progress("cutting away the future")
+        dates = (
+            [span.end]
+            if project.churn.definition == "labels"
+            else training_dates(span, project.snapshots, project.churn)
+        )
+        build_panel(tables, project.churn, [dates[len(dates) // 2]], data_end=span.end)
+        features = select_features(project.features, tables.available)
+        found = find_leaks(tables, features, key_features=project.features.key_features)
+        return CheckReport(rows, violations, span, found)

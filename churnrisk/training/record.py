@@ -1,0 +1,323 @@
+"""Do the stored thresholds belong to the stored model? A few rows with their log-odds are stored with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from importlib.metadata import version as installed
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from churnrisk.errors import UsageError
+from churnrisk.features import FeatureConfig, annual_value
+from churnrisk.files import digest_of
+from churnrisk.lights import DecisionConfig, RuleEvidence, TrafficLight, policy_version
+from churnrisk.model import Blocks, ChurnClassifier, Evaluation, ReasonProfile
+from churnrisk.records import ColourEvidence, Feature, Interval
+from churnrisk.settings import ModelConfig, Project
+from churnrisk.snapshots import ChurnConfig, SnapshotConfig
+from churnrisk.tracking import DatasetRecord, LoadedModel, TrainingRecord, TrialRecord
+from churnrisk.training.panel import TrainingPanel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TOLERANCE = 1e-6
+
+
+def probe_of(classifier: Any, X: pd.DataFrame) -> dict[str, Any]:
+    """Return rows with the calibrated model's log-odds of them, ready for JSON."""
+    plain = X.astype(object).where(X.notna(), None)
+    rows = {str(name): plain[name].tolist() for name in plain}
+    categorical = [str(name) for name in X.select_dtypes("category")]
+    return {
+        "rows": rows,
+        "categorical": categorical,
+        "log_odds": classifier.decision_function(_frame(rows, categorical)).tolist(),
+    }
+
+
+def require_own_thresholds(model: LoadedModel) -> None:
+    """Refuse a model whose log-odds of the probe are not as stored; models stored without a probe pass."""
+    probe = model.documents.get("policy.json", {}).get("probe")
+    if not probe:
+        return
+    found = model.classifier.decision_function(_frame(probe["rows"], probe["categorical"]))
+    gap = float(np.abs(found - np.asarray(probe["log_odds"])).max(initial=0.0))
+    if not gap <= TOLERANCE:
+        raise UsageError(
+            f"the thresholds of model version {model.version} were set for another model: on the rows stored with "
+            f"them the log-odds differ by up to {gap:.2g}. Train again with `churnrisk train`, or go back with "
+            "`churnrisk rollback`."
+        )
+
+
+def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
+    """Return a note when ``[decision]`` asks for other thresholds than the model has."""
+    stored = model.thresholds.get_params()
+    settings = project.decision.light_settings()
+    changed = [f"{name} = {value!r}" for name, value in settings.items() if stored.get(name, value) != value]
+    if not changed:
+        return ()
+    return (
+        f"[decision] says {', '.join(changed)}, but the thresholds of model version {model.version} were set "
+        "otherwise and stay until you train again",
+    )
+
+
+def _frame(rows: dict[str, list[Any]], categorical: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype="object").astype("category" if name in categorical else "float64")
+            for name, values in rows.items()
+        }
+    )
+
+
+#: Tag of a version: which champion its evaluation measured it against.
+COMPARED_WITH = "compared_with"
+#: The document that holds the settings of a training.
+SETTINGS = "settings.json"
+# Where tables come from is left out: it may hold a password, and other machines have their data elsewhere.
+_SECTIONS: dict[str, type[Any]] = {
+    "churn": ChurnConfig,
+    "snapshots": SnapshotConfig,
+    "features": FeatureConfig,
+    "model": ModelConfig,
+    "decision": DecisionConfig,
+}
+_DRIFT_ROWS = 200_000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model with everything that was measured about it.
+
+    Attributes
+    ----------
+    classifier, light, profile : objects
+        The calibrated model, the fitted lights, the usual ranges.
+    features : tuple of Feature
+        The model's columns.
+    evaluation : Evaluation
+        On the test block, beside the base rate, the recency rule and the champion.
+    evidence, model_evidence : tuple of ColourEvidence
+        What happened to the final colours on the test block, and to the model's own without the rules.
+    rules : tuple of RuleEvidence
+        What happened to the accounts of each rule.
+    notes : tuple of str
+        What a reader should know: smaller blocks, columns left out, empty colours.
+    """
+
+    classifier: ChurnClassifier
+    light: TrafficLight
+    profile: ReasonProfile
+    features: tuple[Feature, ...]
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...]
+    model_evidence: tuple[ColourEvidence, ...]
+    rules: tuple[RuleEvidence, ...]
+    notes: tuple[str, ...]
+
+
+def training_record(
+    trained: Trained,
+    panel: TrainingPanel,
+    cut: Blocks,
+    project: Project,
+    *,
+    champion: LoadedModel | None,
+    now: datetime,
+) -> TrainingRecord:
+    """Return the record of a training; ``champion`` is the one that the evaluation measured beside the model."""
+    classifier, light = trained.classifier, trained.light
+    rules = project.decision.active_rules()
+    version = policy_version(light, rules, project.decision.hysteresis_margin)
+    example = panel.X[cut.test].head(5).reset_index(drop=True)
+    return TrainingRecord(
+        classifier=classifier,
+        X_example=example,
+        params={
+            "candidate": classifier.chosen_,
+            "why": classifier.why_chosen_,
+            "calibration": classifier.calibration_,
+            "features": len(panel.features),
+            "split": project.model.split,
+            "seed": project.model.seed,
+            **{f"churn.{name}": value for name, value in asdict(project.churn).items()},
+            "policy": light.policy,
+            "amber_from": light.amber_from_,
+            "red_from": light.red_from_,
+        },
+        metrics=_flat_metrics(trained.evaluation),
+        datasets=datasets_of(panel, cut),
+        trials=_trials(classifier),
+        figures=_figures(trained, panel, cut, project),
+        texts={"model_card.md": _model_card(trained, panel, project)},
+        jsons={
+            "policy.json": {
+                "light": light.to_dict(),
+                "rules": [asdict(rule) for rule in rules],
+                "policy_version": version,
+                "probe": probe_of(classifier, example),
+            },
+            "profile.json": trained.profile.to_dict(),
+            "features.json": [asdict(feature) for feature in panel.features],
+            "evaluation.json": trained.evaluation.to_dict(),
+            "evidence.json": [asdict(row) for row in trained.evidence],
+            "candidates.json": classifier.cv_results_,
+            SETTINGS: {
+                "now": now.isoformat(),
+                **{name: asdict(getattr(project, name)) for name in _SECTIONS},
+            },
+        },
+        tags={
+            "data_digest": panel.digest,
+            "catalogue_digest": digest_of(repr([(one.name, one.sql) for one in panel.features]))[:16],
+            "code_version": installed("churnrisk"),
+            "seed": str(project.model.seed),
+            "policy_version": version,
+            "churn_definition": project.churn.definition,
+            COMPARED_WITH: "none" if champion is None else str(champion.version),
+        },
+    )
+
+
+def restore_settings(project: Project, stored: Mapping[str, Any]) -> tuple[Project, datetime]:
+    """Return the project as it was set at a training, with the data of today, and the time of the training."""
+    from pydantic import TypeAdapter
+
+    sections: dict[str, Any] = {
+        name: TypeAdapter(kind).validate_python(stored[name]) for name, kind in _SECTIONS.items()
+    }
+    return replace(project, **sections), datetime.fromisoformat(stored["now"])
+
+
+def _flat_metrics(evaluation: Evaluation) -> dict[str, float]:
+    """Return every metric and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc``."""
+    metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
+    for scorer, figures in evaluation.figures.items():
+        prefix = "" if scorer == "model" else scorer.replace(" ", "_") + "_"
+        for name, interval in figures.items():
+            metrics[f"{prefix}{name}"] = interval.value
+            if scorer == "model":
+                metrics |= {f"{name}_low": interval.low, f"{name}_high": interval.high}
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def datasets_of(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
+    """Return the blocks, each with a digest of its rows and outcomes."""
+    records = []
+    for block, mask in (("fit", cut.fit), ("calibration", cut.calibration), ("test", cut.test)):
+        rows = panel.X[mask]
+        dates = rows.index.get_level_values("as_of")
+        hashed = pd.util.hash_pandas_object(rows.assign(churned=panel.y[mask])).to_numpy()
+        digest = digest_of(hashed.tobytes())[:16]
+        records.append(DatasetRecord(block, dates.min(), dates.max(), len(rows), digest))  # type: ignore[arg-type]
+    return tuple(records)
+
+
+def _trials(classifier: ChurnClassifier) -> tuple[TrialRecord, ...]:
+    return tuple(
+        TrialRecord(
+            name=str(trial["candidate"]),
+            params={"candidate": trial["candidate"], **trial["setting"]},
+            metrics={
+                "log_loss": (float(trial["log_loss"]),),
+                "fold_log_loss": tuple(float(value) for value in trial["folds"]),
+            },
+            tags={"folds": classifier.cv_folds_},
+        )
+        for trial in classifier.cv_results_
+    )
+
+
+def _model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str:
+    churn = project.churn
+    dates = panel.dates
+    sections = [
+        f"# Churn model of {project.name}",
+        f"Churn means `{churn.definition}` within {churn.horizon_days} days"
+        f"{f' after a gap of {churn.gap_days}' if churn.gap_days else ''}.",
+        f"Candidate in use: **{trained.classifier.chosen_}** ({trained.classifier.why_chosen_}). "
+        f"Reasons are {'exact' if trained.classifier.exact_ else 'approximated'}.",
+        f"Panel: {len(panel.X):,} rows, {dates.nunique()} snapshots from {dates.min():%Y-%m-%d} to "
+        f"{dates.max():%Y-%m-%d}, {len(panel.features)} features, inputs {panel.digest}.",
+        "## On the test block",
+        _metrics_table(trained),
+        "## What happened to the colours there",
+        _evidence_table(trained),
+    ]
+    if trained.notes:
+        sections += ["## To know", "\n".join(f"- {note}" for note in trained.notes)]
+    if panel.violations:
+        warnings = [f"- {v.table}.{v.column}: {v.rule} ({v.count:,} rows)" for v in panel.violations]
+        sections += ["## Warnings of the contract", "\n".join(warnings)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metrics_table(trained: Trained) -> str:
+    evaluation = trained.evaluation
+    metrics = list(evaluation.figures["model"])
+    head = f"| | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}"
+    rows = [
+        f"| {scorer} | {' | '.join(_interval(figures.get(name)) for name in metrics)} |"
+        for scorer, figures in evaluation.figures.items()
+    ]
+    note = f"{evaluation.rows:,} rows, {evaluation.churned:,} churned; 95 % intervals by accounts."
+    return "\n".join([head, *rows, "", note])
+
+
+def _interval(interval: Interval | None) -> str:
+    return "–" if interval is None else f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
+
+
+def _evidence_table(trained: Trained) -> str:
+    rows = [
+        f"| {row.colour} | {row.accounts:,} | {row.rows:,} | {row.churned:,} | {row.churn_rate:.1%} | "
+        f"{row.churn_low:.1%}–{row.churn_high:.1%} | {row.promise or '–'} |"
+        if row.accounts
+        else f"| {row.colour} | 0 | 0 | 0 | – | – | {row.promise or '–'} |"
+        for row in trained.evidence
+    ]
+    head = (
+        "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n"
+        "|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *rows])
+
+
+def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Project) -> dict[str, Figure]:
+    """Return the figures of a model by name; "cost" needs the settings of that policy, "drift" two snapshots."""
+    from churnrisk import plots
+
+    X, decision = panel.X[cut.test], project.decision
+    accounts, dates = X.index.get_level_values("account_id"), X.index.get_level_values("as_of")
+    scored = (panel.y[cut.test].to_numpy(), trained.classifier.predict_proba(X)[:, 1])
+    drawn = {
+        "precision_recall": plots.plot_precision_recall(*scored),
+        "calibration": plots.plot_calibration(*scored, groups=accounts),
+        "lift": plots.plot_lift(*scored, groups=accounts),
+        "gain": plots.plot_gain(*scored, groups=accounts),
+        "recall_at_capacity": plots.plot_recall_at_capacity(
+            *scored, snapshots=dates.nunique(), capacity=decision.capacity, groups=accounts
+        ),
+    }
+    value = annual_value(X)
+    if value is not None and (value > 0).any() and decision.save_rate and decision.cost_per_contact:
+        drawn["cost"] = plots.plot_cost(
+            *scored,
+            cost_per_contact=decision.cost_per_contact,
+            save_rate=decision.save_rate,
+            value=value,
+            weighted=True,
+            thresholds={"amber from": trained.light.amber_from_, "red from": trained.light.red_from_},
+        )
+    if panel.dates.nunique() > 1:
+        # The drift index does not grow with the number of rows, its computing time does.
+        drawn["drift"] = plots.plot_drift(panel.X.sample(min(len(panel.X), _DRIFT_ROWS), random_state=0))
+    figures = {name: cast("Figure", axes.figure) for name, axes in drawn.items()}
+    return figures | {"feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[cut.fit])}

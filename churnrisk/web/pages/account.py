@@ -1,0 +1,254 @@
+"""One account: what to do first, why, its score history, its timeline, and the forms of a review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
+from churnrisk.present import DISPOSITIONS, decided, since
+from churnrisk.records import DeskState, MovePart, Reason, User
+from churnrisk.team import AccountView, ConflictError, Timeline, review, timeline, view_account
+from churnrisk.web.charts import (
+    HistoryChart,
+    Occasion,
+    RangeMark,
+    Share,
+    column_chart,
+    history_chart,
+    history_rows,
+    range_mark,
+    shares,
+)
+from churnrisk.web.dependencies import Reviewer, Typed, Viewer, change_of, version_of
+from churnrisk.web.pages.audit import changes, signed_text
+from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.rendering import account_path, leading_back, page
+from churnrisk.web.security.session import flash
+from churnrisk.web.security.signing import safe_path
+from churnrisk.web.wording import day
+
+router = APIRouter()
+_SMALLEST_MOVE = 0.005
+# fields of a form that a person has not typed
+_TECHNICAL = ("csrf_token", "version", "kind", "up", "back")
+_KINDS = {
+    "snooze": "Snooze",
+    "assign": "Assign",
+    "override": "Colour by hand",
+    "end_override": "End the override",
+}
+_MARKS = {"complaint opened": "▼", "complaint resolved": "✓", "survey": "✎", "renewal": "↻"}
+
+
+# Before the account's own route, whose id would take the rest of the path.
+@router.get("/accounts/{account_id:path}/timeline")
+async def show_timeline(request: Request, user: Viewer, account_id: str) -> Response:
+    """Show what happened; a script that asks for the part alone gets it without the page around."""
+    shown = await run_in_thread(partial(_timeline_context, request, user, account_id))
+    is_part = request.headers.get("x-part") == "1"
+    up = safe_path(request.query_params.get("up"))
+    return page(request, "account/timeline.html" if is_part else "timeline.html", shown | {"up": up})
+
+
+@router.get("/accounts/{account_id:path}")
+def show(request: Request, user: Viewer, account_id: str) -> Response:
+    """Show an account."""
+    return _page(request, user, account_id)
+
+
+@router.post("/accounts/{account_id:path}/reviews")
+async def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> Response:
+    """Record a change; what cannot be recorded comes back with what was typed."""
+    return await run_in_thread(partial(_record, request, user, account_id, typed))
+
+
+def _record(request: Request, user: User, account_id: str, typed: Mapping[str, str]) -> Response:
+    try:
+        change, version = change_of(typed), version_of(typed)
+        done = review(
+            request.app.state.store,
+            {account_id: version},
+            change,
+            author=user.name,
+            via="web",
+            now=now(),
+            scope=user.scope,
+        )
+    except ConflictError as error:
+        return _page(request, user, account_id, typed, status=409, conflict=_conflict(error, typed))
+    except (NotFoundError, UnavailableError):
+        raise
+    except UsageError as error:
+        return _page(request, user, account_id, typed, status=400, mistake=str(error))
+    flash(request, f"Saved: {done.what}.", undo=done.review_id)
+    return RedirectResponse(account_path(account_id) + leading_back(safe_path(typed.get("up"))), 303)
+
+
+def _page(
+    request: Request,
+    user: User,
+    account_id: str,
+    typed: Mapping[str, str] | None = None,
+    *,
+    status: int = 200,
+    **shown: Any,
+) -> Response:
+    moment = now()
+    state = request.app.state
+    view = view_account(state.store, account_id, scope=user.scope, now=moment, deadlines=state.deadlines)
+    up = safe_path(request.query_params.get("up") or (typed or {}).get("up"))
+    context = {
+        "typed": typed or {},
+        "conflict": None,
+        "mistake": None,
+        "up": up,
+        "people": state.people.options(scope=user.scope, now=moment),
+    }
+    return page(request, "account.html", _account_context(view, now=moment) | context | shown, status=status)
+
+
+def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
+    return {
+        "view": view,
+        "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
+        "state": state_text(view.desk),
+        "on_record": _last_touch(view.desk),
+        "reasons": _reasons(view.reasons),
+        "no_reasons": _no_reasons(view),
+        "moves": _moves(view.moved.parts) if view.moved else (),
+        "chart": _chart(view),
+        "past_rows": history_rows(view.history),
+        "reviews": changes(view.trail),
+        "overrides": tuple(one for one in view.overrides if one.in_force),
+        "dispositions": _dispositions(view.desk),
+        "tomorrow": f"{now + timedelta(days=1):%Y-%m-%d}",
+    }
+
+
+def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
+    """Return what somebody else did in the meantime, and what the person wrote."""
+    names = dict.fromkeys(entry.author for entry in error.entries)
+    kind = _KINDS.get(typed.get("kind", ""))
+    said = [DISPOSITIONS.get(value, value) for name, value in typed.items() if name not in _TECHNICAL]
+    return {
+        "who": " and ".join(names) or "Somebody",
+        "lines": [signed_text(entry) for entry in error.entries],
+        "typed": "\n".join([*([kind] if kind else []), *said]),
+        "fields": [(name, value) for name, value in typed.items() if name not in ("csrf_token", "version")],
+    }
+
+
+def state_text(desk: DeskState) -> str:
+    """Return what is on record for an account in sentences; empty for nothing."""
+    parts = []
+    if desk.disposition == "snoozed":
+        parts.append(f"Snoozed until {day(desk.snoozed_until)}: {desk.snooze_reason}.")
+    elif desk.disposition is not None:
+        parts.append(f"{DISPOSITIONS[desk.disposition]}.")
+    if desk.assignee:
+        parts.append(f"Assigned to {desk.assignee}.")
+    return " ".join(parts)
+
+
+def _last_touch(desk: DeskState) -> str:
+    if desk.touched_at is None:
+        return ""
+    return f"Last: {desk.touched_what}, {desk.touched_by}, {desk.touched_at:%Y-%m-%d %H:%M}."
+
+
+def _dispositions(desk: DeskState) -> tuple[tuple[str, str], ...]:
+    plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
+    return (*plain, ("open", "Open again")) if desk.disposition else plain
+
+
+def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
+    marks = [range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
+    bars = shares([reason.contribution for reason in reasons])
+    return list(zip(reasons, marks, bars, strict=True))
+
+
+def _no_reasons(view: AccountView) -> str:
+    if view.latest.colour == "grey":
+        return "There is not enough data on this account for a score; grey is no judgement."
+    if view.latest.colour in ("red", "amber"):
+        return "This run has no reasons on record for the account."
+    return "Reasons are kept for red and amber accounts only; this one is not at risk."
+
+
+def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, Share]]:
+    shown = [part for part in parts if abs(part.log_odds) >= _SMALLEST_MOVE]
+    return list(zip(shown, shares([part.log_odds for part in shown]), strict=True))
+
+
+def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryChart | None:
+    """Return the score history with overrides, reviews and, where they are known, complaints."""
+    overrides = [
+        Occasion(one.created_at, "override", f"set {one.colour} by {one.author} until {day(one.expires_at)}")
+        for one in view.overrides
+    ]
+    reviews = [
+        Occasion(change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
+        for change in changes(entry for entry in view.trail if entry.field != "override")
+        if change.entry.undone_by is None and change.entry.undoes is None
+    ]
+    return history_chart(view.history, [*overrides, *reviews, *complaints])
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureUse:
+    """How often a product feature was used in the last four weeks and in the four before."""
+
+    name: str
+    lately: int
+    before: int
+
+
+def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
+    state, moment = request.app.state, now()
+    view = view_account(state.store, account_id, scope=user.scope, now=moment)
+    try:
+        history = timeline(
+            state.project, state.store, account_id, as_of=view.run.as_of, now=moment, scope=user.scope
+        )
+    except UnavailableError:
+        raise
+    except (UsageError, ContractError) as error:
+        return {"problem": str(error), "account_id": account_id, "name": view.name or account_id}
+    complaints = [
+        Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
+    ]
+    amounts = [(week.start, float(week.events + week.later)) for week in history.weeks]
+    return {
+        "problem": None,
+        "account_id": account_id,
+        "name": view.name or account_id,
+        "timeline": history,
+        "use": column_chart(amounts, "Events by week"),
+        "features": _features(history),
+        "marks": _MARKS,
+        "now": moment,
+        "chart": _chart(view, complaints),
+        "later": any(one.after_run for one in history.events) or any(week.later for week in history.weeks),
+    }
+
+
+def _features(history: Timeline) -> tuple[FeatureUse, ...]:
+    if not history.weeks or history.features == ("",):
+        return ()
+    last, earlier = history.weeks[-4:], history.weeks[-8:-4]
+    used = (
+        FeatureUse(
+            name or "no name",
+            sum(week.by_feature[name] for week in last),
+            sum(week.by_feature[name] for week in earlier),
+        )
+        for name in history.features
+    )
+    return tuple(feature for feature in used if feature.lately or feature.before)

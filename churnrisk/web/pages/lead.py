@@ -1,0 +1,281 @@
+"""Pages for the lead: the team's week, and what the colours promised and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException
+
+from churnrisk.monitoring import (
+    BROKEN,
+    KEPT,
+    NO_PROMISE,
+    OPEN,
+    UNCLEAR,
+    Promised,
+    Promises,
+    RunOfColour,
+    promises,
+)
+from churnrisk.present import UNKNOWN, count, percent
+from churnrisk.records import NONE, Colour
+from churnrisk.team import Monday, RunAtRisk, monday
+from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
+from churnrisk.web.dependencies import Viewer
+from churnrisk.web.pages.redlist import MOST_BARS
+from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.rendering import page
+from churnrisk.web.wording import amount, change, day, plural
+
+router = APIRouter()
+
+
+@router.get("/monday")
+async def show_week(request: Request, user: Viewer) -> Response:
+    """Show the team's load, what is new, what was saved, and the course over time."""
+    app = request.app.state
+    work = partial(monday, app.store, now=now(), scope=user.scope, deadlines=app.deadlines)
+    return page(request, "monday.html", team_view(await run_in_thread(work), scope=user.scope))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A figure with its caption; ``href`` leads to the accounts behind it."""
+
+    text: str
+    value: str
+    says: str
+    href: str | None = None
+
+
+def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
+    """Return the context of ``monday.html``."""
+    in_money = any(one.value for one in state.over_time)
+    amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
+    title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
+    return {
+        "monday": state,
+        "limited_to": scope,
+        "tiles": _tiles(state, in_money=in_money, scope=scope),
+        "load": [(_filtered(owner=load.owner), load) for load in state.load],
+        "nobody": NONE,
+        "over_time_title": title,
+        "chart": column_chart(amounts, title),
+        "by_segment": _by_segment(state, in_money=in_money),
+    }
+
+
+def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
+    now, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
+    untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
+    at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
+    worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
+    return (
+        _newly_red(state.newly_red),
+        *((at_risk,) if in_money else ()),
+        Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
+        Tile("Overdue", count(overdue), "of these, the next step is due"),
+        Tile("Saved", count(state.saved.count), worth),
+        # missed churners are counted for the whole team only
+        *(() if scope else (_missed(state.over_time),)),
+    )
+
+
+def _newly_red(number: int | None) -> Tile:
+    if number is None:
+        return Tile("Newly red", UNKNOWN, "the first run: there is none to compare with")
+    return Tile("Newly red", count(number), "since the last run", "/?newly_red=1")
+
+
+def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
+    known = [one for one in over_time if one.missed is not None]
+    if not known:
+        return Tile("Missed churners", UNKNOWN, "no outcome is known yet", "/promises")
+    return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
+
+
+def _filtered(**query: str) -> str:
+    return "/?" + urlencode(query)
+
+
+def _by_segment(state: Monday, *, in_money: bool) -> Any:
+    if [one.key for one in state.by_segment] == [NONE]:
+        return ()
+    return bar_rows(
+        [
+            Group(
+                "No segment" if one.key == NONE else one.key,
+                (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
+                _filtered(segment=one.key),
+            )
+            for one in state.by_segment[:MOST_BARS]
+        ]
+    )
+
+
+_OWN_ACCOUNTS_ONLY = (
+    "This counts the accounts of the whole team, and you are limited to your own. "
+    "The help says what the colours mean."
+)
+_VERDICTS = {
+    OPEN: "not known yet",
+    KEPT: "kept",
+    BROKEN: "broken",
+    UNCLEAR: "unclear: within chance",
+    NO_PROMISE: "no promise",
+}
+_CLASSES = {KEPT: "kept", BROKEN: "broken"}
+_MEANS = {
+    Colour.GREEN: "Green means: very unlikely to leave.",
+    Colour.AMBER: "Amber means: more risk than usual, and no promise about how much.",
+    Colour.RED: "Red means: far more likely to leave than others.",
+}
+
+
+@router.get("/help")
+def show_help(request: Request, user: Viewer) -> Response:
+    """Show what the colours mean, how the list works, which keys there are."""
+    return page(request, "help.html")
+
+
+@router.get("/promises")
+def show_promises(request: Request, user: Viewer) -> Response:
+    """Show the promises of the colours; their counts are the whole team's."""
+    if user.scope is not None:
+        raise HTTPException(403, _OWN_ACCOUNTS_ONLY)
+    return page(request, "promises.html", promise_view(promises(request.app.state.store)))
+
+
+@dataclass(frozen=True, slots=True)
+class ColourCard:
+    """One colour: sentences, and its runs as lines."""
+
+    colour: Colour
+    means: str
+    promised: str
+    tested: str
+    since: str
+    verdict: str
+    verdict_class: str
+    lines: tuple[RunLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """One run of a colour."""
+
+    as_of: datetime
+    accounts: int
+    churned: str
+    rate: str
+    bounds: str
+    promise: str
+    verdict: str
+    verdict_class: str
+    mark: RateMark | None
+
+
+def promise_view(view: Promises) -> dict[str, Any]:
+    """Return the context of ``promises.html``."""
+    return {
+        "promises": view,
+        "cards": tuple(_card(promised) for promised in view.colours),
+        "nothing_stored": not any(promised.runs for promised in view.colours),
+        "missed": tuple((as_of, missed) for as_of, missed in view.missed if missed),
+        "missed_known": len(view.missed),
+    }
+
+
+def _card(promised: Promised) -> ColourCard:
+    latest = promised.latest
+    verdict, verdict_class = _overall(promised)
+    return ColourCard(
+        promised.colour,
+        _MEANS[promised.colour],
+        f"Promised: {latest.promise}." if latest and latest.promise else "It promises no churn rate.",
+        _tested(promised),
+        _since(promised),
+        verdict,
+        verdict_class,
+        _lines(promised.runs),
+    )
+
+
+def _tested(promised: Promised) -> str:
+    latest = promised.latest
+    if latest is None or latest.tested_accounts is None or latest.tested_rate is None:
+        return "The model behind it was not tested on later data."
+    bounds = ""
+    if latest.tested_low is not None and latest.tested_high is not None:
+        bounds = (
+            f", between {percent(latest.tested_low)} and {percent(latest.tested_high)} with 95 % confidence"
+        )
+    return (
+        f"Before it was used: of {count(latest.tested_accounts)} accounts with this colour in the test, "
+        f"{percent(latest.tested_rate)} churned within the horizon{bounds}."
+    )
+
+
+def _since(promised: Promised) -> str:
+    open_ones = promised.count(OPEN)
+    waiting = f" {plural(open_ones, 'run')} still open." if open_ones else ""
+    if not promised.known or promised.rate is None:
+        return f"Since then: no outcome is known yet.{waiting}"
+    judged = len(promised.runs) - open_ones
+    return (
+        f"Since then: {count(promised.churned)} of {count(promised.known)} churned ({percent(promised.rate)}), "
+        f"over {plural(judged, 'run')} with known outcomes.{waiting}"
+    )
+
+
+def _overall(promised: Promised) -> tuple[str, str]:
+    if promised.latest is None or not promised.latest.promise:
+        return "No promise to keep", "unclear"
+    counts = {verdict: number for verdict in (KEPT, BROKEN, UNCLEAR) if (number := promised.count(verdict))}
+    if not counts:
+        return "Promise: not known yet", "unclear"
+    parts = [f"{verdict} in {plural(number, 'run')}" for verdict, number in counts.items()]
+    return "Promise " + ", ".join(parts), next(one for one in (BROKEN, KEPT, UNCLEAR) if one in counts)
+
+
+def _lines(runs: Iterable[RunOfColour]) -> tuple[RunLine, ...]:
+    shown = tuple(runs)
+    limits = [one.outcome.high or 0.0 for one in shown] + [_limit(one) or 0.0 for one in shown]
+    top = max([0.01, *limits]) * 1.05
+    return tuple(_line(one, top) for one in shown)
+
+
+def _line(run: RunOfColour, top: float) -> RunLine:
+    outcome = run.outcome
+    shown: dict[str, Any] = {
+        "churned": f"known on {day(outcome.known_at)}",
+        "rate": "",
+        "bounds": "",
+        "mark": None,
+    }
+    if outcome.rate is not None and outcome.low is not None and outcome.high is not None:
+        shown = {
+            "churned": f"{count(outcome.churned)} of {count(outcome.known)}",
+            "rate": percent(outcome.rate),
+            "bounds": f"{percent(outcome.low)} to {percent(outcome.high)}",
+            "mark": rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top),
+        }
+    return RunLine(
+        as_of=run.as_of,
+        accounts=outcome.accounts,
+        promise=outcome.promise or "none",
+        verdict=_VERDICTS[run.verdict],
+        verdict_class=_CLASSES.get(run.verdict, "unclear"),
+        **shown,
+    )
+
+
+def _limit(run: RunOfColour) -> float | None:
+    return run.outcome.at_most if run.outcome.at_most is not None else run.outcome.at_least

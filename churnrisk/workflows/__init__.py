@@ -1,1 +1,0 @@
-"""Use cases: each takes a project and its adapters, and returns records."""

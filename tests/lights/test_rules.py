@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from churnrisk.errors import UsageError
+from churnrisk.lights import DEFAULT_RULES, Rule, apply_rules
+
+SEVERITY = {"green": 0, "amber": 1, "red": 2}
+
+
+def frame(**columns):
+    return pd.DataFrame(columns)
+
+
+@pytest.mark.parametrize(
+    ("features", "colour", "rule"),
+    [
+        ({"worst_open_severity": [4.0], "open_complaints": [1.0]}, "red", "critical complaint"),
+        ({"worst_open_severity": [3.0], "open_complaints": [1.0]}, "amber", "open complaint"),
+        ({"detractor": [1.0]}, "red", "stated dissatisfaction"),
+        ({"silent_30d": [1]}, "amber", "30 days of silence"),
+        ({"silent_30d": [np.nan], "detractor": [0.0]}, "green", None),
+    ],
+)
+def test_the_shipped_rules_follow_the_practice(features, colour, rule):
+    decided = apply_rules(frame(**features), ["green"], DEFAULT_RULES).iloc[0]
+    assert (decided["colour"], decided["rule"]) == (colour, rule)
+    assert decided["decided_by"] == ("rule" if rule else "model")
+
+
+def test_a_colour_the_model_found_itself_stays_the_models():
+    decided = apply_rules(frame(detractor=[1]), ["red"], DEFAULT_RULES).iloc[0]
+    assert (decided["decided_by"], decided["rule"]) == ("model", None)
+
+
+def test_absent_features_are_named_and_change_nothing():
+    decided = apply_rules(frame(silent_30d=[0]), ["green"], DEFAULT_RULES)
+    assert list(decided["colour"]) == ["green"]
+    assert decided.attrs["notes"] == (
+        "rule 'critical complaint' is not applicable: no feature worst_open_severity",
+        "rule 'stated dissatisfaction' is not applicable: no feature detractor",
+        "rule 'open complaint' is not applicable: no feature open_complaints",
+        "rule 'wave of newcomers' is not applicable: no feature newcomer_wave",
+    )
+
+
+def test_all_conditions_must_hold():
+    rule = Rule("quiet and narrow", "active_days_30d < 3 and features_90d <= 2", "amber")
+    X = frame(active_days_30d=[1, 1, 9], features_90d=[2, 3, 1])
+    assert list(apply_rules(X, ["green"] * 3, [rule])["colour"]) == ["amber", "green", "green"]
+    assert rule.requires == ("active_days_30d", "features_90d")
+
+
+def test_an_improving_rule_yields_to_a_worsening_one():
+    trusted = Rule("trusted", "seats > 100", "green", may_improve=True)
+    X = frame(seats=[500, 500, 5], detractor=[0, 1, 0])
+    decided = apply_rules(X, ["red", "amber", "red"], [*DEFAULT_RULES, trusted])
+    assert list(decided["colour"]) == ["green", "red", "red"]
+    assert list(decided["rule"]) == ["trusted", "stated dissatisfaction", None]
+
+
+def test_grey_stays_grey():
+    assert list(apply_rules(frame(detractor=[1]), ["grey"], DEFAULT_RULES)["colour"]) == ["grey"]
+
+
+def test_a_rule_switched_off_does_nothing():
+    off = Rule("off", "detractor >= 1", "red", enabled=False)
+    assert list(apply_rules(frame(detractor=[1]), ["green"], [off])["colour"]) == ["green"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["green", "amber", "red"]),
+            st.sampled_from([np.nan, 0.0, 1.0]),
+            st.sampled_from([np.nan, 1.0, 4.0]),
+        ),
+        min_size=1,
+    )
+)
+def test_rules_that_may_not_improve_only_ever_worsen(rows):
+    colours = [row[0] for row in rows]
+    X = frame(detractor=[row[1] for row in rows], worst_open_severity=[row[2] for row in rows])
+    decided = apply_rules(X, colours, DEFAULT_RULES)
+    for before, after, by in zip(colours, decided["colour"], decided["decided_by"], strict=True):
+        assert SEVERITY[after] >= SEVERITY[before]
+        assert (by == "rule") == (after != before)
+
+
+@pytest.mark.parametrize(
+    "when", ["__import__('os')", "detractor", "a >= b", "", "a >= 1 or b >= 2", "a >= 1 and"]
+)
+def test_conditions_that_cannot_be_read_are_refused(when):
+    with pytest.raises(UsageError, match="expected 'feature >= number'"):
+        Rule("mine", when, "red")
+
+
+def test_a_rule_that_never_has_an_effect_is_refused():
+    with pytest.raises(UsageError, match="may_improve"):
+        Rule("mine", "seats > 1", "green")
+
+
+def test_an_unknown_colour_is_refused():
+    with pytest.raises(UsageError, match="green, amber or red"):
+        Rule("mine", "seats > 1", "pink")
