@@ -26,7 +26,7 @@ import store as made_up
 from sqlalchemy import Column, MetaData, Table, create_engine, text
 from sqlalchemy.schema import CreateTable
 
-from churnrisk.store import scores
+from churnrisk.store.schema import scores
 
 REPEATS = 3
 

@@ -26,7 +26,8 @@ from sqlalchemy import insert, literal, select, text
 
 from churnrisk.monitoring import promises
 from churnrisk.records import Disposition, RedListQuery
-from churnrisk.store import HistoryStore, NewRun, run_totals, runs, scores
+from churnrisk.store import HistoryStore, NewRun, run_totals
+from churnrisk.store.schema import runs, scores
 from churnrisk.team import Change, monday, read_red_list, review, view_account
 
 AS_OF = datetime(2026, 7, 6)

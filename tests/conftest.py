@@ -32,7 +32,7 @@ _MARKER_OF_FIXTURE = {"browser": "browser", "java": "spark", "once": "slow", "po
 _MARKER_OF_FOLDER = {
     "real": "real",
     "cli": "slow",
-    "library": "slow",
+    "project": "slow",
     "notebooks": "slow",
     "benchmarks": "slow",
 }

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from pydantic_core import to_jsonable_python
 
 from churnrisk.cli.app import (
     AsOfOption,
@@ -28,14 +27,11 @@ from churnrisk.cli.app import (
     show_rows,
 )
 from churnrisk.errors import ChurnRiskError, UsageError
-from churnrisk.present import wording
-from churnrisk.records import DeskState, Move, Reason, WhatIf
-from churnrisk.settings import Project
-from churnrisk.team import AccountView, FullAccount
 
 if TYPE_CHECKING:
-    from churnrisk.records import RedList, RedListRow
-    from churnrisk.team import Outlook
+    from churnrisk.records import DeskState, Move, Reason, RedList, RedListRow, WhatIf
+    from churnrisk.settings import Project
+    from churnrisk.team import AccountView, Outlook
 
 COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
 _TABLE = (
@@ -327,6 +323,10 @@ def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Ou
 
 def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
     """Return the account as JSON: the shape of the API, with the run and the time to churn."""
+    from pydantic_core import to_jsonable_python
+
+    from churnrisk.team import FullAccount
+
     more: dict[str, Any] = {"run": asdict(view.run)}
     more["outlook"] = asdict(outlook) | {"text": outlook.text} if outlook else None
     more = to_jsonable_python(more)
@@ -344,6 +344,8 @@ def turnaround_lines(turnaround: WhatIf) -> list[str]:
 
 def moved_lines(move: Move, colour: str) -> list[str]:
     """Return why an account moved: what changed the colour, and the parts that sum to the change."""
+    from churnrisk.present import wording
+
     lines = []
     if move.because:
         lines.append(

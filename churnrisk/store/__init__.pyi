@@ -37,12 +37,9 @@ from .reviews import (
 )
 from .runs import Guard, HistoryStore, NewRun, check_colour_jump
 from .schema import (
-    actions,
     audit,
     metadata,
     run_totals,
-    runs,
-    scores,
     sessions,
     sign_in_attempts,
     tokens,
@@ -76,7 +73,6 @@ __all__ = [
     "Saved",
     "Sums",
     "Transaction",
-    "actions",
     "active_overrides",
     "add_override",
     "add_review",
@@ -116,9 +112,7 @@ __all__ = [
     "require_accounts",
     "reviews_with",
     "run_totals",
-    "runs",
     "schema_versions",
-    "scores",
     "sessions",
     "sign_in_attempts",
     "stored",

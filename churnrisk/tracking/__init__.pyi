@@ -1,16 +1,22 @@
 from .bundle import BundledModel, build, is_bundle, pack, unpack
-from .record import (
+from .registry import MlflowStore, Tracking, masked
+from .served import plain_example, probability_signature
+from .stored import (
     CANDIDATE,
     CHAMPION,
     DatasetRecord,
+    LoadedModel,
+    Models,
     ModelVersionInfo,
+    StoredModel,
     TrainingRecord,
     TrialRecord,
     VersionDetails,
+    distrusted,
+    load_trusted,
+    trusted_types_of,
 )
-from .registry import MlflowStore, Tracking, masked
-from .stored import LoadedModel, Models, StoredModel, distrusted, load_trusted, trusted_types_of
-from .writing import MODEL_CARD, as_json, metric_name, plain_example, probability_signature
+from .writing import MODEL_CARD, as_json, metric_name
 
 __all__ = [
     "BundledModel",

@@ -18,8 +18,15 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
 from churnrisk.files import digest_of
-from churnrisk.tracking.record import CHAMPION
-from churnrisk.tracking.stored import FEATURES, MODEL_FILE, POLICY, PROFILE, LoadedModel, StoredModel
+from churnrisk.tracking.stored import (
+    CHAMPION,
+    FEATURES,
+    MODEL_FILE,
+    POLICY,
+    PROFILE,
+    LoadedModel,
+    StoredModel,
+)
 from churnrisk.tracking.writing import as_json
 
 FORMAT = 1

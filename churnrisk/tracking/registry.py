@@ -17,15 +17,18 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
-from churnrisk.tracking.record import (
+from churnrisk.tracking.stored import (
     CANDIDATE,
     CHAMPION,
     DatasetRecord,
+    LoadedModel,
     ModelVersionInfo,
+    StoredModel,
     TrainingRecord,
     VersionDetails,
+    read_folder,
+    trusted_types_of,
 )
-from churnrisk.tracking.stored import LoadedModel, StoredModel, read_folder, trusted_types_of
 from churnrisk.tracking.writing import as_json, write_training
 
 if TYPE_CHECKING:

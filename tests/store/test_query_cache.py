@@ -12,7 +12,8 @@ from sqlalchemy import insert
 
 from churnrisk.errors import UnavailableError
 from churnrisk.records import RedListQuery
-from churnrisk.store import ColourOutcome, HistoryStore, actions, undo, write_outcomes
+from churnrisk.store import ColourOutcome, HistoryStore, undo, write_outcomes
+from churnrisk.store.schema import actions
 from churnrisk.team import Change, monday, read_red_list, review
 
 NOW = datetime(2026, 7, 7, 9)

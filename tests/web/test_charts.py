@@ -112,7 +112,7 @@ EVIL = "<script>alert('x')</script> & co"
 class Score:
     as_of: datetime
     colour: str
-    probability: float | None
+    churn_probability: float | None
     decided_by: str = "model"
     rule: str | None = None
 

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import inspect, select, update
 
 from churnrisk.records import Role
-from churnrisk.store import audit, metadata, scores, users
+from churnrisk.store import audit, metadata, users
+from churnrisk.store.schema import scores
 
 from .conftest import PASSWORD, World, token_of
 
