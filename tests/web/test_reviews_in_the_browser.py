@@ -142,7 +142,7 @@ def test_two_people_on_one_account_never_overwrite_each_other_in_silence(signed_
     expect(reviews).to_contain_text("They renewed")
 
 
-def test_two_people_on_several_accounts_are_told_as_well(signed_in):
+def test_two_people_on_several_accounts_see_it_as_well(signed_in):
     rex, rita = signed_in("rex"), signed_in("rita")
     path = account(rex, 11)
     for place in (11, 12):
