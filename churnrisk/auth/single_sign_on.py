@@ -18,7 +18,7 @@ _UNKNOWN = "You have no access here yet. An administrator gives it with `churnri
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a provider says of a person; issuer and subject never change and are never given to anybody else."""
+    """What a provider says of a person; issuer and subject never change and are never reassigned."""
 
     issuer: str
     subject: str

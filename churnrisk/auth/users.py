@@ -172,7 +172,7 @@ def change_user(
 def user_of_identity(store: Store, issuer: str, subject: str, *, email: str | None) -> User | None:
     """Return the user a provider vouches for, linking them by e-mail address the first time.
 
-    From then on only issuer and subject count: addresses are given to other people, subjects are not.
+    From then on only issuer and subject count: addresses are reassigned to other people, subjects are not.
     """
     with store.database.writing() as connection:
         linked = _find(connection, (users.c.issuer == issuer) & (users.c.subject == subject))

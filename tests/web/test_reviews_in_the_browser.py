@@ -75,7 +75,7 @@ def test_assigning_and_a_note_stand_on_record(signed_in):
     page = signed_in("rex")
     page.goto(account(page, 3))
     page.locator("summary", has_text="Assign").click()
-    page.get_by_label("To whom").fill("Ada Lovelace")
+    page.get_by_label("Assign to").fill("Ada Lovelace")
     page.get_by_role("button", name="Assign", exact=True).click()
     expect(page.get_by_role("region", name="Do first")).to_contain_text("Assigned to Ada Lovelace.")
     page.locator("summary", has_text="Add a note").click()

@@ -103,19 +103,22 @@ def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
 
 
 def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
-    now, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
+    latest = state.over_time[-1]
+    before = state.over_time[-2].value if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
-    at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
     worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
-    return (
-        _newly_red(state.newly_red),
-        *((at_risk,) if in_money else ()),
+    tiles = [_newly_red(state.newly_red)]
+    if in_money:
+        tiles.append(Tile("Revenue at risk", amount(latest.value), change(latest.value, before)))
+    tiles += [
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),
         Tile("Saved", count(state.saved.count), worth),
-        # missed churners are counted for the whole team only
-        *(() if scope else (_missed(state.over_time),)),
-    )
+    ]
+    # missed churners are counted for the whole team only
+    if not scope:
+        tiles.append(_missed(state.over_time))
+    return tuple(tiles)
 
 
 def _newly_red(number: int | None) -> Tile:
