@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,6 +32,7 @@ token = typer.Typer(
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _USER_COLUMNS = {
     "name": "name", "display_name": "shown as", "role": "role", "sees": "sees", "email": "e-mail", "state": "state",
 }  # fmt: skip
@@ -92,8 +94,6 @@ def add_user(
 @user.command("list", epilog="Example: `churnrisk user list --format json`.")
 def list_users(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """List the users."""
-    from dataclasses import asdict
-
     from churnrisk.auth import all_users
 
     with _store(context) as store:
@@ -101,7 +101,6 @@ def list_users(context: typer.Context, format_: AsFormat = None, output: ToFile 
     rows = [
         asdict(one)
         | {
-            "role": one.role.value,
             "sees": f"accounts of {one.scope}" if one.scope else "all accounts",
             "state": "disabled" if one.disabled else "active",
         }
@@ -206,14 +205,12 @@ def add_token(
 @token.command("list", epilog="Example: `churnrisk token list`.")
 def list_tokens(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """List the tokens: for what, with which role, until when, and when last used."""
-    from dataclasses import asdict
-
     from churnrisk.auth import all_tokens
 
     with _store(context) as store:
         found = all_tokens(store)
     now = datetime.now(UTC)
-    rows = [asdict(one) | {"role": one.role.value, "state": one.state(now)} for one in found]
+    rows = [asdict(one) | {"state": one.state(now)} for one in found]
     Output(format_, output).rows(rows, _counted(rows, "token"), _TOKEN_COLUMNS)
 
 
@@ -232,38 +229,6 @@ def revoke(
             return
         revoke_token(store, token_id, now=datetime.now(UTC))
     say(f"token {token_id} is revoked")
-
-
-def _counted(rows: list[dict[str, Any]], noun: str) -> str:
-    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
-
-
-@contextmanager
-def _store(context: typer.Context) -> Iterator[Store]:
-    from churnrisk.auth import Store
-
-    with Store(project_of(context).store_url) as store:
-        yield store
-
-
-def _read_password(*, from_stdin: bool) -> str:
-    """Return a password that nobody sees: the first line of standard input, or typed twice."""
-    if from_stdin:
-        given = sys.stdin.readline().rstrip("\r\n")
-        if not given:
-            raise UsageError(
-                "--password-stdin expects a password on standard input, found none. Pipe one in."
-            )
-        return given
-    if not sys.stdin.isatty():
-        raise UsageError("expected a terminal to prompt for the password, found none. Use --password-stdin.")
-    password: str = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
-    if typer.prompt("The same again", hide_input=True, err=True) != password:
-        raise UsageError("the two passwords differ. Nothing was written; try again.")
-    return password
-
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @app.command(epilog="Example: `churnrisk --project build/demo serve --open`; Ctrl-C ends it.")
@@ -302,3 +267,32 @@ def serve(
             typer.launch(listener.url)
         run(project, listener, workers=workers or default_workers())
     say("ended")
+
+
+def _counted(rows: list[dict[str, Any]], noun: str) -> str:
+    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
+
+
+@contextmanager
+def _store(context: typer.Context) -> Iterator[Store]:
+    from churnrisk.auth import Store
+
+    with Store(project_of(context).store_url) as store:
+        yield store
+
+
+def _read_password(*, from_stdin: bool) -> str:
+    """Return a password that nobody sees: the first line of standard input, or typed twice."""
+    if from_stdin:
+        given = sys.stdin.readline().rstrip("\r\n")
+        if not given:
+            raise UsageError(
+                "--password-stdin expects a password on standard input, found none. Pipe one in."
+            )
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError("expected a terminal to prompt for the password, found none. Use --password-stdin.")
+    password: str = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
+    if typer.prompt("The same again", hide_input=True, err=True) != password:
+        raise UsageError("the two passwords differ. Nothing was written; try again.")
+    return password

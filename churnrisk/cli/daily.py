@@ -168,17 +168,19 @@ def redlist(
     if out.format == "csv":
         out.text(csv_text([COLUMNS, *(flat(row).values() for row in found.rows)]))
         return
+    if out.format == "json":
+        out.json([AccountRow.of(row).model_dump(mode="json") for row in found.rows])
+        return
     if out.in_terminal:
         _show_totals(found)
-    if out.format == "json":
-        rows = [AccountRow.of(row).model_dump(mode="json") for row in found.rows]
-    else:
-        rows = [_cells(row) for row in found.rows]
     touched = any(row.desk.touched_at for row in found.rows)
-    columns = {name: "\n".join(name.replace("_", " ").rsplit(" ", 1)) for name in _TABLE}
-    if not touched:
-        del columns["touched"]
-    title = f"{len(rows)} of {found.matching} accounts, worst first"
+    columns = {
+        name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
+        for name in _TABLE
+        if name != "touched" or touched
+    }
+    title = f"{len(found.rows)} of {found.matching} accounts, worst first"
+    rows = [_cells(row) for row in found.rows]
     out.rows(rows, title, columns, lambda row: "red" if " red " in row["colour"] else None)
 
 
