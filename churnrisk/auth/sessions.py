@@ -1,4 +1,4 @@
-"""Sessions of people and tokens of programs: sign in and out, lock-outs, roles."""
+"""Who is there: sign-in with lock-outs, sessions of people, and tokens of programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Row, String, bindparam, delete, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Row,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.auth.users import (
@@ -27,10 +39,13 @@ from churnrisk.records import Role, User
 from churnrisk.store import naive_utc, sessions, tokens, users
 from churnrisk.store import sign_in_attempts as attempts
 
+#: Every token begins with it, so that leaked ones can be searched for.
+TOKEN_MARK = "churnrisk_"  # noqa: S105 - no secret
+_PREFIX_LENGTH = 6
 _ATTEMPTS_LOCK = 748_291_007
 _ATTEMPTS_STORED = timedelta(days=30)
 _NOBODY = "(nobody)"
-# Every request reads its session; noting each one would turn every read into a write.
+# Every request reads its session or token; noting each one would turn every read into a write.
 _NOTE_INTERVAL = timedelta(minutes=5)
 # Built once, since every page runs it.
 _ACTIVE_SESSION = (
@@ -89,41 +104,10 @@ def sign_in(store: Store, name: str, password: str, *, address: str, now: dateti
     return user
 
 
-def start_session(store: Store, user: User, *, now: datetime, lifetime: timedelta) -> str:
-    """Start a session and return its id; expired sessions are deleted on the way."""
-    session_id = secrets.token_urlsafe(32)
-    now = naive_utc(now)
-    values = {"digest": digest(session_id), "user_id": user.user_id, "created_at": now, "seen_at": now}
-    with store.database.writing() as connection:
-        connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
-        connection.execute(insert(sessions).values(**values, expires_at=now + lifetime))
-    return session_id
-
-
-def session_user(store: Store, session_id: str, *, now: datetime, idle: timedelta) -> User | None:
-    """Return the user of a session; None if it has expired, idled too long, or the user is disabled."""
-    now, key = naive_utc(now), digest(session_id)
-    with store.database.reading() as connection:
-        row = connection.execute(
-            _ACTIVE_SESSION, {"one_digest": key, "now": now, "seen_after": now - idle}
-        ).first()
-    if row is None:
-        return None
-    if now - row.seen_at > min(_NOTE_INTERVAL, idle / 4):
-        store.database.note(update(sessions).where(sessions.c.digest == key).values(seen_at=now))
-    return to_user(row)
-
-
-def end_session(store: Store, session_id: str) -> None:
-    """End a session, if it has not ended yet."""
-    with store.database.writing() as connection:
-        connection.execute(delete(sessions).where(sessions.c.digest == digest(session_id)))
-
-
 def admit_attempt(
     store: Store, name: str, address: str, *, now: datetime, limits: Sequence[Limit] = _LIMITS
 ) -> tuple[int, timedelta]:
-    """Record an attempt before its password is checked: its id and zero, or 0 and how long to wait.
+    """Record an attempt before its password is checked; return its id and zero, or 0 and how long to wait.
 
     It counts as a failure until :func:`mark_success`, so that parallel attempts cannot outrun the limits. A refused
     attempt does not count, so waiting always helps.
@@ -137,9 +121,7 @@ def admit_attempt(
         if wait > timedelta():
             return 0, wait
         values = {"name": name, "address": address, "at": now, "failed": True}
-        key = connection.execute(insert(attempts).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0]), timedelta()
+        return _insert(connection, attempts, values), timedelta()
 
 
 def mark_success(store: Store, attempt_id: int, name: str, address: str) -> None:
@@ -177,9 +159,35 @@ def _in_words(wait: timedelta) -> str:
     return f"{-(-seconds // 60)} minutes"
 
 
-#: Every token begins with it, so that leaked ones can be searched for.
-TOKEN_MARK = "churnrisk_"  # noqa: S105 - no secret
-_PREFIX_LENGTH = 6
+def start_session(store: Store, user: User, *, now: datetime, lifetime: timedelta) -> str:
+    """Start a session and return its id; expired sessions are deleted on the way."""
+    session_id = secrets.token_urlsafe(32)
+    now = naive_utc(now)
+    values = {"digest": digest(session_id), "user_id": user.user_id, "created_at": now, "seen_at": now}
+    with store.database.writing() as connection:
+        connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+        connection.execute(insert(sessions).values(**values, expires_at=now + lifetime))
+    return session_id
+
+
+def session_user(store: Store, session_id: str, *, now: datetime, idle: timedelta) -> User | None:
+    """Return the user of a session; None if it has expired, idled too long, or the user is disabled."""
+    now, key = naive_utc(now), digest(session_id)
+    with store.database.reading() as connection:
+        row = connection.execute(
+            _ACTIVE_SESSION, {"one_digest": key, "now": now, "seen_after": now - idle}
+        ).first()
+    if row is None:
+        return None
+    if now - row.seen_at > min(_NOTE_INTERVAL, idle / 4):
+        store.database.note(update(sessions).where(sessions.c.digest == key).values(seen_at=now))
+    return to_user(row)
+
+
+def end_session(store: Store, session_id: str) -> None:
+    """End a session, if it has not ended yet."""
+    with store.database.writing() as connection:
+        connection.execute(delete(sessions).where(sessions.c.digest == digest(session_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,13 +253,12 @@ def add_token(
     }
     with store.database.writing() as connection:
         try:
-            key = connection.execute(insert(tokens).values(**values)).inserted_primary_key
+            token_id = _insert(connection, tokens, values)
         except IntegrityError as error:
             raise UsageError(
                 f"expected a new token name, but {values['name']!r} is taken. See `churnrisk token list`."
             ) from error
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0]), TOKEN_MARK + secret
+    return token_id, TOKEN_MARK + secret
 
 
 def all_tokens(store: Store) -> tuple[Token, ...]:
@@ -285,6 +292,13 @@ def revoke_token(store: Store, token_id: int, *, now: datetime) -> None:
         raise UsageError(
             f"expected a token in force, found none with id {token_id}. See `churnrisk token list`."
         )
+
+
+def _insert(connection: Connection, table: Table, values: dict[str, Any]) -> int:
+    """Insert one row and return its id."""
+    key = connection.execute(insert(table).values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
 
 
 def _to_token(row: Row[Any]) -> Token:

@@ -18,7 +18,7 @@ _UNKNOWN = "You have no access here yet. An administrator gives it with `churnri
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a provider says of a person; issuer and subject never change and are never given to anybody else."""
+    """What a provider says of a person; issuer and subject never change and are never reassigned."""
 
     issuer: str
     subject: str
@@ -45,23 +45,19 @@ class Identity:
 
 def signed_on_user(store: Store, identity: Identity, config: OidcConfig, *, now: datetime) -> User:
     """Return the user of an identity, created or updated as the settings say; raise SignInError if refused."""
-    _check_domain(identity, config)
+    domain = (identity.email or "").rpartition("@")[2]
+    admitted = {name.casefold().lstrip("@") for name in config.email_domains}
+    if admitted and domain not in admitted:
+        raise SignInError("Addresses of your domain have no access here. Ask an administrator.")
     role = _role(identity, config)
     user = user_of_identity(store, identity.issuer, identity.subject, email=identity.email)
     if user is None:
-        return _create(store, identity, config, role, now)
+        return _create(store, identity, role or Role(config.default_role), config, now=now)
     if user.disabled:
         raise SignInError("Your access has been taken away. Ask an administrator.")
     if role is not None and role is not user.role:
         return change_user(store, user.name, role=role, now=now)
     return user
-
-
-def _check_domain(identity: Identity, config: OidcConfig) -> None:
-    domain = (identity.email or "").rpartition("@")[2]
-    admitted = {name.casefold().lstrip("@") for name in config.email_domains}
-    if admitted and domain not in admitted:
-        raise SignInError("Addresses of your domain have no access here. Ask an administrator.")
 
 
 def _role(identity: Identity, config: OidcConfig) -> Role | None:
@@ -74,19 +70,15 @@ def _role(identity: Identity, config: OidcConfig) -> Role | None:
     return max(granted, key=list(Role).index)
 
 
-def _create(store: Store, identity: Identity, config: OidcConfig, role: Role | None, now: datetime) -> User:
-    if not config.create or identity.email is None:
+def _create(store: Store, identity: Identity, role: Role, config: OidcConfig, *, now: datetime) -> User:
+    email = identity.email
+    if not config.create or email is None:
         raise SignInError(_UNKNOWN)
     try:
         new = NewUser(
-            name=identity.email,
-            role=role or Role(config.default_role),
-            display_name=identity.name,
-            email=identity.email,
-            issuer=identity.issuer,
-            subject=identity.subject,
+            email, role, identity.name, email=email, issuer=identity.issuer, subject=identity.subject
         )
         return add_user(store, new, now=now)
     except UsageError as error:
-        # The address belongs to a user whom the provider knows under another subject.
+        # The address belongs to a user that the provider knows under another subject.
         raise SignInError(_UNKNOWN) from error

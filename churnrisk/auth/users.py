@@ -1,4 +1,4 @@
-"""Users and their passwords: add, change, list, roles and scopes."""
+"""Users: add, change and find them, their roles and scopes, and their passwords."""
 
 from __future__ import annotations
 
@@ -22,77 +22,6 @@ from churnrisk.store import HistoryStore, naive_utc, owners_of, sessions, users
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-_MIN_LENGTH, _MAX_LENGTH = 12, 200
-_MIN_DISTINCT = 5
-# Each check takes 64 MiB by design: a flood of sign-ins must not exhaust the server's memory.
-_CONCURRENT_CHECKS = threading.BoundedSemaphore(2)
-
-
-def hash_password(password: str, *, name: str) -> str:
-    """Return the argon2id hash of a new password; raise UsageError if it is too weak for this sign-in name."""
-    text = _normalised(password)
-    weakness = _weakness(text, name)
-    if weakness:
-        raise UsageError(f"a password expects {weakness}. Several unrelated words are easy to remember.")
-    with _CONCURRENT_CHECKS:
-        return _hasher().hash(text)
-
-
-def check_password(stored: str | None, password: str) -> tuple[bool, str | None]:
-    """Return whether a password matches its hash, and a new hash if today's parameters are stronger.
-
-    None as the hash (no such user, or no password) never matches, and takes just as long.
-    """
-    from argon2.exceptions import InvalidHashError, VerificationError
-
-    text = _normalised(password[: _MAX_LENGTH * 4])
-    with _CONCURRENT_CHECKS:
-        hasher = _hasher()
-        try:
-            hasher.verify(stored or _dummy_hash(), text)
-        except (VerificationError, InvalidHashError):
-            return False, None
-        if stored is None:
-            return False, None
-        return True, hasher.hash(text) if hasher.check_needs_rehash(stored) else None
-
-
-def digest(secret: str) -> str:
-    """Return what is stored of a long random secret; it cannot be guessed, so it needs no slow hash."""
-    return hashlib.sha256(secret.encode("utf-8", errors="replace")).hexdigest()
-
-
-def _weakness(password: str, name: str) -> str:
-    distinct = len(set(password.casefold()))
-    if len(password) < _MIN_LENGTH:
-        return f"at least {_MIN_LENGTH} characters, found {len(password)}"
-    if len(password) > _MAX_LENGTH:
-        return f"at most {_MAX_LENGTH} characters, found {len(password)}"
-    if distinct < _MIN_DISTINCT:
-        return f"at least {_MIN_DISTINCT} different characters, found {distinct}"
-    if len(name) > 3 and name.casefold() in password.casefold():
-        return "anything but the sign-in name, found it inside the password"
-    return ""
-
-
-def _normalised(password: str) -> str:
-    """Return one form of what keyboards write in several."""
-    # A lone surrogate cannot be encoded; nobody can type one.
-    return unicodedata.normalize("NFKC", password).encode("utf-8", errors="replace").decode("utf-8")
-
-
-@cache
-def _hasher() -> PasswordHasher:
-    from argon2 import PasswordHasher
-
-    return PasswordHasher()
-
-
-@cache
-def _dummy_hash() -> str:
-    return _hasher().hash("nobody has this password")
-
-
 #: The open store that the functions of this room take, for callers that do not know what is behind it.
 Store: TypeAlias = HistoryStore
 
@@ -104,6 +33,10 @@ USER_COLUMNS = (
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._@+-]{0,62}[a-z0-9])?")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+\.[^@\s]+")
 _MAX_TEXT = 200
+_MIN_LENGTH, _MAX_LENGTH = 12, 200
+_MIN_DISTINCT = 5
+# Each check takes 64 MiB by design: a flood of sign-ins must not exhaust the server's memory.
+_CONCURRENT_CHECKS = threading.BoundedSemaphore(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,37 +127,13 @@ def can_anybody_sign_in(store: Store, oidc: OidcConfig | None) -> bool:
 
 
 def assignees(store: Store) -> tuple[str, ...]:
-    """Return to whom accounts can be assigned: enabled users and the owners in the latest run, sorted."""
+    """Return the names that accounts can be assigned to: enabled users and owners in the latest run, sorted."""
     names = {user.owner or user.display_name for user in all_users(store) if not user.disabled}
     latest = store.latest_run()
     if latest is not None:
         with store.database.reading() as connection:
             names.update(owners_of(connection, latest.run_id))
     return tuple(sorted(names, key=str.casefold))
-
-
-def password_of(store: Store, name: str) -> tuple[User, str | None] | None:
-    """Return the user of a normalised sign-in name, and the password hash if they have one."""
-    query = select(*USER_COLUMNS, users.c.password_hash).where(users.c.name == name)
-    with store.database.reading() as connection:
-        row = connection.execute(query).first()
-    return None if row is None else (to_user(row), row.password_hash)
-
-
-def store_hash(store: Store, user_id: int, password_hash: str, *, end_sessions: bool) -> None:
-    """Store a password hash; ``end_sessions`` signs the user out everywhere in the same transaction."""
-    with store.database.writing() as connection:
-        one_user = update(users).where(users.c.user_id == user_id)
-        connection.execute(one_user.values(password_hash=password_hash))
-        if end_sessions:
-            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-
-
-def change_password(store: Store, name: str, password: str) -> User:
-    """Set a user's password and end all their sessions."""
-    user = get_user(store, name)
-    store_hash(store, user.user_id, hash_password(password, name=user.name), end_sessions=True)
-    return user
 
 
 def change_user(
@@ -263,7 +172,7 @@ def change_user(
 def user_of_identity(store: Store, issuer: str, subject: str, *, email: str | None) -> User | None:
     """Return the user a provider vouches for, linking them by e-mail address the first time.
 
-    From then on only issuer and subject count: addresses are given to other people, subjects are not.
+    From then on only issuer and subject count: addresses are reassigned to other people, subjects are not.
     """
     with store.database.writing() as connection:
         linked = _find(connection, (users.c.issuer == issuer) & (users.c.subject == subject))
@@ -298,3 +207,92 @@ def _get(connection: Connection, name: str) -> User:
 def _check_scope(owner: str | None, own_only: bool) -> None:
     if own_only and not owner:
         raise UsageError("--own-only expects an owner to limit the user to, found none. Add --owner NAME.")
+
+
+def change_password(store: Store, name: str, password: str) -> User:
+    """Set a user's password and end all their sessions."""
+    user = get_user(store, name)
+    store_hash(store, user.user_id, hash_password(password, name=user.name), end_sessions=True)
+    return user
+
+
+def password_of(store: Store, name: str) -> tuple[User, str | None] | None:
+    """Return the user of a normalised sign-in name, and the password hash if they have one."""
+    query = select(*USER_COLUMNS, users.c.password_hash).where(users.c.name == name)
+    with store.database.reading() as connection:
+        row = connection.execute(query).first()
+    return None if row is None else (to_user(row), row.password_hash)
+
+
+def store_hash(store: Store, user_id: int, password_hash: str, *, end_sessions: bool) -> None:
+    """Store a password hash; ``end_sessions`` signs the user out everywhere in the same transaction."""
+    with store.database.writing() as connection:
+        one_user = update(users).where(users.c.user_id == user_id)
+        connection.execute(one_user.values(password_hash=password_hash))
+        if end_sessions:
+            connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+
+
+def hash_password(password: str, *, name: str) -> str:
+    """Return the argon2id hash of a new password; raise UsageError if it is too weak for this sign-in name."""
+    text = _normalised(password)
+    weakness = _weakness(text, name)
+    if weakness:
+        raise UsageError(f"a password expects {weakness}. Several unrelated words are easy to remember.")
+    with _CONCURRENT_CHECKS:
+        return _hasher().hash(text)
+
+
+def check_password(stored: str | None, password: str) -> tuple[bool, str | None]:
+    """Return whether a password matches its hash, and a new hash if today's parameters are stronger.
+
+    None as the hash (no such user, or no password) never matches, and takes just as long.
+    """
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    text = _normalised(password[: _MAX_LENGTH * 4])
+    with _CONCURRENT_CHECKS:
+        hasher = _hasher()
+        try:
+            hasher.verify(stored or _dummy_hash(), text)
+        except (VerificationError, InvalidHashError):
+            return False, None
+        if stored is None:
+            return False, None
+        return True, hasher.hash(text) if hasher.check_needs_rehash(stored) else None
+
+
+def digest(secret: str) -> str:
+    """Return what is stored of a long random secret; it cannot be guessed, so it needs no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", errors="replace")).hexdigest()
+
+
+def _weakness(password: str, name: str) -> str:
+    distinct = len(set(password.casefold()))
+    if len(password) < _MIN_LENGTH:
+        return f"at least {_MIN_LENGTH} characters, found {len(password)}"
+    if len(password) > _MAX_LENGTH:
+        return f"at most {_MAX_LENGTH} characters, found {len(password)}"
+    if distinct < _MIN_DISTINCT:
+        return f"at least {_MIN_DISTINCT} different characters, found {distinct}"
+    if len(name) > 3 and name.casefold() in password.casefold():
+        return "anything but the sign-in name, found it inside the password"
+    return ""
+
+
+def _normalised(password: str) -> str:
+    """Return one form of what keyboards write in several."""
+    # A lone surrogate cannot be encoded; nobody can type one.
+    return unicodedata.normalize("NFKC", password).encode("utf-8", errors="replace").decode("utf-8")
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    return PasswordHasher()
+
+
+@cache
+def _dummy_hash() -> str:
+    return _hasher().hash("nobody has this password")

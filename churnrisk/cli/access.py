@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import (
-    AuthorOption,
-    DryRunOption,
-    FormatOption,
-    OutputOption,
-    app,
-    author_or_unknown,
-    project_of,
-    say,
-    show_rows,
-)
+from churnrisk.cli.app import AsFormat, Author, DryRun, Output, ToFile, app, project_of, say
 from churnrisk.errors import UsageError
 from churnrisk.records import Role
 
@@ -41,6 +32,7 @@ token = typer.Typer(
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _USER_COLUMNS = {
     "name": "name", "display_name": "shown as", "role": "role", "sees": "sees", "email": "e-mail", "state": "state",
 }  # fmt: skip
@@ -76,7 +68,7 @@ def add_user(
     sso_only: Annotated[
         bool, typer.Option("--sso-only", help="No password: sign in through single sign-on only.")
     ] = False,
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Add a user; the password is prompted for, or read from standard input."""
     from churnrisk.auth import hash_password, users
@@ -100,10 +92,8 @@ def add_user(
 
 
 @user.command("list", epilog="Example: `churnrisk user list --format json`.")
-def list_users(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
+def list_users(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """List the users."""
-    from dataclasses import asdict
-
     from churnrisk.auth import all_users
 
     with _store(context) as store:
@@ -111,13 +101,12 @@ def list_users(context: typer.Context, format_: FormatOption = None, output: Out
     rows = [
         asdict(one)
         | {
-            "role": one.role.value,
             "sees": f"accounts of {one.scope}" if one.scope else "all accounts",
             "state": "disabled" if one.disabled else "active",
         }
         for one in found
     ]
-    show_rows(rows, title=_counted(rows, "user"), format_=format_, output=output, columns=_USER_COLUMNS)
+    Output(format_, output).rows(rows, _counted(rows, "user"), _USER_COLUMNS)
 
 
 @user.command("password", epilog="Example: `churnrisk user password ana`.")
@@ -125,7 +114,7 @@ def set_password(
     context: typer.Context,
     name: NameArgument,
     password_stdin: StdinOption = False,
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Set a user's password and sign them out everywhere."""
     from churnrisk.auth import change_password, get_user, hash_password
@@ -150,7 +139,7 @@ def set_role(
     own_only: Annotated[
         bool | None, typer.Option("--own-only/--all-accounts", help="Which accounts the user may see.")
     ] = None,
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Change what a user may do, from their next click on."""
     from churnrisk.auth import change_user, get_user
@@ -169,7 +158,7 @@ def disable(
     context: typer.Context,
     name: NameArgument,
     undo: Annotated[bool, typer.Option("--undo", help="Give the access back.")] = False,
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Take a user's access away, at once and everywhere; what they recorded stays."""
     from churnrisk.auth import change_user, get_user
@@ -193,8 +182,8 @@ def add_token(
     expires: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="It ends when this day begins (UTC).")
     ] = None,
-    author: AuthorOption = None,
-    dry_run: DryRunOption = False,
+    author: Author = "unknown",
+    dry_run: DryRun = False,
 ) -> None:
     """Make a token for the API; it is printed once and cannot be shown again."""
     from churnrisk.auth import sessions
@@ -206,33 +195,30 @@ def add_token(
             sessions.check_token(name, owner=owner, expires_at=until, now=now)
             say(f"would make a token {name!r}; nothing was written")
             return
-        made_by = author_or_unknown(author)
         _, text = sessions.add_token(
-            store, name, role=role, owner=owner, expires_at=until, created_by=made_by, now=now
+            store, name, role=role, owner=owner, expires_at=until, created_by=author, now=now
         )
     print(text)
     say(f"this is the token {name!r}; store it as a secret, since it is not shown again")
 
 
 @token.command("list", epilog="Example: `churnrisk token list`.")
-def list_tokens(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
+def list_tokens(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """List the tokens: for what, with which role, until when, and when last used."""
-    from dataclasses import asdict
-
     from churnrisk.auth import all_tokens
 
     with _store(context) as store:
         found = all_tokens(store)
     now = datetime.now(UTC)
-    rows = [asdict(one) | {"role": one.role.value, "state": one.state(now)} for one in found]
-    show_rows(rows, title=_counted(rows, "token"), format_=format_, output=output, columns=_TOKEN_COLUMNS)
+    rows = [asdict(one) | {"state": one.state(now)} for one in found]
+    Output(format_, output).rows(rows, _counted(rows, "token"), _TOKEN_COLUMNS)
 
 
 @token.command("revoke", epilog="Example: `churnrisk token revoke 3`.")
 def revoke(
     context: typer.Context,
     token_id: Annotated[int, typer.Argument(metavar="ID", help="Its id in `churnrisk token list`.")],
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """End a token for good, from its next request on."""
     from churnrisk.auth import revoke_token
@@ -243,38 +229,6 @@ def revoke(
             return
         revoke_token(store, token_id, now=datetime.now(UTC))
     say(f"token {token_id} is revoked")
-
-
-def _counted(rows: list[dict[str, Any]], noun: str) -> str:
-    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
-
-
-@contextmanager
-def _store(context: typer.Context) -> Iterator[Store]:
-    from churnrisk.auth import Store
-
-    with Store(project_of(context).store_url) as store:
-        yield store
-
-
-def _read_password(*, from_stdin: bool) -> str:
-    """Return a password that nobody sees: the first line of standard input, or typed twice."""
-    if from_stdin:
-        given = sys.stdin.readline().rstrip("\r\n")
-        if not given:
-            raise UsageError(
-                "--password-stdin expects a password on standard input, found none. Pipe one in."
-            )
-        return given
-    if not sys.stdin.isatty():
-        raise UsageError("expected a terminal to prompt for the password, found none. Use --password-stdin.")
-    password: str = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
-    if typer.prompt("The same again", hide_input=True, err=True) != password:
-        raise UsageError("the two passwords differ. Nothing was written; try again.")
-    return password
-
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @app.command(epilog="Example: `churnrisk --project build/demo serve --open`; Ctrl-C ends it.")
@@ -313,3 +267,32 @@ def serve(
             typer.launch(listener.url)
         run(project, listener, workers=workers or default_workers())
     say("ended")
+
+
+def _counted(rows: list[dict[str, Any]], noun: str) -> str:
+    return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
+
+
+@contextmanager
+def _store(context: typer.Context) -> Iterator[Store]:
+    from churnrisk.auth import Store
+
+    with Store(project_of(context).store_url) as store:
+        yield store
+
+
+def _read_password(*, from_stdin: bool) -> str:
+    """Return a password that nobody sees: the first line of standard input, or typed twice."""
+    if from_stdin:
+        given = sys.stdin.readline().rstrip("\r\n")
+        if not given:
+            raise UsageError(
+                "--password-stdin expects a password on standard input, found none. Pipe one in."
+            )
+        return given
+    if not sys.stdin.isatty():
+        raise UsageError("expected a terminal to prompt for the password, found none. Use --password-stdin.")
+    password: str = typer.prompt("Password (at least 12 characters)", hide_input=True, err=True)
+    if typer.prompt("The same again", hide_input=True, err=True) != password:
+        raise UsageError("the two passwords differ. Nothing was written; try again.")
+    return password

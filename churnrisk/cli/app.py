@@ -1,4 +1,4 @@
-"""The application: exit codes instead of tracebacks, and how results are shown."""
+"""The Typer application, the options that commands share, exit codes, progress, and the output of results."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -62,7 +61,7 @@ def _project(
 
 
 def main() -> None:
-    """Run the command line; exit codes are those of :mod:`churnrisk.errors`."""
+    """Run the command line; :mod:`churnrisk.errors` lists the exit codes."""
     try:
         app()
     except ChurnRiskError as error:
@@ -89,26 +88,25 @@ def _leave(message: str, code: int) -> None:
     sys.exit(code)
 
 
-class Format(StrEnum):
-    """Output format of a list."""
-
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-
-
-FormatOption = Annotated[Format | None, typer.Option("--format", "-f", help="Output format.")]
-OutputOption = Annotated[
+Format = Literal["table", "json", "csv"]
+AsFormat = Annotated[Format | None, typer.Option("--format", "-f", help="Output format.")]
+ToFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal."),
 ]
-AsOfOption = Annotated[
+AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="As-of date; default: the latest.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")]
-AuthorOption = Annotated[
-    str | None,
-    typer.Option("--author", envvar=["CHURNRISK_AUTHOR", "USER"], help="Who decides; kept in the record."),
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; write nothing.")]
+Author = Annotated[
+    str,
+    typer.Option(
+        "--author",
+        envvar=["CHURNRISK_AUTHOR", "USER"],
+        help="Who decides; kept in the record.",
+        show_default=False,
+        callback=lambda author: author or "unknown",
+    ),
 ]
 
 
@@ -120,11 +118,6 @@ def project_of(context: typer.Context) -> Project:
     return load_project(directory, data=data)
 
 
-def author_or_unknown(author: str | None) -> str:
-    """Return the author, or "unknown"."""
-    return author or "unknown"
-
-
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Show the running step on stderr, and how long each took."""
@@ -132,12 +125,12 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     with console.status("starting") as status:
-        report = _Report(console, status)
+        report = ProgressReport(console, status)
         yield report
         report.done()
 
 
-class _Report:
+class ProgressReport:
     """Shows one stage at a time, with a bar where its parts are counted, then how long it took."""
 
     def __init__(self, console: Console, status: Status) -> None:
@@ -146,11 +139,13 @@ class _Report:
         self._since = 0.0
 
     def __call__(self, stage: str) -> None:
+        """Start a stage."""
         self.done()
         self._stage, self._since = stage, time.monotonic()
         self._status.update(stage)
 
     def advance(self, done: int, of: int) -> None:
+        """Show how many parts of the stage are done."""
         from rich.progress_bar import ProgressBar
         from rich.table import Table
 
@@ -159,6 +154,7 @@ class _Report:
         self._status.update(row)
 
     def done(self) -> None:
+        """Print how long the stage took."""
         if self._stage is not None:
             took = time.monotonic() - self._since
             self._console.print(f"[dim]  {self._stage} … {took:.1f} s[/dim]", highlight=False)
@@ -169,82 +165,100 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def show_rows(
-    rows: Sequence[dict[str, Any]],
-    *,
-    title: str,
-    format_: Format | None,
-    output: Path | None,
-    columns: dict[str, str],
-    styles: Callable[[dict[str, Any]], str | None] | None = None,
-) -> None:
-    """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV.
-
-    The default format follows the file extension of ``output``; ``styles`` gives the style of a table row.
-    """
-    chosen = choose_format(format_, output)
-    if chosen is Format.TABLE:
-        text = table_text(rows, title, columns, styles, plain=output is not None)
-    elif chosen is Format.JSON:
-        text = json.dumps(list(rows), default=_plain, ensure_ascii=False, indent=2) + "\n"
-    else:
-        text = _csv(rows, columns)
-    emit(text, output)
+def note(*notes: str) -> None:
+    """Print notes about a result to stderr."""
+    for one in notes:
+        say(f"note: {one}")
 
 
-def emit(text: str, output: Path | None) -> None:
-    """Write text to stdout, or whole to a file."""
-    if output is None:
-        sys.stdout.write(text)
-        return
-    from churnrisk.files import write_whole
+class Output:
+    """Shows a result in the format given, else in that of the file extension, else as a table."""
 
-    write_whole(output, text.encode())
-    say(f"wrote {output}")
+    def __init__(self, format_: Format | None, file: Path | None) -> None:
+        self.format = format_ or _format_of(file)
+        self.file = file
 
+    @property
+    def in_terminal(self) -> bool:
+        """Whether somebody reads a table on the screen."""
+        return self.format == "table" and self.file is None
 
-def choose_format(format_: Format | None, output: Path | None) -> Format:
-    """Return the given format, else that of the file extension, else a table."""
-    if format_ is not None:
-        return format_
-    if output is None:
-        return Format.TABLE
-    endings = {".json": Format.JSON, ".csv": Format.CSV, ".txt": Format.TABLE}
-    if output.suffix not in endings:
-        raise UsageError(
-            f"{output.name} has no supported file extension. Use .csv, .json or .txt, or give --format."
+    def rows(
+        self,
+        rows: Sequence[dict[str, Any]],
+        title: str,
+        columns: dict[str, str],
+        styles: Callable[[dict[str, Any]], str | None] | None = None,
+    ) -> None:
+        """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV.
+
+        ``styles`` gives the style of a table row.
+        """
+        if self.format == "table":
+            self.text(self.table(rows, title, columns, styles))
+        elif self.format == "json":
+            self.json(rows, default=_plain)
+        else:
+            self.text(_csv(rows, columns))
+
+    def table(
+        self,
+        rows: Sequence[dict[str, Any]],
+        title: str,
+        columns: dict[str, str],
+        styles: Callable[[dict[str, Any]], str | None] | None = None,
+    ) -> str:
+        """Return rows as a table, without terminal codes unless a terminal shows it."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(
+            title=title,
+            title_justify="left",
+            title_style="bold",
+            header_style="bold",
+            box=None,
+            pad_edge=False,
         )
-    return endings[output.suffix]
+        for key, heading in columns.items():
+            numeric = any(isinstance(row.get(key), int | float) for row in rows)
+            table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            # the user's own texts are no markup
+            cells = (Text(_text(row.get(key))) for key in columns)
+            table.add_row(*cells, style=styles(row) if styles else None)
+        text = io.StringIO()
+        if self.file is None and sys.stdout.isatty():
+            Console(file=text, width=Console().width, force_terminal=True).print(table)
+        else:
+            Console(file=text, width=160, color_system=None).print(table)
+        return text.getvalue()
+
+    def json(self, value: Any, *, default: Callable[[Any], Any] = str) -> None:
+        """Show a value as JSON, in whatever format the output is."""
+        self.text(json.dumps(value, default=default, ensure_ascii=False, indent=2) + "\n")
+
+    def text(self, text: str) -> None:
+        """Write text to stdout, or whole to the file."""
+        if self.file is None:
+            sys.stdout.write(text)
+            return
+        from churnrisk.files import write_whole
+
+        write_whole(self.file, text.encode())
+        say(f"wrote {self.file}")
 
 
-def table_text(
-    rows: Sequence[dict[str, Any]],
-    title: str,
-    columns: dict[str, str],
-    styles: Callable[[dict[str, Any]], str | None] | None = None,
-    *,
-    plain: bool = False,
-) -> str:
-    """Return rows as a table; ``plain`` without terminal codes."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False
-    )
-    for key, heading in columns.items():
-        numeric = any(isinstance(row.get(key), int | float) for row in rows)
-        table.add_column(heading, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        # the user's own texts are no markup
-        table.add_row(*(Text(_text(row.get(key))) for key in columns), style=styles(row) if styles else None)
-    if plain or not sys.stdout.isatty():
-        console = Console(file=io.StringIO(), width=160, color_system=None)
-    else:
-        console = Console(file=io.StringIO(), width=Console().width, force_terminal=True)
-    console.print(table)
-    return console.file.getvalue()  # type: ignore[attr-defined,no-any-return]
+def _format_of(file: Path | None) -> Format:
+    formats: dict[str, Format] = {".json": "json", ".csv": "csv", ".txt": "table"}
+    if file is None:
+        return "table"
+    if file.suffix not in formats:
+        raise UsageError(
+            f"{file.name} has no supported file extension. Use .csv, .json or .txt, or give --format."
+        )
+    return formats[file.suffix]
 
 
 def _csv(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
@@ -257,13 +271,11 @@ def _csv(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
 def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, default=_plain, ensure_ascii=False)
-    return _plain(value) if isinstance(value, datetime | date) else value
+    return _plain(value) if isinstance(value, date) else value
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime | date):
-        return value.isoformat()[:10]
-    return str(value)
+def _plain(value: Any) -> str:
+    return value.isoformat()[:10] if isinstance(value, date) else str(value)
 
 
 def _text(value: Any) -> str:
@@ -273,6 +285,4 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3f}"
-    if isinstance(value, datetime | date):
-        return f"{value:%Y-%m-%d}"
-    return str(value)
+    return _plain(value)

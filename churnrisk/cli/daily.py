@@ -11,41 +11,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from churnrisk.cli.app import (
-    AsOfOption,
-    AuthorOption,
-    DryRunOption,
-    Format,
-    FormatOption,
-    OutputOption,
+    AsFormat,
+    AsOf,
+    Author,
+    DryRun,
+    Output,
+    ToFile,
     app,
-    author_or_unknown,
-    choose_format,
-    emit,
+    note,
     progress,
     project_of,
     say,
-    show_rows,
 )
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import DeskState, Move, Reason, RedList, RedListRow, WhatIf
     from churnrisk.settings import Project
-    from churnrisk.team import AccountView, Outlook
+    from churnrisk.team import AccountView, Outlook, PastScore
 
-COLOUR_STYLES = {"red": "bold red", "amber": "yellow", "green": "green"}
 _TABLE = (
-    "colour",
-    "account",
-    "owner",
-    "annual_value",
-    "days_to_renewal",
-    "churn_probability",
-    "reasons",
-    "move",
-    "next_step",
-    "touched",
-)
+    "colour", "account", "owner", "annual_value", "days_to_renewal", "churn_probability", "reasons", "move",
+    "next_step", "touched",
+)  # fmt: skip
+_BAR = "▁▂▃▄▅▆▇█"
 
 
 @app.command(
@@ -53,10 +42,10 @@ _TABLE = (
 )
 def score(
     context: typer.Context,
-    as_of: AsOfOption = None,
+    as_of: AsOf = None,
     force: Annotated[bool, typer.Option("--force", help="Publish even if the colour mix jumps.")] = False,
-    author: AuthorOption = None,
-    dry_run: DryRunOption = False,
+    author: Author = "unknown",
+    dry_run: DryRun = False,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Also write the scores (.csv or .parquet)."),
@@ -66,7 +55,7 @@ def score(
         typer.Option(metavar="FILE", help="Score with this exported model, without a tracking server."),
     ] = None,
     no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Read all events, without the roll-up kept by earlier runs.")
+        bool, typer.Option("--no-cache", help="Read all events; ignore the cached roll-up.")
     ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
@@ -88,14 +77,13 @@ def score(
             as_of=as_of.date() if as_of else None,
             now=datetime.now(),
             dry_run=dry_run,
-            forced_by=author_or_unknown(author) if force else None,
+            forced_by=author if force else None,
             progress=report,
             models=bundled,
             cache=not no_cache,
             take=partial(write_scores, path=output) if output else None,
         )
-    for note in (*notes, *scored.notes):
-        say(f"note: {note}")
+    note(*notes, *scored.notes)
     run = scored.run
     if run is not None and not scored.is_new:
         say(f"run {run.run_id} as of {run.as_of:%Y-%m-%d} is published already; nothing to do")
@@ -117,7 +105,7 @@ def score(
 )
 def redlist(
     context: typer.Context,
-    as_of: AsOfOption = None,
+    as_of: AsOf = None,
     owner: Annotated[str | None, typer.Option(help="Only this owner's accounts.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only your own accounts.")] = False,
     author: Annotated[
@@ -147,8 +135,8 @@ def redlist(
         typer.Option(metavar="BY", help="loss, probability, renewal, days or name; default: loss."),
     ] = None,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="At most so many rows.")] = None,
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """List who to call first, why, and what to do next."""
     from churnrisk.files import csv_text
@@ -158,8 +146,7 @@ def redlist(
 
     if mine and not (owner or author):
         raise UsageError("--mine expects to know who you are. Give --author, or set CHURNRISK_AUTHOR.")
-    chosen = choose_format(format_, output)
-    in_terminal = chosen is Format.TABLE and output is None
+    out = Output(format_, output)
     parameters = {
         "colour": colour,
         "owner": owner or (author if mine else None),
@@ -176,55 +163,48 @@ def redlist(
         as_of=as_of.date() if as_of else None,
         query=RedListQuery.from_query({k: str(v) for k, v in parameters.items() if v is not None}),
         now=datetime.now(),
-        limit=limit or (25 if in_terminal else None),
+        limit=limit or (25 if out.in_terminal else None),
     )
-    if chosen is Format.CSV:
-        emit(csv_text([COLUMNS, *(flat(row).values() for row in found.rows)]), output)
+    if out.format == "csv":
+        out.text(csv_text([COLUMNS, *(flat(row).values() for row in found.rows)]))
         return
-    if in_terminal:
-        show_totals(found)
-    as_json = chosen is Format.JSON
-    rows = [AccountRow.of(r).model_dump(mode="json") if as_json else _for_people(r) for r in found.rows]
+    if out.format == "json":
+        out.json([AccountRow.of(row).model_dump(mode="json") for row in found.rows])
+        return
+    if out.in_terminal:
+        _show_totals(found)
     touched = any(row.desk.touched_at for row in found.rows)
-    show_rows(
-        rows,
-        title=f"{len(rows)} of {found.matching} accounts, worst first",
-        format_=chosen,
-        output=output,
-        columns={
-            name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
-            for name in _TABLE
-            if name != "touched" or touched
-        },
-        styles=lambda row: "red" if " red " in row["colour"] else None,
-    )
+    columns = {
+        name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
+        for name in _TABLE
+        if name != "touched" or touched
+    }
+    title = f"{len(found.rows)} of {found.matching} accounts, worst first"
+    rows = [_cells(row) for row in found.rows]
+    out.rows(rows, title, columns, lambda row: "red" if " red " in row["colour"] else None)
 
 
 @app.command(epilog="Example: `churnrisk explain A-00042`.")
 def explain(
     context: typer.Context,
     account: Annotated[str, typer.Argument(help="Account id.")],
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """Say why an account has its colour, and how it came there."""
-    import json
-
     from churnrisk.team import account_view
 
+    out = Output(format_, output)
     project, now = project_of(context), datetime.now()
     view = account_view(project, account, now=now)
-    chosen = choose_format(format_, output)
-    outlook = None if chosen is Format.CSV else outlook_or_none(project, view, now=now)
-    if chosen is Format.CSV:
-        history = [dict(past) for past in view.history]
-        show_rows(history, title=account, format_=chosen, output=output, columns={})
-    elif chosen is Format.JSON:
-        emit(
-            json.dumps(account_dict(view, outlook), default=str, ensure_ascii=False, indent=2) + "\n", output
-        )
+    if out.format == "csv":
+        out.rows([dict(past) for past in view.history], account, {})
+        return
+    outlook = _outlook_or_none(project, view, now=now)
+    if out.format == "json":
+        out.json(_account_dict(view, outlook))
     else:
-        emit(account_text(view, outlook), output)
+        out.text(_account_text(view, outlook))
 
 
 @app.command(epilog="Example: `churnrisk report --output monday.html`.")
@@ -233,7 +213,7 @@ def report(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The file to write: .html or .xlsx.")
     ] = Path("report.html"),
-    as_of: AsOfOption = None,
+    as_of: AsOf = None,
 ) -> None:
     """Write the red list as one HTML file or an xlsx workbook, for those without a terminal."""
     from churnrisk.team import write_report
@@ -249,20 +229,20 @@ def report(
     say(f"wrote {output}")
 
 
-def show_totals(found: RedList) -> None:
+def _show_totals(found: RedList) -> None:
     """Print the totals over the list."""
     parts = []
     for total in found.totals:
         change = "" if total.previous is None else f" ({total.value - total.previous:+,.0f})"
         parts.append(f"{total.label.lower()} {total.value:,.0f}{change}")
     since = f", changes since {found.previous_run.as_of:%Y-%m-%d}" if found.previous_run else ""
-    hidden = {"snoozed": found.snoozed, "churned": found.churned}
-    kept_off = ", ".join(f"{count:,} {state}" for state, count in hidden.items() if count)
-    kept_off = f" ({kept_off} not listed)" if kept_off else ""
-    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: " + ", ".join(parts) + kept_off + "\n")
+    states = {"snoozed": found.snoozed, "churned": found.churned}
+    hidden = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
+    hidden = f" ({hidden} not listed)" if hidden else ""
+    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: {', '.join(parts)}{hidden}\n")
 
 
-def _for_people(row: RedListRow) -> dict[str, Any]:
+def _cells(row: RedListRow) -> dict[str, Any]:
     from churnrisk.present import wording
 
     rule = f"Rule: {row.rule}. " if row.rule else ""
@@ -280,14 +260,12 @@ def _for_people(row: RedListRow) -> dict[str, Any]:
     }
 
 
-_BAR = "▁▂▃▄▅▆▇█"
-
-
-def account_text(view: AccountView, outlook: Outlook | None) -> str:
+def _account_text(view: AccountView, outlook: Outlook | None) -> str:
     """Return the account as text for people."""
     latest = view.latest
     title = f"{view.name} ({view.account_id})" if view.name else view.account_id
-    lines = [f"{title}: {latest.colour}, decided by {_decided(view)}"]
+    rule = f" ({latest.rule})" if latest.rule else ""
+    lines = [f"{title}: {latest.colour}, decided by {latest.decided_by}{rule}"]
     if latest.churn_probability is not None:
         lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
     lines += [f"  {outlook.text}"] if outlook else []
@@ -303,13 +281,13 @@ def account_text(view: AccountView, outlook: Outlook | None) -> str:
     lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
     if view.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
-    lines += ["", *turnaround_lines(view.row.turnaround)] if view.row.turnaround else []
-    lines += ["", *moved_lines(view.moved, view.latest.colour)] if view.moved else []
-    lines += ["", "History:", *_history(view)]
+    lines += ["", *_what_if_lines(view.row.turnaround)] if view.row.turnaround else []
+    lines += ["", *_moved_lines(view.moved, view.latest.colour)] if view.moved else []
+    lines += ["", "History:", *map(_past_line, view.history[-12:])]
     return "\n".join(lines) + "\n"
 
 
-def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
+def _outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
     """Return the time to churn; where model or tables cannot tell, say why on stderr."""
     from churnrisk.team import time_to_churn_of
 
@@ -317,11 +295,11 @@ def outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Ou
         with progress() as report:
             return time_to_churn_of(project, view, now=now, progress=report)
     except ChurnRiskError as error:
-        say(f"note: no time to churn: {error}")
+        note(f"no time to churn: {error}")
         return None
 
 
-def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
+def _account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
     """Return the account as JSON: the shape of the API, with the run and the time to churn."""
     from pydantic_core import to_jsonable_python
 
@@ -333,16 +311,13 @@ def account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
     return FullAccount.of_view(view).model_dump(mode="json") | more
 
 
-def turnaround_lines(turnaround: WhatIf) -> list[str]:
-    """Return the smallest change that would turn the account, with the signals that it is about."""
-    changes = [
-        f"  {change.label}: {_value(change.now)} now, {_value(change.then)} then"
-        for change in turnaround.changes
-    ]
-    return ["What would turn it:", f"  {turnaround.text}", *changes]
+def _what_if_lines(what_if: WhatIf) -> list[str]:
+    """Return the smallest change that would give a better colour, with the signals that it changes."""
+    changes = [f"  {one.label}: {_value(one.now)} now, {_value(one.then)} then" for one in what_if.changes]
+    return ["What would turn it:", f"  {what_if.text}", *changes]
 
 
-def moved_lines(move: Move, colour: str) -> list[str]:
+def _moved_lines(move: Move, colour: str) -> list[str]:
     """Return why an account moved: what changed the colour, and the parts that sum to the change."""
     from churnrisk.present import wording
 
@@ -359,13 +334,8 @@ def moved_lines(move: Move, colour: str) -> list[str]:
 
 
 def _touched(desk: DeskState) -> str:
-    note = f'; note: "{desk.note}"' if desk.note else ""
-    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{note}"
-
-
-def _decided(view: AccountView) -> str:
-    latest = view.latest
-    return f"{latest.decided_by} ({latest.rule})" if latest.rule else latest.decided_by
+    quoted = f'; note: "{desk.note}"' if desk.note else ""
+    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{quoted}"
 
 
 def _reason(reason: Reason) -> str:
@@ -381,13 +351,9 @@ def _value(value: float | str | None) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
-def _history(view: AccountView) -> list[str]:
-    return [
-        f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {_bar(past.churn_probability)} "
-        f"{'' if past.churn_probability is None else f'{past.churn_probability:.1%}'}"
-        for past in view.history[-12:]
-    ]
-
-
-def _bar(probability: float | None) -> str:
-    return " " if probability is None else _BAR[min(7, int(probability * 8))]
+def _past_line(past: PastScore) -> str:
+    probability = past.churn_probability
+    bar, share = (
+        (" ", "") if probability is None else (_BAR[min(7, int(probability * 8))], f"{probability:.1%}")
+    )
+    return f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {bar} {share}"

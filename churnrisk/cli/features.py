@@ -3,23 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import (
-    Format,
-    FormatOption,
-    OutputOption,
-    app,
-    choose_format,
-    emit,
-    progress,
-    project_of,
-    say,
-    show_rows,
-)
+from churnrisk.cli.app import AsFormat, Output, ToFile, app, progress, project_of, say
 from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,34 +36,35 @@ def features(
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the query that computes them, with a comment per step.")
     ] = False,
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """List the signals in use: meaning, coverage, drift, and what each is worth alone."""
     from churnrisk.training import catalogue_report, feature_query
 
     if sql and format_:
         raise UsageError("--sql prints a script, found --format beside it. Leave one of the two out.")
-    project, now, chosen = (
-        project_of(context),
-        datetime.now(),
-        Format.TABLE if sql else choose_format(format_, output),
-    )
+    project, now = project_of(context), datetime.now()
+    out = Output("table" if sql else format_, output)
     with progress() as report:
         if sql:
             script = feature_query(project, now=now, progress=report)
         else:
             found = catalogue_report(project, now=now, progress=report)
     if sql:
-        emit(script, output)
+        out.text(script)
     else:
-        _show(found, chosen, output)
+        _show(found, out)
 
 
-def _show(found: CatalogueReport, chosen: Format, output: Path | None) -> None:
-    for_people = chosen is Format.TABLE
+def _show(found: CatalogueReport, out: Output) -> None:
+    for_people = out.format == "table"
     rows = [row.to_dict() | (_cells(row) if for_people else {}) for row in found.rows]
-    show_rows(rows, title=_title(found), format_=chosen, output=output, columns=_COLUMNS)
+    title = (
+        f"{len(rows)} signals, worth most first: {found.eligible:,} rows at {found.snapshots} snapshots, "
+        f"{found.labelled:,} with a known outcome"
+    )
+    out.rows(rows, title, _COLUMNS)
     if for_people:
         say(
             "direction: what a higher value can do to the churn probability (↑ raise it, ↓ lower it, · either); "
@@ -93,10 +82,3 @@ def _cells(row: FeatureWorth) -> dict[str, Any]:
         "moved": "–" if row.drift is None else f"{row.drift:.2f} {row.drift_size}".rstrip(),
         "worth": f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–",
     }
-
-
-def _title(found: CatalogueReport) -> str:
-    return (
-        f"{len(found.rows)} signals, worth most first: {found.eligible:,} rows at {found.snapshots} snapshots, "
-        f"{found.labelled:,} with a known outcome"
-    )

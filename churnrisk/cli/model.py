@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -11,27 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import (
-    AuthorOption,
-    DryRunOption,
-    Format,
-    FormatOption,
-    OutputOption,
-    app,
-    author_or_unknown,
-    choose_format,
-    emit,
-    progress,
-    project_of,
-    say,
-    show_rows,
-    table_text,
-)
+from churnrisk.cli.app import AsFormat, Author, DryRun, Output, ToFile, app, note, progress, project_of, say
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import ColourEvidence
-    from churnrisk.tracking import ModelVersionInfo, VersionDetails
+    from churnrisk.tracking import VersionDetails
     from churnrisk.training import Backtest, ColourAtSnapshot, Comparison, EvaluationReport
 
 #: Metrics in the order shown, with their headings.
@@ -44,247 +28,26 @@ METRICS = {
     "lift_top_10": "lift at 10 %",
     "recall_at_capacity": "recall at capacity",
 }
-
-
-def show_comparison(found: Comparison, chosen: Format, output: Path | None) -> None:
-    """Show tables for people, one object as JSON, the metrics as CSV."""
-    if chosen is Format.JSON:
-        emit(json.dumps(_as_dict(found), default=str, ensure_ascii=False, indent=2) + "\n", output)
-    elif chosen is Format.CSV:
-        show_rows(_metric_rows(found), title="", format_=chosen, output=output, columns={"metric": "metric"})
-    else:
-        emit(_text(found), output)
-    for note in found.notes:
-        say(f"note: {note}")
-
-
-def _metric_rows(found: Comparison) -> list[dict[str, Any]]:
-    """Return one row per metric: both versions, the paired difference and the verdict, with intervals."""
-    from churnrisk.training import FIRST, verdict
-
-    if found.evaluation is None:
-        return []
-    rows = []
-    for name in METRICS:
-        one, other = (found.evaluation.figures[scorer].get(name) for scorer in (FIRST, "model"))
-        difference = found.evaluation.differences[FIRST].get(name)
-        if one is None or other is None or difference is None:
-            continue
-        row: dict[str, Any] = {"metric": name}
-        for what, interval in (("first", one), ("second", other), ("difference", difference)):
-            row |= {what: interval.value, f"{what}_low": interval.low, f"{what}_high": interval.high}
-        rows.append(row | {"verdict": verdict(name, difference)})
-    return rows
-
-
-def _as_dict(found: Comparison) -> dict[str, Any]:
-    return {
-        "first": _version_dict(found.first),
-        "second": _version_dict(found.second),
-        "params": [asdict(pair) for pair in found.params],
-        "data": [asdict(pair) for pair in found.data],
-        "thresholds": [asdict(pair) for pair in found.thresholds],
-        "features": {"added": found.added, "dropped": found.dropped, "redefined": found.redefined},
-        "block": found.block,
-        "metrics": _metric_rows(found),
-        "notes": found.notes,
-    }
-
-
-def _version_dict(one: VersionDetails) -> dict[str, Any]:
-    info = one.info
-    return {"version": info.version, "run_id": info.run_id, "created": info.created, "aliases": info.aliases}
-
-
-def _name(one: VersionDetails) -> str:
-    aliases = f" ({', '.join(one.info.aliases)})" if one.info.aliases else ""
-    return f"version {one.info.version}{aliases}"
-
-
-def _text(found: Comparison) -> str:
-    names = {"first": _name(found.first), "second": _name(found.second)}
-    pairs = [asdict(pair) for pair in (*found.params, *found.data, *found.thresholds)]
-    features = {"added": found.added, "dropped": found.dropped, "computed differently": found.redefined}
-    parts = [
-        table_text(
-            pairs,
-            "What differs" if pairs else "Settings, data and colours are the same",
-            {"name": "", **names},
-        )
-    ]
-    parts += [f"features {what}: {', '.join(listed)}\n" for what, listed in features.items() if listed]
-    if not any(features.values()):
-        parts.append("both read the same features\n")
-    if found.evaluation is not None:
-        title = f"On the same {found.block} (difference: second minus first, paired by account)"
-        columns = {"name": "", **names, "difference": "difference", "verdict": f"{names['second']} is"}
-        parts.append("\n" + table_text(_shown(found), title, columns))
-    return "".join(parts)
-
-
-def _shown(found: Comparison) -> list[dict[str, Any]]:
-    def interval(row: dict[str, Any], what: str, form: str) -> str:
-        low, high = row[f"{what}_low"], row[f"{what}_high"]
-        return f"{row[what]:{form}} ({low:{form}} to {high:{form}})"
-
-    return [
-        {
-            "name": METRICS[row["metric"]],
-            "first": interval(row, "first", ".3f"),
-            "second": interval(row, "second", ".3f"),
-            "difference": interval(row, "difference", "+.4f"),
-            "verdict": row["verdict"],
-        }
-        for row in _metric_rows(found)
-    ]
-
-
-_SUFFIXES = (".png", ".svg", ".pdf")
-
-
-def require_picture(plot: Path) -> None:
-    """Refuse a file name that names no picture."""
-    if plot.suffix not in _SUFFIXES:
-        raise UsageError(
-            f"--plot expects a file ending in {', '.join(_SUFFIXES)}, found {plot.name}. Rename it."
-        )
-
-
-def show_backtest(found: Backtest, chosen: Format, output: Path | None) -> None:
-    """Show tables for people, one object as JSON, the colours at each snapshot as CSV."""
-    if chosen is Format.JSON:
-        emit(json.dumps(found.to_dict(), ensure_ascii=False, indent=2) + "\n", output)
-    else:
-        _show(found, chosen, output)
-
-
-def _show(found: Backtest, chosen: Format, output: Path | None) -> None:
-    for_people = chosen is Format.TABLE
-    rows = [_words(row) if for_people else _figures(row) for row in found.rows]
-    columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
-               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
-               "model_outcome": "model's own"}  # fmt: skip
-    title = (
-        f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
-        f"one kind of model only: {found.candidate} ({found.why_candidate})"
-    )
-    show_rows(rows, title=title, format_=chosen, output=output, columns=columns)
-    if for_people and output is None:
-        _show_backtest_evidence(found)
-        print("\n".join(["", *_summary(found)]))
-    for date, why in found.skipped:
-        say(f"note: {date:%Y-%m-%d} is left out: {why}")
-
-
-def _figures(row: ColourAtSnapshot) -> dict[str, Any]:
-    return {name: None if value != value else value for name, value in asdict(row).items()}
-
-
-def _words(row: ColourAtSnapshot) -> dict[str, Any]:
-    limits = (("at most", row.at_most), ("at least", row.at_least))
-    return {
-        "as_of": row.as_of,
-        "colour": str(row.colour),
-        "accounts": row.accounts,
-        "share": f"{row.share:.0%}",
-        "churned": row.churned,
-        **_rate_cells(row, "churn_rate"),
-        "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
-        or "–",
-        "outcome": row.outcome or "–",
-        "model_outcome": row.model_outcome or "–",
-    }
-
-
-def _show_backtest_evidence(found: Backtest) -> None:
-    kinds = (
-        ("final", found.evidence),
-        ("without hysteresis", found.evidence_without_hysteresis),
-        ("without rules and hysteresis", found.evidence_without_rules),
-    )
-    rows = [{"kind": kind, **evidence_cells(row)} for kind, evidence in kinds for row in evidence]
-    columns = {"kind": "", "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
-               "rate": "churn rate", "bounds": "95 % bounds"}  # fmt: skip
-    title = "All snapshots together (rate per account and snapshot)"
-    show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)
-
-
-def evidence_cells(row: ColourEvidence) -> dict[str, Any]:
-    """Return what happened to a colour, as the cells of a table."""
-    return {
-        "colour": str(row.colour),
-        "accounts": row.accounts,
-        "rows": row.rows,
-        "churned": row.churned,
-        **_rate_cells(row, "rate"),
-    }
-
-
-def _rate_cells(row: ColourEvidence | ColourAtSnapshot, name: str) -> dict[str, str]:
-    if not row.accounts:
-        return {name: "–", "bounds": "–"}
-    return {name: f"{row.churn_rate:.1%}", "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}"}
-
-
-def _summary(found: Backtest) -> list[str]:
-    summary = found.to_dict()["summary"]
-    lines = []
-    for colour, counts in summary["promises"].items():
-        if any(counts.values()):
-            last = summary["promises_last_5"][colour]["broken"]
-            lines.append(
-                f"{colour}: {counts['kept']} kept, {counts['broken']} broken, {counts['unclear']} unclear "
-                f"(missed by no more than chance); {last} broken in the last five; "
-                f"the model's own, before rules and hysteresis: {summary['promises_of_model'][colour]['broken']} broken"
-            )
-    shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
-    lines.append(f"shares on average: {shares}")
-    for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),
-                        ("recall", "churners that were red or amber")):  # fmt: skip
-        lines.append(
-            f"{words}: {_share(summary[name])}, without hysteresis {_share(summary[f'{name}_without_hysteresis'])}"
-        )
-    return lines
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1%}"
-
-
-def draw_backtest(found: Backtest, target: Path) -> None:
-    """Write the picture of a backtest: promises above, shares below."""
-    import pandas as pd
-    from matplotlib.figure import Figure
-
-    from churnrisk.files import write_whole
-    from churnrisk.plots import plot_promises, plot_shares
-
-    history = pd.DataFrame([asdict(row) for row in found.rows])
-    figure = Figure(figsize=(9, 8), layout="constrained")
-    upper, lower = figure.subplots(2, 1)
-    plot_promises(history, ax=upper)
-    plot_shares(history, ax=lower)
-    picture = io.BytesIO()
-    figure.savefig(picture, format=target.suffix[1:])
-    write_whole(target, picture.getvalue())
-    say(f"wrote {target}")
-
-
+_EVIDENCE_COLUMNS = {
+    "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned", "rate": "churn rate",
+    "bounds": "95 % bounds",
+}  # fmt: skip
+_PICTURES = (".png", ".svg", ".pdf")
 _RUN = "Alias, number of a version, or id of an MLflow run."
 
 
 @app.command(epilog="Example: `churnrisk --project acme train`.")
-def train(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
+def train(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """Train on every mature snapshot; the new model becomes the candidate."""
     from churnrisk.training import EvaluationReport
     from churnrisk.training import train as run_train
 
+    out = Output(format_, output)
     with progress() as report:
         trained = run_train(project_of(context), now=datetime.now(), progress=report)
     version, measured = trained.version, (trained.evaluation, trained.evidence, trained.model_evidence)
-    _show_report(EvaluationReport(f"version {version}", "the test block", *measured), format_, output)
-    for note in trained.notes:
-        say(f"note: {note}")
+    _show_report(EvaluationReport(f"version {version}", "the test block", *measured), out)
+    note(*trained.notes)
     classifier = trained.classifier
     say(f"version {version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
     say("next: churnrisk promote")
@@ -307,69 +70,69 @@ def evaluate(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --backtest: also draw it (.png, .svg or .pdf).")
     ] = None,
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """Measure a model beside the base rate, the recency rule and the champion; or the colours through time."""
     from churnrisk.training import evaluate_folds, evaluate_model
 
-    if plot and not backtest:
-        raise UsageError("--plot draws the backtest, found no --backtest. Add it.")
+    out = Output(format_, output)
     if backtest:
-        _refuse_beside_backtest(model=model != "champion", folds=folds is not None)
-        _run_backtest(context, plot, format_, output)
+        _backtest(context, model=model, folds=folds, plot=plot, out=out)
         return
+    if plot:
+        raise UsageError("--plot draws the backtest, found no --backtest. Add it.")
     project, now = project_of(context), datetime.now()
     with progress() as report:
         if folds:
             found = evaluate_folds(project, folds=folds, now=now, progress=report)
         else:
             found = evaluate_model(project, version=model, now=now, progress=report)
-    _show_report(found, format_, output)
+    _show_report(found, out)
 
 
-def _refuse_beside_backtest(*, model: bool, folds: bool) -> None:
-    if model or folds:
-        raise UsageError(
-            f"--backtest trains at every snapshot, found {'--model' if model else '--folds'} beside it. "
-            "Give one of them."
-        )
-
-
-def _run_backtest(
-    context: typer.Context, plot: Path | None, format_: Format | None, output: Path | None
+def _backtest(
+    context: typer.Context, *, model: str, folds: int | None, plot: Path | None, out: Output
 ) -> None:
     from churnrisk.training import backtest
 
-    chosen = choose_format(format_, output)
-    if plot:
-        require_picture(plot)
+    if model != "champion" or folds is not None:
+        raise UsageError(
+            "--backtest trains at every snapshot, found "
+            f"{'--model' if model != 'champion' else '--folds'} beside it. Give one of them."
+        )
+    if plot and plot.suffix not in _PICTURES:
+        raise UsageError(
+            f"--plot expects a file ending in {', '.join(_PICTURES)}, found {plot.name}. Rename it."
+        )
     with progress() as report:
         found = backtest(project_of(context), now=datetime.now(), progress=report)
-    show_backtest(found, chosen, output)
+    if out.format == "json":
+        out.json(found.to_dict())
+    else:
+        _show_backtest(found, out)
     if plot:
-        draw_backtest(found, plot)
+        _draw_backtest(found, plot)
 
 
 @app.command(epilog="Example: `churnrisk models --format json`.")
-def models(context: typer.Context, format_: FormatOption = None, output: OutputOption = None) -> None:
+def models(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """List all model versions with their figures."""
     from churnrisk.training import models as list_models
 
-    rows = [_version_row(item) for item in list_models(project_of(context))]
-    columns = {"version": "version", "aliases": "aliases", "created": "created", **METRICS,
-               "recency_rule_auc": "recency AUC", "base_rate": "base rate"}  # fmt: skip
-    show_rows(rows, title="Models", format_=format_, output=output, columns=columns)
-
-
-def _version_row(item: ModelVersionInfo) -> dict[str, Any]:
-    return {
-        "version": item.version,
-        "aliases": ", ".join(item.aliases),
-        "created": item.created,
-        **{name: item.metrics.get(name) for name in (*METRICS, "recency_rule_auc", "base_rate")},
-        "run_id": item.run_id,
-    }
+    figures = {**METRICS, "recency_rule_auc": "recency AUC", "base_rate": "base rate"}
+    rows = [
+        {
+            "version": item.version,
+            "aliases": ", ".join(item.aliases),
+            "created": item.created,
+            **{name: item.metrics.get(name) for name in figures},
+            "run_id": item.run_id,
+        }
+        for item in list_models(project_of(context))
+    ]
+    columns = {"version": "version", "aliases": "aliases", "created": "created", **figures}
+    Output(format_, output).rows(rows, "Models", columns)
 
 
 @app.command(
@@ -379,8 +142,8 @@ def promote(
     context: typer.Context,
     version: Annotated[str | None, typer.Argument(help="Version; default: the candidate.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Promote even if it is clearly worse.")] = False,
-    author: AuthorOption = None,
-    dry_run: DryRunOption = False,
+    author: Author = "unknown",
+    dry_run: DryRun = False,
 ) -> None:
     """Make a version the champion, unless it is clearly worse than today's."""
     from churnrisk.training import promote as run_promote
@@ -389,7 +152,7 @@ def promote(
         promotion = run_promote(
             project_of(context),
             version=version,
-            author=author_or_unknown(author),
+            author=author,
             force=force,
             dry_run=dry_run,
             now=datetime.now(),
@@ -405,14 +168,12 @@ def promote(
 def rollback(
     context: typer.Context,
     reason: Annotated[str, typer.Option("--reason", help="Why; kept in the record.")],
-    author: AuthorOption = None,
+    author: Author = "unknown",
 ) -> None:
     """Return to the champion before the present one."""
     from churnrisk.training import rollback as run_rollback
 
-    version = run_rollback(
-        project_of(context), author=author_or_unknown(author), reason=reason, now=datetime.now()
-    )
+    version = run_rollback(project_of(context), author=author, reason=reason, now=datetime.now())
     say(f"version {version.version} is the champion again")
 
 
@@ -423,16 +184,22 @@ def compare(
     context: typer.Context,
     first: Annotated[str, typer.Argument(help=_RUN)],
     second: Annotated[str, typer.Argument(help=_RUN)],
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """Put two model versions side by side: settings, data, features, colours, and figures on the same rows."""
     from churnrisk.training import compare as run_compare
 
-    chosen = choose_format(format_, output)
+    out = Output(format_, output)
     with progress() as report:
         found = run_compare(project_of(context), first, second, now=datetime.now(), progress=report)
-    show_comparison(found, chosen, output)
+    if out.format == "json":
+        out.json(_comparison_dict(found))
+    elif out.format == "csv":
+        out.rows(_metric_rows(found), "", {"metric": "metric"})
+    else:
+        out.text(_comparison_text(found, out))
+    note(*found.notes)
 
 
 @app.command(
@@ -447,8 +214,7 @@ def reproduce(
 
     with progress() as report:
         found = run_reproduce(project_of(context), version, progress=report)
-    for note in found.notes:
-        say(f"note: {note}")
+    note(*found.notes)
     if not found.identical:
         raise ChurnRiskError(
             f"expected version {found.version} again, found another model: its probabilities differ by up to "
@@ -475,57 +241,220 @@ def export(
 
     with progress() as report:
         written = run_export(project_of(context), file, version=version, progress=report)
-    for note in written.notes:
-        say(f"note: {note}")
+    note(*written.notes)
     say(f"wrote {written.path}: version {written.version}, {written.size:,} bytes, SHA-256 {written.digest}")
     say(f"next: churnrisk score --bundle {written.path}")
 
 
-def _show_report(found: EvaluationReport, format_: Format | None, output: Path | None) -> None:
+def _show_report(found: EvaluationReport, out: Output) -> None:
     """Show figures and evidence: two tables for people, one object as JSON, the figures as CSV."""
-    if choose_format(format_, output) is Format.JSON:
-        content = {
-            "model": found.model,
-            "block": found.block,
-            "evaluation": found.evaluation.to_dict(),
-            "evidence": [asdict(row) for row in found.evidence],
-        }
-        emit(json.dumps(content, ensure_ascii=False, indent=2) + "\n", output)
+    evaluation = found.evaluation
+    if out.format == "json":
+        content = {"model": found.model, "block": found.block, "evaluation": evaluation.to_dict()}
+        out.json(content | {"evidence": [asdict(row) for row in found.evidence]})
         return
-    _show_figures(found, format_, output)
-    if found.evidence and format_ is not Format.CSV and output is None:
-        _show_evidence(found.evidence)
-
-
-def _show_figures(report: EvaluationReport, format_: Format | None, output: Path | None) -> None:
-    evaluation = report.evaluation
-    for_programs = choose_format(format_, output) is Format.CSV
     rows: list[dict[str, Any]] = []
     for scorer, figures in evaluation.figures.items():
         row: dict[str, Any] = {"scorer": scorer}
         for name in METRICS:
-            found = figures.get(name)
-            if for_programs:
-                low, value, high = (found.low, found.value, found.high) if found else (None, None, None)
+            figure = figures.get(name)
+            if out.format == "csv":
+                low, value, high = (figure.low, figure.value, figure.high) if figure else (None, None, None)
                 row |= {name: value, f"{name}_low": low, f"{name}_high": high}
-            elif found:
-                row[name] = f"{found.value:.3f} ({found.low:.3f}–{found.high:.3f})"
+            elif figure:
+                row[name] = f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
         rows.append(row)
     title = (
-        f"{report.model} on {report.block}: {evaluation.rows:,} rows, {evaluation.accounts:,} accounts, "
+        f"{found.model} on {found.block}: {evaluation.rows:,} rows, {evaluation.accounts:,} accounts, "
         f"base rate {evaluation.base_rate:.1%}"
     )
-    show_rows(rows, title=title, format_=format_, output=output, columns={"scorer": "", **METRICS})
+    out.rows(rows, title, {"scorer": "", **METRICS})
+    if found.evidence and out.in_terminal:
+        kept = {True: "kept", False: "broken", None: "–"}
+        rows = [
+            _evidence_cells(row) | {"promise": row.promise or "–", "kept": kept[row.kept]}
+            for row in found.evidence
+        ]
+        title = "What happened to the colours there (rate per account and snapshot)"
+        out.rows(rows, title, {**_EVIDENCE_COLUMNS, "promise": "promise", "kept": ""})
 
 
-def _show_evidence(evidence: tuple[ColourEvidence, ...]) -> None:
-    rows = [
-        evidence_cells(row)
-        | {"promise": row.promise or "–", "kept": {True: "kept", False: "broken", None: "–"}[row.kept]}
-        for row in evidence
+def _evidence_cells(row: ColourEvidence) -> dict[str, Any]:
+    return {
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "rows": row.rows,
+        "churned": row.churned,
+        **_rate_cells(row, "rate"),
+    }
+
+
+def _rate_cells(row: ColourEvidence | ColourAtSnapshot, name: str) -> dict[str, str]:
+    if not row.accounts:
+        return {name: "–", "bounds": "–"}
+    return {name: f"{row.churn_rate:.1%}", "bounds": f"{row.churn_low:.1%}–{row.churn_high:.1%}"}
+
+
+def _show_backtest(found: Backtest, out: Output) -> None:
+    """Show tables for people, the colours at each snapshot as CSV."""
+    as_cells = _snapshot_cells if out.format == "table" else _snapshot_figures
+    columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
+               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
+               "model_outcome": "model's own"}  # fmt: skip
+    title = (
+        f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
+        f"one kind of model only: {found.candidate} ({found.why_candidate})"
+    )
+    out.rows([as_cells(row) for row in found.rows], title, columns)
+    if out.in_terminal:
+        kinds = (
+            ("final", found.evidence),
+            ("without hysteresis", found.evidence_without_hysteresis),
+            ("without rules and hysteresis", found.evidence_without_rules),
+        )
+        rows = [{"kind": kind, **_evidence_cells(row)} for kind, evidence in kinds for row in evidence]
+        title = "All snapshots together (rate per account and snapshot)"
+        out.rows(rows, title, {"kind": "", **_EVIDENCE_COLUMNS})
+        print("\n".join(["", *_backtest_summary(found)]))
+    for date, why in found.skipped:
+        note(f"{date:%Y-%m-%d} is left out: {why}")
+
+
+def _snapshot_figures(row: ColourAtSnapshot) -> dict[str, Any]:
+    return {name: None if value != value else value for name, value in asdict(row).items()}
+
+
+def _snapshot_cells(row: ColourAtSnapshot) -> dict[str, Any]:
+    limits = (("at most", row.at_most), ("at least", row.at_least))
+    return {
+        "as_of": row.as_of,
+        "colour": str(row.colour),
+        "accounts": row.accounts,
+        "share": f"{row.share:.0%}",
+        "churned": row.churned,
+        **_rate_cells(row, "churn_rate"),
+        "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
+        or "–",
+        "outcome": row.outcome or "–",
+        "model_outcome": row.model_outcome or "–",
+    }
+
+
+def _backtest_summary(found: Backtest) -> list[str]:
+    summary = found.to_dict()["summary"]
+    lines = []
+    for colour, counts in summary["promises"].items():
+        if any(counts.values()):
+            last = summary["promises_last_5"][colour]["broken"]
+            lines.append(
+                f"{colour}: {counts['kept']} kept, {counts['broken']} broken, {counts['unclear']} unclear "
+                f"(missed by no more than chance); {last} broken in the last five; "
+                f"the model's own, before rules and hysteresis: {summary['promises_of_model'][colour]['broken']} broken"
+            )
+    shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
+    lines.append(f"shares on average: {shares}")
+    for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),
+                        ("recall", "churners that were red or amber")):  # fmt: skip
+        lines.append(
+            f"{words}: {_share(summary[name])}, without hysteresis {_share(summary[f'{name}_without_hysteresis'])}"
+        )
+    return lines
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1%}"
+
+
+def _draw_backtest(found: Backtest, target: Path) -> None:
+    """Write the picture of a backtest: promises above, shares below."""
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from churnrisk.files import write_whole
+    from churnrisk.plots import plot_promises, plot_shares
+
+    history = pd.DataFrame([asdict(row) for row in found.rows])
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    upper, lower = figure.subplots(2, 1)
+    plot_promises(history, ax=upper)
+    plot_shares(history, ax=lower)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=target.suffix[1:])
+    write_whole(target, picture.getvalue())
+    say(f"wrote {target}")
+
+
+def _comparison_dict(found: Comparison) -> dict[str, Any]:
+    return {
+        "first": _version_dict(found.first),
+        "second": _version_dict(found.second),
+        "params": [asdict(pair) for pair in found.params],
+        "data": [asdict(pair) for pair in found.data],
+        "thresholds": [asdict(pair) for pair in found.thresholds],
+        "features": {"added": found.added, "dropped": found.dropped, "redefined": found.redefined},
+        "block": found.block,
+        "metrics": _metric_rows(found),
+        "notes": found.notes,
+    }
+
+
+def _version_dict(one: VersionDetails) -> dict[str, Any]:
+    info = one.info
+    return {"version": info.version, "run_id": info.run_id, "created": info.created, "aliases": info.aliases}
+
+
+def _name(one: VersionDetails) -> str:
+    aliases = f" ({', '.join(one.info.aliases)})" if one.info.aliases else ""
+    return f"version {one.info.version}{aliases}"
+
+
+def _comparison_text(found: Comparison, out: Output) -> str:
+    names = {"first": _name(found.first), "second": _name(found.second)}
+    pairs = [asdict(pair) for pair in (*found.params, *found.data, *found.thresholds)]
+    features = {"added": found.added, "dropped": found.dropped, "computed differently": found.redefined}
+    title = "What differs" if pairs else "Settings, data and colours are the same"
+    parts = [out.table(pairs, title, {"name": "", **names})]
+    parts += [f"features {what}: {', '.join(listed)}\n" for what, listed in features.items() if listed]
+    if not any(features.values()):
+        parts.append("both read the same features\n")
+    if found.evaluation is not None:
+        title = f"On the same {found.block} (difference: second minus first, paired by account)"
+        columns = {"name": "", **names, "difference": "difference", "verdict": f"{names['second']} is"}
+        parts.append("\n" + out.table(_metric_cells(found), title, columns))
+    return "".join(parts)
+
+
+def _metric_cells(found: Comparison) -> list[dict[str, Any]]:
+    def interval(row: dict[str, Any], what: str, form: str) -> str:
+        low, high = row[f"{what}_low"], row[f"{what}_high"]
+        return f"{row[what]:{form}} ({low:{form}} to {high:{form}})"
+
+    return [
+        {
+            "name": METRICS[row["metric"]],
+            "first": interval(row, "first", ".3f"),
+            "second": interval(row, "second", ".3f"),
+            "difference": interval(row, "difference", "+.4f"),
+            "verdict": row["verdict"],
+        }
+        for row in _metric_rows(found)
     ]
-    columns = {"colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned",
-               "rate": "churn rate",
-               "bounds": "95 % bounds", "promise": "promise", "kept": ""}  # fmt: skip
-    title = "What happened to the colours there (rate per account and snapshot)"
-    show_rows(rows, title=title, format_=Format.TABLE, output=None, columns=columns)
+
+
+def _metric_rows(found: Comparison) -> list[dict[str, Any]]:
+    """Return one row per metric: both versions, the paired difference and the verdict, with intervals."""
+    from churnrisk.training import FIRST, verdict
+
+    if found.evaluation is None:
+        return []
+    rows = []
+    for name in METRICS:
+        one, other = (found.evaluation.figures[scorer].get(name) for scorer in (FIRST, "model"))
+        difference = found.evaluation.differences[FIRST].get(name)
+        if one is None or other is None or difference is None:
+            continue
+        row: dict[str, Any] = {"metric": name}
+        for what, interval in (("first", one), ("second", other), ("difference", difference)):
+            row |= {what: interval.value, f"{what}_low": interval.low, f"{what}_high": interval.high}
+        rows.append(row | {"verdict": verdict(name, difference)})
+    return rows

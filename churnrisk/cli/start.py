@@ -10,35 +10,26 @@ import shutil
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from churnrisk.cli.app import (
-    DryRunOption,
-    Format,
-    FormatOption,
-    OutputOption,
-    app,
-    progress,
-    project_of,
-    say,
-    show_rows,
-)
+from churnrisk.cli.app import AsFormat, DryRun, Output, ToFile, app, progress, project_of, say
 from churnrisk.errors import ContractError, UsageError
-
-if TYPE_CHECKING:
-    from churnrisk.training import CheckReport
 
 #: File that marks the folder of a demo, which the next one may replace.
 _MARK = ".churnrisk-demo"
+_COLUMNS = {
+    "level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
+    "examples": "such as", "mend": "what to do",
+}  # fmt: skip
 
 
 @app.command(epilog="Example: `churnrisk init data/` writes data/churnrisk.toml.")
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder that holds your tables.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Replace a churnrisk.toml that is there.")] = False,
-    dry_run: DryRunOption = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Look at a folder of files, guess what they are, and write churnrisk.toml."""
     from churnrisk.training import start_project
@@ -61,15 +52,18 @@ def check(
     leaks: Annotated[
         bool, typer.Option("--leaks", help="Cut away the future and see whether any feature changes.")
     ] = False,
-    format_: FormatOption = None,
-    output: OutputOption = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
 ) -> None:
     """Check the tables against the contract: every violation with its fix."""
     from churnrisk.training import check as run_check
 
+    out = Output(format_, output)
     with progress() as report:
         found = run_check(project_of(context), leaks=leaks, now=datetime.now(), progress=report)
-    _show_violations(found, format_, output)
+    rows = [asdict(one) | {"examples": ", ".join(one.examples)} for one in found.violations]
+    if rows or out.format == "json":
+        out.rows(rows, "Contract", _COLUMNS, lambda row: "red" if row["level"] == "error" else None)
     say(", ".join(f"{name} {count:,} rows" for name, count in found.rows.items()))
     if found.span:
         say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
@@ -77,22 +71,6 @@ def check(
         say(f"leak: {leak.feature} changes for {leak.accounts} accounts, such as {leak.example}")
     if found.leaks == []:
         say("no feature sees the future")
-    _refuse_errors(found)
-    warnings = len(found.violations)
-    say(f"the tables meet the contract{f', with {warnings} warnings' if warnings else ''}")
-
-
-def _show_violations(found: CheckReport, format_: Format | None, output: Path | None) -> None:
-    rows = [asdict(one) | {"examples": ", ".join(one.examples)} for one in found.violations]
-    columns = {"level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
-               "examples": "such as", "mend": "what to do"}  # fmt: skip
-    if rows or format_ is Format.JSON:
-        show_rows(
-            rows, title="Contract", format_=format_, output=output, columns=columns, styles=_level_style
-        )
-
-
-def _refuse_errors(found: CheckReport) -> None:
     errors = sum(one.level == "error" for one in found.violations)
     if errors:
         raise ContractError(
@@ -102,10 +80,7 @@ def _refuse_errors(found: CheckReport) -> None:
         raise ContractError(
             f"{len(found.leaks)} features see the future. Fix or exclude them under [features]."
         )
-
-
-def _level_style(row: dict[str, object]) -> str | None:
-    return "red" if row["level"] == "error" else None
+    say(f"the tables meet the contract{f', with {len(rows)} warnings' if rows else ''}")
 
 
 @app.command(epilog="Example: `churnrisk sample --accounts 5000 --months 24 --seed 1 build/world`.")
@@ -167,7 +142,7 @@ def _run(*arguments: str) -> None:
 
 
 def _me() -> str:
-    """Return a sign-in name for whoever runs the demo."""
+    """Return a sign-in name for the person who runs the demo."""
     try:
         name = getpass.getuser().lower()
     except (KeyError, OSError):  # no name for this user, as in some containers

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
 
@@ -22,7 +22,6 @@ from churnrisk.web.wording import BADGES, day
 if TYPE_CHECKING:
     from churnrisk.team import PastScore
 
-T = TypeVar("T")
 RANGE_WIDTH = 200.0
 _TRACK = '<svg class="track-svg" viewBox="0 0 200 16" aria-hidden="true" focusable="false">'
 _SHARE = (
@@ -30,6 +29,18 @@ _SHARE = (
     '<line class="axis" x1="50" y1="0" x2="50" y2="16"/>'
 )
 _MOST_DATES = 8
+_WIDEST_COLUMN = 56.0
+_STEPS = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
+_TOPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+_HEAD = (
+    'aria-labelledby="history-says"><title id="history-says">Churn probability at each run; '
+    "the table below holds the same</title>"
+)
+# No meaning by colour alone: red is a triangle, amber a diamond, the others are circles.
+_SHAPES = {"red": "m-6 5l6 -11l6 11z", "amber": "m-6 0l6 -6l6 6l-6 6z"}
+_CIRCLE = "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"
+_FLAGS = {"complaint": "m-6 8h12l-6 12z", "override": "m0 20v-13l11 4l-11 4z"}
+_DISC = "m-5 14a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +189,8 @@ class Frame:
 
 
 _COLUMNS = Frame(width=760.0, height=220.0, left=84.0, right=724.0, top=12.0, bottom=192.0)
-_WIDEST = 56.0
-_STEPS = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
+_HISTORY = Frame(width=760.0, height=250.0, left=44.0, right=724.0, top=30.0, bottom=220.0)
+_INSIDE = _HISTORY.bottom - _HISTORY.top
 
 
 def column_chart(amounts: Sequence[tuple[datetime, float]], name: str) -> Markup | None:
@@ -196,7 +207,7 @@ def column_chart(amounts: Sequence[tuple[datetime, float]], name: str) -> Markup
         _COLUMNS.lines([(round(_COLUMNS.bottom - step * scale, 1), f"{step:,.0f}") for step in steps]),
         _COLUMNS.dates(dates),
         *(
-            _column(x, on, min(room * 0.7, _WIDEST), amount, scale)
+            _column(x, on, min(room * 0.7, _WIDEST_COLUMN), amount, scale)
             for (x, on), (_, amount) in zip(dates, amounts, strict=True)
         ),
     )
@@ -215,20 +226,6 @@ def nice_top(highest: float) -> float:
         return 4.0
     power = 10.0 ** math.floor(math.log10(highest))
     return float(max(4.0, next(step * power for step in _STEPS if step * power >= highest)))
-
-
-_HISTORY = Frame(width=760.0, height=250.0, left=44.0, right=724.0, top=30.0, bottom=220.0)
-_INSIDE = _HISTORY.bottom - _HISTORY.top
-_TOPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-_HEAD = (
-    'aria-labelledby="history-says"><title id="history-says">Churn probability at each run; '
-    "the table below holds the same</title>"
-)
-# No meaning by colour alone: red is a triangle, amber a diamond, the others are circles.
-_SHAPES = {"red": "m-6 5l6 -11l6 11z", "amber": "m-6 0l6 -6l6 6l-6 6z"}
-_CIRCLE = "m-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z"
-_FLAGS = {"complaint": "m-6 8h12l-6 12z", "override": "m0 20v-13l11 4l-11 4z"}
-_DISC = "m-5 14a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,22 +250,6 @@ class HistoryChart:
     marks: tuple[str, ...]
 
 
-class _Scale:
-    """Places in the score history: time goes to the right, risk goes up."""
-
-    def __init__(self, begin: datetime, end: datetime, top: float) -> None:
-        margin = max((end - begin) * 0.03, timedelta(days=2))
-        self._begin = begin - margin
-        self._per_second = (_HISTORY.right - _HISTORY.left) / (end - begin + 2 * margin).total_seconds()
-        self._per_share = _INSIDE / top
-
-    def across(self, moment: datetime) -> float:
-        return round(_HISTORY.left + (moment - self._begin).total_seconds() * self._per_second, 1)
-
-    def up(self, probability: float) -> float:
-        return round(_HISTORY.bottom - probability * self._per_share, 1)
-
-
 def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = ()) -> HistoryChart | None:
     """Return the chart of an account's scores, oldest first; None if it never had a probability.
 
@@ -279,17 +260,23 @@ def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = 
     if not known:
         return None
     moments = [history[0].as_of, history[-1].as_of, *(occasion.at for occasion in occasions)]
+    begin, end = min(moments), max(moments)
+    margin = max((end - begin) * 0.03, timedelta(days=2))
+    per_second = (_HISTORY.right - _HISTORY.left) / (end - begin + 2 * margin).total_seconds()
+
+    def place(moment: datetime) -> float:
+        return round(_HISTORY.left + (moment - begin + margin).total_seconds() * per_second, 1)
+
     # the axis ends at a round share above the greatest, so that small risks are visible too
     top = next((step for step in _TOPS if max(known) <= step), 1.0)
-    scale = _Scale(min(moments), max(moments), top)
-    places = [scale.across(score.as_of) for score in history]
+    places = [place(score.as_of) for score in history]
     days = [(x, day(score.as_of)) for x, score in zip(places, history, strict=True)]
     parts = (
         _bands(history, places),
         _grid(top),
         _HISTORY.dates(days),
-        *(_mark(scale.across(one.at), one) for one in occasions),
-        *_line(history, days, scale),
+        *(_mark(place(one.at), one) for one in occasions),
+        *_line(history, days, top),
     )
     drawn = _HISTORY.scrolled("Score history", _HEAD, "".join(parts))
     return HistoryChart(drawn, tuple(one.says for one in occasions))
@@ -326,7 +313,7 @@ def _bands(history: Sequence[PastScore], places: Sequence[float]) -> str:
     )
 
 
-def _line(history: Sequence[PastScore], days: Sequence[tuple[float, str]], scale: _Scale) -> list[str]:
+def _line(history: Sequence[PastScore], days: Sequence[tuple[float, str]], top: float) -> list[str]:
     """Return the lines from run to run, and a labelled point on each run."""
     stretches: list[list[str]] = [[]]
     points = []
@@ -334,7 +321,8 @@ def _line(history: Sequence[PastScore], days: Sequence[tuple[float, str]], scale
         if score.churn_probability is None:
             stretches.append([])
             continue
-        y, colour = scale.up(score.churn_probability), escape(score.colour)
+        y = round(_HISTORY.bottom - score.churn_probability * (_INSIDE / top), 1)
+        colour = escape(score.colour)
         stretches[-1].append(f"{x},{y}")
         shape = _SHAPES.get(score.colour, _CIRCLE)
         says = f"{on}: {colour}, {score.churn_probability:.1%}"

@@ -1,4 +1,4 @@
-"""Dependencies of the routes: who asks, and what a review form says."""
+"""The forms of a review: their fields, the change that they ask for, and the names to assign accounts to."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import json
 import threading
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from markupsafe import Markup
 
 from churnrisk.auth import Store, assignees
 from churnrisk.errors import UsageError
-from churnrisk.records import Disposition, Role, User
-from churnrisk.team import END, Change
-from churnrisk.web.security.session import require
+from churnrisk.records import Disposition, User
+from churnrisk.team import END, Change, Reviewed, review
+from churnrisk.web.process import now
+from churnrisk.web.security.signing import safe_path
 
 Fields = Mapping[str, str]
-Viewer = Annotated[User, require(Role.VIEWER)]
-Reviewer = Annotated[User, require(Role.REVIEWER)]
-Admin = Annotated[User, require(Role.ADMIN)]
 #: The largest id that PostgreSQL's integer holds.
 LARGEST_ID = 2**31 - 1
+# Names change rarely, and every account page offers them.
+_MAX_AGE = timedelta(seconds=30)
 
 
 async def read_fields(request: Request) -> dict[str, str]:
@@ -40,6 +40,26 @@ async def read_accounts(request: Request) -> tuple[str, ...]:
 
 Typed = Annotated[dict[str, str], Depends(read_fields)]
 Accounts = Annotated[tuple[str, ...], Depends(read_accounts)]
+
+
+def form_context(request: Request, user: User, typed: Fields, *, up: str | None) -> dict[str, Any]:
+    """Return what the forms of a review show, whether for one account or for several."""
+    moment = now()
+    return {
+        "typed": typed,
+        "mistake": None,
+        "up": safe_path(up),
+        "people": request.app.state.people.options(scope=user.scope, now=moment),
+        "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
+    }
+
+
+def record_change(
+    request: Request, user: User, versions: Mapping[str, int | None], change: Change
+) -> Reviewed:
+    """Record a change of the accounts in ``versions``."""
+    store = request.app.state.store
+    return review(store, versions, change, author=user.name, via="web", now=now(), scope=user.scope)
 
 
 def change_of(typed: Fields) -> Change:
@@ -101,10 +121,6 @@ def _day(typed: Fields) -> date | None:
         return date.fromisoformat(given)
     except ValueError as error:
         raise UsageError(f"an end expects a date such as 2026-12-31, found {given!r}.") from error
-
-
-# Names change rarely, and every account page offers them.
-_MAX_AGE = timedelta(seconds=30)
 
 
 class Assignees:

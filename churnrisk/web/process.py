@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import partial, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _SLOW_THREADS = 3
 # a limiter belongs to one event loop
@@ -21,17 +23,23 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def in_thread(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Make a slow route asynchronous: it runs by :func:`run_in_thread`."""
+
+    @wraps(route)
+    async def asynchronous(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await run_in_thread(partial(route, *args, **kwargs))
+
+    return asynchronous
+
+
 async def run_in_thread(work: Callable[[], T]) -> T:
     """Run work that is slow, or may wait for a run being published, in threads that quick pages never wait for."""
-    return await anyio.to_thread.run_sync(work, limiter=_limiter())
-
-
-def _limiter() -> anyio.CapacityLimiter:
-    try:
-        return _LIMITER.get()
-    except LookupError:
-        _LIMITER.set(anyio.CapacityLimiter(_SLOW_THREADS))
-        return _LIMITER.get()
+    limiter = _LIMITER.get(None)
+    if limiter is None:
+        limiter = anyio.CapacityLimiter(_SLOW_THREADS)
+        _LIMITER.set(limiter)
+    return await anyio.to_thread.run_sync(work, limiter=limiter)
 
 
 def one_line(text: object) -> str:

@@ -76,7 +76,7 @@ def check_ready(project: Project) -> None:
 
 def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
     """Serve until interrupted; requests in progress are finished first."""
-    # An interrupt during the imports would be lost or print a traceback: it is blocked until somebody can handle it.
+    # An interrupt during the imports would be lost or print a traceback: it is blocked until it can be handled.
     if workers > 1 and hasattr(signal, "pthread_sigmask"):
         resource_tracker.ensure_running()  # starting it unblocks interrupts
     _let_interrupts("SIG_BLOCK")
@@ -104,7 +104,7 @@ def run(project: Project, listener: Listener, *, workers: int = 1) -> None:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        # Only behind a declared proxy: anybody else could claim another address.
+        # Only behind a declared proxy: any other client could claim another address.
         proxy_headers=bool(project.web.public_url),
         # How many connections a process accepts at a time: with more, one would take all of a burst.
         # uvloop would bypass the long queue of the shared socket.

@@ -72,7 +72,7 @@ def test_there_is_no_way_to_give_a_password_as_an_argument(cli, folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--role", "boss"], "boss"),
         (["--role", "viewer", "--own-only"], "Add --owner NAME"),
@@ -81,10 +81,10 @@ def test_there_is_no_way_to_give_a_password_as_an_argument(cli, folder):
         (["--role", "viewer", "--sso-only"], "Add --email"),
     ],
 )
-def test_bad_input_is_told_and_adds_nobody(cli, folder, typed, options, told):
+def test_bad_input_is_reported_and_adds_nobody(cli, folder, typed, options, message):
     ran = add(cli, folder, typed, *options)
     assert ran.code == 2
-    assert told in ran.err
+    assert message in ran.err
     assert people(cli, folder) == []
 
 
@@ -121,7 +121,7 @@ def test_without_a_terminal_the_password_is_not_waited_for(cli, folder, typed):
     assert "--password-stdin" in ran.err
 
 
-def test_at_a_terminal_the_password_is_asked_twice_without_echo(folder):
+def test_at_a_terminal_the_password_is_prompted_for_twice_without_echo(folder):
     outer, inner = pty.openpty()
     command = [sys.executable, "-m", "churnrisk", "-p", str(folder), "user", "add", "ana", "--role", "viewer"]
     with subprocess.Popen(
@@ -141,10 +141,10 @@ def test_at_a_terminal_the_password_is_asked_twice_without_echo(folder):
     assert check_password(stored_password(folder), PASSWORD)[0]
 
 
-def read_until(terminal, wanted, said):
+def read_until(terminal, expected, said):
     """Read what a terminal shows until something stands there, a minute at most."""
     more = b""
-    while wanted not in said + more:
+    while expected not in said + more:
         assert select.select([terminal], [], [], 60)[0], said + more
         more += os.read(terminal, 1000)
     return more
@@ -191,7 +191,7 @@ def test_role_password_and_access_are_changed(cli, folder, typed):
 
 
 @pytest.mark.parametrize("command", [["password"], ["disable"], ["role"]])
-def test_somebody_unknown_is_told(cli, folder, typed, command):
+def test_somebody_unknown_is_reported(cli, folder, typed, command):
     typed(PASSWORD + "\n")
     extra = {"role": ["viewer"], "password": ["--password-stdin"]}.get(command[0], [])
     ran = cli("--project", folder, "user", *command, "nobody", *extra)
@@ -208,19 +208,19 @@ def test_one_who_comes_by_single_sign_on_has_no_password(cli, folder):
     assert stored_password(folder, "eva") is None
 
 
-def test_a_token_is_printed_once_and_kept_as_a_digest(cli, folder):
+def test_a_token_is_printed_once_and_stored_as_a_digest(cli, folder):
     ran = cli("--project", folder, "token", "add", "our CRM", "--role", "reviewer", "--expires", "2099-01-01")
     text = ran.out.strip()
     assert text.startswith("churnrisk_")
     assert len(text) > 45
     assert text.encode() not in (folder / "history.db").read_bytes()
-    (kept,) = json.loads(cli("--project", folder, "token", "list", "--format", "json").out)
-    assert (kept["name"], kept["role"], kept["state"]) == ("our CRM", "reviewer", "active")
-    assert text.removeprefix("churnrisk_").startswith(kept["prefix"])
-    assert text not in str(kept)
-    assert cli("--project", folder, "token", "revoke", kept["token_id"], "--dry-run").code == 0
-    assert cli("--project", folder, "token", "revoke", kept["token_id"]).code == 0
-    assert cli("--project", folder, "token", "revoke", kept["token_id"]).code == 2
+    (stored,) = json.loads(cli("--project", folder, "token", "list", "--format", "json").out)
+    assert (stored["name"], stored["role"], stored["state"]) == ("our CRM", "reviewer", "active")
+    assert text.removeprefix("churnrisk_").startswith(stored["prefix"])
+    assert text not in str(stored)
+    assert cli("--project", folder, "token", "revoke", stored["token_id"], "--dry-run").code == 0
+    assert cli("--project", folder, "token", "revoke", stored["token_id"]).code == 0
+    assert cli("--project", folder, "token", "revoke", stored["token_id"]).code == 2
     assert (
         json.loads(cli("--project", folder, "token", "list", "--format", "json").out)[0]["state"] == "revoked"
     )

@@ -18,9 +18,9 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
         return found[0]
 
     monkeypatch.setattr(workflow, "backtest", once)
-    asked = ("--project", scored, "evaluate", "--backtest")
+    command = ("--project", scored, "evaluate", "--backtest")
     picture, target = tmp_path / "promises.png", tmp_path / "rows.csv"
-    ran = cli(*asked, "--plot", picture)
+    ran = cli(*command, "--plot", picture)
     assert ran.code == 0
     said = " ".join(ran.out.split())  # titles wrap with the width of their table
     assert "Trained at each of" in said
@@ -31,9 +31,9 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
     assert "snapshot 3 of" in ran.err
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000
-    assert cli(*asked, "--output", target).code == 0
+    assert cli(*command, "--output", target).code == 0
     rows = pd.read_csv(target)
-    whole = json.loads(cli(*asked, "--format", "json").out)
+    whole = json.loads(cli(*command, "--format", "json").out)
     assert len(rows) == len(whole["rows"]) == 3 * whole["summary"]["snapshots"]
     assert list(rows["accounts"]) == [row["accounts"] for row in whole["rows"]]
     assert {"evidence", "evidence_without_rules", "skipped"} <= set(whole)

@@ -39,7 +39,7 @@ def contents(folder: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ('policy = "fixed"\namber_from = 0.5\nred_from = 0.2', "amber_from=0.5, red_from=0.2"),
         ('policy = "fixed"\namber_from = 0.1', "red_from"),
@@ -48,12 +48,12 @@ def contents(folder: Path) -> list[tuple[object, ...]]:
     ],
 )
 @pytest.mark.parametrize("command", [["check"], ["train"], ["score"]])
-def test_a_policy_that_contradicts_itself_is_refused_before_any_work(cli, scored, lines, told, command):
+def test_a_policy_that_contradicts_itself_is_refused_before_any_work(cli, scored, lines, message, command):
     before = contents(scored)
     decide_by(scored, lines)
     ran = cli("--project", scored, *command)
     assert (ran.code, ran.out) == (2, "")
-    assert told in ran.err
+    assert message in ran.err
     assert ran.err.count("error:") == 1
     assert contents(scored) == before
 
@@ -151,7 +151,7 @@ def test_an_override_of_an_unknown_account_leaves_no_trace(cli, scored):
 
 
 def test_a_play_that_names_an_unknown_signal_leaves_everything_as_it_was(cli, scored):
-    shipped = Path(__file__).parents[2] / "churnrisk" / "decision" / "playbook.toml"
+    shipped = Path(__file__).parents[2] / "churnrisk" / "lights" / "playbook.toml"
     (scored / "mine.toml").write_text(
         shipped.read_text().replace("open_complaints >= 1", "open_complants >= 1")
     )

@@ -84,7 +84,7 @@ with Engine(EngineConfig(temp_directory=str(folder), memory_limit="60MB", thread
 """
 
 
-def test_a_disk_that_takes_no_more_is_told_with_the_mend(tmp_path: Path) -> None:
+def test_a_disk_that_takes_no_more_is_reported_with_the_fix(tmp_path: Path) -> None:
     """Files of this process may grow to 8 MB only, so the operating system refuses what is spilled beyond."""
     limit = (8 << 20, 8 << 20)
     ran = subprocess.run(

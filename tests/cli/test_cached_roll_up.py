@@ -20,7 +20,7 @@ def scores(cli: Cli, project: Path, *more: str) -> tuple[pd.DataFrame, str]:
 
 @pytest.fixture
 def with_parquet(scored: Path) -> Path:
-    """The scored world, its events as a Parquet file: of text files nothing is kept."""
+    """The scored world, its events as a Parquet file: of text files nothing is cached."""
     events = pd.read_csv(scored / "usage_events.csv.gz", dtype="str", keep_default_na=False, na_values=[""])
     events.to_parquet(scored / "usage_events.parquet")
     settings = scored / "churnrisk.toml"
@@ -28,25 +28,25 @@ def with_parquet(scored: Path) -> Path:
     return scored
 
 
-def test_scores_are_the_same_with_and_without_what_was_kept(cli: Cli, with_parquet: Path) -> None:
-    kept, scored = with_parquet / ".churnrisk" / "events", with_parquet
+def test_scores_are_the_same_with_and_without_the_cache(cli: Cli, with_parquet: Path) -> None:
+    cache, scored = with_parquet / ".churnrisk" / "events", with_parquet
     full, _ = scores(cli, scored, "--no-cache")
-    assert not kept.exists()
+    assert not cache.exists()
     first, _ = scores(cli, scored)
-    assert (kept / "manifest.json").exists()
+    assert (cache / "manifest.json").exists()
     nightly, said = scores(cli, scored)
     pd.testing.assert_frame_equal(first, full, check_exact=True)
     pd.testing.assert_frame_equal(nightly, full, check_exact=True)
     assert "roll" not in said
 
-    for damaged in kept.glob("day=*.parquet"):
+    for damaged in cache.glob("day=*.parquet"):
         damaged.write_bytes(damaged.read_bytes()[:-9])
-    mended, said = scores(cli, scored)
-    pd.testing.assert_frame_equal(mended, full, check_exact=True)
+    repaired, said = scores(cli, scored)
+    pd.testing.assert_frame_equal(repaired, full, check_exact=True)
     assert said.count("rebuilding the roll-up of all events") == 1
 
 
-def test_nothing_is_kept_where_that_is_switched_off(cli: Cli, with_parquet: Path) -> None:
+def test_nothing_is_cached_where_that_is_switched_off(cli: Cli, with_parquet: Path) -> None:
     settings = with_parquet / "churnrisk.toml"
     settings.write_text(settings.read_text() + "\n[engine]\ncache = false\n")
     scores(cli, with_parquet)

@@ -43,10 +43,10 @@ def _check_sums(rows, old, new):
 def test_the_red_list_says_why_accounts_moved(cli, scored):
     rows = _listed(cli, scored)
     _check_sums(rows, _scores(scored, "2026-06-01"), _scores(scored, "2026-07-01"))
-    told = [row["move"] for row in rows if row["move"]]
-    assert len(told) > 20
+    moves = [row["move"] for row in rows if row["move"]]
+    assert len(moves) > 20
     # same model, same data: all of it is behaviour
-    assert {part["kind"] for move in told for part in move["parts"]} == {"behaviour"}
+    assert {part["kind"] for move in moves for part in move["parts"]} == {"behaviour"}
     assert " move " in cli("--project", scored, "redlist").out
 
 

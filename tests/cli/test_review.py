@@ -91,8 +91,8 @@ def test_an_override_is_in_the_same_trail(cli, scored, first):
 
 def test_reviews_are_held_against_what_happened(cli, scored, first):
     cli("--project", scored, "review", first, "--as", "saved", "--author", "Ada")
-    told = cli("--project", scored, "reviews", "--outcomes", "--format", "json")
-    (judged,) = json.loads(told.out)
+    ran = cli("--project", scored, "reviews", "--outcomes", "--format", "json")
+    (judged,) = json.loads(ran.out)
     assert (judged["account_id"], judged["disposition"], judged["right"]) == (first, "saved", None)
     assert judged["outcome"].startswith("open until")
 
@@ -117,7 +117,7 @@ def test_reviews_are_held_against_what_happened(cli, scored, first):
         ),
     ],
 )
-def test_what_cannot_be_done_is_told_in_one_sentence(cli, scored, arguments, message):
+def test_what_cannot_be_done_is_reported_in_one_sentence(cli, scored, arguments, message):
     ran = cli("--project", scored, *arguments)
     assert ran.code == 2
     assert message in ran.err

@@ -116,7 +116,7 @@ def test_ending_an_override_that_is_not_there_is_a_usage_error(cli, scored):
 
 
 @pytest.mark.parametrize("command", [["actions"], ["override"], ["overrides", "--end", "1"]])
-def test_a_read_only_history_is_told_and_left_alone(cli, scored, monkeypatch, command):
+def test_a_read_only_history_is_reported_and_left_alone(cli, scored, monkeypatch, command):
     account = red_account(cli, scored)
     if command == ["override"]:
         command = ["override", account, "--colour", "red", "--reason", "x", "--until", "2999-01-01"]
@@ -152,7 +152,7 @@ def test_missed_before_the_first_score_names_the_command(cli, project):
 
 
 @pytest.mark.parametrize("command", [["actions"], ["overrides", "--end", "1"]])
-def test_a_locked_history_is_told_and_nothing_is_handed_out(cli, scored, monkeypatch, command):
+def test_a_locked_history_is_reported_and_nothing_is_handed_out(cli, scored, monkeypatch, command):
     monkeypatch.setitem(HistoryStore.__init__.__kwdefaults__, "busy_seconds", 0.05)
     other = sqlite3.connect(scored / "history.db", isolation_level=None)
     other.execute("begin immediate")

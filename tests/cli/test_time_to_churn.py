@@ -1,4 +1,4 @@
-"""When accounts are likely to be lost: learned by train, told by explain and in the scores' file."""
+"""When accounts are likely to be lost: learned by train, shown by explain and in the scores' file."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LAST = pd.Timestamp("2026-07-01")
 
 
 @pytest.fixture(scope="module")
-def told(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+def written(scored_world: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """The scores' file of a dry run, indexed by account."""
-    folder = tmp_path_factory.mktemp("told")
+    folder = tmp_path_factory.mktemp("outlook")
     project, file = shutil.copytree(scored_world, folder / "project"), folder / "scores.csv"
     app(["--project", str(project), "score", "--dry-run", "--output", str(file)], standalone_mode=False)
     return pd.read_csv(file, index_col="account_id", parse_dates=["renewal_at"])
 
 
 def test_the_file_of_the_scores_tells_when_and_never_another_chance_than_the_score(
-    told: pd.DataFrame,
+    written: pd.DataFrame,
 ) -> None:
-    eligible = told[told["probability"].notna()]
-    grey = told[told["probability"].isna()]
+    eligible = written[written["probability"].notna()]
+    grey = written[written["probability"].isna()]
     assert len(grey)
     assert grey[["lost_by_renewal", "expected_days"]].isna().all(axis=None)
     days = (eligible["renewal_at"] - LAST).dt.days
@@ -53,11 +53,13 @@ def test_the_file_of_the_scores_tells_when_and_never_another_chance_than_the_sco
     np.testing.assert_allclose(eligible["loss_by_renewal"], loss)
 
 
-def test_explain_says_it_in_one_line_and_as_the_file_does(cli: Cli, scored: Path, told: pd.DataFrame) -> None:
-    account = told[told["lost_by_renewal"].notna() & (told["colour"] == "red")].index[0]
+def test_explain_says_it_in_one_line_and_as_the_file_does(
+    cli: Cli, scored: Path, written: pd.DataFrame
+) -> None:
+    account = written[written["lost_by_renewal"].notna() & (written["colour"] == "red")].index[0]
     view = json.loads(cli("--project", scored, "explain", account, "--format", "json").out)
     for name in ("lost_by_renewal", "expected_days", "lost_by_end"):
-        assert view["outlook"][name] == pytest.approx(told.loc[account, name])
+        assert view["outlook"][name] == pytest.approx(written.loc[account, name])
     text = cli("--project", scored, "explain", account).out
     assert f"  {view['outlook']['text']}\n" in text
     assert re.search(
@@ -68,16 +70,16 @@ def test_explain_says_it_in_one_line_and_as_the_file_does(cli: Cli, scored: Path
 
 
 def test_without_what_it_takes_the_account_is_explained_as_before(
-    cli: Cli, scored: Path, told: pd.DataFrame
+    cli: Cli, scored: Path, written: pd.DataFrame
 ) -> None:
-    account = told[told["colour"] == "red"].index[0]
+    account = written[written["colour"] == "red"].index[0]
     (scored / "subscriptions.csv").unlink()
     ran = cli("--project", scored, "explain", account)
     assert ran.code == 0
     assert "Why:" in ran.out
     assert "to be lost" not in ran.out
     assert "note: no time to churn: " in ran.err
-    grey = told[told["probability"].isna()].index[0]
+    grey = written[written["probability"].isna()].index[0]
     assert "to be lost" not in cli("--project", scored, "explain", grey).out
 
 

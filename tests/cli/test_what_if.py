@@ -25,7 +25,7 @@ def _rescored(cli, folder: Path, tmp_path: Path) -> pd.DataFrame:
     return pd.read_csv(target).set_index("account_id")
 
 
-def _mended(path: Path, change) -> None:
+def _changed(path: Path, change) -> None:
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     change(rows)
@@ -35,7 +35,7 @@ def _mended(path: Path, change) -> None:
         writer.writerows(rows)
 
 
-def test_resolving_the_open_complaint_gives_the_colour_that_was_told(cli, scored, tmp_path):
+def test_resolving_the_open_complaint_gives_the_promised_colour(cli, scored, tmp_path):
     advised = _advised(cli, scored, "resolve complaints")
     # with several complaints the advice is cautious; here the figures have to be exact
     alone = {row["account_id"]: row for row in advised if row["turnaround"]["changes"][0]["now"] == 1}
@@ -46,7 +46,7 @@ def test_resolving_the_open_complaint_gives_the_colour_that_was_told(cli, scored
             if ticket["Account"] in alone and (not ticket["Closed"] or ticket["Closed"] >= "2026-07-01"):
                 ticket["Closed"], ticket["CSAT"] = "2026-06-30 23:59:59", ""
 
-    _mended(scored / "tickets.csv", resolve)
+    _changed(scored / "tickets.csv", resolve)
     again = _rescored(cli, scored, tmp_path)
     for account, row in alone.items():
         assert again.loc[account, "raw_colour"] == row["turnaround"]["colour"]
@@ -54,7 +54,7 @@ def test_resolving_the_open_complaint_gives_the_colour_that_was_told(cli, scored
         assert again.loc[account, "probability"] <= row["churn_probability"]
 
 
-def test_a_better_survey_answer_gives_the_colour_that_was_told(cli, scored, tmp_path):
+def test_a_better_survey_answer_gives_the_promised_colour(cli, scored, tmp_path):
     advised = _advised(cli, scored, "better answer")
     assert advised
 
@@ -72,7 +72,7 @@ def test_a_better_survey_answer_gives_the_colour_that_was_told(cli, scored, tmp_
                 }
             )
 
-    _mended(scored / "nps.csv", answer)
+    _changed(scored / "nps.csv", answer)
     again = _rescored(cli, scored, tmp_path)
     for row in advised:
         assert again.loc[row["account_id"], "raw_colour"] == row["turnaround"]["colour"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from rich.console import Console
 
-from churnrisk.cli.app import _Report
+from churnrisk.cli.app import ProgressReport
 from churnrisk.errors import UsageError
 from churnrisk.lights import TrafficLight
 from churnrisk.scoring import ScoreFile, score, write_scores
@@ -93,7 +93,7 @@ def test_a_terminal_shows_how_many_accounts_are_done_and_other_readers_are_spare
     for file, terminal in ((shown, True), (kept, False)):
         console = Console(file=file, force_terminal=terminal, width=120)
         with console.status("starting") as status:
-            report = _Report(console, status)
+            report = ProgressReport(console, status)
             report("scoring 700 accounts")
             advance(report, 350, 700)
             status._live.refresh()

@@ -1,4 +1,4 @@
-"""The JSON API: what it says, whom it says it to, and that no request makes it stumble."""
+"""The JSON API: what it returns, to which token, and that no request breaks it."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_two_writers_at_once_have_one_winner(api):
         ({"version": 0, "note": "x" * 10_001}, 422), ({"version": 10**30, "note": "x"}, 422), ([], 422),
     ],
 )  # fmt: skip
-def test_a_review_that_says_too_little_or_something_else_is_told(api, body, status):
+def test_a_review_that_says_too_little_or_something_else_is_refused(api, body, status):
     path = f"/accounts/{first(api)['account_id']}/reviews"
     before = api("GET", path).json()
     problem(api("POST", path, json=body), status)
@@ -226,7 +226,7 @@ def test_a_review_that_says_too_little_or_something_else_is_told(api, body, stat
 @pytest.mark.parametrize(
     "content", [b"{", b"\xff", b'{"version": NaN}', b'{"version": 0, "note": "\\ud800"}', b"null"]
 )
-def test_a_body_that_is_no_json_is_told(api, content):
+def test_a_body_that_is_no_json_is_reported(api, content):
     path = f"/accounts/{first(api)['account_id']}/reviews"
     headers = {"content-type": "application/json"}
     answered = api("POST", path, content=content, headers=headers)
@@ -256,7 +256,7 @@ def test_nobody_who_reads_waits_for_those_who_wait_for_a_writer(api):
     assert took < 2
 
 
-def test_a_body_that_is_too_large_is_told(api):
+def test_a_body_that_is_too_large_is_reported(api):
     path = f"/accounts/{first(api)['account_id']}/reviews"
     problem(api("POST", path, json={"version": 0, "note": "x" * 200_000}), 413)
 
@@ -271,14 +271,14 @@ def test_actions_are_looked_at_and_handed_out_once(api):
     assert api("POST", "/actions/hand-out?colour=red").json()["actions"] == []
 
 
-def test_a_token_of_one_owner_is_not_told_what_counts_the_whole_team(api):
+def test_a_token_of_one_owner_does_not_see_what_counts_the_whole_team(api):
     for path in ("/runs", "/promises"):
         answer = api("GET", path, "owner")
         assert answer.status_code == 403
         assert "whole team" in answer.json()["detail"]
 
 
-def test_runs_and_promises_are_told(api):
+def test_runs_and_promises_are_listed(api):
     runs = api("GET", "/runs", "viewer").json()
     assert [run["as_of"][:10] for run in runs] == ["2026-07-01", "2026-06-01"]
     promised = api("GET", "/promises", "viewer").json()
@@ -340,7 +340,7 @@ def test_errors_are_never_pages(api, method, path, status):
     problem(api(method, path, headers={"accept": "text/html"}), status)
 
 
-def test_a_refused_method_is_told_which_ones_there_are(api):
+def test_a_refused_method_says_which_ones_there_are(api):
     assert api("PUT", "/accounts/1/reviews").headers["allow"] == "GET, POST"
     assert api("PUT", "/accounts/1").headers["allow"] == "GET"
 
@@ -357,7 +357,7 @@ def test_the_description_has_examples_and_error_shapes(api):
     assert described["components"]["schemas"]["Problem"]["examples"]
 
 
-def test_a_token_that_asks_too_often_has_to_wait():
+def test_a_token_that_comes_too_often_has_to_wait():
     limiter = RateLimiter(60)
     assert [limiter.take("a", at=100) for _ in range(15)] == [0] * 15
     assert limiter.take("a", at=100) == pytest.approx(1)

@@ -11,8 +11,8 @@ def entry(field, before=None, after=None, **given):
     return AuditEntry(**(usual | given))
 
 
-def test_each_field_is_told_in_words():
-    told = {
+def test_each_field_is_expected_in_words():
+    expected = {
         ("disposition", None, "false_alarm"): "Record is now False alarm",
         ("disposition", "contacted", "saved"): "Record is now Saved (was Contacted)",
         ("disposition", "saved", None): "Record taken away (was Saved)",
@@ -24,7 +24,7 @@ def test_each_field_is_told_in_words():
         ("snooze_reason", "holiday", None): "Reason of the snooze taken away",
         ("touched", None, None): "Looked at again, nothing new",
     }
-    assert {key: entry_text(entry(*key)) for key in told} == told
+    assert {key: entry_text(entry(*key)) for key in expected} == expected
 
 
 def test_entries_of_one_review_and_account_are_one_change():

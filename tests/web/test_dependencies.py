@@ -9,7 +9,7 @@ from churnrisk.web import versions_of
 
 
 @pytest.mark.parametrize("given", ["", "x", "[]", "{}", '{"a": null}', '{"a": "x"}', '{"a": Infinity}'])
-def test_versions_that_are_none_are_told(given):
+def test_versions_that_are_none_are_reported(given):
     with pytest.raises(UsageError, match="on which versions"):
         versions_of({"versions": given}, ("a",))
 

@@ -47,7 +47,7 @@ def known(churned, low, high, kept):
     return {"known": 240, "churned": churned, "low": low, "high": high, "kept": kept}
 
 
-def test_a_kept_promise_is_told_with_its_counts():
+def test_a_kept_promise_is_shown_with_its_counts():
     found = promised(Colour.GREEN, outcome(), outcome(**known(2, 0.001, 0.03, True)))
     (card,) = shown(found)["cards"]
     assert card.promised == "Promised: churn of at most 2.00%."

@@ -77,10 +77,10 @@ def test_a_bar_of_the_chart_filters_by_its_segment(signed_in):
 
 def test_search_finds_by_part_of_the_name_and_says_so_when_nothing_fits(signed_in):
     page = signed_in("vic")
-    wanted = names(page)[3]
-    page.get_by_label("Account name or id").fill(wanted[2:9].upper())
+    name = names(page)[3]
+    page.get_by_label("Account name or id").fill(name[2:9].upper())
     page.get_by_role("button", name="Show", exact=True).click()
-    assert wanted in names(page)
+    assert name in names(page)
     page.goto("/?q=nobody-is-called-so")
     expect(page.get_by_text("No account fits this view.")).to_be_visible()
     page.get_by_role("link", name="All filters off").click()

@@ -75,7 +75,7 @@ def test_assigning_and_a_note_stand_on_record(signed_in):
     page = signed_in("rex")
     page.goto(account(page, 3))
     page.locator("summary", has_text="Assign").click()
-    page.get_by_label("To whom").fill("Ada Lovelace")
+    page.get_by_label("Assign to").fill("Ada Lovelace")
     page.get_by_role("button", name="Assign", exact=True).click()
     expect(page.get_by_role("region", name="Do first")).to_contain_text("Assigned to Ada Lovelace.")
     page.locator("summary", has_text="Add a note").click()
@@ -142,7 +142,7 @@ def test_two_people_on_one_account_never_overwrite_each_other_in_silence(signed_
     expect(reviews).to_contain_text("They renewed")
 
 
-def test_two_people_on_several_accounts_are_told_as_well(signed_in):
+def test_two_people_on_several_accounts_see_it_as_well(signed_in):
     rex, rita = signed_in("rex"), signed_in("rita")
     path = account(rex, 11)
     for place in (11, 12):

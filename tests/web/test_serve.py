@@ -120,7 +120,7 @@ def test_the_address_that_is_listened_at_is_answered_under_its_own_name(project)
             urllib.request.urlopen(request)
 
 
-def test_at_every_address_the_machines_name_is_answered_and_told(project):
+def test_at_every_address_the_machines_name_is_answered_and_named(project):
     add_people(project, {"vic": Role.VIEWER})
     with Listener("0.0.0.0", 0) as listener:
         assert listener.names == (socket.gethostname(),)

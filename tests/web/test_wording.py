@@ -44,7 +44,7 @@ def test_values_of_signals_are_short(value, said):
     assert wording.quantity(value) == said
 
 
-def test_usual_ranges_are_told_where_they_are_known():
+def test_usual_ranges_are_shown_where_they_are_known():
     reason = Reason("f", "recency", "text", 1.0, 0.1)
     assert wording.usual(reason) == "–"
     assert wording.usual(Reason("f", "recency", "text", 1.0, 0.1, 2.0, 9.5)) == "2 to 9.5"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from functools import partial
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from churnrisk.auth import Token
 from churnrisk.errors import NotFoundError
 from churnrisk.present import Instant, Number, RecordShape
-from churnrisk.records import AuditEntry, Disposition, RedList, RedListParameters, RedListQuery, Role, Text
+from churnrisk.records import AuditEntry, Disposition, RedList, RedListParameters, RedListQuery, Text
 from churnrisk.team import FieldChange, read_red_list, reviews, view_account
-from churnrisk.web.api.problems import problems, require_token
+from churnrisk.web.api.problems import Reader, Writer, problems
 from churnrisk.web.api.shapes import Account, AccountDetail, Desk, changes_of
-from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.process import in_thread, now
 
 router = APIRouter(tags=["accounts"])
 # Fields and overrides that one review changes of an account are far fewer.
@@ -27,8 +25,6 @@ LongText = Annotated[
     str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
 ]
 AccountId = Annotated[Text, Path(description="The account's id in your tables.", examples=["C10042"])]
-Reader = Annotated[Token, require_token(Role.VIEWER)]
-Writer = Annotated[Token, require_token(Role.REVIEWER)]
 
 
 class Filter(RedListParameters):
@@ -134,18 +130,18 @@ class Recorded(BaseModel):
 
 
 @router.get("/redlist", responses=problems(404))
-def redlist(request: Request, asker: Reader, asked: Annotated[Filter, Query()]) -> RedListPage:
+def redlist(request: Request, token: Reader, query: Annotated[Filter, Query()]) -> RedListPage:
     """Read the red list of a run, page by page."""
     store = request.app.state.store
-    if asked.as_of is not None and asked.as_of not in {run.as_of.date() for run in store.runs()}:
-        raise NotFoundError(f"no run is published as of {asked.as_of}. See the list of runs.")
+    if query.as_of is not None and query.as_of not in {run.as_of.date() for run in store.runs()}:
+        raise NotFoundError(f"no run is published as of {query.as_of}. See the list of runs.")
     found = read_red_list(
         store,
-        as_of=asked.as_of,
-        query=asked.query(asker.owner),
+        as_of=query.as_of,
+        query=query.query(token.owner),
         now=now(),
-        page=asked.page,
-        per_page=asked.per_page,
+        page=query.page,
+        per_page=query.per_page,
     )
     return RedListPage.of(found)
 
@@ -153,7 +149,7 @@ def redlist(request: Request, asker: Reader, asked: Annotated[Filter, Query()]) 
 @router.get("/accounts/{account_id:path}/reviews", responses=problems(404))
 def changes(
     request: Request,
-    asker: Reader,
+    token: Reader,
     account_id: AccountId,
     before: Annotated[
         int | None, Query(ge=1, le=2**31 - 1, description="Only reviews before this one.")
@@ -167,7 +163,7 @@ def changes(
     entries = reviews.trail(
         store,
         account_id=account_id,
-        scope=asker.owner,
+        scope=token.owner,
         before_review=before,
         limit=limit + _MOST_OF_ONE_REVIEW,
     )
@@ -181,22 +177,19 @@ def _whole_reviews(entries: Sequence[AuditEntry], limit: int) -> Sequence[AuditE
 
 
 @router.post("/accounts/{account_id:path}/reviews", status_code=201, responses=problems(404, 409, 413))
-async def review(request: Request, asker: Writer, account_id: AccountId, asked: Review) -> Recorded:
+@in_thread
+def review(request: Request, token: Writer, account_id: AccountId, body: Review) -> Recorded:
     """Record a review; 409 says what somebody else changed in the meantime."""
-    return await run_in_thread(partial(_review, request, asker, account_id, asked))
-
-
-def _review(request: Request, asker: Token, account_id: str, asked: Review) -> Recorded:
-    change = reviews.Change(**asked.model_dump(exclude={"version", "author"}))
-    author = f"{asked.author} (via {asker.name})" if asked.author else asker.name
+    change = reviews.Change(**body.model_dump(exclude={"version", "author"}))
+    author = f"{body.author} (via {token.name})" if body.author else token.name
     made = reviews.review(
         request.app.state.store,
-        {account_id: asked.version},
+        {account_id: body.version},
         change,
         author=author,
         via="api",
         now=now(),
-        scope=asker.owner,
+        scope=token.owner,
     )
     assert made.review_id is not None  # noqa: S101 - only a dry run has none
     desk = Desk.model_validate(made.desks[account_id])
@@ -204,8 +197,8 @@ def _review(request: Request, asker: Token, account_id: str, asked: Review) -> R
 
 
 @router.get("/accounts/{account_id:path}", responses=problems(404))
-def account(request: Request, asker: Reader, account_id: AccountId) -> AccountDetail:
+def account(request: Request, token: Reader, account_id: AccountId) -> AccountDetail:
     """Read one account: its colour, why, how it came there, and what people did about it."""
     state = request.app.state
-    view = view_account(state.store, account_id, now=now(), scope=asker.owner, deadlines=state.deadlines)
+    view = view_account(state.store, account_id, now=now(), scope=token.owner, deadlines=state.deadlines)
     return AccountDetail.of_view(view)

@@ -1,4 +1,4 @@
-"""Errors of the API as problem details (RFC 9457), and the tokens that open it."""
+"""What every route of the API shares: tokens and their limits, and errors as problem details (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from http import HTTPStatus
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request, Security
 from fastapi.exceptions import RequestValidationError
@@ -26,49 +26,15 @@ from churnrisk.web.security.session import SecurityContext
 from churnrisk.web.security.signing import address_of
 
 MEDIA_TYPE = "application/problem+json"
+_SCHEME = HTTPBearer(auto_error=False, description="A token made by `churnrisk token add`.")
+_GUESSES_PER_MINUTE = 240
+_MOST_KEYS = 10_000
 _EXAMPLE: dict[str, JsonValue] = {
     "type": "about:blank",
     "title": "Not Found",
     "status": 404,
     "detail": "There is no such account.",
 }
-
-
-class Problem(BaseModel):
-    """What went wrong and what to do."""
-
-    model_config = {"json_schema_extra": {"examples": [_EXAMPLE]}}
-
-    type: str = Field(
-        "about:blank", description="Always about:blank: the status says what kind of problem it is."
-    )
-    title: str = Field(description="The status in words.")
-    status: int
-    detail: str = Field(description="For a person: what was expected, what was found, what to do.")
-
-
-class InvalidField(BaseModel):
-    """One field that is not as it should be."""
-
-    field: str = Field(examples=["body.version"])
-    detail: str = Field(examples=["field required"])
-
-
-class InvalidProblem(Problem):
-    """A request that is not understood, field by field."""
-
-    errors: list[InvalidField] = []
-
-
-class ConflictProblem(Problem):
-    """Somebody else changed the account in the meantime."""
-
-    version: int | None = Field(
-        None, description="The account's version now: sent with it, the review is on top."
-    )
-    changes: list[FieldChange] = Field([], description="What they changed, the newest first.")
-
-
 _DESCRIPTIONS = {
     400: "The request asks for something that cannot be done.",
     401: "The token is missing, unknown, expired or revoked.",
@@ -80,82 +46,6 @@ _DESCRIPTIONS = {
     429: "Too many requests; the header Retry-After says how many seconds to wait.",
     503: "The database does not answer right now.",
 }
-_MODELS: dict[int, type[Problem]] = {409: ConflictProblem, 422: InvalidProblem}
-
-
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the OpenAPI responses for the errors of a route and those of every route."""
-    every = sorted({*statuses, 400, 401, 403, 422, 429, 503})
-    return {
-        status: {"model": _MODELS.get(status, Problem), "description": _DESCRIPTIONS[status]}
-        for status in every
-    }
-
-
-def install_problems(api: FastAPI) -> None:
-    """Answer every exception with a problem."""
-    api.add_exception_handler(HTTPException, _http)
-    api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_exception_handler(ChurnRiskError, _expected)
-    api.add_exception_handler(Exception, _internal)
-
-
-def _answer(problem: Problem, headers: Any = None) -> Response:
-    return JSONResponse(problem.model_dump(mode="json"), problem.status, headers, media_type=MEDIA_TYPE)
-
-
-def _plain(status: int, detail: str, headers: Any = None) -> Response:
-    return _answer(Problem(title=HTTPStatus(status).phrase, status=status, detail=detail), headers)
-
-
-def _http(request: Request, error: Exception) -> Response:
-    found = cast("HTTPException", error)
-    if found.status_code == 405:
-        allowed = _allowed(request)
-        return _plain(405, f"This address takes {allowed}.", {"Allow": allowed})
-    return _plain(found.status_code, str(found.detail), found.headers)
-
-
-def _allowed(request: Request) -> str:
-    """Return every method of an address; the framework knows only those of one of its routes."""
-    described: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    for template, operations in described.items():
-        if re.fullmatch(re.sub(r"\{\w+\}", ".+", template), path):
-            return ", ".join(sorted(method.upper() for method in operations))
-    return "GET"
-
-
-def _invalid(_request: Request, error: Exception) -> Response:
-    fields = [
-        InvalidField(field=".".join(str(part) for part in item["loc"]), detail=str(item["msg"]).lower())
-        for item in cast("RequestValidationError", error).errors()[:20]
-    ]
-    detail = "; ".join(f"{one.field}: {one.detail}" for one in fields[:3])
-    return _answer(InvalidProblem(title=HTTPStatus(422).phrase, status=422, detail=detail, errors=fields))
-
-
-def _expected(_request: Request, error: Exception) -> Response:
-    if isinstance(error, ConflictError):
-        version = next(iter(error.versions.values()), None)
-        changes = changes_of(error.entries)
-        return _answer(
-            ConflictProblem(title="Conflict", status=409, detail=str(error), version=version, changes=changes)
-        )
-    if isinstance(error, UnavailableError):
-        return _plain(
-            503, "The database does not answer right now. Nothing was changed. Try again in a moment."
-        )
-    return _plain(404 if isinstance(error, NotFoundError) else 400, str(error))
-
-
-def _internal(_request: Request, _error: Exception) -> Response:
-    return _plain(500, "This is a fault of churnrisk, not of yours. The details are in the server's log.")
-
-
-_SCHEME = HTTPBearer(auto_error=False, description="A token made by `churnrisk token add`.")
-_GUESSES_PER_MINUTE = 240
-_MOST_KEYS = 10_000
 
 
 class RateLimiter:
@@ -228,6 +118,102 @@ class RequireToken:
         return token
 
 
-def require_token(role: Role) -> Any:
-    """Return a route's dependency: ``asker: Annotated[Token, token(Role.VIEWER)]``."""
-    return Depends(RequireToken(role))
+Reader = Annotated[Token, Depends(RequireToken(Role.VIEWER))]
+Writer = Annotated[Token, Depends(RequireToken(Role.REVIEWER))]
+
+
+class Problem(BaseModel):
+    """What went wrong and what to do."""
+
+    model_config = {"json_schema_extra": {"examples": [_EXAMPLE]}}
+
+    type: str = Field(
+        "about:blank", description="Always about:blank: the status says what kind of problem it is."
+    )
+    title: str = Field(description="The status in words.")
+    status: int
+    detail: str = Field(description="For a person: what was expected, what was found, what to do.")
+
+
+class InvalidField(BaseModel):
+    """One field that is not as it should be."""
+
+    field: str = Field(examples=["body.version"])
+    detail: str = Field(examples=["field required"])
+
+
+class InvalidProblem(Problem):
+    """A request that is not understood, field by field."""
+
+    errors: list[InvalidField] = []
+
+
+class ConflictProblem(Problem):
+    """Somebody else changed the account in the meantime."""
+
+    version: int | None = Field(
+        None, description="The account's version now: sent with it, the review is on top."
+    )
+    changes: list[FieldChange] = Field([], description="What they changed, the newest first.")
+
+
+_MODELS: dict[int, type[Problem]] = {409: ConflictProblem, 422: InvalidProblem}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the OpenAPI responses for the errors of a route and those of every route."""
+    every = sorted({*statuses, 400, 401, 403, 422, 429, 503})
+    return {
+        status: {"model": _MODELS.get(status, Problem), "description": _DESCRIPTIONS[status]}
+        for status in every
+    }
+
+
+def install_problems(api: FastAPI) -> None:
+    """Answer every exception with a problem."""
+    for kind in (HTTPException, RequestValidationError, ChurnRiskError, Exception):
+        api.add_exception_handler(kind, _problem)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    match error:
+        case HTTPException(status_code=405):
+            allowed = _allowed(request)
+            return _response(405, f"This address takes {allowed}.", headers={"Allow": allowed})
+        case HTTPException():
+            return _response(error.status_code, error.detail, headers=error.headers)
+        case RequestValidationError():
+            fields = [
+                InvalidField(field=".".join(map(str, item["loc"])), detail=str(item["msg"]).lower())
+                for item in error.errors()[:20]
+            ]
+            detail = "; ".join(f"{one.field}: {one.detail}" for one in fields[:3])
+            return _response(422, detail, InvalidProblem, errors=fields)
+        case ConflictError():
+            version = next(iter(error.versions.values()), None)
+            changes = changes_of(error.entries)
+            return _response(409, str(error), ConflictProblem, version=version, changes=changes)
+        case UnavailableError():
+            return _response(
+                503, "The database does not answer right now. Nothing was changed. Try again in a moment."
+            )
+        case ChurnRiskError():
+            return _response(404 if isinstance(error, NotFoundError) else 400, str(error))
+    return _response(500, "This is a fault of churnrisk, not of yours. The details are in the server's log.")
+
+
+def _response(
+    status: int, detail: str, shape: type[Problem] = Problem, *, headers: Any = None, **fields: Any
+) -> Response:
+    problem = shape(title=HTTPStatus(status).phrase, status=status, detail=detail, **fields)
+    return JSONResponse(problem.model_dump(mode="json"), status, headers, media_type=MEDIA_TYPE)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of an address; the framework knows only those of one of its routes."""
+    described: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    for template, operations in described.items():
+        if re.fullmatch(re.sub(r"\{\w+\}", ".+", template), path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return "GET"

@@ -1,8 +1,7 @@
-"""Routes of the published runs, their promises and actions."""
+"""Routes of the published runs, their promises and their actions."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -12,13 +11,13 @@ from starlette.exceptions import HTTPException
 from churnrisk.auth import Token
 from churnrisk.monitoring import promises
 from churnrisk.present import Instant, Number, RecordShape
-from churnrisk.records import Colour, Role, Text
+from churnrisk.records import Colour, Text
 from churnrisk.team import ActionFilter, hand_out_actions
-from churnrisk.web.api.accounts import Reader
-from churnrisk.web.api.problems import problems, require_token
+from churnrisk.web.api.problems import Reader, Writer, problems
 from churnrisk.web.api.shapes import DEPRECATED
-from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.process import in_thread, now
 
+actions_router = APIRouter(tags=["actions"])
 router = APIRouter(tags=["runs"])
 
 
@@ -59,33 +58,6 @@ class ColourPromise(RecordShape):
     verdict: str = Field(examples=["kept"])
 
 
-@router.get("/runs", responses=problems())
-def runs(
-    request: Request, asker: Reader, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
-) -> list[PublishedRun]:
-    """Read the published runs, the latest as-of date first; 403 for a token that is limited to an owner."""
-    _require_team(asker)
-    return [PublishedRun.model_validate(run) for run in request.app.state.store.runs()[:limit]]
-
-
-@router.get("/promises", responses=problems())
-def promised(request: Request, asker: Reader) -> list[ColourPromise]:
-    """Read what every colour of every run promised and what happened since; 403 for a token limited to an owner."""
-    _require_team(asker)
-    found = promises(request.app.state.store)
-    return [ColourPromise.model_validate(run) for one in found.colours for run in one.runs]
-
-
-def _require_team(asker: Token) -> None:
-    if asker.owner is not None:
-        raise HTTPException(
-            403, "this counts accounts of the whole team; the token is limited to one owner's."
-        )
-
-
-actions_router = APIRouter(tags=["actions"])
-
-
 class ActionQuery(BaseModel):
     """Which accounts get actions."""
 
@@ -101,8 +73,10 @@ class ActionQuery(BaseModel):
         0, ge=0, le=10_000_000, description="How many of the most urgent ones are passed over."
     )
 
-    def wanted(self, scope: str | None) -> ActionFilter:
-        """Return the filter within a scope."""
+    def filter(self, scope: str | None) -> ActionFilter:
+        """Return the filter within a scope; nothing matches an owner outside it."""
+        if scope is not None and self.owner and self.owner.casefold() != scope.casefold():
+            return ActionFilter(colours=())
         colours = tuple(str(colour) for colour in dict.fromkeys(self.colour))
         owner = self.owner or None if scope is None else scope
         return ActionFilter(colours, owner, self.newly, self.limit, self.offset)
@@ -146,30 +120,53 @@ class Actions(BaseModel):
     actions: list[ActionRow]
 
 
+@router.get("/runs", responses=problems())
+def runs(
+    request: Request, token: Reader, limit: Annotated[int, Query(ge=1, le=1_000)] = 100
+) -> list[PublishedRun]:
+    """Read the published runs, the latest as-of date first; 403 for a token that is limited to an owner."""
+    _require_team(token)
+    return [PublishedRun.model_validate(run) for run in request.app.state.store.runs()[:limit]]
+
+
+@router.get("/promises", responses=problems())
+def promised(request: Request, token: Reader) -> list[ColourPromise]:
+    """Read what every colour of every run promised and what happened since; 403 for a token limited to an owner."""
+    _require_team(token)
+    found = promises(request.app.state.store)
+    return [ColourPromise.model_validate(run) for one in found.colours for run in one.runs]
+
+
+def _require_team(token: Token) -> None:
+    if token.owner is not None:
+        raise HTTPException(
+            403, "this counts accounts of the whole team; the token is limited to one owner's."
+        )
+
+
 @actions_router.get("/actions", responses=problems())
-async def look(request: Request, asker: Reader, asked: Annotated[ActionQuery, Query()]) -> Actions:
+@in_thread
+def look(request: Request, token: Reader, query: Annotated[ActionQuery, Query()]) -> Actions:
     """Look at what would be handed out; nothing is recorded."""
-    return await run_in_thread(partial(_hand_out, request, asker, asked, record=False))
+    return _hand_out(request, token, query, record=False)
 
 
 @actions_router.post("/actions/hand-out", responses=problems())
-async def hand_out(
-    request: Request,
-    asker: Annotated[Token, require_token(Role.REVIEWER)],
-    asked: Annotated[ActionQuery, Query()],
-) -> Actions:
+@in_thread
+def hand_out(request: Request, token: Writer, query: Annotated[ActionQuery, Query()]) -> Actions:
     """Hand actions out and record it: none of them is given again before its cooldown ends."""
-    return await run_in_thread(partial(_hand_out, request, asker, asked, record=True))
+    return _hand_out(request, token, query, record=True)
 
 
-def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: bool) -> Actions:
-    if asker.owner is not None and asked.owner and asked.owner.casefold() != asker.owner.casefold():
-        wanted = ActionFilter(colours=())
-    else:
-        wanted = asked.wanted(asker.owner)
+def _hand_out(request: Request, token: Token, query: ActionQuery, *, record: bool) -> Actions:
     state = request.app.state
     handed = hand_out_actions(
-        state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record, store=state.store
+        state.project,
+        now=now(),
+        wanted=query.filter(token.owner),
+        deliver=lambda _made: None,
+        record=record,
+        store=state.store,
     )
     return Actions(
         as_of=handed.run.as_of,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
 from churnrisk.present import DISPOSITIONS, decided, since
 from churnrisk.records import DeskState, MovePart, Reason, User
-from churnrisk.team import AccountView, ConflictError, Timeline, review, timeline, view_account
+from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_account
 from churnrisk.web.charts import (
     HistoryChart,
     Occasion,
@@ -26,11 +24,11 @@ from churnrisk.web.charts import (
     range_mark,
     shares,
 )
-from churnrisk.web.dependencies import Reviewer, Typed, Viewer, change_of, version_of
+from churnrisk.web.dependencies import Typed, change_of, form_context, record_change, version_of
 from churnrisk.web.pages.audit import changes, signed_text
-from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import account_path, leading_back, page
-from churnrisk.web.security.session import flash
+from churnrisk.web.security.session import Reviewer, Viewer, flash
 from churnrisk.web.security.signing import safe_path
 from churnrisk.web.wording import day
 
@@ -49,38 +47,27 @@ _MARKS = {"complaint opened": "▼", "complaint resolved": "✓", "survey": "✎
 
 # Before the account's own route, whose id would take the rest of the path.
 @router.get("/accounts/{account_id:path}/timeline")
-async def show_timeline(request: Request, user: Viewer, account_id: str) -> Response:
+@in_thread
+def show_timeline(request: Request, user: Viewer, account_id: str) -> Response:
     """Show what happened; a script that asks for the part alone gets it without the page around."""
-    shown = await run_in_thread(partial(_timeline_context, request, user, account_id))
     is_part = request.headers.get("x-part") == "1"
-    up = safe_path(request.query_params.get("up"))
-    return page(request, "account/timeline.html" if is_part else "timeline.html", shown | {"up": up})
+    context = _timeline_context(request, user, account_id) | {"up": safe_path(request.query_params.get("up"))}
+    return page(request, "account/timeline.html" if is_part else "timeline.html", context)
 
 
 @router.get("/accounts/{account_id:path}")
 def show(request: Request, user: Viewer, account_id: str) -> Response:
     """Show an account."""
-    return _page(request, user, account_id)
+    return _page(request, user, account_id, {})
 
 
 @router.post("/accounts/{account_id:path}/reviews")
-async def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> Response:
+@in_thread
+def record(request: Request, user: Reviewer, account_id: str, typed: Typed) -> Response:
     """Record a change; what cannot be recorded comes back with what was typed."""
-    return await run_in_thread(partial(_record, request, user, account_id, typed))
-
-
-def _record(request: Request, user: User, account_id: str, typed: Mapping[str, str]) -> Response:
     try:
-        change, version = change_of(typed), version_of(typed)
-        done = review(
-            request.app.state.store,
-            {account_id: version},
-            change,
-            author=user.name,
-            via="web",
-            now=now(),
-            scope=user.scope,
-        )
+        change = change_of(typed)
+        done = record_change(request, user, {account_id: version_of(typed)}, change)
     except ConflictError as error:
         return _page(request, user, account_id, typed, status=409, conflict=_conflict(error, typed))
     except (NotFoundError, UnavailableError):
@@ -95,26 +82,19 @@ def _page(
     request: Request,
     user: User,
     account_id: str,
-    typed: Mapping[str, str] | None = None,
+    typed: Mapping[str, str],
     *,
     status: int = 200,
     **shown: Any,
 ) -> Response:
-    moment = now()
     state = request.app.state
-    view = view_account(state.store, account_id, scope=user.scope, now=moment, deadlines=state.deadlines)
-    up = safe_path(request.query_params.get("up") or (typed or {}).get("up"))
-    context = {
-        "typed": typed or {},
-        "conflict": None,
-        "mistake": None,
-        "up": up,
-        "people": state.people.options(scope=user.scope, now=moment),
-    }
-    return page(request, "account.html", _account_context(view, now=moment) | context | shown, status=status)
+    view = view_account(state.store, account_id, scope=user.scope, now=now(), deadlines=state.deadlines)
+    up = request.query_params.get("up") or typed.get("up")
+    context = _account_context(view) | form_context(request, user, typed, up=up) | {"conflict": None}
+    return page(request, "account.html", context | shown, status=status)
 
 
-def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
+def _account_context(view: AccountView) -> dict[str, Any]:
     return {
         "view": view,
         "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
@@ -128,7 +108,6 @@ def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.desk),
-        "tomorrow": f"{now + timedelta(days=1):%Y-%m-%d}",
     }
 
 
@@ -179,7 +158,7 @@ def _no_reasons(view: AccountView) -> str:
         return "There is not enough data on this account for a score; grey is no judgement."
     if view.latest.colour in ("red", "amber"):
         return "This run has no reasons on record for the account."
-    return "Reasons are kept for red and amber accounts only; this one is not at risk."
+    return "Reasons are stored for red and amber accounts only; this one is not at risk."
 
 
 def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, Share]]:
@@ -213,6 +192,7 @@ class FeatureUse:
 def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
     state, moment = request.app.state, now()
     view = view_account(state.store, account_id, scope=user.scope, now=moment)
+    context = {"problem": None, "account_id": account_id, "name": view.name or account_id}
     try:
         history = timeline(
             state.project, state.store, account_id, as_of=view.run.as_of, now=moment, scope=user.scope
@@ -220,15 +200,12 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     except UnavailableError:
         raise
     except (UsageError, ContractError) as error:
-        return {"problem": str(error), "account_id": account_id, "name": view.name or account_id}
+        return context | {"problem": str(error)}
     complaints = [
         Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
     ]
     amounts = [(week.start, float(week.events + week.later)) for week in history.weeks]
-    return {
-        "problem": None,
-        "account_id": account_id,
-        "name": view.name or account_id,
+    return context | {
         "timeline": history,
         "use": column_chart(amounts, "Events by week"),
         "features": _features(history),
@@ -243,12 +220,8 @@ def _features(history: Timeline) -> tuple[FeatureUse, ...]:
     if not history.weeks or history.features == ("",):
         return ()
     last, earlier = history.weeks[-4:], history.weeks[-8:-4]
-    used = (
-        FeatureUse(
-            name or "no name",
-            sum(week.by_feature[name] for week in last),
-            sum(week.by_feature[name] for week in earlier),
-        )
-        for name in history.features
-    )
+    used = []
+    for name in history.features:
+        lately, before = (sum(week.by_feature[name] for week in weeks) for weeks in (last, earlier))
+        used.append(FeatureUse(name or "no name", lately, before))
     return tuple(feature for feature in used if feature.lately or feature.before)

@@ -15,8 +15,9 @@ from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.present import DISPOSITIONS
 from churnrisk.records import AuditEntry
 from churnrisk.team import trail
-from churnrisk.web.dependencies import LARGEST_ID, Admin
+from churnrisk.web.dependencies import LARGEST_ID
 from churnrisk.web.rendering import page
+from churnrisk.web.security.session import Admin
 
 router = APIRouter()
 ENTRIES_PER_PAGE = 100
@@ -75,13 +76,12 @@ class ChangeLine:
 
 def changes(entries: Iterable[AuditEntry]) -> tuple[ChangeLine, ...]:
     """Group entries, the newest first, into one change per review and account."""
-    groups = groupby(entries, lambda entry: (entry.review_id, entry.account_id))
-    return tuple(_change(tuple(group)) for _, group in groups)
-
-
-def _change(entries: tuple[AuditEntry, ...]) -> ChangeLine:
-    lines = [entry_text(entry) for entry in sorted(entries, key=lambda entry: entry.audit_id)]
-    return ChangeLine(entries[0], tuple(lines if entries[0].undoes is None else ["Undone:", *lines]))
+    changed = []
+    for _, group in groupby(entries, lambda entry: (entry.review_id, entry.account_id)):
+        first, *rest = group
+        lines = [entry_text(entry) for entry in sorted([first, *rest], key=lambda entry: entry.audit_id)]
+        changed.append(ChangeLine(first, tuple(lines if first.undoes is None else ["Undone:", *lines])))
+    return tuple(changed)
 
 
 def signed_text(entry: AuditEntry) -> str:

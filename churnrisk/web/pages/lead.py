@@ -1,11 +1,9 @@
-"""Pages for the lead: the team's week, and what the colours promised and kept."""
+"""Pages about the whole team: its week, what the colours promised and what happened, and the help."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -28,21 +26,53 @@ from churnrisk.present import UNKNOWN, count, percent
 from churnrisk.records import NONE, Colour
 from churnrisk.team import Monday, RunAtRisk, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
-from churnrisk.web.dependencies import Viewer
 from churnrisk.web.pages.redlist import MOST_BARS
-from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
+from churnrisk.web.security.session import Viewer
 from churnrisk.web.wording import amount, change, day, plural
 
 router = APIRouter()
+_OWN_ACCOUNTS_ONLY = (
+    "This counts the accounts of the whole team, and you are limited to your own. "
+    "The help says what the colours mean."
+)
+_VERDICTS = {
+    OPEN: "not known yet",
+    KEPT: "kept",
+    BROKEN: "broken",
+    UNCLEAR: "unclear: within chance",
+    NO_PROMISE: "no promise",
+}
+_CLASSES = {KEPT: "kept", BROKEN: "broken"}
+_MEANS = {
+    Colour.GREEN: "Green means: very unlikely to leave.",
+    Colour.AMBER: "Amber means: more risk than usual, and no promise about how much.",
+    Colour.RED: "Red means: far more likely to leave than others.",
+}
 
 
 @router.get("/monday")
-async def show_week(request: Request, user: Viewer) -> Response:
+@in_thread
+def show_week(request: Request, user: Viewer) -> Response:
     """Show the team's load, what is new, what was saved, and the course over time."""
     app = request.app.state
-    work = partial(monday, app.store, now=now(), scope=user.scope, deadlines=app.deadlines)
-    return page(request, "monday.html", team_view(await run_in_thread(work), scope=user.scope))
+    state = monday(app.store, now=now(), scope=user.scope, deadlines=app.deadlines)
+    return page(request, "monday.html", team_view(state, scope=user.scope))
+
+
+@router.get("/promises")
+def show_promises(request: Request, user: Viewer) -> Response:
+    """Show the promises of the colours; their counts are the whole team's."""
+    if user.scope is not None:
+        raise HTTPException(403, _OWN_ACCOUNTS_ONLY)
+    return page(request, "promises.html", promise_view(promises(request.app.state.store)))
+
+
+@router.get("/help")
+def show_help(request: Request, user: Viewer) -> Response:
+    """Show what the colours mean, how the list works, which keys there are."""
+    return page(request, "help.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +103,22 @@ def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
 
 
 def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
-    now, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
+    latest = state.over_time[-1]
+    before = state.over_time[-2].value if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
-    at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
     worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
-    return (
-        _newly_red(state.newly_red),
-        *((at_risk,) if in_money else ()),
+    tiles = [_newly_red(state.newly_red)]
+    if in_money:
+        tiles.append(Tile("Revenue at risk", amount(latest.value), change(latest.value, before)))
+    tiles += [
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),
         Tile("Saved", count(state.saved.count), worth),
-        # missed churners are counted for the whole team only
-        *(() if scope else (_missed(state.over_time),)),
-    )
+    ]
+    # missed churners are counted for the whole team only
+    if not scope:
+        tiles.append(_missed(state.over_time))
+    return tuple(tiles)
 
 
 def _newly_red(number: int | None) -> Tile:
@@ -108,49 +141,12 @@ def _filtered(**query: str) -> str:
 def _by_segment(state: Monday, *, in_money: bool) -> Any:
     if [one.key for one in state.by_segment] == [NONE]:
         return ()
-    return bar_rows(
-        [
-            Group(
-                "No segment" if one.key == NONE else one.key,
-                (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
-                _filtered(segment=one.key),
-            )
-            for one in state.by_segment[:MOST_BARS]
-        ]
-    )
-
-
-_OWN_ACCOUNTS_ONLY = (
-    "This counts the accounts of the whole team, and you are limited to your own. "
-    "The help says what the colours mean."
-)
-_VERDICTS = {
-    OPEN: "not known yet",
-    KEPT: "kept",
-    BROKEN: "broken",
-    UNCLEAR: "unclear: within chance",
-    NO_PROMISE: "no promise",
-}
-_CLASSES = {KEPT: "kept", BROKEN: "broken"}
-_MEANS = {
-    Colour.GREEN: "Green means: very unlikely to leave.",
-    Colour.AMBER: "Amber means: more risk than usual, and no promise about how much.",
-    Colour.RED: "Red means: far more likely to leave than others.",
-}
-
-
-@router.get("/help")
-def show_help(request: Request, user: Viewer) -> Response:
-    """Show what the colours mean, how the list works, which keys there are."""
-    return page(request, "help.html")
-
-
-@router.get("/promises")
-def show_promises(request: Request, user: Viewer) -> Response:
-    """Show the promises of the colours; their counts are the whole team's."""
-    if user.scope is not None:
-        raise HTTPException(403, _OWN_ACCOUNTS_ONLY)
-    return page(request, "promises.html", promise_view(promises(request.app.state.store)))
+    groups = []
+    for one in state.by_segment[:MOST_BARS]:
+        amounts = (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber))
+        name = "No segment" if one.key == NONE else one.key
+        groups.append(Group(name, amounts, _filtered(segment=one.key)))
+    return bar_rows(groups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +192,8 @@ def promise_view(view: Promises) -> dict[str, Any]:
 def _card(promised: Promised) -> ColourCard:
     latest = promised.latest
     verdict, verdict_class = _overall(promised)
+    ends = [end or 0.0 for run in promised.runs for end in (run.outcome.high, _limit(run))]
+    top = max([0.01, *ends]) * 1.05
     return ColourCard(
         promised.colour,
         _MEANS[promised.colour],
@@ -204,7 +202,7 @@ def _card(promised: Promised) -> ColourCard:
         _since(promised),
         verdict,
         verdict_class,
-        _lines(promised.runs),
+        tuple(_line(run, top) for run in promised.runs),
     )
 
 
@@ -214,9 +212,8 @@ def _tested(promised: Promised) -> str:
         return "The model behind it was not tested on later data."
     bounds = ""
     if latest.tested_low is not None and latest.tested_high is not None:
-        bounds = (
-            f", between {percent(latest.tested_low)} and {percent(latest.tested_high)} with 95 % confidence"
-        )
+        low, high = percent(latest.tested_low), percent(latest.tested_high)
+        bounds = f", between {low} and {high} with 95 % confidence"
     return (
         f"Before it was used: of {count(latest.tested_accounts)} accounts with this colour in the test, "
         f"{percent(latest.tested_rate)} churned within the horizon{bounds}."
@@ -245,35 +242,23 @@ def _overall(promised: Promised) -> tuple[str, str]:
     return "Promise " + ", ".join(parts), next(one for one in (BROKEN, KEPT, UNCLEAR) if one in counts)
 
 
-def _lines(runs: Iterable[RunOfColour]) -> tuple[RunLine, ...]:
-    shown = tuple(runs)
-    limits = [one.outcome.high or 0.0 for one in shown] + [_limit(one) or 0.0 for one in shown]
-    top = max([0.01, *limits]) * 1.05
-    return tuple(_line(one, top) for one in shown)
-
-
 def _line(run: RunOfColour, top: float) -> RunLine:
     outcome = run.outcome
-    shown: dict[str, Any] = {
-        "churned": f"known on {day(outcome.known_at)}",
-        "rate": "",
-        "bounds": "",
-        "mark": None,
-    }
+    churned, rate, bounds, mark = f"known on {day(outcome.known_at)}", "", "", None
     if outcome.rate is not None and outcome.low is not None and outcome.high is not None:
-        shown = {
-            "churned": f"{count(outcome.churned)} of {count(outcome.known)}",
-            "rate": percent(outcome.rate),
-            "bounds": f"{percent(outcome.low)} to {percent(outcome.high)}",
-            "mark": rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top),
-        }
+        churned = f"{count(outcome.churned)} of {count(outcome.known)}"
+        rate, bounds = percent(outcome.rate), f"{percent(outcome.low)} to {percent(outcome.high)}"
+        mark = rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top)
     return RunLine(
-        as_of=run.as_of,
-        accounts=outcome.accounts,
-        promise=outcome.promise or "none",
-        verdict=_VERDICTS[run.verdict],
-        verdict_class=_CLASSES.get(run.verdict, "unclear"),
-        **shown,
+        run.as_of,
+        outcome.accounts,
+        churned,
+        rate,
+        bounds,
+        outcome.promise or "none",
+        _VERDICTS[run.verdict],
+        _CLASSES.get(run.verdict, "unclear"),
+        mark,
     )
 
 

@@ -1,4 +1,4 @@
-"""The page of the red list and its exports."""
+"""The page of the red list: one view of it as links, charts and table, and the same view as CSV or workbook."""
 
 from __future__ import annotations
 
@@ -21,17 +21,86 @@ from churnrisk.auth import Store
 from churnrisk.errors import UsageError
 from churnrisk.files import csv_text
 from churnrisk.present import COLUMNS, DISPOSITIONS, FAMILIES, flat, write_workbook
-from churnrisk.records import NONE, AtRisk, Colour, Disposition, RedList, RedListQuery, User
+from churnrisk.records import NONE, AtRisk, Colour, RedList, RedListQuery, User
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
-from churnrisk.web.dependencies import Viewer
-from churnrisk.web.process import now, run_in_thread
-from churnrisk.web.rendering import FragmentCache, fragment, may_review, page
+from churnrisk.web.process import in_thread, now, run_in_thread
+from churnrisk.web.rendering import FragmentCache, Link, fragment, may_review, page
+from churnrisk.web.security.session import Viewer
 
+router = APIRouter()
+PER_PAGE = 50
+#: Bars per chart; smaller groups are added up in the last one.
+MOST_BARS = 7
 #: A workbook is made in memory; a longer list goes out as CSV.
 MOST_WORKBOOK_ROWS = 50_000
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _BATCH = 500
 _IN_MEMORY, _PIECE = 4_000_000, 65_536
+_NOBODY = {"segment": "No segment", "quarter": "No renewal date", "owner": "Nobody", "assignee": "Nobody"}
+_WINDOWS = (("", "Any time"), ("30", "Within 30 days"), ("90", "Within 90 days"), ("180", "Within 180 days"))
+_WORST_FIRST = tuple(str(one) for one in (Colour.RED, Colour.AMBER, Colour.GREEN, Colour.GREY))
+_SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
+
+
+@router.get("/")
+async def show(request: Request, user: Viewer) -> Response:
+    """Show a page of the list, filtered as the address says."""
+    query = _query(request, user)
+    number = _page_number(request)
+    address = dict(query.to_query()) | ({"page": str(number)} if number > 1 else {})
+    if request.query_params.multi_items() != list(address.items()):
+        # A form sends every field; the address to bookmark holds only what differs from the defaults.
+        return RedirectResponse("/" + (f"?{urlencode(address)}" if address else ""), 303)
+    work = partial(_show, request, user, query, number)
+    # No index covers parts of names, so a search reads them all.
+    return await (run_in_thread(work) if query.search else run_in_threadpool(work))
+
+
+def _show(request: Request, user: User, query: RedListQuery, number: int) -> Response:
+    state = request.app.state
+    found = read_red_list(state.store, as_of=None, query=query, page=number, per_page=PER_PAGE, now=now())
+    # Many people open the same view, and it stays the same until something changes.
+    fragments: FragmentCache = state.fragments
+    key = (query, found.page, may_review(user), user.owner, user.display_name)
+
+    def render() -> Markup:
+        context = Listing(found, query, user).context()
+        return fragment("redlist/main.html", context | {"may_review": may_review(user)})
+
+    return page(request, "redlist.html", {"drawn": fragments.get(key, found, render)})
+
+
+def _query(request: Request, user: User) -> RedListQuery:
+    return RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
+
+
+def _page_number(request: Request) -> int:
+    given = request.query_params.get("page", "1")
+    if not (given.isascii() and given.isdigit() and int(given[:7]) >= 1 and len(given) < 7):
+        raise UsageError(f"page expects a number from 1 on, found {given[:20]!r}. Go back to the first page.")
+    return int(given)
+
+
+@router.get("/redlist.csv")
+@in_thread
+def as_csv(request: Request, user: Viewer) -> Response:
+    """Send exactly the view, all pages of it, as CSV."""
+    file = csv_file(request.app.state.store, _query(request, user), now=now())
+    return StreamingResponse(chunks(file), media_type="text/csv; charset=utf-8", headers=_attached("csv"))
+
+
+@router.get("/redlist.xlsx")
+@in_thread
+def as_workbook(request: Request, user: Viewer) -> Response:
+    """Send exactly the view, all pages of it, as a workbook."""
+    state = request.app.state
+    content = workbook(state.store, _query(request, user), company=state.project.name, now=now())
+    return Response(content, media_type=_XLSX, headers=_attached("xlsx"))
+
+
+def _attached(ending: str) -> dict[str, str]:
+    return {"content-disposition": f'attachment; filename="redlist-{now():%Y-%m-%d}.{ending}"'}
 
 
 def csv_file(store: Store, query: RedListQuery, *, now: datetime) -> IO[bytes]:
@@ -73,23 +142,6 @@ def workbook(store: Store, query: RedListQuery, *, company: str, now: datetime) 
         return write_workbook(Path(folder) / "redlist.xlsx", found, company=company).read_bytes()
 
 
-#: Bars per chart; smaller groups are added up in the last one.
-MOST_BARS = 7
-_NOBODY = {"segment": "No segment", "quarter": "No renewal date", "owner": "Nobody", "assignee": "Nobody"}
-WINDOWS = (("", "Any time"), ("30", "Within 30 days"), ("90", "Within 90 days"), ("180", "Within 180 days"))
-_WORST_FIRST = tuple(str(one) for one in (Colour.RED, Colour.AMBER, Colour.GREEN, Colour.GREY))
-SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
-
-
-@dataclass(frozen=True, slots=True)
-class ListLink:
-    """A link with its text; ``is_current`` says that it leads to where one is."""
-
-    text: str
-    href: str
-    is_current: bool = False
-
-
 @dataclass(frozen=True, slots=True)
 class Head:
     """The head of a column; with ``href`` the column can be sorted by."""
@@ -99,15 +151,6 @@ class Head:
     is_current: bool = False
     direction: str = "descending"
     number: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Empty:
-    """Why nothing is listed, and what to do."""
-
-    what: str
-    why: str
-    ways: tuple[ListLink, ...]
 
 
 class Listing:
@@ -121,29 +164,28 @@ class Listing:
     def context(self) -> dict[str, Any]:
         """Return what the template shows."""
         found, query = self.found, self.query
-        last = min(found.page * found.per_page, found.matching)
         return {
             "list": found,
-            "wanted": query,
+            "query": query,
             "link": self.link,
-            "here_exactly": self.link(page=self.found.page),
+            "here_exactly": self.link(page=found.page),
             "limited_to": query.scope,
             "scopes": self._scopes(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
-            "kept_fields": self._hidden_fields(),
+            "hidden_fields": self._hidden_fields(),
             "windows": self._windows(),
             "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
             "colours": _WORST_FIRST,
             "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
-            "snoozes": SNOOZES,
+            "snoozes": _SNOOZES,
             "assignees": self._assignees(),
             "more_open": self._more_open,
             "chips": self._chips(),
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
             "first_row": (found.page - 1) * found.per_page + 1,
-            "last_row": last,
+            "last_row": min(found.page * found.per_page, found.matching),
             "heads": self._heads(),
             "empty": None if found.rows else self._empty(),
             "export_csv": self.link(to="/redlist.csv"),
@@ -162,30 +204,23 @@ class Listing:
         return any(group.red_value or group.amber_value for group in self.found.by_segment)
 
     @property
-    def _at_risk(self) -> float:
-        """Of the totals, which know no other owner's accounts where somebody is limited to one."""
-        return sum(total.value for total in self.found.totals if total.label in ("Red", "Amber"))
-
-    @property
     def _more_open(self) -> bool:
         query, usual = self.query, RedListQuery()
         names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
         return any(getattr(query, name) != getattr(usual, name) for name in names)
 
-    def _scopes(self) -> tuple[ListLink, ...]:
+    def _scopes(self) -> tuple[Link, ...]:
         mine = self.user.owner
         if self.query.scope or not mine:
             return ()
         is_mine = (self.query.owner or "").casefold() == mine.casefold()
         return (
-            ListLink("Everyone", self.link(owner=None), not self.query.owner),
-            ListLink("Mine", self.link(owner=mine), is_mine),
+            Link(self.link(owner=None), "Everyone", not self.query.owner),
+            Link(self.link(owner=mine), "Mine", is_mine),
         )
 
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
-        if name == "segment" and [group.key for group in groups] == [NONE]:
-            return ()
-        if name == "quarter" and [group.key for group in groups] == [NONE]:
+        if [group.key for group in groups] == [NONE]:
             return ()
         shown, rest = groups[:MOST_BARS], groups[MOST_BARS:]
         bars = [self._group(group, name) for group in shown]
@@ -224,11 +259,11 @@ class Listing:
 
     def _windows(self) -> tuple[tuple[str, str], ...]:
         days = self.query.renews_within_days
-        if days is None or str(days) in dict(WINDOWS):
-            return WINDOWS
-        return (*WINDOWS, (str(days), f"Within {days:,} days"))
+        if days is None or str(days) in dict(_WINDOWS):
+            return _WINDOWS
+        return (*_WINDOWS, (str(days), f"Within {days:,} days"))
 
-    def _chips(self) -> tuple[ListLink, ...]:
+    def _chips(self) -> tuple[Link, ...]:
         query, usual = self.query, RedListQuery()
         texts = {
             "colours": "Colours: " + ", ".join(query.colours),
@@ -239,19 +274,15 @@ class Listing:
             "family": f"Main reason: {FAMILIES.get(query.family or '', query.family)}",
             "newly_red": "Red since the last run",
             "snoozed": "Only snoozed" if query.snoozed == "only" else "With snoozed",
-            "disposition": f"On record: {self._disposition()}",
+            "disposition": f"On record: {DISPOSITIONS.get(query.disposition or '', 'nothing yet')}",
             "assignee": f"Assigned to: {_NOBODY['assignee'] if query.assignee == NONE else query.assignee}",
             "search": f"Search: {query.search}",
         }
         return tuple(
-            ListLink(text, self.link(**{name: getattr(usual, name)}))
+            Link(self.link(**{name: getattr(usual, name)}), text)
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
         )
-
-    def _disposition(self) -> str:
-        named = self.query.disposition
-        return DISPOSITIONS[named] if isinstance(named, Disposition) else "nothing yet"
 
     def _heads(self) -> tuple[Head, ...]:
         def head(text: str, sort: str, direction: str, *, number: bool = False) -> Head:
@@ -269,94 +300,28 @@ class Listing:
             Head("Last touch"),
         )
 
-    def _empty(self) -> Empty:
+    def _empty(self) -> dict[str, Any]:
+        """Return why nothing is listed, and what to do."""
         found, query = self.found, self.query
         if found.page > 1 and found.matching:
-            return Empty(
-                "This page of the list is empty.",
-                "The list has become shorter since.",
-                (ListLink("To the first page", self.link()),),
-            )
+            return {
+                "what": "This page of the list is empty.",
+                "why": "The list has become shorter since.",
+                "ways": [Link(self.link(), "To the first page")],
+            }
         if query == RedListQuery(sort=query.sort, scope=query.scope):
-            return Empty(
-                "No account is red or amber.",
-                "Grey accounts lack data and are no judgement; green ones are unlikely to churn."
-                if not query.scope
-                else f"None of {query.scope}'s accounts is red or amber at this run.",
-                (ListLink("Show all colours", self.link(colours=_WORST_FIRST)),),
-            )
-        ways = (*self._chips()[:3],)
-        return Empty(
-            "No account fits this view.",
-            f"{self._at_risk:,.0f} accounts are red or amber. Take a filter away:",
-            (*(ListLink(f"Without {way.text}", way.href) for way in ways), ListLink("All filters off", "/")),
-        )
-
-
-router = APIRouter()
-PER_PAGE = 50
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-@router.get("/")
-async def show(request: Request, user: Viewer) -> Response:
-    """Show a page of the list, filtered as the address says."""
-    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
-    number = page_number(request)
-    address = dict(wanted.to_query()) | ({"page": str(number)} if number > 1 else {})
-    if request.query_params.multi_items() != list(address.items()):
-        # A form sends every field; the address to bookmark holds only what differs from the defaults.
-        return RedirectResponse("/" + (f"?{urlencode(address)}" if address else ""), 303)
-    work = partial(_show, request, user, wanted, number)
-    # No index covers parts of names, so a search reads them all.
-    return await (run_in_thread(work) if wanted.search else run_in_threadpool(work))
-
-
-def _show(request: Request, user: User, wanted: RedListQuery, number: int) -> Response:
-    found = read_red_list(
-        request.app.state.store, as_of=None, query=wanted, page=number, per_page=PER_PAGE, now=now()
-    )
-    return page(request, "redlist.html", {"drawn": drawn(request, found, wanted, user)})
-
-
-def drawn(request: Request, found: RedList, wanted: RedListQuery, user: User) -> Markup:
-    """Return the list as HTML, cached: many people ask for the same view, and it stays the same until a change."""
-    fragments: FragmentCache = request.app.state.fragments
-    key = (wanted, found.page, may_review(user), user.owner, user.display_name)
-
-    def draw() -> Markup:
-        context = Listing(found, wanted, user).context()
-        return fragment("redlist/main.html", context | {"may_review": may_review(user)})
-
-    return fragments.get(key, found, draw)
-
-
-def page_number(request: Request) -> int:
-    """Return the number of the requested page."""
-    given = request.query_params.get("page", "1")
-    if not (given.isascii() and given.isdigit() and int(given[:7]) >= 1 and len(given) < 7):
-        raise UsageError(f"page expects a number from 1 on, found {given[:20]!r}. Go back to the first page.")
-    return int(given)
-
-
-@router.get("/redlist.csv")
-async def as_csv(request: Request, user: Viewer) -> Response:
-    """Send exactly the view, all pages of it, as CSV."""
-    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
-    file = await run_in_thread(partial(csv_file, request.app.state.store, wanted, now=now()))
-    return StreamingResponse(chunks(file), media_type="text/csv; charset=utf-8", headers=_named("csv"))
-
-
-@router.get("/redlist.xlsx")
-async def as_workbook(request: Request, user: Viewer) -> Response:
-    """Send exactly the view, all pages of it, as a workbook."""
-    wanted = RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
-    state = request.app.state
-    content = await run_in_thread(
-        partial(workbook, state.store, wanted, company=state.project.name, now=now())
-    )
-    return Response(content, media_type=_XLSX, headers=_named("xlsx"))
-
-
-def _named(ending: str) -> dict[str, str]:
-    return {"content-disposition": f'attachment; filename="redlist-{now():%Y-%m-%d}.{ending}"'}
+            return {
+                "what": "No account is red or amber.",
+                "why": f"None of {query.scope}'s accounts is red or amber at this run."
+                if query.scope
+                else "Grey accounts lack data and are no judgement; green ones are unlikely to churn.",
+                "ways": [Link(self.link(colours=_WORST_FIRST), "Show all colours")],
+            }
+        # The totals know no other owner's accounts where somebody is limited to one.
+        at_risk = sum(total.value for total in found.totals if total.label in ("Red", "Amber"))
+        ways = [Link(chip.href, f"Without {chip.text}") for chip in self._chips()[:3]]
+        return {
+            "what": "No account fits this view.",
+            "why": f"{at_risk:,.0f} accounts are red or amber. Take a filter away:",
+            "ways": [*ways, Link("/", "All filters off")],
+        }

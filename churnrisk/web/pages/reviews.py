@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -14,13 +12,21 @@ from fastapi.responses import RedirectResponse, Response
 from churnrisk.errors import NotFoundError, UnavailableError, UsageError
 from churnrisk.present import DISPOSITIONS
 from churnrisk.records import Role, User
-from churnrisk.team import ConflictError, review, undo, view_account
-from churnrisk.web.dependencies import LARGEST_ID, Accounts, Reviewer, Typed, change_of, versions_of
+from churnrisk.team import ConflictError, undo, view_account
+from churnrisk.web.dependencies import (
+    LARGEST_ID,
+    Accounts,
+    Typed,
+    change_of,
+    form_context,
+    record_change,
+    versions_of,
+)
 from churnrisk.web.pages.account import state_text
 from churnrisk.web.pages.audit import signed_text
-from churnrisk.web.process import now, run_in_thread
+from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import Link, message, page
-from churnrisk.web.security.session import flash
+from churnrisk.web.security.session import Reviewer, flash
 from churnrisk.web.security.signing import safe_path
 from churnrisk.web.wording import accounts
 
@@ -31,7 +37,7 @@ _KINDS = (*DISPOSITIONS.items(), ("assign", "Assign"), ("note", "Only a note"))
 
 
 @router.get("/reviews/new")
-def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
+def choose(request: Request, user: Reviewer, chosen: Accounts) -> Response:
     """Show the form for the accounts in the address."""
     if not chosen:
         flash(request, "Tick the accounts that you want to review, then press “Review selected”.", kind="bad")
@@ -40,22 +46,11 @@ def ask(request: Request, user: Reviewer, chosen: Accounts) -> Response:
 
 
 @router.post("/reviews")
-async def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
+@in_thread
+def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> Response:
     """Record one change of all of them; what cannot be recorded comes back with what was typed."""
-    return await run_in_thread(partial(_record, request, user, chosen, typed))
-
-
-def _record(request: Request, user: User, chosen: Sequence[str], typed: Mapping[str, str]) -> Response:
     try:
-        done = review(
-            request.app.state.store,
-            versions_of(typed, tuple(chosen)),
-            change_of(typed),
-            author=user.name,
-            via="web",
-            now=now(),
-            scope=user.scope,
-        )
+        done = record_change(request, user, versions_of(typed, chosen), change_of(typed))
     except ConflictError as error:
         named = tuple(f"{entry.account_id}: {signed_text(entry)}" for entry in error.entries)
         return _page(request, user, chosen, typed, status=409, conflicts=named)
@@ -80,31 +75,24 @@ def _page(
         raise UsageError(
             f"a review of several takes up to {MOST_ACCOUNTS} accounts, found {len(chosen)}. Select fewer."
         )
-    moment, store = now(), request.app.state.store
+    store, moment = request.app.state.store, now()
     views = [view_account(store, account_id, scope=user.scope, now=moment) for account_id in chosen]
-    context = {
+    context = form_context(request, user, typed, up=typed.get("up")) | {
         "accounts": [(view, state_text(view.desk) or view.desk.touched_what) for view in views],
         "versions": json.dumps({view.account_id: view.desk.version for view in views}),
-        "typed": typed,
         "conflicts": (),
-        "mistake": None,
-        "up": safe_path(typed.get("up")),
         "kinds": _KINDS,
-        "people": request.app.state.people.options(scope=user.scope, now=moment),
-        "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
     }
     return page(request, "several.html", context | shown, status=status)
 
 
 @router.post("/changes/{review_id}/undo")
-async def take_back(
+@in_thread
+def take_back(
     request: Request, user: Reviewer, typed: Typed, review_id: Annotated[int, Path(ge=1, le=LARGEST_ID)]
 ) -> Response:
     """Undo a review and return to where the person was; an admin may undo those of others."""
-    return await run_in_thread(partial(_undo, request, user, safe_path(typed.get("back")), review_id))
-
-
-def _undo(request: Request, user: User, back: str, review_id: int) -> Response:
+    back = safe_path(typed.get("back"))
     try:
         done = undo(
             request.app.state.store,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import re
 import time
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -156,8 +155,8 @@ class AuthMiddleware:
     def _look_up_user(self, session: RequestSession) -> None:
         if session.session_id is None:
             return
-        store, idle = self._security.store, self._security.config.idle
-        session.user = session_user(store, session.session_id, now=now(), idle=idle)
+        idle = self._security.config.idle
+        session.user = session_user(self._security.store, session.session_id, now=now(), idle=idle)
         if session.user is None:
             session.forget()
 
@@ -168,7 +167,12 @@ class AuthMiddleware:
         if from_here is False:
             raise HTTPException(403, "This form was sent by another site. Nothing was changed.")
         await body.read()
-        fields = await _fields(request, body)
+        try:
+            fields = await request.form()
+        except HTTPException as error:
+            raise HTTPException(403, "This form cannot be read. Nothing was changed.") from error
+        finally:
+            body.rewind()
         if session.user is None and request.url.path not in _OPEN:
             unsent = UnsentForm.of_fields(request.url.path, fields) if from_here else None
             target = page_before(request)
@@ -218,23 +222,7 @@ class _ReplayableBody:
         return {"type": "http.request", "body": self._content, "more_body": False}
 
 
-async def _fields(request: Request, body: _ReplayableBody) -> FormData:
-    """Return the fields of a form; any other body has none."""
-    try:
-        return await request.form()
-    except HTTPException as error:
-        raise HTTPException(403, "This form cannot be read. Nothing was changed.") from error
-    finally:
-        body.rewind()
-
-
 async def _error_page(request: Request, error: Exception) -> Response:
-    """Return what the app's own handler makes of an error, so that every refusal looks alike."""
-    handlers = request.app.exception_handlers
-    by_type = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
-    handler = handlers.get(getattr(error, "status_code", 500), by_type)
-    if inspect.iscoroutinefunction(handler):
-        response: Response = await handler(request, error)
-    else:
-        response = await run_in_threadpool(handler, request, error)
+    """Return the app's own page for an error, so that every refusal looks alike."""
+    response: Response = await request.app.exception_handlers[Exception](request, error)
     return response

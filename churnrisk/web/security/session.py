@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import Depends
 from starlette.datastructures import MutableHeaders
@@ -35,7 +35,7 @@ class SecurityContext:
     config: WebConfig
     signer: Signer
     hosts: frozenset[str]
-    #: Renders a template as a page: :func:`churnrisk.web.pages.page`, which this room stands below.
+    #: Renders a template as a page; handed in, since the pages stand above this package.
     page: Callable[..., Response]
 
 
@@ -114,6 +114,11 @@ class RequestSession:
         key = self.session_id or self.form_key
         return isinstance(token, str) and key is not None and self.security.signer.is_form_token(key, token)
 
+    def take_flashes(self) -> tuple[dict[str, Any], ...]:
+        """Return the messages for this page, once: ``text``, ``kind`` and ``undo`` each."""
+        self.flashes_shown = True
+        return tuple(self.flashes)
+
     def write_cookies(self, headers: MutableHeaders) -> None:
         """Put the cookies on a response; no script can read them and no other site can send them along."""
         if self.new_flashes:
@@ -146,36 +151,15 @@ def session_of(request: HTTPConnection) -> RequestSession:
     return session
 
 
-def _optional_session(request: HTTPConnection) -> RequestSession | None:
+def session_or_none(request: HTTPConnection) -> RequestSession | None:
     """Return the session; None for static files and the API, which have none."""
     session: RequestSession | None = request.scope.get("state", {}).get("request_session")
     return session
 
 
-def current_user(request: HTTPConnection) -> User | None:
-    """Return who is signed in."""
-    session = _optional_session(request)
-    return session.user if session else None
-
-
-def csrf_token(request: HTTPConnection) -> str:
-    """Return the token that every form of a page carries as ``csrf_token``."""
-    session = _optional_session(request)
-    return session.form_token() if session else ""
-
-
 def flash(request: Request, text: str, *, kind: str = "good", undo: int | None = None) -> None:
     """Show a message on the next page: ``kind`` is good, bad or plain; ``undo`` is a change that can be undone."""
     session_of(request).new_flashes.append({"text": text[:500], "kind": kind, "undo": undo})
-
-
-def take_flashes(request: Request) -> tuple[dict[str, Any], ...]:
-    """Return the messages for this page, once: ``text``, ``kind`` and ``undo`` each."""
-    session = _optional_session(request)
-    if session is None:
-        return ()
-    session.flashes_shown = True
-    return tuple(session.flashes)
 
 
 class Require:
@@ -186,9 +170,10 @@ class Require:
 
     async def __call__(self, request: Request) -> User:
         """Return who is signed in; 401 without a session, 403 with a lesser role."""
-        user = current_user(request)
-        if user is None:
+        session = session_or_none(request)
+        if session is None or session.user is None:
             raise SignInNeeded
+        user = session.user
         if not user.role.covers(self.role):
             raise HTTPException(
                 403, f"This needs the role {self.role}; yours is {user.role}. Ask an administrator."
@@ -199,3 +184,8 @@ class Require:
 def require(role: Role) -> Any:
     """Return a route's dependency: ``user: Annotated[User, require(Role.REVIEWER)]``."""
     return Depends(Require(role))
+
+
+Viewer = Annotated[User, require(Role.VIEWER)]
+Reviewer = Annotated[User, require(Role.REVIEWER)]
+Admin = Annotated[User, require(Role.ADMIN)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Form, Request
@@ -12,17 +11,16 @@ from starlette.responses import RedirectResponse, Response
 
 from churnrisk.auth import SignInError, change_password, sign_in
 from churnrisk.errors import UsageError
-from churnrisk.records import Role, User
-from churnrisk.web.process import now, run_in_thread
-from churnrisk.web.security.session import flash, require, session_of
+from churnrisk.records import User
+from churnrisk.web.process import in_thread, now
+from churnrisk.web.security.session import Viewer, flash, session_of
 from churnrisk.web.security.signing import Signer, address_of, safe_path
 
 router = APIRouter(include_in_schema=False)
 Text = Annotated[str, Form(max_length=1000)]
-Viewer = Annotated[User, require(Role.VIEWER)]
 _UNSENT = "kept"
 _UNSENT_SECONDS = 3600
-_NEVER_KEPT = ("csrf_token", _UNSENT)
+_NEVER_STORED = ("csrf_token", _UNSENT)
 _HIDDEN = ("back", "up", "kind", "version", "versions", "account")
 
 
@@ -35,11 +33,11 @@ class UnsentForm:
 
     @classmethod
     def of_fields(cls, path: str, fields: FormData) -> Self | None:
-        """Return the form to keep; None if it has no text fields."""
+        """Return the form to send later; None if it has no text fields."""
         texts = tuple(
             (name, value)
             for name, value in fields.multi_items()
-            if isinstance(value, str) and name not in _NEVER_KEPT and "password" not in name
+            if isinstance(value, str) and name not in _NEVER_STORED and "password" not in name
         )
         return cls(path, texts) if texts else None
 
@@ -74,18 +72,16 @@ def show_sign_in(request: Request, next: str = "/") -> Response:
 
 
 @router.post("/sign-in")
-async def post_sign_in(
+@in_thread
+def post_sign_in(
     request: Request,
     name: Text = "",
     password: Text = "",
     next: Annotated[str, Form()] = "/",
-    unsent: Annotated[str, Form(alias=_UNSENT)] = "",
+    sealed: Annotated[str, Form(alias=_UNSENT)] = "",
 ) -> Response:
     """Start a session for the user of a name and password."""
-    return await run_in_thread(partial(_sign_in, request, name, password, safe_path(next), unsent))
-
-
-def _sign_in(request: Request, name: str, password: str, target: str, sealed: str) -> Response:
+    target = safe_path(next)
     session = session_of(request)
     security = session.security
     unsent = UnsentForm.unseal(security.signer, sealed)
@@ -100,9 +96,10 @@ def _sign_in(request: Request, name: str, password: str, target: str, sealed: st
 
 
 @router.post("/sign-out")
-async def sign_out(request: Request, _user: Viewer) -> Response:
+@in_thread
+def sign_out(request: Request, _user: Viewer) -> Response:
     """End the session; its forms that are still open elsewhere are dead from now on."""
-    await run_in_thread(session_of(request).end)
+    session_of(request).end()
     flash(request, "You are signed out.", kind="plain")
     return RedirectResponse("/sign-in", 303)
 
@@ -114,7 +111,8 @@ def show_password(request: Request, user: Viewer) -> Response:
 
 
 @router.post("/password")
-async def post_password(
+@in_thread
+def post_password(
     request: Request,
     user: Viewer,
     present: Annotated[str, Form(alias="present_password", max_length=1000)] = "",
@@ -122,10 +120,6 @@ async def post_password(
     again: Annotated[str, Form(alias="new_password_again", max_length=1000)] = "",
 ) -> Response:
     """Change one's own password: every session ends, and this one goes on under a new id."""
-    return await run_in_thread(partial(_change_password, request, user, present, new, again))
-
-
-def _change_password(request: Request, user: User, present: str, new: str, again: str) -> Response:
     session = session_of(request)
     try:
         # The current one is needed, so that nobody changes it on a screen left open.

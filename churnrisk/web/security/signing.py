@@ -27,7 +27,7 @@ _SALT_LENGTH = 16
 class Signer:
     """Signs and verifies with one secret, under a derived key for each purpose.
 
-    Whoever knows the secret can sign in as anybody.
+    Anyone who knows the secret can sign in as anyone.
     """
 
     def __init__(self, secret: bytes) -> None:

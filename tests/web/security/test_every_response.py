@@ -92,7 +92,7 @@ def test_a_page_whose_author_forgot_the_role_is_still_closed_to_strangers(client
     assert (answered.status_code, answered.headers["location"]) == (303, "/sign-in?next=/forgotten")
 
 
-def test_a_script_without_a_session_is_told_and_not_sent_away(client):
+def test_a_script_without_a_session_gets_401_and_no_redirect(client):
     answered = client.get("/admin", headers={"sec-fetch-dest": "empty"})
     assert answered.status_code == 401
 
@@ -151,7 +151,7 @@ def test_a_secret_of_the_environment_comes_first_and_must_be_long(project, monke
         load_secret(project.directory)
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="CHURNRISK_SECRET_KEY"):
         load_secret(tmp_path / "file")

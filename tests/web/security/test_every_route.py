@@ -32,7 +32,7 @@ SAFE = {"GET", "HEAD", "OPTIONS"}
 
 @dataclass(frozen=True)
 class Door:
-    """One method of one route, with the roles that it asks for."""
+    """One method of one route, with the roles that it needs."""
 
     method: str
     path: str
@@ -84,7 +84,7 @@ def browsers(world: World) -> dict[str, TestClient]:
     return {"nobody": world.stranger()} | {str(role): world.browser(str(role)) for role in Role}
 
 
-def test_every_route_asks_for_a_role(world):
+def test_every_route_needs_a_role(world):
     assert without_role(world.app) == set()
 
 
@@ -121,7 +121,7 @@ def test_the_walk_does_not_pass_over_what_it_does_not_know():
         list(doors([BaseRoute()]))
 
 
-def test_what_changes_something_asks_for_more_than_a_viewer(world):
+def test_what_changes_something_needs_more_than_a_viewer(world):
     weak = {
         door.key
         for door in doors(world.app.routes)
@@ -149,7 +149,7 @@ def test_with_a_lesser_role_every_route_refuses(world, browsers):
     seen = 0
     for door in doors(world.app.routes):
         for role in Role:
-            if not door.roles or all(role.covers(asked) for asked in door.roles):
+            if not door.roles or all(role.covers(needed) for needed in door.roles):
                 continue
             seen += 1
             if door.is_api:

@@ -118,7 +118,7 @@ def test_a_body_that_is_no_form_is_refused_in_plain_words(rex):
     assert rex.post("/note", content=b"\xff\xfe%00%zz", headers={"content-type": "x/y"}).status_code == 403
 
 
-def test_a_form_larger_than_any_of_ours_is_told_so(rex):
+def test_a_form_larger_than_any_of_ours_is_refused(rex):
     token = token_of(rex.get("/"))
     answered = rex.post("/note", data={"csrf_token": token, "text": "x" * 1_100_000})
     assert answered.status_code == 413
@@ -126,11 +126,11 @@ def test_a_form_larger_than_any_of_ours_is_told_so(rex):
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "POST", "OPTION", "TRACE"])
-def test_every_method_that_might_change_something_asks_for_the_token(rex, method):
+def test_every_method_that_might_change_something_needs_the_token(rex, method):
     assert rex.request(method, "/note").status_code == 403
 
 
-def test_a_viewer_is_told_which_role_it_takes(client):
+def test_a_viewer_sees_which_role_it_takes(client):
     sign_in(client, "vic")
     answered = note(client, token_of(client.get("/")))
     assert answered.status_code == 403

@@ -86,11 +86,11 @@ def test_an_account_of_others_looks_like_one_that_is_not_there(limited, others):
     for path in ("/accounts/{}", "/accounts/{}/timeline", "/reviews/new?account={}"):
         hidden, missing = (limited.get(path.format(name)) for name in (account, "no-such-account"))
         assert (hidden.status_code, missing.status_code) == (404, 404), path
-        told = [
+        shown = [
             answered.text.replace(name, "ID")
             for answered, name in ((hidden, account), (missing, "no-such-account"))
         ]
-        assert told[0].split("csrf_token")[0] == told[1].split("csrf_token")[0]
+        assert shown[0].split("csrf_token")[0] == shown[1].split("csrf_token")[0]
 
 
 def test_nothing_of_others_can_be_changed(limited, world, others):

@@ -47,7 +47,7 @@ def test_a_name_that_nobody_can_have_is_refused_like_any_other(client, name):
     assert sign_in(client, name, "wrong password!").status_code == 401
 
 
-def test_a_disabled_person_is_told_no_more_than_a_stranger(client, store):
+def test_a_disabled_person_learns_no_more_than_a_stranger(client, store):
     change_user(store, "rex", disabled=True, now=datetime.now(UTC))
     assert "Name and password do not match." in sign_in(client).text
 
@@ -183,9 +183,10 @@ def test_what_was_typed_when_the_session_ran_out_can_be_sent_after_signing_in(re
     assert 'name="next" value="/admin?x=1"' in refused.text
     assert "&lt;b&gt;long story&lt;/b&gt;" in refused.text
     assert "secret!" not in refused.text
-    kept = re.search(r'name="kept" value="([^"]+)"', refused.text).group(1)
+    sealed = re.search(r'name="kept" value="([^"]+)"', refused.text).group(1)
     entered = rex.post(
-        "/sign-in", data={"csrf_token": token_of(refused), "name": "rex", "password": PASSWORD, "kept": kept}
+        "/sign-in",
+        data={"csrf_token": token_of(refused), "name": "rex", "password": PASSWORD, "kept": sealed},
     )
     assert "Send it now?" in entered.text
     assert 'action="/note"' in entered.text
@@ -210,7 +211,7 @@ def test_after_a_lost_form_one_comes_back_to_our_own_pages_only(client, page):
     assert 'name="next" value="/"' in refused.text
 
 
-def test_what_another_site_sent_is_not_kept(client):
+def test_what_another_site_sent_is_not_stored(client):
     refused = client.post("/note", data={"text": "planted"}, headers={"origin": "http://evil.example"})
     assert refused.status_code == 403
     unsaid = client.post("/note", data={"text": "planted"})
@@ -218,7 +219,7 @@ def test_what_another_site_sent_is_not_kept(client):
     assert 'name="kept"' not in unsaid.text
 
 
-def test_a_forged_kept_form_is_passed_over(client):
+def test_a_forged_unsent_form_is_ignored(client):
     entered = sign_in(client, kept="WyIvbm90ZSIsW1sidGV4dCIsImV2aWwiXV1d.aaaa.bbbb")
     assert (entered.status_code, entered.headers["location"]) == (303, "/")
 
@@ -237,7 +238,7 @@ def test_signing_in_never_leads_to_another_site(client, target):
     assert client.get("/sign-in", params={"next": target}).headers["location"] == "/"
 
 
-def test_signing_in_leads_to_where_one_wanted_to_go(client):
+def test_signing_in_leads_to_the_requested_page(client):
     answered = sign_in(client, next="/accounts/A%2F1?q=x#top")
     assert answered.headers["location"] == "/accounts/A%2F1?q=x#top"
 
@@ -294,7 +295,7 @@ def test_people_change_their_own_password_and_stay_signed_in_here_only(rex, make
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"present_password": "not mine at all"}, "The present password is wrong."),
         ({"new_password_again": "something else!!"}, "passwords differ"),
@@ -303,10 +304,10 @@ def test_people_change_their_own_password_and_stay_signed_in_here_only(rex, make
         ({"new_password": "I am Rexxxx", "new_password_again": "I am Rexxxx"}, "at least 12"),
     ],
 )
-def test_a_password_that_cannot_be_is_told_and_changes_nothing(rex, fields, told):
+def test_a_password_that_cannot_be_is_refused_and_changes_nothing(rex, fields, message):
     answered = change(rex, **fields)
     assert answered.status_code == 422
-    assert told in answered.text
+    assert message in answered.text
     assert rex.get("/").status_code == 200
 
 

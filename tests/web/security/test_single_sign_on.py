@@ -249,7 +249,7 @@ def test_a_session_from_before_is_replaced(make_sso, eva, store):
     assert fresh.get("/", headers={"cookie": f"churnrisk_session={before}"}).status_code == 303
 
 
-def test_a_provider_that_is_away_is_told(make_sso):
+def test_a_provider_that_is_away_is_reported(make_sso):
     answered = make_sso(issuer=f"http://127.0.0.1:{free_port()}").get("/sign-in/sso")
     assert answered.status_code == 503
     assert "does not answer" in answered.text
@@ -268,7 +268,7 @@ def test_without_the_setting_there_is_no_such_page(client):
     assert "company account" not in client.get("/sign-in").text
 
 
-def test_a_missing_secret_is_told_before_anything_is_served(make_client):
+def test_a_missing_secret_is_reported_before_anything_is_served(make_client):
     config = OidcConfig(issuer="https://id.example", client_id="c", client_secret_env="NOT_SET_ANYWHERE")
     with pytest.raises(UsageError, match="NOT_SET_ANYWHERE"):
         make_client(oidc=config)
