@@ -85,7 +85,7 @@ def check(
 def _show_violations(found: CheckReport, format_: Format | None, output: Path | None) -> None:
     rows = [asdict(one) | {"examples": ", ".join(one.examples)} for one in found.violations]
     columns = {"level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
-               "examples": "such as", "mend": "what to do"}  # fmt: skip
+               "examples": "such as", "fix": "what to do"}  # fmt: skip
     if rows or format_ is Format.JSON:
         show_rows(
             rows, title="Contract", format_=format_, output=output, columns=columns, styles=_level_style

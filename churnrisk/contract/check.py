@@ -48,10 +48,10 @@ class ContractRule:
     """
 
     column: str
-    says: str
+    problem: str
     where: str
     example: str
-    mend: str
+    fix: str
     only_among: str = "false"
     share: float = MAX_DEFECT_SHARE
     level: Literal["error", "warn"] | None = None
@@ -78,7 +78,7 @@ class Findings:
         """Add the findings of other rows of the same table."""
         added: dict[tuple[str, str], Finding] = {}
         for one in (*self.found, *other.found):
-            key = (one.rule.column, one.rule.says)
+            key = (one.rule.column, one.rule.problem)
             former = added.get(key, Finding(one.rule, 0, ()))
             examples = tuple(sorted({*former.examples, *one.examples})[:3])
             added[key] = Finding(one.rule, former.count + one.count, examples)
@@ -93,11 +93,11 @@ class Findings:
             Violation(
                 table,
                 one.rule.column,
-                one.rule.says,
+                one.rule.problem,
                 one.rule.level or ("error" if one.count > one.rule.share * self.total else "warn"),
                 one.count,
                 one.examples,
-                one.rule.mend,
+                one.rule.fix,
             )
             for one in self.found
         ]

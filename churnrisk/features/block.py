@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from churnrisk.contract import Available, known_at, optional
+from churnrisk.contract import Available
 from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
 
@@ -76,16 +76,6 @@ class BlockInputs:
         """Create a table, replacing one of that name, and return the name."""
         self.engine.run(f"create or replace temp table {name} as {query}")
         return name
-
-    def optional(self, column: str, alias: str, type_: str) -> str:
-        """Return the expression of "table.column", or a null of the type where there is none."""
-        table, _, name = column.partition(".")
-        return optional(self.available, table, name, alias, type_)
-
-    def known_at(self, column: str, alias: str) -> str:
-        """Return the instant from which a row may be used, by its time "table.column"."""
-        table, _, time = column.partition(".")
-        return known_at(self.available, table, time, alias=alias)
 
 
 @dataclass(frozen=True)

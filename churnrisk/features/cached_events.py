@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
-from churnrisk.contract import known_at, literal, optional, tidy, timestamp_literal
+from churnrisk.contract import literal, tidy, timestamp_literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.cache import (
@@ -179,7 +179,7 @@ class _Update:
         """Return all features, new ones last, and create ``cached_bits`` with a bit per spelling."""
         import pyarrow as pa
 
-        feature = optional(self._tables.available, "events", "feature", "e", "varchar")
+        feature = self._tables.available.optional("events.feature", "e", "varchar")
         self._engine.run(
             f"create or replace temp table cached_spellings as select spelled, {tidy('spelled')} as feature "
             f"from (select distinct {feature} as spelled from {raw} e)"
@@ -202,14 +202,10 @@ class _Update:
         """Group the rows by ids as they are spelled."""
         available = self._tables.available
         user, feature, quantity = (
-            optional(available, "events", name, "e", type_)
+            available.optional(f"events.{name}", "e", type_)
             for name, type_ in (("user_id", "varchar"), ("feature", "varchar"), ("quantity", "double"))
         )
-        known = (
-            f", cast({known_at(available, 'events', 'occurred_at', alias='e')} as date) as known"
-            if shape.late
-            else ""
-        )
+        known = f", cast({available.known_at('events', 'e')} as date) as known" if shape.late else ""
         amount = f", sum(cast({quantity} as decimal(18, 4))) as quantity" if shape.quantity else ""
         return (
             f"select e.account_id, {user} as user_id, cast(e.occurred_at as date) as day{known}, count(*) as n{amount}"

@@ -96,16 +96,17 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
 
 
 def _rows(inputs: BlockInputs) -> str:
-    resolved = inputs.optional("complaints.resolved_at", "c", "timestamp")
+    optional = inputs.available.optional
+    resolved = optional("complaints.resolved_at", "c", "timestamp")
     return (
         "select row_number() over () as id, c.account_id, c.opened_at, "
         # a resolution dated before its complaint counts as resolved at once
         f"case when {resolved} is not null then greatest({resolved}, c.opened_at) end as resolved_at, "
-        f"{inputs.known_at('complaints.opened_at', 'c')} as known_at, "
-        f"{inputs.optional('complaints.severity', 'c', 'double')} as severity, "
-        f"{inputs.optional('complaints.category', 'c', 'varchar')} as category, "
-        f"cast({inputs.optional('complaints.csat', 'c', 'double')} as decimal(18, 4)) as csat, "
-        f"{inputs.optional('complaints.first_response_at', 'c', 'timestamp')} as first_response_at "
+        f"{inputs.available.known_at('complaints', 'c')} as known_at, "
+        f"{optional('complaints.severity', 'c', 'double')} as severity, "
+        f"{optional('complaints.category', 'c', 'varchar')} as category, "
+        f"cast({optional('complaints.csat', 'c', 'double')} as decimal(18, 4)) as csat, "
+        f"{optional('complaints.first_response_at', 'c', 'timestamp')} as first_response_at "
         "from complaints c"
     )
 

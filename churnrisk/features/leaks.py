@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from churnrisk.contract import TABLES, Available, identifier, known_at, timestamp_literal
+from churnrisk.contract import TABLES, Available, identifier, timestamp_literal
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL, Panel
@@ -89,7 +89,7 @@ def _past(available: Available, name: str, instant: str) -> str:
     """Delete rows that were not known, and blank later dates inside those that were."""
     spec = TABLES[name.removeprefix("bare_")]
     columns = available.tables[spec.name]
-    known = f"{known_at(available, spec.name, str(spec.time))} < {instant}"
+    known = f"{available.known_at(spec.name)} < {instant}"
     later = [
         f"case when {column} < {instant} then {column} end as {column}"
         for column in spec.later

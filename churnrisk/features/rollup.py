@@ -155,7 +155,7 @@ def roll_up(inputs: BlockInputs) -> RollUp:
     engine = inputs.engine
     dates = engine.rows(f"select as_of from {inputs.dates} order by as_of")
     reach = _Reach(tuple(date for (date,) in dates))
-    inputs.create("feature_bits", _feature_bits(inputs.optional("events.feature", "e", "varchar")))
+    inputs.create("feature_bits", _feature_bits(inputs.available.optional("events.feature", "e", "varchar")))
     features = engine.value("select count(distinct feature) from feature_bits")
     shape = RollupShape.of(inputs.available, features, inputs.key_features)
     rolled, sightings = RollUp(shape), EventRelations().sightings
@@ -215,7 +215,7 @@ class _RawEvents:
 
     def detail(self) -> str:
         """(account, user, segment, first date that knows the row) of the days within all windows."""
-        user = self.inputs.optional("events.user_id", "e", "varchar")
+        user = self.inputs.available.optional("events.user_id", "e", "varchar")
         masks = self.shape.masks("bit_or(case when b.word = {i} then b.bit end) as mask_{i}")
         return (
             f"select e.account_id, {user} as user_id, {self._sums()}{masks}{self._last_keys('d.day')} "
@@ -263,14 +263,14 @@ class _RawEvents:
 
     @property
     def _feature(self) -> str:
-        return self.inputs.optional("events.feature", "e", "varchar")
+        return self.inputs.available.optional("events.feature", "e", "varchar")
 
     @property
     def _known(self) -> str:
-        return self.inputs.known_at("events.occurred_at", "e")
+        return self.inputs.available.known_at("events", "e")
 
     def _sums(self) -> str:
-        quantity = self.inputs.optional("events.quantity", "e", "double")
+        quantity = self.inputs.available.optional("events.quantity", "e", "double")
         return (
             f"d.segment, {'k' if self.shape.late else 'd'}.first_as_of as known_as_of, count(*) as n, "
             f"{self.shape.amount(f'sum(cast({quantity} as decimal(18, 4)))')} as quantity, "

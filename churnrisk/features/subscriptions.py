@@ -50,13 +50,14 @@ _FEATURES = (
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
-    known = inputs.known_at("subscriptions.started_at", "s")
-    ended = inputs.optional("subscriptions.ended_at", "s", "timestamp")
-    plan = inputs.optional("subscriptions.plan", "s", "varchar")
-    mrr = f"cast({inputs.optional('subscriptions.mrr', 's', 'double')} as decimal(18, 4))"
-    seats = f"cast({inputs.optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
-    renewal = inputs.optional("subscriptions.renewal_at", "s", "timestamp")
-    auto_renew = inputs.optional("subscriptions.auto_renew", "s", "boolean")
+    known = inputs.available.known_at("subscriptions", "s")
+    optional = inputs.available.optional
+    ended = optional("subscriptions.ended_at", "s", "timestamp")
+    plan = optional("subscriptions.plan", "s", "varchar")
+    mrr = f"cast({optional('subscriptions.mrr', 's', 'double')} as decimal(18, 4))"
+    seats = f"cast({optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
+    renewal = optional("subscriptions.renewal_at", "s", "timestamp")
+    auto_renew = optional("subscriptions.auto_renew", "s", "boolean")
     runs = "(s.ended_at is null or s.ended_at >= p.as_of)"
     then = "p.as_of - interval 90 day"
     ran = f"(s.started_at < {then} and (s.ended_at is null or s.ended_at >= {then}))"

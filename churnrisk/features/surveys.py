@@ -28,7 +28,7 @@ _FEATURES = (
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
-    known = inputs.known_at("surveys.answered_at", "s")
+    known = inputs.available.known_at("surveys", "s")
     columns = inputs.create(
         "survey_columns",
         "select account_key, as_of, "

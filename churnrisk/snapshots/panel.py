@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churnrisk.contract import EARLIEST, LATEST, known_at, tidy, timestamp_literal
+from churnrisk.contract import EARLIEST, LATEST, tidy, timestamp_literal
 from churnrisk.snapshots.calendar import ChurnConfig, known_losses, lost_terms, require_source
 from churnrisk.sources import Tables
 
@@ -100,8 +100,8 @@ def first_seen(tables: Tables, churn: ChurnConfig) -> str:
         seen = ["select account_id, signed_up_at as seen_at from accounts where signed_up_at is not null"]
     else:
         seen = [
-            f"select account_id, {known_at(tables.available, name, time, alias='e')} as seen_at from {name} e"
-            for name, time in (("events", "occurred_at"), ("subscriptions", "started_at"))
+            f"select account_id, {tables.available.known_at(name, 'e')} as seen_at from {name} e"
+            for name in ("events", "subscriptions")
             if tables.available.has(name)
         ]
     unknown = f"select account_id, {EARLIEST} as seen_at from accounts"
@@ -120,7 +120,7 @@ def first_seen(tables: Tables, churn: ChurnConfig) -> str:
 
 
 def _contractual(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]:
-    known = known_at(tables.available, "subscriptions", "started_at", alias="s")
+    known = tables.available.known_at("subscriptions", "s")
     # a row that ends before it starts counts as ended at once
     end = "greatest(s.ended_at, s.started_at)"
     state = (
@@ -143,7 +143,7 @@ def _label_window(churn: ChurnConfig) -> tuple[str, str]:
 
 def _inactivity(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]:
     engine = tables.engine
-    known = known_at(tables.available, "events", "occurred_at", alias="e")
+    known = tables.available.known_at("events", "e")
     first: datetime = engine.value(f"select min(as_of) from {panel.dates}")
     reach = timestamp_literal(first - timedelta(days=churn.lookback_days))
     # group by ids as spelled, then trim them on the few rows that are left

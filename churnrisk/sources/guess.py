@@ -93,7 +93,7 @@ def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) ->
         if own:
             found[column.name] = own
     missing = tuple(name for name in spec.required if name not in found)
-    named = any(word in path.stem.lower() for word in spec.words)
+    named = any(word in path.stem.lower() for word in spec.words.split())
     guess = GuessedTable(path.name, spec.name, found, tuple(columns))
     if missing:
         return 0.0, guess

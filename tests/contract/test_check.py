@@ -1,4 +1,4 @@
-"""Every rule of the contract finds its defect, counts it, shows it and names the mend."""
+"""Every rule of the contract finds its defect, counts it, shows it and names the fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_unknown_account_is_counted_and_shown(tmp_path: Path) -> None:
     assert (found.table, found.column, found.level, found.count) == ("events", "account_id", "warn", 2)
     assert found.rule == "account is not in accounts"
     assert found.examples == ("Z8", "Z9")
-    assert "same ids" in found.mend
+    assert "same ids" in found.fix
 
 
 def test_mostly_unknown_accounts_block(tmp_path: Path) -> None:
@@ -116,14 +116,14 @@ def test_an_unparsable_date_is_a_counted_violation(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("A1,31.02.2025,1")))
     assert (found.column, found.count, found.examples) == ("occurred_at", 1, ("31.02.2025",))
     assert found.rule.startswith("not a date")
-    assert "date_format" in found.mend
-    assert "left out" in found.mend
+    assert "date_format" in found.fix
+    assert "left out" in found.fix
 
 
 def test_a_bad_optional_value_counts_as_unknown(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("A1,2025-06-01,many")))
     assert (found.column, found.examples) == ("quantity", ("many",))
-    assert "unknown" in found.mend
+    assert "unknown" in found.fix
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e15", "12,5", "0x10"])
@@ -160,7 +160,7 @@ def test_mixed_time_zones_are_found(tmp_path: Path) -> None:
         violations(tmp_path, events=events("A1,2025-06-01 10:00:00+02:00,1", "A1,2025-06-01T10:00:00Z,1"))
     )
     assert (found.rule, found.count) == ("some times have a zone and some have none", 2)
-    assert "UTC" in found.mend
+    assert "UTC" in found.fix
 
 
 def test_times_that_all_have_a_zone_and_bare_dates_are_no_mixture(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_score_outside_its_range_is_found(tmp_path: Path) -> None:
 def test_a_table_without_rows_blocks(tmp_path: Path, text: str) -> None:
     found = only(violations(tmp_path, events=text))
     assert (found.table, found.rule, found.level) == ("events", "table has no rows", "error")
-    assert "[tables.events]" in found.mend
+    assert "[tables.events]" in found.fix
 
 
 def test_an_event_before_the_sign_up_day_warns(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_everything_is_reported_at_once_with_blocking_ones_first(tmp_path: Path)
 def test_every_violation_says_what_to_do(tmp_path: Path) -> None:
     found = violations(tmp_path, events=events("Z9,2062-01-01,many", "A1,soon,-1", "A1,1999-01-01,1"))
     assert len(found) >= 5
-    assert all(len(item.mend) > 20 and item.mend.endswith(".") for item in found)
+    assert all(len(item.fix) > 20 and item.fix.endswith(".") for item in found)
 
 
 def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:

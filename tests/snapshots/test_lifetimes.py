@@ -1,4 +1,4 @@
-"""How long accounts stayed, told from small tables."""
+"""How long accounts stayed, from small tables."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def test_an_account_too_young_to_be_known_of_is_left_out() -> None:
     assert lives(CONTRACT, data_end=at(203), signed_up=200, subscriptions=[term(at(200), None)]).empty
 
 
-def test_without_the_table_of_the_definition_the_mend_is_told() -> None:
+def test_without_the_table_of_the_definition_the_fix_is_named() -> None:
     with pytest.raises(ContractError, match="needs subscriptions"):
         lives(CONTRACT, data_end=at(10), events=[event(0)])

@@ -259,20 +259,20 @@ def test_the_panel_has_no_missing_keys() -> None:
 def test_a_panel_too_large_is_sampled_by_account_and_always_the_same() -> None:
     dates = [at(100), at(160), at(220)]
 
-    def kept(world: World, max_rows: int) -> tuple[int, set[tuple[object, ...]]]:
+    def sampled(world: World, max_rows: int) -> tuple[int, set[tuple[object, ...]]]:
         with opened(world) as tables:
             build_panel(tables, ChurnConfig(), dates, data_end=at(400))
             parts = sample_panel(tables, max_rows=max_rows)
             return parts, set(tables.engine.rows("select account_id, as_of, churned from panel"))
 
     world = random_world(4, accounts=200, events=6_000)
-    parts, everything = kept(world, 10_000)
+    parts, everything = sampled(world, 10_000)
     labelled = sum(churned is not None for *_, churned in everything)
     assert parts == 1
-    parts, some = kept(world, labelled // 4 + 1)
+    parts, some = sampled(world, labelled // 4 + 1)
     assert parts == 4
     assert some < everything
     accounts = {row[0] for row in some}
     assert some == {row for row in everything if row[0] in accounts}
     assert 0.15 < len(accounts) / 200 < 0.35
-    assert kept(world.shuffled(1), labelled // 4 + 1) == (parts, some)
+    assert sampled(world.shuffled(1), labelled // 4 + 1) == (parts, some)

@@ -44,7 +44,7 @@ def test_what_is_spilled_goes_into_the_given_directory_and_is_gone_after(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_little_memory_is_said_with_the_mend(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_its_fix(tmp_path: Path) -> None:
     with (
         Engine(EngineConfig(memory_limit="4MB", threads=1), base=tmp_path) as engine,
         pytest.raises(ChurnRiskError, match=r"out of memory.*memory_limit under \[engine\]"),

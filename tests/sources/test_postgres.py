@@ -122,7 +122,7 @@ def test_the_servers_own_way_of_writing_dates_does_not_matter(tmp_path: Path, ba
     assert [row[1] for row in found] == [datetime(2025, 3, 1, 8), datetime(2025, 3, 2, 0, 0, 0, 250_000)]
 
 
-def test_one_accounts_rows_are_asked_for_with_a_bound_value(tmp_path: Path, base: sa.URL) -> None:
+def test_one_accounts_rows_are_queried_with_a_bound_value(tmp_path: Path, base: sa.URL) -> None:
     def accounts(value: str) -> list[object]:
         batches = read_batches(text_of(base), "crm.usage", base=tmp_path, only=("account", value))
         return [name for batch in batches for name in batch["Account"].to_pylist()]
@@ -143,13 +143,13 @@ def test_a_server_that_is_not_there_is_an_error_for_a_person(tmp_path: Path) -> 
     assert SECRET not in str(caught.value)
 
 
-def test_a_wrong_password_is_told_without_the_password(tmp_path: Path, base: sa.URL) -> None:
+def test_a_wrong_password_is_reported_without_the_password(tmp_path: Path, base: sa.URL) -> None:
     role = "churnrisk_locked"
     with passwords_for(base, role):
         url = base.set(username=role, password=SECRET)
         until = time.monotonic() + 20
         said = ""
-        # the server reads its rules anew when it comes to it
+        # the server rereads its rules with a delay
         while "password authentication failed" not in said and time.monotonic() < until:
             with pytest.raises(UsageError) as caught:
                 read(tmp_path, url=text_of(url), table="crm.usage")

@@ -19,8 +19,8 @@ def test_a_statement_tells_what_it_reads_and_makes() -> None:
     assert (made.makes, made.how, made.reads) == ("x", "table", {"y", "s.z"})
     added = parse("insert into x select a from y")
     assert (added.makes, added.how, added.reads) == ("x", "insert", {"y"})
-    asked = parse("select * from read_csv('y.csv')")
-    assert (asked.makes, asked.how, asked.reads, asked.is_query) == (None, None, frozenset(), True)
+    query = parse("select * from read_csv('y.csv')")
+    assert (query.makes, query.how, query.reads, query.is_query) == (None, None, frozenset(), True)
     assert not parse("drop table x").is_query
 
 
@@ -29,7 +29,7 @@ def test_sql_that_is_none_is_an_error_for_a_person() -> None:
         parse("select (from")
 
 
-def test_what_the_planner_of_duckdb_was_told_is_not_told_to_spark() -> None:
+def test_planner_hints_of_duckdb_are_dropped_for_spark() -> None:
     assert "MATERIALIZED" not in spark("with c as materialized (select 1 as a) select a from c")
     assert "ORDER BY" not in spark("create temp table x as select a from y order by a")
     assert "ORDER BY" in spark("create temp table x as select a from y order by a limit 3")

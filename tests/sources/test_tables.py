@@ -66,7 +66,7 @@ def test_a_mapping_onto_no_column_of_the_contract_is_refused(tmp_path: Path) -> 
         read(tmp_path, path="e.csv", columns={"featur": "feature"})
 
 
-def test_a_missing_required_column_is_named_with_its_mend(tmp_path: Path) -> None:
+def test_a_missing_required_column_is_named_with_its_fix(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("ts,user\n2025-01-01,u\n")
     with pytest.raises(
         ContractError, match=r"no column 'account_id', 'occurred_at'; it has ts, user\. Map it under"
