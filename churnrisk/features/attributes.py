@@ -10,19 +10,14 @@ from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, F
 
 _feature = FeatureFamily("relationship", ("attributes.owner",))
 _FEATURES = (
-    _feature(
-        "contacts", "people", "contacts", "people known at the customer",
-        "Only {value:.0f} people known at the customer", -1, ("attributes.contacts",),
-    ),
-    _feature(
-        "owner_changed_60d", "yes/no",
-        "case when owner_changed_at >= as_of - interval 60 day then 1 else 0 end", "owner changed in the last 60 days",
-        "The owner changed in the last 60 days", +1,
-    ),
-    _feature(
-        "days_since_owner_change", "days", "date_diff('day', owner_changed_at, as_of)",
-        "days since the owner changed", "The owner changed {value:.0f} days ago", why_missing="The owner never changed",
-    ),
+    _feature("contacts", "people", "contacts", "people known at the customer",
+        "Only {value:.0f} people known at the customer", -1, ("attributes.contacts",)),
+    _feature("owner_changed_60d", "yes/no",
+        "case when owner_changed_at >= as_of - interval 60 day then 1 else 0 end",
+        "owner changed in the last 60 days", "The owner changed in the last 60 days", +1),
+    _feature("days_since_owner_change", "days", "date_diff('day', owner_changed_at, as_of)",
+        "days since the owner changed", "The owner changed {value:.0f} days ago",
+        why_missing="The owner never changed"),
 )  # fmt: skip
 
 

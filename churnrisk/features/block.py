@@ -74,8 +74,7 @@ class BlockInputs:
 
     def create(self, name: str, query: str) -> str:
         """Create a table, replacing one of that name, and return the name."""
-        self.engine.run(f"create or replace temp table {name} as {query}")
-        return name
+        return self.engine.create(name, query)
 
 
 @dataclass(frozen=True)
@@ -101,6 +100,26 @@ class FeatureFamily:
         needs = self.requires if requires is None else requires
         missing = self.why_missing if why_missing is None else why_missing
         return Feature(name, self.name, unit, sql, label, why, monotone, needs, why_missing=missing)
+
+    def count(
+        self,
+        name: str,
+        unit: str,
+        label: str,
+        why: str,
+        monotone: int = 0,
+        requires: tuple[str, ...] | None = None,
+    ) -> Feature:
+        """Declare the prepared column of the same name, 0 where there is no row."""
+        return self(name, unit, f"coalesce({name}, 0)", label, why, monotone, requires)
+
+    def trend(
+        self, of: str, label: str, why: str, monotone: int, requires: tuple[str, ...] | None = None
+    ) -> Feature:
+        """Declare the change against the 30 days before as a share of both: -1 all gone, +1 all new."""
+        now, before = f"coalesce({of}_30, 0)", f"coalesce({of}_prev_30, 0)"
+        sql = f"({now} - {before}) / nullif({now} + {before}, 0)::double"
+        return self(f"{of}_trend_30", "trend", sql, label, why, monotone, requires)
 
 
 @dataclass(frozen=True)

@@ -138,10 +138,10 @@ class _Update:
         raw = self._raw(changes)
         features = self._with_features(raw)
         shape = RollupShape.of(self._tables.available, len(features), ())
-        self._engine.run(f"create or replace temp table cached_spelled as {self._spelled(raw, shape)}")
+        self._engine.create("cached_spelled", self._spelled(raw, shape))
         manifest = self._with_accounts(replace(manifest, parts=changes.parts, features=features))
         cached = [file for day in changes.merged & manifest.days.keys() for file in manifest.days[day].files]
-        self._engine.run(f"create or replace temp table cached_rows as {self._rows(shape, cached)}")
+        self._engine.create("cached_rows", self._rows(shape, cached))
         written = self._cache.write("select * from cached_rows order by day, account_id", by="day")
         return replace(manifest, days=self._days(changes, written, shape))
 
@@ -152,9 +152,7 @@ class _Update:
             if names
             else "(select null::varchar as account_id, null::int as code limit 0)"
         )
-        self._engine.run(
-            f"create or replace temp table {self.accounts} as select account_id, code from {source}"
-        )
+        self._engine.create(self.accounts, f"select account_id, code from {source}")
 
     def _raw(self, changes: Changes) -> str:
         """Return the relation of the raw rows to read."""
@@ -180,9 +178,10 @@ class _Update:
         import pyarrow as pa
 
         feature = self._tables.available.optional("events.feature", "e", "varchar")
-        self._engine.run(
-            f"create or replace temp table cached_spellings as select spelled, {tidy('spelled')} as feature "
-            f"from (select distinct {feature} as spelled from {raw} e)"
+        self._engine.create(
+            "cached_spellings",
+            f"select spelled, {tidy('spelled')} as feature "
+            f"from (select distinct {feature} as spelled from {raw} e)",
         )
         there = self._engine.rows(
             "select distinct feature from cached_spellings where feature is not null order by 1"
@@ -192,9 +191,10 @@ class _Update:
             raise CacheError("more product features than its masks have room for")
         numbered = pa.table({"feature": pa.array(features, pa.string()), "place": range(len(features))})
         self._engine.table_from("cached_features", numbered)
-        self._engine.run(
-            f"create or replace temp table cached_bits as select spelled, (place // {BITS})::int as word, "
-            f"1::bigint << (place % {BITS})::int as bit from cached_spellings join cached_features using (feature)"
+        self._engine.create(
+            "cached_bits",
+            f"select spelled, (place // {BITS})::int as word, "
+            f"1::bigint << (place % {BITS})::int as bit from cached_spellings join cached_features using (feature)",
         )
         return features
 
@@ -220,7 +220,7 @@ class _Update:
             f"(select distinct {tidy('account_id')} as account_id from cached_spelled) n "
             f"anti join {self.accounts} a using (account_id) where account_id is not null"
         )
-        self._engine.run(f"create or replace temp table cached_names as {new}")
+        self._engine.create("cached_names", new)
         accounts = manifest.accounts + self._engine.value("select count(*) from cached_names")
         if accounts == manifest.accounts:
             return manifest

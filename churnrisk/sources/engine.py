@@ -136,6 +136,11 @@ class Engine:
             self._recorded.append(sql)
         self._execute(sql).fetchall()
 
+    def create(self, name: str, query: str) -> str:
+        """Create a table of a query's rows, replacing one of that name, and return the name."""
+        self.run(f"create or replace temp table {name} as {query}")
+        return name
+
     def drop(self, *names: str) -> None:
         """Drop tables that nothing reads any more: they count as memory."""
         for name in names:
