@@ -20,17 +20,11 @@ ROW = ("account_key", "as_of")
 
 @dataclass(frozen=True)
 class FeatureBlock:
-    """Relations that a block has created, and what features may read of them.
+    """Relations that a block has created, and what features may read of them."""
 
-    Attributes
-    ----------
-    relations : mapping of str to tuple of str
-        The columns of the panel's rows that each is joined by.
-    columns : str
-        A select list over the relations.
-    """
-
+    #: By relation the columns of the panel's rows that it is joined by.
     relations: Mapping[str, tuple[str, ...]]
+    #: A select list over the relations.
     columns: str
 
     @classmethod
@@ -42,24 +36,16 @@ class FeatureBlock:
 
 @dataclass(frozen=True)
 class BlockInputs:
-    """What a block computes for.
-
-    Attributes
-    ----------
-    rows : str
-        Relation (account_id, account_key, as_of) of the panel's rows.
-    keys : str
-        Relation (account_id, account_key) of their accounts.
-    dates : str
-        Relation (as_of).
-    key_features : tuple of str
-        Product features whose last day of use is computed.
-    """
+    """What a block computes for."""
 
     tables: Tables
+    #: Relation (account_id, account_key, as_of) of the panel's rows.
     rows: str
+    #: Relation (account_id, account_key) of their accounts.
     keys: str
+    #: Relation (as_of).
     dates: str
+    #: Product features whose last day of use is computed.
     key_features: tuple[str, ...] = ()
 
     @property

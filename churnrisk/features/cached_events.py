@@ -5,7 +5,6 @@ Everything is sums, ORs and extremes of whole days, so the features equal those 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
@@ -34,6 +33,7 @@ from churnrisk.features.rollup import (
     user_columns,
     window_columns,
 )
+from churnrisk.files import digest_of
 from churnrisk.sources import CacheConfig, Engine, EventFiles, Tables
 
 BLOCK_DAYS = 28
@@ -100,7 +100,7 @@ def _create(
 
 def _made_from(engine: Engine, parts: EventFiles) -> str:
     version = engine.value("select version()")
-    return hashlib.sha256(f"{version} {parts.made_from}".encode()).hexdigest()
+    return digest_of(f"{version} {parts.made_from}")
 
 
 def _sightings(manifest: Manifest, dates: str) -> str:
@@ -147,11 +147,7 @@ class _Update:
 
     def _open_accounts(self) -> None:
         names = self._manifest.names
-        source = (
-            self._cache.rows(names)
-            if names
-            else "(select null::varchar as account_id, null::int as code limit 0)"
-        )
+        source = self._cache.rows(names) if names else _no_rows({"account_id": "varchar", "code": "int"})
         self._engine.create(self.accounts, f"select account_id, code from {source}")
 
     def _raw(self, changes: Changes) -> str:
@@ -167,10 +163,10 @@ class _Update:
             return f"(select * {rows})"
         pairs = sorted(changes.to_read)
         files = [self._parts.parts[name].file for name, _ in pairs]
-        self._engine.table_from("cached_wanted", pa.table({"file": files, "day": [day for _, day in pairs]}))
+        self._engine.table_from("cached_to_read", pa.table({"file": files, "day": [day for _, day in pairs]}))
         return (
             f"(select * from (select *, cast(occurred_at as date) as day {rows}) r "
-            "semi join cached_wanted w on w.file = r.file and w.day = r.day)"
+            "semi join cached_to_read w on w.file = r.file and w.day = r.day)"
         )
 
     def _with_features(self, raw: str) -> tuple[str, ...]:
@@ -314,7 +310,7 @@ def _with_blocks(
 
 def _origin(manifest: Manifest, days: tuple[date, ...], shape: RollupShape) -> str:
     made_of = [file.digest for day in days for file in manifest.days[day].files]
-    return hashlib.sha256(repr((made_of, shape.key_features)).encode()).hexdigest()
+    return digest_of(repr((made_of, shape.key_features)))
 
 
 def _added_up(rows: str, shape: RollupShape, features: tuple[str, ...]) -> str:

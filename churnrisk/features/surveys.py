@@ -39,7 +39,5 @@ SURVEYS = FeatureGroup(
     "surveys",
     _prepare,
     _FEATURES,
-    {
-        "survey_columns": "The last answer before each date, and the one before it.",
-    },
+    {"survey_columns": "The last answer before each date, and the one before it."},
 )
