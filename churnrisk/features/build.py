@@ -55,7 +55,7 @@ def build_features(
 ) -> FeatureFrame:
     """Compute the features of a panel, ordered by (as_of, account_id); ``labelled_only`` drops rows without a label."""
     table = create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
-    frame = tables.engine.arrow(f"select * from {table.rows} order by as_of, account_id").to_pandas()
+    frame = tables.engine.frame(f"select * from {table.rows} order by as_of, account_id")
     frame = frame.set_index(["account_id", "as_of"])
     X = frame[[feature.name for feature in features]]
     categorical = {feature.name: "category" for feature in features if feature.categorical}

@@ -73,12 +73,11 @@ def churn_dates(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd
     """
     require_source(tables, churn)
     when = "min" if churn.definition == "labels" else "max"
-    frame: pd.DataFrame = tables.engine.arrow(
+    return tables.engine.frame(
         f"select account_id, date_trunc('day', {when}(churned_at))::timestamp as churned_at "
         f"from ({known_losses(churn, data_end)}) l join accounts a using (account_id) "
         "group by account_id order by churned_at, account_id"
-    ).to_pandas()
-    return frame
+    )
 
 
 def require_source(tables: Tables, churn: ChurnConfig) -> None:

@@ -79,9 +79,7 @@ def outcomes(
 ) -> pd.DataFrame:
     """Return the panel: account_id, as_of, grey_reason, churned (missing while immature or not eligible)."""
     build_panel(tables, churn, dates, data_end=data_end)
-    rows = f"select * from {PANEL.rows} order by as_of, account_id"
-    frame: pd.DataFrame = tables.engine.arrow(rows).to_pandas()
-    return frame
+    return tables.engine.frame(f"select * from {PANEL.rows} order by as_of, account_id")
 
 
 def first_seen(tables: Tables, churn: ChurnConfig) -> str:
@@ -197,12 +195,12 @@ def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_win
     within the gap have 0 windows. The index is (account_id, as_of), ordered as features are by (as_of, account_id).
     """
     lost = {"contractual": _lost_terms, "inactivity": _silences}[churn.definition](churn, max_windows)
-    frame: pd.DataFrame = tables.engine.arrow(
+    frame = tables.engine.frame(
         f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
         f"coalesce(l.stayed < {max_windows}, false) as churned "
         f"from {PANEL.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
         "where p.churned is not null order by p.as_of, p.account_id"
-    ).to_pandas()
+    )
     frame = frame.set_index(["account_id", "as_of"])
     # the window of the loss counts as seen; a loss before the first window leaves nothing to see
     frame["windows"] += frame["churned"]
@@ -268,7 +266,7 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
     """
     require_source(tables, churn)
     lost = known_losses(churn, data_end)
-    frame: pd.DataFrame = tables.engine.arrow(
+    frame = tables.engine.frame(
         f"with lost as (select account_id, min(churned_at) as churned_at from ({lost}) group by 1) "
         "select f.account_id, date_trunc('day', f.first_seen_at)::timestamp as began_at, "
         "date_diff('day', f.first_seen_at, coalesce(l.churned_at, r.last_known_at)) as days, "
@@ -277,7 +275,7 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
         "l.churned_at is not null as lost "
         f"from ({first_seen(tables, churn)}) f join ({_seen(churn, data_end)}) r using (account_id) "
         "left join lost l using (account_id) where f.dated order by began_at, f.account_id"
-    ).to_pandas()
+    )
     # drop accounts too young to be judged, and those lost before they began
     return frame[frame["days"] >= 0].reset_index(drop=True)
 

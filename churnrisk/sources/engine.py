@@ -165,8 +165,8 @@ class Engine:
         return self.rows(sql)[0][0]
 
     def frame(self, sql: str) -> pd.DataFrame:
-        """Return the result as a pandas data frame."""
-        frame: pd.DataFrame = self._execute(sql).df()
+        """Return the result as a pandas data frame, by way of Arrow."""
+        frame: pd.DataFrame = self.arrow(sql).to_pandas()
         return frame
 
     def arrow(self, sql: str) -> pa.Table:
