@@ -23,6 +23,16 @@ EXPECTED = MappingProxyType(
     }
 )
 
+#: Dates outside of these are taken for mistakes, such as 0001-01-01 for "unknown".
+EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
+#: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
+LARGEST = "1e14"
+
+_NO_BREAK_SPACE = "\u00a0"
+_SEVERITIES = (("low", "minor"), ("medium", "normal"), ("high", "major"), ("critical", "urgent"))
+_TRUE = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE = ("false", "f", "no", "n", "0", "0.0")
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
@@ -177,17 +187,6 @@ class Available:
         if not self.has(f"{table}.recorded_at"):
             return time
         return f"greatest({time}, coalesce({prefix}recorded_at, {time}))"
-
-
-#: Dates outside of these are taken for mistakes, such as 0001-01-01 for "unknown".
-EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
-#: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
-LARGEST = "1e14"
-
-_NO_BREAK_SPACE = "\u00a0"
-_SEVERITIES = (("low", "minor"), ("medium", "normal"), ("high", "major"), ("critical", "urgent"))
-_TRUE = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE = ("false", "f", "no", "n", "0", "0.0")
 
 
 def identifier(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Compute the features of a panel: blocks first, then one expression per feature over their columns."""
+"""Compute the features of a panel, what the red list shows beside them, and the script of the SQL behind both.
+
+Blocks first, then one expression per feature over their columns.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,28 @@ from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
+
+MONTHS = 12
+_CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
+_STEPS = {
+    "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
+    "first_seen": "When each account was first seen: its sign-up, or its first row in any table.",
+    "activity_days": "The days on which each account was active, and since when that was known.",
+    "account_state": "Which accounts were customers at each date.",
+    "account_outcome": "What became of each account in the label window after each date.",
+    "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
+    "account_keys": "Each account's number, which is quicker to join by than its id.",
+    "panel_rows": "The rows of the panel that features are computed for.",
+    "feature_inputs": "Every column that a feature may name, your own features too.",
+    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
+    "their sight.",
+}
+_OPENING = """\
+-- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
+-- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
+-- events with ids and texts as your files spell them, which are trimmed after grouping.
+-- Rows count for a date only if they were known before it.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,9 +136,6 @@ def create_feature_table(
     return made
 
 
-MONTHS = 12
-
-
 def facts_query(tables: Tables) -> str:
     """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
 
@@ -153,28 +175,6 @@ def _first(tables: Tables, *choices: tuple[str, str], absent: str) -> str:
     """Return the first expression whose column is there, with the later ones to fill its gaps."""
     there = [expression for need, expression in choices if tables.available.has(need)]
     return f"coalesce({', '.join(there)})" if there else absent
-
-
-_CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
-_STEPS = {
-    "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
-    "first_seen": "When each account was first seen: its sign-up, or its first row in any table.",
-    "activity_days": "The days on which each account was active, and since when that was known.",
-    "account_state": "Which accounts were customers at each date.",
-    "account_outcome": "What became of each account in the label window after each date.",
-    "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
-    "account_keys": "Each account's number, which is quicker to join by than its id.",
-    "panel_rows": "The rows of the panel that features are computed for.",
-    "feature_inputs": "Every column that a feature may name, your own features too.",
-    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
-    "their sight.",
-}
-_OPENING = """\
--- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
--- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
--- events with ids and texts as your files spell them, which are trimmed after grouping.
--- Rows count for a date only if they were known before it.
-"""
 
 
 def step_purposes() -> dict[str, str]:

@@ -194,7 +194,7 @@ def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_win
     each later one is judged by the same rule. Rows whose windows are not known to the end are censored there; rows lost
     within the gap have 0 windows. The index is (account_id, as_of), ordered as features are by (as_of, account_id).
     """
-    lost = {"contractual": _lost_terms, "inactivity": _silences}[churn.definition](churn, max_windows)
+    lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](churn, max_windows)
     frame = tables.engine.frame(
         f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
         f"coalesce(l.stayed < {max_windows}, false) as churned "
@@ -223,7 +223,7 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
     )
 
 
-def _lost_terms(churn: ChurnConfig, max_windows: int) -> str:
+def _until_loss(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap."""
     opened = f"(p.as_of + interval {churn.gap_days} day)"
     days = f"date_diff('day', {opened}, min(l.churned_at))"
@@ -235,7 +235,7 @@ def _lost_terms(churn: ChurnConfig, max_windows: int) -> str:
     )
 
 
-def _silences(churn: ChurnConfig, max_windows: int) -> str:
+def _until_silence(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): active windows before the first silent one."""
     opened = f"p.as_of + interval {churn.gap_days} day"
     active = (

@@ -171,23 +171,15 @@ class Engine:
 
     def arrow(self, sql: str) -> pa.Table:
         """Return the result as an Arrow table."""
-        import duckdb
-
-        try:
+        with _explained():
             return self._connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise explain(error) from error
 
     def columns(self, relation: str) -> dict[str, str]:
         """Names and types of a relation's columns, as DuckDB names the types."""
-        import duckdb
-
-        try:
+        with _explained():
             # not by `describe`, which spells renamed columns as their source does
             described = self._connection.sql(f"select * from {relation}")
             return dict(zip(described.columns, map(str, described.types), strict=True))
-        except duckdb.Error as error:
-            raise explain(error) from error
 
     def table_from(self, name: str, table: pd.DataFrame | pa.Table | pa.RecordBatchReader) -> None:
         """Create a temporary table from a data frame, an Arrow table or a stream of batches."""
@@ -198,12 +190,8 @@ class Engine:
             self._connection.unregister("incoming")
 
     def _execute(self, sql: str) -> Any:
-        import duckdb
-
-        try:
+        with _explained():
             return self._connection.execute(sql)
-        except duckdb.Error as error:
-            raise explain(error) from error
 
 
 def _spill_parent(config: EngineConfig) -> str | None:
@@ -231,9 +219,8 @@ class ScratchFolder:
         self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
         self.path = Path(self._folder.name)
         self._lock: IO[bytes] | None = None
-        with suppress(
-            OSError
-        ):  # full disk: without a lock, the folder merely stays if this process is killed
+        # full disk: without a lock, the folder merely stays if this process is killed
+        with suppress(OSError):
             new = self.path / f"{_LOCK}-new"
             new.write_bytes(_host())
             self._lock = _locked(new)
@@ -274,7 +261,17 @@ def _host() -> bytes:
     return gethostname().encode()
 
 
-def explain(error: Exception) -> ChurnRiskError:
+@contextmanager
+def _explained() -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _explain(error) from error
+
+
+def _explain(error: Exception) -> ChurnRiskError:
     """Turn a DuckDB error into one that says how to fix it."""
     import duckdb
 
