@@ -69,7 +69,7 @@ def test_an_end_before_its_start_is_found(
     assert found.examples == ("A1: 2025-06-05 00:00:00 > 2025-06-01 00:00:00",)
 
 
-def test_an_id_of_a_space_that_does_not_break_is_missing(tmp_path: Path) -> None:
+def test_an_id_of_a_no_break_space_is_missing(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("\u00a0,2025-06-01,1", "\u3000,2025-06-01,1")))
     assert (found.column, found.count) == ("account_id", 2)
 
@@ -127,16 +127,16 @@ def test_a_bad_optional_value_counts_as_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e15", "12,5", "0x10"])
-def test_what_is_no_usable_number_is_counted(tmp_path: Path, value: str) -> None:
+def test_unusable_numbers_are_counted(tmp_path: Path, value: str) -> None:
     assert only(violations(tmp_path, events=events(f'A1,2025-06-01,"{value}"'))).column == "quantity"
 
 
 @pytest.mark.parametrize("value", ["infinity", "0001-01-01", "0000-00-00", "2025-02-30", "1748736000"])
-def test_what_is_no_usable_date_is_counted(tmp_path: Path, value: str) -> None:
+def test_unusable_dates_are_counted(tmp_path: Path, value: str) -> None:
     assert only(violations(tmp_path, events=events(f"A1,{value},1"))).examples == (value,)
 
 
-def test_a_bad_number_in_a_csv_column_does_not_end_the_reading(tmp_path: Path) -> None:
+def test_a_bad_number_in_a_csv_column_does_not_stop_the_read(tmp_path: Path) -> None:
     """DuckDB 2.0 pushes a cast into the CSV reader, where it fails instead of yielding null."""
     text = events(
         *[f"A1,2025-06-01 11:{second // 60:02}:{second % 60:02},x{second}" for second in range(50)],
@@ -207,7 +207,7 @@ def test_an_event_before_the_sign_up_day_warns(tmp_path: Path) -> None:
     )
 
 
-def test_of_an_account_only_the_rows_before_its_sign_up_are_counted_however_it_is_spelled(
+def test_only_rows_before_the_sign_up_are_counted_for_any_spelling_of_the_id(
     tmp_path: Path,
 ) -> None:
     early = [f"{id},2024-12-{day},{len(id)}" for id in ("A1", " A1", "A2") for day in ("30", "31")]
@@ -222,7 +222,7 @@ def test_an_event_earlier_on_the_sign_up_day_is_no_defect(tmp_path: Path) -> Non
     assert violations(tmp_path, accounts=accounts, events=events("A1,2025-01-01 06:00,1")) == []
 
 
-def test_without_sign_up_dates_that_rule_is_left_out(tmp_path: Path) -> None:
+def test_the_sign_up_rule_needs_sign_up_dates(tmp_path: Path) -> None:
     accounts = "account_id\n" + "".join(f"A{number}\n" for number in range(30))
     assert violations(tmp_path, accounts=accounts, events=events("A1,1999-01-01,1")) == []
 
@@ -267,7 +267,7 @@ def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts(tmp_path: Path) -> None:
+def test_duplicates_in_a_large_table_are_searched_in_a_share_of_its_accounts(tmp_path: Path) -> None:
     pairs = COMPARED_ROWS // 2 + 50_000
     with Engine(EngineConfig(), base=tmp_path) as engine:
         engine.rows(

@@ -90,11 +90,9 @@ class Nights:
             )
 
     def one_change(self, rng: random.Random) -> None:
-        """Let happen what happens to event tables in a night."""
-        happening = rng.choice(
-            (self._append, self._append, self._late, self._alter, self._delete, self._touch)
-        )
-        happening(rng)
+        """Apply one of the changes that event tables see in a night."""
+        change = rng.choice((self._append, self._append, self._late, self._alter, self._delete, self._touch))
+        change(rng)
 
     def _append(self, rng: random.Random) -> None:
         self._add(rng, [moment(rng, WORLD_DAYS, WORLD_DAYS + 20) for _ in range(rng.randrange(1, 12))])

@@ -91,7 +91,7 @@ def test_events_may_have_a_column_that_is_called_file(tmp_path: Path) -> None:
     assert world.said == []
 
 
-def test_one_engine_takes_rows_now_from_here_and_now_from_there(tmp_path: Path) -> None:
+def test_one_engine_reads_raw_rows_and_the_cache_in_turn(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 6)
     full, _ = world.features(DATES, cached=False)
     build = partial(build_features, key_features=CONFIG.key_features, labelled_only=False)
@@ -145,9 +145,7 @@ def test_other_settings_are_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folders", [("01", "2"), ("01", "2", "x")])
-def test_columns_in_names_of_folders_mean_what_they_mean_for_all_files(
-    tmp_path: Path, folders: tuple[str, ...]
-) -> None:
+def test_hive_columns_mean_the_same_for_one_file_as_for_all(tmp_path: Path, folders: tuple[str, ...]) -> None:
     world = Nights.begun(tmp_path, "folders", 15, ("events.feature",))
     for name, folder in zip(list(world.files), itertools.cycle(folders), strict=False):
         world.path(name).unlink()
@@ -230,7 +228,7 @@ def test_two_runs_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
     assert world.said == []
 
 
-def test_files_that_no_run_needs_go_after_a_day(tmp_path: Path) -> None:
+def test_unneeded_files_are_removed_after_a_day(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 13)
     world.features(DATES, cached=True)
     two_days_ago = time.time() - 2 * 86_400

@@ -228,7 +228,7 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in NAMES), *TOGETHER], ids="+".join)
-def test_pulled_levers_give_the_signals_that_the_rows_would(world, now, levers, names):
+def test_applied_levers_equal_changed_rows(world, now, levers, names):
     frame = (
         pulled(world, [levers[name] for name in names])
         .sample(frac=1, random_state=0)
@@ -281,7 +281,7 @@ def test_more_of_a_lever_never_does_less(world, levers):
         assert (steps >= 0).all() or (steps <= 0).all(), lever.name
 
 
-def test_what_is_past_or_the_customers_own_is_no_levers():
+def test_no_lever_changes_the_past_or_the_customers_own_choices():
     from churnrisk.features import CATALOGUE
 
     names = {feature.name for feature in influenced(CATALOGUE, LEVERS)}

@@ -23,7 +23,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("cached", [False, True])
-def test_own_signals_reckon_with_the_days_of_a_whole_year(tmp_path: Path, cached: bool) -> None:
+def test_own_signals_can_use_the_days_of_a_whole_year(tmp_path: Path, cached: bool) -> None:
     with duckdb.connect() as connection:
         connection.execute(
             f"copy (select 'a' as account_id, timestamp '2023-01-01' as signed_up_at) to '{tmp_path}/accounts.parquet'"

@@ -168,7 +168,7 @@ def test_rows_dated_in_the_future_do_not_stretch_the_span() -> None:
         span_of(events=events, now=on("2020-01-01"))
 
 
-def test_data_until_has_the_last_word() -> None:
+def test_data_until_ends_the_span() -> None:
     events = [row("events", account_id="A", occurred_at=on("2025-03-01"))]
     assert span_of(SnapshotConfig(data_until=date(2025, 12, 1)), events=events).end == on("2025-12-01")
 

@@ -182,7 +182,7 @@ def test_young_accounts_are_grey_until_their_tenure_is_full() -> None:
     assert one(churn, at(89), events=[event(at(80))]).grey_reason == "customer for less than 90 days"
 
 
-def test_an_account_whose_sign_up_nobody_wrote_down_is_old() -> None:
+def test_an_account_without_a_sign_up_date_is_old() -> None:
     churn = ChurnConfig(definition="inactivity", min_tenure_days=90)
     world = World({"accounts": [row("accounts", account_id="A")], "events": [event(at(1))]})
     assert panel(world, churn, [at(3)])["A", at(3)].grey_reason is None
@@ -215,7 +215,7 @@ def label(as_of: datetime, churned: bool, account: str = "A") -> Row:
     return row("labels", account_id=account, as_of=as_of, churned=churned)
 
 
-def test_brought_labels_are_taken_as_they_are_and_never_immature() -> None:
+def test_labels_of_the_user_are_taken_as_they_are_and_never_immature() -> None:
     labels = [label(at(100), True), label(at(130), False)]
     accounts = [row("accounts", account_id="A"), row("accounts", account_id="B")]
     found = panel(

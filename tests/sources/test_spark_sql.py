@@ -12,7 +12,7 @@ def spark(sql: str) -> str:
     return to_spark(parse(sql), lambda relation: {"a": "VARCHAR", "b": "BIGINT"})
 
 
-def test_a_statement_tells_what_it_reads_and_makes() -> None:
+def test_a_statement_knows_what_it_reads_and_makes() -> None:
     made = parse(
         "create or replace temp table x as with c as (select 1) select * from y join s.z using (a), c"
     )
@@ -24,7 +24,7 @@ def test_a_statement_tells_what_it_reads_and_makes() -> None:
     assert not parse("drop table x").is_query
 
 
-def test_sql_that_is_none_is_an_error_for_a_person() -> None:
+def test_invalid_sql_is_a_readable_error() -> None:
     with pytest.raises(UsageError, match=r"SQL does not run: .*Correct it in churnrisk.toml"):
         parse("select (from")
 
@@ -55,7 +55,7 @@ def test_the_bound_of_an_asof_join_is_in_no_result() -> None:
     assert "SELECT * EXCEPT (t_neighbour) FROM a" in spark("select * from a asof join b on b.t <= a.t")
 
 
-def test_the_hash_of_a_row_tells_a_null_from_nothing() -> None:
+def test_the_hash_of_a_row_depends_on_nulls() -> None:
     hashed = spark("select sum(hash(t)) from (select * from y) t")
     assert "XXHASH64(`t`.`a`, `t`.`b`, `t`.`a` IS NULL, `t`.`b` IS NULL)" in hashed
     assert "AS DECIMAL(20, 0)" in hashed
