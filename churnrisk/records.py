@@ -88,7 +88,7 @@ class Violation:
     level: Literal["error", "warn"]
     count: int
     examples: tuple[str, ...]
-    mend: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from churnrisk.errors import ContractError, UsageError
 _MARK = ".churnrisk-demo"
 _COLUMNS = {
     "level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
-    "examples": "such as", "mend": "what to do",
+    "examples": "such as", "fix": "what to do",
 }  # fmt: skip
 
 

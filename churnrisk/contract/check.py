@@ -48,10 +48,10 @@ class ContractRule:
     """
 
     column: str
-    says: str
+    problem: str
     where: str
     example: str
-    mend: str
+    fix: str
     only_among: str = "false"
     share: float = MAX_DEFECT_SHARE
     level: Literal["error", "warn"] | None = None
@@ -69,7 +69,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found in the rows of a table, or of a part of it."""
+    """What breaks the contract in a table, or in a part of its rows."""
 
     total: int
     found: tuple[Finding, ...]
@@ -78,9 +78,9 @@ class Findings:
         """Add the findings of other rows of the same table."""
         added: dict[tuple[str, str], Finding] = {}
         for one in (*self.found, *other.found):
-            key = (one.rule.column, one.rule.says)
+            key = (one.rule.column, one.rule.problem)
             former = added.get(key, Finding(one.rule, 0, ()))
-            examples = tuple(sorted({*former.examples, *one.examples})[:3])
+            examples = _lowest((*former.examples, *one.examples))
             added[key] = Finding(one.rule, former.count + one.count, examples)
         return Findings(self.total + other.total, tuple(added.values()))
 
@@ -93,11 +93,11 @@ class Findings:
             Violation(
                 table,
                 one.rule.column,
-                one.rule.says,
+                one.rule.problem,
                 one.rule.level or ("error" if one.count > one.rule.share * self.total else "warn"),
                 one.count,
                 one.examples,
-                one.rule.mend,
+                one.rule.fix,
             )
             for one in self.found
         ]
@@ -151,8 +151,8 @@ def find(
     part: TablePart | None = None,
 ) -> Findings:
     """Check one table, or a part of its rows; see :func:`validate`."""
-    check = _TableCheck(rows, TABLES[name], available, part)
-    return check.all(native=native, date_format=date_format, now=now)
+    rules = rules_of(TABLES[name], available, native=native, date_format=date_format, now=now)
+    return _TableCheck(rows, TABLES[name], available, part).findings(*rules)
 
 
 def shares(total: int) -> int:
@@ -181,13 +181,13 @@ class _TableCheck:
         whole = complete_events("bare_events") if spec.name == "events" else spec.name
         self.complete = part.rows if part else whole
 
-    def all(self, *, native: Mapping[str, str], date_format: str | None, now: datetime) -> Findings:
+    def findings(
+        self, raw: list[ContractRule], typed: list[ContractRule], of_accounts: list[ContractRule]
+    ) -> Findings:
+        """Check rules over the raw rows, the complete rows and the accounts; see :func:`rules_of`."""
         total = int(self.rows(f"select count(*) from {self.raw}")[0][0])
         if not total:
             return Findings(0, ())
-        raw, typed, of_accounts = rules_of(
-            self.spec, self.available, native=native, date_format=date_format, now=now
-        )
         found = [
             *self._broken(self.raw, raw),
             *self._broken(self.complete, typed),
@@ -205,12 +205,11 @@ class _TableCheck:
             for rule in rules
         )
         row = self.rows(f"select {counts} from {relation}")[0]
-        broken = [
-            (rule, int(count))
+        return [
+            Finding(rule, int(count), self._examples(relation, rule))
             for rule, count, among in zip(rules, row[::2], row[1::2], strict=True)
             if count and not (rule.only_among != "false" and count >= among)
         ]
-        return [Finding(rule, count, self._examples(relation, rule)) for rule, count in broken]
 
     def _examples(self, relation: str, rule: ContractRule) -> tuple[str, ...]:
         shown = self.rows(
@@ -237,10 +236,11 @@ class _TableCheck:
     def _rows_of(self, rule: ContractRule) -> int:
         """Count the broken rows of accounts that have some."""
         # grouped, though each is there once: else the planner may join all rows with all accounts by their dates
-        broken = f"(select spelled, min(signed_up_at) as signed_up_at from {self._by_account()} where {rule.where} "
-        broken += "group by spelled)"
+        broken = (
+            f"select spelled, min(signed_up_at) as signed_up_at from {self._by_account()} where {rule.where}"
+        )
         where = rule.each.format(time=f"t.{self.spec.time}")
-        counted = f"from {self.complete} t join {broken} a on a.spelled = t.account_id where {where}"
+        counted = f"from {self.complete} t join ({broken} group by spelled) a on a.spelled = t.account_id where {where}"
         return int(self.rows(f"select count(*) {counted}")[0][0])
 
     def _by_account(self) -> str:
@@ -262,16 +262,15 @@ class _TableCheck:
         level: Literal["error", "warn"] = "warn" if self.spec.name == "attributes" else "error"
         fix = "Keep one row per key: the latest, or aggregate them by sql in churnrisk.toml."
         again = f"select account_id, 1 as extra from {self.spec.name} group by {key} having count(*) > 1"
-        return self._repeated(
-            again, ContractRule(key, "key appears more than once", "", "", fix, level=level)
-        )
+        rule = ContractRule(key, "key appears more than once", "", "", fix, level=level)
+        return self._repeated(again, rule)
 
     def _repeated_rows(self, total: int) -> list[Finding]:
         fix = "Remove the duplicates unless they are real; they are counted as they are."
         # a table too large to compare every row with every other is compared for a part of its accounts
         parts = shares(self.part.total if self.part else total)
         some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
-        says = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
+        problem = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
         hashed = f"select account_id, hash(t) as h, 1 as here from {self.complete} t{some}"
         if self.part:
             hashed += f" union all select account_id, hash(t) as h, 0 as here from {self.part.others} t{some}"
@@ -281,9 +280,8 @@ class _TableCheck:
             "sum(here) - case when min(here) = 1 then 1 else 0 end as extra "
             f"from ({hashed}) group by h having count(*) > 1"
         )
-        return self._repeated(
-            f"select * from ({again}) where extra > 0", ContractRule("", says, "", "", fix, level="warn")
-        )
+        rule = ContractRule("", problem, "", "", fix, level="warn")
+        return self._repeated(f"select * from ({again}) where extra > 0", rule)
 
     def _repeated(self, again: str, rule: ContractRule) -> list[Finding]:
         # examples come from the same pass: finding repeats is the dearest part of the check
@@ -397,20 +395,12 @@ def _order(earlier: str, later: str) -> ContractRule:
 def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:
     if spec.name == "accounts":
         return []
-    same_ids = (
-        "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
-    )
-    rules = [
-        ContractRule("account_id", UNKNOWN, "is_unknown", "account_id", same_ids, share=MAX_UNKNOWN_SHARE)
-    ]
-    if sign_up_known and spec.time and spec.is_log:
-        rules.append(_before_sign_up(spec.time))
-    return rules
-
-
-def _before_sign_up(time: str) -> ContractRule:
-    return ContractRule(
-        time,
+    fix = "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
+    unknown = ContractRule("account_id", UNKNOWN, "is_unknown", "account_id", fix, share=MAX_UNKNOWN_SHARE)
+    if not (sign_up_known and spec.time and spec.is_log):
+        return [unknown]
+    before_sign_up = ContractRule(
+        spec.time,
         "is before the account's sign-up",
         # whole days: sign-up is often known to the day only
         "cast(first_at as date) < cast(signed_up_at as date)",
@@ -419,3 +409,4 @@ def _before_sign_up(time: str) -> ContractRule:
         level="warn",
         each="cast({time} as date) < cast(a.signed_up_at as date)",
     )
+    return [unknown, before_sign_up]

@@ -23,6 +23,16 @@ EXPECTED = MappingProxyType(
     }
 )
 
+#: Dates outside of these are taken for mistakes, such as 0001-01-01 for "unknown".
+EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
+#: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
+LARGEST = "1e14"
+
+_NO_BREAK_SPACE = "\u00a0"
+_SEVERITIES = (("low", "minor"), ("medium", "normal"), ("high", "major"), ("critical", "urgent"))
+_TRUE = ("true", "t", "yes", "y", "1", "1.0")
+_FALSE = ("false", "f", "no", "n", "0", "0.0")
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
@@ -37,20 +47,10 @@ class ColumnSpec:
 class TableSpec:
     """One table of the contract.
 
-    Attributes
-    ----------
-    time : str or None
-        The column that says when a row happened; rows are ordered and cut by it.
-    key : tuple of str
-        Columns that together may appear once; empty when rows need not be unique.
-    open : bool
-        True when further columns of the user's own are welcome.
-    later : tuple of str
-        Columns whose date may lie after the row's own time ("resolved_at"): a snapshot sees them once that has come.
-    planned : tuple of str
-        Dates that may lie in the future ("renewal_at").
-    words : tuple of str
-        Words in file names by which ``churnrisk init`` recognises the table.
+    ``time`` is the column that says when a row happened, by which rows are ordered and cut. The columns of ``key``
+    together may appear once. An ``open`` table takes columns of the user's own. Dates in ``later`` may lie after the
+    row's own time ("resolved_at"): a snapshot sees them once they have come; those in
+    ``planned`` may lie in the future. ``churnrisk init`` recognises the table by ``words`` in file names.
     """
 
     name: str
@@ -60,26 +60,7 @@ class TableSpec:
     open: bool = False
     later: tuple[str, ...] = ()
     planned: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        columns: str,
-        *,
-        required: str,
-        time: str | None = None,
-        key: tuple[str, ...] = (),
-        is_open: bool = False,
-        later: tuple[str, ...] = (),
-        planned: tuple[str, ...] = (),
-        words: str = "",
-    ) -> TableSpec:
-        """Declare a table by "name:type" pairs and the names of the columns that must be there."""
-        pairs = (pair.split(":") for pair in columns.split())
-        specs = tuple(ColumnSpec(column, type_, column in required.split()) for column, type_ in pairs)  # type: ignore[arg-type]
-        return cls(name, specs, time, key, is_open, later, planned, tuple(words.split()))
+    words: str = ""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -96,66 +77,74 @@ class TableSpec:
         return next((column for column in self.columns if column.name == name), None)
 
 
+def columns_of(pairs: str) -> tuple[ColumnSpec, ...]:
+    """Declare columns by "name:type" pairs; "!" marks those that must be there."""
+    named = (pair.split(":") for pair in pairs.split())
+    return tuple(ColumnSpec(name, type_.rstrip("!"), type_.endswith("!")) for name, type_ in named)  # type: ignore[arg-type]
+
+
 #: By name, in the order in which people read them.
 TABLES: dict[str, TableSpec] = {
     table.name: table
     for table in (
-        TableSpec.of(
+        TableSpec(
             "accounts",
-            "account_id:id name:text signed_up_at:timestamp owner:text segment:text plan:text "
-            "mrr:number seats:number renewal_at:timestamp contacts:number",
-            required="account_id",
+            columns_of(
+                "account_id:id! name:text signed_up_at:timestamp owner:text segment:text plan:text "
+                "mrr:number seats:number renewal_at:timestamp contacts:number"
+            ),
             key=("account_id",),
-            is_open=True,
+            open=True,
             planned=("renewal_at",),
             words="account customer client company companies crm personal student member train",
         ),
-        TableSpec.of(
+        TableSpec(
             "events",
-            "account_id:id occurred_at:timestamp feature:text user_id:id quantity:number recorded_at:timestamp",
-            required="account_id occurred_at",
+            columns_of(
+                "account_id:id! occurred_at:timestamp! feature:text user_id:id quantity:number "
+                "recorded_at:timestamp"
+            ),
             time="occurred_at",
             words="event usage activity engagement log session learning order invoice transaction",
         ),
-        TableSpec.of(
+        TableSpec(
             "complaints",
-            "account_id:id opened_at:timestamp resolved_at:timestamp severity:severity category:text "
-            "csat:number first_response_at:timestamp recorded_at:timestamp",
-            required="account_id opened_at",
+            columns_of(
+                "account_id:id! opened_at:timestamp! resolved_at:timestamp severity:severity "
+                "category:text csat:number first_response_at:timestamp recorded_at:timestamp"
+            ),
             time="opened_at",
             later=("resolved_at", "first_response_at"),
             words="complaint ticket support case incident",
         ),
-        TableSpec.of(
+        TableSpec(
             "subscriptions",
-            "account_id:id started_at:timestamp ended_at:timestamp plan:text mrr:number seats:number "
-            "renewal_at:timestamp auto_renew:boolean recorded_at:timestamp",
-            required="account_id started_at",
+            columns_of(
+                "account_id:id! started_at:timestamp! ended_at:timestamp plan:text mrr:number "
+                "seats:number renewal_at:timestamp auto_renew:boolean recorded_at:timestamp"
+            ),
             time="started_at",
             later=("ended_at",),
             planned=("ended_at", "renewal_at"),
             words="subscription contract term purchase licen",
         ),
-        TableSpec.of(
+        TableSpec(
             "surveys",
-            "account_id:id answered_at:timestamp score:number kind:text recorded_at:timestamp",
-            required="account_id answered_at score",
+            columns_of("account_id:id! answered_at:timestamp! score:number! kind:text recorded_at:timestamp"),
             time="answered_at",
             words="survey nps csat rating feedback",
         ),
-        TableSpec.of(
+        TableSpec(
             "attributes",
-            "account_id:id valid_from:timestamp owner:text contacts:number",
-            required="account_id valid_from",
+            columns_of("account_id:id! valid_from:timestamp! owner:text contacts:number"),
             time="valid_from",
             key=("account_id", "valid_from"),
-            is_open=True,
+            open=True,
             words="history attribute snapshot",
         ),
-        TableSpec.of(
+        TableSpec(
             "labels",
-            "account_id:id as_of:timestamp churned:boolean",
-            required="account_id as_of churned",
+            columns_of("account_id:id! as_of:timestamp! churned:boolean!"),
             time="as_of",
             key=("account_id", "as_of"),
             words="label outcome",
@@ -166,14 +155,9 @@ TABLES: dict[str, TableSpec] = {
 
 @dataclass(frozen=True)
 class Available:
-    """Which contract tables are there, with which columns.
+    """Which contract tables are there, with which columns, the user's own included.
 
-    Attributes
-    ----------
-    tables : mapping of str to tuple of str
-        Column names per table, the user's own included.
-    categorical : mapping of str to tuple of str
-        Of the user's own columns in open tables, those that hold names and not numbers.
+    ``categorical`` holds, of the user's own columns in open tables, those with names and not numbers.
     """
 
     tables: Mapping[str, tuple[str, ...]]
@@ -189,25 +173,20 @@ class Available:
         spec = TABLES[table]
         return tuple(name for name in self.tables.get(table, ()) if spec.column(name) is None)
 
+    def optional(self, need: str, alias: str, type_: str) -> str:
+        """Return the expression of "table.column", or a null of the type where there is none."""
+        return f"{alias}.{need.partition('.')[2]}" if self.has(need) else f"null::{type_}"
 
-#: Dates outside of these are taken for mistakes, such as 0001-01-01 for "unknown".
-EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
-#: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
-LARGEST = "1e14"
+    def known_at(self, table: str, alias: str = "") -> str:
+        """Return the instant from which a row may be used: its time, or its recording if that is later.
 
-_NO_BREAK_SPACE = "\u00a0"
-_SEVERITIES = {
-    "low": 1,
-    "minor": 1,
-    "medium": 2,
-    "normal": 2,
-    "high": 3,
-    "major": 3,
-    "critical": 4,
-    "urgent": 4,
-}
-_TRUE = ("true", "t", "yes", "y", "1", "1.0")
-_FALSE = ("false", "f", "no", "n", "0", "0.0")
+        This is the one definition of "known before as_of": a row counts if ``known_at < as_of``.
+        """
+        prefix = f"{alias}." if alias else ""
+        time = f"{prefix}{TABLES[table].time}"
+        if not self.has(f"{table}.recorded_at"):
+            return time
+        return f"greatest({time}, coalesce({prefix}recorded_at, {time}))"
 
 
 def identifier(name: str) -> str:
@@ -235,22 +214,6 @@ def timestamp_literal(moment: datetime) -> str:
     "timestamp '2026-07-01 00:00:00'"
     """
     return f"timestamp '{moment.isoformat(' ')}'"
-
-
-def optional(available: Available, table: str, column: str, alias: str, type_: str) -> str:
-    """Return ``alias.column``, or a null of the type where the table has no such column."""
-    return f"{alias}.{column}" if available.has(f"{table}.{column}") else f"null::{type_}"
-
-
-def known_at(available: Available, table: str, time: str, *, alias: str = "") -> str:
-    """Return the instant from which a row may be used: its time, or its recording if that is later.
-
-    This is the one definition of "known before as_of": a row counts if ``known_at(…) < as_of``.
-    """
-    prefix = f"{alias}." if alias else ""
-    if not available.has(f"{table}.recorded_at"):
-        return f"{prefix}{time}"
-    return f"greatest({prefix}{time}, coalesce({prefix}recorded_at, {prefix}{time}))"
 
 
 def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None = None) -> str:
@@ -315,7 +278,9 @@ def _moment(column: str, native: str, date_format: str | None) -> str:
 
 
 def _severity(column: str, native: str) -> str:
-    whens = " ".join(f"when '{word}' then {level}" for word, level in _SEVERITIES.items())
+    whens = " ".join(
+        f"when '{word}' then {level}" for level, words in enumerate(_SEVERITIES, 1) for word in words
+    )
     text = f"lower(trim(cast({column} as varchar)))"
     number = as_double(column, native)
     return f"coalesce(case {text} {whens} end, case when {number} between 1 and 4 then {number} end)"

@@ -10,26 +10,31 @@ from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, F
 
 _feature = FeatureFamily("relationship", ("attributes.owner",))
 _FEATURES = (
-    _feature(
-        "contacts", "people", "contacts", "people known at the customer",
-        "Only {value:.0f} people known at the customer", -1, ("attributes.contacts",),
-    ),
-    _feature(
-        "owner_changed_60d", "yes/no",
-        "case when owner_changed_at >= as_of - interval 60 day then 1 else 0 end", "owner changed in the last 60 days",
-        "The owner changed in the last 60 days", +1,
-    ),
-    _feature(
-        "days_since_owner_change", "days", "date_diff('day', owner_changed_at, as_of)",
-        "days since the owner changed", "The owner changed {value:.0f} days ago", why_missing="The owner never changed",
-    ),
+    _feature("contacts", "people", "contacts", "people known at the customer",
+        "Only {value:.0f} people known at the customer", -1, ("attributes.contacts",)),
+    _feature("owner_changed_60d", "yes/no",
+        "case when owner_changed_at >= as_of - interval 60 day then 1 else 0 end",
+        "owner changed in the last 60 days", "The owner changed in the last 60 days", +1),
+    _feature("days_since_owner_change", "days", "date_diff('day', owner_changed_at, as_of)",
+        "days since the owner changed", "The owner changed {value:.0f} days ago",
+        why_missing="The owner never changed"),
 )  # fmt: skip
+
+_OWNER_CHANGES = (
+    "left join (select account_id, valid_from as changed_at from ("
+    "select account_id, valid_from, owner, lag(owner) over (partition by account_id order by valid_from, owner) "
+    "as former from attributes where owner is not null) where owner <> former) o "
+    "on o.account_id = t.account_id and o.changed_at = t.valid_from "
+)
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
     names = [
         name for name in inputs.available.tables["attributes"] if name not in ("account_id", "valid_from")
     ]
+    owner, changes = (
+        (", max(o.changed_at) as owner_changed_at", _OWNER_CHANGES) if "owner" in names else ("", "")
+    )
     latest = "".join(
         # a fact holds until another value replaces it; ties of the date are broken by value
         f", arg_max(t.{identifier(name)}, row(t.valid_from, t.{identifier(name)})) "
@@ -39,10 +44,9 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
     columns = inputs.create(
         "attribute_columns",
         f"select p.account_key, p.as_of{latest}"
-        f"{', max(o.changed_at) as owner_changed_at' if 'owner' in names else ''} "
+        f"{owner} "
         f"from {inputs.rows} p join attributes t on t.account_id = p.account_id and t.valid_from < p.as_of "
-        f"{_owner_changes() if 'owner' in names else ''}"
-        "group by p.account_key, p.as_of",
+        f"{changes}group by p.account_key, p.as_of",
     )
     return FeatureBlock.of(columns)
 
@@ -51,20 +55,9 @@ def _column(name: str) -> str:
     return name if name in ("owner", "contacts") else f"attributes.{name}"
 
 
-def _owner_changes() -> str:
-    return (
-        "left join (select account_id, valid_from as changed_at from ("
-        "select account_id, valid_from, owner, lag(owner) over (partition by account_id order by valid_from, owner) "
-        "as former from attributes where owner is not null) where owner <> former) o "
-        "on o.account_id = t.account_id and o.changed_at = t.valid_from "
-    )
-
-
 ATTRIBUTES = FeatureGroup(
     "attributes",
     _prepare,
     _FEATURES,
-    {
-        "attribute_columns": "The last known value of each slowly changing fact before each date.",
-    },
+    {"attribute_columns": "The last known value of each slowly changing fact before each date."},
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from churnrisk.contract import Available, known_at, optional
+from churnrisk.contract import Available
 from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
 
@@ -20,17 +20,11 @@ ROW = ("account_key", "as_of")
 
 @dataclass(frozen=True)
 class FeatureBlock:
-    """Relations that a block has created, and what features may read of them.
+    """Relations that a block has created, and what features may read of them."""
 
-    Attributes
-    ----------
-    relations : mapping of str to tuple of str
-        The columns of the panel's rows that each is joined by.
-    columns : str
-        A select list over the relations.
-    """
-
+    #: By relation the columns of the panel's rows that it is joined by.
     relations: Mapping[str, tuple[str, ...]]
+    #: A select list over the relations.
     columns: str
 
     @classmethod
@@ -42,24 +36,16 @@ class FeatureBlock:
 
 @dataclass(frozen=True)
 class BlockInputs:
-    """What a block computes for.
-
-    Attributes
-    ----------
-    rows : str
-        Relation (account_id, account_key, as_of) of the panel's rows.
-    keys : str
-        Relation (account_id, account_key) of their accounts.
-    dates : str
-        Relation (as_of).
-    key_features : tuple of str
-        Product features whose last day of use is computed.
-    """
+    """What a block computes for."""
 
     tables: Tables
+    #: Relation (account_id, account_key, as_of) of the panel's rows.
     rows: str
+    #: Relation (account_id, account_key) of their accounts.
     keys: str
+    #: Relation (as_of).
     dates: str
+    #: Product features whose last day of use is computed.
     key_features: tuple[str, ...] = ()
 
     @property
@@ -74,18 +60,7 @@ class BlockInputs:
 
     def create(self, name: str, query: str) -> str:
         """Create a table, replacing one of that name, and return the name."""
-        self.engine.run(f"create or replace temp table {name} as {query}")
-        return name
-
-    def optional(self, column: str, alias: str, type_: str) -> str:
-        """Return the expression of "table.column", or a null of the type where there is none."""
-        table, _, name = column.partition(".")
-        return optional(self.available, table, name, alias, type_)
-
-    def known_at(self, column: str, alias: str) -> str:
-        """Return the instant from which a row may be used, by its time "table.column"."""
-        table, _, time = column.partition(".")
-        return known_at(self.available, table, time, alias=alias)
+        return self.engine.create(name, query)
 
 
 @dataclass(frozen=True)
@@ -111,6 +86,26 @@ class FeatureFamily:
         needs = self.requires if requires is None else requires
         missing = self.why_missing if why_missing is None else why_missing
         return Feature(name, self.name, unit, sql, label, why, monotone, needs, why_missing=missing)
+
+    def count(
+        self,
+        name: str,
+        unit: str,
+        label: str,
+        why: str,
+        monotone: int = 0,
+        requires: tuple[str, ...] | None = None,
+    ) -> Feature:
+        """Declare the prepared column of the same name, 0 where there is no row."""
+        return self(name, unit, f"coalesce({name}, 0)", label, why, monotone, requires)
+
+    def trend(
+        self, of: str, label: str, why: str, monotone: int, requires: tuple[str, ...] | None = None
+    ) -> Feature:
+        """Declare the change against the 30 days before as a share of both: -1 all gone, +1 all new."""
+        now, before = f"coalesce({of}_30, 0)", f"coalesce({of}_prev_30, 0)"
+        sql = f"({now} - {before}) / nullif({now} + {before}, 0)::double"
+        return self(f"{of}_trend_30", "trend", sql, label, why, monotone, requires)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Compute the features of a panel: blocks first, then one expression per feature over their columns."""
+"""Compute the features of a panel, what the red list shows beside them, and the script of the SQL behind both.
+
+Blocks first, then one expression per feature over their columns.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,40 @@ from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
-from churnrisk.snapshots import PANEL, Panel
+from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
 
+MONTHS = 12
+_CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
+_STEPS = {
+    "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
+    "first_seen": "When each account was first seen: its sign-up, or its first row in any table.",
+    "activity_days": "The days on which each account was active, and since when that was known.",
+    "account_state": "Which accounts were customers at each date.",
+    "account_outcome": "What became of each account in the label window after each date.",
+    "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
+    "account_keys": "Each account's number, which is quicker to join by than its id.",
+    "panel_rows": "The rows of the panel that features are computed for.",
+    "feature_inputs": "Every column that a feature may name, your own features too.",
+    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
+    "their sight.",
+}
+_OPENING = """\
+-- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
+-- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
+-- events with ids and texts as your files spell them, which are trimmed after grouping.
+-- Rows count for a date only if they were known before it.
+"""
+
 
 @dataclass(frozen=True)
 class FeatureFrame:
-    """Features with their labels.
+    """Features by (account_id, as_of), as float64 and category columns, with their labels.
 
-    Attributes
-    ----------
-    X : DataFrame
-        One row per (account_id, as_of), which is the index; float64 and category columns.
-    churned : Series
-        1, 0 or missing, aligned with X.
-    grey_reason : Series
-        Why an account is not scored; missing when it is. Aligned with X.
+    ``churned`` is 1, 0 or missing; ``grey_reason`` says why an account is not scored, and is missing where it is.
     """
 
     X: pd.DataFrame
@@ -59,13 +77,10 @@ def build_features(
     *,
     key_features: tuple[str, ...] = (),
     labelled_only: bool,
-    panel: Panel = PANEL,
 ) -> FeatureFrame:
     """Compute the features of a panel, ordered by (as_of, account_id); ``labelled_only`` drops rows without a label."""
-    table = create_feature_table(
-        tables, features, key_features=key_features, labelled_only=labelled_only, panel=panel
-    )
-    frame = tables.engine.arrow(f"select * from {table.rows} order by as_of, account_id").to_pandas()
+    table = create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
+    frame = tables.engine.frame(f"select * from {table.rows} order by as_of, account_id")
     frame = frame.set_index(["account_id", "as_of"])
     X = frame[[feature.name for feature in features]]
     categorical = {feature.name: "category" for feature in features if feature.categorical}
@@ -78,18 +93,17 @@ def create_feature_table(
     *,
     key_features: tuple[str, ...],
     labelled_only: bool,
-    panel: Panel = PANEL,
 ) -> FeatureTable:
     """Create the feature table of a panel in the engine."""
     where = "where churned is not null" if labelled_only else ""
-    chosen = f"(select * from {panel.rows} {where})"
-    inputs = BlockInputs(tables, "panel_rows", "account_keys", panel.dates, key_features)
+    chosen = f"(select * from {PANEL.rows} {where})"
+    inputs = BlockInputs(tables, "panel_rows", "account_keys", PANEL.dates, key_features)
     inputs.create(inputs.keys, tables.engine.keyed(chosen))
     inputs.create(
         inputs.rows,
         "select p.*, k.account_key, f.first_seen_at, f.dated "
         f"from {chosen} p join {inputs.keys} k on k.account_id = p.account_id "
-        f"join {panel.first_seen} f on f.account_id = p.account_id",
+        f"join {PANEL.first_seen} f on f.account_id = p.account_id",
     )
     blocks = [group.prepare(inputs) for name, group in GROUPS.items() if tables.available.has(name)]
     joins = "".join(
@@ -122,10 +136,7 @@ def create_feature_table(
     return made
 
 
-MONTHS = 12
-
-
-def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
+def facts_query(tables: Tables) -> str:
     """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
 
     The columns are account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue),
@@ -150,8 +161,8 @@ def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable 
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
         f"{survey} as last_survey_score "
-        f"from {features.inputs} i join accounts a on a.account_id = i.account_id "
-        f"where i.as_of = (select max(as_of) from {panel.dates})"
+        f"from {FEATURE_TABLE.inputs} i join accounts a on a.account_id = i.account_id "
+        f"where i.as_of = (select max(as_of) from {PANEL.dates})"
     )
 
 
@@ -164,28 +175,6 @@ def _first(tables: Tables, *choices: tuple[str, str], absent: str) -> str:
     """Return the first expression whose column is there, with the later ones to fill its gaps."""
     there = [expression for need, expression in choices if tables.available.has(need)]
     return f"coalesce({', '.join(there)})" if there else absent
-
-
-_CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
-_STEPS = {
-    "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
-    "first_seen": "When each account was first seen: its sign-up, or its first row in any table.",
-    "activity_days": "The days on which each account was active, and since when that was known.",
-    "account_state": "Which accounts were customers at each date.",
-    "account_outcome": "What became of each account in the label window after each date.",
-    "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
-    "account_keys": "Each account's number, which is quicker to join by than its id.",
-    "panel_rows": "The rows of the panel that features are computed for.",
-    "feature_inputs": "Every column that a feature may name, your own features too.",
-    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
-    "their sight.",
-}
-_OPENING = """\
--- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
--- It reads the tables of the contract (accounts, events …), which churnrisk.toml maps onto yours; bare_events is
--- events with ids and texts as your files spell them, which are trimmed after grouping.
--- Rows count for a date only if they were known before it.
-"""
 
 
 def step_purposes() -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -218,31 +218,23 @@ def find_changes(tables: Tables, parts: EventFiles, manifest: Manifest) -> Chang
         name: CachedPart(seen.stamp, seen.digest, marks.get(parts.parts[name].file, {}))
         for name, seen in other.items()
     }
-    rebuilt = frozenset(_changed_days(manifest.parts, now))
-    added = {
-        (name, day)
-        for name in other
-        for day in now[name].days
-        if name not in manifest.parts or day not in manifest.parts[name].days
-    }
-    again = (
-        {(name, day) for name, part in now.items() for day in part.days if day in rebuilt}
-        if rebuilt
-        else set()
+    before = {name: part.days for name, part in manifest.parts.items()}
+    rebuilt = frozenset(
+        day
+        for name, days in before.items()
+        for day, mark in days.items()
+        if name not in now or now[name].days.get(day) != mark
     )
+    added = {(name, day) for name in other for day in now[name].days if day not in before.get(name, {})}
+    again = {(name, day) for name, part in now.items() for day in part.days.keys() & rebuilt}
     read = frozenset(other) | {name for name, _ in again}
     return Changes(now, stamps, read, frozenset(added | again), rebuilt)
 
 
-def _changed_days(before: dict[str, CachedPart], now: dict[str, CachedPart]) -> Iterable[date]:
-    for name, former in before.items():
-        days = now[name].days if name in now else {}
-        yield from (day for day, mark in former.days.items() if days.get(day) != mark)
-
-
-def _marks(tables: Tables, parts: EventFiles, names: Iterable[str]) -> dict[str, dict[date, tuple[int, str]]]:
+def _marks(
+    tables: Tables, parts: EventFiles, names: Collection[str]
+) -> dict[str, dict[date, tuple[int, str]]]:
     """Return per file and day the number of rows and the sum of their hashes."""
-    names = list(names)
     if not names:
         return {}
     columns = ", ".join(tables.available.tables["events"])

@@ -5,12 +5,11 @@ Everything is sums, ORs and extremes of whole days, so the features equal those 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 
-from churnrisk.contract import known_at, literal, optional, tidy, timestamp_literal
+from churnrisk.contract import literal, tidy, timestamp_literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.cache import (
@@ -34,6 +33,7 @@ from churnrisk.features.rollup import (
     user_columns,
     window_columns,
 )
+from churnrisk.files import digest_of
 from churnrisk.sources import CacheConfig, Engine, EventFiles, Tables
 
 BLOCK_DAYS = 28
@@ -100,7 +100,7 @@ def _create(
 
 def _made_from(engine: Engine, parts: EventFiles) -> str:
     version = engine.value("select version()")
-    return hashlib.sha256(f"{version} {parts.made_from}".encode()).hexdigest()
+    return digest_of(f"{version} {parts.made_from}")
 
 
 def _sightings(manifest: Manifest, dates: str) -> str:
@@ -138,23 +138,17 @@ class _Update:
         raw = self._raw(changes)
         features = self._with_features(raw)
         shape = RollupShape.of(self._tables.available, len(features), ())
-        self._engine.run(f"create or replace temp table cached_spelled as {self._spelled(raw, shape)}")
+        self._engine.create("cached_spelled", self._spelled(raw, shape))
         manifest = self._with_accounts(replace(manifest, parts=changes.parts, features=features))
         cached = [file for day in changes.merged & manifest.days.keys() for file in manifest.days[day].files]
-        self._engine.run(f"create or replace temp table cached_rows as {self._rows(shape, cached)}")
+        self._engine.create("cached_rows", self._rows(shape, cached))
         written = self._cache.write("select * from cached_rows order by day, account_id", by="day")
         return replace(manifest, days=self._days(changes, written, shape))
 
     def _open_accounts(self) -> None:
         names = self._manifest.names
-        source = (
-            self._cache.rows(names)
-            if names
-            else "(select null::varchar as account_id, null::int as code limit 0)"
-        )
-        self._engine.run(
-            f"create or replace temp table {self.accounts} as select account_id, code from {source}"
-        )
+        source = self._cache.rows(names) if names else _no_rows({"account_id": "varchar", "code": "int"})
+        self._engine.create(self.accounts, f"select account_id, code from {source}")
 
     def _raw(self, changes: Changes) -> str:
         """Return the relation of the raw rows to read."""
@@ -169,20 +163,21 @@ class _Update:
             return f"(select * {rows})"
         pairs = sorted(changes.to_read)
         files = [self._parts.parts[name].file for name, _ in pairs]
-        self._engine.table_from("cached_wanted", pa.table({"file": files, "day": [day for _, day in pairs]}))
+        self._engine.table_from("cached_to_read", pa.table({"file": files, "day": [day for _, day in pairs]}))
         return (
             f"(select * from (select *, cast(occurred_at as date) as day {rows}) r "
-            "semi join cached_wanted w on w.file = r.file and w.day = r.day)"
+            "semi join cached_to_read w on w.file = r.file and w.day = r.day)"
         )
 
     def _with_features(self, raw: str) -> tuple[str, ...]:
         """Return all features, new ones last, and create ``cached_bits`` with a bit per spelling."""
         import pyarrow as pa
 
-        feature = optional(self._tables.available, "events", "feature", "e", "varchar")
-        self._engine.run(
-            f"create or replace temp table cached_spellings as select spelled, {tidy('spelled')} as feature "
-            f"from (select distinct {feature} as spelled from {raw} e)"
+        feature = self._tables.available.optional("events.feature", "e", "varchar")
+        self._engine.create(
+            "cached_spellings",
+            f"select spelled, {tidy('spelled')} as feature "
+            f"from (select distinct {feature} as spelled from {raw} e)",
         )
         there = self._engine.rows(
             "select distinct feature from cached_spellings where feature is not null order by 1"
@@ -192,9 +187,10 @@ class _Update:
             raise CacheError("more product features than its masks have room for")
         numbered = pa.table({"feature": pa.array(features, pa.string()), "place": range(len(features))})
         self._engine.table_from("cached_features", numbered)
-        self._engine.run(
-            f"create or replace temp table cached_bits as select spelled, (place // {BITS})::int as word, "
-            f"1::bigint << (place % {BITS})::int as bit from cached_spellings join cached_features using (feature)"
+        self._engine.create(
+            "cached_bits",
+            f"select spelled, (place // {BITS})::int as word, "
+            f"1::bigint << (place % {BITS})::int as bit from cached_spellings join cached_features using (feature)",
         )
         return features
 
@@ -202,14 +198,10 @@ class _Update:
         """Group the rows by ids as they are spelled."""
         available = self._tables.available
         user, feature, quantity = (
-            optional(available, "events", name, "e", type_)
+            available.optional(f"events.{name}", "e", type_)
             for name, type_ in (("user_id", "varchar"), ("feature", "varchar"), ("quantity", "double"))
         )
-        known = (
-            f", cast({known_at(available, 'events', 'occurred_at', alias='e')} as date) as known"
-            if shape.late
-            else ""
-        )
+        known = f", cast({available.known_at('events', 'e')} as date) as known" if shape.late else ""
         amount = f", sum(cast({quantity} as decimal(18, 4))) as quantity" if shape.quantity else ""
         return (
             f"select e.account_id, {user} as user_id, cast(e.occurred_at as date) as day{known}, count(*) as n{amount}"
@@ -224,7 +216,7 @@ class _Update:
             f"(select distinct {tidy('account_id')} as account_id from cached_spelled) n "
             f"anti join {self.accounts} a using (account_id) where account_id is not null"
         )
-        self._engine.run(f"create or replace temp table cached_names as {new}")
+        self._engine.create("cached_names", new)
         accounts = manifest.accounts + self._engine.value("select count(*) from cached_names")
         if accounts == manifest.accounts:
             return manifest
@@ -318,7 +310,7 @@ def _with_blocks(
 
 def _origin(manifest: Manifest, days: tuple[date, ...], shape: RollupShape) -> str:
     made_of = [file.digest for day in days for file in manifest.days[day].files]
-    return hashlib.sha256(repr((made_of, shape.key_features)).encode()).hexdigest()
+    return digest_of(repr((made_of, shape.key_features)))
 
 
 def _added_up(rows: str, shape: RollupShape, features: tuple[str, ...]) -> str:

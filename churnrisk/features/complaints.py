@@ -10,56 +10,36 @@ _R = ("complaints.resolved_at",)
 
 _feature = FeatureFamily("complaints", ("complaints",), "Never complained")
 _FEATURES = (
-    _feature(
-        "complaints_30", "complaints", "coalesce(complaints_30, 0)", "complaints in the last 30 days",
-        "{value:.0f} complaints in the last 30 days", +1,
-    ),
-    _feature(
-        "complaints_90", "complaints", "coalesce(complaints_90, 0)", "complaints in the last 90 days",
-        "{value:.0f} complaints in the last 90 days", 0,
-    ),
-    _feature(
-        "open_complaints", "complaints", "coalesce(open_complaints, 0)", "open complaints",
-        "Open complaints: {value:.0f}", +1, _R,
-    ),
-    _feature(
-        "worst_open_severity", "1-4", "coalesce(worst_open_severity, 0)", "severity of the worst open complaint",
-        "The worst open complaint has severity {value:.0f} of 4", +1, ("complaints.resolved_at", "complaints.severity"),
-    ),
-    _feature(
-        "oldest_open_complaint_days", "days", "date_diff('day', oldest_open_at, as_of)",
-        "age of the oldest open complaint",
-        "A complaint has been open for {value:.0f} days", 0, _R, "No open complaint",
-    ),
-    _feature(
-        "days_since_complaint", "days", "date_diff('day', last_complaint_at, as_of)", "days since the last complaint",
-        "Complained {value:.0f} days ago", 0,
-    ),
-    _feature(
-        "first_response_hours", "hours", "response_seconds / nullif(responses, 0) / 3600.0::double",
-        "mean hours to the first response",
-        "First responses took {value:.0f} hours on average", +1, ("complaints.first_response_at",),
-        "No complaint answered",
-    ),
-    _feature(
-        "resolution_hours", "hours", "resolution_seconds / nullif(resolutions, 0) / 3600.0::double",
-        "mean hours to resolution",
-        "Complaints took {value:.0f} hours to resolve on average", +1, _R, "No complaint resolved",
-    ),
-    _feature(
-        "complaints_reopened_90", "complaints", "coalesce(reopened_90, 0)", "complaints that came back within 14 days",
-        "{value:.0f} complaints came back after they were resolved", +1, _R,
-    ),
-    _feature(
-        "complaint_csat", "score", "csat_sum::double / nullif(csat_count, 0)", "satisfaction with resolved complaints",
-        "Rated the handling of complaints {value:.1f}", -1, ("complaints.csat", "complaints.resolved_at"),
-        "Never rated the handling of a complaint",
-    ),
-    _feature(
-        "complaints_per_active_day", "a day", "coalesce(complaints_90, 0) / nullif(active_days_90, 0)::double",
+    _feature.count("complaints_30", "complaints", "complaints in the last 30 days",
+        "{value:.0f} complaints in the last 30 days", +1),
+    _feature.count("complaints_90", "complaints", "complaints in the last 90 days",
+        "{value:.0f} complaints in the last 90 days"),
+    _feature.count("open_complaints", "complaints", "open complaints", "Open complaints: {value:.0f}", +1,
+        _R),
+    _feature.count("worst_open_severity", "1-4", "severity of the worst open complaint",
+        "The worst open complaint has severity {value:.0f} of 4", +1,
+        ("complaints.resolved_at", "complaints.severity")),
+    _feature("oldest_open_complaint_days", "days", "date_diff('day', oldest_open_at, as_of)",
+        "age of the oldest open complaint", "A complaint has been open for {value:.0f} days", 0, _R,
+        "No open complaint"),
+    _feature("days_since_complaint", "days", "date_diff('day', last_complaint_at, as_of)",
+        "days since the last complaint", "Complained {value:.0f} days ago"),
+    _feature("first_response_hours", "hours", "response_seconds / nullif(responses, 0) / 3600.0::double",
+        "mean hours to the first response", "First responses took {value:.0f} hours on average", +1,
+        ("complaints.first_response_at",), "No complaint answered"),
+    _feature("resolution_hours", "hours", "resolution_seconds / nullif(resolutions, 0) / 3600.0::double",
+        "mean hours to resolution", "Complaints took {value:.0f} hours to resolve on average", +1, _R,
+        "No complaint resolved"),
+    _feature("complaints_reopened_90", "complaints", "coalesce(reopened_90, 0)",
+        "complaints that came back within 14 days",
+        "{value:.0f} complaints came back after they were resolved", +1, _R),
+    _feature("complaint_csat", "score", "csat_sum::double / nullif(csat_count, 0)",
+        "satisfaction with resolved complaints", "Rated the handling of complaints {value:.1f}", -1,
+        ("complaints.csat", "complaints.resolved_at"), "Never rated the handling of a complaint"),
+    _feature("complaints_per_active_day", "a day",
+        "coalesce(complaints_90, 0) / nullif(active_days_90, 0)::double",
         "complaints per active day in the last 90", "{value:.2f} complaints per active day", 0,
-        ("complaints", "events"), "No active day in the last 90",
-    ),
+        ("complaints", "events"), "No active day in the last 90"),
 )  # fmt: skip
 
 
@@ -96,16 +76,17 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
 
 
 def _rows(inputs: BlockInputs) -> str:
-    resolved = inputs.optional("complaints.resolved_at", "c", "timestamp")
+    optional = inputs.available.optional
+    resolved = optional("complaints.resolved_at", "c", "timestamp")
     return (
         "select row_number() over () as id, c.account_id, c.opened_at, "
         # a resolution dated before its complaint counts as resolved at once
         f"case when {resolved} is not null then greatest({resolved}, c.opened_at) end as resolved_at, "
-        f"{inputs.known_at('complaints.opened_at', 'c')} as known_at, "
-        f"{inputs.optional('complaints.severity', 'c', 'double')} as severity, "
-        f"{inputs.optional('complaints.category', 'c', 'varchar')} as category, "
-        f"cast({inputs.optional('complaints.csat', 'c', 'double')} as decimal(18, 4)) as csat, "
-        f"{inputs.optional('complaints.first_response_at', 'c', 'timestamp')} as first_response_at "
+        f"{inputs.available.known_at('complaints', 'c')} as known_at, "
+        f"{optional('complaints.severity', 'c', 'double')} as severity, "
+        f"{optional('complaints.category', 'c', 'varchar')} as category, "
+        f"cast({optional('complaints.csat', 'c', 'double')} as decimal(18, 4)) as csat, "
+        f"{optional('complaints.first_response_at', 'c', 'timestamp')} as first_response_at "
         "from complaints c"
     )
 

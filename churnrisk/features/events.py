@@ -28,105 +28,61 @@ _U = ("events.user_id",)
 
 _recency = FeatureFamily("recency", ("events",), "No activity in the last 60 days")
 _RECENCY = (
-    _recency(
-        "days_since_last_event", "days", "date_diff('day', last_day, as_of)", "days since the last activity",
-        "No activity for {value:.0f} days", +1, why_missing="Never active",
-    ),
-    _recency(
-        "silent_30d", "yes/no", "case when last_day is null or last_day < as_of - interval 30 day then 1 else 0 end",
-        "30 days of silence", "Silent for 30 days or more", +1,
-    ),
-    _recency(
-        "active_days_7", "days", "coalesce(active_days_7, 0)", "active days in the last 7",
-        "Active on only {value:.0f} of the last 7 days", -1,
-    ),
-    _recency(
-        "active_days_30", "days", "coalesce(active_days_30, 0)", "active days in the last 30",
-        "Active on only {value:.0f} of the last 30 days", -1,
-    ),
-    _recency(
-        "active_days_90", "days", "coalesce(active_days_90, 0)", "active days in the last 90",
-        "Active on {value:.0f} of the last 90 days", 0,
-    ),
-    _recency(
-        "events_7", "events", "coalesce(events_7, 0)", "events in the last 7 days",
-        "Only {value:.0f} events in the last 7 days", -1,
-    ),
-    _recency(
-        "events_30", "events", "coalesce(events_30, 0)", "events in the last 30 days",
-        "Only {value:,.0f} events in the last 30 days", -1,
-    ),
-    _recency(
-        "events_90", "events", "coalesce(events_90, 0)", "events in the last 90 days",
-        "{value:,.0f} events in the last 90 days", 0,
-    ),
-    _recency(
-        "events_trend_30", "trend",
-        "(coalesce(events_30, 0) - coalesce(events_prev_30, 0)) "
-        "/ nullif(coalesce(events_30, 0) + coalesce(events_prev_30, 0), 0)::double",
-        "trend of events against the 30 days before", "Activity is falling against the 30 days before", -1,
-    ),
-    _recency(
-        "active_days_trend_30", "trend",
-        "(coalesce(active_days_30, 0) - coalesce(active_days_prev_30, 0)) "
-        "/ nullif(coalesce(active_days_30, 0) + coalesce(active_days_prev_30, 0), 0)::double",
-        "trend of active days against the 30 days before", "Fewer active days than in the 30 days before", -1,
-    ),
-    _recency(
-        "active_days_180", "days", "coalesce(active_days_180, 0)", "active days in the last 180",
-        "Active on {value:.0f} of the last 180 days", 0,
-    ),
-    _recency(
-        "active_days_365", "days", "coalesce(active_days_365, 0)", "active days in the last 365",
-        "Active on {value:.0f} of the last 365 days", 0,
-    ),
-    _recency(
-        "activity_span_days", "days", "date_diff('day', first_day_365, last_day)",
+    _recency("days_since_last_event", "days", "date_diff('day', last_day, as_of)",
+        "days since the last activity", "No activity for {value:.0f} days", +1, why_missing="Never active"),
+    _recency("silent_30d", "yes/no",
+        "case when last_day is null or last_day < as_of - interval 30 day then 1 else 0 end",
+        "30 days of silence", "Silent for 30 days or more", +1),
+    _recency.count("active_days_7", "days", "active days in the last 7",
+        "Active on only {value:.0f} of the last 7 days", -1),
+    _recency.count("active_days_30", "days", "active days in the last 30",
+        "Active on only {value:.0f} of the last 30 days", -1),
+    _recency.count("active_days_90", "days", "active days in the last 90",
+        "Active on {value:.0f} of the last 90 days"),
+    _recency.count("events_7", "events", "events in the last 7 days",
+        "Only {value:.0f} events in the last 7 days", -1),
+    _recency.count("events_30", "events", "events in the last 30 days",
+        "Only {value:,.0f} events in the last 30 days", -1),
+    _recency.count("events_90", "events", "events in the last 90 days",
+        "{value:,.0f} events in the last 90 days"),
+    _recency.trend("events", "trend of events against the 30 days before",
+        "Activity is falling against the 30 days before", -1),
+    _recency.trend("active_days", "trend of active days against the 30 days before",
+        "Fewer active days than in the 30 days before", -1),
+    _recency.count("active_days_180", "days", "active days in the last 180",
+        "Active on {value:.0f} of the last 180 days"),
+    _recency.count("active_days_365", "days", "active days in the last 365",
+        "Active on {value:.0f} of the last 365 days"),
+    _recency("activity_span_days", "days", "date_diff('day', first_day_365, last_day)",
         "days between the first and the last activity of the last year",
-        "{value:.0f} days lie between the first and the last activity of the last year", 0,
-        why_missing="No activity in the last year",
-    ),
-    _recency(
-        "events_per_active_day", "events", "events_365 / nullif(active_days_365, 0)::double",
-        "events per active day in the last year", "{value:.1f} events per active day in the last year", 0,
-        why_missing="No activity in the last year",
-    ),
-    _recency(
-        "usual_gap_days", "days", "date_diff('day', first_day_365, last_day) / nullif(active_days_365 - 1, 0)::double",
-        "usual days between two active days", "{value:.0f} days pass between two active days", 0,
-        why_missing="Active on fewer than two days in the last year",
-    ),
-    _recency(
-        "overdue_ratio", "times",
-        "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) "
+        "{value:.0f} days lie between the first and the last activity of the last year",
+        why_missing="No activity in the last year"),
+    _recency("events_per_active_day", "events", "events_365 / nullif(active_days_365, 0)::double",
+        "events per active day in the last year", "{value:.1f} events per active day in the last year",
+        why_missing="No activity in the last year"),
+    _recency("usual_gap_days", "days",
+        "date_diff('day', first_day_365, last_day) / nullif(active_days_365 - 1, 0)::double",
+        "usual days between two active days", "{value:.0f} days pass between two active days",
+        why_missing="Active on fewer than two days in the last year"),
+    _recency("overdue_ratio", "times", "date_diff('day', last_day, as_of) * nullif(active_days_365 - 1, 0) "
         "/ greatest(date_diff('day', first_day_365, last_day), 1)::double",
         "silence against the account's own usual gap",
-        "Silent {value:.1f} times as long as is usual for this account", 0,
-        why_missing="Active on fewer than two days in the last year",
-    ),
-    _recency(
-        "quantity_30", "units", "coalesce(quantity_30, 0)::double", "quantity in the last 30 days",
-        "Only {value:,.0f} units in the last 30 days", -1, _Q,
-    ),
-    _recency(
-        "quantity_90", "units", "coalesce(quantity_90, 0)::double", "quantity in the last 90 days",
-        "{value:,.0f} units in the last 90 days", 0, _Q,
-    ),
-    _recency(
-        "quantity_365", "units", "coalesce(quantity_365, 0)::double", "quantity in the last 365 days",
-        "{value:,.0f} units in the last 365 days", 0, _Q,
-    ),
-    _recency(
-        "quantity_per_active_day", "units", "quantity_365::double / nullif(active_days_365, 0)",
-        "quantity per active day in the last year", "{value:,.1f} units per active day in the last year", 0, _Q,
-        "No activity in the last year",
-    ),
-    _recency(
-        "quantity_trend_30", "trend",
+        "Silent {value:.1f} times as long as is usual for this account",
+        why_missing="Active on fewer than two days in the last year"),
+    _recency("quantity_30", "units", "coalesce(quantity_30, 0)::double", "quantity in the last 30 days",
+        "Only {value:,.0f} units in the last 30 days", -1, _Q),
+    _recency("quantity_90", "units", "coalesce(quantity_90, 0)::double", "quantity in the last 90 days",
+        "{value:,.0f} units in the last 90 days", 0, _Q),
+    _recency("quantity_365", "units", "coalesce(quantity_365, 0)::double", "quantity in the last 365 days",
+        "{value:,.0f} units in the last 365 days", 0, _Q),
+    _recency("quantity_per_active_day", "units", "quantity_365::double / nullif(active_days_365, 0)",
+        "quantity per active day in the last year", "{value:,.1f} units per active day in the last year", 0,
+        _Q, "No activity in the last year"),
+    _recency("quantity_trend_30", "trend",
         "(coalesce(quantity_30, 0) - coalesce(quantity_prev_30, 0))::double "
         "/ nullif(abs(coalesce(quantity_30, 0)) + abs(coalesce(quantity_prev_30, 0)), 0)::double",
-        "trend of quantity against the 30 days before", "Quantity is falling against the 30 days before", -1, _Q,
-    ),
+        "trend of quantity against the 30 days before", "Quantity is falling against the 30 days before",
+        -1, _Q),
 )  # fmt: skip
 
 
@@ -141,48 +97,28 @@ def key_feature(name: str, position: int) -> Feature:
 
 _breadth = FeatureFamily("breadth", _F, "Nobody active in the last 30 days")
 _BREADTH = (
-    _breadth(
-        "features_7", "features", "coalesce(features_7, 0)", "product features used in the last 7 days",
-        "Only {value:.0f} product features used in the last 7 days", -1,
-    ),
-    _breadth(
-        "features_30", "features", "coalesce(features_30, 0)", "product features used in the last 30 days",
-        "Only {value:.0f} product features used in the last 30 days", -1,
-    ),
-    _breadth(
-        "features_90", "features", "coalesce(features_90, 0)", "product features used in the last 90 days",
-        "{value:.0f} product features used in the last 90 days", 0,
-    ),
-    _breadth(
-        "feature_share_90", "share", "coalesce(features_90, 0) / nullif(known_features, 0)::double",
-        "share of the product used in the last 90 days", "Uses {value:.0%} of the product", 0,
-    ),
-    _breadth(
-        "features_dropped", "features", "coalesce(features_dropped, 0)", "product features no longer used",
-        "Stopped using {value:.0f} product features in the last 30 days", +1,
-    ),
-    _breadth(
-        "features_adopted", "features", "coalesce(features_adopted, 0)", "product features newly used",
-        "Took up only {value:.0f} new product features in the last 30 days", -1,
-    ),
-    _breadth(
-        "users_30", "users", "coalesce(users_30, 0)", "people active in the last 30 days",
-        "Only {value:.0f} people active in the last 30 days", -1, _U,
-    ),
-    _breadth(
-        "users_trend_30", "trend",
-        "(coalesce(users_30, 0) - coalesce(users_prev_30, 0)) "
-        "/ nullif(coalesce(users_30, 0) + coalesce(users_prev_30, 0), 0)::double",
-        "trend of active people against the 30 days before", "Fewer people active than in the 30 days before", -1, _U,
-    ),
-    _breadth(
-        "top_user_share_30", "share", "top_user_events_30 / nullif(user_events_30, 0)::double",
-        "share of the busiest person in all activity", "{value:.0%} of the activity hangs on one person", 0, _U,
-    ),
-    _breadth(
-        "seats_used_share", "share", "coalesce(users_30, 0) / nullif(seats, 0)::double", "share of the seats in use",
-        "Only {value:.0%} of the paid seats are in use", -1, ("events.user_id", "subscriptions.seats"), "",
-    ),
+    _breadth.count("features_7", "features", "product features used in the last 7 days",
+        "Only {value:.0f} product features used in the last 7 days", -1),
+    _breadth.count("features_30", "features", "product features used in the last 30 days",
+        "Only {value:.0f} product features used in the last 30 days", -1),
+    _breadth.count("features_90", "features", "product features used in the last 90 days",
+        "{value:.0f} product features used in the last 90 days"),
+    _breadth("feature_share_90", "share", "coalesce(features_90, 0) / nullif(known_features, 0)::double",
+        "share of the product used in the last 90 days", "Uses {value:.0%} of the product"),
+    _breadth.count("features_dropped", "features", "product features no longer used",
+        "Stopped using {value:.0f} product features in the last 30 days", +1),
+    _breadth.count("features_adopted", "features", "product features newly used",
+        "Took up only {value:.0f} new product features in the last 30 days", -1),
+    _breadth.count("users_30", "users", "people active in the last 30 days",
+        "Only {value:.0f} people active in the last 30 days", -1, _U),
+    _breadth.trend("users", "trend of active people against the 30 days before",
+        "Fewer people active than in the 30 days before", -1, _U),
+    _breadth("top_user_share_30", "share", "top_user_events_30 / nullif(user_events_30, 0)::double",
+        "share of the busiest person in all activity", "{value:.0%} of the activity hangs on one person", 0,
+        _U),
+    _breadth("seats_used_share", "share", "coalesce(users_30, 0) / nullif(seats, 0)::double",
+        "share of the seats in use", "Only {value:.0%} of the paid seats are in use", -1,
+        ("events.user_id", "subscriptions.seats"), ""),
 )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from churnrisk.contract import TABLES, Available, identifier, known_at, timestamp_literal
+from churnrisk.contract import TABLES, Available, identifier, timestamp_literal
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
-from churnrisk.snapshots import PANEL, Panel
+from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
 
 
@@ -21,9 +22,7 @@ class Leak:
     example: str
 
 
-def find_leaks(
-    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], panel: Panel = PANEL
-) -> list[Leak]:
+def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...]) -> list[Leak]:
     """Compute the features of a panel with one as-of date twice, with and without the future, and return what differs.
 
     Rows that were not known before the date are deleted, later dates inside known rows and columns of ``accounts`` that
@@ -31,23 +30,16 @@ def find_leaks(
     future-truncation law holds.
     """
     engine = tables.engine
-    instant = timestamp_literal(engine.value(f"select max(as_of) from {panel.dates}"))
-
-    def compute() -> str:
-        made = create_feature_table(
-            tables, features, key_features=key_features, labelled_only=False, panel=panel
-        )
-        return made.rows
-
-    full = "features_full"
-    engine.run(f"create or replace temp table {full} as select * from {compute()}")
+    instant = timestamp_literal(engine.value(f"select max(as_of) from {PANEL.dates}"))
+    compute = partial(create_feature_table, tables, features, key_features=key_features, labelled_only=False)
+    full = engine.create("features_full", f"select * from {compute().rows}")
     hidden: list[str] = []
     try:
-        for relation, past in _pasts(tables, features, panel, instant).items():
+        for relation, past in _pasts(tables, features, instant).items():
             engine.run(f"alter {_kind(tables, relation)} {relation} rename to whole_{relation}")
             hidden.append(relation)
             engine.run(f"create temp table {relation} as select {past}")
-        truncated = compute()
+        truncated = compute().rows
         return [leak for feature in features if (leak := _compare(tables, feature.name, full, truncated))]
     finally:
         for relation in reversed(hidden):
@@ -65,7 +57,7 @@ def _compare(tables: Tables, name: str, full: str, truncated: str) -> Leak | Non
     return Leak(name, count, str(example)) if count else None
 
 
-def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: str) -> dict[str, str]:
+def _pasts(tables: Tables, features: Sequence[Feature], instant: str) -> dict[str, str]:
     """Return, for every relation that a feature could read, what of it was known before the instant.
 
     Labels and outcomes lie in the future, and raw tables are not dated row by row: nothing of those is left, so a
@@ -77,10 +69,10 @@ def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: s
         if TABLES[name].time and name != "labels"
     }
     pasts["accounts"] = _past_accounts(tables, features, instant)
-    pasts[panel.rows] = f"* replace (null::boolean as churned) from whole_{panel.rows}"
+    pasts[PANEL.rows] = f"* replace (null::boolean as churned) from whole_{PANEL.rows}"
     if tables.available.has("events"):
         pasts["bare_events"] = _past(tables.available, "bare_events", instant)
-    nothing = [panel.outcomes, *(["labels"] if tables.available.has("labels") else [])]
+    nothing = [PANEL.outcomes, *(["labels"] if tables.available.has("labels") else [])]
     nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
     return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
 
@@ -89,7 +81,7 @@ def _past(available: Available, name: str, instant: str) -> str:
     """Delete rows that were not known, and blank later dates inside those that were."""
     spec = TABLES[name.removeprefix("bare_")]
     columns = available.tables[spec.name]
-    known = f"{known_at(available, spec.name, str(spec.time))} < {instant}"
+    known = f"{available.known_at(spec.name)} < {instant}"
     later = [
         f"case when {column} < {instant} then {column} end as {column}"
         for column in spec.later
@@ -117,8 +109,5 @@ def _past_accounts(tables: Tables, features: Sequence[Feature], instant: str) ->
 
 
 def _kind(tables: Tables, name: str) -> str:
-    return (
-        "view"
-        if tables.engine.rows(f"select 1 from duckdb_views() where view_name = '{name}' limit 1")
-        else "table"
-    )
+    views = tables.engine.rows(f"select 1 from duckdb_views() where view_name = '{name}' limit 1")
+    return "view" if views else "table"

@@ -64,34 +64,26 @@ def _used(events: str, days: str) -> dict[str, str]:
 
     They are of the account's busiest person, and of a product feature that it uses already, if it uses any.
     """
-    sets = {f"events_{span}": f"coalesce(events_{span}, 0) + {events}" for span in (7, 30, 90, 365)}
-    sets |= {
-        f"quantity_{span}": f"coalesce(quantity_{span}, 0) "
-        f"+ {events} * coalesce(quantity_365 / nullif(events_365, 0)::double, 0)"
-        for span in (7, 30, 90, 365)
-        if span != 7
-    }
-    sets |= {
-        f"active_days_{span}": f"coalesce(active_days_{span}, 0) + {days}" for span in (7, 30, 90, 180, 365)
-    }
-    sets |= {
+    quantity = f"{events} * coalesce(quantity_365 / nullif(events_365, 0)::double, 0)"
+    used = {f"events_{span}": events for span in (7, 30, 90, 365)}
+    used |= {f"quantity_{span}": quantity for span in (30, 90, 365)}
+    used |= {f"active_days_{span}": days for span in (7, 30, 90, 180, 365)}
+    used |= {"user_events_30": events, "top_user_events_30": events}
+    return {column: _more(column, amount) for column, amount in used.items()} | {
         "last_day": _YESTERDAY,
         "first_day_365": f"coalesce(first_day_365, cast(as_of as date) - ({days}))",
         "users_30": "greatest(coalesce(users_30, 0), 1)",
-        "user_events_30": f"coalesce(user_events_30, 0) + {events}",
-        "top_user_events_30": f"coalesce(top_user_events_30, 0) + {events}",
+        **_back_in_use(),
     }
-    return sets | _back_in_use()
 
 
 def _back_in_use() -> dict[str, str]:
     """Put one product feature back in use where none was used for 30 days."""
     idle = "coalesce(features_30, 0) = 0"
     known = "coalesce(features_dropped, 0) > 0"
-    return {
-        **{f"features_{span}": f"greatest(coalesce(features_{span}, 0), 1)" for span in (7, 30, 90)},
+    return {f"features_{span}": f"greatest(coalesce(features_{span}, 0), 1)" for span in (7, 30, 90)} | {
         "features_dropped": f"coalesce(features_dropped, 0) - case when {idle} and {known} then 1 else 0 end",
-        "features_adopted": f"coalesce(features_adopted, 0) + case when {idle} and not {known} then 1 else 0 end",
+        "features_adopted": _more("features_adopted", f"case when {idle} and not {known} then 1 else 0 end"),
     }
 
 
@@ -211,18 +203,12 @@ def select_levers(config: FeatureConfig, available: Available) -> tuple[Lever, .
 class LeverEffects:
     """The features of some accounts at one as-of date after levers, by the same SQL as today's.
 
-    ``inputs`` is of :func:`churnrisk.features.create_feature_table`; an account's place is its position in
+    ``inputs`` is the relation of :data:`churnrisk.features.FEATURE_TABLE`; an account's place is its position in
     ``accounts``.
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        inputs: str,
-        features: Sequence[Feature],
-        accounts: pd.Index,
-        *,
-        as_of: datetime,
+        self, engine: Engine, inputs: str, features: Sequence[Feature], accounts: pd.Index, *, as_of: datetime
     ) -> None:
         self._engine, self._features = engine, features
         self._count = len(accounts)
@@ -250,7 +236,7 @@ class LeverEffects:
             source = f"(select * from lever_inputs where place >= {start} and place < {start + CHUNK})"
             for i, lever in enumerate(levers):
                 source = _applied(source, lever, f"dose_{i}", offered[i])
-            yield self._engine.arrow(f"select place{names}{columns} from {source}").to_pandas()
+            yield self._engine.frame(f"select place{names}{columns} from {source}")
 
     def _doses(self, i: int, table: pa.Table | None) -> str | None:
         if table is None:

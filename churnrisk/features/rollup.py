@@ -31,23 +31,14 @@ _SPANS = {"7": (0, 7), "30": (0, 30), "90": (0, 90), "prev_30": (30, 60)}
 
 @dataclass(frozen=True)
 class RollupShape:
-    """Which columns the roll-up has in this project.
+    """Which columns the roll-up has in this project."""
 
-    Attributes
-    ----------
-    words : int
-        Mask words that hold a bit for every product feature.
-    late : bool
-        Rows say when they were recorded, and so may be known later than they happened.
-    quantity : bool
-        Rows have a quantity.
-    key_features : tuple of str
-        Product features whose last day of use is computed.
-    """
-
+    #: Mask words that hold a bit for every product feature.
     words: int
+    #: Rows say when they were recorded, and so may be known later than they happened.
     late: bool
     quantity: bool
+    #: Product features whose last day of use is computed.
     key_features: tuple[str, ...]
 
     @classmethod
@@ -66,16 +57,13 @@ class RollupShape:
 
     def keys(self, template: str) -> str:
         """Repeat a comma-led column template for every key feature."""
-        return "".join(
-            f", {template.format(i=i, name=literal(name))}" for i, name in enumerate(self.key_features)
-        )
+        names = enumerate(map(literal, self.key_features))
+        return "".join(f", {template.format(i=i, name=name)}" for i, name in names)
 
     def bits(self, template: str) -> str:
         """Add up the bits that a mask expression sets over all words."""
-        return (
-            " + ".join(f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words))
-            or "0"
-        )
+        counts = (f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words))
+        return " + ".join(counts) or "0"
 
     def amount(self, sum_: str) -> str:
         """Return a sum of quantities, or a null where rows have none."""
@@ -115,38 +103,27 @@ class _Reach:
 
 @dataclass(frozen=True)
 class EventRelations:
-    """Names of what the events block joins, whether computed from raw rows or from the cache.
+    """Names of what the events block joins, whether computed from raw rows or from the cache."""
 
-    Attributes
-    ----------
-    windows, users, before : str
-        Per (account_key, as_of): every window, the users, and the last days of accounts without any in the windows.
-    sightings : str
-        feature, known_as_of: from which date on each product feature was known to be used by anybody.
-    """
-
+    #: Per (account_key, as_of): every window, the users, and the last days of accounts without any in the windows.
     windows: str = "event_windows"
     users: str = "event_users"
     before: str = "event_before"
+    #: (feature, known_as_of): from which date on each product feature was known to be used by anybody.
     sightings: str = "feature_sightings"
 
 
 @dataclass(frozen=True)
 class RollUp:
-    """The roll-up of the raw events. Each row says from which as-of date on it is known: ``known_as_of``.
-
-    Attributes
-    ----------
-    people, segments, lookback : str
-        Relations by account of the panel and (user, segment), (segment), and of those silent for a year.
-    windows : str
-        Relation (segment, as_of, age) of the segments that each date looks back on.
-    """
+    """The roll-up of the raw events. Each row says from which as-of date on it is known: ``known_as_of``."""
 
     shape: RollupShape
+    #: By account of the panel and user and segment, and by account and segment.
     people: str = "event_people"
     segments: str = "event_segments"
+    #: The last days of accounts that have been silent for a year.
     lookback: str = "event_lookback"
+    #: (segment, as_of, age) of the segments that each date looks back on.
     windows: str = "segment_windows"
 
 
@@ -155,7 +132,7 @@ def roll_up(inputs: BlockInputs) -> RollUp:
     engine = inputs.engine
     dates = engine.rows(f"select as_of from {inputs.dates} order by as_of")
     reach = _Reach(tuple(date for (date,) in dates))
-    inputs.create("feature_bits", _feature_bits(inputs.optional("events.feature", "e", "varchar")))
+    inputs.create("feature_bits", _feature_bits(inputs.available.optional("events.feature", "e", "varchar")))
     features = engine.value("select count(distinct feature) from feature_bits")
     shape = RollupShape.of(inputs.available, features, inputs.key_features)
     rolled, sightings = RollUp(shape), EventRelations().sightings
@@ -215,7 +192,7 @@ class _RawEvents:
 
     def detail(self) -> str:
         """(account, user, segment, first date that knows the row) of the days within all windows."""
-        user = self.inputs.optional("events.user_id", "e", "varchar")
+        user = self.inputs.available.optional("events.user_id", "e", "varchar")
         masks = self.shape.masks("bit_or(case when b.word = {i} then b.bit end) as mask_{i}")
         return (
             f"select e.account_id, {user} as user_id, {self._sums()}{masks}{self._last_keys('d.day')} "
@@ -263,14 +240,14 @@ class _RawEvents:
 
     @property
     def _feature(self) -> str:
-        return self.inputs.optional("events.feature", "e", "varchar")
+        return self.inputs.available.optional("events.feature", "e", "varchar")
 
     @property
     def _known(self) -> str:
-        return self.inputs.known_at("events.occurred_at", "e")
+        return self.inputs.available.known_at("events", "e")
 
     def _sums(self) -> str:
-        quantity = self.inputs.optional("events.quantity", "e", "double")
+        quantity = self.inputs.available.optional("events.quantity", "e", "double")
         return (
             f"d.segment, {'k' if self.shape.late else 'd'}.first_as_of as known_as_of, count(*) as n, "
             f"{self.shape.amount(f'sum(cast({quantity} as decimal(18, 4)))')} as quantity, "
@@ -297,11 +274,9 @@ class _RawEvents:
 
     def _dated(self, dates: str) -> str:
         """Join the first date that knows a row; rows from before all windows are known to all unless late."""
-        return (
-            f"asof join {self.inputs.dates} {dates} on {dates}.as_of > {self._known} "
-            if self.shape.late
-            else ""
-        )
+        if not self.shape.late:
+            return ""
+        return f"asof join {self.inputs.dates} {dates} on {dates}.as_of > {self._known} "
 
 
 def _spellings(keys: str) -> str:

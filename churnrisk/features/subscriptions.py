@@ -11,52 +11,38 @@ from churnrisk.records import Feature
 
 _feature = FeatureFamily("value", ("subscriptions",))
 _FEATURES = (
-    _feature(
-        "tenure_days", "days", "case when dated then date_diff('day', first_seen_at, as_of) end", "days as a customer",
-        "Customer for {value:.0f} days", requires=(),
-    ),
-    _feature(
-        "mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month",
-        requires=("subscriptions.mrr",),
-    ),
-    _feature(
-        "mrr_change_90", "share", "(mrr - mrr_90_ago)::double / nullif(mrr_90_ago, 0)::double",
+    _feature("tenure_days", "days", "case when dated then date_diff('day', first_seen_at, as_of) end",
+        "days as a customer", "Customer for {value:.0f} days", requires=()),
+    _feature("mrr", "a month", "mrr::double", "monthly revenue", "Pays {value:,.0f} a month",
+        requires=("subscriptions.mrr",)),
+    _feature("mrr_change_90", "share", "(mrr - mrr_90_ago)::double / nullif(mrr_90_ago, 0)::double",
         "change of the price in the last 90 days", "The price moved by {value:+.0%} in the last 90 days",
-        requires=("subscriptions.mrr",), why_missing="No price 90 days ago to compare with",
-    ),
-    _feature(
-        "seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats", requires=("subscriptions.seats",)
-    ),
-    _feature(
-        "days_to_renewal", "days", "date_diff('day', as_of, next_renewal_at)", "days to renewal",
-        "Renews in {value:.0f} days", requires=("subscriptions.renewal_at",), why_missing="No renewal date on record",
-    ),
-    _feature(
-        "renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
-        "Renewed {value:.0f} times so far",
-    ),
-    _feature(
-        "term_age_days", "days", "date_diff('day', last_term_started_at, as_of)", "days since the current term began",
-        "The current term began {value:.0f} days ago",
-    ),
-    _feature(
-        "auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off", -1,
-        ("subscriptions.auto_renew",),
-    ),
-    Feature(
-        "plan", "value", "", "plan", "plan", "On plan {value}", requires=("subscriptions.plan",), categorical=True
-    ),
+        requires=("subscriptions.mrr",), why_missing="No price 90 days ago to compare with"),
+    _feature("seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats",
+        requires=("subscriptions.seats",)),
+    _feature("days_to_renewal", "days", "date_diff('day', as_of, next_renewal_at)", "days to renewal",
+        "Renews in {value:.0f} days", requires=("subscriptions.renewal_at",),
+        why_missing="No renewal date on record"),
+    _feature("renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
+        "Renewed {value:.0f} times so far"),
+    _feature("term_age_days", "days", "date_diff('day', last_term_started_at, as_of)",
+        "days since the current term began", "The current term began {value:.0f} days ago"),
+    _feature("auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off", -1,
+        ("subscriptions.auto_renew",)),
+    Feature("plan", "value", "", "plan", "plan", "On plan {value}", requires=("subscriptions.plan",),
+        categorical=True),
 )  # fmt: skip
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
-    known = inputs.known_at("subscriptions.started_at", "s")
-    ended = inputs.optional("subscriptions.ended_at", "s", "timestamp")
-    plan = inputs.optional("subscriptions.plan", "s", "varchar")
-    mrr = f"cast({inputs.optional('subscriptions.mrr', 's', 'double')} as decimal(18, 4))"
-    seats = f"cast({inputs.optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
-    renewal = inputs.optional("subscriptions.renewal_at", "s", "timestamp")
-    auto_renew = inputs.optional("subscriptions.auto_renew", "s", "boolean")
+    known = inputs.available.known_at("subscriptions", "s")
+    optional = inputs.available.optional
+    ended = optional("subscriptions.ended_at", "s", "timestamp")
+    plan = optional("subscriptions.plan", "s", "varchar")
+    mrr = f"cast({optional('subscriptions.mrr', 's', 'double')} as decimal(18, 4))"
+    seats = f"cast({optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
+    renewal = optional("subscriptions.renewal_at", "s", "timestamp")
+    auto_renew = optional("subscriptions.auto_renew", "s", "boolean")
     runs = "(s.ended_at is null or s.ended_at >= p.as_of)"
     then = "p.as_of - interval 90 day"
     ran = f"(s.started_at < {then} and (s.ended_at is null or s.ended_at >= {then}))"

@@ -6,29 +6,21 @@ from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, F
 
 _feature = FeatureFamily("satisfaction", ("surveys",), "Never answered a survey")
 _FEATURES = (
-    _feature(
-        "last_survey_score", "0-10", "last_score", "last survey score",
-        "The last survey score was {value:.0f} of 10", -1,
-    ),
-    _feature(
-        "survey_score_change", "points", "last_score - previous_score", "change of the survey score",
-        "The survey score moved by {value:+.0f} points", -1, why_missing="Answered fewer than two surveys",
-    ),
-    _feature(
-        "detractor", "yes/no",
+    _feature("last_survey_score", "0-10", "last_score", "last survey score",
+        "The last survey score was {value:.0f} of 10", -1),
+    _feature("survey_score_change", "points", "last_score - previous_score", "change of the survey score",
+        "The survey score moved by {value:+.0f} points", -1, why_missing="Answered fewer than two surveys"),
+    _feature("detractor", "yes/no",
         "case when last_score is null then null when last_score <= 6 and last_answer_at >= as_of - interval 90 day "
-        "then 1 else 0 end",
-        "stated dissatisfaction in the last 90 days", "Said in a survey that they are not satisfied", +1,
-    ),
-    _feature(
-        "days_since_survey", "days", "date_diff('day', last_answer_at, as_of)", "days since the last survey answer",
-        "Last answered a survey {value:.0f} days ago", 0,
-    ),
+        "then 1 else 0 end", "stated dissatisfaction in the last 90 days",
+        "Said in a survey that they are not satisfied", +1),
+    _feature("days_since_survey", "days", "date_diff('day', last_answer_at, as_of)",
+        "days since the last survey answer", "Last answered a survey {value:.0f} days ago"),
 )  # fmt: skip
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
-    known = inputs.known_at("surveys.answered_at", "s")
+    known = inputs.available.known_at("surveys", "s")
     columns = inputs.create(
         "survey_columns",
         "select account_key, as_of, "
@@ -47,7 +39,5 @@ SURVEYS = FeatureGroup(
     "surveys",
     _prepare,
     _FEATURES,
-    {
-        "survey_columns": "The last answer before each date, and the one before it.",
-    },
+    {"survey_columns": "The last answer before each date, and the one before it."},
 )

@@ -61,10 +61,7 @@ class Usage:
         self._last_seen = np.full((accounts, len(FEATURES)), _NEVER)
         self._sessions = [np.zeros(accounts) for _ in range(3)]
         self.users_30 = np.zeros(accounts, dtype=int)
-        self.account: list[Ints] = []
-        self.minute: list[Ints] = []
-        self.feature: list[Ints] = []
-        self.user: list[Ints] = []
+        self.rows: list[pd.DataFrame] = []
 
     def days_since_last(self, day: int) -> Floats:
         """Return days since the last session, or since sign-up."""
@@ -113,10 +110,14 @@ class Usage:
         self._sessions = [*self._sessions[1:], counts.sum(axis=1).astype(float)]
         seen = np.unique(account * _MOST_USERS + user) // _MOST_USERS
         self.users_30 = np.bincount(seen, minlength=len(self.level))
-        self.account.append(account)
-        self.minute.append((day + offset) * MINUTES_PER_DAY + minute)
-        self.feature.append(feature)
-        self.user.append(account * _MOST_USERS + user)
+        minute += (day + offset) * MINUTES_PER_DAY
+        columns = {
+            "account": account,
+            "minute": minute,
+            "feature": feature,
+            "user": account * _MOST_USERS + user,
+        }
+        self.rows.append(pd.DataFrame(columns))
 
     def _session_counts(self, day: int, first: Ints, end: Ints) -> NDArray[np.int64]:
         """Return sessions per account and day of the period, shape (accounts, 30)."""
@@ -137,7 +138,7 @@ class Usage:
 
 
 class Support:
-    """Complaints and surveys so far; arrays grow by one block per period."""
+    """Complaints and surveys so far, one block of rows per period."""
 
     def __init__(self, rng: np.random.Generator, customers: Customers) -> None:
         accounts = len(customers)
@@ -145,24 +146,17 @@ class Support:
         self._survey_turn = rng.integers(0, _SURVEY_EVERY_PERIODS, accounts)
         self._last_score = np.full(accounts, np.nan)
         self._last_answer_day = np.full(accounts, _NEVER)
-        self.account: list[Ints] = []
-        self.opened: list[Ints] = []
-        self.answered: list[Ints] = []
-        self.resolved: list[Ints] = []
-        self.severity: list[Ints] = []
-        self.category: list[Ints] = []
-        self.csat: list[Ints] = []
-        self.survey_account: list[Ints] = []
-        self.survey_minute: list[Ints] = []
-        self.survey_score: list[Ints] = []
+        self.complaints: list[pd.DataFrame] = []
+        self.surveys: list[pd.DataFrame] = []
 
     def open_weight(self, day: int) -> Floats:
         """Return the summed log-odds weight of complaints that are open at the start of ``day``."""
         total = np.zeros(len(self._customers))
-        instant = day * MINUTES_PER_DAY
-        for account, resolved, severity in zip(self.account, self.resolved, self.severity, strict=True):
-            still_open = resolved >= instant
-            np.add.at(total, account[still_open], complaint_weight(severity[still_open]))
+        for rows in self.complaints:
+            still_open = rows[rows["resolved"] >= day * MINUTES_PER_DAY]
+            np.add.at(
+                total, still_open["account"].to_numpy(), complaint_weight(still_open["severity"].to_numpy())
+            )
         return total
 
     def last_score(self, day: int) -> Floats:
@@ -182,13 +176,18 @@ class Support:
         wait_days = np.where(stuck, rng.uniform(15.0, 90.0, size), rng.lognormal(0.4, 0.8, size))
         reply_hours = np.minimum(rng.lognormal(1.6, 0.9, size) * np.where(stuck, 4.0, 1.0), wait_days * 24)
         mark = 4.6 - 0.9 * np.log1p(wait_days / 3.0) + rng.normal(0.0, 0.6, size)
-        self.account.append(account)
-        self.opened.append(opened)
-        self.answered.append(opened + (reply_hours * 60).astype(int))
-        self.resolved.append(opened + (wait_days * MINUTES_PER_DAY).astype(int))
-        self.severity.append(severity)
-        self.category.append(rng.integers(0, len(CATEGORIES), size))
-        self.csat.append(np.clip(np.rint(mark), 1, 5).astype(int))
+        rows = pd.DataFrame(
+            {
+                "account": account,
+                "opened": opened,
+                "answered": opened + (reply_hours * 60).astype(int),
+                "resolved": opened + (wait_days * MINUTES_PER_DAY).astype(int),
+                "severity": severity,
+                "category": rng.integers(0, len(CATEGORIES), size),
+                "csat": np.clip(np.rint(mark), 1, 5).astype(int),
+            }
+        )
+        self.complaints.append(rows)
 
     def survey(self, day: int, *, first: Ints, end: Ints, level: Floats) -> None:
         """Survey a third of the accounts; open complaints and fading use lower the scores."""
@@ -202,9 +201,8 @@ class Support:
         who = np.nonzero(answers)[0]
         self._last_score[who] = score[who]
         self._last_answer_day[who] = day + offset[who]
-        self.survey_account.append(who)
-        self.survey_minute.append((day + offset[who]) * MINUTES_PER_DAY + rng.integers(480, 1080, len(who)))
-        self.survey_score.append(score[who])
+        minute = (day + offset[who]) * MINUTES_PER_DAY + rng.integers(480, 1080, len(who))
+        self.surveys.append(pd.DataFrame({"account": who, "minute": minute, "score": score[who]}))
 
 
 class SubscriptionTerms:

@@ -13,19 +13,9 @@ Bools = NDArray[np.bool_]
 
 PERIOD_DAYS = 30
 FEATURES = (
-    "login",
-    "dashboards",
-    "reports",
-    "search",
-    "export",
-    "sharing",
-    "alerts",
-    "mobile",
-    "automation",
-    "integrations",
-    "api",
-    "forecasting",
-)
+    "login", "dashboards", "reports", "search", "export", "sharing", "alerts", "mobile", "automation", "integrations",
+    "api", "forecasting",
+)  # fmt: skip
 SEGMENTS = ("SMB", "Mid-Market", "Enterprise")
 INDUSTRIES = ("Retail", "Software", "Healthcare", "Logistics", "Finance", "Education", "Manufacturing")
 PLANS = ("Starter", "Team", "Business", "Enterprise")
@@ -166,16 +156,13 @@ def contributions(now: Situation) -> dict[str, Floats]:
         "owner_change": np.where(now.owner_changed_60, handover, 0.0),
         "renewal": np.where(now.annual, np.where(now.renews_in_30, 2.2, -1.6), 0.0),
         "price": np.minimum(8.0 * now.price_rise_90, 1.4),
-        "satisfaction": _satisfaction(now.last_score),
+        "satisfaction": np.select(
+            [now.last_score <= 3, now.last_score <= 6, now.last_score >= 9], [1.1, 0.6, -0.4], default=0.0
+        ),
         "breadth": -0.5 * np.log2((1.0 + now.features_90) / 5.0),
         "users": -0.2 * np.log2(1.0 + now.users_30),
         "tenure": -0.3 * np.log1p(np.maximum(now.tenure_days, 0.0) / 365.0),
     }
-
-
-def _satisfaction(score: Floats) -> Floats:
-    steps = [score <= 3, score <= 6, score >= 9]
-    return np.select(steps, [1.1, 0.6, -0.4], default=0.0)
 
 
 def churn_probability(parts: dict[str, Floats]) -> Floats:

@@ -16,7 +16,6 @@ import pandas as pd
 
 from churnrisk.errors import UsageError
 from churnrisk.files import write_whole
-from churnrisk.sample.customers import Ints
 from churnrisk.sample.world import World, make_world
 
 Raw = dict[str, pd.DataFrame]
@@ -65,6 +64,34 @@ _COLUMNS = {
         "account_id": "acct", "valid_from": "since", "owner": "csm", "contacts": "known_contacts",
     },
 }  # fmt: skip
+#: By table: the raw column that its spoiled rows must have, if any, and per mistake the column, its kind, how many rows
+#: have it, and what their values become.
+_MISTAKES: dict[str, tuple[str, tuple[tuple[str, str, int, Callable[[Any], Any]], ...]]] = {
+    "accounts": ("", (
+        ("name", "odd_text", len(_ODD_NAMES), lambda names: list(_ODD_NAMES[: len(names)])),
+    )),
+    "complaints": ("Closed", (
+        ("resolved_at", "end_before_start", 6, lambda _: "2019-12-31 12:00:00"),
+        ("resolved_at", "future_date", 2, lambda _: "2062-01-15 09:00:00"),
+        ("resolved_at", "bad_date", 4, lambda _: "31.02.2026"),
+        ("account_id", "padded_id", 40, lambda ids: "  " + ids + " "),
+        ("severity", "mixed_case", 120, lambda words: words.str.upper()),
+    )),
+    "subscriptions": ("end_date", (
+        ("mrr", "negative_money", 4, lambda money: -money),
+    )),
+    "surveys": ("", (
+        ("answered_at", "bad_date", 3, lambda _: "n/a"),
+    )),
+    "events": ("", (
+        ("account_id", "unknown_account", 12, lambda _: "TEST-0001"),
+        ("occurred_at", "bad_date", 4, lambda _: "0000-00-00 00:00:00"),
+        ("occurred_at", "future_date", 3, lambda _: "2062-03-01 08:00:00"),
+        ("user_id", "missing", 150, lambda _: None),
+        ("feature", "missing", 60, lambda _: None),
+    )),
+}  # fmt: skip
+_DUPLICATES = 25
 _DATE_ONLY = {"signed_up_at", "started_at", "ended_at", "renewal_at", "valid_from"}
 _SEVERITY_WORDS = {1: "low", 2: "medium", 3: "high", 4: "critical"}
 _FULL_WINDOWS_DAYS = 90
@@ -146,9 +173,8 @@ def _csv(table: pd.DataFrame) -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     if path.suffix == ".gz":
-        content = gzip.compress(
-            content, compresslevel=9, mtime=0
-        )  # no clock in the file: same seed, same bytes
+        # no clock in the file: same seed, same bytes
+        content = gzip.compress(content, compresslevel=9, mtime=0)
     write_whole(path, content)
 
 
@@ -174,87 +200,19 @@ def _spoil(rng: np.random.Generator, raw: Raw) -> tuple[Raw, tuple[Defect, ...]]
     Each kind takes rows of its own within a table, so that counts do not overlap. Small tables get fewer.
     """
     spoiled = {name: table.copy() for name, table in raw.items()}
-    defects = [
-        *_spoil_accounts(rng, spoiled["accounts"]),
-        *_spoil_complaints(rng, spoiled["complaints"]),
-        *_spoil_subscriptions(rng, spoiled["subscriptions"]),
-        *_spoil_surveys(rng, spoiled["surveys"]),
-    ]
-    spoiled["events"], in_events = _spoil_events(rng, spoiled["events"])
-    found = [defect for defect in (*defects, *in_events) if defect.count]
-    return spoiled, tuple(found)
-
-
-class _Rows:
-    """Deals out distinct rows of a table."""
-
-    def __init__(self, rng: np.random.Generator, candidates: Ints) -> None:
-        self._left = rng.permutation(candidates)
-
-    def take(self, count: int) -> Ints:
-        taken, self._left = self._left[:count], self._left[count:]
-        return taken
-
-
-def _put(table: pd.DataFrame, column: str, rows: Ints, new: Callable[[pd.Series[Any]], Any]) -> None:
-    values = table[column].copy()
-    values.iloc[rows] = new(values.iloc[rows])
-    table[column] = values
-
-
-def _spoil_accounts(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
-    rows = _Rows(rng, np.arange(len(table))).take(len(_ODD_NAMES))
-    _put(table, "Account Name", rows, lambda _: list(_ODD_NAMES[: len(rows)]))
-    return [Defect("accounts", "name", "odd_text", len(rows))]
-
-
-def _spoil_complaints(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
-    closed = table["Closed"].notna().to_numpy()
-    deal = _Rows(rng, np.nonzero(closed)[0])
-    backwards, future, bad, padded, cased = (deal.take(count) for count in (6, 2, 4, 40, 120))
-    _put(table, "Closed", backwards, lambda _: "2019-12-31 12:00:00")
-    _put(table, "Closed", bad, lambda _: "31.02.2026")
-    _put(table, "Closed", future, lambda _: "2062-01-15 09:00:00")
-    _put(table, "Account", padded, lambda ids: "  " + ids + " ")
-    _put(table, "Priority", cased, lambda words: words.str.upper())
-    return [
-        Defect("complaints", "resolved_at", "end_before_start", len(backwards)),
-        Defect("complaints", "resolved_at", "bad_date", len(bad)),
-        Defect("complaints", "resolved_at", "future_date", len(future)),
-        Defect("complaints", "account_id", "padded_id", len(padded)),
-        Defect("complaints", "severity", "mixed_case", len(cased)),
-    ]
-
-
-def _spoil_subscriptions(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
-    ended = table["end_date"].notna().to_numpy()
-    rows = _Rows(rng, np.nonzero(ended)[0]).take(4)
-    _put(table, "mrr_eur", rows, lambda money: -money)
-    return [Defect("subscriptions", "mrr", "negative_money", len(rows))]
-
-
-def _spoil_surveys(rng: np.random.Generator, table: pd.DataFrame) -> list[Defect]:
-    deal = _Rows(rng, np.arange(len(table)))
-    bad = deal.take(3)
-    _put(table, "responded_on", bad, lambda _: "n/a")
-    return [Defect("surveys", "answered_at", "bad_date", len(bad))]
-
-
-def _spoil_events(rng: np.random.Generator, table: pd.DataFrame) -> tuple[pd.DataFrame, list[Defect]]:
-    deal = _Rows(rng, np.arange(len(table)))
-    unknown, bad, future, no_user, no_module, twice = (deal.take(count) for count in (12, 4, 3, 150, 60, 25))
-    _put(table, "AccountID", unknown, lambda _: "TEST-0001")
-    _put(table, "Timestamp", bad, lambda _: "0000-00-00 00:00:00")
-    _put(table, "Timestamp", future, lambda _: "2062-03-01 08:00:00")
-    _put(table, "UserID", no_user, lambda _: None)
-    _put(table, "Module", no_module, lambda _: None)
-    order = np.sort(np.concatenate([np.arange(len(table)), twice]))
-    defects = [
-        Defect("events", "account_id", "unknown_account", len(unknown)),
-        Defect("events", "occurred_at", "bad_date", len(bad)),
-        Defect("events", "occurred_at", "future_date", len(future)),
-        Defect("events", "user_id", "missing", len(no_user)),
-        Defect("events", "feature", "missing", len(no_module)),
-        Defect("events", "", "duplicate_row", len(twice)),
-    ]
-    return table.iloc[order].reset_index(drop=True), defects
+    defects = []
+    for table, (required, mistakes) in _MISTAKES.items():
+        rows = spoiled[table]
+        left = rng.permutation(np.nonzero(rows[required].notna())[0] if required else np.arange(len(rows)))
+        for column, kind, count, new in mistakes:
+            taken, left = left[:count], left[count:]
+            own = _COLUMNS[table][column]
+            values = rows[own].copy()
+            values.iloc[taken] = new(values.iloc[taken])
+            rows[own] = values
+            defects.append(Defect(table, column, kind, len(taken)))
+    twice = left[:_DUPLICATES]  # of the events, the last table
+    order = np.sort(np.concatenate([np.arange(len(spoiled["events"])), twice]))
+    spoiled["events"] = spoiled["events"].iloc[order].reset_index(drop=True)
+    defects.append(Defect("events", "", "duplicate_row", len(twice)))
+    return spoiled, tuple(defect for defect in defects if defect.count)

@@ -1,4 +1,4 @@
-"""From the simulation's arrays to tables in the contract's column names."""
+"""Simulate a company's customers, and return what happened as tables in the contract's column names."""
 
 from __future__ import annotations
 
@@ -36,173 +36,16 @@ from churnrisk.sample.customers import (
     main_cause,
 )
 
-_FIRST_ACCOUNT_NUMBER = 10_000
-_FIRST_USER_NUMBER = 100_000
-_LATE_SHARE = 0.03
-_LATE_DAYS = 1.5
-
-
-def contract_tables(
-    rng: np.random.Generator,
-    *,
-    start: pd.Timestamp,
-    end: pd.Timestamp,
-    customers: Customers,
-    usage: Usage,
-    support: Support,
-    owners: Owners,
-    terms: pd.DataFrame,
-    truth: list[pd.DataFrame],
-) -> dict[str, pd.DataFrame]:
-    """Return the seven tables of a world, cut to what was known before ``end``."""
-    clock = _Clock(start, end)
-    return {
-        "accounts": _accounts(clock, customers, owners),
-        "events": _events(rng, clock, usage),
-        "complaints": _complaints(rng, clock, support),
-        "subscriptions": _subscriptions(clock, terms),
-        "surveys": _surveys(clock, support),
-        "attributes": _attributes(clock, customers, owners),
-        "truth": _truth(clock, truth),
-    }
-
-
-class _Clock:
-    """Converts days and minutes since the world's start to timestamps."""
-
-    def __init__(self, start: pd.Timestamp, end: pd.Timestamp) -> None:
-        self._start = np.datetime64(start, "us")
-        self.end_day = (end - start).days
-
-    def day(self, day: Ints) -> pd.Series[Any]:
-        return pd.Series(self._start + day * np.timedelta64(1, "D"))
-
-    def minute(self, minute: Ints) -> pd.Series[Any]:
-        return pd.Series(self._start + minute * np.timedelta64(1, "m"))
-
-    def minute_if_past(self, minute: Ints) -> pd.Series[Any]:
-        return self.minute(minute).where(minute < self.end_day * MINUTES_PER_DAY)
-
-
-def _ids(account: Ints) -> pd.Series[str]:
-    return ("C" + pd.Series(account + _FIRST_ACCOUNT_NUMBER).astype(str)).astype("str")
-
-
-def _delays(rng: np.random.Generator, size: int) -> Ints:
-    """Return minutes between an occurrence and its record: none, but for a few that come days late."""
-    late = rng.random(size) < _LATE_SHARE
-    minutes = (rng.exponential(_LATE_DAYS, size) * MINUTES_PER_DAY).astype(int)
-    return np.where(late, minutes, 0)
-
-
-def _accounts(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "account_id": _ids(np.arange(len(customers))),
-            "name": customers.names,
-            "signed_up_at": clock.day(customers.sign_up_day),
-            "segment": np.array(SEGMENTS)[customers.segment],
-            "industry": np.array(INDUSTRIES)[customers.industry],
-            "owner": np.array(OWNERS)[owners.owner],
-        }
-    )
-
-
-def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFrame:
-    minute = np.concatenate(usage.minute)
-    recorded = minute + _delays(rng, len(minute))
-    keep = (minute >= 0) & (recorded < clock.end_day * MINUTES_PER_DAY)
-    account, feature = np.concatenate(usage.account), np.concatenate(usage.feature)
-    order = np.lexsort((feature, account, minute))
-    order = order[keep[order]]
-    table = pd.DataFrame(
-        {
-            "account_id": _ids(account[order]),
-            "occurred_at": clock.minute(minute[order]),
-            "feature": np.array(FEATURES)[feature[order]],
-            "user_id": (np.concatenate(usage.user)[order] + _FIRST_USER_NUMBER).astype(str),
-            "recorded_at": clock.minute(recorded[order]),
-        }
-    )
-    # two sessions in one minute would count as a defect: a duplicate row
-    return table.drop_duplicates(ignore_index=True)
-
-
-def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd.DataFrame:
-    opened, resolved = np.concatenate(support.opened), np.concatenate(support.resolved)
-    recorded = np.minimum(opened + _delays(rng, len(opened)), resolved)
-    table = pd.DataFrame(
-        {
-            "account_id": _ids(np.concatenate(support.account)),
-            "opened_at": clock.minute(opened),
-            "first_response_at": clock.minute_if_past(np.concatenate(support.answered)),
-            "resolved_at": clock.minute_if_past(resolved),
-            "severity": np.concatenate(support.severity),
-            "category": np.array(CATEGORIES)[np.concatenate(support.category)],
-            "recorded_at": clock.minute(recorded),
-        }
-    )
-    csat = pd.Series(np.concatenate(support.csat)).astype("Int64")
-    # only some customers rate, and none before the complaint is resolved
-    answers = (rng.random(len(table)) < 0.6) & table["resolved_at"].notna().to_numpy()
-    table.insert(6, "csat", csat.where(answers))
-    known: pd.DataFrame = table.loc[recorded < clock.end_day * MINUTES_PER_DAY]
-    return known.sort_values(["opened_at", "account_id"], ignore_index=True, kind="stable")
-
-
-def _subscriptions(clock: _Clock, terms: pd.DataFrame) -> pd.DataFrame:
-    ended = terms["ended"].to_numpy()
-    closed = ended != OPEN
-    return pd.DataFrame(
-        {
-            "account_id": _ids(terms["account"].to_numpy()),
-            "started_at": clock.day(terms["started"].to_numpy()),
-            "ended_at": clock.day(np.where(closed, ended, 0)).where(closed),
-            "plan": terms["plan"],
-            "mrr": terms["mrr"],
-            "seats": terms["seats"],
-            "renewal_at": clock.day(terms["renews"].to_numpy()),
-        }
-    )
-
-
-def _surveys(clock: _Clock, support: Support) -> pd.DataFrame:
-    table = pd.DataFrame(
-        {
-            "account_id": _ids(np.concatenate(support.survey_account)),
-            "answered_at": clock.minute(np.concatenate(support.survey_minute)),
-            "score": np.concatenate(support.survey_score),
-            "kind": "nps",
-        }
-    )
-    return table.sort_values(["answered_at", "account_id"], ignore_index=True, kind="stable")
-
-
-def _attributes(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
-    changes = owners.table()
-    account = changes["account"].to_numpy()
-    return pd.DataFrame(
-        {
-            "account_id": _ids(account),
-            "valid_from": clock.day(changes["valid_from"].to_numpy()),
-            "owner": changes["owner"],
-            "contacts": customers.contacts[account],
-        }
-    )
-
-
-def _truth(clock: _Clock, blocks: list[pd.DataFrame]) -> pd.DataFrame:
-    rows = pd.concat(blocks, ignore_index=True)
-    keys = {"account_id": _ids(rows["account"].to_numpy()), "as_of": clock.day(rows["day"].to_numpy())}
-    return pd.DataFrame(keys).join(rows.drop(columns=["account", "day"]))
-
-
 # The simulation starts before the first day, so that no window starts empty.
 _WARM_UP_PERIODS = 3
 _ENDS_AT_RENEWAL_SHARE = 0.85
 _COMES_BACK_SHARE = 0.08
 _COMES_BACK_AFTER_DAYS = (60, 150)
 _NOT_YET = OPEN
+_FIRST_ACCOUNT_NUMBER = 10_000
+_FIRST_USER_NUMBER = 100_000
+_LATE_SHARE = 0.03
+_LATE_DAYS = 1.5
 
 
 @dataclass(frozen=True)
@@ -234,34 +77,32 @@ def make_world(*, seed: int = 7, accounts: int = 2000, months: int = 18, end: st
     Some of the ``accounts`` sign up before the world starts, some during it. ``months`` are periods of 30 days, so that
     every label window has the same length; ``end`` is the day after the last one.
     """
-    _check(seed=seed, accounts=accounts, months=months)
-    last = _parse_day(end)
-    start = last - pd.Timedelta(days=PERIOD_DAYS * months)
-    simulation = _Simulation(seed, accounts=accounts, months=months, first_weekday=start.weekday())
-    simulation.run()
-    tables = contract_tables(
-        simulation.rng,
-        start=start,
-        end=last,
-        customers=simulation.customers,
-        usage=simulation.usage,
-        support=simulation.support,
-        owners=simulation.owners,
-        terms=simulation.terms.table(simulation.live),
-        truth=simulation.truth,
-    )
-    return World(seed=seed, start=start, end=last, **tables)
-
-
-def _check(*, seed: int, accounts: int, months: int) -> None:
     for name, value, least, most in (
         ("seed", seed, 0, 2**63),
         ("accounts", accounts, 1, 10_000_000),
         ("months", months, 1, 120),
     ):
         if not least <= value <= most:
-            message = f"expected {name} between {least} and {most}, found {value}; choose one in that range"
-            raise UsageError(message)
+            raise UsageError(
+                f"expected {name} between {least} and {most}, found {value}; choose one in that range"
+            )
+    last = _parse_day(end)
+    start = last - pd.Timedelta(days=PERIOD_DAYS * months)
+    simulation = _Simulation(seed, accounts=accounts, months=months, first_weekday=start.weekday())
+    simulation.run()
+    clock = _Clock(start, last)
+    return World(
+        seed=seed,
+        start=start,
+        end=last,
+        accounts=_accounts(clock, simulation.customers, simulation.owners),
+        events=_events(simulation.rng, clock, simulation.usage),
+        complaints=_complaints(simulation.rng, clock, simulation.support),
+        subscriptions=_subscriptions(clock, simulation.terms.table(simulation.live)),
+        surveys=_surveys(clock, simulation.support),
+        attributes=_attributes(clock, simulation.customers, simulation.owners),
+        truth=_truth(clock, simulation.truth),
+    )
 
 
 def _parse_day(text: str) -> pd.Timestamp:
@@ -285,7 +126,6 @@ class _Simulation:
         self.truth: list[pd.DataFrame] = []
         self.live = self.customers.sign_up_day < -_WARM_UP_PERIODS * PERIOD_DAYS
         self._start_day = self.customers.sign_up_day.copy()
-        self._leave_nobody = np.zeros(accounts, dtype=bool)
 
     def run(self) -> None:
         self._renew_until(-_WARM_UP_PERIODS * PERIOD_DAYS)
@@ -373,3 +213,128 @@ class _Simulation:
             last_score=self.support.last_score(day),
             tenure_days=(day - self.customers.sign_up_day).astype(float),
         )
+
+
+class _Clock:
+    """Converts days and minutes since the world's start to timestamps."""
+
+    def __init__(self, start: pd.Timestamp, end: pd.Timestamp) -> None:
+        self._start = np.datetime64(start, "us")
+        self.end_day = (end - start).days
+
+    def day(self, day: Ints) -> pd.Series[Any]:
+        return pd.Series(self._start + day * np.timedelta64(1, "D"))
+
+    def minute(self, minute: Ints) -> pd.Series[Any]:
+        return pd.Series(self._start + minute * np.timedelta64(1, "m"))
+
+    def minute_if_past(self, minute: Ints) -> pd.Series[Any]:
+        return self.minute(minute).where(minute < self.end_day * MINUTES_PER_DAY)
+
+
+def _ids(account: Ints) -> pd.Series[str]:
+    return ("C" + pd.Series(account + _FIRST_ACCOUNT_NUMBER).astype(str)).astype("str")
+
+
+def _delays(rng: np.random.Generator, size: int) -> Ints:
+    """Return minutes between an occurrence and its record: none, but for a few that come days late."""
+    late = rng.random(size) < _LATE_SHARE
+    minutes = (rng.exponential(_LATE_DAYS, size) * MINUTES_PER_DAY).astype(int)
+    return np.where(late, minutes, 0)
+
+
+def _accounts(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "account_id": _ids(np.arange(len(customers))),
+            "name": customers.names,
+            "signed_up_at": clock.day(customers.sign_up_day),
+            "segment": np.array(SEGMENTS)[customers.segment],
+            "industry": np.array(INDUSTRIES)[customers.industry],
+            "owner": np.array(OWNERS)[owners.owner],
+        }
+    )
+
+
+def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFrame:
+    rows = pd.concat(usage.rows, ignore_index=True)
+    rows["recorded"] = rows["minute"] + _delays(rng, len(rows))
+    rows = rows[(rows["minute"] >= 0) & (rows["recorded"] < clock.end_day * MINUTES_PER_DAY)]
+    order = np.lexsort((rows["feature"], rows["account"], rows["minute"]))
+    account, minute, feature, user, recorded = (rows[name].to_numpy()[order] for name in rows)
+    table = pd.DataFrame(
+        {
+            "account_id": _ids(account),
+            "occurred_at": clock.minute(minute),
+            "feature": np.array(FEATURES)[feature],
+            "user_id": (user + _FIRST_USER_NUMBER).astype(str),
+            "recorded_at": clock.minute(recorded),
+        }
+    )
+    # two sessions in one minute would count as a defect: a duplicate row
+    return table.drop_duplicates(ignore_index=True)
+
+
+def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd.DataFrame:
+    rows = pd.concat(support.complaints, ignore_index=True)
+    account, opened, answered, resolved, severity, category, csat = (rows[name].to_numpy() for name in rows)
+    recorded = np.minimum(opened + _delays(rng, len(opened)), resolved)
+    table = pd.DataFrame(
+        {
+            "account_id": _ids(account),
+            "opened_at": clock.minute(opened),
+            "first_response_at": clock.minute_if_past(answered),
+            "resolved_at": clock.minute_if_past(resolved),
+            "severity": severity,
+            "category": np.array(CATEGORIES)[category],
+            "recorded_at": clock.minute(recorded),
+        }
+    )
+    # only some customers rate, and none before the complaint is resolved
+    answers = (rng.random(len(table)) < 0.6) & table["resolved_at"].notna().to_numpy()
+    table.insert(6, "csat", pd.Series(csat).astype("Int64").where(answers))
+    known: pd.DataFrame = table.loc[recorded < clock.end_day * MINUTES_PER_DAY]
+    return known.sort_values(["opened_at", "account_id"], ignore_index=True, kind="stable")
+
+
+def _subscriptions(clock: _Clock, terms: pd.DataFrame) -> pd.DataFrame:
+    ended = terms["ended"].to_numpy()
+    closed = ended != OPEN
+    return pd.DataFrame(
+        {
+            "account_id": _ids(terms["account"].to_numpy()),
+            "started_at": clock.day(terms["started"].to_numpy()),
+            "ended_at": clock.day(np.where(closed, ended, 0)).where(closed),
+            "plan": terms["plan"],
+            "mrr": terms["mrr"],
+            "seats": terms["seats"],
+            "renewal_at": clock.day(terms["renews"].to_numpy()),
+        }
+    )
+
+
+def _surveys(clock: _Clock, support: Support) -> pd.DataFrame:
+    rows = pd.concat(support.surveys, ignore_index=True)
+    account, minute = rows["account"].to_numpy(), rows["minute"].to_numpy()
+    columns = {"account_id": _ids(account), "answered_at": clock.minute(minute), "score": rows["score"]}
+    table = pd.DataFrame({**columns, "kind": "nps"})
+    return table.sort_values(["answered_at", "account_id"], ignore_index=True, kind="stable")
+
+
+def _attributes(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
+    changes = owners.table()
+    account = changes["account"].to_numpy()
+    return pd.DataFrame(
+        {
+            "account_id": _ids(account),
+            "valid_from": clock.day(changes["valid_from"].to_numpy()),
+            "owner": changes["owner"],
+            "contacts": customers.contacts[account],
+        }
+    )
+
+
+def _truth(clock: _Clock, blocks: list[pd.DataFrame]) -> pd.DataFrame:
+    rows = pd.concat(blocks, ignore_index=True)
+    keys = {"account_id": _ids(rows["account"].to_numpy()), "as_of": clock.day(rows["day"].to_numpy())}
+    return pd.DataFrame(keys).join(rows.drop(columns=["account", "day"]))

@@ -1,4 +1,4 @@
-"""Who is asked about when, and what became of them: as-of dates, the panel, labels."""
+"""As-of dates, the panel of accounts at each of them, and their labels."""
 
 import lazy_loader
 

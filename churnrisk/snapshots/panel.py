@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from churnrisk.contract import EARLIEST, LATEST, known_at, tidy, timestamp_literal
+from churnrisk.contract import EARLIEST, LATEST, tidy, timestamp_literal
 from churnrisk.snapshots.calendar import ChurnConfig, known_losses, lost_terms, require_source
 from churnrisk.sources import Tables
 
@@ -17,27 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Names of the relations of a panel in the engine; own SQL of users may name them too.
+    """Names of the relations of a panel in the engine; own SQL of users may name them too."""
 
-    Attributes
-    ----------
-    rows : str
-        One row per account known before each date: account_id, as_of, grey_reason (null when the account is eligible)
-        and churned (null while immature or not eligible).
-    dates : str
-        as_of.
-    first_seen : str
-        account_id, first_seen_at, dated (false where no sign-up is recorded).
-    outcomes : str
-        account_id, as_of, churned: what happened in the label window.
-    activity : str
-        account_id, day, known_at; only for the definition "inactivity".
-    """
-
+    #: One row per account known before each date: account_id, as_of, grey_reason (null when the account is eligible)
+    #: and churned (null while immature or not eligible).
     rows: str = "panel"
+    #: as_of
     dates: str = "as_of_dates"
+    #: account_id, first_seen_at, dated (false where no sign-up is recorded)
     first_seen: str = "first_seen"
+    #: account_id, as_of, churned: what happened in the label window
     outcomes: str = "account_outcome"
+    #: account_id, day, known_at; only for the definition "inactivity"
     activity: str = "activity_days"
 
 
@@ -54,33 +45,32 @@ def build_panel(
     """
     require_source(tables, churn)
     engine = tables.engine
-    panel = PANEL
     values = ", ".join(f"({timestamp_literal(moment)})" for moment in sorted(set(dates)))
-    engine.run(f"create or replace temp table {panel.dates} as select * from (values {values}) d(as_of)")
-    engine.run(f"create or replace temp table {panel.first_seen} as {first_seen(tables, churn)}")
+    engine.create(PANEL.dates, f"select * from (values {values}) d(as_of)")
+    engine.create(PANEL.first_seen, first_seen(tables, churn))
     activity, outcome = {
         "contractual": _contractual,
         "inactivity": _inactivity,
         "labels": _labels,
-    }[churn.definition](tables, churn, panel)
+    }[churn.definition](tables, churn)
     state = "account_state"
-    engine.run(f"create or replace temp table {state} as {activity}")
-    engine.run(f"create or replace temp table {panel.outcomes} as {outcome}")
-    engine.run(f"create or replace temp table {panel.rows} as {_panel(panel, churn, data_end, state)}")
+    engine.create(state, activity)
+    engine.create(PANEL.outcomes, outcome)
+    engine.create(PANEL.rows, _panel(churn, data_end, state))
     engine.drop(state)
-    return panel
+    return PANEL
 
 
-def sample_panel(tables: Tables, *, max_rows: int, panel: Panel = PANEL) -> int:
+def sample_panel(tables: Tables, *, max_rows: int) -> int:
     """Keep a share of the accounts, so that at most about ``max_rows`` rows have a label; return its denominator.
 
     The choice depends on account ids alone, so that the next training learns from the same accounts.
     """
-    labelled = tables.engine.value(f"select count(*) from {panel.rows} where churned is not null")
+    labelled = tables.engine.value(f"select count(*) from {PANEL.rows} where churned is not null")
     parts = -(-labelled // max_rows) or 1
     if parts > 1:
         below = f"{16**8 // parts:08x}"
-        tables.engine.run(f"delete from {panel.rows} where substr(md5(account_id), 1, 8) >= '{below}'")
+        tables.engine.run(f"delete from {PANEL.rows} where substr(md5(account_id), 1, 8) >= '{below}'")
     return int(parts)
 
 
@@ -88,10 +78,8 @@ def outcomes(
     tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *, data_end: datetime
 ) -> pd.DataFrame:
     """Return the panel: account_id, as_of, grey_reason, churned (missing while immature or not eligible)."""
-    panel = build_panel(tables, churn, dates, data_end=data_end)
-    rows = f"select * from {panel.rows} order by as_of, account_id"
-    frame: pd.DataFrame = tables.engine.arrow(rows).to_pandas()
-    return frame
+    build_panel(tables, churn, dates, data_end=data_end)
+    return tables.engine.frame(f"select * from {PANEL.rows} order by as_of, account_id")
 
 
 def first_seen(tables: Tables, churn: ChurnConfig) -> str:
@@ -100,8 +88,8 @@ def first_seen(tables: Tables, churn: ChurnConfig) -> str:
         seen = ["select account_id, signed_up_at as seen_at from accounts where signed_up_at is not null"]
     else:
         seen = [
-            f"select account_id, {known_at(tables.available, name, time, alias='e')} as seen_at from {name} e"
-            for name, time in (("events", "occurred_at"), ("subscriptions", "started_at"))
+            f"select account_id, {tables.available.known_at(name, 'e')} as seen_at from {name} e"
+            for name in ("events", "subscriptions")
             if tables.available.has(name)
         ]
     unknown = f"select account_id, {EARLIEST} as seen_at from accounts"
@@ -119,19 +107,19 @@ def first_seen(tables: Tables, churn: ChurnConfig) -> str:
     return f"select s.* from ({fallback}) s join accounts a using (account_id)"
 
 
-def _contractual(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]:
-    known = known_at(tables.available, "subscriptions", "started_at", alias="s")
+def _contractual(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
+    known = tables.available.known_at("subscriptions", "s")
     # a row that ends before it starts counts as ended at once
     end = "greatest(s.ended_at, s.started_at)"
     state = (
         f"select s.account_id, d.as_of, "
         f"bool_or(s.ended_at is null or {end} >= d.as_of) as active "
-        f"from subscriptions s join {panel.dates} d on {known} < d.as_of group by s.account_id, d.as_of"
+        f"from subscriptions s join {PANEL.dates} d on {known} < d.as_of group by s.account_id, d.as_of"
     )
     low, high = _label_window(churn)
     outcome = (
         f"select distinct l.account_id, d.as_of, true as churned from ({lost_terms(churn)}) l "
-        f"join {panel.dates} d on l.churned_at >= {low} and l.churned_at < {high}"
+        f"join {PANEL.dates} d on l.churned_at >= {low} and l.churned_at < {high}"
     )
     return state, outcome
 
@@ -141,32 +129,33 @@ def _label_window(churn: ChurnConfig) -> tuple[str, str]:
     return low, f"d.as_of + interval {churn.gap_days + churn.horizon_days} day"
 
 
-def _inactivity(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]:
+def _inactivity(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
     engine = tables.engine
-    known = known_at(tables.available, "events", "occurred_at", alias="e")
-    first: datetime = engine.value(f"select min(as_of) from {panel.dates}")
+    known = tables.available.known_at("events", "e")
+    first: datetime = engine.value(f"select min(as_of) from {PANEL.dates}")
     reach = timestamp_literal(first - timedelta(days=churn.lookback_days))
     # group by ids as spelled, then trim them on the few rows that are left
-    engine.run(
-        f"create or replace temp table {panel.activity} as select {tidy('account_id')} as account_id, day, known_at "
+    engine.create(
+        PANEL.activity,
+        f"select {tidy('account_id')} as account_id, day, known_at "
         f"from (select account_id, cast(occurred_at as date) as day, min({known}) as known_at from bare_events e "
         f"where occurred_at between {reach} and {LATEST} group by all) "
-        f"where {tidy('account_id')} is not null"
+        f"where {tidy('account_id')} is not null",
     )
     state = (
-        f"select a.account_id, d.as_of, true as active from {panel.activity} a "
-        f"join {panel.dates} d on a.day >= d.as_of - interval {churn.lookback_days} day and a.day < d.as_of "
+        f"select a.account_id, d.as_of, true as active from {PANEL.activity} a "
+        f"join {PANEL.dates} d on a.day >= d.as_of - interval {churn.lookback_days} day and a.day < d.as_of "
         "and a.known_at < d.as_of group by a.account_id, d.as_of"
     )
     low, high = _label_window(churn)
     outcome = (
-        f"select a.account_id, d.as_of, false as churned from {panel.activity} a "
-        f"join {panel.dates} d on a.day >= {low} and a.day < {high} group by a.account_id, d.as_of"
+        f"select a.account_id, d.as_of, false as churned from {PANEL.activity} a "
+        f"join {PANEL.dates} d on a.day >= {low} and a.day < {high} group by a.account_id, d.as_of"
     )
     return state, outcome
 
 
-def _labels(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]:
+def _labels(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
     # a snapshot is taken at 00:00 of its label's day, before anything that the label may have seen
     of_day = (
         "select account_id, cast(as_of as date)::timestamp as as_of, bool_or(churned) as churned from labels"
@@ -175,7 +164,7 @@ def _labels(tables: Tables, churn: ChurnConfig, panel: Panel) -> tuple[str, str]
     return state, f"{of_day} group by 1, 2"
 
 
-def _panel(panel: Panel, churn: ChurnConfig, data_end: datetime, state: str) -> str:
+def _panel(churn: ChurnConfig, data_end: datetime, state: str) -> str:
     unlabelled = {"contractual": "false", "inactivity": "true", "labels": "null::boolean"}[churn.definition]
     inactive = {
         "contractual": "'no active subscription'",
@@ -192,28 +181,26 @@ def _panel(panel: Panel, churn: ChurnConfig, data_end: datetime, state: str) -> 
         f"case when not coalesce(s.active, false) and {inactive} is not null then {inactive} "
         f"when {young} then 'customer for less than {churn.min_tenure_days} days' end as grey_reason, "
         f"coalesce(o.churned, {unlabelled}) as churned "
-        f"from {panel.first_seen} f join {panel.dates} d on f.first_seen_at < d.as_of "
+        f"from {PANEL.first_seen} f join {PANEL.dates} d on f.first_seen_at < d.as_of "
         f"left join {state} s on s.account_id = f.account_id and s.as_of = d.as_of "
-        f"left join {panel.outcomes} o on o.account_id = f.account_id and o.as_of = d.as_of)"
+        f"left join {PANEL.outcomes} o on o.account_id = f.account_id and o.as_of = d.as_of)"
     )
 
 
-def follow_up(
-    tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_windows: int, panel: Panel = PANEL
-) -> pd.DataFrame:
+def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_windows: int) -> pd.DataFrame:
     """Return per labelled row of the panel how many ``windows`` are known, and whether it ``churned`` in the last.
 
     Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window itself, and
     each later one is judged by the same rule. Rows whose windows are not known to the end are censored there; rows lost
     within the gap have 0 windows. The index is (account_id, as_of), ordered as features are by (as_of, account_id).
     """
-    lost = {"contractual": _lost_terms, "inactivity": _silences}[churn.definition](panel, churn, max_windows)
-    frame: pd.DataFrame = tables.engine.arrow(
+    lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](churn, max_windows)
+    frame = tables.engine.frame(
         f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
         f"coalesce(l.stayed < {max_windows}, false) as churned "
-        f"from {panel.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
+        f"from {PANEL.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
         "where p.churned is not null order by p.as_of, p.account_id"
-    ).to_pandas()
+    )
     frame = frame.set_index(["account_id", "as_of"])
     # the window of the loss counts as seen; a loss before the first window leaves nothing to see
     frame["windows"] += frame["churned"]
@@ -236,25 +223,25 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
     )
 
 
-def _lost_terms(panel: Panel, churn: ChurnConfig, max_windows: int) -> str:
+def _until_loss(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap."""
     opened = f"(p.as_of + interval {churn.gap_days} day)"
     days = f"date_diff('day', {opened}, min(l.churned_at))"
     return (
         f"select p.account_id, p.as_of, cast(floor({days} / {churn.horizon_days}) as integer) as stayed "
-        f"from {panel.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
+        f"from {PANEL.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
         f"and l.churned_at < {opened} + interval {churn.horizon_days * max_windows} day "
         "where p.churned is not null group by p.account_id, p.as_of"
     )
 
 
-def _silences(panel: Panel, churn: ChurnConfig, max_windows: int) -> str:
+def _until_silence(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): active windows before the first silent one."""
     opened = f"p.as_of + interval {churn.gap_days} day"
     active = (
         "select distinct p.account_id, p.as_of, "
         f"cast(floor(date_diff('day', {opened}, a.day) / {churn.horizon_days}) as integer) as window_no "
-        f"from {panel.rows} p join {panel.activity} a on a.account_id = p.account_id and a.day >= {opened} "
+        f"from {PANEL.rows} p join {PANEL.activity} a on a.account_id = p.account_id and a.day >= {opened} "
         f"and a.day < {opened} + interval {churn.horizon_days * max_windows} day where p.churned is not null"
     )
     # windows are counted from 0: their rank is their number only until the first one that is missing
@@ -262,7 +249,7 @@ def _silences(panel: Panel, churn: ChurnConfig, max_windows: int) -> str:
     ranked = f"select *, {place} as place from ({active})"
     return (
         "select p.account_id, p.as_of, count(r.place) filter (r.place = r.window_no) as stayed "
-        f"from {panel.rows} p "
+        f"from {PANEL.rows} p "
         f"left join ({ranked}) r on r.account_id = p.account_id and r.as_of = p.as_of "
         "where p.churned is not null group by p.account_id, p.as_of"
     )
@@ -279,7 +266,7 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
     """
     require_source(tables, churn)
     lost = known_losses(churn, data_end)
-    frame: pd.DataFrame = tables.engine.arrow(
+    frame = tables.engine.frame(
         f"with lost as (select account_id, min(churned_at) as churned_at from ({lost}) group by 1) "
         "select f.account_id, date_trunc('day', f.first_seen_at)::timestamp as began_at, "
         "date_diff('day', f.first_seen_at, coalesce(l.churned_at, r.last_known_at)) as days, "
@@ -288,7 +275,7 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
         "l.churned_at is not null as lost "
         f"from ({first_seen(tables, churn)}) f join ({_seen(churn, data_end)}) r using (account_id) "
         "left join lost l using (account_id) where f.dated order by began_at, f.account_id"
-    ).to_pandas()
+    )
     # drop accounts too young to be judged, and those lost before they began
     return frame[frame["days"] >= 0].reset_index(drop=True)
 

@@ -40,7 +40,10 @@ def read_batches(
             ]
             yield _as_text([column.name for column in relation.columns], [])
             read = _copied if connection.dialect.driver == "psycopg" else _selected
-            yield from read(connection, sa.select(*raw).where(*_only(relation, only)))
+            query = sa.select(*raw)
+            if only is not None:
+                query = query.where(*_only(relation, *only))
+            yield from read(connection, query)
     except sa.exc.NoSuchTableError as error:
         raise UsageError(
             f"the database has no table {table!r}. Correct `table` in churnrisk.toml."
@@ -57,12 +60,9 @@ def _selected(connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]) -> 
         yield _as_text(list(result.keys()), rows)
 
 
-def _only(relation: sa.Table, only: tuple[str, str] | None) -> list[sa.ColumnElement[bool]]:
+def _only(relation: sa.Table, name: str, value: str) -> list[sa.ColumnElement[bool]]:
     import sqlalchemy as sa
 
-    if only is None:
-        return []
-    name, value = only
     found = [column for column in relation.columns if column.name.strip().lower() == name.strip().lower()]
     return [sa.func.trim(sa.cast(column, sa.Text)) == value for column in found[:1]]
 
@@ -79,7 +79,11 @@ def _connectable(url: str, table: str, *, base: Path) -> sa.Engine:
     try:
         parsed = sa.make_url(filled)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            parsed = parsed.set(database=str(_existing(base / parsed.database, table)))
+            path = base / parsed.database
+            # SQLite would create the missing file and then report a missing table
+            if not path.is_file():
+                raise UsageError(f"table {table!r} cannot be read: there is no file {path}. Correct its url.")
+            parsed = parsed.set(database=str(path))
         return sa.create_engine(parsed)
     except sa.exc.SQLAlchemyError as error:
         raise _unreadable(table, error) from error
@@ -87,13 +91,6 @@ def _connectable(url: str, table: str, *, base: Path) -> sa.Engine:
         raise UsageError(
             f"table {table!r} cannot be read: the database driver {error.name!r} is not installed. Install it."
         ) from error
-
-
-def _existing(path: Path, table: str) -> Path:
-    # SQLite would create the missing file and then report a missing table
-    if not path.is_file():
-        raise UsageError(f"table {table!r} cannot be read: there is no file {path}. Correct its url.")
-    return path
 
 
 def _unreadable(table: str, error: Exception) -> UsageError:

@@ -136,6 +136,11 @@ class Engine:
             self._recorded.append(sql)
         self._execute(sql).fetchall()
 
+    def create(self, name: str, query: str) -> str:
+        """Create a table of a query's rows, replacing one of that name, and return the name."""
+        self.run(f"create or replace temp table {name} as {query}")
+        return name
+
     def drop(self, *names: str) -> None:
         """Drop tables that nothing reads any more: they count as memory."""
         for name in names:
@@ -160,29 +165,21 @@ class Engine:
         return self.rows(sql)[0][0]
 
     def frame(self, sql: str) -> pd.DataFrame:
-        """Return the result as a pandas data frame."""
-        frame: pd.DataFrame = self._execute(sql).df()
+        """Return the result as a pandas data frame, by way of Arrow."""
+        frame: pd.DataFrame = self.arrow(sql).to_pandas()
         return frame
 
     def arrow(self, sql: str) -> pa.Table:
         """Return the result as an Arrow table."""
-        import duckdb
-
-        try:
+        with _explained():
             return self._connection.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
-            raise explain(error) from error
 
     def columns(self, relation: str) -> dict[str, str]:
         """Names and types of a relation's columns, as DuckDB names the types."""
-        import duckdb
-
-        try:
+        with _explained():
             # not by `describe`, which spells renamed columns as their source does
             described = self._connection.sql(f"select * from {relation}")
             return dict(zip(described.columns, map(str, described.types), strict=True))
-        except duckdb.Error as error:
-            raise explain(error) from error
 
     def table_from(self, name: str, table: pd.DataFrame | pa.Table | pa.RecordBatchReader) -> None:
         """Create a temporary table from a data frame, an Arrow table or a stream of batches."""
@@ -193,12 +190,8 @@ class Engine:
             self._connection.unregister("incoming")
 
     def _execute(self, sql: str) -> Any:
-        import duckdb
-
-        try:
+        with _explained():
             return self._connection.execute(sql)
-        except duckdb.Error as error:
-            raise explain(error) from error
 
 
 def _spill_parent(config: EngineConfig) -> str | None:
@@ -226,9 +219,8 @@ class ScratchFolder:
         self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
         self.path = Path(self._folder.name)
         self._lock: IO[bytes] | None = None
-        with suppress(
-            OSError
-        ):  # full disk: without a lock, the folder merely stays if this process is killed
+        # full disk: without a lock, the folder merely stays if this process is killed
+        with suppress(OSError):
             new = self.path / f"{_LOCK}-new"
             new.write_bytes(_host())
             self._lock = _locked(new)
@@ -269,7 +261,17 @@ def _host() -> bytes:
     return gethostname().encode()
 
 
-def explain(error: Exception) -> ChurnRiskError:
+@contextmanager
+def _explained() -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _explain(error) from error
+
+
+def _explain(error: Exception) -> ChurnRiskError:
     """Turn a DuckDB error into one that says how to fix it."""
     import duckdb
 

@@ -17,15 +17,10 @@ from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
 
 _COMPRESSED = (".gz", ".zst")
-_READERS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".json": "json",
-    ".jsonl": "json",
-    ".ndjson": "json",
+_KINDS = {
+    "csv": (".csv", ".tsv", ".txt"),
+    "parquet": (".parquet", ".pq"),
+    "json": (".json", ".jsonl", ".ndjson"),
 }
 #: A file modified so recently may change again within the resolution of its timestamps.
 _RACY_NS = 2_000_000_000
@@ -39,7 +34,7 @@ def file_kind(path: str | Path) -> str | None:
     name = str(path).lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
-    return _READERS.get(Path(name).suffix)
+    return next((kind for kind, suffixes in _KINDS.items() if Path(name).suffix in suffixes), None)
 
 
 def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
@@ -52,16 +47,14 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
         )
     named = Path(local).expanduser()
     # a file whose name is the pattern wins; the folder's own name is never a pattern
-    matches = (
-        [str(named)] if (base / named).is_file() else glob.glob(str(named), root_dir=base, recursive=True)
-    )
+    literally = (base / named).is_file()
+    matches = [str(named)] if literally else glob.glob(str(named), root_dir=base, recursive=True)
     files = sorted(path for path in (base / match for match in matches) if path.is_file())
     if not files:
-        there = (
-            ", ".join(sorted(path.name for path in base.glob("*") if file_kind(path))[:8]) or "no data files"
-        )
+        there = sorted(path.name for path in base.glob("*") if file_kind(path))[:8]
         raise UsageError(
-            f"[tables.{table}] path {pattern!r} matches no file in {base}, where there is: {there}. "
+            f"[tables.{table}] path {pattern!r} matches no file in {base}, where there is: "
+            f"{', '.join(there) or 'no data files'}. "
             "Correct the path in churnrisk.toml."
         )
     kinds = {file_kind(path) for path in files}
@@ -94,12 +87,8 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
 
 def file_list(files: Iterable[Path]) -> str:
     """Return the files as a SQL list."""
-    return "[" + ", ".join(literal(_plain_path(path)) for path in files) + "]"
-
-
-def _plain_path(path: Path) -> str:
-    """Escape wildcards in a path."""
-    return re.sub(r"([*?\[])", r"[\1]", str(path))
+    without_wildcards = (re.sub(r"([*?\[])", r"[\1]", str(path)) for path in files)
+    return "[" + ", ".join(map(literal, without_wildcards)) + "]"
 
 
 def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:
@@ -144,7 +133,9 @@ class SourceFile:
         """Return the fingerprint of the content; the file is read only if its stamp has changed."""
         if former and former.stamp == stamp:
             return former
-        return Fingerprint(None if _is_racy(stamp) else stamp, digest_of(self.path))
+        _, modified, changed, _ = stamp
+        racy = max(modified, changed) >= time.time_ns() - _RACY_NS
+        return Fingerprint(None if racy else stamp, digest_of(self.path))
 
 
 @dataclass(frozen=True)
@@ -201,8 +192,3 @@ def event_parts(
         return None
     parts = [SourceFile(os.path.relpath(file, engine.base), file) for file in files]
     return EventFiles(engine, config, {part.name: part for part in parts}, native, renamed, bare)
-
-
-def _is_racy(stamp: Stamp) -> bool:
-    _, modified, changed, _ = stamp
-    return max(modified, changed) >= time.time_ns() - _RACY_NS

@@ -69,12 +69,9 @@ def guess_tables(folder: Path) -> list[GuessedTable]:
     with Engine(EngineConfig(), base=folder) as engine:
         for path in files:
             columns = _columns(engine, path)
-            ranked = sorted(
-                (_fit(path, columns, spec, engine) for spec in TABLES.values()), key=lambda item: -item[0]
-            )
-            best = [(score, guess) for score, guess in ranked if score > 0]
-            unmapped = GuessedTable(path.name, None, {}, tuple(columns))
-            guesses.append(best[0][1] if best else unmapped)
+            fits = [_fit(path, columns, spec, engine) for spec in TABLES.values()]
+            score, best = max(fits, key=lambda fit: fit[0])
+            guesses.append(best if score > 0 else GuessedTable(path.name, None, {}, columns))
     return _one_file_per_table(guesses)
 
 
@@ -85,21 +82,20 @@ def _columns(engine: Engine, path: Path) -> tuple[str, ...]:
         return ()  # the file is shown as one that nothing fits
 
 
-def _fit(path: Path, columns: Sequence[str], spec: TableSpec, engine: Engine) -> tuple[float, GuessedTable]:
+def _fit(path: Path, columns: tuple[str, ...], spec: TableSpec, engine: Engine) -> tuple[float, GuessedTable]:
     """Score how well a file fits a table: its required columns, its optional ones, and its name."""
     found: dict[str, str] = {}
     for column in spec.columns:
         own = _match(column.name, [name for name in columns if name not in found.values()])
         if own:
             found[column.name] = own
-    missing = tuple(name for name in spec.required if name not in found)
-    named = any(word in path.stem.lower() for word in spec.words)
-    guess = GuessedTable(path.name, spec.name, found, tuple(columns))
-    if missing:
-        return 0.0, guess
-    if spec.name == "accounts" and not _is_unique(engine, path, found["account_id"]):
-        return 0.0, guess
-    if spec.name in ("labels", "attributes") and not named:
+    named = any(word in path.stem.lower() for word in spec.words.split())
+    guess = GuessedTable(path.name, spec.name, found, columns)
+    if (
+        any(name not in found for name in spec.required)
+        or (spec.name == "accounts" and not _is_unique(engine, path, found["account_id"]))
+        or (spec.name in ("labels", "attributes") and not named)
+    ):
         return 0.0, guess
     return 10.0 * named + len(found), guess
 
@@ -119,21 +115,11 @@ def _is_unique(engine: Engine, path: Path, column: str) -> bool:
 
 
 def _one_file_per_table(guesses: Sequence[GuessedTable]) -> list[GuessedTable]:
-    taken: dict[str, GuessedTable] = {}
-    for guess in guesses:
-        if guess.table is None:
-            continue
-        rival = taken.get(guess.table)
-        if rival is None or _worth(guess) > _worth(rival):
-            taken[guess.table] = guess
+    """Leave each table to the file with more mapped columns, or else with fewer others."""
+    best: dict[str | None, GuessedTable] = {}
+    for guess in sorted(guesses, key=lambda one: (-len(one.columns), len(one.all_columns))):
+        best.setdefault(guess.table, guess)
     return [
-        guess
-        if guess.table is None or taken[guess.table] is guess
-        else GuessedTable(guess.path, None, {}, guess.all_columns)
+        guess if best[guess.table] is guess else GuessedTable(guess.path, None, {}, guess.all_columns)
         for guess in guesses
     ]
-
-
-def _worth(guess: GuessedTable) -> tuple[int, int]:
-    """Rank files for one table: more mapped columns first, then fewer columns of other kinds."""
-    return len(guess.columns), -len(guess.all_columns)

@@ -214,9 +214,8 @@ class SparkEngine(Engine):
         if self._session is None:
             return None
         statement = parse(sql)
-        unknown = [name for name in statement.reads - set(self._frames) if not self._is_here(name)]
-        for name in unknown:
-            if self._call(partial(self.session.catalog.tableExists, name)):
+        for name in statement.reads - set(self._frames):
+            if not self._is_here(name) and self._call(partial(self.session.catalog.tableExists, name)):
                 self._frames[name] = self.session.table(name)
         return statement if statement.reads & set(self._frames) else None
 
@@ -288,11 +287,6 @@ class _Answer:
             return []
         return list(zip(*(column.to_pylist() for column in self._rows.columns), strict=True))
 
-    def df(self) -> pd.DataFrame:
-        assert self._rows is not None  # noqa: S101 - only queries have a frame
-        frame: pd.DataFrame = self._rows.to_pandas()
-        return frame
-
 
 def _start(settings: Mapping[str, str], *, folder: Path, threads: int | None, log: Path) -> SparkSession:
     """Start Spark, in this machine unless settings or environment name a master; Java's output goes to ``log``."""
@@ -327,9 +321,9 @@ def _start(settings: Mapping[str, str], *, folder: Path, threads: int | None, lo
     conf = SparkConf().setAll(list(chosen.items()))
     gateway = None
     try:
-        with log.open("ab") as said:
+        with log.open("ab") as output:
             # the gateway has no types
-            gateway = launch_gateway(conf, popen_kwargs={"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
+            gateway = launch_gateway(conf, popen_kwargs={"stdout": output, "stderr": output})  # type: ignore[no-untyped-call]
         context = SparkContext(conf=conf, gateway=gateway)
         # local workers use this process's Python
         context.pythonExec = chosen.get("spark.pyspark.python", context.pythonExec)
@@ -378,7 +372,8 @@ def _explain_spark(error: Exception) -> ChurnRiskError:
             f"a column has different types in the files of one table: {text} Save the files with one type."
         )
     if re.search(_DAMAGED, whole, re.IGNORECASE):
-        return ContractError(f"a file is damaged: {_file_of(whole) or text} Copy or export it again.")
+        file = re.search(r"file:(/[^\s'\",]+?\.(?:parquet|pq))", whole)
+        return ContractError(f"a file is damaged: {f'{file[1]}.' if file else text} Copy or export it again.")
     if re.search("OutOfMemoryError|No space left on device", whole):
         return ChurnRiskError(
             f"Spark is out of memory or disk: {text} Give it more in [engine.spark] of churnrisk.toml "
@@ -404,10 +399,10 @@ def _require_java() -> None:
             'engine = "spark" needs Java 17 or later; found none: JAVA_HOME is not set and no java is on the PATH. '
             'Install one, such as openjdk-17-jre-headless, or set engine = "duckdb" in churnrisk.toml.'
         )
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
-    version = re.search(r'version "(?:1\.)?(\d+)', said)
+    printed = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = re.search(r'version "(?:1\.)?(\d+)', printed)
     if version is None or int(version[1]) < _OLDEST_JAVA:
-        found = first_line(Exception(said)) if said.strip() else "no version."
+        found = first_line(Exception(printed)) if printed.strip() else "no version."
         raise UsageError(
             f'engine = "spark" needs Java {_OLDEST_JAVA} or later; {java} is: {found} Set JAVA_HOME to a newer one.'
         )
@@ -419,18 +414,9 @@ def _names_master(settings: Mapping[str, str]) -> bool:
     return "spark.master" in settings or "--master" in submitted or given is not None
 
 
-def _file_of(text: str) -> str | None:
-    found = re.search(r"file:(/[^\s'\",]+?\.(?:parquet|pq))", text)
-    return f"{found[1]}." if found else None
-
-
 def _last_words(log: Path) -> str:
-    lines = (
-        [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-        if log.is_file()
-        else []
-    )
-    errors = [
-        line for line in lines if re.search("exception|error|unsupported|JAVA_HOME", line, re.IGNORECASE)
-    ]
+    text = log.read_text(errors="replace") if log.is_file() else ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    telling = re.compile("exception|error|unsupported|JAVA_HOME", re.IGNORECASE)
+    errors = [line for line in lines if telling.search(line)]
     return f"{(errors or lines)[-1].strip()}." if lines else ""

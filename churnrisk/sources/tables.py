@@ -6,16 +6,15 @@ without a required value are left out and counted by the check).
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from churnrisk.contract import TABLES, Available, ColumnSpec, TableSpec, as_double, cast, identifier, literal
 from churnrisk.errors import ContractError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
@@ -28,9 +27,6 @@ from churnrisk.sources.files import (
     fingerprint,
     scan,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -83,7 +79,7 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         if name == "events":
             bare = _bare_columns(TABLES[name], native[name], config)
             parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
-    digest = hashlib.sha256(json.dumps(marks, default=str).encode()).hexdigest()[:16]
+    digest = digest_of(json.dumps(marks, default=str))[:16]
     formats = {name: config.date_format for name, config in configs.items()}
     return Tables(engine, Available(columns, categorical), native, formats, digest, parts)
 
@@ -126,10 +122,8 @@ def _open_raw(
     try:
         mark = _open_source(engine, name, config, account_id)
     except (ContractError, UsageError) as error:
-        message = str(error)
-        raise type(error)(
-            message if f"[tables.{name}]" in message else f"[tables.{name}] {message}"
-        ) from error
+        prefix = "" if f"[tables.{name}]" in str(error) else f"[tables.{name}] "
+        raise type(error)(f"{prefix}{error}") from error
     renamed = _renamed(engine, name, config)
     engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
     return mark, renamed
@@ -144,10 +138,12 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        only = (
-            (config.columns.get("account_id", "account_id"), account_id) if account_id is not None else None
-        )
-        _load(engine, name, read_batches(config.url, config.table, base=engine.base, only=only))
+        only = None if account_id is None else (config.columns.get("account_id", "account_id"), account_id)
+        batches = read_batches(config.url, config.table, base=engine.base, only=only)
+        for number, batch in enumerate(batches):
+            engine.table_from("batch", batch)
+            verb = "insert into" if number else "create temp table"
+            engine.run(f"{verb} source_{name} {'' if number else 'as '}select * from batch")
     elif config.sql:
         # SQL may be slow to compute: where it is read several times, it becomes a table
         stored = "temp view" if once else "temp table"
@@ -164,13 +160,6 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
-def _load(engine: Engine, name: str, batches: Iterable[pa.Table]) -> None:
-    for number, batch in enumerate(batches):
-        engine.table_from("batch", batch)
-        verb = f"create temp table source_{name} as" if number == 0 else f"insert into source_{name}"
-        engine.run(f"{verb} select * from batch")
-
-
 def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
     """Return the select list from the source's columns to the contract's names."""
     there = engine.columns(f"source_{name}")
@@ -184,14 +173,13 @@ def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
         if own not in chosen.values() and new.lower() not in taken:
             chosen[new] = own
             taken.add(new.lower())
-    return ", ".join(
-        f"{_plain_value(identifier(own), there[own])} as {identifier(new)}" for new, own in chosen.items()
-    )
-
-
-def _plain_value(column: str, native: str) -> str:
     # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
-    return f"({column} ->> '$')" if native == "JSON" else column
+    return ", ".join(
+        f"({identifier(own)} ->> '$') as {identifier(new)}"
+        if there[own] == "JSON"
+        else f"{identifier(own)} as {identifier(new)}"
+        for new, own in chosen.items()
+    )
 
 
 def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, str]:
@@ -274,11 +262,11 @@ def _open_typed(
 
     Events get a second view, ``bare_events``, with ids and texts as the source spells them.
     """
-    expressions: list[str] = []
-    for column, type_ in native.items():
-        value = _typed(column, spec.column(column), type_, own.get(column), config.date_format)
-        if value is not None:
-            expressions.append(f"{value} as {identifier(column)}")
+    typed = (
+        (column, _typed(column, spec.column(column), type_, own.get(column), config.date_format))
+        for column, type_ in native.items()
+    )
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
@@ -289,12 +277,8 @@ def _open_typed(
         f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
     )
     if spec.name == "events":
-        bare = (
-            f"select {_bare_columns(spec, native, config)} from raw_events"
-            if columnar
-            else "select * from events"
-        )
-        engine.run(f"create temp view bare_events as {bare}")
+        bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
+        engine.run(f"create temp view bare_events as select {bare}")
 
 
 def _typed(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from churnrisk.contract import Available, known_at, timestamp_literal
+from churnrisk.contract import Available, timestamp_literal
 from churnrisk.settings import Project
 from churnrisk.sources import Engine, open_account
 from churnrisk.store import HistoryStore, require_accounts
@@ -95,9 +95,9 @@ class _AccountTables:
     def has(self, table: str, column: str) -> bool:
         return column in self.columns.get(table, ())
 
-    def known_at(self, table: str, column: str) -> str:
+    def known_at(self, table: str) -> str:
         """When a row could be known: when it happened, or was recorded if that is later."""
-        return known_at(Available(self.columns, {}), table, column)
+        return Available(self.columns, {}).known_at(table)
 
     def column(self, table: str, name: str) -> str:
         """Return the column, or null where the table has none."""
@@ -124,7 +124,7 @@ def _use(tables: _AccountTables, until: datetime) -> tuple[tuple[str, ...], tupl
     feature = "coalesce(feature, '')" if tables.has("events", "feature") else "''"
     counted = tables.engine.rows(
         f"select floor(date_diff('day', {_stamp(tables.since)}, occurred_at) / 7)::integer as week, "
-        f"{feature} as feature, {tables.known_at('events', 'occurred_at')} >= {_stamp(tables.as_of)} as later, "
+        f"{feature} as feature, {tables.known_at('events')} >= {_stamp(tables.as_of)} as later, "
         f"count(*) from events where occurred_at >= {_stamp(tables.since)} and occurred_at < {_stamp(until)} "
         "group by all"
     )
@@ -161,7 +161,7 @@ def _events(tables: _AccountTables) -> Iterator[TimelineEvent]:
 def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
     optional = ("resolved_at", "severity", "category", "csat")
     columns = ", ".join(tables.column("complaints", name) for name in optional)
-    known_at = tables.known_at("complaints", "opened_at")
+    known_at = tables.known_at("complaints")
     rows = tables.engine.rows(
         f"select opened_at, {known_at} as known_at, {columns} from complaints "
         f"where opened_at <= {_stamp(tables.now)}"
@@ -180,7 +180,7 @@ def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
 
 def _surveys(tables: _AccountTables) -> Iterator[TimelineEvent]:
     rows = tables.engine.rows(
-        f"select answered_at, {tables.known_at('surveys', 'answered_at')} as known_at, score, "
+        f"select answered_at, {tables.known_at('surveys')} as known_at, score, "
         f"{tables.column('surveys', 'kind')} from surveys where answered_at <= {_stamp(tables.now)}"
     )
     for answered_at, known, score, kind in rows:
@@ -194,7 +194,7 @@ def _contracts(tables: _AccountTables) -> Iterator[TimelineEvent]:
         tables.column("subscriptions", name) for name in ("ended_at", "plan", "mrr", "renewal_at")
     )
     rows = tables.engine.rows(
-        f"select started_at, {tables.known_at('subscriptions', 'started_at')} as known_at, {columns} "
+        f"select started_at, {tables.known_at('subscriptions')} as known_at, {columns} "
         f"from subscriptions where started_at <= {_stamp(tables.now)} order by started_at"
     )
     for started_at, known, ended_at, plan, mrr, _ in rows:

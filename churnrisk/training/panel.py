@@ -96,7 +96,7 @@ def choose_kinds(X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
 
 
 #: Raise it when the same rules begin to find something else.
-FORMAT = 1
+FORMAT = 2
 _FOLDER, _NAME = "checked", "checked.json"
 
 
@@ -265,7 +265,7 @@ class _EventCheck:
     def _write_accounts(self, findings: Findings, former: CachedCheck | None) -> str:
         """Write the accounts that the rows were compared with, and the unknown ones; return the digest."""
         accounts = "select *, false as is_unknown from checked_accounts"
-        if any(one.rule.says == UNKNOWN for one in findings.found):
+        if any(one.rule.problem == UNKNOWN for one in findings.found):
             rows = complete_events("bare_events" if former is None else "new_events")
             accounts += (
                 f" union select {tidy('e.account_id')}, null, true from (select distinct account_id from {rows}) e "
@@ -292,7 +292,7 @@ class _EventCheck:
 
 def _is_dated_later(findings: Findings) -> bool:
     """Say whether rows are dated in the future, which will not be found later."""
-    return any(one.rule.says == FUTURE for one in findings.found)
+    return any(one.rule.problem == FUTURE for one in findings.found)
 
 
 Progress = Callable[[str], None]
@@ -315,7 +315,7 @@ def advance(progress: Progress, done: int, of: int) -> None:
 #: How far beyond its as-of date a row is followed.
 FOLLOWED_DAYS = 360
 #: Folder inside the project folder that caches the roll-up of the events between runs.
-KEPT = ".churnrisk/events"
+EVENT_CACHE = ".churnrisk/events"
 
 
 @dataclass(frozen=True)
@@ -375,17 +375,17 @@ class TrainingPanel:
 
 @contextmanager
 def opened_tables(
-    project: Project, *, now: datetime, progress: Progress, keep: bool = False
+    project: Project, *, now: datetime, progress: Progress, cached: bool = False
 ) -> Iterator[tuple[Tables, list[Violation]]]:
     """Open the project's tables; yield them with all violations of the contract.
 
-    With ``keep``, the roll-up of the events is read from and written to the cache of the project.
+    With ``cached``, the roll-up of the events is read from and written to the cache of the project.
     """
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
-        if keep and project.engine.cache:
-            tables = replace(tables, cache=CacheConfig(project.directory / KEPT, progress))
+        if cached and project.engine.cache:
+            tables = replace(tables, cache=CacheConfig(project.directory / EVENT_CACHE, progress))
         progress("checking the contract")
         yield tables, check_tables(tables, now=now)
 
@@ -397,14 +397,14 @@ def checked_tables(
     now: datetime,
     progress: Progress,
     looking_back: bool = False,
-    keep: bool = False,
+    cached: bool = False,
 ) -> Iterator[CheckedTables]:
     """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
 
-    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``keep`` is that of
+    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cached`` is that of
     :func:`opened_tables`.
     """
-    with opened_tables(project, now=now, progress=progress, keep=keep) as (tables, violations):
+    with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
         yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
 
@@ -435,7 +435,7 @@ def refuse(violations: Sequence[Violation]) -> None:
         return
     lines = [
         f"  {item.table}{'.' + item.column if item.column else ''}: {item.rule}"
-        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.mend}"
+        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.fix}"
         for item in errors
     ]
     raise ContractError("the tables break the contract:\n" + "\n".join(lines))

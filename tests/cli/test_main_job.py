@@ -18,7 +18,7 @@ def test_check_shows_every_warning_with_its_mend_and_finds_no_leak(cli, project)
     assert ran.code == 0
     assert "no feature sees the future" in ran.err
     assert {row["level"] for row in found} == {"warn"}
-    assert all(row["mend"] and row["count"] for row in found)
+    assert all(row["fix"] and row["count"] for row in found)
 
 
 def test_train_registers_a_candidate_and_promote_makes_it_the_champion(cli, project):

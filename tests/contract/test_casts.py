@@ -77,11 +77,11 @@ def test_dates_are_read_with_their_offset_as_utc(engine: Engine, text: str, mome
 @pytest.mark.parametrize(
     "text", ["soon", "2025-13-01", "2025-02-29", "31.03.2025", "infinity", "0001-01-01", "20250331", ""]
 )
-def test_what_is_no_date_is_null(engine: Engine, text: str) -> None:
+def test_an_unreadable_date_is_null(engine: Engine, text: str) -> None:
     assert read(engine, text, "timestamp") is None
 
 
-def test_a_date_format_is_taken_at_its_word(engine: Engine) -> None:
+def test_a_date_format_is_followed(engine: Engine) -> None:
     assert read(engine, "03/04/2025", "timestamp", date_format="%d/%m/%Y") == datetime(2025, 4, 3)
     assert read(engine, "2025-04-03", "timestamp", date_format="%d/%m/%Y") is None
     assert read(engine, "it's 2025", "timestamp", date_format="it's %Y") == datetime(2025, 1, 1)
@@ -111,6 +111,6 @@ def test_typed_values_are_converted(engine: Engine, value: str, type_: ColumnTyp
     assert read_native(engine, value, type_) == expected
 
 
-def test_ids_lose_spaces_and_empty_ones_are_null(engine: Engine) -> None:
+def test_ids_are_trimmed_and_empty_ones_are_null(engine: Engine) -> None:
     assert read(engine, "  A1 ", "id") == "A1"
     assert read(engine, "  ", "id") is None

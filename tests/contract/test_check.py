@@ -1,4 +1,4 @@
-"""Every rule of the contract finds its defect, counts it, shows it and names the mend."""
+"""Every rule of the contract finds its defect, counts it, shows it and names the fix."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_an_unknown_account_is_counted_and_shown(tmp_path: Path) -> None:
     assert (found.table, found.column, found.level, found.count) == ("events", "account_id", "warn", 2)
     assert found.rule == "account is not in accounts"
     assert found.examples == ("Z8", "Z9")
-    assert "same ids" in found.mend
+    assert "same ids" in found.fix
 
 
 def test_mostly_unknown_accounts_block(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_an_end_before_its_start_is_found(
     assert found.examples == ("A1: 2025-06-05 00:00:00 > 2025-06-01 00:00:00",)
 
 
-def test_an_id_of_a_space_that_does_not_break_is_missing(tmp_path: Path) -> None:
+def test_an_id_of_a_no_break_space_is_missing(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("\u00a0,2025-06-01,1", "\u3000,2025-06-01,1")))
     assert (found.column, found.count) == ("account_id", 2)
 
@@ -116,27 +116,27 @@ def test_an_unparsable_date_is_a_counted_violation(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("A1,31.02.2025,1")))
     assert (found.column, found.count, found.examples) == ("occurred_at", 1, ("31.02.2025",))
     assert found.rule.startswith("not a date")
-    assert "date_format" in found.mend
-    assert "left out" in found.mend
+    assert "date_format" in found.fix
+    assert "left out" in found.fix
 
 
 def test_a_bad_optional_value_counts_as_unknown(tmp_path: Path) -> None:
     found = only(violations(tmp_path, events=events("A1,2025-06-01,many")))
     assert (found.column, found.examples) == ("quantity", ("many",))
-    assert "unknown" in found.mend
+    assert "unknown" in found.fix
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e15", "12,5", "0x10"])
-def test_what_is_no_usable_number_is_counted(tmp_path: Path, value: str) -> None:
+def test_unusable_numbers_are_counted(tmp_path: Path, value: str) -> None:
     assert only(violations(tmp_path, events=events(f'A1,2025-06-01,"{value}"'))).column == "quantity"
 
 
 @pytest.mark.parametrize("value", ["infinity", "0001-01-01", "0000-00-00", "2025-02-30", "1748736000"])
-def test_what_is_no_usable_date_is_counted(tmp_path: Path, value: str) -> None:
+def test_unusable_dates_are_counted(tmp_path: Path, value: str) -> None:
     assert only(violations(tmp_path, events=events(f"A1,{value},1"))).examples == (value,)
 
 
-def test_a_bad_number_in_a_csv_column_does_not_end_the_reading(tmp_path: Path) -> None:
+def test_a_bad_number_in_a_csv_column_does_not_stop_the_read(tmp_path: Path) -> None:
     """DuckDB 2.0 pushes a cast into the CSV reader, where it fails instead of yielding null."""
     text = events(
         *[f"A1,2025-06-01 11:{second // 60:02}:{second % 60:02},x{second}" for second in range(50)],
@@ -160,7 +160,7 @@ def test_mixed_time_zones_are_found(tmp_path: Path) -> None:
         violations(tmp_path, events=events("A1,2025-06-01 10:00:00+02:00,1", "A1,2025-06-01T10:00:00Z,1"))
     )
     assert (found.rule, found.count) == ("some times have a zone and some have none", 2)
-    assert "UTC" in found.mend
+    assert "UTC" in found.fix
 
 
 def test_times_that_all_have_a_zone_and_bare_dates_are_no_mixture(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_score_outside_its_range_is_found(tmp_path: Path) -> None:
 def test_a_table_without_rows_blocks(tmp_path: Path, text: str) -> None:
     found = only(violations(tmp_path, events=text))
     assert (found.table, found.rule, found.level) == ("events", "table has no rows", "error")
-    assert "[tables.events]" in found.mend
+    assert "[tables.events]" in found.fix
 
 
 def test_an_event_before_the_sign_up_day_warns(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_an_event_before_the_sign_up_day_warns(tmp_path: Path) -> None:
     )
 
 
-def test_of_an_account_only_the_rows_before_its_sign_up_are_counted_however_it_is_spelled(
+def test_only_rows_before_the_sign_up_are_counted_for_any_spelling_of_the_id(
     tmp_path: Path,
 ) -> None:
     early = [f"{id},2024-12-{day},{len(id)}" for id in ("A1", " A1", "A2") for day in ("30", "31")]
@@ -222,7 +222,7 @@ def test_an_event_earlier_on_the_sign_up_day_is_no_defect(tmp_path: Path) -> Non
     assert violations(tmp_path, accounts=accounts, events=events("A1,2025-01-01 06:00,1")) == []
 
 
-def test_without_sign_up_dates_that_rule_is_left_out(tmp_path: Path) -> None:
+def test_the_sign_up_rule_needs_sign_up_dates(tmp_path: Path) -> None:
     accounts = "account_id\n" + "".join(f"A{number}\n" for number in range(30))
     assert violations(tmp_path, accounts=accounts, events=events("A1,1999-01-01,1")) == []
 
@@ -257,7 +257,7 @@ def test_everything_is_reported_at_once_with_blocking_ones_first(tmp_path: Path)
 def test_every_violation_says_what_to_do(tmp_path: Path) -> None:
     found = violations(tmp_path, events=events("Z9,2062-01-01,many", "A1,soon,-1", "A1,1999-01-01,1"))
     assert len(found) >= 5
-    assert all(len(item.mend) > 20 and item.mend.endswith(".") for item in found)
+    assert all(len(item.fix) > 20 and item.fix.endswith(".") for item in found)
 
 
 def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_with_a_date_format_other_texts_are_wrong(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_repeated_rows_of_a_large_table_are_looked_for_in_a_part_of_its_accounts(tmp_path: Path) -> None:
+def test_duplicates_in_a_large_table_are_searched_in_a_share_of_its_accounts(tmp_path: Path) -> None:
     pairs = COMPARED_ROWS // 2 + 50_000
     with Engine(EngineConfig(), base=tmp_path) as engine:
         engine.rows(

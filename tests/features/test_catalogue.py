@@ -37,7 +37,7 @@ def test_static_values_are_those_of_the_account() -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "account_id", "name", "signed_up_at", "renewal_at"])
-def test_what_cannot_be_static_is_refused(name: str) -> None:
+def test_columns_that_cannot_be_static_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=rf"static names {name}; of accounts it may name .*region"):
         selected(FeatureConfig(static=(name,)))
 
@@ -52,7 +52,7 @@ def test_excluding_a_feature_that_the_tables_cannot_feed_is_fine() -> None:
     assert "events_7" not in selected(FeatureConfig(exclude=("events_7",)), "events")
 
 
-def test_names_may_be_taken_once_only() -> None:
+def test_feature_names_are_unique() -> None:
     with pytest.raises(UsageError, match="name events_7 is taken"):
         selected(FeatureConfig(own=(OwnFeature("events_7", "1"),)))
     with pytest.raises(UsageError, match="name mrr is taken"):

@@ -55,10 +55,10 @@ def with_other_future(world: World, as_of: datetime, seed: int) -> World:
     other = random_world(seed, events=80, features=90)
     changed = {}
     for name in world.tables:
-        kept = [_other_later(name, row, as_of, rng) for row in _past_rows(world, name, as_of)]
-        ids = {row["account_id"] for row in kept}
+        past = [_other_later(name, row, as_of, rng) for row in _past_rows(world, name, as_of)]
+        ids = {row["account_id"] for row in past}
         new = [row for row in other.rows(name) if name != "accounts" or row["account_id"] not in ids]
-        changed[name] = kept + [_postponed(name, row, as_of, rng) for row in new]
+        changed[name] = past + [_postponed(name, row, as_of, rng) for row in new]
     return world.with_rows(**changed)
 
 

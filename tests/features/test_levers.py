@@ -228,7 +228,7 @@ TOGETHER = [
 
 
 @pytest.mark.parametrize("names", [*((name,) for name in NAMES), *TOGETHER], ids="+".join)
-def test_pulled_levers_give_the_signals_that_the_rows_would(world, now, levers, names):
+def test_applied_levers_equal_changed_rows(world, now, levers, names):
     frame = (
         pulled(world, [levers[name] for name in names])
         .sample(frac=1, random_state=0)
@@ -245,13 +245,13 @@ def test_pulled_levers_give_the_signals_that_the_rows_would(world, now, levers, 
             ]
         ]
     assert len(frame)
-    told, after = frame.set_index("account_id"), world
-    for account in told.index:
+    frame, after = frame.set_index("account_id"), world
+    for account in frame.index:
         for i, name in enumerate(names):
-            after = DONE[name](after, account, int(told.loc[account, f"dose_{i}"]))
-    found = features(after).loc[told.index]
+            after = DONE[name](after, account, int(frame.loc[account, f"dose_{i}"]))
+    found = features(after).loc[frame.index]
     for feature in now.select_dtypes("float64"):
-        expected = (told if feature in told else now.loc[told.index])[feature]
+        expected = (frame if feature in frame else now.loc[frame.index])[feature]
         gap = (found[feature] - expected).abs() > 1e-3 * (1 + expected.abs())
         differs = gap | (found[feature].isna() != expected.isna())
         assert not differs.any(), (feature, found[feature][differs], expected[differs])
@@ -281,7 +281,7 @@ def test_more_of_a_lever_never_does_less(world, levers):
         assert (steps >= 0).all() or (steps <= 0).all(), lever.name
 
 
-def test_what_is_past_or_the_customers_own_is_no_levers():
+def test_no_lever_changes_the_past_or_the_customers_own_choices():
     from churnrisk.features import CATALOGUE
 
     names = {feature.name for feature in influenced(CATALOGUE, LEVERS)}
@@ -310,7 +310,7 @@ def test_features_of_the_users_own_follow_the_levers(world, now, levers):
     assert (own > now["events_per_seat"].loc[frame["account_id"]].to_numpy()).all()
 
 
-def test_only_the_doses_that_are_asked_for_are_tried(world, levers, monkeypatch):
+def test_only_the_requested_doses_are_tried(world, levers, monkeypatch):
     pair = [levers["resolve complaints"], levers["more people"]]
     with opened(world) as tables:
         build_panel(tables, ChurnConfig(definition="inactivity"), [AS_OF], data_end=at(10_000))

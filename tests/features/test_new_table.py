@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from churnrisk.contract import TABLES, TableSpec, validate
+from churnrisk.contract import TABLES, TableSpec, columns_of, validate
 from churnrisk.features import (
     GROUPS,
     BlockInputs,
@@ -30,10 +30,12 @@ from churnrisk.features import (
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig, build_panel, data_span
 from churnrisk.sources import Engine, EngineConfig, TableConfig, Tables, guess_tables, open_tables
 
-PAYMENTS_TABLE = TableSpec.of(
+PAYMENTS_TABLE = TableSpec(
     "payments",
-    "account_id:id charged_at:timestamp amount:number failed:boolean recovered_at:timestamp recorded_at:timestamp",
-    required="account_id charged_at failed",
+    columns_of(
+        "account_id:id! charged_at:timestamp! amount:number failed:boolean! recovered_at:timestamp "
+        "recorded_at:timestamp"
+    ),
     time="charged_at",
     later=("recovered_at",),
     words="payment charge billing",
@@ -41,8 +43,8 @@ PAYMENTS_TABLE = TableSpec.of(
 
 
 def prepare_payments(inputs: BlockInputs) -> FeatureBlock:
-    known = inputs.known_at("payments.charged_at", "t")
-    recovered = inputs.optional("payments.recovered_at", "t", "timestamp")
+    known = inputs.available.known_at("payments", "t")
+    recovered = inputs.available.optional("payments.recovered_at", "t", "timestamp")
     columns = inputs.create(
         "payment_columns",
         "select p.account_key, p.as_of, "

@@ -22,8 +22,8 @@ OWN = {
 }
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_own_signals_reckon_with_the_days_of_a_whole_year(tmp_path: Path, kept: bool) -> None:
+@pytest.mark.parametrize("cached", [False, True])
+def test_own_signals_can_use_the_days_of_a_whole_year(tmp_path: Path, cached: bool) -> None:
     with duckdb.connect() as connection:
         connection.execute(
             f"copy (select 'a' as account_id, timestamp '2023-01-01' as signed_up_at) to '{tmp_path}/accounts.parquet'"
@@ -36,7 +36,7 @@ def test_own_signals_reckon_with_the_days_of_a_whole_year(tmp_path: Path, kept: 
     with Engine(EngineConfig(), base=tmp_path) as engine:
         files = {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "events")}
         tables = open_tables(engine, files)
-        tables = replace(tables, cache=CacheConfig(tmp_path / "kept", print)) if kept else tables
+        tables = replace(tables, cache=CacheConfig(tmp_path / "cached", print)) if cached else tables
         build_panel(tables, ChurnConfig(), [AS_OF], data_end=AS_OF)
         X = build_features(tables, select_features(config, tables.available), labelled_only=False).X
     assert X[list(OWN)].iloc[0].to_dict() == {name: value for name, (_, value) in OWN.items()}

@@ -27,13 +27,13 @@ def recorded(tables, definition):
 def test_the_printed_script_computes_the_same_features(definition):
     with opened(random_world(5, accounts=8, events=200)) as tables:
         script = recorded(tables, definition)
-        wanted = tables.engine.rows("select * from feature_rows order by all")
+        expected = tables.engine.rows("select * from feature_rows order by all")
         tables.engine.run("drop table feature_rows")
         for statement in script.split(";\n"):
             if not all(line.startswith("--") for line in statement.strip().splitlines()):
                 tables.engine.run(statement)
-        assert repr(tables.engine.rows("select * from feature_rows order by all")) == repr(wanted)
-        assert len(wanted) > 4
+        assert repr(tables.engine.rows("select * from feature_rows order by all")) == repr(expected)
+        assert len(expected) > 4
 
 
 @pytest.mark.parametrize("definition", ["contractual", "inactivity"])

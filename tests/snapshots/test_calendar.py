@@ -168,7 +168,7 @@ def test_rows_dated_in_the_future_do_not_stretch_the_span() -> None:
         span_of(events=events, now=on("2020-01-01"))
 
 
-def test_data_until_has_the_last_word() -> None:
+def test_data_until_ends_the_span() -> None:
     events = [row("events", account_id="A", occurred_at=on("2025-03-01"))]
     assert span_of(SnapshotConfig(data_until=date(2025, 12, 1)), events=events).end == on("2025-12-01")
 
@@ -199,13 +199,13 @@ def test_labels_outside_the_bounds_are_one_clear_error() -> None:
         labels_at("2025-05-01", config=SnapshotConfig(first=date(2026, 1, 1)))
 
 
-def test_scoring_takes_the_latest_date_unless_told() -> None:
+def test_scoring_takes_the_latest_date_by_default() -> None:
     assert scoring_date(YEAR, None) == on("2026-01-01")
     assert scoring_date(YEAR, date(2025, 3, 1)) == on("2025-03-01")
     assert scoring_date(YEAR, date(2026, 1, 1)) == on("2026-01-01")
 
 
-@pytest.mark.parametrize("wanted", [date(2025, 1, 1), date(2026, 1, 2)])
-def test_scoring_outside_the_data_is_refused(wanted: date) -> None:
+@pytest.mark.parametrize("requested", [date(2025, 1, 1), date(2026, 1, 2)])
+def test_scoring_outside_the_data_is_refused(requested: date) -> None:
     with pytest.raises(UsageError, match="lies outside the data, which cover 2025-01-01 to 2026-01-01"):
-        scoring_date(YEAR, wanted)
+        scoring_date(YEAR, requested)

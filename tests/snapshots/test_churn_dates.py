@@ -76,7 +76,7 @@ def test_a_label_dates_the_loss_by_the_end_of_its_window() -> None:
     assert lost(churn, data_end=at(20), labels=labels) == {"A": at(45)}
 
 
-def test_a_definition_without_its_table_is_told() -> None:
+def test_a_definition_without_its_table_is_refused() -> None:
     with pytest.raises(ContractError, match="needs subscriptions"):
         lost(CONTRACT, data_end=at(60), events=[event(at(20))])
 
@@ -91,7 +91,7 @@ def test_a_definition_without_its_table_is_told() -> None:
     end=st.integers(100, 600),
 )
 @settings(max_examples=30, deadline=None)
-def test_whoever_a_label_calls_lost_has_a_date(
+def test_every_account_labelled_as_churned_has_a_date(
     seed: int, definition: str, horizon: int, gap: int, days: list[int], end: int
 ) -> None:
     churn = ChurnConfig(definition=definition, horizon_days=horizon, gap_days=gap)  # type: ignore[arg-type]

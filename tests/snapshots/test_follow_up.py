@@ -60,11 +60,11 @@ def test_every_window_is_judged_as_the_label_window_is(seed: int, churn: ChurnCo
         for key, verdict in verdicts(world, churn, dates, data_end=at(end)).items()
         if verdict.churned is not None
     }
-    told = {
+    found = {
         (account, as_of.to_pydatetime()): (windows, churned)
         for (account, as_of), windows, churned in found.itertuples()
     }
-    assert told == expected
+    assert found == expected
 
 
 @pytest.mark.slow

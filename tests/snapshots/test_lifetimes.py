@@ -1,4 +1,4 @@
-"""How long accounts stayed, told from small tables."""
+"""How long accounts stayed, from small tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_life_ends_with_the_first_loss_even_if_the_customer_came_back() -> Non
     assert life(CONTRACT, data_end=at(200), subscriptions=terms) == (50, 1, True)
 
 
-def test_who_is_there_counts_up_to_the_day_that_nothing_can_take_back() -> None:
+def test_a_present_account_counts_up_to_the_last_certain_day() -> None:
     assert life(CONTRACT, data_end=at(200), subscriptions=[term(at(0), None)]) == (193, 1, False)
     assert life(SILENCE, data_end=at(200), events=[event(d) for d in range(0, 200, 10)]) == (170, 1, False)
 
@@ -81,10 +81,10 @@ def test_a_life_by_labels_ends_with_the_window_that_says_so() -> None:
     assert life(LABELS, data_end=at(60), labels=labels[:1]) == (60, 30, False)
 
 
-def test_an_account_too_young_to_be_known_of_is_left_out() -> None:
+def test_an_account_too_young_to_be_judged_is_left_out() -> None:
     assert lives(CONTRACT, data_end=at(203), signed_up=200, subscriptions=[term(at(200), None)]).empty
 
 
-def test_without_the_table_of_the_definition_the_mend_is_told() -> None:
+def test_without_the_table_of_the_definition_the_fix_is_named() -> None:
     with pytest.raises(ContractError, match="needs subscriptions"):
         lives(CONTRACT, data_end=at(10), events=[event(0)])

@@ -182,7 +182,7 @@ def test_young_accounts_are_grey_until_their_tenure_is_full() -> None:
     assert one(churn, at(89), events=[event(at(80))]).grey_reason == "customer for less than 90 days"
 
 
-def test_an_account_whose_sign_up_nobody_wrote_down_is_old() -> None:
+def test_an_account_without_a_sign_up_date_is_old() -> None:
     churn = ChurnConfig(definition="inactivity", min_tenure_days=90)
     world = World({"accounts": [row("accounts", account_id="A")], "events": [event(at(1))]})
     assert panel(world, churn, [at(3)])["A", at(3)].grey_reason is None
@@ -215,7 +215,7 @@ def label(as_of: datetime, churned: bool, account: str = "A") -> Row:
     return row("labels", account_id=account, as_of=as_of, churned=churned)
 
 
-def test_brought_labels_are_taken_as_they_are_and_never_immature() -> None:
+def test_labels_of_the_user_are_taken_as_they_are_and_never_immature() -> None:
     labels = [label(at(100), True), label(at(130), False)]
     accounts = [row("accounts", account_id="A"), row("accounts", account_id="B")]
     found = panel(
@@ -259,20 +259,20 @@ def test_the_panel_has_no_missing_keys() -> None:
 def test_a_panel_too_large_is_sampled_by_account_and_always_the_same() -> None:
     dates = [at(100), at(160), at(220)]
 
-    def kept(world: World, max_rows: int) -> tuple[int, set[tuple[object, ...]]]:
+    def sampled(world: World, max_rows: int) -> tuple[int, set[tuple[object, ...]]]:
         with opened(world) as tables:
             build_panel(tables, ChurnConfig(), dates, data_end=at(400))
             parts = sample_panel(tables, max_rows=max_rows)
             return parts, set(tables.engine.rows("select account_id, as_of, churned from panel"))
 
     world = random_world(4, accounts=200, events=6_000)
-    parts, everything = kept(world, 10_000)
+    parts, everything = sampled(world, 10_000)
     labelled = sum(churned is not None for *_, churned in everything)
     assert parts == 1
-    parts, some = kept(world, labelled // 4 + 1)
+    parts, some = sampled(world, labelled // 4 + 1)
     assert parts == 4
     assert some < everything
     accounts = {row[0] for row in some}
     assert some == {row for row in everything if row[0] in accounts}
     assert 0.15 < len(accounts) / 200 < 0.35
-    assert kept(world.shuffled(1), labelled // 4 + 1) == (parts, some)
+    assert sampled(world.shuffled(1), labelled // 4 + 1) == (parts, some)

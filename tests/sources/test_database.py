@@ -34,7 +34,7 @@ def test_a_table_is_read_by_url(tmp_path: Path, crm: Path) -> None:
     assert read(tmp_path, url=f"sqlite:///{crm}", table="main.usage") == ROWS
 
 
-def test_the_file_of_a_relative_url_is_sought_in_the_project(tmp_path: Path, crm: Path) -> None:
+def test_a_relative_url_starts_at_the_project(tmp_path: Path, crm: Path) -> None:
     assert read(tmp_path, url="sqlite:///crm.db", table="usage") == ROWS
 
 
@@ -100,12 +100,12 @@ def test_a_wrong_file_is_named_and_not_created(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "klingon://host/db", "sqlite+klingon:///crm.db"])
-def test_a_url_that_names_no_database_is_an_error_for_a_person(tmp_path: Path, crm: Path, url: str) -> None:
+def test_a_url_that_names_no_database_is_a_readable_error(tmp_path: Path, crm: Path, url: str) -> None:
     with pytest.raises(UsageError, match="'usage' cannot be read"):
         read(tmp_path, url=url, table="usage")
 
 
-def test_a_file_that_is_no_database_is_an_error_for_a_person(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_a_readable_error(tmp_path: Path) -> None:
     (tmp_path / "crm.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(UsageError, match="file is not a database"):
         read(tmp_path, url="sqlite:///crm.db", table="usage")

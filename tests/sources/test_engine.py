@@ -32,7 +32,7 @@ def test_a_missing_spill_directory_is_refused(tmp_path: Path) -> None:
         Engine(EngineConfig(temp_directory=str(tmp_path / "missing")), base=tmp_path)
 
 
-def test_what_is_spilled_goes_into_the_given_directory_and_is_gone_after(tmp_path: Path) -> None:
+def test_spilled_data_goes_to_the_given_directory_and_is_removed(tmp_path: Path) -> None:
     config = EngineConfig(temp_directory=str(tmp_path), memory_limit="60MB", threads=1)
     with Engine(config, base=tmp_path) as engine:
         engine.run(
@@ -44,7 +44,7 @@ def test_what_is_spilled_goes_into_the_given_directory_and_is_gone_after(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_too_little_memory_is_said_with_the_mend(tmp_path: Path) -> None:
+def test_too_little_memory_is_reported_with_its_fix(tmp_path: Path) -> None:
     with (
         Engine(EngineConfig(memory_limit="4MB", threads=1), base=tmp_path) as engine,
         pytest.raises(ChurnRiskError, match=r"out of memory.*memory_limit under \[engine\]"),
@@ -107,7 +107,7 @@ time.sleep(600)
 """
 
 
-def test_what_a_killed_run_has_spilled_is_removed_by_the_next_one_and_nothing_else(tmp_path: Path) -> None:
+def test_the_next_run_removes_what_a_killed_run_spilled_and_nothing_else(tmp_path: Path) -> None:
     runs = [
         subprocess.Popen([sys.executable, "-c", OPENED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)

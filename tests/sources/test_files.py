@@ -176,7 +176,7 @@ def test_a_truncated_parquet_file_is_one_clear_error(tmp_path: Path) -> None:
         read(tmp_path, path="e.parquet")
 
 
-def test_a_parquet_file_with_a_damaged_page_is_an_error_for_a_person(tmp_path: Path) -> None:
+def test_a_parquet_file_with_a_damaged_page_is_a_readable_error(tmp_path: Path) -> None:
     path = tmp_path / "e.parquet"
     write_parquet(
         path, "select 'A' || hash(i) account_id, timestamp '2025-03-01' occurred_at from range(5000) t(i)"
@@ -190,7 +190,7 @@ def test_a_parquet_file_with_a_damaged_page_is_an_error_for_a_person(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "data"), [("e.csv.gz", b"no gzip"), ("e.json", b'{"account_id": "A", "occ')]
 )
-def test_other_damaged_files_are_errors_for_a_person(tmp_path: Path, name: str, data: bytes) -> None:
+def test_other_damaged_files_are_readable_errors(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ContractError, match=name):
         read(tmp_path, path=name)
@@ -222,7 +222,7 @@ def nobody() -> Iterator[None]:
         os.seteuid(user)
 
 
-def test_an_unreadable_file_is_an_error_for_a_person() -> None:
+def test_an_unreadable_file_is_a_readable_error() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         table = Path(folder, "e.csv")

@@ -59,7 +59,7 @@ def test_one_column_serves_one_purpose(tmp_path: Path) -> None:
     assert found["subscriptions"].columns == {"account_id": "customer_id", "started_at": "start_date"}
 
 
-def test_unreadable_and_other_files_do_not_end_the_guessing(tmp_path: Path) -> None:
+def test_unreadable_and_other_files_do_not_stop_the_guess(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really")
     (tmp_path / "empty.csv").write_bytes(b"")
     (tmp_path / "readme.md").write_text("hello")
@@ -72,7 +72,7 @@ def test_a_folder_without_data_gives_no_guess(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["labels", "outcome_2025"])
-def test_labels_are_known_by_their_file(tmp_path: Path, name: str) -> None:
+def test_labels_are_recognised_by_file_name(tmp_path: Path, name: str) -> None:
     found = guess(tmp_path, **{name: "customer_id,snapshot_date,churned\nA,2025-01-01,yes\n"})
     assert found["labels"].columns == {
         "account_id": "customer_id",

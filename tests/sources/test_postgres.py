@@ -89,7 +89,7 @@ def text_of(url: sa.URL) -> str:
 COLUMNS = {"account_id": "Account", "occurred_at": "happened"}
 
 
-def test_every_type_arrives_and_nothing_is_not_an_empty_text(tmp_path: Path, base: sa.URL) -> None:
+def test_every_type_is_read_and_null_is_not_an_empty_text(tmp_path: Path, base: sa.URL) -> None:
     with engine(tmp_path) as opened:
         open_events(opened, url=text_of(base), table="crm.usage", columns=COLUMNS)
         raw = opened.rows("select account_id, feature, quantity, active, extra from raw_events order by 1, 2")
@@ -105,7 +105,7 @@ def test_every_type_arrives_and_nothing_is_not_an_empty_text(tmp_path: Path, bas
         ]
 
 
-def test_a_value_that_is_no_date_is_counted_and_shown(tmp_path: Path, base: sa.URL) -> None:
+def test_an_invalid_date_is_counted_and_shown(tmp_path: Path, base: sa.URL) -> None:
     with engine(tmp_path) as opened:
         tables = open_events(opened, url=text_of(base), table="crm.usage", columns=COLUMNS)
         found = validate(
@@ -122,7 +122,7 @@ def test_the_servers_own_way_of_writing_dates_does_not_matter(tmp_path: Path, ba
     assert [row[1] for row in found] == [datetime(2025, 3, 1, 8), datetime(2025, 3, 2, 0, 0, 0, 250_000)]
 
 
-def test_one_accounts_rows_are_asked_for_with_a_bound_value(tmp_path: Path, base: sa.URL) -> None:
+def test_one_accounts_rows_are_queried_with_a_bound_value(tmp_path: Path, base: sa.URL) -> None:
     def accounts(value: str) -> list[object]:
         batches = read_batches(text_of(base), "crm.usage", base=tmp_path, only=("account", value))
         return [name for batch in batches for name in batch["Account"].to_pylist()]
@@ -136,20 +136,20 @@ def test_a_missing_table_is_named(tmp_path: Path, base: sa.URL) -> None:
         read(tmp_path, url=text_of(base), table="crm.users")
 
 
-def test_a_server_that_is_not_there_is_an_error_for_a_person(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_a_readable_error(tmp_path: Path) -> None:
     url = f"postgresql+psycopg://crm:{SECRET}@127.0.0.1:1/crm"
     with pytest.raises(UsageError, match=r"'usage' cannot be read from the database: .*refused") as caught:
         read(tmp_path, url=url, table="usage")
     assert SECRET not in str(caught.value)
 
 
-def test_a_wrong_password_is_told_without_the_password(tmp_path: Path, base: sa.URL) -> None:
+def test_a_wrong_password_is_reported_without_the_password(tmp_path: Path, base: sa.URL) -> None:
     role = "churnrisk_locked"
     with passwords_for(base, role):
         url = base.set(username=role, password=SECRET)
         until = time.monotonic() + 20
         said = ""
-        # the server reads its rules anew when it comes to it
+        # the server rereads its rules with a delay
         while "password authentication failed" not in said and time.monotonic() < until:
             with pytest.raises(UsageError) as caught:
                 read(tmp_path, url=text_of(url), table="crm.usage")
@@ -180,9 +180,7 @@ def test_a_table_is_never_held_as_a_whole(tmp_path: Path, large: str) -> None:
         tracemalloc.stop()
 
 
-def test_a_server_that_goes_away_on_the_way_is_an_error_for_a_person(
-    tmp_path: Path, base: sa.URL, large: str
-) -> None:
+def test_a_server_that_stops_midway_is_a_readable_error(tmp_path: Path, base: sa.URL, large: str) -> None:
     batches = read_batches(large, "crm.large", base=tmp_path)
     assert next(batches).num_rows == 0
     assert next(batches).num_rows

@@ -95,8 +95,8 @@ def test_the_raw_events_are_scanned_once(spark: SparkEngine, features: pa.Table)
     # the helper tables come to the events, and not the events to them
     assert "BroadcastHashJoin" in plan
     assert "SortMergeJoin" not in plan
-    # and everything after reads what is kept of the roll-up
-    assert "FileScan" not in kept_apart(final(spark.plan("select * from event_segments")), "event_rollup")
+    # and everything after reads the stored roll-up
+    assert "FileScan" not in without_subplans(final(spark.plan("select * from event_segments")))
 
 
 def final(plan: str) -> str:
@@ -104,13 +104,13 @@ def final(plan: str) -> str:
     return plan.split("== Initial Plan ==")[0]
 
 
-def kept_apart(plan: str, name: str) -> str:
-    """Leave of a plan what is above the relations that are kept."""
-    return re.split(r"InMemoryRelation", plan)[0]
+def without_subplans(plan: str) -> str:
+    """Return the part of a plan above stored relations."""
+    return plan.partition("InMemoryRelation")[0]
 
 
 def test_the_check_finds_what_duckdbs_finds(world: World, folder: Path, tables: Tables) -> None:
-    def told(opened: Tables) -> list[tuple[str, str, str, int]]:
+    def found(opened: Tables) -> list[tuple[str, str, str, int]]:
         found = validate(
             opened.engine.rows, opened.available, native=opened.native, date_formats=opened.date_formats,
             now=datetime(2025, 9, 1),
@@ -118,8 +118,8 @@ def test_the_check_finds_what_duckdbs_finds(world: World, folder: Path, tables: 
         return sorted((one.table, one.column, one.rule, one.count) for one in found)
 
     with Engine(EngineConfig(), base=folder) as engine:
-        expected = told(open_tables(engine, configs(world)))
-    assert told(tables) == expected
+        expected = found(open_tables(engine, configs(world)))
+    assert found(tables) == expected
     assert len(expected) > 3
 
 
@@ -151,13 +151,13 @@ def test_an_expression_means_the_same(spark: SparkEngine, folder: Path, expressi
         "values (2, 0.1::decimal(18, 4), timestamp '2025-01-31 23:59:59.9995', 'x'), "
         "(3, 2.5, timestamp '1969-12-31 23:59:59.9995', '7')"
     )
-    asked = f"select {expression} as found from {{}} order by n"
+    query = f"select {expression} as found from {{}} order by n"
     with Engine(EngineConfig(), base=folder) as engine:
         engine.run(f"create temp table probe as select * from ({rows}) v(n, d, t, s)")
-        expected = engine.rows(asked.format("probe"))
+        expected = engine.rows(query.format("probe"))
         pq.write_table(engine.arrow("from probe"), folder / "probe.parquet")
     spark.open_written("probe", f"file://{folder}/probe.parquet")
-    assert repr(spark.rows(asked.format("probe"))) == repr(expected)
+    assert repr(spark.rows(query.format("probe"))) == repr(expected)
 
 
 def test_a_table_of_the_catalog_is_read_by_its_name(spark: SparkEngine, folder: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_file_damaged_in_the_middle_is_named(spark: SparkEngine, folder: Path)
         spark.rows("select max(user_id), max(feature), max(occurred_at) from events")
 
 
-def test_a_column_whose_type_changes_between_files_is_told(spark: SparkEngine, folder: Path) -> None:
+def test_a_column_whose_type_changes_between_files_is_reported(spark: SparkEngine, folder: Path) -> None:
     apart = folder / "apart"
     apart.mkdir()
     for number, value in enumerate((1, "one")):
@@ -238,20 +238,20 @@ def test_a_spark_that_refuses_its_settings_is_one_error(spark: SparkEngine, fold
 
 
 @pytest.mark.parametrize(
-    ("says", "told"),
+    ("output", "version"),
     [
         ('java version "1.8.0_392"', "1.8.0_392"),
         ('openjdk version "11.0.2" 2019-01-15', "11.0.2"),
         ("Error: could not open libjvm.so", "libjvm"),
     ],
 )
-def test_a_java_that_is_too_old_is_told_in_its_own_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, told: str
+def test_a_java_that_is_too_old_is_reported_in_its_own_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, version: str
 ) -> None:
     java = tmp_path / "bin" / "java"
     java.parent.mkdir()
-    java.write_text(f"#!/bin/sh\necho '{says}' >&2\n")
+    java.write_text(f"#!/bin/sh\necho '{output}' >&2\n")
     java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    with pytest.raises(UsageError, match=rf"needs Java 17 or later; .*{told}.*newer one"):
+    with pytest.raises(UsageError, match=rf"needs Java 17 or later; .*{version}.*newer one"):
         open_engine(EngineConfig(name="spark"), base=tmp_path)

@@ -12,24 +12,24 @@ def spark(sql: str) -> str:
     return to_spark(parse(sql), lambda relation: {"a": "VARCHAR", "b": "BIGINT"})
 
 
-def test_a_statement_tells_what_it_reads_and_makes() -> None:
+def test_a_statement_knows_what_it_reads_and_makes() -> None:
     made = parse(
         "create or replace temp table x as with c as (select 1) select * from y join s.z using (a), c"
     )
     assert (made.makes, made.how, made.reads) == ("x", "table", {"y", "s.z"})
     added = parse("insert into x select a from y")
     assert (added.makes, added.how, added.reads) == ("x", "insert", {"y"})
-    asked = parse("select * from read_csv('y.csv')")
-    assert (asked.makes, asked.how, asked.reads, asked.is_query) == (None, None, frozenset(), True)
+    query = parse("select * from read_csv('y.csv')")
+    assert (query.makes, query.how, query.reads, query.is_query) == (None, None, frozenset(), True)
     assert not parse("drop table x").is_query
 
 
-def test_sql_that_is_none_is_an_error_for_a_person() -> None:
+def test_invalid_sql_is_a_readable_error() -> None:
     with pytest.raises(UsageError, match=r"SQL does not run: .*Correct it in churnrisk.toml"):
         parse("select (from")
 
 
-def test_what_the_planner_of_duckdb_was_told_is_not_told_to_spark() -> None:
+def test_planner_hints_of_duckdb_are_dropped_for_spark() -> None:
     assert "MATERIALIZED" not in spark("with c as materialized (select 1 as a) select a from c")
     assert "ORDER BY" not in spark("create temp table x as select a from y order by a")
     assert "ORDER BY" in spark("create temp table x as select a from y order by a limit 3")
@@ -55,7 +55,7 @@ def test_the_bound_of_an_asof_join_is_in_no_result() -> None:
     assert "SELECT * EXCEPT (t_neighbour) FROM a" in spark("select * from a asof join b on b.t <= a.t")
 
 
-def test_the_hash_of_a_row_tells_a_null_from_nothing() -> None:
+def test_the_hash_of_a_row_depends_on_nulls() -> None:
     hashed = spark("select sum(hash(t)) from (select * from y) t")
     assert "XXHASH64(`t`.`a`, `t`.`b`, `t`.`a` IS NULL, `t`.`b` IS NULL)" in hashed
     assert "AS DECIMAL(20, 0)" in hashed

@@ -66,7 +66,7 @@ def test_a_mapping_onto_no_column_of_the_contract_is_refused(tmp_path: Path) -> 
         read(tmp_path, path="e.csv", columns={"featur": "feature"})
 
 
-def test_a_missing_required_column_is_named_with_its_mend(tmp_path: Path) -> None:
+def test_a_missing_required_column_is_named_with_its_fix(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("ts,user\n2025-01-01,u\n")
     with pytest.raises(
         ContractError, match=r"no column 'account_id', 'occurred_at'; it has ts, user\. Map it under"
@@ -105,7 +105,7 @@ def test_rows_without_a_required_value_are_left_out(tmp_path: Path) -> None:
     assert read(tmp_path, path="e.csv") == ROWS
 
 
-def test_a_bad_number_does_not_end_the_reading_of_a_csv_file(tmp_path: Path) -> None:
+def test_a_bad_number_does_not_stop_reading_a_csv_file(tmp_path: Path) -> None:
     lines = "".join(f"A,2025-03-01,{number}\n" for number in range(5000))
     (tmp_path / "e.csv").write_text("account_id,occurred_at,quantity\n" + lines + "A,2025-03-02,oops\n")
     with engine(tmp_path) as opened:

@@ -1,4 +1,4 @@
-"""The daily roll-up of the events that is kept between runs: nobody can tell from the features that it was used."""
+"""The cached daily roll-up of the events: features equal those of a full run to the bit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from churnrisk.features import build_features, select_features
 from churnrisk.snapshots import build_panel
 from tests.features.computing import CHURN, bits
-from tests.features.keeping import CONFIG, Nights, features_of
+from tests.features.nights import CONFIG, Nights, features_of
 from tests.world import at
 
 pytestmark = pytest.mark.slow
@@ -48,8 +48,8 @@ def test_whatever_happens_to_the_events_the_features_are_those_of_a_full_run(
         world = Nights.begun(Path(folder), layout, seed, absent)
         for days in nights:
             dates = sorted({at(day) for day in days})
-            full, _ = world.features(dates, kept=False)
-            assert world.features(dates, kept=True)[0] == full
+            full, _ = world.features(dates, cached=False)
+            assert world.features(dates, cached=True)[0] == full
             for _ in range(rng.randrange(1, 4)):
                 world.one_change(rng)
         # nothing was given up on the way, or the comparison would prove nothing
@@ -60,10 +60,10 @@ def reads_raw(statements: list[str]) -> list[str]:
     return [sql for sql in statements if "bare_events" in sql or "/events" in sql]
 
 
-def test_text_files_are_read_in_full_and_nothing_of_them_is_kept(tmp_path: Path) -> None:
+def test_text_files_are_read_in_full_and_not_cached(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "csv", 5)
-    full, _ = world.features(DATES, kept=True)
-    again, statements = world.features(DATES, kept=True)
+    full, _ = world.features(DATES, cached=True)
+    again, statements = world.features(DATES, cached=True)
     assert again == full
     assert reads_raw(statements)
     assert world.said == []
@@ -73,9 +73,9 @@ def test_text_files_are_read_in_full_and_nothing_of_them_is_kept(tmp_path: Path)
 @pytest.mark.parametrize("layout", ["files", "file"])
 def test_unchanged_files_are_not_read(tmp_path: Path, layout: str) -> None:
     world = Nights.begun(tmp_path, layout, 5)
-    full, statements = world.features(DATES, kept=True)
+    full, statements = world.features(DATES, cached=True)
     assert reads_raw(statements)
-    again, statements = world.features(DATES, kept=True)
+    again, statements = world.features(DATES, cached=True)
     assert again == full
     assert reads_raw(statements) == []
     assert world.said == []
@@ -86,68 +86,66 @@ def test_events_may_have_a_column_that_is_called_file(tmp_path: Path) -> None:
     for path in (tmp_path / "events").iterdir():
         table = pq.read_table(path)
         pq.write_table(table.append_column("file", [["x"] * table.num_rows]), path)
-    full, _ = world.features(DATES, kept=False)
-    assert world.features(DATES, kept=True)[0] == full
+    full, _ = world.features(DATES, cached=False)
+    assert world.features(DATES, cached=True)[0] == full
     assert world.said == []
 
 
-def test_one_engine_takes_rows_now_from_here_and_now_from_there(tmp_path: Path) -> None:
+def test_one_engine_reads_raw_rows_and_the_cache_in_turn(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 6)
-    full, _ = world.features(DATES, kept=False)
-    asked = partial(build_features, key_features=CONFIG.key_features, labelled_only=False)
-    with world.opened(kept=True) as tables:
+    full, _ = world.features(DATES, cached=False)
+    build = partial(build_features, key_features=CONFIG.key_features, labelled_only=False)
+    with world.opened(cached=True) as tables:
         build_panel(tables, CHURN, DATES, data_end=at(10_000))
         features = select_features(CONFIG, tables.available)
         for cache in (None, tables.cache, None, tables.cache):
-            assert bits(asked(replace(tables, cache=cache), features)) == full
+            assert bits(build(replace(tables, cache=cache), features)) == full
     assert world.said == []
 
 
-def kept_days(world: Nights) -> dict[str, str]:
+def cached_days(world: Nights) -> dict[str, str]:
     """The files of the days with their digests."""
-    manifest = json.loads((world.folder / "kept" / "manifest.json").read_bytes().partition(b"\n")[2])
+    manifest = json.loads((world.folder / "cached" / "manifest.json").read_bytes().partition(b"\n")[2])
     return {day: entry["files"][0]["digest"] for day, entry in manifest["days"].items()}
 
 
 def test_late_rows_rebuild_the_days_they_touch_and_read_their_file_only(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 7)
-    world.features(DATES, kept=True)
-    before = kept_days(world)
+    world.features(DATES, cached=True)
+    before = cached_days(world)
     known = world.files["part01"][0]
     late = [known | {"recorded_at": at(470)}, known | {"occurred_at": at(499), "recorded_at": at(499)}]
     world.files["night"] = late
     world.write("night")
-    kept, statements = world.features(DATES, kept=True)
-    after = kept_days(world)
+    cached, statements = world.features(DATES, cached=True)
+    after = cached_days(world)
     touched = {f"{row['occurred_at']:%Y-%m-%d}" for row in late}
     assert {day for day in after if after[day] != before.get(day)} == touched
     assert {
         path.name for path in (tmp_path / "events").iterdir() if any(path.name in sql for sql in statements)
     } == {"night.parquet"}
-    assert kept == world.features(DATES, kept=False)[0]
+    assert cached == world.features(DATES, cached=False)[0]
     assert world.said == ["rolling up 2 new or changed days of events"]
 
 
 def test_other_settings_are_noticed(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 8)
-    world.features(DATES, kept=True)
+    world.features(DATES, cached=True)
     other = replace(CONFIG, key_features=("f002", "f003"))
     assert (
-        world.features(DATES, kept=True, config=other)[0]
-        == world.features(DATES, kept=False, config=other)[0]
+        world.features(DATES, cached=True, config=other)[0]
+        == world.features(DATES, cached=False, config=other)[0]
     )
     assert world.said == []
     world.world = world.world.without("events.quantity")
     for name in world.files:
         world.write(name)
-    assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
+    assert world.features(DATES, cached=True)[0] == world.features(DATES, cached=False)[0]
     assert ["all events: other columns" in said for said in world.said] == [True]
 
 
 @pytest.mark.parametrize("folders", [("01", "2"), ("01", "2", "x")])
-def test_columns_in_names_of_folders_mean_what_they_mean_for_all_files(
-    tmp_path: Path, folders: tuple[str, ...]
-) -> None:
+def test_hive_columns_mean_the_same_for_one_file_as_for_all(tmp_path: Path, folders: tuple[str, ...]) -> None:
     world = Nights.begun(tmp_path, "folders", 15, ("events.feature",))
     for name, folder in zip(list(world.files), itertools.cycle(folders), strict=False):
         world.path(name).unlink()
@@ -155,18 +153,18 @@ def test_columns_in_names_of_folders_mean_what_they_mean_for_all_files(
     *most, last = world.files
     for name in most:
         world.write(name)
-    world.features(DATES, kept=True)
+    world.features(DATES, cached=True)
     world.write(last)
     config = replace(CONFIG, key_features=("01", "2"))
     assert (
-        world.features(DATES, kept=True, config=config)[0]
-        == world.features(DATES, kept=False, config=config)[0]
+        world.features(DATES, cached=True, config=config)[0]
+        == world.features(DATES, cached=False, config=config)[0]
     )
     assert ["new or changed days" in said for said in world.said] == [True]
 
 
-def a_day(kept: Path) -> Path:
-    return max(path for path in kept.glob("day=*.parquet") if path.name < f"day={DATES[1]:%Y-%m-%d}")
+def a_day(cached: Path) -> Path:
+    return max(path for path in cached.glob("day=*.parquet") if path.name < f"day={DATES[1]:%Y-%m-%d}")
 
 
 def flip(path: Path) -> None:
@@ -181,82 +179,82 @@ def with_other_rows(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
-    "a truncated day": lambda kept: a_day(kept).write_bytes(a_day(kept).read_bytes()[:-50]),
-    "a day without a file": lambda kept: a_day(kept).unlink(),
-    "a day with other rows": lambda kept: with_other_rows(a_day(kept)),
-    "a damaged block": lambda kept: flip(min(kept.glob("block=*.parquet"))),
-    "damaged names": lambda kept: flip(next(kept.glob("names=*.parquet"))),
-    "a truncated manifest": lambda kept: (kept / "manifest.json").write_bytes(
-        (kept / "manifest.json").read_bytes()[:-9]
+    "a truncated day": lambda cached: a_day(cached).write_bytes(a_day(cached).read_bytes()[:-50]),
+    "a day without a file": lambda cached: a_day(cached).unlink(),
+    "a day with other rows": lambda cached: with_other_rows(a_day(cached)),
+    "a damaged block": lambda cached: flip(min(cached.glob("block=*.parquet"))),
+    "damaged names": lambda cached: flip(next(cached.glob("names=*.parquet"))),
+    "a truncated manifest": lambda cached: (cached / "manifest.json").write_bytes(
+        (cached / "manifest.json").read_bytes()[:-9]
     ),
-    "no text in the manifest": lambda kept: (kept / "manifest.json").write_bytes(b"\xff\xfe\n\x00"),
+    "no text in the manifest": lambda cached: (cached / "manifest.json").write_bytes(b"\xff\xfe\n\x00"),
 }
 
 
-def test_damage_is_noticed_and_mended(tmp_path: Path) -> None:
+def test_damage_is_noticed_and_repaired(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 9)
-    full, _ = world.features(DATES, kept=True)
+    full, _ = world.features(DATES, cached=True)
     for what, damage in DAMAGES.items():
         world.said.clear()
-        damage(tmp_path / "kept")
-        assert world.features(DATES, kept=True)[0] == full, what
+        damage(tmp_path / "cached")
+        assert world.features(DATES, cached=True)[0] == full, what
         assert ["rebuilding the roll-up of all events" in said for said in world.said] == [True], what
-    assert world.features(DATES, kept=True)[0] == full
+    assert world.features(DATES, cached=True)[0] == full
     assert len(world.said) == 1
 
 
-def test_what_another_project_has_kept_is_not_used(tmp_path: Path) -> None:
+def test_the_cache_of_another_project_is_not_used(tmp_path: Path) -> None:
     worlds = []
     for name, seed in (("here", 10), ("there", 11)):
         (tmp_path / name).mkdir()
         worlds.append(Nights.begun(tmp_path / name, "files", seed))
-        worlds[-1].features(DATES, kept=True)
+        worlds[-1].features(DATES, cached=True)
     here, there = worlds
-    shutil.rmtree(here.folder / "kept")
-    shutil.copytree(there.folder / "kept", here.folder / "kept")
-    assert here.features(DATES, kept=True)[0] == here.features(DATES, kept=False)[0]
+    shutil.rmtree(here.folder / "cached")
+    shutil.copytree(there.folder / "cached", here.folder / "cached")
+    assert here.features(DATES, cached=True)[0] == here.features(DATES, cached=False)[0]
 
 
 def test_two_runs_at_once_do_not_harm_each_other(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 12)
-    world.features(DATES, kept=True)
+    world.features(DATES, cached=True)
     for _ in range(6):
         world.one_change(random.Random(3))
-    full, _ = world.features(DATES, kept=False)
+    full, _ = world.features(DATES, cached=False)
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         runs = [pool.submit(features_of, tmp_path, "files", DATES) for _ in range(4)]
         assert [run.result() == full for run in runs] == [True] * 4
-    assert world.features(DATES, kept=True)[0] == full
+    assert world.features(DATES, cached=True)[0] == full
     assert world.said == []
 
 
-def test_files_that_no_run_needs_go_after_a_day(tmp_path: Path) -> None:
+def test_unneeded_files_are_removed_after_a_day(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 13)
-    world.features(DATES, kept=True)
+    world.features(DATES, cached=True)
     two_days_ago = time.time() - 2 * 86_400
-    first = set((tmp_path / "kept").glob("*.parquet"))
-    (tmp_path / "kept" / ".new-left").mkdir()
-    for path in (*first, tmp_path / "kept" / ".new-left"):
+    first = set((tmp_path / "cached").glob("*.parquet"))
+    (tmp_path / "cached" / ".new-left").mkdir()
+    for path in (*first, tmp_path / "cached" / ".new-left"):
         os.utime(path, (two_days_ago, two_days_ago))
     name = min(world.files)
     world.files[name] = [row | {"quantity": 7.0} for row in world.files[name]]
     world.write(name)
-    world.features(DATES, kept=True)
+    world.features(DATES, cached=True)
     # a run that began before may still read what is not needed any more
-    assert first <= set((tmp_path / "kept").glob("*.parquet"))
-    assert not (tmp_path / "kept" / ".new-left").exists()
-    for path in (tmp_path / "kept").glob("*.parquet"):
+    assert first <= set((tmp_path / "cached").glob("*.parquet"))
+    assert not (tmp_path / "cached" / ".new-left").exists()
+    for path in (tmp_path / "cached").glob("*.parquet"):
         os.utime(path, (two_days_ago, two_days_ago))
     world.files[name].pop()
     world.write(name)
-    world.features(DATES, kept=True)
-    left = set((tmp_path / "kept").glob("*.parquet"))
+    world.features(DATES, cached=True)
+    left = set((tmp_path / "cached").glob("*.parquet"))
     assert first - left
-    assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
+    assert world.features(DATES, cached=True)[0] == world.features(DATES, cached=False)[0]
 
 
-def test_where_nothing_can_be_kept_all_events_are_read(tmp_path: Path) -> None:
+def test_where_nothing_can_be_cached_all_events_are_read(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 14)
-    (tmp_path / "kept").write_text("a file in the place of the folder")
-    assert world.features(DATES, kept=True)[0] == world.features(DATES, kept=False)[0]
+    (tmp_path / "cached").write_text("a file in the place of the folder")
+    assert world.features(DATES, cached=True)[0] == world.features(DATES, cached=False)[0]
     assert ["cannot be cached" in said for said in world.said] == [True]

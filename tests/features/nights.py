@@ -1,4 +1,4 @@
-"""A project whose events change from night to night, computed with what earlier nights have kept and without."""
+"""A project whose events change from night to night, computed with and without the cache of earlier nights."""
 
 from __future__ import annotations
 
@@ -65,32 +65,34 @@ class Nights:
             pq.write_table(table, self.path(name))
 
     def features(
-        self, dates: Sequence[datetime], *, kept: bool, config: FeatureConfig = CONFIG
+        self, dates: Sequence[datetime], *, cached: bool, config: FeatureConfig = CONFIG
     ) -> tuple[dict[str, object], list[str]]:
         """Return the features as bits, and the statements that made them."""
-        with self.opened(kept=kept) as tables:
+        with self.opened(cached=cached) as tables:
             build_panel(tables, CHURN, dates, data_end=at(10_000))
-            asked = select_features(config, tables.available)
+            features = select_features(config, tables.available)
             with tables.engine.recording() as statements:
-                frame = build_features(tables, asked, key_features=config.key_features, labelled_only=False)
+                frame = build_features(
+                    tables, features, key_features=config.key_features, labelled_only=False
+                )
             return bits(frame), statements
 
     @contextmanager
-    def opened(self, *, kept: bool) -> Iterator[Tables]:
+    def opened(self, *, cached: bool) -> Iterator[Tables]:
         configs = {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "attributes")}
         configs["events"] = TableConfig(path=LAYOUTS[self.layout])
         with Engine(EngineConfig(threads=1), base=self.folder) as engine:
             tables = open_tables(engine, configs)
             yield (
-                replace(tables, cache=CacheConfig(self.folder / "kept", self.said.append)) if kept else tables
+                replace(tables, cache=CacheConfig(self.folder / "cached", self.said.append))
+                if cached
+                else tables
             )
 
     def one_change(self, rng: random.Random) -> None:
-        """Let happen what happens to event tables in a night."""
-        happening = rng.choice(
-            (self._append, self._append, self._late, self._alter, self._delete, self._touch)
-        )
-        happening(rng)
+        """Apply one of the changes that event tables see in a night."""
+        change = rng.choice((self._append, self._append, self._late, self._alter, self._delete, self._touch))
+        change(rng)
 
     def _append(self, rng: random.Random) -> None:
         self._add(rng, [moment(rng, WORLD_DAYS, WORLD_DAYS + 20) for _ in range(rng.randrange(1, 12))])
@@ -140,4 +142,4 @@ class Nights:
 
 def features_of(folder: Path, layout: str, dates: Sequence[datetime]) -> dict[str, object]:
     """Return what another process sees of a world that lies in a folder."""
-    return Nights(folder, World({}), layout, {}).features(dates, kept=True)[0]
+    return Nights(folder, World({}), layout, {}).features(dates, cached=True)[0]
