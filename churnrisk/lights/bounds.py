@@ -1,30 +1,23 @@
 """The churn rate per account and snapshot, bounded with accounts as the independent units.
 
-One account gives several rows, one per snapshot, and its rows depend on each other. To count rows as if
-they were accounts promises too much; to keep one row per account wastes most of the data. Here
-every row counts, and the bounds come from what each *account* did.
+One account gives several rows, one per snapshot, and they depend on each other. To count rows as if they were accounts
+promises too much; to keep one row per account wastes most of the data. Here every row counts, and the bounds come from
+what each *account* did. With ``A`` an account's rows of a colour and ``B`` the churned ones among them, the rate is
+churned rows per row, ``r = E[B] / E[A]``, over the accounts with such a row.
 
-For the rows S of a colour, let ``A`` be an account's rows in S and ``B`` the churned ones among them. Over
-the accounts with a row in S the rate meant is ``r = E[B] / E[A]``: churned rows per row.
-
-- **Churned at most once** (a contract that ended is over, label windows do not overlap): ``B`` is 0 or 1,
-  so ``E[B]`` is the share of accounts that churned, with its exact Clopper-Pearson bound, whatever the
-  accounts have in common with themselves over time.
-- **Churned several times** (silence in overlapping windows): ``E[B]`` is the sum of the shares of accounts
-  with at least 1, 2, … churned rows, and the bound is the sum of the exact bounds of these shares.
-  This is the Stringer bound for integer values. It equals Clopper-Pearson when all of an account's
-  rows agree. It is conservative in large samples (Bickel 1992; Pap & van Zuijlen 1996) and in the audits
-  it is used for since 1963, but has no proof for small ones: the tests of this package simulate them.
-- **The mean exposure** ``E[A]`` is estimated too. Its error widens the bound in quadrature, as a smaller
-  number of accounts: the effective sample size of Korn & Graubard (1998), with the variance of ``B - rA``.
-  On the sample world that is 1 % fewer accounts for green and 6 to 16 % fewer for red, which moves their
-  bounds by 0.2 % and 0.5 to 1.4 % of themselves. It is right to first order; with one row per account the
-  exposure is known and the bound is exact.
-
-Sources: Clopper & Pearson (1934), Biometrika 26, 404-413; Stringer (1963), Proceedings of the Business and
-Economic Statistics Section, American Statistical Association, 405-411; Bickel (1992), International
-Statistical Review 60, 197-209; Pap & van Zuijlen (1996), Statistica Neerlandica 50, 367-389; Korn &
-Graubard (1998), Survey Methodology 24, 193-201.
+- **Churned at most once** (a contract that ended is over, label windows do not overlap): ``B`` is 0 or 1, so ``E[B]``
+  is the share of accounts that churned, with its exact bound (Clopper & Pearson 1934, Biometrika 26, 404-413), whatever
+  an account's rows have in common.
+- **Churned several times** (silence in overlapping windows): ``E[B]`` is the sum of the shares of accounts with at
+  least 1, 2, … churned rows, and the bound is the sum of their exact bounds: the Stringer bound (1963, Proceedings of
+  the Business and Economic Statistics Section, American Statistical Association, 405-411) for integer values. It equals
+  Clopper-Pearson when all of an account's rows agree, and is conservative in large samples (Bickel 1992, International
+  Statistical Review 60, 197-209; Pap & van Zuijlen 1996, Statistica Neerlandica 50, 367-389). For small ones there is
+  no proof: the tests of this package simulate them.
+- **The mean exposure** ``E[A]`` is estimated too. Its error widens the bound as a smaller number of accounts would: the
+  effective sample size (Korn & Graubard 1998, Survey Methodology 24, 193-201) with the variance of ``B - rA``. On the
+  sample world that is 1 % fewer accounts for green and 6 to 16 % fewer for red. It is right to first order; with one
+  row per account the bound is exact.
 """
 
 from __future__ import annotations
@@ -38,9 +31,15 @@ import pandas as pd
 from scipy.special import betaincinv  # scipy publishes no types
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 #: A promise counts as contradicted when a one-sided bound of this confidence lies on its wrong side.
 CONTRADICTION = 0.95
+# Where few churned, repeat churners may go unseen: with 30 churned accounts, a share of one in ten shows up in
+# 96 of 100 blocks.
+_ENOUGH_CHURNED = 30
+_ROUNDING = 1e-9
 
 
 def upper_bound(churned: npt.ArrayLike, accounts: npt.ArrayLike, confidence: float) -> Floats:
@@ -55,16 +54,6 @@ def lower_bound(churned: npt.ArrayLike, accounts: npt.ArrayLike, confidence: flo
     """Return the one-sided lower Clopper-Pearson bound of a rate; 0 where nothing was counted."""
     n = np.asarray(accounts, float)
     return 1.0 - upper_bound(n - np.asarray(churned, float), n, confidence)
-
-
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Bound = Callable[[Floats, Floats, float], Floats]
-
-# Where few churned, repeat churners may go unseen: with 30 churned accounts, a share of one in ten shows up in
-# 96 of 100 blocks.
-_ENOUGH_CHURNED = 30
-_ROUNDING = 1e-9
 
 
 def odds_times(rate: float, factor: float) -> float:
@@ -101,7 +90,9 @@ class Tally:
         """Return the one-sided lower bound of the rate, shape (sets,); 0 where nothing was counted."""
         return self._bound(lower_bound, confidence, empty=0.0)
 
-    def _bound(self, bound: Bound, confidence: float, empty: float) -> Floats:
+    def _bound(
+        self, bound: Callable[[Floats, Floats, float], Floats], confidence: float, empty: float
+    ) -> Floats:
         mean_rows = self.rows / np.maximum(self.accounts, 1.0)
         # The spread at the bound: at the observed rate it is zero where nobody churned.
         effect = self._design_effect(bound(self.churned, self.accounts, confidence), mean_rows)
@@ -132,10 +123,9 @@ def account_codes(groups: npt.ArrayLike | pd.Series | None, rows: int) -> Ints:
 
 
 def churn_levels(accounts: Ints, y: Ints) -> int:
-    """Return the most often that one account can churn within a block, for :func:`tally`.
+    """Return the most often that one account can churn in a block: its largest number of churned rows.
 
-    It is read from the labels of the whole block, never of one colour: the largest number of churned rows of an
-    account. With fewer than 30 churned accounts nothing is assumed, and it is the largest number of rows.
+    It is read from the whole block, never from one colour; with fewer than 30 churned accounts it is the most rows.
     """
     rows, churned = np.bincount(accounts, minlength=1), np.bincount(accounts[y == 1], minlength=1)
     enough = int((churned > 0).sum()) >= _ENOUGH_CHURNED

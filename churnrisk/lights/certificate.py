@@ -29,7 +29,7 @@ _ODDS_FACTOR = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Largest churn rate of green, least of red; confidence per colour; the fewest accounts of a colour."""
+    """The promises: largest churn rate of green, least of red; confidence and fewest accounts of each colour."""
 
     green_max: float
     red_min: float
@@ -84,101 +84,6 @@ class Certified:
     on_each_block: bool
 
 
-def certify(block: Block, terms: Terms) -> tuple[Certified, Certified]:
-    """Test every threshold of the grid, green upward and red downward; return both colours.
-
-    The chance that any threshold of a colour is certified wrongly is at most ``1 - confidence``: a walk stops at the
-    first threshold whose bound misses the promise. It starts where the scores expect the most room, which depends on
-    scores and on how many accounts and rows there are, never on labels. Scores that expect wrongly cost power, not
-    the promise.
-
-    The bound has to hold on each of the last snapshots by itself, too. Where that leaves the colour empty, since one
-    snapshot has few accounts, the bound on all rows decides, and a snapshot only vetoes: a threshold fails when it
-    contradicts the promise by an exact 95 % bound. Either is one more condition on the walk over all rows, so it costs
-    power and never the confidence; neither does the second try, whose thresholds contain those of the first.
-
-    Source: fixed-sequence testing as in Angelopoulos, Bates, Candès, Jordan & Lei (2021),
-    "Learn then Test", arXiv:2110.01052.
-    """
-    pool = _Tallied(block)
-    dates = [_Tallied(block.part(rows)) for rows in block.last]
-    confidence, green_max, red_min = terms.confidence, terms.green_max, terms.red_min
-    green = _walk(
-        pool.below.upper(confidence) <= green_max,
-        [date.below.upper(confidence) <= green_max for date in dates],
-        [date.below.lower(CONTRADICTION) <= green_max for date in dates],
-        pool.room(pool.below, terms, green_max, -1),
-    )
-    red = _walk(
-        pool.above.lower(confidence) >= red_min,
-        [date.above.lower(confidence) >= red_min for date in dates],
-        [date.above.upper(CONTRADICTION) >= red_min for date in dates],
-        pool.room(pool.above, terms, red_min, +1),
-    )
-    return green, replace(red, thresholds=red.thresholds[::-1])
-
-
-class _Tallied:
-    """Rows tallied for every threshold of the grid, from below for green and from the top for red."""
-
-    def __init__(self, block: Block) -> None:
-        accounts, y = block.accounts, block.labels
-        self._p, sets, levels = block.scores, len(GRID), churn_levels(accounts, y)
-        self._passed = np.searchsorted(GRID, self._p, side="right").astype(np.int64)
-        self.below = tally(self._passed, accounts, y, sets=sets, levels=levels)
-        # The row enters where the falling threshold reaches its score.
-        self.above = tally(sets - self._passed, accounts, y, sets=sets, levels=levels)
-
-    def room(self, found: Tally, terms: Terms, limit: float, direction: int) -> Floats:
-        """Return by how much each set is expected to keep the promise; minus infinity where it is too small."""
-        enters = self._passed if direction < 0 else len(GRID) - self._passed
-        expected = _expected(found, enters, self._p, limit, direction)
-        bound = (expected.upper if direction < 0 else expected.lower)(terms.confidence)
-        return np.where(found.accounts >= terms.min_accounts, direction * (bound - limit), -np.inf)
-
-
-def _walk(passes: Mask, holds: list[Mask], allows: list[Mask], room: Floats) -> Certified:
-    strict = fixed_sequence(np.logical_and.reduce([passes, *holds]), room)
-    if strict.any():
-        return Certified(strict, on_each_block=True)
-    return Certified(fixed_sequence(np.logical_and.reduce([passes, *allows]), room), on_each_block=not holds)
-
-
-def fixed_sequence(passes: Mask, room: Floats) -> Mask:
-    """Return which sets are certified: from the one with the most room on, until the first failure."""
-    certified = np.zeros(len(passes), dtype=bool)
-    start = int(np.argmax(room))
-    if np.isneginf(room[start]):
-        return certified
-    failures = np.flatnonzero(~passes[start:])
-    certified[start : start + failures[0] if len(failures) else len(passes)] = True
-    return certified
-
-
-def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: int) -> Tally:
-    """Return the tally that the scores expect with some bad luck, churners spread over all accounts.
-
-    ``direction`` is -1 for a colour that promises few churners, +1 for one that promises many.
-    """
-    best = found.rows * odds_times(limit, _BEST_FACTOR**direction)
-    scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
-    expected = np.maximum(scored, best) if direction < 0 else np.minimum(scored, best)
-    spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
-    churned_rows = np.clip(expected - direction * _BAD_LUCK * spread, 0.0, found.rows)
-    levels = np.arange(len(found.churned))[:, None]
-    churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
-    mean_rows = found.rows / np.maximum(found.accounts, 1.0)
-    return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
-
-
-def widest(green: Mask, red: Mask) -> tuple[float | None, float | None]:
-    """Return the largest green threshold and the smallest red one (None: empty); where they cross, red wins."""
-    red_from = float(GRID[np.argmax(red)]) if red.any() else None
-    greens = GRID[green]
-    greens = greens if red_from is None else greens[greens <= red_from]
-    return (float(greens[-1]) if len(greens) else None), red_from
-
-
 def promised_rates(
     base_rate: float, accounts: int, *, green_max: float | None, red_min: float | None
 ) -> tuple[float, float]:
@@ -204,16 +109,13 @@ def certified_parts(
     terms: Terms,
     shown: Callable[[Floats], Floats],
 ) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    """Return the thresholds of each part, largest part first, and notes for the reader; without segments one part.
-
-    With several parts each is certified at a confidence of ``1 - (1 - confidence) / parts`` (Bonferroni), so
-    that the promise holds for the colour as a whole, however the parts are mixed.
-    """
-    parted, notes = _parted(block, segments, terms)
-    if not parted or segments is None:
+    """Return the thresholds of each part, largest part first, and notes for the reader; without segments one part."""
+    parted, notes = ({}, ()) if segments is None else _parted(block, segments, terms)
+    if segments is None or not parted:
         part, more = _certified(block, "", (), terms, shown)
         return (part,), (*notes, *more)
     names = sorted(set(parted.values()))
+    # Bonferroni: the promise holds for the colour as a whole, however the parts are mixed.
     each = replace(terms, confidence=1 - (1 - terms.confidence) / len(names))
     labels = np.array([parted[str(name)] for name in segments], dtype=object)
     found = []
@@ -225,10 +127,9 @@ def certified_parts(
 
 
 def _parted(
-    block: Block, segments: npt.NDArray[np.object_] | None, terms: Terms
+    block: Block, segments: npt.NDArray[np.object_], terms: Terms
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    if segments is None:
-        return {}, ()
+    """Return the part of each segment (empty: all together), and a note that says so."""
     needed = accounts_needed(terms.green_max, terms.red_min, terms.confidence, terms.min_accounts)
     known = sorted(set(map(str, segments)))
     parted = part_segments(segments, block.accounts, needed)
@@ -273,14 +174,87 @@ def _notes(part: Part, green: Certified, red: Certified, terms: Terms, dates: in
         notes.append(
             f"red is empty: no threshold shows a churn rate of at least {terms.red_min:.2%} {ending}"
         )
-    together = [
-        name
-        for name, found in (("green", green), ("red", red))
-        if found.thresholds.any() and not found.on_each_block
-    ]
+    colours = {"green": green, "red": red}
+    together = [name for name, one in colours.items() if one.thresholds.any() and not one.on_each_block]
     if together and dates > 1:
         notes.append(
             f"{' and '.join(together)}: certified on all snapshots together; the last {dates} hold too few accounts to "
             "do so one by one, and none contradicts it"
         )
     return notes
+
+
+def certify(block: Block, terms: Terms) -> tuple[Certified, Certified]:
+    """Test every threshold of the grid, green upward and red downward; return both colours.
+
+    The notes of ``TrafficLight`` say how. The start depends on scores and on how many accounts and rows there are,
+    never on labels: scores that expect wrongly cost power, not the promise.
+    """
+    green = _certify_colour(block, terms, terms.green_max, -1)
+    red = _certify_colour(block, terms, terms.red_min, +1)
+    return green, replace(red, thresholds=red.thresholds[::-1])
+
+
+def _certify_colour(block: Block, terms: Terms, limit: float, direction: int) -> Certified:
+    """Walk over the sets of a colour that promises few churners (``direction`` -1) or many (+1)."""
+    low, confidence = direction < 0, terms.confidence
+    enters, pool = _tallied(block, direction)
+    dates = [_tallied(block.part(rows), direction)[1] for rows in block.last]
+
+    def shows(found: Tally) -> Mask:
+        return found.upper(confidence) <= limit if low else found.lower(confidence) >= limit
+
+    def allows(found: Tally) -> Mask:
+        return found.lower(CONTRADICTION) <= limit if low else found.upper(CONTRADICTION) >= limit
+
+    expected = _expected(pool, enters, block.scores, limit, direction)
+    bound = expected.upper(confidence) if low else expected.lower(confidence)
+    room = np.where(pool.accounts >= terms.min_accounts, direction * (bound - limit), -np.inf)
+    # Dates are one more condition on the walk over all rows: they cost power, never the confidence. Nor does the
+    # second try, whose thresholds contain those of the first.
+    shown = shows(pool)
+    strict = fixed_sequence(np.logical_and.reduce([shown, *map(shows, dates)]), room)
+    if strict.any():
+        return Certified(strict, on_each_block=True)
+    lenient = fixed_sequence(np.logical_and.reduce([shown, *map(allows, dates)]), room)
+    return Certified(lenient, on_each_block=not dates)
+
+
+def _tallied(block: Block, direction: int) -> tuple[Ints, Tally]:
+    """Return the set that each row enters with, and the sets of the grid: from below for -1, from the top for +1."""
+    passed = np.searchsorted(GRID, block.scores, side="right").astype(np.int64)
+    enters = passed if direction < 0 else len(GRID) - passed
+    levels = churn_levels(block.accounts, block.labels)
+    return enters, tally(enters, block.accounts, block.labels, sets=len(GRID), levels=levels)
+
+
+def fixed_sequence(passes: Mask, room: Floats) -> Mask:
+    """Return which sets are certified: from the one with the most room on, until the first failure."""
+    certified = np.zeros(len(passes), dtype=bool)
+    start = int(np.argmax(room))
+    if np.isneginf(room[start]):
+        return certified
+    failures = np.flatnonzero(~passes[start:])
+    certified[start : start + failures[0] if len(failures) else len(passes)] = True
+    return certified
+
+
+def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: int) -> Tally:
+    """Return the tally that the scores expect with some bad luck, churners spread over all accounts."""
+    best = found.rows * odds_times(limit, _BEST_FACTOR**direction)
+    scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
+    expected = np.maximum(scored, best) if direction < 0 else np.minimum(scored, best)
+    spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
+    churned_rows = np.clip(expected - direction * _BAD_LUCK * spread, 0.0, found.rows)
+    levels = np.arange(len(found.churned))[:, None]
+    churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
+    mean_rows = found.rows / np.maximum(found.accounts, 1.0)
+    return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
+
+
+def widest(green: Mask, red: Mask) -> tuple[float | None, float | None]:
+    """Return the largest green threshold and the smallest red one (None: empty); where they cross, red wins."""
+    red_from = float(GRID[np.argmax(red)]) if red.any() else None
+    greens = GRID[green]
+    greens = greens if red_from is None else greens[greens <= red_from]
+    return (float(greens[-1]) if len(greens) else None), red_from

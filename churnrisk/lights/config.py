@@ -24,34 +24,23 @@ _OWNED: dict[str, tuple[str, ...]] = {
     "cost": ("save_rate", "cost_per_contact"),
     "fixed": ("amber_from", "red_from"),
 }
+#: Least values of settings of any policy.
+_LEAST = {"min_accounts": 1, "last_blocks": 0, "capacity": 1, "amber_times": 0, "amber_factor": 1}
+#: Settings of [decision] that are no parameters of the traffic light.
+_NOT_OF_THE_LIGHT = ("rules_off", "rules", "hysteresis_margin", "max_colour_jump", "playbook")
 
 
 def check_policy(params: Mapping[str, Any]) -> None:
-    """Raise UsageError when parameters of :class:`TrafficLight` contradict themselves."""
+    """Refuse parameters of :class:`TrafficLight` that contradict each other."""
     policy = params["policy"]
     if policy not in get_args(PolicyName):
         raise UsageError(
             f"expected policy {', '.join(map(repr, get_args(PolicyName)))}, found {policy!r}. "
             "Choose one under [decision]."
         )
-    _refuse_foreign(params, policy)
-    if policy == "fixed":
-        _check_fixed(params)
-    if policy == "cost":
-        _check_cost(params)
-    _check_promises(params)
-    for name, least in (
-        ("min_accounts", 1),
-        ("last_blocks", 0),
-        ("capacity", 1),
-        ("amber_times", 0),
-        ("amber_factor", 1),
-    ):
+    for name, least in _LEAST.items():
         if params[name] < least:
             raise UsageError(f"expected {name} >= {least}, found {params[name]}. Raise it under [decision].")
-
-
-def _refuse_foreign(params: Mapping[str, Any], policy: str) -> None:
     for owner, names in _OWNED.items():
         given = {name: params[name] for name in names if params[name] is not None}
         if policy != owner and given:
@@ -60,6 +49,14 @@ def _refuse_foreign(params: Mapping[str, Any], policy: str) -> None:
                 f"policy '{policy}' finds its thresholds itself, found {found}. Remove {' and '.join(given)}, "
                 f"or choose policy = '{owner}'."
             )
+    if not 0.5 <= params["confidence"] < 1.0:
+        raise UsageError(f"expected 0.5 <= confidence < 1, found {params['confidence']}. Usual is 0.95.")
+    if policy == "certified":
+        _check_promises(params)
+    elif policy == "fixed":
+        _check_fixed(params)
+    elif policy == "cost":
+        _check_cost(params)
 
 
 def _check_fixed(params: Mapping[str, Any]) -> None:
@@ -92,24 +89,14 @@ def _check_promises(params: Mapping[str, Any]) -> None:
         raise UsageError(
             f"expected green_max_churn < red_min_churn, found {green} and {least}. Lower the first."
         )
-    if not 0.5 <= params["confidence"] < 1.0:
-        raise UsageError(f"expected 0.5 <= confidence < 1, found {params['confidence']}. Usual is 0.95.")
-
-
-#: Settings that are none of the traffic light.
-_NOT_OF_THE_LIGHT = ("rules_off", "rules", "hysteresis_margin", "max_colour_jump", "playbook")
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """How probabilities become colours.
+    """How probabilities become colours; settings not listed are those of :class:`churnrisk.lights.TrafficLight`.
 
     Attributes
     ----------
-    policy, green_max_churn, red_min_churn, amber_from, red_from, confidence, min_accounts
-        See :class:`churnrisk.lights.TrafficLight`.
-    last_blocks, amber_times, save_rate, cost_per_contact, amber_factor
-        Likewise.
     segment_by : str
         Which segments get their own thresholds where large enough: "tenure" (customers of the first 90 days, and the
         established), "nothing", or a signal of the model such as ``plan``.

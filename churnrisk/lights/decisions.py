@@ -19,46 +19,8 @@ from churnrisk.lights.segments import mark_wave, segments_of
 from churnrisk.lights.traffic_light import TrafficLight
 from churnrisk.records import Colour, DecidedBy
 
+# Red needs only this share of the margin: green is a promise, red a call to act.
 _OUT_OF_RED = 0.5
-
-
-def hold_back(
-    raw: npt.ArrayLike | pd.Series,
-    p: npt.ArrayLike | pd.Series,
-    *,
-    light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
-    previous: npt.ArrayLike | pd.Series,
-    previous_raw: npt.ArrayLike | pd.Series,
-    margin: float,
-) -> npt.NDArray[np.object_]:
-    """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
-
-    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
-    ``margin`` log-odds, or as far as the run before already agreed (twice in a row); otherwise the previous colour, or
-    the supported part of the way, stays. Red needs half the margin only: green is a promise, red a call to act.
-
-    ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
-    before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).
-    """
-    now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
-    if margin == 0:
-        return to_colours(now)
-    scores = np.asarray(p, dtype=float)
-    still_red = to_codes(light(_shift(scores, margin * _OUT_OF_RED))) == severity(Colour.RED)
-    not_green = to_codes(light(_shift(scores, margin))) != severity(Colour.GREEN)
-    cleared = np.where(still_red, severity(Colour.RED), np.where(not_green, severity(Colour.AMBER), now))
-    cleared = np.maximum(now, cleared)
-    twice = np.where(before == GREY_CODE, cleared, np.maximum(now, before))
-    supported = np.minimum(cleared, twice)
-    held = np.where(now < shown, np.minimum(shown, supported), now)
-    known = (now != GREY_CODE) & (shown != GREY_CODE)
-    return to_colours(np.where(known, held, now).astype(np.int8))
-
-
-def _shift(p: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:
-    """Return p moved up by a number of log-odds; 0 and 1 stay."""
-    factor = np.exp(margin)
-    return np.asarray(p * factor / (1.0 - p + p * factor))
 
 
 def decide(
@@ -76,8 +38,8 @@ def decide(
     """Decide the colours of one snapshot: model, then rules, hysteresis, override; grey where ineligible.
 
     X has one row per account, with the account id as index (or index level ``account_id``). `previous` is the run
-    before (``colour``, ``raw_colour``, ``decided_by``), `overrides` the colours in force now, `grey` why an account
-    is not eligible (null where it is), all indexed by account id. Overrides leave grey accounts grey. `margin` is
+    before (``colour``, ``raw_colour``, ``decided_by``), `overrides` the colours in force now, which leave grey
+    accounts grey, `grey` why an account is not eligible (null where it is), all indexed by account id. `margin` is
     that of the hysteresis in log-odds, `value` the annual values for a light of policy ``cost``.
 
     Returns, indexed like X, ``colour`` (final), ``raw_colour`` (before hysteresis and override), ``model_colour``,
@@ -97,7 +59,8 @@ def decide(
     if previous is not None and len(previous):
         _hold(decided, scores, colour_by_model, previous.reindex(accounts), margin)
     if overrides is not None and len(overrides):
-        _override(decided, overrides.reindex(accounts))
+        codes = to_codes(overrides.reindex(accounts))
+        _set(decided, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
     _turn_grey(decided, np.isnan(scores), reasons)
     return decided[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
 
@@ -112,22 +75,6 @@ def colours_after_rules(
 ) -> pd.DataFrame:
     """Apply the rules to the model's colours, with newcomers counted among the `scored` rows of each ``as_of``."""
     return apply_rules(mark_wave(X, light.newcomers_, scored), model_colours, rules)
-
-
-def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = DEFAULT_MARGIN) -> str:
-    """Return 12 hexadecimal digits that change whenever the same p and features could get another colour."""
-    active = [asdict(rule) for rule in rules if rule.enabled]
-    thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
-    if light.policy == "cost":  # the same thresholds on p, scaled by what an account is worth
-        thresholds.append(float(light.value_).hex())
-    state: dict[str, object] = {"thresholds": thresholds, "rules": active, "margin": margin}
-    if len(light.parts_) > 1:
-        state["parts"] = [asdict(part) for part in light.parts_]
-        state["segment_by"] = light.segment_by
-    if light.newcomers_ is not None:
-        state["newcomers"] = asdict(light.newcomers_)
-    text = json.dumps(state, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _account_ids(X: pd.DataFrame) -> pd.Index:
@@ -156,9 +103,43 @@ def _hold(
     _set(decided, held != raw, held, DecidedBy.HYSTERESIS)
 
 
-def _override(decided: pd.DataFrame, overrides: pd.Series) -> None:
-    codes = to_codes(overrides)
-    _set(decided, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
+def hold_back(
+    raw: npt.ArrayLike | pd.Series,
+    p: npt.ArrayLike | pd.Series,
+    *,
+    light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
+    previous: npt.ArrayLike | pd.Series,
+    previous_raw: npt.ArrayLike | pd.Series,
+    margin: float,
+) -> npt.NDArray[np.object_]:
+    """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
+
+    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
+    ``margin`` log-odds, or as far as the run before already agreed (twice in a row); otherwise the previous colour, or
+    the supported part of the way, stays.
+
+    ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
+    before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).
+    """
+    now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
+    if margin == 0:
+        return to_colours(now)
+    scores = np.asarray(p, dtype=float)
+    still_red = to_codes(light(_shift(scores, margin * _OUT_OF_RED))) == severity(Colour.RED)
+    not_green = to_codes(light(_shift(scores, margin))) != severity(Colour.GREEN)
+    cleared = np.where(still_red, severity(Colour.RED), np.where(not_green, severity(Colour.AMBER), now))
+    cleared = np.maximum(now, cleared)
+    twice = np.where(before == GREY_CODE, cleared, np.maximum(now, before))
+    supported = np.minimum(cleared, twice)
+    held = np.where(now < shown, np.minimum(shown, supported), now)
+    known = (now != GREY_CODE) & (shown != GREY_CODE)
+    return to_colours(np.where(known, held, now).astype(np.int8))
+
+
+def _shift(p: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:
+    """Return p moved up by a number of log-odds; 0 and 1 stay."""
+    factor = np.exp(margin)
+    return np.asarray(p * factor / (1.0 - p + p * factor))
 
 
 def _turn_grey(decided: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None) -> None:
@@ -178,6 +159,21 @@ def _set(
     decided["colour"] = np.where(where, colours, decided["colour"].to_numpy())
     decided["decided_by"] = np.where(where, str(by), decided["decided_by"].to_numpy())
     decided["rule"] = decided["rule"].mask(where, None)
+
+
+def policy_version(light: TrafficLight, rules: Iterable[Rule], margin: float = DEFAULT_MARGIN) -> str:
+    """Return 12 hexadecimal digits that change whenever the same p and features could get another colour."""
+    active = [asdict(rule) for rule in rules if rule.enabled]
+    thresholds = [float(light.amber_from_).hex(), float(light.red_from_).hex()]
+    if light.policy == "cost":  # the same thresholds on p, scaled by what an account is worth
+        thresholds.append(float(light.value_).hex())
+    state: dict[str, object] = {"thresholds": thresholds, "rules": active, "margin": margin}
+    if len(light.parts_) > 1:
+        state["parts"] = [asdict(part) for part in light.parts_]
+        state["segment_by"] = light.segment_by
+    if light.newcomers_ is not None:
+        state["newcomers"] = asdict(light.newcomers_)
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,20 +91,9 @@ def colour_evidence(
 ) -> tuple[ColourEvidence, ...]:
     """Count rows, accounts and churners per final colour: green, amber, red, and grey if there are any.
 
-    Parameters
-    ----------
-    colours, y : array-like of shape (rows,)
-        Final colours and labels (0/1); one row per (account, as_of).
-    account_id : array-like of shape (rows,), optional
-        Without it every row counts as an account.
-    promises : iterable of Promise
-        What each colour has promised.
-
-    Returns
-    -------
-    tuple of ColourEvidence
-        Rates are per account and snapshot, with two-sided 95 % bounds over accounts; the rate of an
-        empty colour is NaN. An account may be in several colours, at different snapshots.
+    Colours and labels (0/1) have one row per (account, as_of); without `account_id` every row counts as an account,
+    which may be in several colours, at different snapshots. Bounds are two-sided (95 %); the rate of an empty colour
+    is NaN.
     """
     codes, labels = to_codes(colours), np.asarray(y, dtype=float)
     if len(codes) != len(labels):
@@ -148,17 +137,14 @@ def _of_colour(colour: Colour, found: Tally, promise: Promise) -> ColourEvidence
 
 
 def _of_rule(rule: Rule, X: pd.DataFrame, block: _Block, before: npt.NDArray[np.int8]) -> RuleEvidence:
-    if absent := [name for name in rule.requires if name not in X.columns]:
+    if absent := rule.absent_from(X):
         note = f"not measured: no feature {', '.join(absent)}"
         return RuleEvidence(rule.name, 0, 0, float("nan"), 0.0, 1.0, 0, 0, note)
     after = to_codes(apply_rules(X, to_colours(before), [rule])["colour"])
-    met, moved = (
-        _figures(block.tally(conditions_hold(rule.conditions, X))),
-        _figures(block.tally(after != before)),
-    )
-    accounts, churned, rate, low, high, rows = met
+    accounts, churned, rate, low, high, rows = _figures(block.tally(conditions_hold(rule.conditions, X)))
+    moved, moved_churned, *_ = _figures(block.tally(after != before))
     return RuleEvidence(
-        rule.name, accounts, churned, rate, low, high, moved=moved[0], moved_churned=moved[1], rows=rows
+        rule.name, accounts, churned, rate, low, high, moved=moved, moved_churned=moved_churned, rows=rows
     )
 
 

@@ -13,57 +13,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.lights.rules import Condition, conditions_hold, parse_conditions
+from churnrisk.lights.rules import Condition, Mask, conditions_hold, parse_conditions
 from churnrisk.records import Colour, Family
 
-Mask = npt.NDArray[np.bool_]
 _DAY = pd.Timedelta(days=1)
-
-
-def may_go_out(
-    candidates: pd.DataFrame,
-    past: pd.DataFrame,
-    *,
-    now: datetime,
-    cooldowns: Mapping[str, int],
-    channels: Mapping[str, int],
-    default_cooldown: int,
-) -> Mask:
-    """Return which candidates may be handed out now, shape (candidates,); the most urgent first.
-
-    A candidate waits while the same play went to the account less than its cooldown from now, or any play went to it
-    on the same channel less than the channel's days from now, in either direction, so a clock that was set back
-    cannot send twice. Of several candidates for one account and play, or account and limited channel, the first goes.
-
-    ``candidates`` has ``account_id``, ``play`` and ``channel``; ``past`` has ``handed_out_at`` too. Cooldowns (by
-    play) and channel limits are days; a play that the playbook lacks takes ``default_cooldown``, other channels have
-    no limit.
-    """
-    age = (pd.to_datetime(past["handed_out_at"]) - pd.Timestamp(now)).abs()
-    rests = past["play"].map(dict(cooldowns)).astype(float).fillna(default_cooldown) * _DAY
-    limits = past["channel"].map(dict(channels)).astype(float).fillna(0) * _DAY
-    waits = _among(candidates, past[(age < rests).to_numpy()], "play")
-    waits |= _among(candidates, past[(age < limits).to_numpy()], "channel")
-    free = candidates[~waits]
-    limited = free["channel"].map(dict(channels)).astype(float).fillna(0).to_numpy() > 0
-    same_play = free.duplicated(["account_id", "play"]).to_numpy()
-    repeated = same_play | (free.duplicated(["account_id", "channel"]).to_numpy() & limited)
-    goes = ~waits
-    goes[np.flatnonzero(goes)[repeated]] = False
-    return goes
-
-
-def _among(candidates: pd.DataFrame, resting: pd.DataFrame, column: str) -> Mask:
-    """Return which candidates share account and ``column`` with a resting action."""
-    keys = ["account_id", column]
-    known = pd.MultiIndex.from_frame(resting[keys].astype(object))
-    return np.asarray(pd.MultiIndex.from_frame(candidates[keys].astype(object)).isin(known), dtype=bool)
-
-
 STAGES = ("adopter", "loyalist", "advocate")
 KINDS = ("retain", "nudge", "upsell", "referral")
 _COLOURS = tuple(str(colour) for colour in Colour)
@@ -118,7 +74,7 @@ class Play:
                 f"play '{self.name}': {self.kind} is for green {stage}s only, found colours {self.colours} "
                 f'and stages {self.stages}. Set colours = ["green"] and stages = ["{stage}"].'
             )
-        conditions = self.conditions
+        conditions = self.conditions  # unreadable ones must fail here
         if self.kind == "nudge" and SILENCE not in conditions:
             raise UsageError(
                 f"play '{self.name}': a nudge is for silent accounts only, found when = {self.when!r}. "
@@ -172,10 +128,8 @@ class Playbook:
                 f"playbook: [fallback] expects a sentence for each of {list(_COLOURS)}, "
                 f"missing {missing}, unknown {unknown}."
             )
-        self._check_channels()
-
-    def _check_channels(self) -> None:
-        wrong = {channel: days for channel, days in self.channels.items() if not _is_days(days)}
+        # bool is an int, too
+        wrong = {name: days for name, days in self.channels.items() if type(days) is not int or days < 0}
         if wrong:
             raise UsageError(f"playbook: [channels] expects whole days >= 0 for each channel, found {wrong}.")
         for play in self.plays if self.channels else ():
@@ -184,20 +138,22 @@ class Playbook:
     def require_features(self, known: Collection[str]) -> None:
         """Refuse a play whose ``when`` names a signal that does not exist."""
         for play in self.plays:
-            for name in (condition.feature for condition in play.conditions):
-                if name not in known:
-                    close = (
-                        ", ".join(difflib.get_close_matches(name, known, n=3)) or "see `churnrisk features`"
-                    )
-                    raise UsageError(
-                        f"play '{play.name}': expected signals of this project in `when`, found {name!r}. "
-                        f"Similar ones: {close}. Fix the play."
-                    )
+            for name in (one.feature for one in play.conditions if one.feature not in known):
+                close = ", ".join(difflib.get_close_matches(name, known, n=3)) or "see `churnrisk features`"
+                raise UsageError(
+                    f"play '{play.name}': expected signals of this project in `when`, found {name!r}. "
+                    f"Similar ones: {close}. Fix the play."
+                )
 
     def choose(self, rows: pd.DataFrame, X: pd.DataFrame | None = None) -> pd.Series:
         """Return the name of the first fitting play per row; None where only the fallback fits."""
+        if "colour" not in rows.columns:
+            raise UsageError(
+                f"next steps expect a column 'colour', found {list(rows.columns)}. Decide first."
+            )
+        optional = [name for name in ("family", "stage", "days_to_renewal") if name not in rows]
+        complete = rows.assign(**dict.fromkeys(optional))
         chosen = np.full(len(rows), None, dtype=object)
-        complete = _with_columns(rows)
         signals = pd.DataFrame(index=rows.index) if X is None else X
         for play in reversed(self.plays):
             chosen[play.fits(complete, signals)] = play.name
@@ -257,19 +213,15 @@ def _shipped() -> Playbook:
 def _play(raw: Mapping[str, Any]) -> Play:
     name = raw.get("name", "")
     _check_names(str(name), "settings", tuple(raw), tuple(known.name for known in fields(Play)))
-    lists: dict[str, Any] = {
+    terms: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()
     }
     try:
-        return Play(**lists)
+        return Play(**terms)
     except (TypeError, IndexError) as error:
         raise UsageError(
             f"play '{name}': a value has the wrong type ({error}). Compare the shipped plays."
         ) from error
-
-
-def _is_days(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str, ...]) -> None:
@@ -278,9 +230,41 @@ def _check_names(play: str, what: str, found: tuple[str, ...], known: tuple[str,
         raise UsageError(f"play '{play}': expected {what} from {list(known)}, found {unknown}. Fix them.")
 
 
-def _with_columns(rows: pd.DataFrame) -> pd.DataFrame:
-    if "colour" not in rows.columns:
-        raise UsageError(f"next steps expect a column 'colour', found {list(rows.columns)}. Decide first.")
-    optional = {name: rows.get(name) for name in ("family", "stage", "days_to_renewal")}
-    absent = {name: None for name, column in optional.items() if column is None}
-    return rows.assign(**absent) if absent else rows
+def may_go_out(
+    candidates: pd.DataFrame,
+    past: pd.DataFrame,
+    *,
+    now: datetime,
+    cooldowns: Mapping[str, int],
+    channels: Mapping[str, int],
+    default_cooldown: int,
+) -> Mask:
+    """Return which candidates may be handed out now, shape (candidates,); the most urgent first.
+
+    A candidate waits while its account got the same play within the play's cooldown, or any play on the same channel
+    within the channel's days, before or after now: a clock that was set back cannot send twice. Of several candidates
+    for one account and play, or account and limited channel, the first goes.
+
+    ``candidates`` has ``account_id``, ``play`` and ``channel``, ``past`` has ``handed_out_at`` too. Cooldowns (by play)
+    and channel limits are days; an unknown play takes ``default_cooldown``, an unknown channel has no limit.
+    """
+    age = (pd.to_datetime(past["handed_out_at"]) - pd.Timestamp(now)).abs()
+    rests = past["play"].map(dict(cooldowns)).astype(float).fillna(default_cooldown) * _DAY
+    limits = past["channel"].map(dict(channels)).astype(float).fillna(0) * _DAY
+    waits = _among(candidates, past[(age < rests).to_numpy()], "play")
+    waits |= _among(candidates, past[(age < limits).to_numpy()], "channel")
+    free = candidates[~waits]
+    limited = free["channel"].map(dict(channels)).astype(float) > 0
+    repeated = free.duplicated(["account_id", "play"]) | (
+        free.duplicated(["account_id", "channel"]) & limited
+    )
+    goes = ~waits
+    goes[np.flatnonzero(goes)[repeated]] = False
+    return goes
+
+
+def _among(candidates: pd.DataFrame, resting: pd.DataFrame, column: str) -> Mask:
+    """Return which candidates share account and ``column`` with a resting action."""
+    keys = ["account_id", column]
+    known = pd.MultiIndex.from_frame(resting[keys].astype(object))
+    return np.asarray(pd.MultiIndex.from_frame(candidates[keys].astype(object)).isin(known), dtype=bool)

@@ -16,10 +16,23 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Colour, DecidedBy
 
 Codes = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
 ORDER = (Colour.GREEN, Colour.AMBER, Colour.RED)
 GREY_CODE = -1
 _NAMES = np.array([*(str(colour) for colour in ORDER), str(Colour.GREY)], dtype=object)
 _CODES = {str(colour): code for code, colour in enumerate(ORDER)} | {str(Colour.GREY): GREY_CODE}
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_CONDITION = re.compile(
+    r"\s*(?P<feature>[A-Za-z_][\w.]*)\s*(?P<op>>=|<=|==|!=|>|<)\s*(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*"
+)
+_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 
 
 def severity(colour: Colour) -> int:
@@ -44,22 +57,6 @@ def to_colours(codes: Codes) -> npt.NDArray[np.object_]:
     return named
 
 
-Mask = npt.NDArray[np.bool_]
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    "<": operator.lt,
-}
-_CONDITION = re.compile(
-    r"\s*(?P<feature>[A-Za-z_][\w.]*)\s*(?P<op>>=|<=|==|!=|>|<)\s*(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*"
-)
-_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
-
-
 @dataclass(frozen=True, slots=True)
 class Condition:
     """One comparison of a feature with a number; a missing value never meets it."""
@@ -80,14 +77,10 @@ class Rule:
 
     Attributes
     ----------
-    name : str
-        Shown beside the colour; unique among active rules.
+    name, reason : str
+        Shown beside the colour; the name is unique among active rules.
     when : str
         Comparisons of features with numbers joined by "and": ``"open_complaints >= 1 and nps < 7"``.
-    colour : str
-        The colour it leads to.
-    reason : str
-        The sentence shown to users.
     enabled : bool
         False switches the rule off.
     may_improve : bool
@@ -130,10 +123,24 @@ class Rule:
         """The features it reads; when one is absent the rule is not applicable."""
         return tuple(dict.fromkeys(condition.feature for condition in self.conditions))
 
+    def absent_from(self, X: pd.DataFrame) -> list[str]:
+        """Return the required features that X lacks."""
+        return [name for name in self.requires if name not in X.columns]
+
 
 def parse_conditions(when: str, *, owner: str) -> tuple[Condition, ...]:
     """Return the comparisons of ``"open_complaints >= 1 and nps < 7"``; `owner` names the rule or play in errors."""
-    return tuple(_parse(owner, part) for part in _AND.split(when))
+    return tuple(_parse_one(owner, part) for part in _AND.split(when))
+
+
+def _parse_one(owner: str, text: str) -> Condition:
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise UsageError(
+            f"{owner}: expected 'feature >= number' (one of {', '.join(_OPERATORS)}; several joined "
+            f"by 'and'), found {text!r}. Fix its `when`."
+        )
+    return Condition(found["feature"], found["op"], float(found["number"]))
 
 
 def conditions_hold(conditions: Iterable[Condition], X: pd.DataFrame) -> Mask:
@@ -155,7 +162,10 @@ def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iter
     before = to_codes(colours)
     codes, named = before.copy(), np.full(len(X), None, dtype=object)
     for rule in sorted(active, key=lambda rule: not rule.may_improve):
-        _apply(rule, X, codes, named)
+        target = severity(Colour(rule.colour))
+        hit = conditions_hold(rule.conditions, X) & (codes != GREY_CODE)
+        hit &= codes != target if rule.may_improve else codes < target
+        codes[hit], named[hit] = target, rule.name
     decided = codes != before
     named[~decided] = None
     frame = pd.DataFrame(
@@ -167,35 +177,12 @@ def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iter
         index=X.index,
         dtype=object,
     )
-    frame.attrs["notes"] = rules_notes(X, active)
-    return frame
-
-
-def rules_notes(X: pd.DataFrame, rules: Iterable[Rule]) -> tuple[str, ...]:
-    """Return which rules cannot be applied because a feature is absent, in words."""
-    absent = {rule.name: [name for name in rule.requires if name not in X.columns] for rule in rules}
-    return tuple(
-        f"rule '{name}' is not applicable: no feature {', '.join(missing)}"
-        for name, missing in absent.items()
-        if missing
+    frame.attrs["notes"] = tuple(
+        f"rule '{rule.name}' is not applicable: no feature {', '.join(absent)}"
+        for rule in active
+        if (absent := rule.absent_from(X))
     )
-
-
-def _apply(rule: Rule, X: pd.DataFrame, codes: Codes, named: npt.NDArray[np.object_]) -> None:
-    target = severity(Colour(rule.colour))
-    hit = conditions_hold(rule.conditions, X) & (codes != GREY_CODE)
-    hit &= codes != target if rule.may_improve else codes < target
-    codes[hit], named[hit] = target, rule.name
-
-
-def _parse(owner: str, text: str) -> Condition:
-    found = _CONDITION.fullmatch(text)
-    if found is None:
-        raise UsageError(
-            f"{owner}: expected 'feature >= number' (one of {', '.join(_OPERATORS)}; several joined "
-            f"by 'and'), found {text!r}. Fix its `when`."
-        )
-    return Condition(found["feature"], found["op"], float(found["number"]))
+    return frame
 
 
 # Below the functions: a rule parses its conditions when constructed.

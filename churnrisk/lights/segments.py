@@ -11,11 +11,23 @@ import pandas as pd
 from scipy.special import expit, logit, stdtrit  # scipy publishes no types
 
 from churnrisk.errors import UsageError
-from churnrisk.lights.bounds import Ints, lower_bound, odds_times, upper_bound
+from churnrisk.lights.bounds import Ints, Mask, lower_bound, odds_times, upper_bound
 from churnrisk.lights.config import BY_NOTHING, BY_TENURE
 
 ADOPTER_DAYS = 90
 PROMOTER_SCORE = 9
+#: The part of segments too small for their own thresholds, and of those never seen.
+REST = "the others"
+# A colour that holds a third of a segment, at half the odds that it promises (twice for red), can be certified.
+_COLOUR_SHARE = 1.0 / 3.0
+_BETTER = 2.0
+_SIZES = np.unique(np.geomspace(10, 1_000_000, 400).astype(int))
+#: The column that the shipped rule "wave of newcomers" reads.
+WAVE = "newcomer_wave"
+_LEAST_DATES = 4
+_CONFIDENCE = 0.975
+#: A share below its mean times this factor in odds is never a wave, however steady the history.
+_LEAST_RISE = 1.25
 
 
 def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.Series:
@@ -28,19 +40,10 @@ def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.
     return pd.Series(stages, index=tenure_days.index, name="stage", dtype=object)
 
 
-#: The part of segments too small for their own thresholds, and of those never seen.
-REST = "the others"
-# A colour that holds a third of a segment, at half the odds that it promises (twice for red), can be certified.
-_COLOUR_SHARE = 1.0 / 3.0
-_BETTER = 2.0
-_SIZES = np.unique(np.geomspace(10, 1_000_000, 400).astype(int))
-
-
 def segments_of(X: pd.DataFrame, by: str) -> npt.NDArray[np.object_] | None:
     """Return the segment of each row, shape (rows,); None where there is only one.
 
-    `by` is "tenure" (customers of the first 90 days and the established; unknown tenure counts as long), "nothing",
-    or a column of X such as ``plan``.
+    `by` is "tenure" (the first 90 days, and later or unknown), "nothing", or a column of X such as ``plan``.
     """
     if by == BY_NOTHING or (by == BY_TENURE and "tenure_days" not in X):
         return None
@@ -56,11 +59,7 @@ def segments_of(X: pd.DataFrame, by: str) -> npt.NDArray[np.object_] | None:
 
 
 def accounts_needed(green_max: float, red_min: float, confidence: float, least: int) -> int:
-    """Return how many accounts a segment needs for its own thresholds; from the promises alone, never from labels.
-
-    With so many, a green that holds a third of them and churns at half the odds promised would be certified, and a
-    red at twice the odds likewise.
-    """
+    """Return how many accounts a segment needs for its own thresholds; from the promises alone, never from labels."""
     good, bad = odds_times(green_max, 1 / _BETTER), odds_times(red_min, _BETTER)
     enough = (upper_bound(np.ceil(_SIZES * good), _SIZES, confidence) <= green_max) & (
         lower_bound(np.floor(_SIZES * bad), _SIZES, confidence) >= red_min
@@ -72,11 +71,10 @@ def accounts_needed(green_max: float, red_min: float, confidence: float, least: 
 
 
 def part_segments(segments: npt.NDArray[np.object_], accounts: Ints, needed: int) -> dict[str, str]:
-    """Return the part of each segment; parts are certified one by one. Empty where no second part is large enough.
+    """Return the part of each segment; empty where no second part is large enough.
 
     Segments of at least ``needed`` accounts stand alone. The others are pooled, and where they are too few even so,
-    with the smallest that stands alone. So every part is certified on exactly the kinds of accounts that it will
-    colour.
+    with the smallest that stands alone: every part is certified on exactly the kinds of accounts that it colours.
     """
     sizes = pd.Series(accounts).groupby(segments).nunique().sort_values(ascending=False, kind="stable")
     alone = [str(name) for name in sizes.index[sizes >= needed]]
@@ -89,24 +87,13 @@ def part_segments(segments: npt.NDArray[np.object_], accounts: Ints, needed: int
     return parts if len(set(parts.values())) > 1 else {}
 
 
-Mask = npt.NDArray[np.bool_]
-
-#: The column that the shipped rule "wave of newcomers" reads.
-WAVE = "newcomer_wave"
-_LEAST_DATES = 4
-_CONFIDENCE = 0.975
-#: A share below its mean times this factor in odds is never a wave, however steady the history.
-_LEAST_RISE = 1.25
-
-
 @dataclass(frozen=True, slots=True)
 class Newcomers:
     """How large a share of the accounts is usually new: came within ``within_days``, at most ``usual_share``.
 
     A campaign or a free week brings accounts unlike those that the colours were certified on: they look busy and leave.
-    That unusually many came is known at once. The usual share is learned from past snapshots: the upper end of the 95 %
-    prediction interval of the next one's log-odds, from the spread *between* snapshots. So the alarm does not grow with
-    the number of accounts, as a test of equal shares would.
+    The usual share is the upper end of the 95 % prediction interval of the next snapshot's log-odds, from the spread
+    *between* past snapshots; so the alarm does not grow with the number of accounts, as a test of equal shares would.
     """
 
     within_days: float

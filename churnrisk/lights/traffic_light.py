@@ -21,6 +21,312 @@ from churnrisk.lights.rules import GREY_CODE, to_colours
 from churnrisk.lights.segments import REST, Newcomers
 from churnrisk.records import Colour, ColourEvidence
 
+_NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
+_FITTED = (
+    "amber_from_",
+    "red_from_",
+    "base_rate_",
+    "green_max_churn_",
+    "red_min_churn_",
+    "accounts_",
+    "notes_",
+)
+
+
+class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+    """Two thresholds on p: green below ``amber_from_``, red from ``red_from_`` on, amber between.
+
+    Parameters
+    ----------
+    policy : {"certified", "capacity", "cost", "fixed"}
+        ``certified`` finds the thresholds so that the colours keep their promise. ``capacity`` makes as many
+        accounts red as the team can review. ``cost`` makes red whom to contact pays: p × annual value ×
+        ``save_rate`` ≥ ``cost_per_contact``, a threshold per account. ``fixed`` takes two numbers. Only
+        ``certified`` promises churn rates; what the others yield is measured in ``evidence_`` all the same.
+    green_max_churn, red_min_churn : float, optional
+        Largest churn rate of green and least of red (``certified``); None: a quarter of the base odds of the block
+        given to ``fit``, and four times these odds.
+    confidence : float
+        Of the green promise and of the red promise, each by itself.
+    amber_from, red_from : float, optional
+        The thresholds of ``fixed``.
+    min_accounts : int
+        A colour certified on fewer accounts stays empty.
+    last_blocks : int
+        On how many of the latest as-of dates the bound has to hold by itself; 0 for none.
+    segment_by : str
+        What the segments given to ``fit`` and ``predict`` are (``certified``), see
+        :func:`churnrisk.lights.segments_of`.
+    capacity : int
+        Accounts that the team can review from one snapshot to the next (``capacity``): red holds at most so
+        many per snapshot, on average over the snapshots given to ``fit``.
+    amber_times : float
+        Amber holds the next ``amber_times × capacity`` accounts, likewise.
+    save_rate, cost_per_contact : float, optional
+        Share of churners that a contact retains, and what it costs in the currency of the annual value (``cost``).
+    amber_factor : float
+        Amber where a contact would pay if the account were worth so many times more (``cost``).
+
+    Attributes
+    ----------
+    amber_from_, red_from_ : float
+        ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
+        those of an account of the typical value, which may exceed 1. With several parts the most cautious of
+        them, used where the segment is unknown: green and red only where every part says so.
+    parts_ : tuple of Part
+        Thresholds by segment, largest part first; one part where the segments are too small; empty unless
+        ``certified``.
+    newcomers_ : Newcomers or None
+        See :meth:`watch_newcomers`.
+    base_rate_, accounts_ : float, int
+        Churned rows per row, and accounts with at least one row.
+    green_max_churn_, red_min_churn_ : float
+        The promises as numbers; NaN unless ``certified``.
+    value_ : float
+        Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
+    evidence_ : tuple of ColourEvidence
+        The colours on the block of ``fit``: what they were chosen on, so see
+        :func:`churnrisk.lights.colour_evidence` for a later block.
+    notes_ : tuple of str
+        In plain words: empty colours, thresholds in conflict.
+
+    Notes
+    -----
+    **What is promised** (``certified``). With probability of at least ``confidence``, the true churn rate below
+    ``amber_from_`` is at most ``green_max_churn_`` (or green is empty); separately, with the same probability, the true
+    churn rate from ``red_from_`` on is at least ``red_min_churn_`` (or red is empty). The rate is churned rows per row
+    in the population that the block was drawn from. It is a statement about the colour as a whole, not about each
+    account, and about the model's colour before rules, hysteresis and overrides.
+
+    **Under these assumptions**: accounts are independent draws (no common shock to the whole block); later accounts
+    come from the same population (drift breaks the promise, so it has to be measured on later blocks); each p comes
+    from a model that never saw the outcomes of the row's account in this block. With one held-out model the bound is
+    exact; cross-fitted models (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and
+    their mean, which is in use, has been simulated (decision 0019). Nothing is assumed about p: if it is badly
+    calibrated or useless, colours are small or empty, but not wrong. Rows of one account may depend on each other in
+    any way, see :mod:`churnrisk.lights.bounds`.
+
+    **Segments.** Each segment with enough accounts gets its own thresholds, so that a change of their mix does not
+    break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``.
+
+    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on each of
+    the last ``last_blocks`` dates by itself. Where that leaves a colour empty, since single dates have few accounts,
+    they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say so). A drift
+    that sets in after the last date is not seen, except a wave of new accounts, see
+    :class:`churnrisk.lights.Newcomers`.
+
+    **How**: thresholds on a grid fixed in advance are tested in a fixed order with bounds over accounts, green upward
+    and red downward, stopping at the first failure, so that the chance of any wrong step is at most ``1 - confidence``
+    however many thresholds there are (fixed-sequence testing; Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn
+    then Test", arXiv:2110.01052). The start is where the scores expect the most room, never where the labels do; taking
+    it from the same block is exact up to a grid cell or two (0.04 in log-odds).
+    """
+
+    def __init__(
+        self,
+        policy: PolicyName = "certified",
+        *,
+        green_max_churn: float | None = None,
+        red_min_churn: float | None = None,
+        confidence: float = 0.95,
+        amber_from: float | None = None,
+        red_from: float | None = None,
+        min_accounts: int = 30,
+        last_blocks: int = 3,
+        segment_by: str = BY_TENURE,
+        capacity: int = 50,
+        amber_times: float = 3.0,
+        save_rate: float | None = None,
+        cost_per_contact: float | None = None,
+        amber_factor: float = 2.0,
+    ) -> None:
+        self.policy = policy
+        self.green_max_churn = green_max_churn
+        self.red_min_churn = red_min_churn
+        self.confidence = confidence
+        self.amber_from = amber_from
+        self.red_from = red_from
+        self.min_accounts = min_accounts
+        self.last_blocks = last_blocks
+        self.segment_by = segment_by
+        self.capacity = capacity
+        self.amber_times = amber_times
+        self.save_rate = save_rate
+        self.cost_per_contact = cost_per_contact
+        self.amber_factor = amber_factor
+
+    def fit(
+        self,
+        p: npt.ArrayLike | pd.Series,
+        y: npt.ArrayLike | pd.Series,
+        value: npt.ArrayLike | pd.Series | None = None,
+        groups: npt.ArrayLike | pd.Series | None = None,
+        *,
+        blocks: npt.ArrayLike | pd.Series | pd.Index | None = None,
+        segments: npt.ArrayLike | pd.Series | None = None,
+        share: float = 1.0,
+        calibrate: Callable[[Floats], Floats] | None = None,
+    ) -> Self:
+        """Set the thresholds on a block that the model behind each p has not seen.
+
+        Parameters
+        ----------
+        p, y : array-like of shape (rows,)
+            Churn probabilities, and 1 for churned; one row per (account, as_of).
+        value : array-like of shape (rows,), optional
+            Annual values, for ``cost``; missing where unknown.
+        groups, blocks, segments : array-like of shape (rows,), optional
+            Account id, as-of date and segment (for ``certified``) of each row. Without them every row counts as an
+            account, all rows are of one snapshot, and of one segment.
+        share : float
+            Share of all accounts that the rows hold, for ``capacity``: less than 1 where accounts were held out.
+        calibrate : callable, optional
+            A strictly increasing map from p to the probabilities that :meth:`predict` will be given. It is applied to
+            the thresholds, which leaves every colour the same rows, so it may have been fitted to this very block.
+
+        Raises
+        ------
+        UsageError
+            If the parameters contradict themselves.
+        ContractError
+            If p and y do not fit together, or only one class is there (``certified``).
+        """
+        check_policy(self.get_params())
+        scores, labels = checked(p, y)
+        accounts = account_codes(groups, len(scores))
+        shown = calibrate or np.asarray
+        self.accounts_ = int(accounts.max()) + 1
+        self.base_rate_ = float(labels.mean())
+        self.notes_: tuple[str, ...] = ()
+        self.parts_: tuple[Part, ...] = ()
+        self.newcomers_: Newcomers | None = None
+        self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
+        dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
+        if self.policy == "certified":
+            block = Block(scores, labels, accounts, last_dates(dates, self.last_blocks))
+            self._certify(block, named_segments(segments, len(scores)), shown)
+        elif self.policy == "capacity":
+            snapshots = share * (1 if dates is None else int(dates.max()) + 1)
+            self.amber_from_, self.red_from_, self.notes_ = capacity_cuts(
+                np.asarray(shown(scores), dtype=float), self.capacity, self.amber_times, snapshots
+            )
+        elif self.policy == "cost":
+            self.value_ = typical_value(known_values(value, len(scores)))
+            # check_policy has refused None; the defaults are for the type checker, below too
+            self.red_from_ = float(self.cost_per_contact or 0.0) / (
+                float(self.save_rate or 1.0) * self.value_
+            )
+            self.amber_from_ = self.red_from_ / self.amber_factor
+        else:
+            self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
+        self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
+            self.predict(shown(scores), value, segments), labels, accounts, self.promises_
+        )
+        return self
+
+    def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
+        """Learn how many newcomers are usual, so that a wave of them is detected (``certified``).
+
+        One value per (account, as_of) of past snapshots, mature or not.
+        """
+        check_is_fitted(self, "amber_from_")
+        self.newcomers_ = Newcomers.learn(tenure_days, as_of) if self.policy == "certified" else None
+        return self
+
+    def predict(
+        self,
+        p: npt.ArrayLike | pd.Series,
+        value: npt.ArrayLike | pd.Series | None = None,
+        segments: npt.ArrayLike | pd.Series | None = None,
+    ) -> npt.NDArray[np.object_]:
+        """Return the colour name of each probability, shape (rows,); grey where p is missing.
+
+        Parameters
+        ----------
+        p, value, segments : array-like of shape (rows,)
+            As in ``fit``. Where a value is missing, ``value_`` stands in; a segment that ``fit`` did not see goes with
+            the small ones, or gets the most cautious thresholds.
+        """
+        check_is_fitted(self, "amber_from_")
+        scores = np.asarray(p, dtype=float)
+        amber_from, red_from = self._thresholds(named_segments(segments, len(scores)))
+        stake = scores
+        if self.policy == "cost":  # p times the account's value in typical accounts
+            worth = known_values(value, len(scores)) / self.value_
+            stake = scores * np.where(np.isnan(worth), 1.0, worth)
+        codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
+        codes[np.isnan(scores)] = GREY_CODE
+        return to_colours(codes)
+
+    @property
+    def promises_(self) -> tuple[Promise, ...]:
+        """What green and red promise; empty unless ``certified``."""
+        check_is_fitted(self, "amber_from_")
+        if self.policy != "certified":
+            return ()
+        return (
+            Promise(Colour.GREEN, at_most=self.green_max_churn_),
+            Promise(Colour.RED, at_least=self.red_min_churn_),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return parameters and thresholds as plain JSON values (NaN as None)."""
+        check_is_fitted(self, "amber_from_")
+        fitted = {name: getattr(self, name) for name in (*_FITTED, "value_")}
+        plain = {name: None if value != value else value for name, value in fitted.items()}
+        plain |= {
+            "notes_": list(self.notes_),
+            "parts_": [asdict(part) for part in self.parts_],
+            "newcomers_": None if self.newcomers_ is None else asdict(self.newcomers_),
+        }
+        return {"params": self.get_params(), "fitted": plain}
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Restore a light from :meth:`to_dict`; ``evidence_`` is not part of it."""
+        try:
+            light = cls(**saved["params"])
+            fitted = {name: saved["fitted"][name] for name in _FITTED}
+            # absent in lights saved by earlier versions
+            fitted["value_"] = saved["fitted"].get("value_")
+            parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
+            watched = saved["fitted"].get("newcomers_")
+        except (KeyError, TypeError) as error:
+            raise UsageError(
+                f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
+                "Train again."
+            ) from error
+        fitted |= {name: float("nan") for name in _NOT_A_NUMBER if fitted[name] is None}
+        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts}
+        fitted["newcomers_"] = None if watched is None else Newcomers(**watched)
+        for name, value in fitted.items():
+            setattr(light, name, value)
+        return light
+
+    def _thresholds(self, segments: npt.NDArray[np.object_] | None) -> tuple[Floats | float, Floats | float]:
+        """Return ``amber_from`` and ``red_from``, per row where there are several parts."""
+        if segments is None or len(self.parts_) < 2:
+            return self.amber_from_, self.red_from_
+        place = {segment: number for number, part in enumerate(self.parts_) for segment in part.segments}
+        rest = [number for number, part in enumerate(self.parts_) if part.name == REST]
+        codes, names = pd.factorize(segments)
+        elsewhere = rest[0] if rest else len(self.parts_)
+        number = np.array([place.get(str(name), elsewhere) for name in names], dtype=np.int64)[codes]
+        amber_from = np.array([*(part.amber_from for part in self.parts_), self.amber_from_])
+        red_from = np.array([*(part.red_from for part in self.parts_), self.red_from_])
+        return amber_from[number], red_from[number]
+
+    def _certify(
+        self, block: Block, segments: npt.NDArray[np.object_] | None, shown: Callable[[Floats], Floats]
+    ) -> None:
+        self.green_max_churn_, self.red_min_churn_ = promised_rates(
+            self.base_rate_, self.accounts_, green_max=self.green_max_churn, red_min=self.red_min_churn
+        )
+        terms = Terms(self.green_max_churn_, self.red_min_churn_, self.confidence, self.min_accounts)
+        self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
+        self.amber_from_ = min(part.amber_from for part in self.parts_)
+        self.red_from_ = max(part.red_from for part in self.parts_)
+
 
 def last_dates(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
     """Return the rows of each of the latest dates, one mask per date."""
@@ -110,338 +416,3 @@ def typical_value(values: Floats) -> float:
             "[tables.subscriptions.columns] and keep the feature mrr, or choose another policy under [decision]."
         )
     return float(np.median(paying))
-
-
-_NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
-_FITTED = (
-    "amber_from_",
-    "red_from_",
-    "base_rate_",
-    "green_max_churn_",
-    "red_min_churn_",
-    "accounts_",
-    "notes_",
-)
-
-
-class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
-    """Two thresholds on p: green below ``amber_from_``, red from ``red_from_`` on, amber between.
-
-    Parameters
-    ----------
-    policy : {"certified", "capacity", "cost", "fixed"}
-        ``certified`` finds the thresholds so that the colours keep their promise. ``capacity`` makes as many
-        accounts red as the team can review. ``cost`` makes red whom to contact pays: p × annual value ×
-        ``save_rate`` ≥ ``cost_per_contact``, a threshold per account. ``fixed`` takes two numbers. Only
-        ``certified`` promises churn rates; what the others yield is measured in ``evidence_`` all the same.
-    green_max_churn : float, optional
-        Largest churn rate green may have; None: a quarter of the base odds of the block given to ``fit``.
-    red_min_churn : float, optional
-        Least churn rate red must have; None: four times the base odds.
-    confidence : float
-        Of the green promise and of the red promise, each by itself.
-    amber_from, red_from : float, optional
-        The thresholds of ``fixed``.
-    min_accounts : int
-        A colour certified on fewer accounts stays empty.
-    last_blocks : int
-        On how many of the latest as-of dates the bound has to hold by itself; 0 for none.
-    segment_by : str
-        What the segments given to ``fit`` and ``predict`` are (``certified``):
-        see :func:`churnrisk.lights.segments_of`, which :func:`churnrisk.lights.decide` calls with it.
-    capacity : int
-        Accounts that the team can review from one snapshot to the next (``capacity``): red holds at most so
-        many per snapshot, on average over the snapshots given to ``fit``.
-    amber_times : float
-        Amber holds the next ``amber_times × capacity`` accounts, likewise.
-    save_rate : float, optional
-        Share of churners that a contact retains (``cost``).
-    cost_per_contact : float, optional
-        In the currency of the annual value (``cost``).
-    amber_factor : float
-        Amber where a contact would pay if the account were worth so many times more (``cost``).
-
-    Attributes
-    ----------
-    amber_from_, red_from_ : float
-        ``amber_from_ <= red_from_`` always. 0.0 says that green is empty, 2.0 that red is. With ``cost``
-        those of an account of the typical value, which may exceed 1. With several parts the most cautious of
-        them, used where the segment is unknown: green and red only where every part says so.
-    parts_ : tuple of Part
-        Thresholds by segment, largest part first; one part of all accounts where the segments are too small
-        (``notes_`` say so); empty unless ``certified``.
-    newcomers_ : Newcomers or None
-        See :meth:`watch_newcomers`.
-    base_rate_ : float
-        Churned rows per row.
-    green_max_churn_, red_min_churn_ : float
-        The promises as numbers (``certified``); NaN for the others, which promise nothing.
-    value_ : float
-        Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
-    accounts_ : int
-        Accounts with at least one row.
-    evidence_ : tuple of ColourEvidence
-        The colours on the block of ``fit``: what they were chosen on, so see
-        :func:`churnrisk.lights.colour_evidence` for a later block.
-    notes_ : tuple of str
-        In plain words: empty colours, thresholds in conflict.
-
-    Notes
-    -----
-    **What is promised** (``certified``). With probability of at least ``confidence``, the true churn rate below
-    ``amber_from_`` is at most ``green_max_churn_`` (or green is empty); separately, with the same probability, the true
-    churn rate from ``red_from_`` on is at least ``red_min_churn_`` (or red is empty). The rate is churned rows per row
-    in the population that the block was drawn from. It is a statement about the colour as a whole, not about each
-    account, and about the model's colour before rules, hysteresis and overrides (which
-    :func:`churnrisk.lights.colour_evidence` measures).
-
-    **Under these assumptions**: accounts are independent draws (no common shock to the whole block);
-    later accounts come from the same population (drift breaks the promise, so it has to be measured
-    on later blocks); each p comes from a model that never saw the outcomes of the row's account in this block.
-    With one held-out model the bound is exact; cross-fitted models
-    (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and their mean, which
-    is in use, has been simulated (decision 0019). Nothing is assumed about p: if it is badly calibrated or
-    useless, colours are small or empty, but not wrong. Rows of one account may depend on each other in any way:
-    accounts are counted, not rows, see :mod:`churnrisk.lights.bounds`.
-
-    **Segments.** Each segment with enough accounts gets its own thresholds, so that a change of their mix does not
-    break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``.
-
-    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on
-    each of the last ``last_blocks`` dates by itself. Where single dates have too few accounts for
-    that, they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say
-    so). A drift that sets in after the last date is not seen, except a wave of new accounts, see
-    :class:`churnrisk.lights.Newcomers`.
-
-    **How**: thresholds on a grid fixed in advance are tested in a fixed order with binomial bounds over
-    accounts, green upward and red downward, stopping at the first failure, so that
-    the chance of any wrong step is at most ``1 - confidence`` however many thresholds there are
-    (fixed-sequence testing; Angelopoulos et al. 2021, "Learn then Test", arXiv:2110.01052). The start is where the
-    scores expect the most room, never where the labels do; taking it from the same block is exact up to a grid cell
-    or two (0.04 in log-odds). Promises left to None follow the base rate of the same block and are about the
-    resulting numbers ``green_max_churn_`` and ``red_min_churn_``.
-    """
-
-    def __init__(
-        self,
-        policy: PolicyName = "certified",
-        *,
-        green_max_churn: float | None = None,
-        red_min_churn: float | None = None,
-        confidence: float = 0.95,
-        amber_from: float | None = None,
-        red_from: float | None = None,
-        min_accounts: int = 30,
-        last_blocks: int = 3,
-        segment_by: str = BY_TENURE,
-        capacity: int = 50,
-        amber_times: float = 3.0,
-        save_rate: float | None = None,
-        cost_per_contact: float | None = None,
-        amber_factor: float = 2.0,
-    ) -> None:
-        self.policy = policy
-        self.green_max_churn = green_max_churn
-        self.red_min_churn = red_min_churn
-        self.confidence = confidence
-        self.amber_from = amber_from
-        self.red_from = red_from
-        self.min_accounts = min_accounts
-        self.last_blocks = last_blocks
-        self.segment_by = segment_by
-        self.capacity = capacity
-        self.amber_times = amber_times
-        self.save_rate = save_rate
-        self.cost_per_contact = cost_per_contact
-        self.amber_factor = amber_factor
-
-    def fit(
-        self,
-        p: npt.ArrayLike | pd.Series,
-        y: npt.ArrayLike | pd.Series,
-        value: npt.ArrayLike | pd.Series | None = None,
-        groups: npt.ArrayLike | pd.Series | None = None,
-        *,
-        blocks: npt.ArrayLike | pd.Series | pd.Index | None = None,
-        segments: npt.ArrayLike | pd.Series | None = None,
-        share: float = 1.0,
-        calibrate: Callable[[Floats], Floats] | None = None,
-    ) -> Self:
-        """Set the thresholds on a block that the model behind each p has not seen.
-
-        Parameters
-        ----------
-        p : array-like of shape (rows,)
-            Churn probabilities; one row per (account, as_of).
-        y : array-like of shape (rows,)
-            1 for churned, 0 for retained.
-        value : array-like of shape (rows,), optional
-            Annual values, for ``cost``; missing where unknown.
-        groups : array-like of shape (rows,), optional
-            Account ids; without them every row counts as an account.
-        blocks : array-like of shape (rows,), optional
-            As-of date of each row; without it the rows are of one snapshot.
-        segments : array-like of str, shape (rows,), optional
-            Segment of each row (``certified``); without it all rows are one.
-        share : float
-            Share of all accounts that the rows hold, for ``capacity``: less than 1 where accounts were held out.
-        calibrate : callable, optional
-            A strictly increasing map from p to the probabilities that :meth:`predict` will be given.
-            The thresholds are tested on p as it is and mapped afterwards, which leaves every colour the same set
-            of rows: so the map may have been fitted to this very block, as long as p was not.
-
-        Raises
-        ------
-        UsageError
-            If the parameters contradict themselves.
-        ContractError
-            If p and y do not fit together, or only one class is there (``certified``).
-        """
-        check_policy(self.get_params())
-        scores, labels = checked(p, y)
-        accounts = account_codes(groups, len(scores))
-        shown = calibrate or np.asarray
-        self.accounts_ = int(accounts.max()) + 1
-        self.base_rate_ = float(labels.mean())
-        self.notes_: tuple[str, ...] = ()
-        self.parts_: tuple[Part, ...] = ()
-        self.newcomers_: Newcomers | None = None
-        self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
-        dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
-        if self.policy == "certified":
-            block = Block(scores, labels, accounts, last_dates(dates, self.last_blocks))
-            self._certify(block, named_segments(segments, len(scores)), shown)
-        elif self.policy == "capacity":
-            snapshots = 1 if dates is None else int(dates.max()) + 1
-            probabilities = np.asarray(shown(scores), dtype=float)
-            self.amber_from_, self.red_from_, self.notes_ = capacity_cuts(
-                probabilities, self.capacity, self.amber_times, share * snapshots
-            )
-        elif self.policy == "cost":
-            self.value_ = typical_value(known_values(value, len(scores)))
-            # check_policy has refused None; the defaults are for the type checker, below too
-            self.red_from_ = float(self.cost_per_contact or 0.0) / (
-                float(self.save_rate or 1.0) * self.value_
-            )
-            self.amber_from_ = self.red_from_ / self.amber_factor
-        else:
-            self.amber_from_, self.red_from_ = float(self.amber_from or 0.0), float(self.red_from or 0.0)
-        self.evidence_: tuple[ColourEvidence, ...] = colour_evidence(
-            self.predict(shown(scores), value, segments), labels, accounts, self.promises_
-        )
-        return self
-
-    def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
-        """Learn how many newcomers are usual, so that a wave of them is detected (``certified``).
-
-        Parameters
-        ----------
-        tenure_days : Series of float, shape (rows,)
-            One row per (account, as_of) of past snapshots, mature or not.
-        as_of : Index of datetimes, shape (rows,)
-            As-of date of each row.
-        """
-        check_is_fitted(self, "amber_from_")
-        self.newcomers_ = Newcomers.learn(tenure_days, as_of) if self.policy == "certified" else None
-        return self
-
-    def predict(
-        self,
-        p: npt.ArrayLike | pd.Series,
-        value: npt.ArrayLike | pd.Series | None = None,
-        segments: npt.ArrayLike | pd.Series | None = None,
-    ) -> npt.NDArray[np.object_]:
-        """Return the colour name of each probability, shape (rows,); grey where p is missing.
-
-        Parameters
-        ----------
-        p : array-like of shape (rows,)
-            Churn probabilities.
-        value : array-like of shape (rows,), optional
-            Annual values. Only ``cost`` reads them; where one is missing, ``value_`` stands in.
-        segments : array-like of str, shape (rows,), optional
-            As in ``fit``; one that ``fit`` did not see goes with the small ones, or gets the most cautious thresholds.
-        """
-        check_is_fitted(self, "amber_from_")
-        scores = np.asarray(p, dtype=float)
-        amber_from, red_from = self._thresholds(named_segments(segments, len(scores)))
-        # p times the account's value in typical accounts
-        stake = scores * self._worth(value, len(scores)) if self.policy == "cost" else scores
-        codes = (stake >= amber_from).astype(np.int8) + (stake >= red_from).astype(np.int8)
-        codes[np.isnan(scores)] = GREY_CODE
-        return to_colours(codes)
-
-    @property
-    def promises_(self) -> tuple[Promise, ...]:
-        """What green and red promise; empty unless ``certified``."""
-        check_is_fitted(self, "amber_from_")
-        if self.policy != "certified":
-            return ()
-        return (
-            Promise(Colour.GREEN, at_most=self.green_max_churn_),
-            Promise(Colour.RED, at_least=self.red_min_churn_),
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return parameters and thresholds as plain JSON values (NaN as None)."""
-        check_is_fitted(self, "amber_from_")
-        fitted = {name: getattr(self, name) for name in (*_FITTED, "value_")}
-        plain = {name: None if value != value else value for name, value in fitted.items()}
-        more = {
-            "notes_": list(self.notes_),
-            "parts_": [asdict(part) for part in self.parts_],
-            "newcomers_": None if self.newcomers_ is None else asdict(self.newcomers_),
-        }
-        return {"params": self.get_params(), "fitted": plain | more}
-
-    @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Restore a light from :meth:`to_dict`; ``evidence_`` is not part of it."""
-        try:
-            light = cls(**saved["params"])
-            fitted = {name: saved["fitted"][name] for name in _FITTED}
-            # absent in lights saved by earlier versions
-            fitted["value_"] = saved["fitted"].get("value_")
-            parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
-            watched = saved["fitted"].get("newcomers_")
-        except (KeyError, TypeError) as error:
-            raise UsageError(
-                f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
-                "Train again."
-            ) from error
-        for name in _NOT_A_NUMBER:
-            fitted[name] = float("nan") if fitted[name] is None else fitted[name]
-        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts}
-        fitted["newcomers_"] = None if watched is None else Newcomers(**watched)
-        for name, value in fitted.items():
-            setattr(light, name, value)
-        return light
-
-    def _worth(self, value: npt.ArrayLike | pd.Series | None, rows: int) -> Floats:
-        """Return each account's value as a multiple of the typical one; 1 where it is not known."""
-        worth = known_values(value, rows) / self.value_
-        return np.where(np.isnan(worth), 1.0, worth)
-
-    def _thresholds(self, segments: npt.NDArray[np.object_] | None) -> tuple[Floats | float, Floats | float]:
-        """Return ``amber_from`` and ``red_from``, per row where there are several parts."""
-        if segments is None or len(self.parts_) < 2:
-            return self.amber_from_, self.red_from_
-        place = {segment: number for number, part in enumerate(self.parts_) for segment in part.segments}
-        rest = [number for number, part in enumerate(self.parts_) if part.name == REST]
-        codes, names = pd.factorize(segments)
-        elsewhere = rest[0] if rest else len(self.parts_)
-        number = np.array([place.get(str(name), elsewhere) for name in names], dtype=np.int64)[codes]
-        amber_from = np.array([*(part.amber_from for part in self.parts_), self.amber_from_])
-        red_from = np.array([*(part.red_from for part in self.parts_), self.red_from_])
-        return amber_from[number], red_from[number]
-
-    def _certify(
-        self, block: Block, segments: npt.NDArray[np.object_] | None, shown: Callable[[Floats], Floats]
-    ) -> None:
-        self.green_max_churn_, self.red_min_churn_ = promised_rates(
-            self.base_rate_, self.accounts_, green_max=self.green_max_churn, red_min=self.red_min_churn
-        )
-        terms = Terms(self.green_max_churn_, self.red_min_churn_, self.confidence, self.min_accounts)
-        self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
-        self.amber_from_ = min(part.amber_from for part in self.parts_)
-        self.red_from_ = max(part.red_from for part in self.parts_)

@@ -18,184 +18,12 @@ from churnrisk.model.splits import Bools, Floats, Ints
 # Below this many cells threads wait for each other longer than they work wherever the cores are shared:
 # with both busy, a fit on 41,000 rows of 57 columns took 41 to 160 s with two threads; 30 s with one.
 _FEW_CELLS = 4_000_000
-
-
-def threads_for(encoded: Floats) -> AbstractContextManager[Any]:
-    """Return a context with one thread for a small matrix, and with all of them for a large one."""
-    return threadpool_limits(limits=1) if encoded.size < _FEW_CELLS else nullcontext()
-
-
 MOST_BINS = 255
 _SAMPLE = 200_000
-
-
-@dataclass
-class Binner:
-    """Bin edges per column, at most 255 bins; each categorical code is a bin, missing stays missing.
-
-    Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
-    value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
-    """
-
-    edges: list[Floats]
-    categorical: Bools
-    counts: list[int]
-    known: Bools
-
-    @classmethod
-    def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = 255) -> Binner:
-        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints."""
-        step = max(1, len(encoded) // _SAMPLE)
-        edges = [
-            np.empty(0) if is_code else _edges(encoded[::step, j], most_bins)
-            for j, is_code in enumerate(categorical)
-        ]
-        counts = [
-            _levels(encoded[:, j]) if is_code else len(edges[j]) + 1 for j, is_code in enumerate(categorical)
-        ]
-        return cls(
-            edges, np.asarray(categorical, dtype=bool), counts, np.asarray(~np.isnan(encoded).all(axis=0))
-        )
-
-    def bins(self, encoded: Floats) -> Floats:
-        """Return the bin of each cell as float64, shape (n, d), NaN for missing."""
-        binned = np.empty(encoded.shape, dtype=np.float64)
-        for j, edges in enumerate(self.edges):
-            column = encoded[:, j]
-            if self.categorical[j]:
-                # A code above the last learned one is "other" without a row at fit.
-                binned[:, j] = np.minimum(column, self.counts[j] - 1)
-                continue
-            binned[:, j] = np.searchsorted(edges, column, side="left")
-            binned[np.isnan(column), j] = np.nan
-        binned[:, ~self.known] = 0.0
-        return binned
-
-    def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
-        """Return a column's table as a step function of its values, equal neighbours joined.
-
-        ``table`` is the effect per bin and, last, of missing. Returned are ascending upper edges, the last one
-        infinite, and one effect more than edges: that of a value is at ``np.searchsorted(edges, value)``, which puts
-        NaN, sorted behind infinity, last.
-        """
-        if not self.known[j]:
-            return np.array([np.inf]), np.array([table[0], table[0]])
-        inner = np.arange(self.counts[j] - 1, dtype=np.float64) if self.categorical[j] else self.edges[j]
-        changes = np.flatnonzero(table[:-2] != table[1:-1])
-        edges = np.append(inner[changes], np.inf)
-        return edges, np.concatenate([table[[0]], table[1 + changes], table[[-1]]])
-
-
-def _levels(codes: Floats) -> int:
-    known = codes[~np.isnan(codes)]
-    # One more than seen: the bin of "other", which may have had no row.
-    return min(MOST_BINS, int(known.max()) + 2) if len(known) else 1
-
-
-def _edges(column: Floats, most_bins: int) -> Floats:
-    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-    if len(values) < 2:
-        return np.empty(0)
-    middles: Floats = values[:-1] + (values[1:] - values[:-1]) / 2
-    if len(values) <= most_bins:
-        return middles
-    share = np.cumsum(counts)[:-1] / counts.sum()
-    quantiles = np.arange(1, most_bins) / most_bins
-    edges: Floats = middles[np.unique(np.minimum(np.searchsorted(share, quantiles), len(middles) - 1))]
-    return edges
-
-
 #: Below so many values building a grid costs more than it saves.
 WORTH_A_GRID = 20_000
 _VALUES_AT_ONCE = 16_384  # stays in the cache
 _MOST_CELLS = 65_536
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
-
-    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
-    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
-    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
-    ``sides`` holds, per cell, the height up to its edge and beyond.
-    """
-
-    start: float
-    scale: float
-    cells: int
-    edge: Floats
-    sides: Floats
-
-    @classmethod
-    def of(cls, edges: Floats, values: Floats) -> Self | None:
-        """Return the grid of the steps of :meth:`Binner.steps`; None where edges lie too close for one."""
-        inner = edges[:-1]
-        if not len(inner):
-            return None
-        with np.errstate(over="ignore"):
-            span, gap = inner[-1] - inner[0], np.diff(inner).min(initial=np.inf)
-        cells = 2
-        while cells < _MOST_CELLS and cells * gap < 2 * span:
-            cells *= 2
-        scale = (cells - 1) / span if span > 0 else 1.0
-        if not 0 < scale < np.inf:
-            return None
-        at = np.clip((inner - inner[0]) * scale, 0, cells - 1).astype(np.int64)
-        counts = np.bincount(at, minlength=cells)
-        if counts.max() > 1:
-            return None
-        before = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        edge = np.full(cells + 1, np.inf)
-        edge[at] = inner
-        sides = np.full((cells + 1, 2), values[-1])
-        sides[:cells, 0], sides[:cells, 1] = values[before], values[np.minimum(before + 1, len(inner))]
-        return cls(float(inner[0]), float(scale), cells, edge, sides.ravel())
-
-    def look_up(self, column: Floats, out: Floats) -> None:
-        """Write the step's height at each value of a column to ``out``, shape (n,); it may be the column itself."""
-        scratch, compared = np.empty(_VALUES_AT_ONCE), np.empty(_VALUES_AT_ONCE)
-        cells, beyond = np.empty(_VALUES_AT_ONCE, dtype=np.intp), np.empty(_VALUES_AT_ONCE, dtype=bool)
-        for start in range(0, len(column), _VALUES_AT_ONCE):
-            part = column[start : start + _VALUES_AT_ONCE]
-            n = len(part)
-            at = self._cells(part, scratch[:n], cells[:n])
-            np.less(np.take(self.edge, at, out=compared[:n], mode="clip"), part, out=beyond[:n])
-            np.add(at, at, out=at)
-            np.add(at, beyond[:n], out=at)
-            np.take(self.sides, at, out=out[start : start + n], mode="clip")
-
-    def _cells(self, part: Floats, scratch: Floats, cells: Ints) -> Ints:
-        with np.errstate(over="ignore"):  # what overflows lies beyond all edges
-            np.subtract(part, self.start, out=scratch)
-            np.multiply(scratch, self.scale, out=scratch)
-        np.minimum(scratch, self.cells - 1, out=scratch)
-        np.maximum(scratch, 0.0, out=scratch)
-        # of a number and NaN the number: missing gets the last cell
-        np.fmin(scratch, self.cells, out=scratch)
-        np.copyto(cells, scratch, casting="unsafe")
-        return cells
-
-
-def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = None) -> Floats:
-    """Return the height of the steps of :meth:`Binner.steps` at each value, shape (n,), NaN for missing.
-
-    Written to ``out`` if given, which may be the column itself.
-    """
-    edges, values = steps
-    found = np.empty(len(column), dtype=np.float64) if out is None else out
-    grid = Grid.of(edges, values) if len(column) >= WORTH_A_GRID else None
-    if len(edges) == 1:
-        missing = np.isnan(column)
-        found.fill(values[0])
-        found[missing] = values[-1]
-    elif grid is None:
-        np.take(values, np.searchsorted(edges, column), out=found)
-    else:
-        grid.look_up(column, found)
-    return found
-
-
 TOLERANCE = 1e-6
 EVERY = 10
 _TREES_AT_ONCE = 100
@@ -414,3 +242,165 @@ def _bin_numbers(table: Floats, column: Floats) -> Any:
 def _mode(column: Floats) -> float:
     known = column[~np.isnan(column)]
     return float(np.bincount(known.astype(np.int64)).argmax()) if len(known) else np.nan
+
+
+def threads_for(encoded: Floats) -> AbstractContextManager[Any]:
+    """Return a context with one thread for a small matrix, and with all of them for a large one."""
+    return threadpool_limits(limits=1) if encoded.size < _FEW_CELLS else nullcontext()
+
+
+@dataclass
+class Binner:
+    """Bin edges per column, at most 255 bins; each categorical code is a bin, missing stays missing.
+
+    Bin i holds ``edges[i - 1] < value <= edges[i]``; ``counts`` excludes missing. ``known`` marks columns with a
+    value in the learning rows: scikit-learn cannot bin a column without values, so the others are held at one bin.
+    """
+
+    edges: list[Floats]
+    categorical: Bools
+    counts: list[int]
+    known: Bools
+
+    @classmethod
+    def learn(cls, encoded: Floats, categorical: Bools, most_bins: int = MOST_BINS) -> Binner:
+        """Take quantiles as edges where a column has more than `most_bins` values, else the midpoints."""
+        step = max(1, len(encoded) // _SAMPLE)
+        edges, counts = [], []
+        for j, is_code in enumerate(categorical):
+            edges.append(np.empty(0) if is_code else _edges(encoded[::step, j], most_bins))
+            counts.append(_levels(encoded[:, j]) if is_code else len(edges[j]) + 1)
+        known = np.asarray(~np.isnan(encoded).all(axis=0))
+        return cls(edges, np.asarray(categorical, dtype=bool), counts, known)
+
+    def bins(self, encoded: Floats) -> Floats:
+        """Return the bin of each cell as float64, shape (n, d), NaN for missing."""
+        binned = np.empty(encoded.shape, dtype=np.float64)
+        for j, edges in enumerate(self.edges):
+            column = encoded[:, j]
+            if self.categorical[j]:
+                # A code above the last learned one is "other" without a row at fit.
+                binned[:, j] = np.minimum(column, self.counts[j] - 1)
+                continue
+            binned[:, j] = np.searchsorted(edges, column, side="left")
+            binned[np.isnan(column), j] = np.nan
+        binned[:, ~self.known] = 0.0
+        return binned
+
+    def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
+        """Return a column's table as a step function of its values, equal neighbours joined.
+
+        ``table`` is the effect per bin and, last, of missing. Returned are ascending upper edges, the last one
+        infinite, and one effect more than edges: that of a value is at ``np.searchsorted(edges, value)``, which puts
+        NaN, sorted behind infinity, last.
+        """
+        if not self.known[j]:
+            return np.array([np.inf]), np.array([table[0], table[0]])
+        inner = np.arange(self.counts[j] - 1, dtype=np.float64) if self.categorical[j] else self.edges[j]
+        changes = np.flatnonzero(table[:-2] != table[1:-1])
+        edges = np.append(inner[changes], np.inf)
+        return edges, np.concatenate([table[[0]], table[1 + changes], table[[-1]]])
+
+
+def _levels(codes: Floats) -> int:
+    known = codes[~np.isnan(codes)]
+    # One more than seen: the bin of "other", which may have had no row.
+    return min(MOST_BINS, int(known.max()) + 2) if len(known) else 1
+
+
+def _edges(column: Floats, most_bins: int) -> Floats:
+    values, counts = np.unique(column[~np.isnan(column)], return_counts=True)
+    if len(values) < 2:
+        return np.empty(0)
+    middles: Floats = values[:-1] + (values[1:] - values[:-1]) / 2
+    if len(values) <= most_bins:
+        return middles
+    share = np.cumsum(counts)[:-1] / counts.sum()
+    quantiles = np.arange(1, most_bins) / most_bins
+    edges: Floats = middles[np.unique(np.minimum(np.searchsorted(share, quantiles), len(middles) - 1))]
+    return edges
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
+
+    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
+    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
+    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
+    ``sides`` holds, per cell, the height up to its edge and beyond.
+    """
+
+    start: float
+    scale: float
+    cells: int
+    edge: Floats
+    sides: Floats
+
+    @classmethod
+    def of(cls, edges: Floats, values: Floats) -> Self | None:
+        """Return the grid of the steps of :meth:`Binner.steps`; None where edges lie too close for one."""
+        inner = edges[:-1]
+        if not len(inner):
+            return None
+        with np.errstate(over="ignore"):
+            span, gap = inner[-1] - inner[0], np.diff(inner).min(initial=np.inf)
+        cells = 2
+        while cells < _MOST_CELLS and cells * gap < 2 * span:
+            cells *= 2
+        scale = (cells - 1) / span if span > 0 else 1.0
+        if not 0 < scale < np.inf:
+            return None
+        at = np.clip((inner - inner[0]) * scale, 0, cells - 1).astype(np.int64)
+        counts = np.bincount(at, minlength=cells)
+        if counts.max() > 1:
+            return None
+        before = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        edge = np.full(cells + 1, np.inf)
+        edge[at] = inner
+        sides = np.full((cells + 1, 2), values[-1])
+        sides[:cells, 0], sides[:cells, 1] = values[before], values[np.minimum(before + 1, len(inner))]
+        return cls(float(inner[0]), float(scale), cells, edge, sides.ravel())
+
+    def look_up(self, column: Floats, out: Floats) -> None:
+        """Write the step's height at each value of a column to ``out``, shape (n,); it may be the column itself."""
+        scratch, compared = np.empty(_VALUES_AT_ONCE), np.empty(_VALUES_AT_ONCE)
+        cells, beyond = np.empty(_VALUES_AT_ONCE, dtype=np.intp), np.empty(_VALUES_AT_ONCE, dtype=bool)
+        for start in range(0, len(column), _VALUES_AT_ONCE):
+            part = column[start : start + _VALUES_AT_ONCE]
+            n = len(part)
+            at = self._cells(part, scratch[:n], cells[:n])
+            np.less(np.take(self.edge, at, out=compared[:n], mode="clip"), part, out=beyond[:n])
+            np.add(at, at, out=at)
+            np.add(at, beyond[:n], out=at)
+            np.take(self.sides, at, out=out[start : start + n], mode="clip")
+
+    def _cells(self, part: Floats, scratch: Floats, cells: Ints) -> Ints:
+        with np.errstate(over="ignore"):  # what overflows lies beyond all edges
+            np.subtract(part, self.start, out=scratch)
+            np.multiply(scratch, self.scale, out=scratch)
+        np.minimum(scratch, self.cells - 1, out=scratch)
+        np.maximum(scratch, 0.0, out=scratch)
+        # of a number and NaN the number: missing gets the last cell
+        np.fmin(scratch, self.cells, out=scratch)
+        np.copyto(cells, scratch, casting="unsafe")
+        return cells
+
+
+def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = None) -> Floats:
+    """Return the height of the steps of :meth:`Binner.steps` at each value, shape (n,), NaN for missing.
+
+    Written to ``out`` if given, which may be the column itself.
+    """
+    edges, values = steps
+    found = np.empty(len(column), dtype=np.float64) if out is None else out
+    grid = Grid.of(edges, values) if len(column) >= WORTH_A_GRID else None
+    if len(edges) == 1:
+        missing = np.isnan(column)
+        found.fill(values[0])
+        found[missing] = values[-1]
+    elif grid is None:
+        np.take(values, np.searchsorted(edges, column), out=found)
+    else:
+        grid.look_up(column, found)
+    return found

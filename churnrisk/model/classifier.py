@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,40 +24,12 @@ from churnrisk.model.selection import SearchInput, choose_in_time
 from churnrisk.model.splits import Bools, Floats, Ints, accounts_or_rows, uniform_of
 
 
-def two_classes(X: Any, y: Any, min_class_count: int) -> tuple[npt.NDArray[Any], Bools]:
-    """Return the two sorted classes and which rows have the greater one, "churned"; refuse too few of either."""
-    if y is None:
-        raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
-    labels = column_or_1d(y, warn=True)
-    check_consistent_length(X, labels)
-    assert_all_finite(labels, input_name="y")
-    check_classification_targets(labels)
-    classes, codes = np.unique(labels, return_inverse=True)
-    if len(classes) > 2:
-        raise ModelInputError(
-            "Only binary classification is supported. "
-            f"The type of the target is {type_of_target(labels)}. Give churned or not."
-        )
-    if len(classes) < 2:
-        raise ModelInputError(
-            "training needs both churned and retained accounts (two classes), found only "
-            f"{classes[0]!r} in {len(labels)} rows. Check the churn definition or widen the history."
-        )
-    counts = np.bincount(codes, minlength=2)
-    if counts.min() < min_class_count:
-        raise ModelInputError(
-            f"training needs at least {min_class_count} churned and as many retained rows, found "
-            f"{counts[1]} churned and {counts[0]} retained. Widen the history or add accounts."
-        )
-    return classes, np.asarray(codes == 1, dtype=bool)
-
-
 class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Churn probability per (account_id, as_of), with its reasons.
 
-    `fit` chooses between candidates by time-ordered cross-validation on log loss (the additive model wins
-    ties within one standard error, because its reasons are exact), `calibrate` maps log-odds to
-    probabilities on a later block. No class weights and no resampling: they distort probabilities.
+    `fit` chooses between candidates by time-ordered cross-validation on log loss (the additive model wins ties within
+    one standard error, because its reasons are exact), `calibrate` maps log-odds to probabilities on a later block.
+    No class weights and no resampling: they distort probabilities.
 
     Parameters
     ----------
@@ -69,43 +41,34 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         A scikit-learn classifier, used instead of the candidates.
     monotone : dict of str to {-1, 0, 1}, optional
         By column name: +1 when a higher value can only raise the churn probability. Holds for boosted trees.
-    n_splits : int, default 3
-        Folds of the search.
-    embargo_days : int, default 30
-        ``gap + horizon``: days between the training and the validation dates of a fold.
-    calibration : {"auto", "sigmoid", "isotonic", "none"}, default "auto"
+    n_splits, embargo_days : int
+        Folds of the search, and ``gap + horizon``: days between the training and the validation dates of a fold.
+    calibration : {"auto", "sigmoid", "isotonic", "none"}
         "auto" takes isotonic from 5,000 rows with 1,000 of either class, else sigmoid.
-    max_iter : int, default 400
-        Upper limit of trees; the search finds how many are used.
-    n_models : int, default 4
-        Boosted models, grown on different draws of columns, whose log-odds are averaged.
-    max_search_rows : int, default 150000
+    max_iter, n_models : int
+        Upper limit of trees, of which the search finds the number used, and how many boosted models, grown on
+        different draws of columns, are averaged in log-odds.
+    max_search_rows : int
         The search uses a sample of the accounts beyond this many rows; the final fit uses all.
-    min_class_count : int, default 10
+    min_class_count : int
         Fewer churned or retained rows than this are refused.
-    random_state : int, default 0
+    random_state : int
 
     Attributes
     ----------
     classes_ : ndarray, shape (2,)
         Retained and churned, in sorted order.
-    chosen_ : str
+    chosen_, why_chosen_ : str
         The candidate in use, "given" for `estimator`.
-    why_chosen_ : str
-    cv_results_ : list of dict
-        One per setting tried: candidate, setting, mean log loss, log loss per fold.
-    cv_folds_ : str
-        How the folds were cut.
+    cv_results_, cv_folds_ : list of dict, str
+        Candidate, setting, mean log loss and log loss per fold of each setting tried; how the folds were cut.
     notes_ : list of str
         Columns left out, sampling of the search.
-    rates_ : LevelRates
-        Rates of the columns of many levels.
     exact_ : bool
-        True when contributions are exact, False when they are approximated.
-    calibrator_ : Affine or Steps
+        Whether contributions are exact or approximated.
     baseline_ : float
-        Mean calibrated log-odds of the training rows where the calibration is affine (sigmoid or none);
-        mean uncalibrated log-odds otherwise.
+        Mean log-odds of the training rows: calibrated where the calibration is affine (sigmoid or none), else
+        uncalibrated.
     hazard_ : ChurnHazard or None
         The hazards after the first window, where training learned them too.
 
@@ -154,8 +117,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ModelInputError
-            When a class is missing or too rare, no column varies, or a parameter is out of range. It is
-            both a ``ContractError`` and a ``ValueError``.
+            When a class is missing or too rare, no column varies, or a parameter is out of range.
         """
         X = self._begin(X)
         self.classes_, churned = two_classes(X, y, self.min_class_count)
@@ -167,28 +129,16 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit_and_calibrate(self, X: Any, y: Any, later: npt.ArrayLike) -> Floats:
         """Fit on all rows, and calibrate on the later ones with models that have not seen them.
 
-        A candidate is chosen on the earlier rows. The later rows are split by account: each of the averaged models
-        leaves one fold of them out and learns from everything else. Its log-odds on the fold left out calibrate, and
-        can certify colours, so the newest outcomes are learned from all the same. A scikit-learn classifier is one
+        A candidate is chosen on the earlier rows. The later rows (a mask) are split by account: each of the averaged
+        models leaves one fold of them out and learns from everything else. Its log-odds on the fold left out calibrate,
+        and can certify colours, so the newest outcomes are learned from all the same. A scikit-learn classifier is one
         model only and learns from the earlier rows alone.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, d)
-        y : array-like of shape (n,)
-        later : array-like of bool, shape (n,)
-            The rows of the later block.
 
         Returns
         -------
         ndarray of shape (later rows,)
             Uncalibrated log-odds of the later rows, each by models that have not learned from its account's later
             rows.
-
-        Raises
-        ------
-        ModelInputError
-            As ``fit`` and ``calibrate``.
 
         Notes
         -----
@@ -207,13 +157,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return crossed
 
     def calibrate(self, X: Any, y: Any) -> Self:
-        """Fit the map from log-odds to probability on a later block; calling it again replaces the map.
-
-        Raises
-        ------
-        ModelInputError
-            When the block lacks a class.
-        """
+        """Fit the map from log-odds to probability on a later block with both classes, in place of the map before."""
         check_is_fitted(self)
         X, labels = as_pandas(X), column_or_1d(y)
         check_consistent_length(X, labels)
@@ -227,8 +171,8 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"churned of {len(churned)}. Widen the calibration block."
             )
         self.calibrator_ = fit_calibrator(log_odds, churned, self.calibration)
-        kinds = {"Affine": "sigmoid", "Steps": "isotonic"}
-        self.calibration_ = "none" if self.calibration == "none" else kinds[type(self.calibrator_).__name__]
+        kind = "sigmoid" if isinstance(self.calibrator_, Affine) else "isotonic"
+        self.calibration_ = "none" if self.calibration == "none" else kind
 
     def raw_log_odds(self, X: Any) -> Floats:
         """Return uncalibrated log-odds, shape (n,)."""
@@ -269,11 +213,15 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return self.decision_function(
                 X.iloc[whose].assign(**{str(name): changed[name].to_numpy() for name in changed})
             )
+
+        def part(column: int, values: pd.Series) -> Floats:
+            return np.asarray(self.model_.share(column, values.to_numpy(dtype=np.float64, na_value=np.nan)))
+
         total = raw[whose].copy()
         for name in changed.columns.intersection(self.encoder_.names_):
             column = self.encoder_.names_.index(name)
-            before = self._part(column, X[name]) if parts is None else parts[name].to_numpy()
-            total += self._part(column, changed[name]) - before[whose]
+            before = part(column, X[name]) if parts is None else parts[name].to_numpy()
+            total += part(column, changed[name]) - before[whose]
         return np.asarray(self.calibrator_.apply(total), dtype=np.float64)
 
     def parts_of(self, X: pd.DataFrame) -> pd.DataFrame | None:
@@ -281,10 +229,6 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not (isinstance(self.model_, BoostedTrees) and self.model_.exact_):
             return None
         return self.contributions(X, calibrated=False)
-
-    def _part(self, column: int, values: pd.Series) -> Floats:
-        shares: Floats = self.model_.share(column, values.to_numpy(dtype=np.float64, na_value=np.nan))
-        return shares
 
     def predict_proba(self, X: Any) -> Floats:
         """Return the probabilities of retained and churned, shape (n, 2)."""
@@ -300,7 +244,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def baseline_(self) -> float:
         """Log-odds that the contributions add to."""
         check_is_fitted(self)
-        raw = float(self.model_.baseline_)
+        raw = self.raw_baseline_
         if isinstance(self.calibrator_, Affine):
             return self.calibrator_.intercept + self.calibrator_.slope * raw
         return raw
@@ -320,33 +264,27 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def contributions(self, X: Any, *, calibrated: bool = True) -> pd.DataFrame:
         """Return each input column's share of the log-odds, rows and columns as those of `X`.
 
-        ``raw_baseline_`` plus the sum is ``raw_log_odds`` with ``calibrated=False``; ``baseline_`` plus the sum is
-        ``decision_function`` otherwise. Sigmoid calibration multiplies every share by its slope. Isotonic calibration
-        has no single slope: each row's shares are scaled by a factor of its own, or shifted equally where scaling
-        would flip their signs. Columns left out have 0.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, d)
-        calibrated : bool, default True
+        With ``baseline_`` they sum to ``decision_function``, uncalibrated with ``raw_baseline_`` to ``raw_log_odds``.
+        Sigmoid calibration multiplies every share by its slope. Isotonic calibration has no single slope: each row's
+        shares are scaled by a factor of its own, or shifted equally where scaling would flip their signs. Columns left
+        out have 0.
         """
         X = as_pandas(X)
         encoded = self._encoded(X)
-        if isinstance(self.model_, BoostedTrees):
-            shares = self.model_.contributions(encoded, in_place=True)
-        else:
-            shares = self.model_.contributions(encoded)
+        in_place = {"in_place": True} if isinstance(self.model_, BoostedTrees) else {}
+        shares = self.model_.contributions(encoded, **in_place)
         if calibrated and isinstance(self.calibrator_, Affine):
             shares *= self.calibrator_.slope
         elif calibrated:
             shares = rescaled(shares, self.raw_baseline_, self.calibrator_)
-        names = getattr(self, "feature_names_in_", None)
-        columns = [f"x{i}" for i in range(self.n_features_in_)] if names is None else list(names)
+        columns = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
         table = shares
         if shares.shape[1] < self.n_features_in_:
             table = np.zeros((len(encoded), self.n_features_in_), order="F")
             table[:, self.encoder_.kept_] = shares
-        return pd.DataFrame(table, columns=pd.Index(columns), index=getattr(X, "index", None), copy=False)
+        return pd.DataFrame(
+            table, columns=pd.Index(list(columns)), index=getattr(X, "index", None), copy=False
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -364,20 +302,17 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         return self.rates_.apply(self.encoder_.transform(X))
 
-    def _check_params(self) -> None:
+    def _begin(self, X: Any) -> Any:
+        """Check parameters and rows, and return the rows as frame or array."""
         if unknown_candidates(self.candidates) or not self.candidates:
             raise ModelInputError(
                 f"expected candidates among {list(CANDIDATES)} or dotted names of scikit-learn classifiers, "
                 f"found {list(self.candidates)}."
             )
-        if self.calibration not in ("auto", "sigmoid", "isotonic", "none"):
+        if self.calibration not in get_args(Method):
             raise ModelInputError(
                 f"expected calibration 'auto', 'sigmoid', 'isotonic' or 'none', found {self.calibration!r}."
             )
-
-    def _begin(self, X: Any) -> Any:
-        """Check parameters and rows, and return the rows as frame or array."""
-        self._check_params()
         X = as_pandas(X)
         if isinstance(X, pd.DataFrame):
             validate_data(self, X, skip_check_array=True)
@@ -386,7 +321,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return X
 
     def _learn(self, X: Any, churned: Bools, left_out_of: Ints) -> Floats:
-        """Choose on the rows that nobody leaves out, fit, and return the log-odds of the others, shape (n,)."""
+        """Choose on the rows that no model leaves out, fit, and return the log-odds of the others, shape (n,)."""
         self.encoder_ = FrameEncoder().fit(X)
         self.notes_ = list(self.encoder_.notes_)
         if not len(self.encoder_.kept_):
@@ -406,7 +341,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             wide,
             self._monotone(categorical | wide),
         )
-        self.model_: Any = self._chosen(X[early], rows)
+        self.model_: Any = self._choose(X[early], rows)
         # Rates are outcomes: those of rows that a model leaves out must not reach it through them.
         self.rates_, rated = LevelRates.learn(
             rows.encoded, rows.churned, wide, rows.accounts, seed=self.random_state
@@ -419,7 +354,7 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.exact_ = bool(self.model_.exact_)
         return crossed
 
-    def _chosen(self, X: Any, rows: SearchInput) -> CandidateModel:
+    def _choose(self, X: Any, rows: SearchInput) -> CandidateModel:
         """Return the model to fit: the given estimator or the best candidate's."""
         if self.estimator is not None:
             self.chosen_, self.why_chosen_, self.cv_folds_ = "given", "the estimator was given", "none"
@@ -443,3 +378,31 @@ class ChurnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _monotone(self, named: Bools) -> tuple[int, ...]:
         signs, names = self.monotone or {}, self.encoder_.names_
         return tuple(0 if text else int(signs.get(n, 0)) for n, text in zip(names, named, strict=True))
+
+
+def two_classes(X: Any, y: Any, min_class_count: int) -> tuple[npt.NDArray[Any], Bools]:
+    """Return the two sorted classes and which rows have the greater one, "churned"; refuse too few of either."""
+    if y is None:
+        raise ModelInputError("fit requires y to be passed, but the target y is None. Give the labels.")
+    labels = column_or_1d(y, warn=True)
+    check_consistent_length(X, labels)
+    assert_all_finite(labels, input_name="y")
+    check_classification_targets(labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) > 2:
+        raise ModelInputError(
+            "Only binary classification is supported. "
+            f"The type of the target is {type_of_target(labels)}. Give churned or not."
+        )
+    if len(classes) < 2:
+        raise ModelInputError(
+            "training needs both churned and retained accounts (two classes), found only "
+            f"{classes[0]!r} in {len(labels)} rows. Check the churn definition or widen the history."
+        )
+    counts = np.bincount(codes, minlength=2)
+    if counts.min() < min_class_count:
+        raise ModelInputError(
+            f"training needs at least {min_class_count} churned and as many retained rows, found "
+            f"{counts[1]} churned and {counts[0]} retained. Widen the history or add accounts."
+        )
+    return classes, np.asarray(codes == 1, dtype=bool)

@@ -30,34 +30,23 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    period_days : int, default 30
-    max_periods : int, default 12
-        Later periods are ignored.
+    period_days, max_periods : int
+        Length of a period, and how many there are; later ones are ignored.
     ageing : dict of str to {-1, 1}, optional
         Columns that move with the calendar by themselves, by one a day: tenure grows, days to renewal shrink.
-    monotone : dict of str to {-1, 0, 1}, optional
-        As in `ChurnClassifier`.
-    candidates : tuple of str, default ("additive",)
+    monotone, candidates, embargo_days, min_class_count, random_state
         As in `ChurnClassifier`. The additive model evaluates a further period at the cost of a few columns.
-    embargo_days : int, default 30
-        As in `ChurnClassifier`.
-    min_at_risk : int, default 50
+    min_at_risk : int
         The curve ends before the first period that fewer rows are known to have begun.
-    max_rows : int, default 60000
+    max_rows : int
         A sample of the accounts is used where the repeated rows are more than this.
-    min_class_count : int, default 10
-        Fewer losses than this are refused.
-    random_state : int, default 0
 
     Attributes
     ----------
     model_ : ChurnClassifier
         Fitted on the repeated rows.
-    n_periods_ : int
-        Periods that the curve covers.
-    limit_days_ : int
-        Where the curve ends.
-    notes_ : list of str
+    n_periods_, limit_days_ : int
+        Periods that the curve covers, and the day on which it ends.
 
     Notes
     -----
@@ -129,13 +118,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         return self
 
     def calibrate(self, X: Any, y: Any, churned: Any = None) -> Self:
-        """Fit the map from log-odds to hazards on a later block; see :meth:`ChurnClassifier.calibrate`.
-
-        Raises
-        ------
-        ModelInputError
-            When the block knows of no loss, or of nothing else.
-        """
+        """Fit the map from log-odds to hazards on a later block; see :meth:`ChurnClassifier.calibrate`."""
         check_is_fitted(self)
         frame = self._frame(X)
         self.model_.calibrate(*self._repeated(frame, *self._periods(frame, y, churned)))
@@ -154,10 +137,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         return np.asarray(expit(np.column_stack(later)), dtype=np.float64)
 
     def curves(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
-        """Return the chance of still being there now and after every period, shape (n, n_periods_ + 1).
-
-        `first` as in :meth:`predict_survival`.
-        """
+        """Return the chance of still being there now and after each period, shape (n, n_periods_ + 1)."""
         hazards = self.hazards(X)
         if first is not None:
             hazards[:, 0] = np.asarray(first, dtype=np.float64)
@@ -168,22 +148,15 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
     def predict_survival(self, X: Any, days: npt.ArrayLike, *, first: npt.ArrayLike | None = None) -> Floats:
         """Return the chance of still being there after so many days, shape (n, len(days)).
 
-        Within a period the hazard is constant; beyond ``limit_days_`` the chance is NaN.
-
-        Parameters
-        ----------
-        X : DataFrame or array-like of shape (n, d)
-        days : array-like of shape (m,)
-        first : array-like of shape (n,), optional
-            The chance of being lost in the first period, from a better model.
+        Within a period the hazard is constant; beyond ``limit_days_`` the chance is NaN. `first` is the chance of being
+        lost in the first period, shape (n,), from a better model.
         """
         at_ends = self.curves(X, first=first)
         at = np.atleast_1d(np.asarray(days, dtype=np.float64)) / self.period_days
         whole = np.clip(np.floor(at), 0, self.n_periods_ - 1).astype(np.int64)
         log_survival = np.log(at_ends)
-        found = np.exp(
-            log_survival[:, whole] + (at - whole) * (log_survival[:, whole + 1] - log_survival[:, whole])
-        )
+        start, end = log_survival[:, whole], log_survival[:, whole + 1]
+        found = np.exp(start + (at - whole) * (end - start))
         found[:, (at < 0) | (at > self.n_periods_)] = np.nan
         return np.asarray(found, dtype=np.float64)
 
@@ -192,10 +165,7 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
         return median_days_of(self.curves(X, first=first), self.period_days)
 
     def expected_days(self, X: Any, *, first: npt.ArrayLike | None = None) -> Floats:
-        """Return the days that an account is expected to stay out of the next ``limit_days_``, shape (n,).
-
-        The restricted mean survival time: the area under the curve up to there.
-        """
+        """Return how many of the next ``limit_days_`` an account is expected to stay (restricted mean), shape (n,)."""
         return mean_days_of(self.curves(X, first=first), self.period_days)
 
     def __sklearn_tags__(self) -> Any:
@@ -211,14 +181,8 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
             if AHEAD in X:
                 raise ModelInputError(f"the column {AHEAD!r} is the model's own. Rename or drop yours.")
             return X
-        values = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=np.float64,
-            ensure_all_finite="allow-nan",
-            ensure_min_samples=1 + reset,
-        )
+        finite: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
+        values = validate_data(self, X, reset=reset, ensure_min_samples=1 + reset, **finite)
         return pd.DataFrame(values, columns=[f"x{i}" for i in range(values.shape[1])])
 
     def _periods(self, frame: pd.DataFrame, y: Any, churned: Any) -> tuple[Ints, Bools]:
@@ -260,10 +224,10 @@ class ChurnHazard(BaseEstimator):  # type: ignore[misc]
     def _aged(self, frame: pd.DataFrame, ahead: Floats) -> pd.DataFrame:
         """Return the columns that change by themselves after so many periods."""
         days = ahead * self.period_days
-        moving = {name: sign for name, sign in (self.ageing or {}).items() if name in frame}
         aged = {
             name: frame[name].to_numpy(dtype=np.float64, na_value=np.nan) + sign * days
-            for name, sign in moving.items()
+            for name, sign in (self.ageing or {}).items()
+            if name in frame
         }
         return pd.DataFrame({**aged, AHEAD: ahead}, index=frame.index)
 

@@ -1,4 +1,4 @@
-"""What is usual for retained accounts, and values and ranges in words."""
+"""What is usual for retained accounts, and an account's value beside it in words."""
 
 from __future__ import annotations
 
@@ -17,8 +17,32 @@ from churnrisk.records import Feature
 
 #: Fewer retained accounts than this are compared with all others instead.
 MIN_PEERS = 50
+Value = float | str | None
+
 _PARTS = {"low": 0.1, "median": 0.5, "high": 0.9}
 _PLACED = {"segment": "in segment", "plan": "on plan", "stage": "at stage"}
+
+# Units that add nothing to the number: the label carries the meaning.
+_SILENT_UNITS = frozenset(
+    "flag ratio score name category level index number count none trend 1-4 0-10".split(" ")  # noqa: SIM905
+) | {""}
+_SHARES = frozenset({"share", "fraction", "proportion"})
+_FLAGS = frozenset({"flag", "bool", "boolean", "yes/no"})
+_SINGULAR = {
+    "product features": "product feature",
+    "new product features": "new product feature",
+    "active days": "active day",
+    "events": "event",
+    "days": "day",
+    "complaints": "complaint",
+    "hours": "hour",
+    "people": "person",
+    "times": "time",
+    "units": "unit",
+    "paid seats": "paid seat",
+}
+_ZERO = {"Active on only 0 of": "Not active on any of", "Only 0 ": "No ", "only 0 new": "no new"}
+_ONE = re.compile(rf"(?<![\d.,])1 ({'|'.join(_SINGULAR)})\b")
 
 
 @dataclass(frozen=True)
@@ -69,11 +93,9 @@ class ReasonProfile:
         """Return a feature's usual low and high for accounts of some kinds, each shape (n,); NaN if unknown."""
         codes, distinct = pd.factorize(kinds, use_na_sentinel=False)
         profiles = [self.of(kind) for kind in distinct]
-        low, high = (
-            np.array([part.get(feature, np.nan) for part in parts], dtype=np.float64)[codes]
-            for parts in ([p.low for p in profiles], [p.high for p in profiles])
-        )
-        return low, high
+        low = np.array([profile.low.get(feature, np.nan) for profile in profiles], dtype=np.float64)
+        high = np.array([profile.high.get(feature, np.nan) for profile in profiles], dtype=np.float64)
+        return low[codes], high[codes]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, ready for JSON."""
@@ -107,28 +129,55 @@ def _ranges(retained: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-Value = float | str | None
+def sentence(feature: Feature, value: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
+    """Describe one account's value of a feature.
 
-# Units that add nothing to the number: the label carries the meaning.
-_SILENT_UNITS = frozenset(
-    "flag ratio score name category level index number count none trend 1-4 0-10".split(" ")  # noqa: SIM905
-) | {""}
-_SHARES = frozenset({"share", "fraction", "proportion"})
-_FLAGS = frozenset({"flag", "bool", "boolean", "yes/no"})
-_SINGULAR = {
-    "product features": "product feature",
-    "new product features": "new product feature",
-    "active days": "active day",
-    "events": "event",
-    "days": "day",
-    "complaints": "complaint",
-    "hours": "hour",
-    "people": "person",
-    "times": "time",
-    "units": "unit",
-    "paid seats": "paid seat",
-}
-_ONE = re.compile(rf"(?<![\d.,])1 ({'|'.join(_SINGULAR)})\b")
+    By ``Feature.why`` where the value speaks for churn and lies on the churn side of the retained median, or where the
+    feature has no direction (then with the usual range); otherwise neutrally.
+    """
+    if value is None:
+        return feature.why_missing or f"No {feature.label} on record"
+    why = _why(feature, value)
+    if why is not None and for_churn and on_churn_side(feature, value, profile):
+        return why
+    if why is None or feature.monotone != 0:
+        why = f"{feature.label[:1].upper()}{feature.label[1:]}: {quantity(value, feature.unit)}"
+    return why + _usually(feature, value, profile)
+
+
+def on_churn_side(feature: Feature, value: Value, profile: ReasonProfile) -> bool:
+    """Return whether the value lies on the side of the usual where its monotone direction expects more churn."""
+    median = profile.median.get(feature.name)
+    if feature.monotone == 0 or isinstance(value, str) or value is None or median is None:
+        return False
+    # a trend that merely rises less than others' is not falling
+    middle = 0.0 if feature.unit == "trend" else median
+    return (value - middle) * feature.monotone > 0
+
+
+def _why(feature: Feature, value: Value) -> str | None:
+    names = {name for _, name, _, _ in string.Formatter().parse(feature.why) if name is not None}
+    if names - {"value"} or not feature.why:
+        return None
+    try:
+        text = feature.why.format(value=value)
+    except (ValueError, TypeError, IndexError):
+        return None
+    # What a template cannot know: "only 0 events" and "1 days".
+    for found, better in _ZERO.items():
+        text = text.replace(found, better)
+    return _ONE.sub(lambda match: f"1 {_SINGULAR[match[1]]}", text)
+
+
+def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
+    low, high = profile.low.get(feature.name), profile.high.get(feature.name)
+    if isinstance(value, str) or low is None or high is None or feature.unit in _FLAGS:
+        return ""
+    peers = f" {profile.who}" if profile.who else ""
+    if low == high:
+        return f" (usually {quantity(low, feature.unit)}{peers})"
+    bare = feature.unit if feature.unit in _SHARES else ""
+    return f" (usually {quantity(low, bare)}–{quantity(high, bare)}{peers})"
 
 
 def plain(value: Any) -> Value:
@@ -170,65 +219,3 @@ def quantity(value: Value, unit: str) -> str:
     if unit.endswith("s") and value == 1 and not unit.endswith("ss"):
         unit = unit[:-1]
     return f"{number(value)} {unit}"
-
-
-def sentence(feature: Feature, value: Value, profile: ReasonProfile, *, for_churn: bool) -> str:
-    """Describe one account's value of a feature.
-
-    ``Feature.why`` where the value speaks for churn and lies on the churn side of the retained median, or where the
-    feature has no direction (then with the usual range); otherwise a neutral sentence.
-    """
-    if value is None:
-        return feature.why_missing or f"No {feature.label} on record"
-    why = _why(feature, value)
-    if why is not None and feature.monotone == 0:
-        return why + _usually(feature, value, profile)
-    if why is not None and for_churn and on_churn_side(feature, value, profile):
-        return why
-    return _neutral(feature, value, profile)
-
-
-def on_churn_side(feature: Feature, value: Value, profile: ReasonProfile) -> bool:
-    """Say whether the value lies on the side of the usual where its monotone direction expects more churn."""
-    median = profile.median.get(feature.name)
-    if feature.monotone == 0 or isinstance(value, str) or value is None or median is None:
-        return False
-    # a trend that merely rises less than others' is not falling
-    middle = 0.0 if feature.unit == "trend" else median
-    return (value - middle) * feature.monotone > 0
-
-
-def _why(feature: Feature, value: Value) -> str | None:
-    names = {name for _, name, _, _ in string.Formatter().parse(feature.why) if name is not None}
-    if names - {"value"} or not feature.why:
-        return None
-    try:
-        return _grammatical(feature.why.format(value=value))
-    except (ValueError, TypeError, IndexError):
-        return None
-
-
-def _grammatical(text: str) -> str:
-    """Fix what a template cannot know: "only 0 events" and "1 days"."""
-    text = (
-        text.replace("Active on only 0 of", "Not active on any of")
-        .replace("Only 0 ", "No ")
-        .replace("only 0 new", "no new")
-    )
-    return _ONE.sub(lambda match: f"1 {_SINGULAR[match[1]]}", text)
-
-
-def _neutral(feature: Feature, value: Value, profile: ReasonProfile) -> str:
-    label = feature.label[:1].upper() + feature.label[1:]
-    return f"{label}: {quantity(value, feature.unit)}" + _usually(feature, value, profile)
-
-
-def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
-    low, high = profile.low.get(feature.name), profile.high.get(feature.name)
-    if isinstance(value, str) or low is None or high is None or feature.unit in _FLAGS:
-        return ""
-    peers = f" {profile.who}" if profile.who else ""
-    if low == high:
-        return f" (usually {quantity(low, feature.unit)}{peers})"
-    bare = feature.unit if feature.unit in _SHARES else ""
-    return f" (usually {quantity(low, bare)}–{quantity(high, bare)}{peers})"

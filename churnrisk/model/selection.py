@@ -14,7 +14,7 @@ from churnrisk.errors import ModelInputError
 from churnrisk.model.additive import EVERY, BoostedTrees, log_losses, threads_for
 from churnrisk.model.candidates import CandidateModel, Setting, Task, candidate_named
 from churnrisk.model.encoding import LevelRates
-from churnrisk.model.splits import Bools, Floats, Ints, PanelSplit, accounts_of, as_of_of, uniform_of
+from churnrisk.model.splits import ACCOUNT, Bools, Floats, Ints, PanelSplit, as_of_of, level_of, uniform_of
 
 # The second settings guard against overfitting, which many rows do by themselves: on the one real set of
 # this size the second setting of "full" lost by 0.002 log loss, and trying it costs as much as the first.
@@ -46,7 +46,7 @@ def choose_folds(X: Any, churned: Bools, *, n_splits: int, embargo_days: int, se
                 continue
             if pairs := _with_both_classes(pairs, churned):
                 return Folds(pairs, f"{len(pairs)} time-ordered folds with an embargo of {embargo_days} days")
-    return _by_account(accounts_of(X), churned, n_splits=n_splits, seed=seed)
+    return _by_account(level_of(X, ACCOUNT), churned, n_splits=n_splits, seed=seed)
 
 
 def _by_account(accounts: npt.NDArray[Any] | None, churned: Bools, *, n_splits: int, seed: int) -> Folds:

@@ -1,10 +1,11 @@
-"""Index levels of a panel, and array types."""
+"""Time-ordered folds and blocks of a panel, the index levels they read, and array types."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,37 +22,6 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Dates = npt.NDArray[np.datetime64]
-
-
-def level_of(X: Any, name: str) -> npt.NDArray[Any] | None:
-    """Return one index level of a frame as an array; None when `X` has no such level."""
-    index = getattr(X, "index", None)
-    if not isinstance(index, pd.Index) or name not in index.names:
-        return None
-    return np.asarray(index.get_level_values(name))
-
-
-def as_of_of(X: Any) -> Dates | None:
-    """Return the as-of dates of the rows, shape (n,); None when the index lacks them."""
-    values = level_of(X, AS_OF)
-    return None if values is None else values.astype("datetime64[ns]")
-
-
-def accounts_of(X: Any) -> npt.NDArray[Any] | None:
-    """Return the account of each row, shape (n,); None when the index lacks it."""
-    return level_of(X, ACCOUNT)
-
-
-def accounts_or_rows(X: Any) -> npt.NDArray[Any]:
-    """Return the account of each row, shape (n,); without accounts in the index every row is its own."""
-    accounts = accounts_of(X)
-    return np.arange(len(X)).astype(str) if accounts is None else accounts
-
-
-def as_dates(values: Any) -> Dates:
-    """Return any date-like values as datetime64[ns], shape (n,)."""
-    return np.asarray(pd.to_datetime(np.asarray(values)), dtype="datetime64[ns]")
-
 
 # Shares of the accounts in a split by account; the rest tests.
 _FIT_SHARE, _CALIBRATION_SHARE = 0.6, 0.2
@@ -93,7 +63,6 @@ class PanelSplit(BaseCrossValidator):  # type: ignore[misc]
         ----------
         X : DataFrame of shape (n, d)
             Its index level ``as_of`` gives the dates.
-        y : ignored
         groups : array-like of dates, shape (n,), optional
             As-of date of each row, where `X` has no such level; else ignored, since searches pass accounts as
             groups.
@@ -134,7 +103,7 @@ def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.
     # The first third stays for training where there is enough, so that the oldest fold learns something.
     keep = min(len(usable), max(n_splits, len(dates) - len(dates) // 3))
     chunks = np.array_split(usable[-keep:], n_splits)
-    return [(dates[(dates <= c[0] - embargo) & (dates < c[0])][-1], c) for c in chunks]
+    return [(_before(dates, chunk, embargo)[-1], chunk) for chunk in chunks]
 
 
 @dataclass(frozen=True)
@@ -168,62 +137,53 @@ def blocks(
     """
     row_dates = as_dates(as_of)
     dates = np.unique(row_dates)
-    for test in range(test_snapshots, 0, -1):
-        for calibration in range(calibration_snapshots, 0, -1):
-            cut = _cut(dates, np.timedelta64(embargo_days, "D"), test, calibration)
-            if cut is not None:
-                masks = [np.isin(row_dates, block) for block in cut]
-                sizes = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
-                notes = tuple(_shrunk(name, want, got, len(dates)) for name, want, got in sizes if got < want)
-                return Blocks(masks[0], masks[1], masks[2], notes)
-    if account_id is not None:
-        for test in range(test_snapshots, 0, -1):
-            before = _before_test(dates, np.timedelta64(embargo_days, "D"), test)
-            if len(before):
-                held_out = uniform_of(account_id, seed + 3) < HELD_OUT_SHARE
-                return _with_held_out(
-                    row_dates, before[-calibration_snapshots:], dates[-test:], before, held_out
-                )
+    embargo = np.timedelta64(embargo_days, "D")
+    for test, calibration in product(range(test_snapshots, 0, -1), range(calibration_snapshots, 0, -1)):
+        cut = _cut(dates, embargo, test, calibration)
+        if cut is None:
+            continue
+        sizes = (("test", test_snapshots, test), ("calibration", calibration_snapshots, calibration))
+        notes = tuple(
+            f"the {name} block has {got} as-of dates instead of {requested}: only {len(dates)} dates are mature"
+            for name, requested, got in sizes
+            if got < requested
+        )
+        fit, calibrates, tests = (np.isin(row_dates, block) for block in cut)
+        return Blocks(fit, calibrates, tests, notes)
+    for test in range(test_snapshots if account_id is not None else 0, 0, -1):
+        before = _before(dates, dates[-test:], embargo)
+        if not len(before):
+            continue
+        held_out = uniform_of(account_id, seed + 3) < HELD_OUT_SHARE
+        note = (
+            f"the history is too short for a later calibration block: {HELD_OUT_SHARE:.0%} of the accounts, held out "
+            "of training, calibrate on the latest training dates instead"
+        )
+        calibrates = np.isin(row_dates, before[-calibration_snapshots:]) & held_out
+        tests = np.isin(row_dates, dates[-test:])
+        return Blocks(np.isin(row_dates, before) & ~held_out, calibrates, tests, (note,))
     raise ContractError(
         f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of "
         f"dates that span {2 * embargo_days} days, found {_span(dates)}. {HINT}"
     )
 
 
-def _with_held_out(row_dates: Dates, middle: Dates, last: Dates, before: Dates, held_out: Bools) -> Blocks:
-    note = (
-        f"the history is too short for a later calibration block: {HELD_OUT_SHARE:.0%} of the accounts, held out of "
-        "training, calibrate on the latest training dates instead"
-    )
-    fit = np.isin(row_dates, before) & ~held_out
-    return Blocks(fit, np.isin(row_dates, middle) & held_out, np.isin(row_dates, last), (note,))
-
-
-def _before_test(dates: Dates, embargo: np.timedelta64, test: int) -> Dates:
-    """Return the dates whose label windows end before a test block of so many dates begins."""
-    if test >= len(dates):
-        return dates[:0]
-    first = dates[-test]
-    before: Dates = dates[(dates <= first - embargo) & (dates < first)]
-    return before
-
-
 def _cut(
     dates: Dates, embargo: np.timedelta64, test: int, calibration: int
 ) -> tuple[Dates, Dates, Dates] | None:
-    if test + calibration >= len(dates):
-        return None
+    """Return the dates of the three blocks; None where they are too few."""
     last = dates[-test:]
-    before = _before_test(dates, embargo, test)
-    middle = before[-calibration:]
-    if len(middle) < calibration:
-        return None
-    first = before[(before <= middle[0] - embargo) & (before < middle[0])]
-    return (first, middle, last) if len(first) else None
+    middle = _before(dates, last, embargo)[-calibration:]
+    first = _before(dates, middle, embargo)
+    return (first, middle, last) if len(middle) == calibration and len(first) else None
 
 
-def _shrunk(name: str, want: int, got: int, found: int) -> str:
-    return f"the {name} block has {got} as-of dates instead of {want}: only {found} dates are mature"
+def _before(dates: Dates, block: Dates, embargo: np.timedelta64) -> Dates:
+    """Return the dates whose label windows end before a block begins; none before an empty block."""
+    if not len(block):
+        return block
+    before: Dates = dates[(dates <= block[0] - embargo) & (dates < block[0])]
+    return before
 
 
 def _span(dates: Dates) -> str:
@@ -257,3 +217,28 @@ def uniform_of(account_id: Any, seed: int) -> npt.NDArray[np.float64]:
     hashed = pd.util.hash_array(ids, hash_key=key, categorize=True)
     # Only 53 bits fit a float64 exactly.
     return np.asarray((hashed >> np.uint64(11)) / float(1 << 53), dtype=np.float64)
+
+
+def level_of(X: Any, name: str) -> npt.NDArray[Any] | None:
+    """Return one index level of a frame as an array; None when `X` has no such level."""
+    index = getattr(X, "index", None)
+    if not isinstance(index, pd.Index) or name not in index.names:
+        return None
+    return np.asarray(index.get_level_values(name))
+
+
+def as_of_of(X: Any) -> Dates | None:
+    """Return the as-of dates of the rows, shape (n,); None when the index lacks them."""
+    values = level_of(X, AS_OF)
+    return None if values is None else values.astype("datetime64[ns]")
+
+
+def accounts_or_rows(X: Any) -> npt.NDArray[Any]:
+    """Return the account of each row, shape (n,); without accounts in the index every row is its own."""
+    accounts = level_of(X, ACCOUNT)
+    return np.arange(len(X)).astype(str) if accounts is None else accounts
+
+
+def as_dates(values: Any) -> Dates:
+    """Return any date-like values as datetime64[ns], shape (n,)."""
+    return np.asarray(pd.to_datetime(np.asarray(values)), dtype="datetime64[ns]")

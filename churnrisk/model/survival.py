@@ -22,12 +22,11 @@ class KaplanMeier:
     Attributes
     ----------
     days, at_risk, lost, survival, low, high : ndarray of float64, shape (k,)
-        One per day of life on which somebody was lost, ascending: who was there until then, who was lost,
-        the share still there afterwards, and its bounds.
-    accounts : int
+        One per day of life on which an account was lost, ascending: how many were there until then and lost, the share
+        still there afterwards, and its bounds.
     since, until : float
-        The first day of life that anybody was seen on, and the last. With `since` above 0 the shares are those of the
-        accounts that were still there on it.
+        The first and the last day of life that any account was seen on. With `since` above 0 the shares are those of
+        the accounts that were still there on it.
 
     Notes
     -----
@@ -64,9 +63,9 @@ class KaplanMeier:
         lost : array-like of bool, shape (n,)
             False where the account was still there at the end (censored).
         entered : array-like of shape (n,), optional
-            Days of life that had passed when the data begin: before, nobody would have seen the loss, so the account
-            counts from then on only. 0 by default.
-        confidence : float, default 0.95
+            Days of life that had passed when the data begin: an earlier loss would not be in them, so the account
+            counts from then on only.
+        confidence : float
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What all plots share: checked outcomes, axes without pyplot, distinguishable styles."""
+"""What all plots share: distinguishable styles, checked outcomes, axes without pyplot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,51 @@ from churnrisk.model import Bools, Floats
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
-    from matplotlib.lines import Line2D
+
+
+#: For references: the base rate, chance, the ideal.
+GREY = "#6b6b6b"
+MISSING = "#d55e00"
+SIZE = (6.0, 4.5)
+_SERIES = "series"
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How one series is drawn; colour, line and mark each identify it by itself."""
+
+    colour: str
+    line: str
+    mark: str
+
+    @property
+    def stroke(self) -> dict[str, Any]:
+        """Arguments of matplotlib for a line without marks; it counts as a series, see :func:`next_style`."""
+        return {"color": self.colour, "linestyle": self.line, "gid": _SERIES}
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """Arguments of matplotlib for a line with marks."""
+        return {**self.stroke, "marker": self.mark}
+
+
+# The palette of Okabe and Ito (2008), "Color universal design": distinguishable with any colour vision.
+STYLES = (
+    Style("#0072b2", "-", "o"),
+    Style("#d55e00", "--", "s"),
+    Style("#009e73", "-.", "^"),
+    Style("#cc79a7", ":", "D"),
+    Style("#56b4e9", "-", "v"),
+    Style("#000000", "--", "P"),
+    Style("#e69f00", "-.", "X"),
+)
+#: The marks are those of the red list: ● green, ◆ amber, ▲ red.
+LIGHTS = {
+    "green": Style("#009e73", "-", "o"),
+    "amber": Style("#e69f00", "-", "D"),
+    "red": Style("#c4320a", "-", "^"),
+}
+HATCHES = {"green": "", "amber": "//", "red": "xx"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +95,6 @@ def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None
     return Outcomes(churned, probability, accounts)
 
 
-#: For references: the base rate, chance, the ideal.
-GREY = "#6b6b6b"
-MISSING = "#d55e00"
-SIZE = (6.0, 4.5)
-_SERIES = "series"
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How one series is drawn; colour, line and mark each identify it by itself."""
-
-    colour: str
-    line: str
-    mark: str
-
-    @property
-    def drawn(self) -> dict[str, Any]:
-        """Arguments of matplotlib."""
-        return {"color": self.colour, "linestyle": self.line, "marker": self.mark}
-
-
-# The palette of Okabe and Ito (2008), "Color universal design": distinguishable with any colour vision.
-STYLES = (
-    Style("#0072b2", "-", "o"),
-    Style("#d55e00", "--", "s"),
-    Style("#009e73", "-.", "^"),
-    Style("#cc79a7", ":", "D"),
-    Style("#56b4e9", "-", "v"),
-    Style("#000000", "--", "P"),
-    Style("#e69f00", "-.", "X"),
-)
-#: The marks are those of the red list: ● green, ◆ amber, ▲ red.
-LIGHTS = {
-    "green": Style("#009e73", "-", "o"),
-    "amber": Style("#e69f00", "-", "D"),
-    "red": Style("#c4320a", "-", "^"),
-}
-HATCHES = {"green": "", "amber": "//", "red": "xx"}
-
-
 def axes_or_new(ax: Axes | None) -> Axes:
     """Return the given axes, or those of a new figure."""
     if ax is not None:
@@ -102,14 +106,9 @@ def axes_or_new(ax: Axes | None) -> Axes:
 
 
 def next_style(axes: Axes) -> Style:
-    """Return the style after those of the series drawn so far, see :func:`count_series`."""
+    """Return the style after those of the series drawn so far."""
     drawn = sum(line.get_gid() == _SERIES for line in axes.lines)
     return STYLES[drawn % len(STYLES)]
-
-
-def count_series(line: Line2D) -> None:
-    """Count a line as a series, so that the next one looks different."""
-    line.set_gid(_SERIES)
 
 
 def has_label(axes: Axes, label: str) -> bool:
@@ -149,9 +148,5 @@ def by_root(axis: Axis, ticks: Sequence[float]) -> None:
     """Scale an axis by the square root, which gives small values room and has a place for 0."""
     axes = axis.axes
     rescale = axes.set_xscale if axis is axes.xaxis else axes.set_yscale
-    rescale("function", functions=(_root, np.square))
+    rescale("function", functions=(lambda values: np.sqrt(np.maximum(values, 0.0)), np.square))
     axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
-
-
-def _root(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    return np.sqrt(np.maximum(np.asarray(values, dtype=np.float64), 0.0))

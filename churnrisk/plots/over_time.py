@@ -18,7 +18,6 @@ from churnrisk.plots.canvas import (
     axes_or_new,
     by_date,
     by_root,
-    count_series,
     finish,
     in_percent,
     next_style,
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _MONTH = 365.25 / 12
+_DRIFT_TICKS = (0, SOME, LARGE, 0.5, 1, 2, 3, 5, 8, 12, 20)
 
 
 def plot_survival(
@@ -44,13 +44,12 @@ def plot_survival(
     Parameters
     ----------
     lifetimes : DataFrame
-        One row per account with ``days``, ``lost`` and, if some lives are seen from a later day on only,
+        One row per account with ``days``, ``lost`` and, where some lives are seen only from a later day on,
         ``entered``: see :func:`churnrisk.snapshots.lifetimes`.
     by : array-like of shape (n,), optional
-        What accounts have in common, such as the quarter of their sign-up: one curve for each, in sorted order.
-    name : str, default "all accounts"
-        For the legend, without `by`.
-    ax : Axes, optional
+        What accounts have in common, such as the quarter of their sign-up: one curve each, in sorted order.
+    name, ax : str, Axes, optional
+        Name in the legend without `by`; axes to draw on.
 
     Raises
     ------
@@ -77,10 +76,8 @@ def plot_retention(
     ----------
     lifetimes : DataFrame
         One row per account with ``began_at``, ``days``, ``lost`` and optionally ``entered``.
-    months : int, default 12
-        Months of life to show.
-    cohorts : int, default 12
-        Latest months of sign-up to show, of those that are a month old.
+    months, cohorts : int, default 12
+        Months of life to show, and latest months of sign-up, of those that are a month old.
     ax : Axes, optional
 
     Raises
@@ -127,16 +124,8 @@ def _survival(axes: Axes, found: KaplanMeier, name: str) -> None:
         for part in (found.survival, found.low, found.high)
     )
     label = f"{name} ({found.accounts:,}, {found.lost.sum():,.0f} lost)"
-    (line,) = axes.step(
-        days,
-        survival,
-        where="post",
-        **style.drawn,
-        markevery=max(1, len(days) // 8),
-        markersize=4,
-        label=label,
-    )
-    count_series(line)
+    marks = max(1, len(days) // 8)
+    axes.step(days, survival, where="post", **style.drawn, markevery=marks, markersize=4, label=label)
     axes.fill_between(days, low, high, step="post", color=style.colour, alpha=0.15, linewidth=0)
 
 
@@ -151,9 +140,6 @@ def _require(lifetimes: pd.DataFrame, *columns: str) -> None:
             f"expected one life per account with the columns {', '.join(columns)}, found no {', '.join(missing)}. "
             "Pass what project.lifetimes() returns."
         )
-
-
-_DRIFT_TICKS = (0, SOME, LARGE, 0.5, 1, 2, 3, 5, 8, 12, 20)
 
 
 def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from churnrisk.errors import ModelInputError, UsageError
 from churnrisk.lights import account_codes, churn_levels, known_values, tally_of, typical_value
-from churnrisk.model import Floats, Ranked, account_weights, equal_count_bins
+from churnrisk.model import Affine, Floats, Ranked, account_weights, equal_count_bins
 from churnrisk.plots.canvas import (
     GREY,
     MISSING,
@@ -20,7 +20,6 @@ from churnrisk.plots.canvas import (
     Style,
     axes_or_new,
     by_root,
-    count_series,
     finish,
     has_label,
     in_percent,
@@ -37,6 +36,21 @@ if TYPE_CHECKING:
 
 _ONE_SIDED = 0.975
 _TICKS = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+# Ranking: points of a curve; draws of its band, fewer where a weight per draw and row would not fit into memory.
+_POINTS = 200
+_MOST_DRAWS, _LEAST_DRAWS = 200, 20
+_CELLS = 20_000_000
+# Costs.
+_DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_LEAST = 1e-4
+# Effects; the quantiles shown, so that a few extreme values do not squeeze the rest.
+_COLOUR = STYLES[0].colour
+_GRID = 400
+_SHOWN = (0.005, 0.995)
+_BARS = 40
+_HEIGHT = 0.18
+_LEVELS = 10
+_DOTS = 12
 
 
 def plot_calibration(
@@ -60,9 +74,8 @@ def plot_calibration(
         Account ids: the intervals count accounts instead of rows (:mod:`churnrisk.lights.bounds`), else they are
         those of Clopper and Pearson (1934).
     bins : int, default 10
-    name : str, default "model"
-        For the legend.
-    ax : Axes, optional
+    name, ax : str, Axes, optional
+        Name in the legend; axes to draw on, which may hold other models.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     predicted, rate, around = _bins(rows, bins)
@@ -71,15 +84,8 @@ def plot_calibration(
         top = max(top, axes.get_xlim()[1])
     else:
         axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
-    drawn = axes.errorbar(
-        predicted,
-        rate,
-        yerr=around,
-        **style.drawn,
-        capsize=3,
-        label=f"{name}: churn rate, 95 %",
-    )
-    count_series(drawn.lines[0])
+    axes.errorbar(predicted, rate, yerr=around, fmt="none", ecolor=style.colour, capsize=3)
+    axes.plot(predicted, rate, **style.drawn, label=f"{name}: churn rate, 95 %")
     for axis in (axes.xaxis, axes.yaxis):
         by_root(axis, [tick for tick in _TICKS if tick <= top])
     axes.set(xlim=(0, top), ylim=(0, top))
@@ -102,33 +108,17 @@ def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
     return predicted, rate, np.maximum(np.vstack([rate - low, high - rate]), 0.0)
 
 
-_POINTS = 200
-_MOST_DRAWS, _LEAST_DRAWS = 200, 20
-_CELLS = 20_000_000
-
-
 def plot_precision_recall(
     y: npt.ArrayLike, p: npt.ArrayLike, *, name: str = "model", ax: Axes | None = None
 ) -> Axes:
-    """Draw precision over recall with the base rate as the floor.
-
-    Parameters
-    ----------
-    y, p : array-like of shape (n,)
-        1 for churned, and the churn probability.
-    name : str, default "model"
-    ax : Axes, optional
-    """
+    """Draw precision over recall with the base rate as the floor; parameters as in :func:`plot_lift`."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
     rows, axes = outcomes_of(y, p), axes_or_new(ax)
     precision, recall, _ = precision_recall_curve(rows.churned, rows.probability)
     average, style = average_precision_score(rows.churned, rows.probability), next_style(axes)
     label = f"{name}, average precision {average:.3f}"
-    (line,) = axes.step(
-        recall, precision, where="post", color=style.colour, linestyle=style.line, label=label
-    )
-    count_series(line)
+    axes.step(recall, precision, where="post", **style.stroke, label=label)
     _floor(axes, rows.base_rate, f"base rate {rows.base_rate:.1%}")
     in_percent(axes, x=True, y=True)
     return finish(axes, "Precision and recall", "recall: share of churners found", "precision")
@@ -150,8 +140,8 @@ def plot_lift(
         1 for churned, and the churn probability.
     groups : array-like of shape (n,), optional
         Account ids: adds a 95 % band from a bootstrap over accounts.
-    name : str, default "model"
-    ax : Axes, optional
+    name, ax : str, Axes, optional
+        Name in the legend; axes to draw on, which may hold other models.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     # The first few rows jump between 0 and the maximum.
@@ -173,14 +163,7 @@ def plot_gain(
 ) -> Axes:
     """Draw the share of churners found over the share of accounts contacted, riskiest first.
 
-    Parameters
-    ----------
-    y, p : array-like of shape (n,)
-        1 for churned, and the churn probability.
-    groups : array-like of shape (n,), optional
-        Account ids: adds a 95 % band from a bootstrap over accounts.
-    name : str, default "model"
-    ax : Axes, optional
+    Parameters as in :func:`plot_lift`.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     shares = np.linspace(0.0, 1.0, _POINTS + 1)
@@ -207,17 +190,13 @@ def plot_recall_at_capacity(
 
     Parameters
     ----------
-    y, p : array-like of shape (n,)
-        1 for churned, and the churn probability.
     snapshots : int
         How many as-of dates the rows are of; so many times the capacity is reviewed, riskiest first over all, as
         :func:`churnrisk.evaluate` counts it.
     capacity : int, optional
         What the team can review per snapshot; marked.
-    groups : array-like of shape (n,), optional
-        Account ids: adds a 95 % band from a bootstrap over accounts.
-    name : str, default "model"
-    ax : Axes, optional
+    y, p, groups, name, ax
+        As in :func:`plot_lift`.
     """
     rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
     n = len(rows.churned)
@@ -235,7 +214,6 @@ def plot_recall_at_capacity(
 def _recalls(rows: Outcomes, shares: Floats) -> Floats:
     """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
     n = len(rows.churned)
-    # memory: a weight per draw and row; with very many rows few draws suffice for a narrow band
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))
     weights = (
         np.ones((1, n)) if rows.accounts is None else account_weights(rows.accounts, n_boot=draws, seed=0)
@@ -246,16 +224,8 @@ def _recalls(rows: Outcomes, shares: Floats) -> Floats:
 
 def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
     """Draw the first row, and the middle 95 % of the others as a band."""
-    style = next_style(axes)
-    (line,) = axes.plot(
-        x,
-        found[0],
-        **style.drawn,
-        markevery=_POINTS // 10,
-        markersize=5,
-        label=name if len(found) == 1 else f"{name}, 95 %",
-    )
-    count_series(line)
+    style, label = next_style(axes), name if len(found) == 1 else f"{name}, 95 %"
+    axes.plot(x, found[0], **style.drawn, markevery=_POINTS // 10, markersize=5, label=label)
     if len(found) > 1:
         low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
         axes.fill_between(x, low, high, color=style.colour, alpha=0.15, linewidth=0)
@@ -265,10 +235,6 @@ def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
 def _floor(axes: Axes, height: float, label: str) -> None:
     if not has_label(axes, label):
         axes.axhline(height, color=GREY, linestyle="--", linewidth=1, label=label)
-
-
-_DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
-_LEAST = 1e-4
 
 
 def plot_cost(
@@ -285,33 +251,35 @@ def plot_cost(
 ) -> Axes:
     """Draw what an account costs on average when everybody from a threshold on is contacted.
 
-    A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; who leaves costs the `value`.
+    A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; each loss costs the `value`.
     The cheapest threshold is marked, and a line shows the cost of contacting nobody.
 
     Parameters
     ----------
-    y : array-like of shape (n,), 1 for churned
-        Outcomes without a contact: where the team did call, its successes make every curve too low.
-    p : array-like of shape (n,), churn probability
-    cost_per_contact : float
-        In the currency of the value.
-    save_rate : float
-        Share of churners whom a contact keeps.
+    y, p : array-like of shape (n,)
+        Outcomes without a contact (where the team did call, its successes make every curve too low), and the churn
+        probability.
+    cost_per_contact, save_rate : float
+        In the currency of the value; share of churners that a contact keeps.
     value : float or array-like of shape (n,)
         Of keeping a customer, such as the annual value; missing ones count as the median.
     weighted : bool, default False
         Put the threshold on p times the value in typical values, as the policy ``cost`` does, instead of on p.
     thresholds : mapping of str to float, optional
         Thresholds to mark, by name, such as ``{"red from": light.red_from_}``, with what they cost.
-    name : str, default "model"
-    ax : Axes, optional
+    name, ax
+        As in :func:`plot_lift`.
 
     Raises
     ------
     UsageError
         When the cost is not positive, the save rate no share, or no value is known.
     """
-    _check_terms(cost_per_contact, save_rate)
+    if not (0 < save_rate <= 1 and cost_per_contact > 0):
+        raise UsageError(
+            f"expected 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={save_rate}, "
+            f"cost_per_contact={cost_per_contact}. Give the share of churners that a contact keeps, and what one costs."
+        )
     rows, axes = outcomes_of(y, p), axes_or_new(ax)
     n = len(rows.churned)
     values = known_values(np.full(n, value) if np.ndim(value) == 0 else value, n)
@@ -321,10 +289,8 @@ def plot_cost(
     levels, costs = _cost_by_threshold(score, rows.churned * values, cost_per_contact, save_rate)
     style, best = next_style(axes), int(costs.argmin())
     name = f"{name} × value" if weighted else name
-    (line,) = axes.step(levels, costs, where="pre", color=style.colour, linestyle=style.line, label=name)
-    count_series(line)
-    if not has_label(axes, "contact nobody"):
-        axes.axhline(costs[-1], color=GREY, linestyle="--", linewidth=1, label="contact nobody")
+    axes.step(levels, costs, where="pre", **style.stroke, label=name)
+    _floor(axes, costs[-1], "contact nobody")
     label = f"{name}, cheapest: from {levels[best]:.1%}, {_money(costs[best])}"
     axes.plot(levels[best], costs[best], "*", markersize=14, color=style.colour, mec="black", label=label)
     for (what, at), dashes in zip((thresholds or {}).items(), cycle(_DASHES), strict=False):
@@ -335,14 +301,6 @@ def plot_cost(
     in_percent(axes, x=True)
     x, y_label = "everybody is contacted from this probability on", "cost per account and snapshot"
     return finish(axes, "Cost of a threshold", x, y_label, legend_below=True)
-
-
-def _check_terms(cost_per_contact: float, save_rate: float) -> None:
-    if not (0 < save_rate <= 1 and cost_per_contact > 0):
-        raise UsageError(
-            f"expected 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={save_rate}, "
-            f"cost_per_contact={cost_per_contact}. Give the share of churners that a contact keeps, and what one costs."
-        )
 
 
 def _cost_by_threshold(
@@ -359,24 +317,13 @@ def _money(amount: float) -> str:
     return f"{amount:,.0f}" if abs(amount) >= 100 else f"{amount:,.2f}"
 
 
-_COLOUR = STYLES[0].colour
-_GRID = 400
-#: Quantiles shown, so that a few extreme values do not squeeze the rest.
-_SHOWN = (0.005, 0.995)
-_BARS = 40
-_HEIGHT = 0.18
-_LEVELS = 10
-_DOTS = 12
-
-
 def plot_feature_effect(
     model: ChurnClassifier, X: pd.DataFrame, feature: str, *, name: str | None = None, ax: Axes | None = None
 ) -> Axes:
     """Draw what each value of one feature adds to the log-odds, with the density of the rows below.
 
-    For a model whose contributions are exact this is its shape function, the same for every row. For others each point
-    is one row. What is added is calibrated where the calibration has one slope (sigmoid), and as the model
-    itself says otherwise.
+    For a model with exact contributions this is its shape function, the same for every row; for others each point is
+    one row. Contributions are calibrated where the calibration has one slope (sigmoid), else uncalibrated.
 
     Parameters
     ----------
@@ -385,9 +332,8 @@ def plot_feature_effect(
         At most 5,000 rows are used, 1,000 where contributions are not exact.
     feature : str
         Column of `X`.
-    name : str, optional
-        What to call the feature; its column by default.
-    ax : Axes, optional
+    name, ax : str, Axes, optional
+        Title, the column by default; axes to draw on.
 
     Raises
     ------
@@ -411,9 +357,8 @@ def plot_feature_effects(model: ChurnClassifier, X: pd.DataFrame, *, top: int = 
 
     Parameters
     ----------
-    model : ChurnClassifier, fitted
-    X : DataFrame of shape (n, d)
-        At most 5,000 rows are used, 1,000 where contributions are not exact.
+    model, X
+        As in :func:`plot_feature_effect`.
     top : int, default 12
         Features with the largest mean absolute contribution.
     """
@@ -442,8 +387,6 @@ def _some(model: ChurnClassifier, X: pd.DataFrame) -> pd.DataFrame:
 
 def _added(model: ChurnClassifier, rows: pd.DataFrame) -> pd.DataFrame:
     """Return the contributions that depend on nothing but the value, where the model has such."""
-    from churnrisk.model import Affine
-
     # An isotonic map has no single slope: calibrated, the same value would add something else to each row.
     return model.contributions(rows, calibrated=isinstance(model.calibrator_, Affine))
 
