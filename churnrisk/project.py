@@ -28,6 +28,7 @@ from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInf
 from churnrisk.training import (
     CheckReport,
     Comparison,
+    CutPanel,
     EvaluationReport,
     Promotion,
     Reproduction,
@@ -38,7 +39,6 @@ from churnrisk.training import (
     check,
     checked_tables,
     compare,
-    cut_blocks,
     evaluate_model,
     promote,
     reproduce,
@@ -183,7 +183,7 @@ class OpenProject:
         ContractError
             If the history is too short for three blocks.
         """
-        return cut_blocks(panel.X, self.settings)
+        return CutPanel.of(self.settings, panel).cut
 
     # -- the model ----------------------------------------------------------------------------------------
 

@@ -31,13 +31,14 @@ from churnrisk.tracking import (
     pack,
     unpack,
 )
-from churnrisk.training.fit import cut_blocks, learn, mismatch, tracking_of
+from churnrisk.training.fit import learn, tracking_of
 from churnrisk.training.measure import FIRST, compare, learned_until
-from churnrisk.training.panel import Progress, TrainingPanel, training_panel
+from churnrisk.training.panel import CutPanel, Progress, training_panel
 from churnrisk.training.record import (
     COMPARED_WITH,
     SETTINGS,
     datasets_of,
+    mismatch,
     require_own_thresholds,
     restore_settings,
 )
@@ -198,9 +199,9 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
         raise UsageError(
             f"the training cannot be repeated: version {model.version} {why}. Train again with `churnrisk train`."
         )
-    cut = cut_blocks(panel.X, as_it_was)
-    _require_same_rows(details, panel, {item.block: item.digest for item in datasets_of(panel, cut)})
-    classifier, light = learn(panel, cut, as_it_was, progress=progress)
+    data = CutPanel.of(as_it_was, panel)
+    _require_same_rows(details, data)
+    classifier, light = learn(data, progress=progress)
     progress("comparing the probabilities")
     first, second = model.probability(panel.X), classifier.predict_proba(panel.X)[:, 1]
     same_light = as_json(light.to_dict()) == as_json(model.thresholds.to_dict())
@@ -213,14 +214,14 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
     )
 
 
-def _require_same_rows(details: VersionDetails, panel: TrainingPanel, digests: Mapping[str, str]) -> None:
-    recorded = {item.block: item.digest for item in details.datasets}
-    differing = [block for block, digest in recorded.items() if digests.get(block) != digest]
+def _require_same_rows(details: VersionDetails, data: CutPanel) -> None:
+    digests = {item.block: item.digest for item in datasets_of(data)}
+    differing = [item.block for item in details.datasets if digests.get(item.block) != item.digest]
     if not differing:
         return
     raise ContractError(
         f"expected the rows that version {details.info.version} was trained on, found others in the "
-        f"{' and '.join(differing)} block{'s' if len(differing) > 1 else ''} ({len(panel.X):,} rows in all). "
+        f"{' and '.join(differing)} block{'s' if len(differing) > 1 else ''} ({len(data.panel.X):,} rows in all). "
         "The tables have changed since; bring them back as they were, or train again with `churnrisk train`."
     )
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 from churnrisk.lights import Rule, TrafficLight, apply_rules, decide
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Feature, Run
-from churnrisk.scoring import WORTH_TELLING, Mover, PreviousRun, colour_causes
+from churnrisk.scoring import MIN_CHANGE, Mover, PreviousRun, colour_causes
 from churnrisk.store import contributions_texts
 
 THEN, NOW = datetime(2026, 6, 1), datetime(2026, 7, 1)
@@ -117,7 +117,7 @@ def test_the_parts_sum_to_the_change_in_log_odds(models, seed, kind, calibration
     scores = published(X, classifier.decision_function(X)).reset_index()
     found = mover(classifier).moves(scores, X, before)
     change = scores["log_odds"].to_numpy() - old["log_odds"].to_numpy()
-    told = np.abs(np.nan_to_num(change)) >= WORTH_TELLING
+    told = np.abs(np.nan_to_num(change)) >= MIN_CHANGE
     assert [move is not None for move in found] == told.tolist()
     for move, total in zip(found, change, strict=True):
         if move is not None:
@@ -231,7 +231,7 @@ G, A, R = "green", "amber", "red"
 @pytest.mark.parametrize(
     ("old", "new", "again", "because"),
     [
-        # (shown, raw, model, decided by), the same now, (relit, reruled)
+        # (shown, raw, model, decided by), the same now, (by thresholds, by rules)
         ((G, G, G, "model"), (R, R, R, "model"), (G, G), "score"),
         ((G, G, G, "model"), (A, A, A, "model"), (A, G), "policy"),
         ((G, G, G, "model"), (R, R, R, "model"), (A, G), "score"),
@@ -253,8 +253,8 @@ G, A, R = "green", "amber", "red"
 def test_the_cause_of_a_colour_in_one_word(old, new, again, because):
     columns = ["colour", "raw_colour", "model_colour", "decided_by"]
     frames = [pd.DataFrame([row], columns=columns) for row in (new, old)]
-    relit, reruled = again
-    assert list(colour_causes(*frames, relit=[relit], reruled=[reruled])) == [because]
+    by_thresholds, by_rules = again
+    assert list(colour_causes(*frames, by_thresholds=[by_thresholds], by_rules=[by_rules])) == [because]
 
 
 @pytest.mark.parametrize(
