@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from churnrisk.contract import Available, identifier, timestamp_literal
-from churnrisk.errors import ContractError
+from churnrisk.errors import ChurnRiskError, ContractError
 from churnrisk.features import (
     CATALOGUE,
     FeatureTable,
@@ -49,8 +49,6 @@ from churnrisk.training import (
     changed_settings,
     features_of,
     kinds_of,
-    log_odds_of,
-    model_before,
 )
 
 # What a light takes for the usual share of newcomers, so that every batch or none is in a wave.
@@ -126,8 +124,9 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     project, model, tables, as_of = task.project, task.model, task.checked.tables, task.run.as_of
     features, playbook = features_of(model, project, tables), playbook_of(project, tables.available)
     previous = task.store.latest_run(before=as_of)
-    former, more = model_before(previous, model, task.models, project, tables)
-    columns = tuple({feature.name: feature for feature in (*features, *more)}.values())
+    former = None if previous is None else _previous_model(task, previous)
+    read = (*features, *(features_of(former, project, tables) if former else ()))
+    columns = tuple({feature.name: feature for feature in read}.values())
     # reasons say what changed since the previous run, so its features are computed too
     earlier = [] if previous is None or previous.as_of < task.checked.span.start else [previous.as_of]
     panel = build_panel(tables, project.churn, [*earlier, as_of], data_end=task.checked.span.end)
@@ -169,6 +168,19 @@ def previous_from_store(task: ScoringTask, run: Run) -> str:
         engine.table_from(piece, pa.Table.from_pandas(frame, _PREVIOUS, preserve_index=False))
         engine.run(f"insert into {scores} select * from {piece}")
     return scores
+
+
+def _previous_model(task: ScoringTask, previous: Run) -> LoadedModel | None:
+    """Return the model of the previous run; None if it is today's or cannot be used."""
+    if previous.model_version == str(task.model.version):
+        return None
+    try:
+        found = task.models.load(previous.model_version)
+        features_of(found, task.project, task.checked.tables)
+    except ChurnRiskError:
+        # it only serves to tell a new model from late data; without it both count as late data
+        return None
+    return found
 
 
 def no_accounts(as_of: datetime) -> ContractError:
@@ -271,7 +283,9 @@ class Explainer:
             light=partial(self._light, X, batch.facts, np.arange(len(X))),
             apply_rules=partial(self._apply_rules, previous.light),
         )
-        log_odds = log_odds_of(previous.model, then)
+        former, log_odds = previous.model, None
+        if former is not None and not then.empty:
+            log_odds = former.classifier.decision_function(then[former.columns])
         ran = PreviousRun(previous.run, batch.previous, then[list(self.scorer.columns)], log_odds)
         return mover.moves(scores, X, ran)
 

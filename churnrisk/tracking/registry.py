@@ -151,7 +151,12 @@ class Tracking:
     def details(self, name: str | int) -> VersionDetails:
         """Return a version with the parameters and data of its training."""
         with self._open(name) as versions:
-            return versions.details(name)
+            (info,) = versions.described([versions.find(name)])
+            run = versions.client.get_run(info.run_id)
+        inputs = run.inputs.dataset_inputs if run.inputs else []
+        datasets = [record for record in map(_dataset, inputs) if record is not None]
+        datasets.sort(key=lambda record: _BLOCKS.index(record.block))
+        return VersionDetails(info, dict(run.data.params), tuple(datasets))
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
         """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
@@ -188,7 +193,7 @@ class Tracking:
     def _open(self, name: str | int | None = None) -> Iterator[Versions]:
         """Yield the versions; refuse at once to look for one by name in an empty store."""
         if name is not None and self._store.is_empty:
-            raise absent(name, known=[])
+            raise _absent(name, known=[])
         with self._store.opened() as client:
             yield Versions(client, self.model_name)
 
@@ -196,11 +201,11 @@ class Tracking:
         artifacts = self._store.artifacts
         location = artifacts.as_uri() if artifacts else None
         found = client.get_experiment_by_name(self.experiment)
-        if found is None:
-            return str(client.create_experiment(self.experiment, artifact_location=location))
-        if self.uri is None and found.artifact_location != location:
+        if found is not None and self.uri is None and found.artifact_location != location:
             # The project folder was moved: MLflow would go on writing to the old place.
             client.rename_experiment(found.experiment_id, f"{self.experiment} (moved, {found.experiment_id})")
+            found = None
+        if found is None:
             return str(client.create_experiment(self.experiment, artifact_location=location))
         return str(found.experiment_id)
 
@@ -249,7 +254,7 @@ class Versions:
             return by_run
         number = int(name) if str(name).isdecimal() else self.aliases().get(str(name))
         if number is None or number not in known:
-            raise absent(name, sorted(known))
+            raise _absent(name, sorted(known))
         return known[number]
 
     def described(self, versions: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
@@ -267,15 +272,6 @@ class Versions:
             )
             for version in versions
         ]
-
-    def details(self, name: str | int) -> VersionDetails:
-        """Return a version with the parameters and data of its training."""
-        (info,) = self.described([self.find(name)])
-        run = self.client.get_run(info.run_id)
-        inputs = run.inputs.dataset_inputs if run.inputs else []
-        datasets = [record for record in map(_dataset, inputs) if record is not None]
-        datasets.sort(key=lambda record: _BLOCKS.index(record.block))
-        return VersionDetails(info, dict(run.data.params), tuple(datasets))
 
     def make_champion(self, version: ModelVersion) -> None:
         """Point the alias ``champion`` to a version."""
@@ -319,7 +315,7 @@ def _dataset(logged: DatasetInput) -> DatasetRecord | None:
     )
 
 
-def absent(name: str | int, known: list[int]) -> ChurnRiskError:
+def _absent(name: str | int, known: list[int]) -> ChurnRiskError:
     """Return the error for a version that is not there, with those that are."""
     if known and str(name) not in _FIXES:
         listed = ", ".join(map(str, known))

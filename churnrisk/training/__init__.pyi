@@ -36,7 +36,7 @@ from .panel import (
     latest_date,
     training_panel,
 )
-from .record import changed_settings, features_of, log_odds_of, model_before, require_own_thresholds
+from .record import changed_settings, features_of, require_own_thresholds
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import make_sample, start_project
 
@@ -75,10 +75,8 @@ __all__ = [
     "features_of",
     "kinds_of",
     "latest_date",
-    "log_odds_of",
     "main_families",
     "make_sample",
-    "model_before",
     "models",
     "outlook",
     "promote",

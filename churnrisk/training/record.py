@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.features import FeatureConfig, annual_value, select_features
 from churnrisk.files import digest_of
 from churnrisk.lights import DecisionConfig, RuleEvidence, TrafficLight, policy_version
 from churnrisk.model import ChurnClassifier, Evaluation, ReasonProfile
-from churnrisk.records import ColourEvidence, Feature, Interval, Run
+from churnrisk.records import ColourEvidence, Feature, Interval
 from churnrisk.settings import ModelConfig, Project
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import Tables
-from churnrisk.tracking import DatasetRecord, LoadedModel, Models, TrainingRecord, TrialRecord
+from churnrisk.tracking import DatasetRecord, LoadedModel, TrainingRecord, TrialRecord
 from churnrisk.training.panel import CutPanel, TrainingPanel
 
 if TYPE_CHECKING:
@@ -304,25 +304,6 @@ def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
         f"[decision] says {', '.join(changed)}, but the thresholds of model version {model.version} were set "
         "otherwise and stay until you train again",
     )
-
-
-def model_before(
-    before: Run | None, model: LoadedModel, models: Models, project: Project, tables: Tables
-) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
-    """Return the model of the previous run with its features; None if it is today's or cannot be used."""
-    if before is None or before.model_version == str(model.version):
-        return None, ()
-    try:
-        previous = models.load(before.model_version)
-        return previous, features_of(previous, project, tables)
-    except ChurnRiskError:
-        # it only serves to tell a new model from late data; without it both count as late data
-        return None, ()
-
-
-def log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
-    """Return a model's log-odds of a snapshot; None without a model or rows."""
-    return None if model is None or X.empty else model.classifier.decision_function(X[model.columns])
 
 
 def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:

@@ -130,7 +130,7 @@ def test_a_served_model_is_read_by_our_allow_list_whatever_its_description_trust
     description = file.parent / "MLmodel"
     name = f"{Intruder.__module__}.Intruder"
     text = description.read_text()
-    assert "loader_module: churnrisk.tracking.writing" in text
+    assert "loader_module: churnrisk.tracking.served" in text
     description.write_text(text.replace("skops_trusted_types:", f"skops_trusted_types:\n    - {name}"))
     mlflow_at(f"sqlite:///{trained.settings.directory}/models/mlflow.db")
     with pytest.raises(ChurnRiskError, match=f"types that churnrisk does not trust: {name}"):
