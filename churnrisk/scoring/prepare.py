@@ -178,7 +178,7 @@ def _previous_model(task: ScoringTask, previous: Run) -> LoadedModel | None:
         found = task.models.load(previous.model_version)
         features_of(found, task.project, task.checked.tables)
     except ChurnRiskError:
-        # it only serves to tell a new model from late data; without it both count as late data
+        # it only separates a new model from late data; without it both count as late data
         return None
     return found
 

@@ -31,7 +31,7 @@ def mlflow_at() -> Iterator[object]:
     mlflow.set_tracking_uri(None)
 
 
-def ask(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
+def predict_at(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
     """Post rows to a served model as JSON and return its answer."""
     body = json.dumps(
         {"dataframe_split": json.loads(rows.to_json(orient="split", index=False, double_precision=15))}
@@ -79,7 +79,7 @@ def test_a_project_lives_on_a_remote_server_and_its_champion_is_served(
             port=port, log=tmp_path / "serve.log", path="/ping",
             environment={"MLFLOW_TRACKING_URI": server.address},
         ) as served:  # fmt: skip
-            answers = ask(served.address, rows)
+            answers = predict_at(served.address, rows)
     assert [list(answer) for answer in answers] == [ANSWER] * len(rows)
     found = pd.DataFrame(answers)
     assert found["churn_probability"].tolist() == pytest.approx(ours["churn_probability"].tolist(), abs=1e-12)

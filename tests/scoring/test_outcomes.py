@@ -28,7 +28,7 @@ LOST = {"green": 3, "amber": 10, "red": 60}
 
 @pytest.fixture(scope="module")
 def light():
-    """A certified light: of 4,000 accounts a tenth churn, and scores tell them well."""
+    """A certified light: of 4,000 accounts a tenth churn, and scores rank them well."""
     random = np.random.default_rng(1)
     p = np.where(random.random(4_000) < 0.15, 0.6, 0.01)
     y = (random.random(4_000) < p).astype(int)
