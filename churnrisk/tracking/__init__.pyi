@@ -1,4 +1,4 @@
-from .bundle import BundledModel, build, is_bundle, pack, unpack
+from .bundle import Bundle, BundledModel, build, is_bundle, pack, unpack
 from .registry import MlflowStore, ModelVersionInfo, Tracking, VersionDetails, masked
 from .served import plain_example, probability_signature
 from .stored import (
@@ -14,6 +14,7 @@ from .stored import (
 from .writing import MODEL_CARD, DatasetRecord, TrainingRecord, TrialRecord, as_json, metric_name
 
 __all__ = [
+    "Bundle",
     "BundledModel",
     "CANDIDATE",
     "CHAMPION",

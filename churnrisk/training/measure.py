@@ -44,6 +44,8 @@ _THRESHOLDS = ("amber_from", "red_from")
 _STAND_IN = "additive"
 #: Folds of accounts always had this embargo, whatever the windows of the project.
 _FOLDS_EMBARGO_DAYS = 30
+#: Of a promise at one snapshot; empty without one.
+Outcome = Literal["kept", "broken", "unclear", ""]
 
 
 @dataclass(frozen=True)
@@ -269,9 +271,6 @@ def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...
     return tuple(pair for pair in pairs if pair.first != pair.second)
 
 
-Outcome = Literal["kept", "broken", "unclear", ""]
-
-
 @dataclass(frozen=True, slots=True)
 class ColourAtSnapshot:
     """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
@@ -339,11 +338,9 @@ class Backtest:
             "why_candidate": self.why_candidate,
             "summary": {
                 "snapshots": len(self.snapshots),
-                "promises": {str(colour): self.outcomes(colour) for colour in promising},
-                "promises_last_5": {str(colour): self.outcomes(colour, last=5) for colour in promising},
-                "promises_of_model": {
-                    str(colour): self.outcomes(colour, of_model=True) for colour in promising
-                },
+                "promises": {str(c): self.outcomes(c) for c in promising},
+                "promises_last_5": {str(c): self.outcomes(c, last=5) for c in promising},
+                "promises_of_model": {str(c): self.outcomes(c, of_model=True) for c in promising},
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
                 "flap_rate": _plain(self.final.flap_rate),
                 "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
@@ -424,12 +421,13 @@ class SnapshotColours:
 
     def rows(self) -> list[ColourAtSnapshot]:
         """Return what became of each colour."""
-        promises = {promise.colour: promise for promise in self.light.promises_}
         accounts, churned = self.colours.index.get_level_values("account_id"), self.colours["churned"]
         final, own = (
             colour_evidence(self.colours[name], churned, accounts, self.light.promises_)
             for name in ("colour", "model_colour")
         )
+        promises = {row.colour: Promise(row.colour) for row in final}
+        promises |= {promise.colour: promise for promise in self.light.promises_}
         return [
             ColourAtSnapshot(
                 as_of=self.date.to_pydatetime(),
@@ -440,8 +438,8 @@ class SnapshotColours:
                 churn_rate=row.churn_rate,
                 churn_low=row.churn_low,
                 churn_high=row.churn_high,
-                at_most=promises.get(row.colour, Promise(row.colour)).at_most,
-                at_least=promises.get(row.colour, Promise(row.colour)).at_least,
+                at_most=promises[row.colour].at_most,
+                at_least=promises[row.colour].at_least,
                 outcome=_outcome(row),
                 model_outcome=_outcome(of_model),
             )
