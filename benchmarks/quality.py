@@ -187,7 +187,7 @@ def _parts(name: str, data: Path) -> Iterator[Part]:
         yield from _folds(X, y, {}, ("logistic", "additive", "full"))
         return
     from churnrisk.settings import load_project
-    from churnrisk.training import cut_blocks, training_panel
+    from churnrisk.training import CutPanel, training_panel
 
     folder, flat = SETS[name]
     where = ROOT / "tests" / "real" / name if folder else ROOT / "data" / "sample"
@@ -197,7 +197,7 @@ def _parts(name: str, data: Path) -> Iterator[Part]:
     if flat:
         yield from _folds(panel.X, panel.y, monotone, project.model.candidates)
         return
-    cut = cut_blocks(panel.X, project)
+    cut = CutPanel.of(project, panel).cut
     block = np.select([cut.fit, cut.calibration, cut.test], ["fit", "calibration", "test"], "embargo")
     days = project.churn.outcome_delay.days
     used = block != "embargo"

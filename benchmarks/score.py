@@ -125,7 +125,7 @@ def _alone(project: Any, models: Any, job: str) -> None:
     from churnrisk.contract import timestamp_literal
     from churnrisk.features import create_feature_table
     from churnrisk.snapshots import build_panel
-    from churnrisk.training import checked_tables, features_of, model_columns
+    from churnrisk.training import checked_tables, features_of
 
     dates = [datetime.combine(day, datetime.min.time()) for day in (FIRST, SECOND)][
         : 1 + (job == "two dates")
@@ -136,7 +136,7 @@ def _alone(project: Any, models: Any, job: str) -> None:
         create_feature_table(
             tables, features_of(model, project, tables), key_features=(), labelled_only=False
         )
-        columns = ", ".join(model_columns(model))
+        columns = ", ".join(model.columns)
         now = f"from feature_rows where as_of = {timestamp_literal(dates[-1])}"
         parts = 1 + tables.engine.value(f"select count(*) {now}") // 50_000
         for part in range(parts):

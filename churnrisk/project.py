@@ -1,4 +1,4 @@
-"""The public facade: what a data scientist does with a project."""
+"""The public facade: load a project, work with it in Python, explain any fitted model."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInf
 from churnrisk.training import (
     CheckReport,
     Comparison,
+    CutPanel,
     EvaluationReport,
     Promotion,
     Reproduction,
@@ -38,7 +39,6 @@ from churnrisk.training import (
     check,
     checked_tables,
     compare,
-    cut_blocks,
     evaluate_model,
     promote,
     reproduce,
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 #: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.
 Signal = OwnFeature
+#: Folder inside the project folder for tables that were given as frames.
+FOLDER = ".churnrisk/frames"
 
 
 class Scratch:
@@ -70,6 +72,9 @@ class Scratch:
 
 class OpenProject:
     """An open project; made by :func:`churnrisk.load`.
+
+    Methods raise a ContractError if the tables break the contract or hold too little, a NoChampionError if there is no
+    such model, and a UsageError if there is no such version, run or account.
 
     Attributes
     ----------
@@ -101,26 +106,12 @@ class OpenProject:
     def _run(self) -> dict[str, Any]:
         return {"now": self._now or datetime.now(), "progress": self._progress}
 
-    # -- the data -----------------------------------------------------------------------------------------
-
     def check(self, *, leaks: bool = False) -> CheckReport:
-        """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future.
-
-        Raises
-        ------
-        ContractError
-            If the tables cannot be opened at all.
-        """
+        """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future."""
         return check(self.settings, leaks=leaks, **self._run)
 
     def panel(self) -> TrainingPanel:
-        """Return what a model learns from: ``X`` indexed by (account_id, as_of), ``y``, ``groups``, ``value``.
-
-        Raises
-        ------
-        ContractError
-            If the tables break the contract, or hold no eligible account with a known outcome.
-        """
+        """Return what a model learns from: ``X`` indexed by (account_id, as_of), ``y``, ``groups``, ``value``."""
         return training_panel(self.settings, **self._run, looking_back=self._now is not None)
 
     def signals(self) -> pd.DataFrame:
@@ -147,17 +138,11 @@ class OpenProject:
             If a name is taken, or the SQL is not understood.
         """
         own = (*self.settings.features.own, *signals)
-        wider = OpenProject(
-            replace(self.settings, features=replace(self.settings.features, own=own)),
-            now=self._now,
-            progress=self._progress,
-            scratch=self._scratch,
-        )
+        settings = replace(self.settings, features=replace(self.settings.features, own=own))
+        wider = OpenProject(settings, now=self._now, progress=self._progress, scratch=self._scratch)
         if check_leaks:
             _refuse_leaks(wider.check(leaks=True), [signal.name for signal in signals])
         return wider
-
-    # -- parts for scikit-learn ---------------------------------------------------------------------------
 
     def classifier(self, features: Sequence[Feature] = (), **parameters: Any) -> ChurnClassifier:
         """Return an unfitted classifier with the project's candidates, embargo and seed.
@@ -176,25 +161,11 @@ class OpenProject:
         return PanelSplit(n_splits, embargo_days=self.settings.churn.outcome_delay.days)
 
     def blocks(self, panel: TrainingPanel) -> Blocks:
-        """Return the rows that :meth:`train` fits, calibrates and tests on, as masks over the panel.
-
-        Raises
-        ------
-        ContractError
-            If the history is too short for three blocks.
-        """
-        return cut_blocks(panel.X, self.settings)
-
-    # -- the model ----------------------------------------------------------------------------------------
+        """Return the rows that :meth:`train` fits, calibrates and tests on, as masks over the panel."""
+        return CutPanel.of(self.settings, panel).cut
 
     def train(self) -> Training:
-        """Train on every mature snapshot and register the model as the candidate.
-
-        Raises
-        ------
-        ContractError
-            If the tables break the contract or do not hold enough to train on.
-        """
+        """Train on every mature snapshot and register the model as the candidate."""
         return train(self.settings, **self._run)
 
     def model(self, version: str | int = CHAMPION) -> LoadedModel:
@@ -204,11 +175,6 @@ class OpenProject:
         ----------
         version : str or int
             "champion", "candidate" or the number of a version.
-
-        Raises
-        ------
-        NoChampionError
-            If there is no such model.
         """
         return tracking_of(self.settings).load(version)
 
@@ -217,23 +183,11 @@ class OpenProject:
         return tracking_of(self.settings).versions()
 
     def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
-        """Measure a stored model on the test block beside the base rate, the recency rule and the champion.
-
-        Raises
-        ------
-        NoChampionError
-            If there is no such model.
-        """
+        """Measure a stored model on the test block beside the base rate, the recency rule and the champion."""
         return evaluate_model(self.settings, version=str(version), **self._run)
 
     def compare(self, first: str | int, second: str | int) -> Comparison:
-        """Put two versions or runs side by side on rows that neither has learned from.
-
-        Raises
-        ------
-        UsageError
-            If both are the same version.
-        """
+        """Put two versions or runs side by side on rows that neither has learned from."""
         return compare(self.settings, str(first), str(second), **self._run)
 
     def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
@@ -266,16 +220,8 @@ class OpenProject:
         )
 
     def rollback(self, *, author: str, reason: str) -> ModelVersionInfo:
-        """Return to the champion before the present one.
-
-        Raises
-        ------
-        UsageError
-            If there is none.
-        """
+        """Return to the champion before the present one; a UsageError if there is none."""
         return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
-
-    # -- the daily list -----------------------------------------------------------------------------------
 
     def score(
         self, as_of: date | None = None, *, dry_run: bool = False, forced_by: str | None = None
@@ -293,11 +239,9 @@ class OpenProject:
 
         Raises
         ------
-        NoChampionError
-            If no model is champion.
+        NoChampionError, ContractError, GuardError
+            If no model is champion, the tables break the contract, or the colour mix jumps too far.
         """
-        import pyarrow as pa
-
         from churnrisk.scoring import score
 
         parts: list[pa.Table] = []
@@ -307,28 +251,14 @@ class OpenProject:
         return replace(scored, scores=pa.concat_tables(parts).to_pandas()) if parts else scored
 
     def redlist(self, as_of: date | None = None, *, limit: int | None = None) -> RedList:
-        """Return the red list of a published run: its totals and its rows.
-
-        Raises
-        ------
-        UsageError
-            If nothing has been published (for that date).
-        """
+        """Return the red list of a published run (default: the latest): its totals and its rows."""
         from churnrisk.records import RedListQuery
         from churnrisk.team import red_list
 
         return red_list(self.settings, as_of=as_of, query=RedListQuery(), now=self._run["now"], limit=limit)
 
-    # -- what became of it --------------------------------------------------------------------------------
-
     def lifetimes(self) -> pd.DataFrame:
-        """Return one life per account: began_at, days, entered and lost, for :func:`churnrisk.plots.plot_survival`.
-
-        Raises
-        ------
-        ContractError
-            If the tables break the contract.
-        """
+        """Return one life per account: began_at, days, entered and lost, for :func:`churnrisk.plots.plot_survival`."""
         from churnrisk.snapshots import lifetimes
 
         with checked_tables(self.settings, **self._run) as checked:
@@ -336,54 +266,33 @@ class OpenProject:
             return lifetimes(checked.tables, self.settings.churn, data_end=checked.span.end)
 
     def backtest(self) -> pd.DataFrame:
-        """Return what the colours promised at every past snapshot and what happened, one row per (as_of, colour).
-
-        Raises
-        ------
-        ContractError
-            If the history is too short.
-        """
+        """Return what the colours promised at every past snapshot and what happened, one row per (as_of, colour)."""
         return pd.DataFrame([asdict(row) for row in backtest(self.settings, **self._run).rows])
 
     def account(self, account_id: str) -> AccountView:
-        """Return one account by the published runs: reasons, what would turn it, history.
-
-        Raises
-        ------
-        UsageError
-            If no run knows the account.
-        """
+        """Return one account by the published runs: reasons, what would turn it, history."""
         from churnrisk.team import account_view
 
         return account_view(self.settings, account_id, now=self._run["now"])
 
     def missed(self) -> Ledger:
-        """Return what the published runs said about every lost account 30, 60 and 90 days before.
-
-        Raises
-        ------
-        UsageError
-            If nothing has been scored yet.
-        """
+        """Return what the published runs said about every lost account 30, 60 and 90 days before."""
         from churnrisk.team import missed_churners
 
         return missed_churners(self.settings, **self._run)
 
 
 def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
-    found = [leak for leak in report.leaks or () if leak.feature in names]
-    if found:
-        changed = "; ".join(
-            f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}" for leak in found
-        )
+    changed = "; ".join(
+        f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}"
+        for leak in report.leaks or ()
+        if leak.feature in names
+    )
+    if changed:
         raise ContractError(
             f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "
             "Let its SQL read only what was known before as_of, or leave it out."
         )
-
-
-#: Folder inside the project folder for tables that were given as frames.
-FOLDER = ".churnrisk/frames"
 
 
 def load(
@@ -419,10 +328,6 @@ def load(
         Sections of churnrisk.toml (``churn``, ``snapshots``, ``features``, ``model``, ``decision``, ``tracking`` …)
         that override those of the file: ``model={"seed": 7}``.
 
-    Returns
-    -------
-    OpenProject
-
     Raises
     ------
     UsageError
@@ -448,8 +353,8 @@ def load(
     _require_mappings({**sections, "columns": columns or {}, "tables": tables or {}})
     if isinstance(raw.get("engine"), str):  # so that load(engine={...}) adds to it
         raw["engine"] = {"name": raw["engine"]}
-    given = {"horizon_days": horizon_days, "gap_days": gap_days}
-    churn = {name: days for name, days in given.items() if days is not None}
+    windows = {"horizon_days": horizon_days, "gap_days": gap_days}
+    churn = {name: days for name, days in windows.items() if days is not None}
     for name, section in {**sections, "churn": {**sections.get("churn", {}), **churn}}.items():
         raw[name] = {**raw.get(name, {}), **section} if isinstance(section, Mapping) else section
     if tables is not None:
@@ -467,11 +372,10 @@ def _require_mappings(given: Mapping[str, Any]) -> None:
 
 
 def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]]) -> None:
-    unknown = sorted(set(columns) - set(tables))
-    if unknown:
+    if unknown := sorted(set(columns) - set(tables)):
         raise UsageError(
             f"columns names {', '.join(unknown)}, found the tables {', '.join(tables) or 'none'}. "
-            "Name a table that is given."
+            "Name a table that you give."
         )
     _require_mappings(columns)
     for name, mapping in columns.items():
@@ -555,8 +459,6 @@ def explain(
     ModelInputError
         When `X` has no (account_id, as_of) index or lacks a column, the model is not fitted, or `top` is below 1.
     """
-    import pandas as pd
-
     classifier = getattr(model, "classifier", model)
     read = _columns(classifier, X)
     known: Sequence[Feature] = features if features else getattr(panel or model, "features", ())

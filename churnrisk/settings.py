@@ -20,6 +20,8 @@ from churnrisk.sources import EngineConfig, TableConfig
 if TYPE_CHECKING:
     from churnrisk.store import HistoryStore
 
+FILE_NAME = "churnrisk.toml"
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -47,41 +49,6 @@ class ModelConfig:
                 f"[model] candidates: expected names among {list(CANDIDATES)}, or of scikit-learn classifiers such as "
                 f"'sklearn.ensemble.ExtraTreesClassifier', found {list(self.candidates)}."
             )
-
-
-@dataclass(frozen=True)
-class Project:
-    """One company's project folder with its validated settings."""
-
-    directory: Path
-    data: Path
-    name: str
-    tables: Mapping[str, TableConfig]
-    engine: EngineConfig
-    churn: ChurnConfig
-    snapshots: SnapshotConfig
-    features: FeatureConfig
-    model: ModelConfig
-    decision: DecisionConfig
-    history_url: str
-    tracking_uri: str | None
-    experiment: str
-    web: WebConfig = field(default_factory=WebConfig)
-
-    @property
-    def store_url(self) -> str:
-        """URL of the store: SQLite in the project folder unless set."""
-        return self.history_url or f"sqlite:///{self.directory / 'history.db'}"
-
-
-def open_store(project: Project, *, pooled: bool = False) -> HistoryStore:
-    """Open the project's store; ``pooled`` keeps connections and query results, for a server."""
-    from churnrisk.store import HistoryStore  # loads SQLAlchemy, which `--help` must not
-
-    return HistoryStore(project.store_url, pooled=pooled)
-
-
-FILE_NAME = "churnrisk.toml"
 
 
 @dataclass(frozen=True)
@@ -129,6 +96,38 @@ class Settings:
     history: HistorySection = field(default_factory=HistorySection)
     tracking: TrackingSection = field(default_factory=TrackingSection)
     web: WebConfig = field(default_factory=WebConfig)
+
+
+@dataclass(frozen=True)
+class Project:
+    """One company's project folder with its validated settings."""
+
+    directory: Path
+    data: Path
+    name: str
+    tables: Mapping[str, TableConfig]
+    engine: EngineConfig
+    churn: ChurnConfig
+    snapshots: SnapshotConfig
+    features: FeatureConfig
+    model: ModelConfig
+    decision: DecisionConfig
+    history_url: str
+    tracking_uri: str | None
+    experiment: str
+    web: WebConfig = field(default_factory=WebConfig)
+
+    @property
+    def store_url(self) -> str:
+        """URL of the store: SQLite in the project folder unless set."""
+        return self.history_url or f"sqlite:///{self.directory / 'history.db'}"
+
+
+def open_store(project: Project, *, pooled: bool = False) -> HistoryStore:
+    """Open the project's store; ``pooled`` keeps connections and query results, for a server."""
+    from churnrisk.store import HistoryStore  # loads SQLAlchemy, which `--help` must not
+
+    return HistoryStore(project.store_url, pooled=pooled)
 
 
 def load_project(directory: Path, *, data: Path | None = None) -> Project:

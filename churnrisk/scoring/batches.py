@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.lights import Rule, TrafficLight, decide, lifecycle_stage
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
 
 #: Accounts per batch.
 BATCH = 50_000

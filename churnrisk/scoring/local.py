@@ -1,4 +1,4 @@
-"""Score batches out of the engine of this process into a file beside it: memory does not grow with the accounts."""
+"""Score in this process: batches go through the engine into a scratch file, which CSV and Parquet are written from."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ import pyarrow as pa
 
 from churnrisk.contract import literal, timestamp_literal
 from churnrisk.errors import UsageError
-from churnrisk.features import facts_query
 from churnrisk.files import without_formulas, write_whole
-from churnrisk.scoring.batches import BATCH, Computed
+from churnrisk.scoring.batches import BATCH, Batch, Computed
 from churnrisk.scoring.prepare import Prepared, ScoringTask, no_accounts, prepare, previous_from_store
 from churnrisk.settings import Project
 from churnrisk.store import with_texts
@@ -30,20 +29,16 @@ _NUMBERS = ("probability", "log_odds", "annual_value", *OUTLOOK)
 
 
 def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Computed:
-    """Score all accounts, ``size`` at a time; ``outlook`` adds when each is likely to be lost.
+    """Score all accounts, ``size`` at a time, so that memory does not grow with them.
 
-    Raises
-    ------
-    ContractError
-        If no account is known before the as-of date.
+    ``outlook`` adds when each is likely to be lost.
     """
     prepared = prepare(task, partial(previous_from_store, task))
     engine, facts = task.checked.tables.engine, "account_facts"
-    engine.run(f"create or replace temp table {facts} as {facts_query(task.checked.tables)}")
-    today = f"from {prepared.made.rows} where as_of = {timestamp_literal(task.run.as_of)}"
-    eligible, everyone = engine.rows(f"select count(*) filter (where grey_reason is null), count(*) {today}")[
-        0
-    ]
+    engine.run(f"create or replace temp table {facts} as {prepared.facts}")
+    today = f"from {prepared.table.rows} where as_of = {timestamp_literal(task.run.as_of)}"
+    counts = f"select count(*) filter (where grey_reason is null), count(*) {today}"
+    ((eligible, everyone),) = engine.rows(counts)
     if not everyone:
         raise no_accounts(task.run.as_of)
     bounds = engine.rows(
@@ -55,7 +50,8 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
     with ScoreFile(written.path) as file:
         for first, last in bounds:
             accounts = f"account_id between {literal(first)} and {literal(last)}"
-            scores, more = _scored(task, prepared, accounts, facts, outlook=outlook)
+            known = prepared.read(f"select * from {facts} where {accounts}").set_index("account_id")
+            scores, more = _scored(prepared, prepared.batch(accounts, known), outlook=outlook)
             file.write(scores)
             mix.update(map(str, scores["colour"]))
             notes = tuple(dict.fromkeys((*notes, *more)))
@@ -64,13 +60,10 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
     return Computed(written, dict(mix), notes)
 
 
-def _scored(
-    task: ScoringTask, prepared: Prepared, accounts: str, facts: str, *, outlook: bool
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    known = prepared.read(f"select * from {facts} where {accounts}").set_index("account_id")
-    batch = prepared.batch(accounts, known)
+def _scored(prepared: Prepared, batch: Batch, *, outlook: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    task = prepared.task
     scores, notes = prepared.scorer.score_batch(batch)
-    prepared.explainer.explain(scores, batch, task.checked.tables.engine, prepared.made.inputs)
+    prepared.explainer.explain(scores, batch, task.checked.tables.engine, prepared.table)
     if outlook:
         X = batch.X[list(prepared.scorer.columns)]
         add_outlook(scores, task.model.classifier, X, churn=task.project.churn, as_of=task.run.as_of)
@@ -113,13 +106,7 @@ class ScoreFile:
                 self._writer.close()
 
     def write(self, scores: pd.DataFrame) -> None:
-        """Append one batch.
-
-        Raises
-        ------
-        UsageError
-            If the disk is full.
-        """
+        """Append one batch; a UsageError if the disk is full."""
         schema = pa.schema([(str(name), _type(str(name))) for name in scores])
         table = pa.Table.from_pandas(scores, schema=schema, preserve_index=False)
         with self._disk_errors():
@@ -134,7 +121,7 @@ class ScoreFile:
             yield
         except OSError as error:
             raise UsageError(
-                f"the scores cannot be kept at {self._path.parent} ({error}); nothing was published. Make room, or "
+                f"the scores cannot be written to {self._path.parent} ({error}); nothing was published. Make room, or "
                 "name another folder as temp_directory under [engine]."
             ) from error
 

@@ -13,17 +13,13 @@ import pandas as pd
 from churnrisk.lights import to_codes
 from churnrisk.model import ReasonProfile, Value, cells, declared, quantity, sentence
 from churnrisk.records import Colour, DecidedBy, Feature, Move, MovePart, Run
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-Objects = npt.NDArray[np.object_]
+from churnrisk.scoring.batches import Bools, Floats, Ints, Objects
 
 #: Smaller changes in log-odds are left out where an account keeps its colour.
-WORTH_TELLING = 0.1
+MIN_CHANGE = 0.1
 #: At most so many signals are named; the others are one part.
-NAMED = 4
-_WORTH_NAMING = 0.01
+MOST_NAMED = 4
+_MIN_NAMED = 0.01
 # Floating point leaves this much; three such parts left out keep the sum within 1e-9.
 _NOTHING = 1e-10
 # Beyond this slope of an isotonic calibration, signals that cancel each other would be blown up.
@@ -48,8 +44,8 @@ class PreviousRun:
 class Mover:
     """Splits the moves of one scoring run into parts.
 
-    ``light`` maps the probabilities of all rows of this run to the colours of this run's thresholds; ``ruled`` maps a
-    snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
+    ``light`` maps the probabilities of all rows of this run to the colours of this run's thresholds; ``apply_rules``
+    maps a snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
     """
 
     classifier: Any
@@ -58,13 +54,13 @@ class Mover:
     features: Sequence[Feature]
     profile: ReasonProfile
     light: Callable[[Floats], Objects]
-    ruled: Callable[[pd.DataFrame, pd.Series], pd.Series]
+    apply_rules: Callable[[pd.DataFrame, pd.Series], pd.Series]
 
     def moves(self, scores: pd.DataFrame, X: pd.DataFrame, previous: PreviousRun) -> pd.Series:
-        """Return a :class:`Move` per row of ``scores``, None where the move is not worth a line.
+        """Return a :class:`Move` per row of ``scores``, None where the move is too small.
 
         Described are accounts that changed colour, and red and amber ones whose log-odds changed by at least
-        :data:`WORTH_TELLING`. The change is published log-odds less those published at the previous run. It is split
+        :data:`MIN_CHANGE`. The change is published log-odds less those published at the previous run. It is split
         into
 
         - behaviour, per signal: this run's model on both snapshots as today's data show them. Contributions
@@ -81,7 +77,7 @@ class Mover:
         total = (new["log_odds"] - old["log_odds"]).to_numpy(dtype=float)
         recoloured = (old["colour"].notna() & (old["colour"] != new["colour"])).to_numpy()
         at_risk = new["colour"].isin(["red", "amber"]).to_numpy()
-        rows = np.flatnonzero(recoloured | (at_risk & (np.abs(total) >= WORTH_TELLING)))
+        rows = np.flatnonzero(recoloured | (at_risk & (np.abs(total) >= MIN_CHANGE)))
         moves = np.full(len(scores), None, dtype=object)
         if len(rows):
             causes = self._causes(new, old, previous)[rows]
@@ -117,17 +113,17 @@ class Mover:
         then = previous.X.iloc[at]
         model_then = np.asarray(self.classifier.decision_function(then), dtype=np.float64)
         behaviour = self._behaviour(X, then, now - model_then)
-        wholes = self._wholes(model_then, previous, at, now - total)
+        by_cause = self._data_and_model(model_then, previous, at, now - total)
         # What an approximation leaves is a part of its own: nothing is dropped.
-        rest = total - behaviour.sum(axis=1) - sum(amount for _, _, amount in wholes)
-        wholes.append(("remainder", "not explained by single signals", rest))
-        order = np.argsort(-np.abs(behaviour), axis=1, kind="stable")[:, :NAMED]
+        rest = total - behaviour.sum(axis=1) - sum(amount for _, _, amount in by_cause)
+        by_cause.append(("remainder", "not explained by single signals", rest))
+        order = np.argsort(-np.abs(behaviour), axis=1, kind="stable")[:, :MOST_NAMED]
         largest = np.take_along_axis(behaviour, order, axis=1)
-        named = np.abs(largest) >= _WORTH_NAMING
+        named = np.abs(largest) >= _MIN_NAMED
         others = behaviour.copy()
         np.put_along_axis(others, order, np.where(named, 0.0, largest), axis=1)
         parts = self._named(X, then, largest, order, named)
-        for kind, text, amounts in (("behaviour", "other signals", others.sum(axis=1)), *wholes):
+        for kind, text, amounts in (("behaviour", "other signals", others.sum(axis=1)), *by_cause):
             for i in np.flatnonzero(np.abs(amounts) > _NOTHING).tolist():
                 parts[i].append(MovePart(kind, float(amounts[i]), text))
         return parts
@@ -140,7 +136,7 @@ class Mover:
         slope = np.divide(change, moved, out=np.ones_like(moved), where=np.abs(moved) > 1e-9)
         return np.asarray(raw * np.clip(slope, 0.0, _STEEPEST)[:, None], dtype=np.float64)
 
-    def _wholes(
+    def _data_and_model(
         self, model_then: Floats, previous: PreviousRun, at: Ints, published: Floats
     ) -> list[tuple[str, str, Floats]]:
         """Return kind, text and amounts of everything but behaviour."""
@@ -177,55 +173,50 @@ class Mover:
 
     def _causes(self, new: pd.DataFrame, old: pd.DataFrame, previous: PreviousRun) -> Objects:
         """Return the cause of each row's colour change, as if each had changed."""
+        model_then, raw_then = old["model_colour"], old["raw_colour"]
         if previous.run.policy_version == self.policy_version:
-            return colour_causes(new, old, relit=old["model_colour"], reruled=old["raw_colour"])
-        relit = self.light(old["probability"].to_numpy(dtype=float))
-        return colour_causes(new, old, relit=relit, reruled=self._reruled(old, previous.X))
-
-    def _reruled(self, old: pd.DataFrame, X: pd.DataFrame) -> pd.Series:
-        """Return the raw colours that today's rules make of the model's colours at the previous run."""
-        if X.empty:
-            return old["raw_colour"]
-        snapshot = X.droplevel("as_of")
-        model_colours = old["model_colour"].reindex(snapshot.index).fillna(str(Colour.GREY))
-        return self.ruled(snapshot, model_colours).reindex(old.index).fillna(old["raw_colour"])
+            return colour_causes(new, old, by_thresholds=model_then, by_rules=raw_then)
+        if not previous.X.empty:
+            snapshot = previous.X.droplevel("as_of")
+            colours = model_then.reindex(snapshot.index).fillna(str(Colour.GREY))
+            raw_then = self.apply_rules(snapshot, colours).reindex(old.index).fillna(raw_then)
+        lights = self.light(old["probability"].to_numpy(dtype=float))
+        return colour_causes(new, old, by_thresholds=lights, by_rules=raw_then)
 
 
 def colour_causes(
     new: pd.DataFrame,
     old: pd.DataFrame,
     *,
-    relit: npt.ArrayLike | pd.Series,
-    reruled: npt.ArrayLike | pd.Series,
-) -> npt.NDArray[np.object_]:
+    by_thresholds: npt.ArrayLike | pd.Series,
+    by_rules: npt.ArrayLike | pd.Series,
+) -> Objects:
     """Return in one word what changed each row's colour, by deciding the earlier score and snapshot again.
 
     ``new`` and ``old`` have colour, raw_colour, model_colour and decided_by of this run and the previous one, row by
-    row; ``relit`` is what this run's thresholds make of the earlier probability, ``reruled`` what this run's rules
-    make of the earlier snapshot and the model's colour there.
+    row; ``by_thresholds`` is what this run's thresholds make of the earlier probability, ``by_rules`` what this run's
+    rules make of the earlier snapshot and the model's colour there.
     """
     shown, raw, model = (
         (to_codes(old[name]).astype(int), to_codes(new[name]).astype(int))
         for name in ("colour", "raw_colour", "model_colour")
     )
-    lit, ruled = to_codes(relit).astype(int), to_codes(reruled).astype(int)
-    by_override = (old["decided_by"] == str(DecidedBy.OVERRIDE)) | (
-        new["decided_by"] == str(DecidedBy.OVERRIDE)
-    )
+    model_again, raw_again = (to_codes(colours).astype(int) for colours in (by_thresholds, by_rules))
+    override = str(DecidedBy.OVERRIDE)
     worse = raw[1] > raw[0]
-    by_rule = (model[0] == model[1]) | np.where(worse, raw[1] != model[1], raw[0] != model[0])
+    rule = (model[0] == model[1]) | np.where(worse, raw[1] != model[1], raw[0] != model[0])
     direction = np.sign(model[1] - model[0])
     choices = {
         str(DecidedBy.ELIGIBILITY): (shown[0] < 0) | (shown[1] < 0),
-        str(DecidedBy.OVERRIDE): by_override.to_numpy(),
+        override: ((old["decided_by"] == override) | (new["decided_by"] == override)).to_numpy(),
         # The colour moved though what it follows stood still or went the other way: it was held before.
         str(DecidedBy.HYSTERESIS): (raw[1] - raw[0]) * (shown[1] - shown[0]) <= 0,
         "policy": np.where(
-            by_rule,
-            (ruled == raw[1]) & (ruled != raw[0]),
-            (lit - model[0]) * direction > (model[1] - lit) * direction,
+            rule,
+            (raw_again == raw[1]) & (raw_again != raw[0]),
+            (model_again - model[0]) * direction > (model[1] - model_again) * direction,
         ),
-        str(DecidedBy.RULE): by_rule,
+        str(DecidedBy.RULE): rule,
     }
     return np.select(list(choices.values()), list(choices), default="score").astype(object)
 

@@ -14,15 +14,13 @@ from churnrisk.errors import ChurnRiskError
 from churnrisk.lights import CONTRADICTION, Promise, lower_bound, upper_bound
 from churnrisk.records import Colour, Run
 from churnrisk.scoring.local import scores_path
-from churnrisk.settings import Project
+from churnrisk.scoring.prepare import ScoringTask
 from churnrisk.snapshots import build_panel
-from churnrisk.sources import Engine
-from churnrisk.store import ColourOutcome, HistoryStore, read_outcomes, write_outcomes
+from churnrisk.store import ColourOutcome, read_outcomes, write_outcomes
 from churnrisk.tracking import LoadedModel, Models
-from churnrisk.training import CheckedTables, Progress
 
-#: Until so long after a run's outcomes are known, late data may change them; then they stay.
-SETTLED_AFTER = timedelta(days=90)
+#: So long after a run's outcomes are known, late data no longer change them.
+FINAL_AFTER = timedelta(days=90)
 # A panel of a million accounts at so many dates fits into memory.
 _DATES_AT_ONCE = 8
 _TWO_SIDED = 0.975
@@ -37,38 +35,28 @@ class _Promised:
     evidence: Mapping[str, Mapping[str, Any]]
 
 
-def record_outcomes(
-    project: Project,
-    store: HistoryStore,
-    checked: CheckedTables,
-    model: LoadedModel,
-    *,
-    models: Models,
-    progress: Progress,
-    data_are_new: bool,
-) -> int:
+def record_outcomes(task: ScoringTask, *, data_are_new: bool) -> int:
     """Store what each live run promised and, once its label window is over, what became of its accounts.
 
-    Doing it again changes nothing unless late data changed the outcomes. The promises of the champion, ``model``, need
-    not be loaded; ``models`` has those of earlier runs. Without ``data_are_new`` only incomplete runs are looked at.
-    Return how many runs were written.
+    Doing it again changes nothing unless late data changed the outcomes. Without ``data_are_new`` only incomplete runs
+    are looked at. Return how many runs were written.
     """
-    with store.database.reading() as connection:
+    with task.store.database.reading() as connection:
         live = read_outcomes(connection)
-    versions = {str(model.version): _promised(model)}
+    # the promises of the champion need not be loaded
+    versions = {str(task.model.version): _promised(task.model)}
     changed: dict[int, tuple[ColourOutcome, ...]] = {}
     for run, outcomes in live:
         if not outcomes:
-            changed[run.run_id] = _unknown_yet(run, _promises_of(models, run, versions), project)
+            known_at = run.as_of + task.project.churn.outcome_delay
+            changed[run.run_id] = _unknown_yet(run, _promises_of(task.models, run, versions), known_at)
     known = {run: changed.get(run.run_id, outcomes) for run, outcomes in live}
-    due = [run for run, its in known.items() if _is_due(its, checked.span.end, data_are_new)]
+    due = [run for run, its in known.items() if _is_due(its, task.checked.span.end, data_are_new)]
     if due:
-        progress(f"counting the outcomes of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
+        task.progress(f"counting the outcomes of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
     for first in range(0, len(due), _DATES_AT_ONCE):
-        changed |= _counted(
-            project, store, checked, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]}
-        )
-    write_outcomes(store, [one for outcomes in changed.values() for one in outcomes])
+        changed |= _counted(task, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]})
+    write_outcomes(task.store, [one for outcomes in changed.values() for one in outcomes])
     return len(changed)
 
 
@@ -78,7 +66,7 @@ def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new:
         return False
     if one.data_end is None:
         return True
-    return data_are_new and one.data_end < one.known_at + SETTLED_AFTER
+    return data_are_new and one.data_end < one.known_at + FINAL_AFTER
 
 
 def _promised(model: LoadedModel) -> _Promised:
@@ -97,7 +85,7 @@ def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _P
     return versions[run.model_version]
 
 
-def _unknown_yet(run: Run, promised: _Promised, project: Project) -> tuple[ColourOutcome, ...]:
+def _unknown_yet(run: Run, promised: _Promised, known_at: datetime) -> tuple[ColourOutcome, ...]:
     """Return the run's colours with their promises, their outcomes unknown."""
     outcomes = []
     for colour in _COLOURS:
@@ -108,7 +96,7 @@ def _unknown_yet(run: Run, promised: _Promised, project: Project) -> tuple[Colou
                 run_id=run.run_id,
                 colour=colour,
                 promise=promise.text,
-                known_at=run.as_of + project.churn.outcome_delay,
+                known_at=known_at,
                 accounts=getattr(run, colour),
                 at_most=promise.at_most,
                 at_least=promise.at_least,
@@ -123,21 +111,18 @@ def _unknown_yet(run: Run, promised: _Promised, project: Project) -> tuple[Colou
 
 
 def _counted(
-    project: Project,
-    store: HistoryStore,
-    checked: CheckedTables,
-    due: Mapping[Run, tuple[ColourOutcome, ...]],
+    task: ScoringTask, due: Mapping[Run, tuple[ColourOutcome, ...]]
 ) -> dict[int, tuple[ColourOutcome, ...]]:
     """Return the outcomes of the runs where they are new or changed."""
-    engine, end = checked.tables.engine, checked.span.end
-    build_panel(checked.tables, project.churn, [run.as_of for run in due], data_end=end)
+    tables, end = task.checked.tables, task.checked.span.end
+    panel = build_panel(tables, task.project.churn, [run.as_of for run in due], data_end=end)
+    labelled = f"from {panel.rows} where churned is not null"
     # A fingerprint that needs no order, so that only runs whose outcomes changed are read from the store. A sum
     # of hashes per account: two accounts that change the same way must not cancel each other out.
     prints = {
         as_of: f"{count}:{bits}"
-        for as_of, count, bits in engine.rows(
-            "select as_of, count(*), sum(hash(concat(account_id, '/', churned))) from panel where churned is not null "
-            "group by as_of"
+        for as_of, count, bits in tables.engine.rows(
+            f"select as_of, count(*), sum(hash(concat(account_id, '/', churned))) {labelled} group by as_of"
         )
     }
     changed: dict[int, tuple[ColourOutcome, ...]] = {}
@@ -146,13 +131,12 @@ def _counted(
         if all(one.fingerprint == found for one in outcomes):
             changed[run.run_id] = tuple(replace(one, data_end=end) for one in outcomes)
             continue
-        labels = engine.arrow(
-            "select account_id, churned from panel where churned is not null "
-            f"and as_of = {timestamp_literal(run.as_of)}"
-        ).to_pandas()
-        scores = _colours_of(project, store, run, engine)
+        scores = _colours_of(task, run)
         if scores is None:
             continue
+        labels = tables.engine.arrow(
+            f"select account_id, churned {labelled} and as_of = {timestamp_literal(run.as_of)}"
+        ).to_pandas()
         counts = _counts(scores, labels)
         changed[run.run_id] = tuple(
             replace(_judged(one, *counts.get(one.colour, (0, 0))), fingerprint=found, data_end=end)
@@ -161,13 +145,14 @@ def _counted(
     return changed
 
 
-def _colours_of(project: Project, store: HistoryStore, run: Run, engine: Engine) -> pd.DataFrame | None:
+def _colours_of(task: ScoringTask, run: Run) -> pd.DataFrame | None:
     """Return the colour of every account of a run; None where Spark's files are gone."""
-    scores = store.scores(run.run_id, columns=["account_id", "colour"])
+    scores = task.store.scores(run.run_id, columns=["account_id", "colour"])
     if len(scores) == run.accounts:
         return scores
+    engine = task.checked.tables.engine
     try:
-        engine.open_written("published", scores_path(project, run.as_of, run.run_key))
+        engine.open_written("published", scores_path(task.project, run.as_of, run.run_key))
     except ChurnRiskError:
         return None
     frame: pd.DataFrame = engine.arrow("select account_id, colour from published").to_pandas()
@@ -184,16 +169,11 @@ def _counts(scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, tuple[int, 
 def _judged(outcome: ColourOutcome, known: int, churned: int) -> ColourOutcome:
     promise = Promise(Colour(outcome.colour), at_most=outcome.at_most, at_least=outcome.at_least)
     rate = churned / known if known else float("nan")
-    kept = promise.kept(
-        rate,
-        float(lower_bound(churned, known, CONTRADICTION)),
-        float(upper_bound(churned, known, CONTRADICTION)),
-    )
-    return replace(
-        outcome,
-        known=known,
-        churned=churned,
-        low=float(lower_bound(churned, known, _TWO_SIDED)) if known else None,
-        high=float(upper_bound(churned, known, _TWO_SIDED)) if known else None,
-        kept=kept,
-    )
+    low, high = _bounds(churned, known, CONTRADICTION)
+    kept = promise.kept(rate, low, high)
+    shown = _bounds(churned, known, _TWO_SIDED) if known else (None, None)
+    return replace(outcome, known=known, churned=churned, low=shown[0], high=shown[1], kept=kept)
+
+
+def _bounds(churned: int, known: int, confidence: float) -> tuple[float, float]:
+    return float(lower_bound(churned, known, confidence)), float(upper_bound(churned, known, confidence))

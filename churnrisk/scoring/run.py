@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,7 +18,7 @@ from churnrisk.scoring.prepare import ScoringTask, policy_of
 from churnrisk.scoring.sinks import after_publish
 from churnrisk.settings import Project
 from churnrisk.snapshots import scoring_date
-from churnrisk.store import Guard, HistoryStore, NewRun, check_colour_jump, with_overrides
+from churnrisk.store import HistoryStore, NewRun, check_colour_jump, with_overrides
 from churnrisk.tracking import CHAMPION, Models
 from churnrisk.training import Progress, changed_settings, checked_tables, require_own_thresholds, tracking_of
 
@@ -60,18 +61,13 @@ def score(
 
     ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
     on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
-
-    Raises
-    ------
-    NoChampionError, ContractError, GuardError
-        If no model is champion, the tables break the contract, or the colour mix jumps beyond ``max_colour_jump``.
     """
     progress("loading the champion")
     source = models or tracking_of(project)
     model = source.load(CHAMPION)
     require_own_thresholds(model)
     with (
-        checked_tables(project, now=now, progress=progress, cached=cache) as checked,
+        checked_tables(project, now=now, progress=progress, cache=cache) as checked,
         HistoryStore(project.store_url) as store,
     ):
         run = NewRun(
@@ -85,9 +81,7 @@ def score(
         task = ScoringTask(project, checked, model, source, store, run, progress)
         published = store.find_run(run.run_key)
         if published is not None and not dry_run:
-            record_outcomes(
-                project, store, checked, model, models=source, progress=progress, data_are_new=False
-            )
+            record_outcomes(task, data_are_new=False)
             return ScoringResult(published, False, changed_settings(model, project))
         computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
         if dry_run:
@@ -96,13 +90,13 @@ def score(
             return ScoringResult(None, True, computed.notes, computed.mix)
         progress("publishing")
         try:
-            publication = store.publish(
-                run, computed.frames, guard=_guard(project, forced_by), rest=computed.rest
-            )
+            limit = project.decision.max_colour_jump
+            guard = partial(_guard, limit) if forced_by is None else None
+            publication = store.publish(run, computed.frames, guard=guard, rest=computed.rest)
         except BaseException:
             computed.discard()
             raise
-        record_outcomes(project, store, checked, model, models=source, progress=progress, data_are_new=True)
+        record_outcomes(task, data_are_new=True)
         _hand_on(computed, take)
         failed = after_publish(project, store, publication.run) if publication.is_new else ()
         return ScoringResult(publication.run, publication.is_new, (*computed.notes, *failed), computed.mix)
@@ -122,12 +116,9 @@ def _hand_on(computed: Computed, take: Take | None) -> None:
         take(computed.frames.tables())
 
 
-def _guard(project: Project, forced_by: str | None) -> Guard:
-    def check(new: Run, previous: Run | None) -> None:
-        if previous is not None and forced_by is None:
-            check_colour_jump(_mix(new), _mix(previous), project.decision.max_colour_jump)
-
-    return check
+def _guard(limit: float, new: Run, previous: Run | None) -> None:
+    if previous is not None:
+        check_colour_jump(_mix(new), _mix(previous), limit)
 
 
 def _mix(run: Run) -> dict[str, int]:

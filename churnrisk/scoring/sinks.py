@@ -36,7 +36,7 @@ class Sink(Protocol):
     Raises
     ------
     Exception
-        Any: the run stays published, and whoever scored is told in one message.
+        Any: the run stays published, and the result of the scoring has one note.
     """
 
     def __call__(self, project: Project, run: Run, changes: RunChanges) -> None:

@@ -8,7 +8,6 @@ from functools import partial
 import pandas as pd
 
 from churnrisk.contract import identifier, timestamp_literal
-from churnrisk.features import facts_query
 from churnrisk.records import Run
 from churnrisk.scoring.batches import BATCH, Computed
 from churnrisk.scoring.local import scores_path
@@ -19,25 +18,19 @@ from churnrisk.store import RENEWAL_WINDOW_DAYS, with_texts
 from churnrisk.tracking import CHAMPION, pack
 
 _SCORED = "scored"
-_KEPT_BEFORE = ("account_id", *PREVIOUS, "model_colour", "probability", "log_odds")
+_READ_BEFORE = ("account_id", *PREVIOUS, "model_colour", "probability", "log_odds")
 
 
 def score_on_spark(task: ScoringTask, *, trial: bool) -> Computed:
-    """Score all accounts into :func:`churnrisk.scoring.local.scores_path`, a trial into a folder of its own.
-
-    Raises
-    ------
-    ContractError
-        If no account is known before the as-of date.
-    """
+    """Score all accounts into :func:`churnrisk.scoring.local.scores_path`, a trial into a folder of its own."""
     engine = _engine(task)
     prepared = prepare(task, partial(_open_previous, task))
     path = scores_path(task.project, task.run.as_of, task.run.run_key, trial=trial)
     notes = prepared.notes if trial else (*prepared.notes, f"the scores of all accounts are in {path}")
     task.progress("scoring on Spark")
     try:
-        mix = _write(task, prepared, path)
-        listed = _explained(task, prepared, mix.get("red", 0) + mix.get("amber", 0))
+        mix = _write(prepared, path)
+        listed = _explained(prepared, mix.get("red", 0) + mix.get("amber", 0))
         return Computed(listed, mix, notes, _rest(task), partial(engine.remove, path))
     except BaseException:
         engine.remove(path)
@@ -57,19 +50,19 @@ def _open_previous(task: ScoringTask, run: Run) -> str:
         return previous_from_store(task, run)
     everything, scores = "all_before", "scored_before"
     engine.open_written(everything, path)
-    engine.run(f"create or replace temp view {scores} as select {', '.join(_KEPT_BEFORE)} from {everything}")
+    engine.run(f"create or replace temp view {scores} as select {', '.join(_READ_BEFORE)} from {everything}")
     return scores
 
 
-def _write(task: ScoringTask, prepared: Prepared, path: str) -> dict[str, int]:
+def _write(prepared: Prepared, path: str) -> dict[str, int]:
     """Write the scores of all accounts, open them, and return how many have each colour."""
+    task = prepared.task
     engine = _engine(task)
     categorical = [feature.name for feature in prepared.explainer.features if feature.categorical]
     policy = Policy.of(prepared.scorer, categorical=categorical)
     bundle = pack(task.models.stored(CHAMPION), project=task.project.name)
-    engine.write_mapped(
-        _inputs(task, prepared), score_batches, given=policy.with_model(bundle), schema=SCHEMA, path=path
-    )
+    sent = policy.with_model(bundle)
+    engine.write_mapped(_inputs(prepared), score_batches, given=sent, schema=SCHEMA, path=path)
     engine.open_written(_SCORED, path)
     mix = dict(engine.rows(f"select colour, count(*) from {_SCORED} group by colour"))
     if not mix:
@@ -77,22 +70,24 @@ def _write(task: ScoringTask, prepared: Prepared, path: str) -> dict[str, int]:
     return mix
 
 
-def _inputs(task: ScoringTask, prepared: Prepared) -> str:
+def _inputs(prepared: Prepared) -> str:
     # by number: Spark takes a dot in a name that it hands to workers for a field of a field
     columns = [f"r.{identifier(name)} as x{number}" for number, name in enumerate(prepared.scorer.columns)]
     columns += [f"f.{name} as fact_{name}" for name in FACTS]
-    previous = prepared.previous
+    previous = prepared.explainer.previous
     columns += [f"{f'b.{name}' if previous else 'null::varchar'} as before_{name}" for name in PREVIOUS]
     return (
-        f"select r.account_id, r.as_of, r.grey_reason, {', '.join(columns)} from {prepared.made.rows} r "
-        f"left join ({facts_query(task.checked.tables)}) f on f.account_id = r.account_id "
-        f"{f'left join {previous} b on b.account_id = r.account_id ' if previous else ''}"
-        f"where r.as_of = {timestamp_literal(task.run.as_of)}"
+        f"select r.account_id, r.as_of, r.grey_reason, {', '.join(columns)} from {prepared.table.rows} r "
+        f"left join ({prepared.facts}) f on f.account_id = r.account_id "
+        f"{f'left join {previous.scores} b on b.account_id = r.account_id ' if previous else ''}"
+        f"where r.as_of = {timestamp_literal(prepared.task.run.as_of)}"
     )
 
 
-def _explained(task: ScoringTask, prepared: Prepared, listed: int) -> Iterator[pd.DataFrame]:
+def _explained(prepared: Prepared, listed: int) -> Iterator[pd.DataFrame]:
     """Yield the red and amber accounts with everything that the store keeps of them."""
+    task, inputs = prepared.task, prepared.table.inputs
+    today = f"as_of = {timestamp_literal(task.run.as_of)}"
     parts = -(-listed // BATCH)
     for number in range(parts):
         task.progress(f"explaining {listed:,} red and amber accounts, batch {number + 1} of {parts}")
@@ -103,10 +98,10 @@ def _explained(task: ScoringTask, prepared: Prepared, listed: int) -> Iterator[p
         batch = prepared.batch(accounts, scores.set_index("account_id"))
         # levers are applied by SQL in too many small steps for Spark
         with Engine(EngineConfig(), base=task.project.data) as here:
-            made = prepared.made.inputs
-            today = f"as_of = {timestamp_literal(task.run.as_of)}"
-            here.table_from(made, _engine(task).arrow(f"select * from {made} where {today} and {accounts}"))
-            prepared.explainer.explain(scores, batch, here, made)
+            here.table_from(
+                inputs, _engine(task).arrow(f"select * from {inputs} where {today} and {accounts}")
+            )
+            prepared.explainer.explain(scores, batch, here, prepared.table)
         yield with_texts(scores)
 
 

@@ -47,9 +47,8 @@ class Policy:
     def of(cls, scorer: Scorer, *, categorical: Sequence[str]) -> Policy:
         """Return what a worker needs of a scorer."""
         overrides = {str(account): str(colour) for account, colour in scorer.overrides.items()}
-        return cls(
-            scorer.columns, categorical, scorer.light.to_dict(), scorer.rules, scorer.margin, overrides
-        )
+        light = scorer.light.to_dict()
+        return cls(scorer.columns, categorical, light, scorer.rules, scorer.margin, overrides)
 
     def with_model(self, bundle: bytes) -> bytes:
         """Return what every worker is sent: a line of JSON, then the bundle; no part of it is a pickle."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,15 +16,12 @@ import pyarrow.compute as pc
 from churnrisk.features import Lever, LeverEffects, pairs_of
 from churnrisk.lights import Codes, Rule, apply_rules, severity, to_codes
 from churnrisk.records import ChangedSignal, Colour, Feature, WhatIf
+from churnrisk.scoring.batches import Bools, Floats, Ints, Objects
 from churnrisk.sources import Engine
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier, ReasonProfile
 
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
-Objects = npt.NDArray[np.object_]
 _GREEN = severity(Colour.GREEN)
 _NONE = np.iinfo(np.int64).max
 _MOST_ATTEMPTS = 1_000_000
@@ -103,12 +100,12 @@ class _Search:
         realistic = []
         for changed in effects.features(levers, doses):
             rows = changed["place"].to_numpy()
-            kept = self._realistic(rows, changed, levers)
-            realistic.append(pa.table({"place": rows[kept], "dose": changed["dose_0"].to_numpy()[kept]}))
+            use = self._realistic(rows, changed, levers)
+            realistic.append(pa.table({"place": rows[use], "dose": changed["dose_0"].to_numpy()[use]}))
             sizes = self._sizes(levers, changed)
-            kept &= sizes < self._size[rows]
-            if kept.any():
-                self._try(levers, rows[kept], changed[kept], sizes[kept])
+            use &= sizes < self._size[rows]
+            if use.any():
+                self._try(levers, rows[use], changed[use], sizes[use])
         return pa.concat_tables(realistic)
 
     def _sizes(self, levers: Sequence[Lever], changed: pd.DataFrame) -> Ints:
@@ -123,7 +120,7 @@ class _Search:
         log_odds = self._finder.classifier.log_odds_if(
             self._signals, touched, raw=self._raw, rows=rows, parts=self._parts
         )
-        codes = self._coloured(rows, touched, log_odds)
+        codes = self._assign_colours(rows, touched, log_odds)
         turned = (codes < self._codes[rows]) & (log_odds <= self._log_odds[rows])
         if not turned.any():
             return
@@ -138,13 +135,13 @@ class _Search:
         self._size[rows[first]] = sizes[first]
 
     def _realistic(self, rows: Ints, changed: pd.DataFrame, levers: Sequence[Lever]) -> Bools:
-        kept = np.ones(len(rows), dtype=bool)
+        realistic = np.ones(len(rows), dtype=bool)
         for name in {aim for lever in levers for aim in lever.aims} & set(changed.columns):
             least, most = self._within(name)
             then = changed[name].to_numpy(dtype=np.float64)
             # comparisons with an unknown bound or value are false
-            kept &= ~((then > most[rows]) | (then < least[rows]))
-        return kept
+            realistic &= ~((then > most[rows]) | (then < least[rows]))
+        return realistic
 
     def _within(self, name: str) -> tuple[Floats, Floats]:
         """Return the realistic range of a feature for every row."""
@@ -154,32 +151,29 @@ class _Search:
             self._bounds[name] = np.fmin(low, now), np.fmax(high, now)
         return self._bounds[name]
 
-    def _coloured(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
+    def _assign_colours(self, rows: Ints, changed: pd.DataFrame, log_odds: Floats) -> Codes:
         """Return the colours of model and rules; of the model alone where it turns nothing."""
         rules = self._finder.rules
-        lit = self._finder.light(rows, _probability(log_odds))
-        codes = to_codes(lit)
-        asked = codes < self._codes[rows]
+        model_colours = self._finder.light(rows, _probability(log_odds))
+        codes = to_codes(model_colours)
+        affected = codes < self._codes[rows]
         if any(rule.may_improve for rule in rules):
-            asked[:] = True
-        read = {name for rule in rules for name in rule.requires if name in self._X}
+            affected[:] = True
         after = {
-            name: changed[name].to_numpy()[asked]
+            name: changed[name].to_numpy()[affected]
             if name in changed
-            else self._X[name].to_numpy()[rows[asked]]
-            for name in read
+            else self._X[name].to_numpy()[rows[affected]]
+            for name in {name for rule in rules for name in rule.requires if name in self._X}
         }
-        X = pd.DataFrame(after, index=range(int(asked.sum())))
-        codes[asked] = to_codes(apply_rules(X, lit[asked], rules)["colour"])
+        X = pd.DataFrame(after, index=range(int(affected.sum())))
+        codes[affected] = to_codes(apply_rules(X, model_colours[affected], rules)["colour"])
         return codes
 
     def _what_ifs(
         self, levers: Sequence[Lever], rows: Ints, changed: pd.DataFrame, codes: Codes, p: Floats
     ) -> Iterator[WhatIf]:
         labels = {feature.name: feature.label for feature in self._finder.features}
-        aims = [
-            name for name in dict.fromkeys(aim for lever in levers for aim in lever.aims) if name in changed
-        ]
+        aims = [aim for aim in dict.fromkeys(chain(*(lever.aims for lever in levers))) if aim in changed]
         now = self._X[aims].iloc[rows].to_numpy(dtype=np.float64)
         then = changed[aims].to_numpy(dtype=np.float64)
         counts = [
@@ -193,20 +187,14 @@ class _Search:
         doses = list(zip(*(count.tolist() for count in counts), strict=True))
         for i, (before, after) in enumerate(zip(now.tolist(), then.tolist(), strict=True)):
             if doses[i] not in steps:
-                steps[doses[i]] = tuple(
-                    lever.step(int(dose)) for lever, dose in zip(levers, doses[i], strict=True)
-                )
-            yield WhatIf(
-                (Colour.GREEN, Colour.AMBER)[codes[i]],
-                names,
-                steps[doses[i]],
-                float(p[i]),
-                tuple(
-                    ChangedSignal(aim, labels[aim], _number(a), _number(b))
-                    for aim, a, b in zip(aims, before, after, strict=True)
-                    if a != b
-                ),
+                steps[doses[i]] = tuple(map(Lever.step, levers, map(int, doses[i])))
+            changes = tuple(
+                ChangedSignal(aim, labels[aim], _number(a), _number(b))
+                for aim, a, b in zip(aims, before, after, strict=True)
+                if a != b
             )
+            colour = (Colour.GREEN, Colour.AMBER)[codes[i]]
+            yield WhatIf(colour, names, steps[doses[i]], float(p[i]), changes)
 
 
 def add_what_ifs(
@@ -219,7 +207,7 @@ def add_what_ifs(
     kinds: pd.Series | None,
     as_of: datetime,
 ) -> None:
-    """Add the column ``turnaround`` to the scores: a :class:`Turnaround` for red and amber accounts, else None.
+    """Add the column ``turnaround`` to the scores: a :class:`WhatIf` for red and amber accounts, else None.
 
     ``scores`` (account_id, colour, raw_colour), ``X`` and ``kinds`` have the same rows; ``finder.light`` takes
     positions in them. ``inputs`` is of :func:`churnrisk.features.create_feature_table`.

@@ -8,12 +8,13 @@ from .calendar import (
     scoring_date,
     training_dates,
 )
-from .panel import PANEL, build_panel, follow_up, known_by, lifetimes, outcomes, sample_panel
+from .panel import PANEL, Panel, build_panel, follow_up, known_by, lifetimes, outcomes, sample_panel
 
 __all__ = [
     "ChurnConfig",
     "Horizon",
     "PANEL",
+    "Panel",
     "SnapshotConfig",
     "build_panel",
     "churn_dates",

@@ -15,7 +15,7 @@ from churnrisk.scoring import policy_of
 from churnrisk.settings import Project
 from churnrisk.snapshots import build_panel
 from churnrisk.team.account import AccountView
-from churnrisk.training import Progress, checked_tables, features_of, model_columns, tracking_of
+from churnrisk.training import Progress, checked_tables, features_of, tracking_of
 
 if TYPE_CHECKING:
     from churnrisk.tracking import LoadedModel
@@ -93,7 +93,7 @@ def _computed(
         progress(f"looking ahead from {as_of:%Y-%m-%d}")
         X = build_features(
             tables, features, key_features=project.features.key_features, labelled_only=False
-        ).X[model_columns(model)]
+        ).X[model.columns]
     if X.empty:
         return None
     table = outlook(

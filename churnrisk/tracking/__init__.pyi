@@ -1,24 +1,20 @@
-from .bundle import BundledModel, build, is_bundle, pack, unpack
-from .registry import MlflowStore, Tracking, masked
+from .bundle import Bundle, BundledModel, build, is_bundle, pack, unpack
+from .registry import MlflowStore, ModelVersionInfo, Tracking, VersionDetails, masked
 from .served import plain_example, probability_signature
 from .stored import (
     CANDIDATE,
     CHAMPION,
-    DatasetRecord,
     LoadedModel,
     Models,
-    ModelVersionInfo,
     StoredModel,
-    TrainingRecord,
-    TrialRecord,
-    VersionDetails,
     distrusted,
     load_trusted,
     trusted_types_of,
 )
-from .writing import MODEL_CARD, as_json, metric_name
+from .writing import MODEL_CARD, DatasetRecord, TrainingRecord, TrialRecord, as_json, metric_name
 
 __all__ = [
+    "Bundle",
     "BundledModel",
     "CANDIDATE",
     "CHAMPION",

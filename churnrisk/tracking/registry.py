@@ -1,4 +1,4 @@
-"""The life of a model in MLflow: the store, registered versions, loading, promotion, rollback."""
+"""The model registry in MLflow: log a training, list and load versions, promote and roll back."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
 from churnrisk.tracking.stored import (
     CANDIDATE,
     CHAMPION,
-    DatasetRecord,
     LoadedModel,
-    ModelVersionInfo,
     StoredModel,
-    TrainingRecord,
-    VersionDetails,
     read_folder,
     trusted_types_of,
 )
-from churnrisk.tracking.writing import as_json, write_training
+from churnrisk.tracking.writing import DatasetRecord, TrainingRecord, as_json, write_training
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -44,6 +40,191 @@ _FIXES = {
 }
 _BLOCKS = ("fit", "calibration", "policy", "test")
 _DATASET = re.compile(rf"panel-({'|'.join(_BLOCKS)})-(\d{{4}}-\d\d-\d\d)\.\.(\d{{4}}-\d\d-\d\d)")
+_SQLITE = "sqlite:///"
+_CHATTY_LOGGERS = ("mlflow", "alembic", "git")
+_FOREIGN = {"mlflow", "sqlalchemy", "alembic", "requests", "urllib3"}
+_BUSY_SECONDS = 5.0
+# Read by MLflow when it is imported or called; a value that the user has set wins.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+@dataclass(frozen=True)
+class ModelVersionInfo:
+    """One registered version; ``created`` is in UTC, ``metrics`` are those of its run, ``tags`` the version's own."""
+
+    version: int
+    created: datetime
+    aliases: tuple[str, ...]
+    metrics: dict[str, float]
+    run_id: str
+    tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class VersionDetails:
+    """One registered version with its training.
+
+    ``params`` are the settings as MLflow keeps them; ``datasets`` come in the order fit, calibration, policy, test.
+    """
+
+    info: ModelVersionInfo
+    params: dict[str, str]
+    datasets: tuple[DatasetRecord, ...]
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Runs and model versions of one project; nothing in the process is changed.
+
+    A version is named by alias, number or the id of its run; NoChampionError if no version carries the alias,
+    UsageError if there is no such version, ChurnRiskError if a model is unsafe or damaged or the store fails.
+
+    ``uri`` is an MLflow tracking URI (server or database); None means SQLite in ``<workspace>/models/mlflow.db`` with
+    files in ``<workspace>/models/artifacts``. ``workspace`` is the project folder.
+    """
+
+    uri: str | None
+    workspace: Path
+    experiment: str
+    model_name: str = "churn"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w\-. ]+", self.model_name):
+            raise UsageError(
+                "expected a model name of letters, digits, spaces and `_-.`, found "
+                f"{self.model_name!r}; change `model_name` under [tracking] in churnrisk.toml"
+            )
+        if not self.experiment.strip():
+            raise UsageError(
+                "expected the name of an MLflow experiment, found an empty one; "
+                "set `experiment` under [tracking] in churnrisk.toml"
+            )
+
+    @property
+    def _store(self) -> MlflowStore:
+        return MlflowStore(self.uri, self.workspace)
+
+    def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
+        """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
+        trusted_types = trusted_types_of(record.classifier)
+        with self._open() as versions:
+            written = write_training(
+                versions.client,
+                record,
+                experiment_id=self._experiment_id(versions.client),
+                model_name=self.model_name,
+                trusted_types=trusted_types,
+            )
+            return versions.described([written])[0]
+
+    def versions(self) -> list[ModelVersionInfo]:
+        """Return all registered versions, newest first; empty before the first training."""
+        if self._store.is_empty:
+            return []
+        with self._open() as versions:
+            return sorted(versions.described(versions.all()), key=lambda info: -info.version)
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Load a model through the allow-list of :mod:`churnrisk.tracking.stored`."""
+        # Outside the store's silence: scikit-learn warns of a model from another version.
+        return self.stored(alias_or_version).built()
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of a version; nothing in them is built."""
+        with TemporaryDirectory() as scratch, self._open(alias_or_version) as versions:
+            version = versions.find(alias_or_version)
+            return read_folder(
+                self._fetch(versions.client, version, Path(scratch)),
+                version=int(version.version),
+                run_id=version.run_id or "",
+                tags=dict(version.tags),
+            )
+
+    def details(self, name: str | int) -> VersionDetails:
+        """Return a version with the parameters and data of its training."""
+        with self._open(name) as versions:
+            (info,) = versions.described([versions.find(name)])
+            run = versions.client.get_run(info.run_id)
+        inputs = run.inputs.dataset_inputs if run.inputs else []
+        datasets = [record for record in map(_dataset, inputs) if record is not None]
+        datasets.sort(key=lambda record: _BLOCKS.index(record.block))
+        return VersionDetails(info, dict(run.data.params), tuple(datasets))
+
+    def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
+        """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
+        with self._open(version) as versions:
+            candidate, previous = versions.find(version), versions.aliases().get(CHAMPION)
+            if previous == version:
+                raise UsageError(f"version {version} is the champion already; nothing to promote")
+            entry = {"previous_champion": previous, "decision": decision}
+            # The tag first: an alias without its history could not be rolled back.
+            versions.write_promotions(candidate, [*_promotions(candidate), entry])
+            versions.make_champion(candidate)
+            return versions.described([versions.find(version)])[0]
+
+    def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
+        """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
+        with self._open(CHAMPION) as versions:
+            current = versions.find(CHAMPION)
+            promotions = _promotions(current)
+            live = [entry for entry in promotions if "rolled_back" not in entry]
+            last: dict[str, Any] = live[-1] if live else {}
+            if last.get("previous_champion") is None:
+                raise UsageError(
+                    f"version {current.version} replaced no other champion, so there is none to go back "
+                    "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
+                )
+            restored = versions.find(int(last["previous_champion"]))
+            # The alias first: an entry marked too early would hide the way back.
+            versions.make_champion(restored)
+            last["rolled_back"] = reason
+            versions.write_promotions(current, promotions)
+            return versions.described([restored])[0]
+
+    @contextmanager
+    def _open(self, name: str | int | None = None) -> Iterator[Versions]:
+        """Yield the versions; refuse at once to look for one by name in an empty store."""
+        if name is not None and self._store.is_empty:
+            raise _absent(name, known=[])
+        with self._store.opened() as client:
+            yield Versions(client, self.model_name)
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        artifacts = self._store.artifacts
+        location = artifacts.as_uri() if artifacts else None
+        found = client.get_experiment_by_name(self.experiment)
+        if found is not None and self.uri is None and found.artifact_location != location:
+            # The project folder was moved: MLflow would go on writing to the old place.
+            client.rename_experiment(found.experiment_id, f"{self.experiment} (moved, {found.experiment_id})")
+            found = None
+        if found is None:
+            return str(client.create_experiment(self.experiment, artifact_location=location))
+        return str(found.experiment_id)
+
+    def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
+        """Return a folder with the files of a version."""
+        from mlflow.artifacts import download_artifacts
+
+        location = client.get_model_version_download_uri(self.model_name, version.version)
+        artifacts = self._store.artifacts
+        if self.uri is None and artifacts:
+            # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
+            # They end in models/<model id>/artifacts.
+            own = artifacts.joinpath(*location.split("/")[-3:])
+            if own.is_dir():
+                return own
+        fetched = download_artifacts(
+            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
+        )
+        return Path(fetched)
 
 
 @dataclass(frozen=True)
@@ -73,7 +254,7 @@ class Versions:
             return by_run
         number = int(name) if str(name).isdecimal() else self.aliases().get(str(name))
         if number is None or number not in known:
-            raise absent(name, sorted(known))
+            raise _absent(name, sorted(known))
         return known[number]
 
     def described(self, versions: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
@@ -92,47 +273,12 @@ class Versions:
             for version in versions
         ]
 
-    def details(self, name: str | int) -> VersionDetails:
-        """Return a version with the parameters and data of its training."""
-        (info,) = self.described([self.find(name)])
-        run = self.client.get_run(info.run_id)
-        inputs = run.inputs.dataset_inputs if run.inputs else []
-        datasets = [record for record in map(_dataset, inputs) if record is not None]
-        datasets.sort(key=lambda record: _BLOCKS.index(record.block))
-        return VersionDetails(info, dict(run.data.params), tuple(datasets))
+    def make_champion(self, version: ModelVersion) -> None:
+        """Point the alias ``champion`` to a version."""
+        self.client.set_registered_model_alias(self.model_name, CHAMPION, version.version)
 
-    def promote(self, version: int, decision: dict[str, Any]) -> ModelVersion:
-        """Make a version the champion; the decision and the champion before go into its tags."""
-        found = self.find(version)
-        previous = self.aliases().get(CHAMPION)
-        if previous == version:
-            raise UsageError(f"version {version} is the champion already; nothing to promote")
-        entry = {"previous_champion": previous, "decision": decision}
-        # The tag first: an alias without its history could not be rolled back.
-        self._write_promotions(found, [*_promotions(found), entry])
-        self.client.set_registered_model_alias(self.model_name, CHAMPION, str(version))
-        return self.find(version)
-
-    def roll_back(self, reason: dict[str, Any]) -> ModelVersion:
-        """Give the alias back to the version that the champion replaced, and return that."""
-        current = self.find(CHAMPION)
-        promotions = _promotions(current)
-        live = [entry for entry in promotions if "rolled_back" not in entry]
-        last: dict[str, Any] = live[-1] if live else {}
-        previous = last.get("previous_champion")
-        if previous is None:
-            raise UsageError(
-                f"version {current.version} replaced no other champion, so there is none to go back "
-                "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
-            )
-        restored = self.find(int(previous))
-        # The alias first: an entry marked too early would hide the way back.
-        self.client.set_registered_model_alias(self.model_name, CHAMPION, restored.version)
-        last["rolled_back"] = reason
-        self._write_promotions(current, promotions)
-        return restored
-
-    def _write_promotions(self, version: ModelVersion, promotions: list[dict[str, Any]]) -> None:
+    def write_promotions(self, version: ModelVersion, promotions: list[dict[str, Any]]) -> None:
+        """Store the promotions of a version, oldest first."""
         self.client.set_model_version_tag(version.name, version.version, PROMOTIONS_TAG, as_json(promotions))
 
     def _metrics(self, run_ids: list[str]) -> dict[str, dict[str, float]]:
@@ -145,15 +291,6 @@ class Versions:
             everywhere, f"attributes.run_id IN ({listed})", max_results=len(run_ids)
         )
         return {run.info.run_id: dict(run.data.metrics) for run in runs}
-
-
-def absent(name: str | int, known: list[int]) -> ChurnRiskError:
-    """Return the error for a version that is not there, with those that are."""
-    if known and str(name) not in _FIXES:
-        listed = ", ".join(map(str, known))
-        return UsageError(f"there is no model version {name}; there are {listed}")
-    what = "model" if str(name).isdecimal() else name
-    return NoChampionError(f"there is no {what} yet; {_FIXES.get(str(name), _FIXES[CANDIDATE])}")
 
 
 def _promotions(version: ModelVersion) -> list[dict[str, Any]]:
@@ -178,20 +315,13 @@ def _dataset(logged: DatasetInput) -> DatasetRecord | None:
     )
 
 
-_SQLITE = "sqlite:///"
-_CHATTY_LOGGERS = ("mlflow", "alembic", "git")
-_FOREIGN = {"mlflow", "sqlalchemy", "alembic", "requests", "urllib3"}
-_BUSY_SECONDS = 5.0
-# Read by MLflow when it is imported or called; a value that the user has set wins.
-_ENVIRONMENT = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-    "GIT_PYTHON_REFRESH": "quiet",
-}
+def _absent(name: str | int, known: list[int]) -> ChurnRiskError:
+    """Return the error for a version that is not there, with those that are."""
+    if known and str(name) not in _FIXES:
+        listed = ", ".join(map(str, known))
+        return UsageError(f"there is no model version {name}; there are {listed}")
+    what = "model" if str(name).isdecimal() else name
+    return NoChampionError(f"there is no {what} yet; {_FIXES.get(str(name), _FIXES[CANDIDATE])}")
 
 
 @dataclass(frozen=True)
@@ -309,124 +439,3 @@ def _quiet() -> Iterator[None]:
 def _set_levels(levels: dict[str, int]) -> None:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Runs and model versions of one project; nothing in the process is changed.
-
-    A version is named by alias, number or the id of its run; NoChampionError if no version carries the alias,
-    UsageError if there is no such version, ChurnRiskError if a model is unsafe or damaged or the store fails.
-
-    ``uri`` is an MLflow tracking URI (server or database); None means SQLite in ``<workspace>/models/mlflow.db`` with
-    files in ``<workspace>/models/artifacts``. ``workspace`` is the project folder.
-    """
-
-    uri: str | None
-    workspace: Path
-    experiment: str
-    model_name: str = "churn"
-
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[\w\-. ]+", self.model_name):
-            raise UsageError(
-                "expected a model name of letters, digits, spaces and `_-.`, found "
-                f"{self.model_name!r}; change `model_name` under [tracking] in churnrisk.toml"
-            )
-        if not self.experiment.strip():
-            raise UsageError(
-                "expected the name of an MLflow experiment, found an empty one; "
-                "set `experiment` under [tracking] in churnrisk.toml"
-            )
-
-    @property
-    def _store(self) -> MlflowStore:
-        return MlflowStore(self.uri, self.workspace)
-
-    def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
-        """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
-        trusted_types = trusted_types_of(record.classifier)
-        with self._open() as versions:
-            written = write_training(
-                versions.client,
-                record,
-                experiment_id=self._experiment_id(versions.client),
-                model_name=self.model_name,
-                trusted_types=trusted_types,
-            )
-            return versions.described([written])[0]
-
-    def versions(self) -> list[ModelVersionInfo]:
-        """Return all registered versions, newest first; empty before the first training."""
-        if self._store.is_empty:
-            return []
-        with self._open() as versions:
-            return sorted(versions.described(versions.all()), key=lambda info: -info.version)
-
-    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Load a model through the allow-list of :mod:`churnrisk.tracking.stored`."""
-        # Outside the store's silence: scikit-learn warns of a model from another version.
-        return self.stored(alias_or_version).built()
-
-    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of a version; nothing in them is built."""
-        with TemporaryDirectory() as scratch, self._open(alias_or_version) as versions:
-            version = versions.find(alias_or_version)
-            return read_folder(
-                self._fetch(versions.client, version, Path(scratch)),
-                version=int(version.version),
-                run_id=version.run_id or "",
-                tags=dict(version.tags),
-            )
-
-    def details(self, name: str | int) -> VersionDetails:
-        """Return a version with the parameters and data of its training."""
-        with self._open(name) as versions:
-            return versions.details(name)
-
-    def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
-        """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
-        with self._open(version) as versions:
-            return versions.described([versions.promote(version, decision)])[0]
-
-    def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
-        """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
-        with self._open(CHAMPION) as versions:
-            return versions.described([versions.roll_back(reason)])[0]
-
-    @contextmanager
-    def _open(self, name: str | int | None = None) -> Iterator[Versions]:
-        """Yield the versions; refuse at once to look for one by name in an empty store."""
-        if name is not None and self._store.is_empty:
-            raise absent(name, known=[])
-        with self._store.opened() as client:
-            yield Versions(client, self.model_name)
-
-    def _experiment_id(self, client: MlflowClient) -> str:
-        artifacts = self._store.artifacts
-        location = artifacts.as_uri() if artifacts else None
-        found = client.get_experiment_by_name(self.experiment)
-        if found is None:
-            return str(client.create_experiment(self.experiment, artifact_location=location))
-        if self.uri is None and found.artifact_location != location:
-            # The project folder was moved: MLflow would go on writing to the old place.
-            client.rename_experiment(found.experiment_id, f"{self.experiment} (moved, {found.experiment_id})")
-            return str(client.create_experiment(self.experiment, artifact_location=location))
-        return str(found.experiment_id)
-
-    def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
-        """Return a folder with the files of a version."""
-        from mlflow.artifacts import download_artifacts
-
-        location = client.get_model_version_download_uri(self.model_name, version.version)
-        artifacts = self._store.artifacts
-        if self.uri is None and artifacts:
-            # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
-            # They end in models/<model id>/artifacts.
-            own = artifacts.joinpath(*location.split("/")[-3:])
-            if own.is_dir():
-                return own
-        fetched = download_artifacts(
-            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
-        )
-        return Path(fetched)

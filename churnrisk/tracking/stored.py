@@ -1,15 +1,14 @@
-"""What a training hands to the registry, the types a stored model may consist of, and the typed model built from it."""
+"""Stored models: their files, the typed model that is built from them, and the types that they may consist of."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import json
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
@@ -22,110 +21,17 @@ from churnrisk.model import as_pandas
 from churnrisk.records import Feature
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from churnrisk.lights import Rule, TrafficLight
     from churnrisk.model import ChurnHazard, ReasonProfile
 
 CHAMPION = "champion"
 CANDIDATE = "candidate"
-
-
-@dataclass(frozen=True)
-class DatasetRecord:
-    """One block of the panel that a training read; its description is logged, never its rows.
-
-    Both dates are included; ``digest`` is a fingerprint of the rows. The metrics of the run belong to "test".
-    """
-
-    block: Literal["fit", "calibration", "policy", "test"]
-    first_as_of: datetime
-    last_as_of: datetime
-    rows: int
-    digest: str
-
-    def __post_init__(self) -> None:
-        if self.last_as_of < self.first_as_of:
-            raise UsageError(
-                f"dataset block {self.block!r}: expected first_as_of <= last_as_of, found "
-                f"{self.first_as_of:%Y-%m-%d} and {self.last_as_of:%Y-%m-%d}; swap the two dates"
-            )
-
-    @property
-    def name(self) -> str:
-        """``panel-fit-2025-05-01..2025-12-27``."""
-        return f"panel-{self.block}-{self.first_as_of:%Y-%m-%d}..{self.last_as_of:%Y-%m-%d}"
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """One candidate in one setting, as the search saw it; a metric has one value, or one per fold."""
-
-    name: str
-    params: dict[str, object]
-    metrics: dict[str, tuple[float, ...]]
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """Everything worth keeping of one training; metrics are those of the test block.
-
-    ``X_example`` holds a few rows as the classifier takes them. Figures are logged as ``plots/<name>.png``, trials as
-    runs below that of the training, tags on the run and on the version. ``texts`` and ``jsons`` are documents by file
-    name: ``model_card.md`` is shown on MLflow's pages, and :class:`churnrisk.tracking.LoadedModel` is decoded from
-    ``policy.json``, ``profile.json`` and ``features.json``. MLflow invents a run name if there is none.
-    """
-
-    classifier: Any
-    X_example: pd.DataFrame
-    params: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    datasets: tuple[DatasetRecord, ...] = ()
-    trials: tuple[TrialRecord, ...] = ()
-    figures: dict[str, Figure] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    jsons: dict[str, Any] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    run_name: str | None = None
-
-    def __post_init__(self) -> None:
-        if not hasattr(self.classifier, "predict_proba"):
-            raise UsageError(
-                f"expected a classifier with predict_proba, found {type(self.classifier).__name__}; "
-                "give a scikit-learn classifier that yields probabilities"
-            )
-        if self.X_example.empty:
-            raise UsageError("expected at least one example row, found none; pass X.head()")
-
-    @property
-    def is_churn_model(self) -> bool:
-        """True when thresholds are stored too, so that it can be served with colours and reasons."""
-        return "light" in self.jsons.get("policy.json", {}) and hasattr(self.classifier, "contributions")
-
-
-@dataclass(frozen=True)
-class ModelVersionInfo:
-    """One registered version; ``created`` is in UTC, ``metrics`` are those of its run, ``tags`` the version's own."""
-
-    version: int
-    created: datetime
-    aliases: tuple[str, ...]
-    metrics: dict[str, float]
-    run_id: str
-    tags: dict[str, str]
-
-
-@dataclass(frozen=True)
-class VersionDetails:
-    """One registered version with its training.
-
-    ``params`` are the settings as MLflow keeps them; ``datasets`` come in the order fit, calibration, policy, test.
-    """
-
-    info: ModelVersionInfo
-    params: dict[str, str]
-    datasets: tuple[DatasetRecord, ...]
+#: Folder of the documents inside that of a model, and the file of its classifier, as MLflow calls it.
+DOCUMENTS = "churnrisk"
+MODEL_FILE = "model.skops"
+POLICY, PROFILE, FEATURES = "policy.json", "profile.json", "features.json"
+#: Columns of :meth:`LoadedModel.predict`.
+PREDICTED = ("churn_probability", "colour", "decided_by", "rule", "reasons")
 
 
 # Beyond what skops trusts by itself (public scikit-learn estimators, numpy and scipy arrays, plain
@@ -163,6 +69,232 @@ _MOVED = {
     (f"{OWN_PACKAGE}.rates", "LevelRates"): (f"{OWN_PACKAGE}.encoding", "LevelRates"),
     (f"{OWN_PACKAGE}.recency", "RecencyRule"): (f"{OWN_PACKAGE}.calibration", "RecencyRule"),
 }
+
+
+class Models(Protocol):
+    """Where models come from: the registry, or a bundle."""
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Return a model by its alias or version."""
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Return the files of a model."""
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The files of one model version, nothing of which has been built.
+
+    ``model`` is the classifier in skops format, ``documents`` the JSON documents and ``texts`` the Markdown texts by
+    file name; ``versions`` are those of the packages at the training.
+    """
+
+    model: bytes
+    documents: dict[str, Any]
+    texts: dict[str, str]
+    versions: dict[str, str]
+    version: int
+    run_id: str
+    tags: dict[str, str]
+
+    def built(self) -> LoadedModel:
+        """Build the classifier through the allow-list and decode the documents.
+
+        A ChurnRiskError if it holds types that are not trusted, is damaged, or fits other versions only.
+        """
+        return LoadedModel(
+            load_trusted(self.model),
+            *_decoded(self.documents),
+            documents=self.documents,
+            version=self.version,
+            run_id=self.run_id,
+            tags=self.tags,
+        )
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model version ready to score.
+
+    Attributes
+    ----------
+    classifier : ChurnClassifier
+        The fitted classifier; any other classifier with ``predict_proba`` that was logged.
+    light : TrafficLight or None
+        Its thresholds; None for a classifier stored without any, which has no rules, profile and features either.
+    rules, profile, features
+        The rules, the usual ranges of retained accounts and the declared columns, as of the training.
+    documents : dict of str to object
+        All JSON documents by file name, as stored.
+    version, run_id, tags
+        The registered version, the MLflow run of the training, tags of the version.
+    """
+
+    classifier: Any
+    light: TrafficLight | None
+    rules: tuple[Rule, ...]
+    profile: ReasonProfile
+    features: tuple[Feature, ...]
+    documents: dict[str, Any]
+    version: int
+    run_id: str
+    tags: dict[str, str]
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that it reads."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def thresholds(self) -> TrafficLight:
+        """Its light; a UsageError if it was stored without one."""
+        if self.light is None:
+            raise UsageError(
+                f"model version {self.version} was stored without thresholds, so it gives no colours. "
+                "Train one with `churnrisk train`."
+            )
+        return self.light
+
+    @property
+    def hazard(self) -> ChurnHazard | None:
+        """Its survival curve beyond the first window; None if it was trained without time to churn."""
+        found: ChurnHazard | None = getattr(self.classifier, "hazard_", None)
+        return found
+
+    def probability(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
+        """Return the churn probability of each row; other columns may stand beside those it reads."""
+        found: npt.NDArray[np.float64] = self.classifier.predict_proba(X[self.columns])[:, 1]
+        return found
+
+    def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
+        """Return probability, colour and reasons of each row by itself.
+
+        The colour is that of the thresholds and rules stored with the model. What needs more than the row is left to
+        ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
+
+        Parameters
+        ----------
+        X : DataFrame of shape (n, d)
+            The model's columns, in any order and beside others; any frame that narwhals knows. A missing value is
+            unknown, a missing column is an error.
+        top : int, default 3
+            Most reasons per row.
+
+        Returns
+        -------
+        DataFrame of shape (n, 5), indexed like X
+            churn_probability; colour; decided_by ("model" or "rule"); rule (its name, else None); reasons (list of
+            sentences).
+
+        Raises
+        ------
+        UsageError
+            If columns are missing, or the model was stored without thresholds.
+        """
+        from churnrisk.lights import apply_rules, segments_of
+
+        light = self.thresholds
+        rows = self._read(as_pandas(X))
+        p = self.probability(rows)
+        colours = light.predict(p, annual_value(rows), segments_of(rows, light.segment_by))
+        decided = apply_rules(rows, colours, self.rules)
+        columns = {
+            "churn_probability": p,
+            **{name: decided[name].astype(object) for name in ("colour", "decided_by", "rule")},
+            "reasons": self._reasons(rows, top),
+        }
+        return pd.DataFrame(columns, index=rows.index, columns=list(PREDICTED))
+
+    def _read(self, X: pd.DataFrame) -> pd.DataFrame:
+        if missing := [name for name in self.columns if name not in X]:
+            raise UsageError(
+                f"expected the {len(self.columns)} signals of the model, found no {', '.join(missing)}. "
+                "Give every column; an unknown value is null."
+            )
+        return X[self.columns]
+
+    def _reasons(self, rows: pd.DataFrame, top: int) -> pd.Series:
+        from churnrisk.model import explain
+
+        # Rows that are served carry no account and no date.
+        place = pd.MultiIndex.from_product([range(len(rows)), [pd.NaT]], names=["account_id", "as_of"])
+        bare = rows.set_axis(place)
+        explained = explain(self.classifier.contributions(bare), bare, self.features, self.profile, top=top)
+        texts = [[reason.text for reason in reasons] for reasons in explained["reasons"]]
+        return pd.Series(texts, index=rows.index, dtype=object)
+
+
+def _decoded(
+    documents: dict[str, Any],
+) -> tuple[TrafficLight | None, tuple[Rule, ...], ReasonProfile, tuple[Feature, ...]]:
+    # scikit-learn takes more than a second to import
+    from churnrisk.lights import Rule, TrafficLight
+    from churnrisk.model import ReasonProfile
+
+    policy = documents.get(POLICY)
+    if not (isinstance(policy, dict) and "light" in policy):
+        return None, (), ReasonProfile({}, {}, {}), ()
+    light = TrafficLight.from_dict(policy["light"])
+    try:
+        rules = tuple(Rule(**rule) for rule in policy.get("rules", ()))
+        profile = ReasonProfile.from_dict(documents[PROFILE])
+        features = tuple(
+            Feature(**{**one, "requires": tuple(one.get("requires", ()))}) for one in documents[FEATURES]
+        )
+        return light, rules, profile, features
+    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+        raise ChurnRiskError(
+            f"expected the policy, profile and features of a churn model, found documents that are not: {cause!r}. "
+            "Train again with `churnrisk train`."
+        ) from cause
+
+
+def read_folder(folder: Path, *, version: int, run_id: str, tags: dict[str, str]) -> StoredModel:
+    """Read the folder of a logged model; nothing in it is built."""
+    versions = {"python": _require_skops(folder), **_pinned(folder / "requirements.txt")}
+    own = folder / DOCUMENTS
+    try:
+        return StoredModel(
+            model=(folder / MODEL_FILE).read_bytes(),
+            documents={name: json.loads(text) for name, text in _read(own, "*.json").items()},
+            texts=_read(own, "*.md"),
+            versions=versions,
+            version=version,
+            run_id=run_id,
+            tags=tags,
+        )
+    except ValueError as cause:
+        raise ChurnRiskError(
+            f"a document of the stored model is damaged: {cause}. Run `churnrisk train` again."
+        ) from cause
+
+
+def _require_skops(folder: Path) -> str:
+    """Refuse other formats before their file is opened; return the version of Python that wrote the model."""
+    from mlflow.models import Model
+
+    flavours = Model.load(str(folder)).flavors
+    written_as = flavours.get("sklearn", {}).get("serialization_format", "an unknown format")
+    if written_as != "skops":
+        raise ChurnRiskError(
+            f"expected a model stored as skops, found {written_as}, which can run any code when it is "
+            "opened. It was not loaded. Train the model with `churnrisk train`."
+        )
+    return str(flavours.get("python_function", {}).get("python_version", ""))
+
+
+def _pinned(requirements: Path) -> dict[str, str]:
+    if not requirements.is_file():
+        return {}
+    pairs = (line.partition("==") for line in requirements.read_text(encoding="utf-8").splitlines())
+    return {name.strip(): version.strip() for name, pinned, version in pairs if pinned}
+
+
+def _read(folder: Path, pattern: str) -> dict[str, str]:
+    return {
+        file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8")
+        for file in sorted(folder.rglob(pattern))
+    }
 
 
 def distrusted(names: list[str]) -> list[str]:
@@ -247,262 +379,3 @@ def _with_current_names(content: bytes) -> bytes:
 def _renamed(node: dict[str, Any]) -> dict[str, Any]:
     moved = _MOVED.get((node.get("__module__", ""), node.get("__class__", "")))
     return node if moved is None else node | {"__module__": moved[0], "__class__": moved[1]}
-
-
-#: Folder of the documents inside that of a model, and the file of its classifier, as MLflow calls it.
-DOCUMENTS = "churnrisk"
-MODEL_FILE = "model.skops"
-POLICY, PROFILE, FEATURES = "policy.json", "profile.json", "features.json"
-#: Columns of :meth:`LoadedModel.predict`.
-PREDICTED = ("churn_probability", "colour", "decided_by", "rule", "reasons")
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A model version ready to score.
-
-    Attributes
-    ----------
-    classifier : ChurnClassifier
-        The fitted classifier; any other classifier with ``predict_proba`` that was logged.
-    light : TrafficLight or None
-        Its thresholds; None for a classifier that was stored without any, which has no rules, profile and features
-        either.
-    rules : tuple of Rule
-        The rules that were active at the training.
-    profile : ReasonProfile
-        What is usual for retained accounts.
-    features : tuple of Feature
-        The columns that it reads, as declared at the training.
-    documents : dict of str to object
-        All JSON documents by file name, as stored.
-    version : int
-        The registered version.
-    run_id : str
-        The MLflow run of the training.
-    tags : dict of str to str
-        Tags of the version.
-    """
-
-    classifier: Any
-    light: TrafficLight | None
-    rules: tuple[Rule, ...]
-    profile: ReasonProfile
-    features: tuple[Feature, ...]
-    documents: dict[str, Any]
-    version: int
-    run_id: str
-    tags: dict[str, str]
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of the columns that it reads."""
-        return [feature.name for feature in self.features]
-
-    @property
-    def thresholds(self) -> TrafficLight:
-        """Its light.
-
-        Raises
-        ------
-        UsageError
-            If it was stored without one.
-        """
-        if self.light is None:
-            raise UsageError(
-                f"model version {self.version} was stored without thresholds, so it gives no colours. "
-                "Train one with `churnrisk train`."
-            )
-        return self.light
-
-    @property
-    def hazard(self) -> ChurnHazard | None:
-        """Its survival curve beyond the first window; None if it was trained without time to churn."""
-        found: ChurnHazard | None = getattr(self.classifier, "hazard_", None)
-        return found
-
-    def probability(self, X: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Return the churn probability of each row; other columns may stand beside those it reads."""
-        found: npt.NDArray[np.float64] = self.classifier.predict_proba(X[self.columns])[:, 1]
-        return found
-
-    def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
-        """Return probability, colour and reasons of each row by itself.
-
-        The colour is that of the thresholds and rules stored with the model. What needs more than the row is left to
-        ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n, d)
-            The model's columns, in any order and beside others; any frame that narwhals knows. A missing value is
-            unknown, a missing column is an error.
-        top : int, default 3
-            Most reasons per row.
-
-        Returns
-        -------
-        DataFrame of shape (n, 5), indexed like X
-            churn_probability; colour; decided_by ("model" or "rule"); rule (its name, else None); reasons (list of
-            sentences).
-
-        Raises
-        ------
-        UsageError
-            If columns are missing, or the model was stored without thresholds.
-        """
-        from churnrisk.lights import apply_rules, segments_of
-
-        light = self.thresholds
-        rows = self._read(as_pandas(X))
-        p = self.probability(rows)
-        colours = light.predict(p, annual_value(rows), segments_of(rows, light.segment_by))
-        decided = apply_rules(rows, colours, self.rules)
-        columns = {
-            "churn_probability": p,
-            **{name: decided[name].astype(object) for name in ("colour", "decided_by", "rule")},
-            "reasons": self._reasons(rows, top),
-        }
-        return pd.DataFrame(columns, index=rows.index, columns=list(PREDICTED))
-
-    def _read(self, X: pd.DataFrame) -> pd.DataFrame:
-        if missing := [name for name in self.columns if name not in X]:
-            raise UsageError(
-                f"expected the {len(self.columns)} signals of the model, found no {', '.join(missing)}. "
-                "Give every column; an unknown value is null."
-            )
-        return X[self.columns]
-
-    def _reasons(self, rows: pd.DataFrame, top: int) -> pd.Series:
-        from churnrisk.model import explain
-
-        # Rows that are served carry no account and no date.
-        place = pd.MultiIndex.from_product([range(len(rows)), [pd.NaT]], names=["account_id", "as_of"])
-        bare = rows.set_axis(place)
-        explained = explain(self.classifier.contributions(bare), bare, self.features, self.profile, top=top)
-        texts = [[reason.text for reason in reasons] for reasons in explained["reasons"]]
-        return pd.Series(texts, index=rows.index, dtype=object)
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """The files of one model version, nothing of which has been built.
-
-    ``model`` is the classifier in skops format, ``documents`` the JSON documents and ``texts`` the Markdown texts by
-    file name; ``versions`` are those of the packages at the training.
-    """
-
-    model: bytes
-    documents: dict[str, Any]
-    texts: dict[str, str]
-    versions: dict[str, str]
-    version: int
-    run_id: str
-    tags: dict[str, str]
-
-    def built(self) -> LoadedModel:
-        """Build the classifier through the allow-list and decode the documents.
-
-        Raises
-        ------
-        ChurnRiskError
-            If it holds types that are not trusted, is damaged, or fits other versions only.
-        """
-        return LoadedModel(
-            load_trusted(self.model),
-            *_decoded(self.documents),
-            documents=self.documents,
-            version=self.version,
-            run_id=self.run_id,
-            tags=self.tags,
-        )
-
-
-class Models(Protocol):
-    """Where models come from: the registry, or a bundle."""
-
-    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
-        """Return a model by its alias or version."""
-
-    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
-        """Return the files of a model."""
-
-
-def _decoded(
-    documents: dict[str, Any],
-) -> tuple[TrafficLight | None, tuple[Rule, ...], ReasonProfile, tuple[Feature, ...]]:
-    # scikit-learn takes more than a second to import
-    from churnrisk.lights import Rule, TrafficLight
-    from churnrisk.model import ReasonProfile
-
-    policy = documents.get(POLICY)
-    if not (isinstance(policy, dict) and "light" in policy):
-        return None, (), ReasonProfile({}, {}, {}), ()
-    light = TrafficLight.from_dict(policy["light"])
-    try:
-        rules = tuple(Rule(**rule) for rule in policy.get("rules", ()))
-        profile = ReasonProfile.from_dict(documents[PROFILE])
-        return light, rules, profile, tuple(map(_feature, documents[FEATURES]))
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
-        raise ChurnRiskError(
-            f"expected the policy, profile and features of a churn model, found documents that are not: {cause!r}. "
-            "Train again with `churnrisk train`."
-        ) from cause
-
-
-def _feature(stored: dict[str, Any]) -> Feature:
-    return Feature(**{**stored, "requires": tuple(stored.get("requires", ()))})
-
-
-def read_folder(folder: Path, *, version: int, run_id: str, tags: dict[str, str]) -> StoredModel:
-    """Read the folder of a logged model; nothing in it is built.
-
-    Raises
-    ------
-    ChurnRiskError
-        If the model is not in skops format or a file is damaged.
-    """
-    versions = {"python": _require_skops(folder), **_pinned(folder / "requirements.txt")}
-    own = folder / DOCUMENTS
-    try:
-        return StoredModel(
-            model=(folder / MODEL_FILE).read_bytes(),
-            documents={name: json.loads(text) for name, text in _read(own, "*.json").items()},
-            texts=_read(own, "*.md"),
-            versions=versions,
-            version=version,
-            run_id=run_id,
-            tags=tags,
-        )
-    except ValueError as cause:
-        raise ChurnRiskError(
-            f"a document of the stored model is damaged: {cause}. Run `churnrisk train` again."
-        ) from cause
-
-
-def _require_skops(folder: Path) -> str:
-    """Refuse other formats before their file is opened; return the version of Python that wrote the model."""
-    from mlflow.models import Model
-
-    flavours = Model.load(str(folder)).flavors
-    written_as = flavours.get("sklearn", {}).get("serialization_format", "an unknown format")
-    if written_as != "skops":
-        raise ChurnRiskError(
-            f"expected a model stored as skops, found {written_as}, which can run any code when it is "
-            "opened. It was not loaded. Train the model with `churnrisk train`."
-        )
-    return str(flavours.get("python_function", {}).get("python_version", ""))
-
-
-def _pinned(requirements: Path) -> dict[str, str]:
-    if not requirements.is_file():
-        return {}
-    pairs = (line.partition("==") for line in requirements.read_text(encoding="utf-8").splitlines())
-    return {name.strip(): version.strip() for name, pinned, version in pairs if pinned}
-
-
-def _read(folder: Path, pattern: str) -> dict[str, str]:
-    return {
-        file.relative_to(folder).as_posix(): file.read_text(encoding="utf-8")
-        for file in sorted(folder.rglob(pattern))
-    }

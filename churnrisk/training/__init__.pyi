@@ -3,11 +3,6 @@ from .fit import (
     OUTLOOK,
     Training,
     add_outlook,
-    cut_blocks,
-    features_of,
-    log_odds_of,
-    model_before,
-    model_columns,
     outlook,
     tracking_of,
     train,
@@ -30,6 +25,7 @@ from .measure import (
 from .panel import (
     CheckedTables,
     CheckReport,
+    CutPanel,
     Progress,
     TrainingPanel,
     advance,
@@ -40,7 +36,7 @@ from .panel import (
     latest_date,
     training_panel,
 )
-from .record import changed_settings, require_own_thresholds
+from .record import changed_settings, features_of, require_own_thresholds
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import make_sample, start_project
 
@@ -52,6 +48,7 @@ __all__ = [
     "CheckedTables",
     "ColourAtSnapshot",
     "Comparison",
+    "CutPanel",
     "EvaluationReport",
     "FIRST",
     "FeatureWorth",
@@ -71,7 +68,6 @@ __all__ = [
     "checked_tables",
     "colours_at",
     "compare",
-    "cut_blocks",
     "evaluate_folds",
     "evaluate_model",
     "export",
@@ -79,11 +75,8 @@ __all__ = [
     "features_of",
     "kinds_of",
     "latest_date",
-    "log_odds_of",
     "main_families",
     "make_sample",
-    "model_before",
-    "model_columns",
     "models",
     "outlook",
     "promote",

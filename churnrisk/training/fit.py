@@ -1,4 +1,4 @@
-"""Train: panel, blocks, candidates, calibration, lights, time to churn, evaluation."""
+"""Train: fit a model with its lights and its time to churn, measure it on the test block, register it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
-from churnrisk.errors import ChurnRiskError, ModelInputError, NoChampionError, UsageError
-from churnrisk.features import annual_value, select_features
+from churnrisk.errors import ModelInputError, NoChampionError
+from churnrisk.features import annual_value
 from churnrisk.lights import (
     RuleEvidence,
     TrafficLight,
@@ -24,84 +24,25 @@ from churnrisk.lights import (
     segments_of,
 )
 from churnrisk.model import (
-    Blocks,
     ChurnClassifier,
     ChurnHazard,
     Evaluation,
     ReasonProfile,
     RecencyRule,
-    account_blocks,
-    blocks,
     evaluate,
     mean_days_of,
     median_days_of,
 )
-from churnrisk.records import ColourEvidence, Feature, Run
+from churnrisk.records import ColourEvidence, Feature
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, known_by
-from churnrisk.sources import Tables
-from churnrisk.tracking import CHAMPION, LoadedModel, Models, ModelVersionInfo, Tracking
-from churnrisk.training.panel import Progress, TrainingPanel, choose_kinds, training_panel
-from churnrisk.training.record import Trained, training_record
+from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.training.panel import CutPanel, Progress, choose_kinds, training_panel
+from churnrisk.training.record import Trained, training_record, unfed_columns
 
-
-def model_before(
-    before: Run | None, model: LoadedModel, models: Models, project: Project, tables: Tables
-) -> tuple[LoadedModel | None, tuple[Feature, ...]]:
-    """Return the model of the previous run with its features; None if it is today's or cannot be used."""
-    if before is None or before.model_version == str(model.version):
-        return None, ()
-    try:
-        found = models.load(before.model_version)
-        return found, features_of(found, project, tables)
-    except ChurnRiskError:
-        # it only serves to tell a new model from late data; without it both count as late data
-        return None, ()
-
-
-def log_odds_of(model: LoadedModel | None, X: pd.DataFrame) -> Any:
-    """Return a model's log-odds of a snapshot; None without a model or rows."""
-    return None if model is None or X.empty else model.classifier.decision_function(X[model.columns])
-
-
-def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns."""
-    today = select_features(project.features, tables.available)
-    if why := mismatch(model, today):
-        raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
-    by_name = {feature.name: feature for feature in today}
-    return tuple(by_name[name] for name in model.columns)
-
-
-def mismatch(model: LoadedModel, today: Sequence[Feature]) -> str:
-    """Return why today's features do not fit the model: what is missing or redefined; empty if all is well."""
-    sql = {feature.name: feature.sql for feature in today}
-    changed = sorted(one.name for one in model.features if sql.get(one.name, one.sql) != one.sql)
-    redefined = f"was trained on other definitions of {', '.join(changed)}" if changed else ""
-    return " and ".join(filter(None, (_unfed_text(unfed_columns(model, sql)), redefined)))
-
-
-def unfed_columns(model: LoadedModel, names: Sequence[str] | pd.Index | dict[str, str]) -> list[str]:
-    """Return the columns that the model reads and that are not among the names."""
-    return sorted(set(model.columns) - set(names))
-
-
-def require_columns(model: LoadedModel, X: pd.DataFrame) -> None:
-    """Refuse a model that reads columns which today's panel lacks."""
-    if missing := unfed_columns(model, X.columns):
-        raise UsageError(
-            f"model version {model.version} {_unfed_text(missing)}. "
-            "Bring the tables back, or train again with `churnrisk train`."
-        )
-
-
-def _unfed_text(missing: Sequence[str]) -> str:
-    return f"reads {', '.join(missing)}, which today's tables and settings do not feed" if missing else ""
-
-
+RECENCY = "recency rule"
 #: Signals that move with the calendar, in days per day.
 AGEING = {"tenure_days": 1, "term_age_days": 1, "days_to_renewal": -1}
-
 #: The columns of :func:`outlook`; the store does not hold them.
 OUTLOOK = (
     "lost_by_renewal",
@@ -113,17 +54,170 @@ OUTLOOK = (
 )
 
 
-def learn_hazard(
-    panel: TrainingPanel, cut: Blocks, project: Project
-) -> tuple[ChurnHazard | None, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Training(Trained):
+    """A trained model, everything that was measured about it, and its version in the registry."""
+
+    info: ModelVersionInfo
+
+    @property
+    def version(self) -> int:
+        """The number of the version."""
+        return self.info.version
+
+
+def train(project: Project, *, now: datetime, progress: Progress) -> Training:
+    """Train a model on every mature snapshot and register it as the candidate."""
+    data = CutPanel.of(project, training_panel(project, now=now, progress=progress))
+    tracking = tracking_of(project)
+    champion = champion_of(tracking)
+    trained = _fit(data, champion=champion, progress=progress)
+    progress("recording the run")
+    measured = champion if CHAMPION in trained.evaluation.figures else None
+    record = training_record(trained, data, champion=measured, now=now)
+    return Training(**vars(trained), info=tracking.log_training(record))
+
+
+def tracking_of(project: Project) -> Tracking:
+    """Return the registry of a project."""
+    return Tracking(project.tracking_uri, project.directory, project.experiment)
+
+
+def champion_of(tracking: Tracking) -> LoadedModel | None:
+    """Return the champion; None before the first promotion."""
+    try:
+        return tracking.load(CHAMPION)
+    except NoChampionError:
+        return None
+
+
+def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) -> Trained:
+    """Learn from the first two blocks, calibrate and certify on the second, measure on the third."""
+    panel, cut = data.panel, data.cut
+    classifier, light = learn(data, progress=progress)
+    classifier.hazard_, hazard_notes = _learn_hazard(data)
+    progress("measuring on the test block")
+    X, y = panel.X[data.known], panel.y[data.known]
+    profile = ReasonProfile.fit(X, y, panel.features, groups=choose_kinds(X, panel.segments))
+    evaluation = measure(classifier, data, champion=champion)
+    return Trained(
+        classifier,
+        light,
+        profile,
+        panel.features,
+        evaluation,
+        *colours_on_test(classifier, light, data),
+        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_unmeasured(champion, X)),
+    )
+
+
+def learn(data: CutPanel, *, progress: Progress) -> tuple[ChurnClassifier, TrafficLight]:
+    """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
+
+    Each of the averaged models leaves out a share of the second block's accounts. Its predictions for them are out of
+    fold: they calibrate the model and certify the colours.
+    """
+    project, cut, X, y = data.project, data.cut, data.panel.X, data.panel.y
+    progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
+    classifier = unfitted(project, data.panel.features)
+    crossed = classifier.fit_and_calibrate(X[data.known], y[data.known], cut.calibration[data.known])
+    progress("setting the colours")
+    calibrating, dates = X[cut.calibration], data.panel.dates
+    # Certified on the raw scores: calibration keeps their order, so one block serves both.
+    light = TrafficLight(**project.decision.light_settings()).fit(
+        expit(crossed),
+        y[cut.calibration].to_numpy(),
+        annual_value(calibrating),
+        data.panel.groups[cut.calibration],
+        blocks=dates[cut.calibration],
+        segments=segments_of(calibrating, project.decision.segment_by),
+        share=len(calibrating) / int(dates.isin(dates[cut.calibration].unique()).sum()),
+        calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
+    )
+    if "tenure_days" in X:
+        light.watch_newcomers(X["tenure_days"][~cut.test], dates[~cut.test])
+    return classifier, light
+
+
+def unfitted(project: Project, features: Sequence[Feature]) -> ChurnClassifier:
+    """Return an unfitted classifier by ``[model]``, with the directions of the features as constraints."""
+    return ChurnClassifier(candidates=project.model.candidates, **_constraints(project, features))
+
+
+def _constraints(project: Project, features: Sequence[Feature]) -> dict[str, Any]:
+    return {
+        "monotone": {feature.name: feature.monotone for feature in features if feature.monotone},
+        "embargo_days": project.churn.outcome_delay.days,
+        "random_state": project.model.seed,
+    }
+
+
+def measure(classifier: Any, data: CutPanel, *, champion: LoadedModel | None) -> Evaluation:
+    """Measure a model on the test block beside the base rate, the recency rule and the champion."""
+    X, y = data.panel.X, data.panel.y
+    test = X[data.cut.test]
+    baselines: dict[str, Any] = {}
+    if RecencyRule.applies_to(X[data.known]):
+        rule = RecencyRule().fit(X[data.known], y[data.known])
+        baselines[RECENCY] = rule.predict_proba(test)[:, 1]
+    if champion is not None and not unfed_columns(champion, X):
+        baselines[CHAMPION] = champion.probability(test)
+    p = classifier.predict_proba(test)[:, 1]
+    return evaluated(y[data.cut.test], p, data.project, baselines=baselines)
+
+
+def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:
+    """Evaluate probabilities of rows indexed by (account_id, as_of) beside others, by the capacity and seed."""
+    return evaluate(
+        y,
+        p,
+        y.index.get_level_values("account_id"),
+        baselines=baselines,
+        capacity=project.decision.capacity * y.index.get_level_values("as_of").nunique(),
+        seed=project.model.seed,
+    )
+
+
+def colours_on_test(
+    classifier: Any, light: TrafficLight, data: CutPanel
+) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
+    """Return the evidence for the final colours, for the model's own, and for each rule."""
+    X, y, rules = (
+        data.panel.X[data.cut.test],
+        data.panel.y[data.cut.test],
+        data.project.decision.active_rules(),
+    )
+    segments = segments_of(X, data.project.decision.segment_by)
+    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X), segments)
+    X = mark_wave(X, light.newcomers_, np.ones(len(X), dtype=bool))
+    final = apply_rules(X, model_colours, rules)["colour"]
+    accounts = X.index.get_level_values("account_id")
+    return (
+        colour_evidence(final, y, accounts, light.promises_),
+        colour_evidence(model_colours, y, accounts, light.promises_),
+        rule_evidence(X, y, accounts, model_colours, rules),
+    )
+
+
+def _unmeasured(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:
+    if champion is None or not (unfed := unfed_columns(champion, X)):
+        return ()
+    return (
+        f"not measured beside the champion, version {champion.version}: it reads {', '.join(unfed)}, which today's "
+        "tables and settings do not feed. `churnrisk compare` measures both on features that are left out today",
+    )
+
+
+def _learn_hazard(data: CutPanel) -> tuple[ChurnHazard | None, tuple[str, ...]]:
     """Fit the hazard of the windows after the first on all rows before the test block, as far as known by then.
 
     The hazard is None, with a note, if the data cover no later windows or too few losses.
     """
+    panel, project = data.panel, data.project
     if panel.follow_up is None:
         return None, ()
-    as_of, rows = panel.dates, ~cut.test
-    first_test = as_of[cut.test].min()
+    as_of, rows = panel.dates, ~data.cut.test
+    first_test = as_of[data.cut.test].min()
     # in a split by account the blocks share their dates
     end = first_test if first_test > as_of[rows].max() else panel.span.end
     known = known_by(panel.follow_up[rows], project.churn, end=end)
@@ -131,9 +225,7 @@ def learn_hazard(
         period_days=project.churn.horizon_days,
         max_periods=max(1, int(known["windows"].max())),
         ageing=AGEING,
-        monotone={feature.name: feature.monotone for feature in panel.features if feature.monotone},
-        embargo_days=project.churn.outcome_delay.days,
-        random_state=project.model.seed,
+        **_constraints(project, panel.features),
     )
     try:
         return hazard.fit(panel.X[rows], known["windows"] * hazard.period_days, known["churned"]), ()
@@ -190,193 +282,3 @@ def add_outlook(
     found = outlook(classifier, X, churn=churn, as_of=as_of, renewal_at=renewal_at, annual_value=value)
     if found is not None:
         scores[list(OUTLOOK)] = found.set_axis(scores.index).where(scores["probability"].notna())
-
-
-RECENCY = "recency rule"
-
-
-@dataclass(frozen=True)
-class Training(Trained):
-    """A trained model, everything that was measured about it, and its version in the registry."""
-
-    info: ModelVersionInfo
-
-    @property
-    def version(self) -> int:
-        """The number of the version."""
-        return self.info.version
-
-
-def tracking_of(project: Project) -> Tracking:
-    """Return the registry of a project."""
-    return Tracking(project.tracking_uri, project.directory, project.experiment)
-
-
-def train(project: Project, *, now: datetime, progress: Progress) -> Training:
-    """Train a model on every mature snapshot and register it as the candidate."""
-    panel = training_panel(project, now=now, progress=progress)
-    cut = cut_blocks(panel.X, project)
-    tracking = tracking_of(project)
-    champion = champion_of(tracking)
-    trained = _fit(panel, cut, project, champion=champion, progress=progress)
-    progress("recording the run")
-    beside = champion if CHAMPION in trained.evaluation.figures else None
-    record = training_record(trained, panel, cut, project, champion=beside, now=now)
-    return Training(**vars(trained), info=tracking.log_training(record))
-
-
-def cut_blocks(X: pd.DataFrame, project: Project) -> Blocks:
-    """Cut a panel into fit, calibration and test rows as ``[model]`` says."""
-    if project.model.split == "accounts":
-        return account_blocks(X.index.get_level_values("account_id"), seed=project.model.seed)
-    return blocks(
-        X.index.get_level_values("as_of"),
-        embargo_days=project.churn.outcome_delay.days,
-        test_snapshots=project.model.test_snapshots,
-        calibration_snapshots=project.model.calibration_snapshots,
-        account_id=X.index.get_level_values("account_id"),
-        seed=project.model.seed,
-    )
-
-
-def _fit(
-    panel: TrainingPanel,
-    cut: Blocks,
-    project: Project,
-    *,
-    champion: LoadedModel | None,
-    progress: Progress,
-) -> Trained:
-    """Learn from the first two blocks, calibrate and certify on the second, measure on the third."""
-    X, y = panel.X, panel.y
-    classifier, light = learn(panel, cut, project, progress=progress)
-    classifier.hazard_, hazard_notes = learn_hazard(panel, cut, project)
-    progress("measuring on the test block")
-    known = cut.fit | cut.calibration
-    kinds = choose_kinds(X[known], panel.segments)
-    profile = ReasonProfile.fit(X[known], y[known], panel.features, groups=kinds)
-    evaluation = measure(classifier, X, y, cut, project, champion=champion)
-    return Trained(
-        classifier,
-        light,
-        profile,
-        panel.features,
-        evaluation,
-        *colours_on_test(classifier, light, X[cut.test], y[cut.test], project),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_not_beside(champion, X)),
-    )
-
-
-def learn(
-    panel: TrainingPanel, cut: Blocks, project: Project, *, progress: Progress
-) -> tuple[ChurnClassifier, TrafficLight]:
-    """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
-
-    Each of the averaged models leaves out a share of the second block's accounts. Its predictions for them are out of
-    fold: they calibrate the model and certify the colours.
-    """
-    X, y = panel.X, panel.y
-    progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
-    classifier = unfitted(project, panel.features)
-    known = cut.fit | cut.calibration
-    crossed = classifier.fit_and_calibrate(X[known], y[known], cut.calibration[known])
-    progress("setting the colours")
-    calibrating, outcomes = X[cut.calibration], y[cut.calibration]
-    dates = calibrating.index.get_level_values("as_of")
-    # Certified on the raw scores: calibration keeps their order, so one block serves both.
-    light = TrafficLight(**project.decision.light_settings()).fit(
-        expit(crossed),
-        outcomes.to_numpy(),
-        annual_value(calibrating),
-        calibrating.index.get_level_values("account_id"),
-        blocks=dates,
-        segments=segments_of(calibrating, project.decision.segment_by),
-        share=len(calibrating) / int(X.index.get_level_values("as_of").isin(dates.unique()).sum()),
-        calibrate=lambda p: expit(classifier.calibrator_.apply(logit(p))),
-    )
-    seen = X[~cut.test]
-    if "tenure_days" in seen:
-        light.watch_newcomers(seen["tenure_days"], seen.index.get_level_values("as_of"))
-    return classifier, light
-
-
-def unfitted(project: Project, features: Sequence[Feature]) -> ChurnClassifier:
-    """Return an unfitted classifier by ``[model]``, with the directions of the features as constraints."""
-    return ChurnClassifier(
-        candidates=project.model.candidates,
-        monotone={feature.name: feature.monotone for feature in features if feature.monotone},
-        embargo_days=project.churn.outcome_delay.days,
-        random_state=project.model.seed,
-    )
-
-
-def measure(
-    classifier: Any,
-    X: pd.DataFrame,
-    y: pd.Series,
-    cut: Blocks,
-    project: Project,
-    *,
-    champion: LoadedModel | None,
-) -> Evaluation:
-    """Measure a model on the test block beside the base rate, the recency rule and the champion."""
-    test = X[cut.test]
-    baselines: dict[str, Any] = {}
-    known = cut.fit | cut.calibration
-    if RecencyRule.applies_to(X[known]):
-        baselines[RECENCY] = RecencyRule().fit(X[known], y[known]).predict_proba(test)[:, 1]
-    if champion is not None and not unfed_columns(champion, X.columns):
-        baselines[CHAMPION] = champion.probability(test)
-    return evaluated(y[cut.test], classifier.predict_proba(test)[:, 1], project, baselines=baselines)
-
-
-def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:
-    """Evaluate probabilities of rows indexed by (account_id, as_of) beside others, by the capacity and seed."""
-    return evaluate(
-        y,
-        p,
-        y.index.get_level_values("account_id"),
-        baselines=baselines,
-        capacity=project.decision.capacity * y.index.get_level_values("as_of").nunique(),
-        seed=project.model.seed,
-    )
-
-
-def colours_on_test(
-    classifier: Any, light: TrafficLight, X: pd.DataFrame, y: pd.Series, project: Project
-) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
-    """Return the evidence for the final colours, for the model's own, and for each rule."""
-    rules = project.decision.active_rules()
-    segments = segments_of(X, project.decision.segment_by)
-    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X), segments)
-    X = mark_wave(X, light.newcomers_, np.ones(len(X), dtype=bool))
-    final = apply_rules(X, model_colours, rules)["colour"]
-    accounts = X.index.get_level_values("account_id")
-    promises = light.promises_
-    return (
-        colour_evidence(final, y, accounts, promises),
-        colour_evidence(model_colours, y, accounts, promises),
-        rule_evidence(X, y, accounts, model_colours, rules),
-    )
-
-
-def model_columns(model: LoadedModel) -> list[str]:
-    """Return the names of the columns that a stored model reads."""
-    return model.columns
-
-
-def champion_of(tracking: Tracking) -> LoadedModel | None:
-    """Return the champion; None before the first promotion."""
-    try:
-        return tracking.load(CHAMPION)
-    except NoChampionError:
-        return None
-
-
-def _not_beside(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:
-    if champion is None or not (unfed := unfed_columns(champion, X.columns)):
-        return ()
-    return (
-        f"not measured beside the champion, version {champion.version}: it reads {', '.join(unfed)}, which today's "
-        "tables and settings do not feed. `churnrisk compare` measures both on features that are left out today",
-    )

@@ -21,6 +21,7 @@ from churnrisk.tracking import (
     CANDIDATE,
     CHAMPION,
     MODEL_CARD,
+    Bundle,
     BundledModel,
     LoadedModel,
     ModelVersionInfo,
@@ -31,13 +32,14 @@ from churnrisk.tracking import (
     pack,
     unpack,
 )
-from churnrisk.training.fit import cut_blocks, learn, mismatch, tracking_of
+from churnrisk.training.fit import learn, tracking_of
 from churnrisk.training.measure import FIRST, compare, learned_until
-from churnrisk.training.panel import Progress, TrainingPanel, training_panel
+from churnrisk.training.panel import CutPanel, Progress, training_panel
 from churnrisk.training.record import (
     COMPARED_WITH,
     SETTINGS,
     datasets_of,
+    mismatch,
     require_own_thresholds,
     restore_settings,
 )
@@ -127,18 +129,18 @@ def _evidence(
 ) -> PromotionEvidence | None:
     """Return the difference to today's champion; None if both cannot be measured on the same rows."""
     stored = candidate.documents.get("evaluation.json", {})
-    compared = candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in stored.get(
-        "differences", {}
-    )
+    differences = stored.get("differences", {})
+    compared = candidate.tags.get(COMPARED_WITH) == str(champion) and CHAMPION in differences
     if compared and _is_unseen(project, candidate.version, champion):
-        difference = Interval(**stored["differences"][CHAMPION]["log_loss"])
+        difference = Interval(**differences[CHAMPION]["log_loss"])
         return PromotionEvidence("training", difference, stored["rows"], stored["accounts"], stored["n_boot"])
     progress(f"measuring beside version {champion}")
-    found = compare(project, str(champion), str(candidate.version), now=now, progress=progress).evaluation
-    if found is None:
+    new = compare(project, str(champion), str(candidate.version), now=now, progress=progress).evaluation
+    if new is None:
         return None
-    difference = found.differences[FIRST]["log_loss"]
-    return PromotionEvidence("promotion", difference, found.rows, found.accounts, found.n_boot)
+    return PromotionEvidence(
+        "promotion", new.differences[FIRST]["log_loss"], new.rows, new.accounts, new.n_boot
+    )
 
 
 def _is_unseen(project: Project, candidate: int | str, champion: int | str) -> bool:
@@ -198,9 +200,9 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
         raise UsageError(
             f"the training cannot be repeated: version {model.version} {why}. Train again with `churnrisk train`."
         )
-    cut = cut_blocks(panel.X, as_it_was)
-    _require_same_rows(details, panel, {item.block: item.digest for item in datasets_of(panel, cut)})
-    classifier, light = learn(panel, cut, as_it_was, progress=progress)
+    data = CutPanel.of(as_it_was, panel)
+    _require_same_rows(details, data)
+    classifier, light = learn(data, progress=progress)
     progress("comparing the probabilities")
     first, second = model.probability(panel.X), classifier.predict_proba(panel.X)[:, 1]
     same_light = as_json(light.to_dict()) == as_json(model.thresholds.to_dict())
@@ -213,14 +215,14 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
     )
 
 
-def _require_same_rows(details: VersionDetails, panel: TrainingPanel, digests: Mapping[str, str]) -> None:
-    recorded = {item.block: item.digest for item in details.datasets}
-    differing = [block for block, digest in recorded.items() if digests.get(block) != digest]
+def _require_same_rows(details: VersionDetails, data: CutPanel) -> None:
+    digests = {item.block: item.digest for item in datasets_of(data)}
+    differing = [item.block for item in details.datasets if digests.get(item.block) != item.digest]
     if not differing:
         return
     raise ContractError(
         f"expected the rows that version {details.info.version} was trained on, found others in the "
-        f"{' and '.join(differing)} block{'s' if len(differing) > 1 else ''} ({len(panel.X):,} rows in all). "
+        f"{' and '.join(differing)} block{'s' if len(differing) > 1 else ''} ({len(data.panel.X):,} rows in all). "
         "The tables have changed since; bring them back as they were, or train again with `churnrisk train`."
     )
 
@@ -259,10 +261,8 @@ def export(project: Project, path: Path, *, version: str, progress: Progress) ->
     stored = tracking_of(project).stored(version)
     content = pack(stored, project=project.name)
     progress("reading the bundle back")
-    bundle = unpack(content, name=path.name)
-    held = build(bundle, name=path.name)
-    _require_complete(held, path)
-    require_own_thresholds(held.model)
+    bundle, built = _opened(content, path.name)
+    require_own_thresholds(built.model)
     write_whole(path, content)
     notes = () if MODEL_CARD in stored.texts else ("this version was stored without a model card",)
     return Exported(path, stored.version, bundle.digest, len(content), notes)
@@ -272,26 +272,25 @@ def read_bundle(path: Path, project: Project) -> tuple[BundledModel, tuple[str, 
     """Return the model of a bundle file, with notes on what may be unintended."""
     with _readable(path):
         content = path.read_bytes()
-    bundle = unpack(content, name=path.name)
-    notes: tuple[str, ...] = ()
-    if bundle.project != project.name:
-        notes = (
-            f"the model of {path.name} was trained in project {bundle.project!r}, this one is {project.name!r}",
-        )
-    held = build(bundle, name=path.name)
-    _require_complete(held, path)
-    return held, notes
+    bundle, built = _opened(content, path.name)
+    if bundle.project == project.name:
+        return built, ()
+    note = f"the model of {path.name} was trained in project {bundle.project!r}, this one is {project.name!r}"
+    return built, (note,)
 
 
-def _require_complete(held: BundledModel, path: Path) -> None:
-    """Refuse a model that cannot be scored with."""
-    model = held.model
+def _opened(content: bytes, name: str) -> tuple[Bundle, BundledModel]:
+    """Check a bundle and build its model; refuse one that cannot be scored with."""
+    bundle = unpack(content, name=name)
+    built = build(bundle, name=name)
+    model = built.model
     if model.light is None or not model.features or not hasattr(model.classifier, "contributions"):
         raise UsageError(
-            f"expected a churn model with thresholds and features in {path.name}, found "
+            f"expected a churn model with thresholds and features in {name}, found "
             f"{type(model.classifier).__name__} {'without' if model.light is None else 'with'} thresholds and with "
             f"{len(model.features)} features. Export the model again."
         )
+    return bundle, built
 
 
 def _require_own_place(path: Path) -> None:

@@ -1,4 +1,8 @@
-"""Measure models: one on its test block, two side by side, or the colours as they would have been at every snapshot."""
+"""Measure models on rows that they have not learned from.
+
+One version on the test block or in folds of accounts (evaluate), two versions side by side (compare), or the colours as
+they would have been at every past snapshot (backtest).
+"""
 
 from __future__ import annotations
 
@@ -23,16 +27,25 @@ from churnrisk.training.fit import (
     RECENCY,
     champion_of,
     colours_on_test,
-    cut_blocks,
     evaluated,
     learn,
     measure,
-    mismatch,
-    require_columns,
     tracking_of,
     unfitted,
 )
-from churnrisk.training.panel import Progress, TrainingPanel, training_panel
+from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
+from churnrisk.training.record import mismatch, require_columns
+
+#: The first version's name among the scorers of a comparison, in which the second is "model".
+FIRST = "first"
+_TAGS = ("data_digest", "code_version", "seed", "churn_definition", "policy_version")
+_THRESHOLDS = ("amber_from", "red_from")
+#: Its reasons are exact and it is quick to fit, so the backtest takes it if there is no champion.
+_STAND_IN = "additive"
+#: Folds of accounts always had this embargo, whatever the windows of the project.
+_FOLDS_EMBARGO_DAYS = 30
+#: Of a promise at one snapshot; empty without one.
+Outcome = Literal["kept", "broken", "unclear", ""]
 
 
 @dataclass(frozen=True)
@@ -53,16 +66,15 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
     model = tracking.load(version)
     champion = None if version == CHAMPION else champion_of(tracking)
     panel = training_panel(project, now=now, progress=progress)
-    cut = cut_blocks(panel.X, project)
     require_columns(model, panel.X)
+    data = CutPanel.of(project, replace(panel, X=panel.X[model.columns]))
     progress("measuring on the test block")
-    X, test = panel.X[model.columns], cut.test
-    final, own, _ = colours_on_test(model.classifier, model.thresholds, X[test], panel.y[test], project)
-    dates = X.index.get_level_values("as_of")[test]
+    final, own, _ = colours_on_test(model.classifier, model.thresholds, data)
+    dates = panel.dates[data.cut.test]
     return EvaluationReport(
         f"version {model.version}",
-        f"{int(test.sum()):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
-        measure(model.classifier, X, panel.y, cut, project, champion=champion),
+        f"{len(dates):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
+        measure(model.classifier, data, champion=champion),
         final,
         own,
     )
@@ -82,7 +94,8 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=project.model.seed)
     for number, (rest, test) in enumerate(splitter.split(X, y, panel.groups), start=1):
         progress(f"fold {number} of {folds}")
-        classifier = unfitted(project, panel.features).fit(X.iloc[rest], y.iloc[rest])
+        classifier = unfitted(project, panel.features).set_params(embargo_days=_FOLDS_EMBARGO_DAYS)
+        classifier.fit(X.iloc[rest], y.iloc[rest])
         p[test] = classifier.predict_proba(X.iloc[test])[:, 1]
         if with_recency:
             rule = RecencyRule().fit(X.iloc[rest], y.iloc[rest])
@@ -96,12 +109,6 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         seed=project.model.seed,
     )
     return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
-
-
-#: The first version's name among the scorers of the evaluation, in which the second is "model".
-FIRST = "first"
-_TAGS = ("data_digest", "code_version", "seed", "churn_definition", "policy_version")
-_THRESHOLDS = ("amber_from", "red_from")
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ def _measured(
     now: datetime,
     progress: Progress,
 ) -> tuple[str, Evaluation | None, tuple[str, ...]]:
-    panel = _panel(project, now=now, progress=progress)
+    panel = _widest_panel(project, now=now, progress=progress)
     reasons = [(model.version, mismatch(model, panel.features)) for model in models]
     if text := " and ".join(f"version {version} {why}" for version, why in reasons if why):
         return "", None, (f"not measured: {text}",)
@@ -193,7 +200,7 @@ def _measured(
     return block, evaluation, notes
 
 
-def _panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+def _widest_panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
     """Return the panel with the excluded features too: an earlier version may read them."""
     everything = replace(project, features=replace(project.features, exclude=()))
     try:
@@ -207,7 +214,7 @@ def _unseen(
     project: Project, details: tuple[VersionDetails, VersionDetails], panel: TrainingPanel
 ) -> tuple[npt.NDArray[np.bool_], tuple[str, ...]]:
     """Return the rows of today's test block that neither version has learned from."""
-    test = np.asarray(cut_blocks(panel.X, project).test)
+    test = np.asarray(CutPanel.of(project, panel).cut.test)
     if project.model.split == "accounts":
         seeds = {one.params.get("seed") for one in details} | {str(project.model.seed)}
         digests = {one.info.tags.get("data_digest") for one in details} | {panel.digest}
@@ -218,18 +225,16 @@ def _unseen(
             "of these rows",
         )
     as_of = panel.dates
-    clean = test.copy()
-    notes = []
+    unseen, notes = test, []
     for one in details:
         seen = as_of < pd.Timestamp(learned_until(one) + project.churn.outcome_delay)
-        if (clean & seen).any():
-            count = as_of[clean & seen].nunique()
+        if count := as_of[unseen & seen].nunique():
             notes.append(
                 f"{count} of the test block's snapshots are left out: version {one.info.version} learned from rows "
                 "up to them"
             )
-            clean &= ~seen
-    return clean, tuple(notes)
+        unseen = unseen & ~seen
+    return unseen, tuple(notes)
 
 
 def learned_until(one: VersionDetails) -> datetime:
@@ -264,12 +269,6 @@ def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...
     names = dict.fromkeys((*first, *second))
     pairs = (Pair(name, first.get(name), second.get(name)) for name in names)
     return tuple(pair for pair in pairs if pair.first != pair.second)
-
-
-#: Its reasons are exact and it is quick to fit, so it stands in for a missing champion.
-_STAND_IN = "additive"
-
-Outcome = Literal["kept", "broken", "unclear", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,8 +322,8 @@ class Backtest:
         """Count kept, broken and unclear promises of a colour, at all snapshots or the last ones."""
         dates = self.snapshots[-last:] if last else self.snapshots
         rows = [row for row in self.rows if row.colour == colour and row.as_of in dates]
-        found = [row.model_outcome if of_model else row.outcome for row in rows]
-        return {name: found.count(name) for name in ("kept", "broken", "unclear")}
+        outcomes = [row.model_outcome if of_model else row.outcome for row in rows]
+        return {name: outcomes.count(name) for name in ("kept", "broken", "unclear")}
 
     def share(self, colour: Colour) -> float:
         """Return a colour's share, averaged over the snapshots."""
@@ -339,11 +338,9 @@ class Backtest:
             "why_candidate": self.why_candidate,
             "summary": {
                 "snapshots": len(self.snapshots),
-                "promises": {str(colour): self.outcomes(colour) for colour in promising},
-                "promises_last_5": {str(colour): self.outcomes(colour, last=5) for colour in promising},
-                "promises_of_model": {
-                    str(colour): self.outcomes(colour, of_model=True) for colour in promising
-                },
+                "promises": {str(c): self.outcomes(c) for c in promising},
+                "promises_last_5": {str(c): self.outcomes(c, last=5) for c in promising},
+                "promises_of_model": {str(c): self.outcomes(c, of_model=True) for c in promising},
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
                 "flap_rate": _plain(self.final.flap_rate),
                 "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
@@ -424,12 +421,13 @@ class SnapshotColours:
 
     def rows(self) -> list[ColourAtSnapshot]:
         """Return what became of each colour."""
-        promises = {promise.colour: promise for promise in self.light.promises_}
         accounts, churned = self.colours.index.get_level_values("account_id"), self.colours["churned"]
         final, own = (
             colour_evidence(self.colours[name], churned, accounts, self.light.promises_)
             for name in ("colour", "model_colour")
         )
+        promises = {row.colour: Promise(row.colour) for row in final}
+        promises |= {promise.colour: promise for promise in self.light.promises_}
         return [
             ColourAtSnapshot(
                 as_of=self.date.to_pydatetime(),
@@ -440,8 +438,8 @@ class SnapshotColours:
                 churn_rate=row.churn_rate,
                 churn_low=row.churn_low,
                 churn_high=row.churn_high,
-                at_most=promises.get(row.colour, Promise(row.colour)).at_most,
-                at_least=promises.get(row.colour, Promise(row.colour)).at_least,
+                at_most=promises[row.colour].at_most,
+                at_least=promises[row.colour].at_least,
                 outcome=_outcome(row),
                 model_outcome=_outcome(of_model),
             )
@@ -454,11 +452,10 @@ def colours_at(
 ) -> SnapshotColours:
     """Train on what was known before a snapshot and colour it; ``previous`` are the colours of the one before."""
     known = panel.dates <= date
-    past = replace(panel, X=panel.X[known], y=panel.y[known])
-    cut = cut_blocks(past.X, project)
+    past = CutPanel.of(project, replace(panel, X=panel.X[known], y=panel.y[known]))
     # It learns from the first two blocks; the third is the snapshot itself.
-    classifier, light = learn(past, cut, project, progress=lambda _: None)
-    X = past.X[cut.test]
+    classifier, light = learn(past, progress=lambda _: None)
+    X = past.panel.X[past.cut.test]
     colours = decide(
         classifier.predict_proba(X)[:, 1],
         X,
@@ -467,9 +464,9 @@ def colours_at(
         previous=None if previous is None else previous.droplevel("as_of"),
         margin=project.decision.hysteresis_margin,
         value=annual_value(X),
-    ).assign(churned=past.y[cut.test].to_numpy())
+    ).assign(churned=past.panel.y[past.cut.test].to_numpy())
     colours.attrs = {}  # pandas compares them when it concatenates frames
-    return SnapshotColours(date, colours, light, (*cut.notes, *classifier.notes_, *light.notes_))
+    return SnapshotColours(date, colours, light, (*past.cut.notes, *classifier.notes_, *light.notes_))
 
 
 def _outcome(row: ColourEvidence) -> Outcome:

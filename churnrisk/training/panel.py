@@ -1,4 +1,7 @@
-"""Peers: accounts of one segment, else on one plan, else at one lifecycle stage."""
+"""The training panel: a project's tables, checked against the contract, then labelled and given features.
+
+The check of the events is cached: it reads new files only, as long as the rest of its inputs stays the same.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,19 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol, cast, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.contract import (
     FUTURE,
     TABLES,
     UNKNOWN,
-    Available,
     ContractRule,
     Findings,
     TablePart,
@@ -37,11 +42,12 @@ from churnrisk.errors import ChurnRiskError, ContractError
 from churnrisk.features import FeatureFrame, Leak, annual_value, build_features, find_leaks, select_features
 from churnrisk.files import digest_of, read_sealed, write_sealed
 from churnrisk.lights import lifecycle_stage
-from churnrisk.model import kinds_with_peers
+from churnrisk.model import Blocks, account_blocks, blocks, kinds_with_peers
 from churnrisk.records import Feature, Violation
 from churnrisk.settings import Project
 from churnrisk.snapshots import (
     Horizon,
+    Panel,
     build_panel,
     data_span,
     follow_up,
@@ -51,7 +57,6 @@ from churnrisk.snapshots import (
 )
 from churnrisk.sources import (
     CacheConfig,
-    Engine,
     EventFiles,
     Fingerprint,
     Stamp,
@@ -60,16 +65,173 @@ from churnrisk.sources import (
     open_tables,
 )
 
-BY = ("segment", "plan", "stage")
+#: How far beyond its as-of date a row is followed.
+FOLLOWED_DAYS = 360
+#: Folder inside the project folder that caches the roll-up and the check of the events between runs.
+CACHE_FOLDER = ".churnrisk/events"
+#: Format of the cached check. Raise it when the same rules begin to find something else.
+FORMAT = 2
+_FOLDER, _NAME = "checked", "checked.json"
+#: What makes accounts peers, by preference.
+_PEERS_BY = ("segment", "plan", "stage")
+
+Progress = Callable[[str], None]
 
 
-def segments_of(engine: Engine, available: Available) -> pd.Series:
+@runtime_checkable
+class Counting(Protocol):
+    """A progress report that also counts within a stage."""
+
+    def advance(self, done: int, of: int) -> None:
+        """Show how many of all are done."""
+
+
+def advance(progress: Progress, done: int, of: int) -> None:
+    """Report how much of the current stage is done, if the progress counts."""
+    if isinstance(progress, Counting):
+        progress.advance(done, of)
+
+
+@dataclass(frozen=True)
+class TrainingPanel:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    X : DataFrame
+        One row per (account_id, as_of), eligible and mature; a column per feature.
+    y : Series
+        1 if the account churned inside the label window; aligned with X.
+    features : tuple of Feature
+        The columns' declarations.
+    digest : str
+        Fingerprint of the inputs.
+    segments : Series indexed by account id
+        Today's segments, to choose peers by; empty if the tables have none.
+    follow_up : DataFrame or None
+        What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.follow_up`. None
+        if labels cover one window only, or ``[model] time_to_churn`` is off.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    features: tuple[Feature, ...]
+    violations: Sequence[Violation]
+    span: Horizon
+    digest: str
+    segments: pd.Series
+    follow_up: pd.DataFrame | None = None
+
+    @property
+    def groups(self) -> pd.Index:
+        """The account of each row, aligned with X: the unit of every bootstrap."""
+        return self.X.index.get_level_values("account_id")
+
+    @property
+    def value(self) -> pd.Series | None:
+        """What each account was worth a year at its as-of date, aligned with X; None without such a signal."""
+        return annual_value(self.X)
+
+    @property
+    def dates(self) -> pd.DatetimeIndex:
+        """The as-of date of each row, aligned with X."""
+        return cast("pd.DatetimeIndex", self.X.index.get_level_values("as_of"))
+
+
+def training_panel(
+    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+) -> TrainingPanel:
+    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
+    with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
+        tables = checked.tables
+        dates = snapshot_dates(checked, project)
+        progress(f"labelling {len(dates)} snapshots")
+        panel = build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        most = project.engine.max_panel_rows
+        if (parts := sample_panel(tables, max_rows=most, panel=panel)) > 1:
+            progress(f"taking one of {parts} accounts: more than {most:,} rows have a label")
+        features = select_features(project.features, tables.available)
+        progress(f"computing {len(features)} features")
+        keys = project.features.key_features
+        frame = build_features(tables, features, key_features=keys, labelled_only=True, panel=panel)
+        _require_rows(frame, project)
+        return TrainingPanel(
+            frame.X,
+            frame.churned.astype("int8"),
+            features,
+            checked.violations,
+            checked.span,
+            tables.digest,
+            _segments(tables),
+            _follow_up(checked, project, panel),
+        )
+
+
+def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
+    """Return the as-of dates whose outcomes are known."""
+    if project.churn.definition == "labels" and checked.tables.available.has("labels"):
+        return labelled_dates(checked.tables, project.snapshots)
+    return training_dates(checked.span, project.snapshots, project.churn)
+
+
+def _segments(tables: Tables) -> pd.Series:
     """Return today's segment of each account, indexed by account id; empty if the tables have none."""
-    if not available.has("accounts.segment"):
+    if not tables.available.has("accounts.segment"):
         return pd.Series(dtype=object, name="segment")
-    table = engine.arrow("select account_id, segment::varchar as segment from accounts")
+    table = tables.engine.arrow("select account_id, segment::varchar as segment from accounts")
     frame: pd.DataFrame = table.to_pandas()
     return frame.drop_duplicates("account_id").set_index("account_id")["segment"].astype(object)
+
+
+def _follow_up(checked: CheckedTables, project: Project, panel: Panel) -> pd.DataFrame | None:
+    if not project.model.time_to_churn or project.churn.definition == "labels":
+        return None
+    windows, end = -(-FOLLOWED_DAYS // project.churn.horizon_days), checked.span.end
+    return follow_up(checked.tables, project.churn, data_end=end, max_windows=windows, panel=panel)
+
+
+def _require_rows(frame: FeatureFrame, project: Project) -> None:
+    """Refuse a panel without rows or with one class only."""
+    if frame.X.empty:
+        raise ContractError(
+            f"no account is eligible at any snapshot with a known outcome (definition {project.churn.definition!r}). "
+            "Check [churn] in churnrisk.toml and that account ids agree between the tables."
+        )
+    if frame.churned.nunique() < 2:
+        what = "churned" if frame.churned.iloc[0] else "stayed"
+        raise ContractError(
+            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
+            "Check the definition and its windows under [churn] in churnrisk.toml."
+        )
+
+
+@dataclass(frozen=True)
+class CutPanel:
+    """A panel cut into fit, calibration and test rows as ``[model]`` of its project says."""
+
+    project: Project
+    panel: TrainingPanel
+    cut: Blocks
+
+    @classmethod
+    def of(cls, project: Project, panel: TrainingPanel) -> CutPanel:
+        """Cut the panel; a ContractError if its history is too short."""
+        if project.model.split == "accounts":
+            return cls(project, panel, account_blocks(panel.groups, seed=project.model.seed))
+        cut = blocks(
+            panel.dates,
+            embargo_days=project.churn.outcome_delay.days,
+            test_snapshots=project.model.test_snapshots,
+            calibration_snapshots=project.model.calibration_snapshots,
+            account_id=panel.groups,
+            seed=project.model.seed,
+        )
+        return cls(project, panel, cut)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """The rows that a model may learn from."""
+        return self.cut.fit | self.cut.calibration
 
 
 def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
@@ -87,24 +249,131 @@ def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
 
 
 def choose_kinds(X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
-    """Return the peer groups by the first of :data:`BY` in which at least two have enough accounts."""
-    for by in BY:
+    """Return the peer groups by the first choice in which at least two have enough accounts."""
+    for by in _PEERS_BY:
         kinds = kinds_of(by, X, segments)
         if kinds is not None and len(kinds_with_peers(X, kinds)) > 1:
             return kinds
     return None
 
 
-#: Raise it when the same rules begin to find something else.
-FORMAT = 2
-_FOLDER, _NAME = "checked", "checked.json"
+@dataclass(frozen=True)
+class CheckedTables:
+    """Opened tables that meet the contract, with its warnings."""
+
+    tables: Tables
+    violations: Sequence[Violation]
+    span: Horizon
+
+
+@contextmanager
+def opened_tables(
+    project: Project, *, now: datetime, progress: Progress, cache: bool = False
+) -> Iterator[tuple[Tables, list[Violation]]]:
+    """Open the project's tables; yield them with all violations of the contract.
+
+    With ``cache``, the roll-up and the check of the events are read from and written to the project's cache.
+    """
+    with open_engine(project.engine, base=project.data) as engine:
+        progress("reading tables")
+        tables = open_tables(engine, project.tables)
+        if cache and project.engine.cache:
+            tables = replace(tables, cache=CacheConfig(project.directory / CACHE_FOLDER, progress))
+        progress("checking the contract")
+        yield tables, check_tables(tables, now=now)
+
+
+@contextmanager
+def checked_tables(
+    project: Project,
+    *,
+    now: datetime,
+    progress: Progress,
+    looking_back: bool = False,
+    cache: bool = False,
+) -> Iterator[CheckedTables]:
+    """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
+
+    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cache`` is that of
+    :func:`opened_tables`.
+    """
+    with opened_tables(project, now=now, progress=progress, cache=cache) as (tables, violations):
+        refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
+        yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
+
+
+def latest_date(project: Project, *, now: datetime) -> datetime:
+    """Return the latest as-of date that the data allow."""
+    with open_engine(project.engine, base=project.data) as engine:
+        return data_span(open_tables(engine, project.tables), project.snapshots, now=now).end
+
+
+def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
+    """Return all violations of the contract, blocking ones first; checks of events are cached."""
+    return validate(
+        tables.engine.rows,
+        tables.available,
+        native=tables.native,
+        date_formats=tables.date_formats,
+        now=now,
+        known=_check_events(tables, now=now),
+    )
+
+
+def refuse(violations: Sequence[Violation]) -> None:
+    """Raise one ContractError that names every blocking violation, if there is any."""
+    errors = blocking(violations)
+    if not errors:
+        return
+    lines = [
+        f"  {item.table}{'.' + item.column if item.column else ''}: {item.rule}"
+        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.fix}"
+        for item in errors
+    ]
+    raise ContractError("the tables break the contract:\n" + "\n".join(lines))
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """Usable rows per table, violations (blocking ones first), the data range and leaks.
+
+    ``span`` is None if the tables break the contract, ``leaks`` is None without a leak check.
+    """
+
+    rows: dict[str, int]
+    violations: list[Violation]
+    span: Horizon | None
+    leaks: list[Leak] | None
+
+
+def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
+    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
+    with opened_tables(project, now=now, progress=progress) as (tables, violations):
+        names = tables.available.tables
+        rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
+        if leaks:
+            refuse(violations)
+        if blocking(violations):
+            return CheckReport(rows, violations, None, None)
+        span = data_span(tables, project.snapshots, now=now)
+        if not leaks:
+            return CheckReport(rows, violations, span, None)
+        progress("cutting away the future")
+        date = span.end
+        if project.churn.definition != "labels":
+            dates = training_dates(span, project.snapshots, project.churn)
+            date = dates[len(dates) // 2]
+        panel = build_panel(tables, project.churn, [date], data_end=span.end)
+        features, keys = select_features(project.features, tables.available), project.features.key_features
+        found = find_leaks(tables, features, key_features=keys, panel=panel)
+        return CheckReport(rows, violations, span, found)
 
 
 @dataclass(frozen=True)
 class CachedCheck:
-    """What a run has found, with digests of what it depends on: how rows are read, the rules, files, accounts.
+    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts.
 
-    What was not in the future at ``now`` is not later.
+    Rows that were not in the future at ``now`` are not later.
     """
 
     made_from: str
@@ -114,24 +383,20 @@ class CachedCheck:
     now: str
 
 
-def check_events(tables: Tables, *, now: datetime) -> Findings | None:
-    """Return what breaks the contract in the events, with the cache; None if they cannot be cached."""
+def _check_events(tables: Tables, *, now: datetime) -> dict[str, Findings]:
+    """Return what breaks the contract in the events, by the cache; nothing if they cannot be cached."""
     cache, parts = tables.cache, tables.event_parts
     if cache is None or parts is None:
-        return None
-    rules = _rules(tables)
-    if any(rule.only_among != "false" for rule in rules):
-        return None
-    return _EventCheck(tables, parts, cache, rules, now).findings()
-
-
-def _rules(tables: Tables) -> list[ContractRule]:
-    """Return all rules over events; those about the present as of a fixed time."""
+        return {}
     native, date_format = tables.native["events"], tables.date_formats.get("events")
-    rules = rules_of(
+    # rules about the present are compared as of a fixed time
+    by_relation = rules_of(
         TABLES["events"], tables.available, native=native, date_format=date_format, now=datetime.min
     )
-    return [rule for of_relation in rules for rule in of_relation]
+    rules = list(chain(*by_relation))
+    if any(rule.only_among != "false" for rule in rules):
+        return {}
+    return {"events": _EventCheck(tables, parts, cache, rules, now).findings()}
 
 
 class _EventCheck:
@@ -147,15 +412,16 @@ class _EventCheck:
 
     def findings(self) -> Findings:
         stamps = self._parts.stamps()
-        self._engine.run(
-            f"create or replace temp table checked_accounts as {sign_ups(self._tables.available)}"
-        )
+        accounts = sign_ups(self._tables.available)
+        self._engine.run(f"create or replace temp table checked_accounts as {accounts}")
         former = self._former()
         known = self._unchanged(former, stamps) if former else None
         findings = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
         if former is None or known is None or findings is None:
             former, known, findings = None, {}, self._found(None)
-        if not blocking(findings.violations("events")) and not _is_dated_later(findings):
+        # rows that are in the future now will not be found later
+        future = any(one.rule.problem == FUTURE for one in findings.found)
+        if not future and not blocking(findings.violations("events")):
             try:
                 self._write(findings, former, known, stamps)
             except (OSError, ChurnRiskError) as error:
@@ -200,23 +466,21 @@ class _EventCheck:
         """Add the findings of new files; None if duplicates were searched among fewer accounts than now."""
         if not names:
             return former.findings
-        self._engine.run(
-            f"create or replace temp view new_raw_events as from {self._parts.raw(sorted(names))}"
-        )
-        self._engine.run(
-            f"create or replace temp view new_events as select * exclude (file) from {self._parts.rows(sorted(names))}"
-        )
+        raw, rows = self._parts.raw(sorted(names)), self._parts.rows(sorted(names))
+        self._engine.run(f"create or replace temp view new_raw_events as from {raw}")
+        self._engine.run(f"create or replace temp view new_events as select * exclude (file) from {rows}")
         total = former.findings.total + int(self._engine.value("select count(*) from new_raw_events"))
         if shares(total) != shares(former.findings.total):
             return None
         complete = complete_events("new_events")
         # a duplicate is of the same instant
         low, high = self._engine.rows(f"select min(occurred_at), max(occurred_at) from {complete}")[0]
-        others = f"(select * exclude (file) from {self._parts.rows(former.parts)} where account_id is not null and "
-        others += (
-            f"occurred_at between {timestamp_literal(low)} and {timestamp_literal(high)})"
-            if low
-            else "false)"
+        near = (
+            f"occurred_at between {timestamp_literal(low)} and {timestamp_literal(high)}" if low else "false"
+        )
+        others = (
+            f"(select * exclude (file) from {self._parts.rows(former.parts)} "
+            f"where account_id is not null and {near})"
         )
         return former.findings + self._found(TablePart("new_raw_events", complete, others, total))
 
@@ -256,27 +520,23 @@ class _EventCheck:
                 left.unlink(missing_ok=True)
 
     def _accounts_changed(self) -> bool:
-        now = f"({sign_ups(self._tables.available)})"
-        apart = (
-            f"(from {now} except from checked_accounts) union all (from checked_accounts except from {now})"
-        )
-        return bool(self._engine.value(f"select count(*) from ({apart})"))
+        now, then = f"from ({sign_ups(self._tables.available)})", "from checked_accounts"
+        changed = f"({now} except {then}) union all ({then} except {now})"
+        return bool(self._engine.value(f"select count(*) from ({changed})"))
 
     def _write_accounts(self, findings: Findings, former: CachedCheck | None) -> str:
         """Write the accounts that the rows were compared with, and the unknown ones; return the digest."""
         accounts = "select *, false as is_unknown from checked_accounts"
         if any(one.rule.problem == UNKNOWN for one in findings.found):
             rows = complete_events("bare_events" if former is None else "new_events")
+            account = tidy("e.account_id")
             accounts += (
-                f" union select {tidy('e.account_id')}, null, true from (select distinct account_id from {rows}) e "
-                f"where {tidy('e.account_id')} is not null "
-                f"and {tidy('e.account_id')} not in (select account_id from checked_accounts)"
+                f" union select {account}, null, true from (select distinct account_id from {rows}) e "
+                f"where {account} is not null and {account} not in (select account_id from checked_accounts)"
             )
             if former is not None:
-                file = literal(str(self._accounts(former.accounts)))
-                accounts += (
-                    f" union select account_id, signed_up_at, true from read_parquet({file}) where is_unknown"
-                )
+                file = f"read_parquet({literal(str(self._accounts(former.accounts)))})"
+                accounts += f" union select account_id, signed_up_at, true from {file} where is_unknown"
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / ".gitignore").write_text("*\n")
         with TemporaryDirectory(prefix=".new-", dir=self._folder) as scratch:
@@ -288,252 +548,3 @@ class _EventCheck:
             digest = digest_of(written)
             os.replace(written, self._accounts(digest))
         return digest
-
-
-def _is_dated_later(findings: Findings) -> bool:
-    """Say whether rows are dated in the future, which will not be found later."""
-    return any(one.rule.problem == FUTURE for one in findings.found)
-
-
-Progress = Callable[[str], None]
-
-
-@runtime_checkable
-class Counting(Protocol):
-    """A progress report that also counts within a stage."""
-
-    def advance(self, done: int, of: int) -> None:
-        """Show how many of all are done."""
-
-
-def advance(progress: Progress, done: int, of: int) -> None:
-    """Report how much of the current stage is done, if the progress counts."""
-    if isinstance(progress, Counting):
-        progress.advance(done, of)
-
-
-#: How far beyond its as-of date a row is followed.
-FOLLOWED_DAYS = 360
-#: Folder inside the project folder that caches the roll-up of the events between runs.
-EVENT_CACHE = ".churnrisk/events"
-
-
-@dataclass(frozen=True)
-class CheckedTables:
-    """Opened tables that meet the contract, with its warnings."""
-
-    tables: Tables
-    violations: Sequence[Violation]
-    span: Horizon
-
-
-@dataclass(frozen=True)
-class TrainingPanel:
-    """What a model learns from.
-
-    Attributes
-    ----------
-    X : DataFrame
-        One row per (account_id, as_of), eligible and mature; a column per feature.
-    y : Series
-        1 if the account churned inside the label window; aligned with X.
-    features : tuple of Feature
-        The columns' declarations.
-    digest : str
-        Fingerprint of the inputs.
-    segments : Series indexed by account id
-        Today's segments, to choose peers by; empty if the tables have none.
-    follow_up : DataFrame or None
-        What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.panel`. None
-        if labels cover one window only, or ``[model] time_to_churn`` is off.
-    """
-
-    X: pd.DataFrame
-    y: pd.Series
-    features: tuple[Feature, ...]
-    violations: Sequence[Violation]
-    span: Horizon
-    digest: str
-    segments: pd.Series
-    follow_up: pd.DataFrame | None = None
-
-    @property
-    def groups(self) -> pd.Index:
-        """The account of each row, aligned with X: the unit of every bootstrap."""
-        return self.X.index.get_level_values("account_id")
-
-    @property
-    def value(self) -> pd.Series | None:
-        """What each account was worth a year at its as-of date, aligned with X; None without such a signal."""
-        return annual_value(self.X)
-
-    @property
-    def dates(self) -> pd.DatetimeIndex:
-        """The as-of date of each row, aligned with X."""
-        return cast("pd.DatetimeIndex", self.X.index.get_level_values("as_of"))
-
-
-@contextmanager
-def opened_tables(
-    project: Project, *, now: datetime, progress: Progress, cached: bool = False
-) -> Iterator[tuple[Tables, list[Violation]]]:
-    """Open the project's tables; yield them with all violations of the contract.
-
-    With ``cached``, the roll-up of the events is read from and written to the cache of the project.
-    """
-    with open_engine(project.engine, base=project.data) as engine:
-        progress("reading tables")
-        tables = open_tables(engine, project.tables)
-        if cached and project.engine.cache:
-            tables = replace(tables, cache=CacheConfig(project.directory / EVENT_CACHE, progress))
-        progress("checking the contract")
-        yield tables, check_tables(tables, now=now)
-
-
-@contextmanager
-def checked_tables(
-    project: Project,
-    *,
-    now: datetime,
-    progress: Progress,
-    looking_back: bool = False,
-    cached: bool = False,
-) -> Iterator[CheckedTables]:
-    """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
-
-    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cached`` is that of
-    :func:`opened_tables`.
-    """
-    with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
-        refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
-        yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
-
-
-def latest_date(project: Project, *, now: datetime) -> datetime:
-    """Return the latest as-of date that the data allow."""
-    with open_engine(project.engine, base=project.data) as engine:
-        return data_span(open_tables(engine, project.tables), project.snapshots, now=now).end
-
-
-def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
-    """Return all violations of the contract, blocking ones first; checks of events are cached."""
-    events = check_events(tables, now=now)
-    return validate(
-        tables.engine.rows,
-        tables.available,
-        native=tables.native,
-        date_formats=tables.date_formats,
-        now=now,
-        known={} if events is None else {"events": events},
-    )
-
-
-def refuse(violations: Sequence[Violation]) -> None:
-    """Raise one ContractError that names every blocking violation, if there is any."""
-    errors = blocking(violations)
-    if not errors:
-        return
-    lines = [
-        f"  {item.table}{'.' + item.column if item.column else ''}: {item.rule}"
-        f"{f' ({item.count:,} rows, such as {item.examples[0]})' if item.examples else ''}. {item.fix}"
-        for item in errors
-    ]
-    raise ContractError("the tables break the contract:\n" + "\n".join(lines))
-
-
-def training_panel(
-    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
-) -> TrainingPanel:
-    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
-    with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
-        tables = checked.tables
-        dates = snapshot_dates(checked, project)
-        progress(f"labelling {len(dates)} snapshots")
-        build_panel(tables, project.churn, dates, data_end=checked.span.end)
-        parts = sample_panel(tables, max_rows=project.engine.max_panel_rows)
-        if parts > 1:
-            progress(
-                f"taking one of {parts} accounts: more than {project.engine.max_panel_rows:,} rows have a label"
-            )
-        features = select_features(project.features, tables.available)
-        progress(f"computing {len(features)} features")
-        frame = build_features(
-            tables, features, key_features=project.features.key_features, labelled_only=True
-        )
-        _require_rows(frame, project)
-        return TrainingPanel(
-            frame.X,
-            frame.churned.astype("int8"),
-            features,
-            checked.violations,
-            checked.span,
-            tables.digest,
-            segments_of(tables.engine, tables.available),
-            _follow_up(checked, project),
-        )
-
-
-def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
-    """Return the as-of dates whose outcomes are known."""
-    if project.churn.definition == "labels" and checked.tables.available.has("labels"):
-        return labelled_dates(checked.tables, project.snapshots)
-    return training_dates(checked.span, project.snapshots, project.churn)
-
-
-def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
-    if not project.model.time_to_churn or project.churn.definition == "labels":
-        return None
-    windows = -(-FOLLOWED_DAYS // project.churn.horizon_days)
-    return follow_up(checked.tables, project.churn, data_end=checked.span.end, max_windows=windows)
-
-
-def _require_rows(frame: FeatureFrame, project: Project) -> None:
-    """Refuse a panel without rows or with one class only."""
-    if frame.X.empty:
-        raise ContractError(
-            f"no account is eligible at any snapshot with a known outcome (definition {project.churn.definition!r}). "
-            "Check [churn] in churnrisk.toml and that account ids agree between the tables."
-        )
-    if frame.churned.nunique() < 2:
-        what = "churned" if frame.churned.iloc[0] else "stayed"
-        raise ContractError(
-            f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
-            "Check the definition and its windows under [churn] in churnrisk.toml."
-        )
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """Usable rows per table, violations (blocking ones first), the data range and leaks.
-
-    ``span`` is None if the tables break the contract, ``leaks`` is None if not asked for.
-    """
-
-    rows: dict[str, int]
-    violations: list[Violation]
-    span: Horizon | None
-    leaks: list[Leak] | None
-
-
-def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
-    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
-    with opened_tables(project, now=now, progress=progress) as (tables, violations):
-        names = tables.available.tables
-        rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
-        if leaks:
-            refuse(violations)
-        if any(violation.level == "error" for violation in violations):
-            return CheckReport(rows, violations, None, None)
-        span = data_span(tables, project.snapshots, now=now)
-        if not leaks:
-            return CheckReport(rows, violations, span, None)
-        progress("cutting away the future")
-        dates = (
-            [span.end]
-            if project.churn.definition == "labels"
-            else training_dates(span, project.snapshots, project.churn)
-        )
-        build_panel(tables, project.churn, [dates[len(dates) // 2]], data_end=span.end)
-        features = select_features(project.features, tables.available)
-        found = find_leaks(tables, features, key_features=project.features.key_features)
-        return CheckReport(rows, violations, span, found)

@@ -1,8 +1,8 @@
-"""Do the stored thresholds belong to the stored model? A few rows with their log-odds are stored with them."""
+"""What a training stores with its model, and whether a stored model fits today's tables and settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version as installed
@@ -12,70 +12,19 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.features import FeatureConfig, annual_value
+from churnrisk.features import FeatureConfig, annual_value, select_features
 from churnrisk.files import digest_of
 from churnrisk.lights import DecisionConfig, RuleEvidence, TrafficLight, policy_version
-from churnrisk.model import Blocks, ChurnClassifier, Evaluation, ReasonProfile
+from churnrisk.model import ChurnClassifier, Evaluation, ReasonProfile
 from churnrisk.records import ColourEvidence, Feature, Interval
 from churnrisk.settings import ModelConfig, Project
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
+from churnrisk.sources import Tables
 from churnrisk.tracking import DatasetRecord, LoadedModel, TrainingRecord, TrialRecord
-from churnrisk.training.panel import TrainingPanel
+from churnrisk.training.panel import CutPanel, TrainingPanel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TOLERANCE = 1e-6
-
-
-def probe_of(classifier: Any, X: pd.DataFrame) -> dict[str, Any]:
-    """Return rows with the calibrated model's log-odds of them, ready for JSON."""
-    plain = X.astype(object).where(X.notna(), None)
-    rows = {str(name): plain[name].tolist() for name in plain}
-    categorical = [str(name) for name in X.select_dtypes("category")]
-    return {
-        "rows": rows,
-        "categorical": categorical,
-        "log_odds": classifier.decision_function(_frame(rows, categorical)).tolist(),
-    }
-
-
-def require_own_thresholds(model: LoadedModel) -> None:
-    """Refuse a model whose log-odds of the probe are not as stored; models stored without a probe pass."""
-    probe = model.documents.get("policy.json", {}).get("probe")
-    if not probe:
-        return
-    found = model.classifier.decision_function(_frame(probe["rows"], probe["categorical"]))
-    gap = float(np.abs(found - np.asarray(probe["log_odds"])).max(initial=0.0))
-    if not gap <= TOLERANCE:
-        raise UsageError(
-            f"the thresholds of model version {model.version} were set for another model: on the rows stored with "
-            f"them the log-odds differ by up to {gap:.2g}. Train again with `churnrisk train`, or go back with "
-            "`churnrisk rollback`."
-        )
-
-
-def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
-    """Return a note when ``[decision]`` asks for other thresholds than the model has."""
-    stored = model.thresholds.get_params()
-    settings = project.decision.light_settings()
-    changed = [f"{name} = {value!r}" for name, value in settings.items() if stored.get(name, value) != value]
-    if not changed:
-        return ()
-    return (
-        f"[decision] says {', '.join(changed)}, but the thresholds of model version {model.version} were set "
-        "otherwise and stay until you train again",
-    )
-
-
-def _frame(rows: dict[str, list[Any]], categorical: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            name: pd.Series(values, dtype="object").astype("category" if name in categorical else "float64")
-            for name, values in rows.items()
-        }
-    )
-
 
 #: Tag of a version: which champion its evaluation measured it against.
 COMPARED_WITH = "compared_with"
@@ -90,26 +39,16 @@ _SECTIONS: dict[str, type[Any]] = {
     "decision": DecisionConfig,
 }
 _DRIFT_ROWS = 200_000
+#: The most that the log-odds of the stored rows may differ from the stored ones.
+TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model with everything that was measured about it.
+    """A trained model with everything that was measured about it on the test block.
 
-    Attributes
-    ----------
-    classifier, light, profile : objects
-        The calibrated model, the fitted lights, the usual ranges.
-    features : tuple of Feature
-        The model's columns.
-    evaluation : Evaluation
-        On the test block, beside the base rate, the recency rule and the champion.
-    evidence, model_evidence : tuple of ColourEvidence
-        What happened to the final colours on the test block, and to the model's own without the rules.
-    rules : tuple of RuleEvidence
-        What happened to the accounts of each rule.
-    notes : tuple of str
-        What a reader should know: smaller blocks, columns left out, empty colours.
+    ``evidence`` is what happened to the final colours, ``model_evidence`` to the model's own without the rules,
+    ``rules`` to the accounts of each rule; ``notes`` name smaller blocks, columns left out and empty colours.
     """
 
     classifier: ChurnClassifier
@@ -124,19 +63,13 @@ class Trained:
 
 
 def training_record(
-    trained: Trained,
-    panel: TrainingPanel,
-    cut: Blocks,
-    project: Project,
-    *,
-    champion: LoadedModel | None,
-    now: datetime,
+    trained: Trained, data: CutPanel, *, champion: LoadedModel | None, now: datetime
 ) -> TrainingRecord:
     """Return the record of a training; ``champion`` is the one that the evaluation measured beside the model."""
-    classifier, light = trained.classifier, trained.light
+    project, panel, classifier, light = data.project, data.panel, trained.classifier, trained.light
     rules = project.decision.active_rules()
     version = policy_version(light, rules, project.decision.hysteresis_margin)
-    example = panel.X[cut.test].head(5).reset_index(drop=True)
+    example = panel.X[data.cut.test].head(5).reset_index(drop=True)
     return TrainingRecord(
         classifier=classifier,
         X_example=example,
@@ -153,16 +86,16 @@ def training_record(
             "red_from": light.red_from_,
         },
         metrics=_flat_metrics(trained.evaluation),
-        datasets=datasets_of(panel, cut),
+        datasets=datasets_of(data),
         trials=_trials(classifier),
-        figures=_figures(trained, panel, cut, project),
+        figures=_figures(trained, data),
         texts={"model_card.md": _model_card(trained, panel, project)},
         jsons={
             "policy.json": {
                 "light": light.to_dict(),
                 "rules": [asdict(rule) for rule in rules],
                 "policy_version": version,
-                "probe": probe_of(classifier, example),
+                "probe": _probe_of(classifier, example),
             },
             "profile.json": trained.profile.to_dict(),
             "features.json": [asdict(feature) for feature in panel.features],
@@ -186,16 +119,6 @@ def training_record(
     )
 
 
-def restore_settings(project: Project, stored: Mapping[str, Any]) -> tuple[Project, datetime]:
-    """Return the project as it was set at a training, with the data of today, and the time of the training."""
-    from pydantic import TypeAdapter
-
-    sections: dict[str, Any] = {
-        name: TypeAdapter(kind).validate_python(stored[name]) for name, kind in _SECTIONS.items()
-    }
-    return replace(project, **sections), datetime.fromisoformat(stored["now"])
-
-
 def _flat_metrics(evaluation: Evaluation) -> dict[str, float]:
     """Return every metric and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc``."""
     metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
@@ -208,15 +131,15 @@ def _flat_metrics(evaluation: Evaluation) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if np.isfinite(value)}
 
 
-def datasets_of(panel: TrainingPanel, cut: Blocks) -> tuple[DatasetRecord, ...]:
+def datasets_of(data: CutPanel) -> tuple[DatasetRecord, ...]:
     """Return the blocks, each with a digest of its rows and outcomes."""
     records = []
-    for block, mask in (("fit", cut.fit), ("calibration", cut.calibration), ("test", cut.test)):
-        rows = panel.X[mask]
-        dates = rows.index.get_level_values("as_of")
-        hashed = pd.util.hash_pandas_object(rows.assign(churned=panel.y[mask])).to_numpy()
+    for block in ("fit", "calibration", "test"):
+        mask = getattr(data.cut, block)
+        rows, dates = data.panel.X[mask], data.panel.dates[mask]
+        hashed = pd.util.hash_pandas_object(rows.assign(churned=data.panel.y[mask])).to_numpy()
         digest = digest_of(hashed.tobytes())[:16]
-        records.append(DatasetRecord(block, dates.min(), dates.max(), len(rows), digest))  # type: ignore[arg-type]
+        records.append(DatasetRecord(block, dates.min(), dates.max(), len(rows), digest))
     return tuple(records)
 
 
@@ -247,9 +170,9 @@ def _model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str
         f"Panel: {len(panel.X):,} rows, {dates.nunique()} snapshots from {dates.min():%Y-%m-%d} to "
         f"{dates.max():%Y-%m-%d}, {len(panel.features)} features, inputs {panel.digest}.",
         "## On the test block",
-        _metrics_table(trained),
+        _metrics_table(trained.evaluation),
         "## What happened to the colours there",
-        _evidence_table(trained),
+        _evidence_table(trained.evidence),
     ]
     if trained.notes:
         sections += ["## To know", "\n".join(f"- {note}" for note in trained.notes)]
@@ -259,8 +182,7 @@ def _model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str
     return "\n\n".join(sections) + "\n"
 
 
-def _metrics_table(trained: Trained) -> str:
-    evaluation = trained.evaluation
+def _metrics_table(evaluation: Evaluation) -> str:
     metrics = list(evaluation.figures["model"])
     head = f"| | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}"
     rows = [
@@ -275,13 +197,13 @@ def _interval(interval: Interval | None) -> str:
     return "–" if interval is None else f"{interval.value:.3f} ({interval.low:.3f}–{interval.high:.3f})"
 
 
-def _evidence_table(trained: Trained) -> str:
+def _evidence_table(evidence: Sequence[ColourEvidence]) -> str:
     rows = [
         f"| {row.colour} | {row.accounts:,} | {row.rows:,} | {row.churned:,} | {row.churn_rate:.1%} | "
         f"{row.churn_low:.1%}–{row.churn_high:.1%} | {row.promise or '–'} |"
         if row.accounts
         else f"| {row.colour} | 0 | 0 | 0 | – | – | {row.promise or '–'} |"
-        for row in trained.evidence
+        for row in evidence
     ]
     head = (
         "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n"
@@ -290,20 +212,20 @@ def _evidence_table(trained: Trained) -> str:
     return "\n".join([head, *rows])
 
 
-def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Project) -> dict[str, Figure]:
+def _figures(trained: Trained, data: CutPanel) -> dict[str, Figure]:
     """Return the figures of a model by name; "cost" needs the settings of that policy, "drift" two snapshots."""
     from churnrisk import plots
 
-    X, decision = panel.X[cut.test], project.decision
-    accounts, dates = X.index.get_level_values("account_id"), X.index.get_level_values("as_of")
-    scored = (panel.y[cut.test].to_numpy(), trained.classifier.predict_proba(X)[:, 1])
+    panel, test, decision = data.panel, data.cut.test, data.project.decision
+    X, accounts = panel.X[test], panel.groups[test]
+    scored = (panel.y[test].to_numpy(), trained.classifier.predict_proba(X)[:, 1])
     drawn = {
         "precision_recall": plots.plot_precision_recall(*scored),
         "calibration": plots.plot_calibration(*scored, groups=accounts),
         "lift": plots.plot_lift(*scored, groups=accounts),
         "gain": plots.plot_gain(*scored, groups=accounts),
         "recall_at_capacity": plots.plot_recall_at_capacity(
-            *scored, snapshots=dates.nunique(), capacity=decision.capacity, groups=accounts
+            *scored, snapshots=panel.dates[test].nunique(), capacity=decision.capacity, groups=accounts
         ),
     }
     value = annual_value(X)
@@ -320,4 +242,100 @@ def _figures(trained: Trained, panel: TrainingPanel, cut: Blocks, project: Proje
         # The drift index does not grow with the number of rows, its computing time does.
         drawn["drift"] = plots.plot_drift(panel.X.sample(min(len(panel.X), _DRIFT_ROWS), random_state=0))
     figures = {name: cast("Figure", axes.figure) for name, axes in drawn.items()}
-    return figures | {"feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[cut.fit])}
+    return figures | {
+        "feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[data.cut.fit])
+    }
+
+
+def _probe_of(classifier: Any, X: pd.DataFrame) -> dict[str, Any]:
+    """Return rows with the model's log-odds of them, by which :func:`require_own_thresholds` knows the model."""
+    plain = X.astype(object).where(X.notna(), None)
+    rows = {str(name): plain[name].tolist() for name in plain}
+    categorical = [str(name) for name in X.select_dtypes("category")]
+    return {
+        "rows": rows,
+        "categorical": categorical,
+        "log_odds": classifier.decision_function(_frame(rows, categorical)).tolist(),
+    }
+
+
+def _frame(rows: dict[str, list[Any]], categorical: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype="object").astype("category" if name in categorical else "float64")
+            for name, values in rows.items()
+        }
+    )
+
+
+def restore_settings(project: Project, stored: Mapping[str, Any]) -> tuple[Project, datetime]:
+    """Return the project as it was set at a training, with the data of today, and the time of the training."""
+    from pydantic import TypeAdapter
+
+    sections: dict[str, Any] = {
+        name: TypeAdapter(kind).validate_python(stored[name]) for name, kind in _SECTIONS.items()
+    }
+    return replace(project, **sections), datetime.fromisoformat(stored["now"])
+
+
+def require_own_thresholds(model: LoadedModel) -> None:
+    """Refuse a model whose log-odds of the probe are not as stored; models stored without a probe pass."""
+    probe = model.documents.get("policy.json", {}).get("probe")
+    if not probe:
+        return
+    found = model.classifier.decision_function(_frame(probe["rows"], probe["categorical"]))
+    gap = float(np.abs(found - np.asarray(probe["log_odds"])).max(initial=0.0))
+    if not gap <= TOLERANCE:  # nor NaN
+        raise UsageError(
+            f"the thresholds of model version {model.version} were set for another model: on the rows stored with "
+            f"them the log-odds differ by up to {gap:.2g}. Train again with `churnrisk train`, or go back with "
+            "`churnrisk rollback`."
+        )
+
+
+def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
+    """Return a note when ``[decision]`` asks for other thresholds than the model has."""
+    stored = model.thresholds.get_params()
+    settings = project.decision.light_settings().items()
+    changed = [f"{name} = {value!r}" for name, value in settings if stored.get(name, value) != value]
+    if not changed:
+        return ()
+    return (
+        f"[decision] says {', '.join(changed)}, but the thresholds of model version {model.version} were set "
+        "otherwise and stay until you train again",
+    )
+
+
+def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
+    """Return today's declarations of the model's columns."""
+    today = select_features(project.features, tables.available)
+    if why := mismatch(model, today):
+        raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
+    by_name = {feature.name: feature for feature in today}
+    return tuple(by_name[name] for name in model.columns)
+
+
+def mismatch(model: LoadedModel, today: Sequence[Feature]) -> str:
+    """Return why today's features do not fit the model: what is missing or redefined; empty if all is well."""
+    sql = {feature.name: feature.sql for feature in today}
+    changed = sorted(one.name for one in model.features if sql.get(one.name, one.sql) != one.sql)
+    redefined = f"was trained on other definitions of {', '.join(changed)}" if changed else ""
+    return " and ".join(filter(None, (_unfed_text(unfed_columns(model, sql)), redefined)))
+
+
+def unfed_columns(model: LoadedModel, names: Iterable[object]) -> list[str]:
+    """Return the columns that the model reads and that are not among the names."""
+    return sorted(set(model.columns) - set(names))
+
+
+def require_columns(model: LoadedModel, X: pd.DataFrame) -> None:
+    """Refuse a model that reads columns which today's panel lacks."""
+    if missing := unfed_columns(model, X):
+        raise UsageError(
+            f"model version {model.version} {_unfed_text(missing)}. "
+            "Bring the tables back, or train again with `churnrisk train`."
+        )
+
+
+def _unfed_text(missing: Sequence[str]) -> str:
+    return f"reads {', '.join(missing)}, which today's tables and settings do not feed" if missing else ""

@@ -1,4 +1,4 @@
-"""The signals in use: meaning, coverage, drift and worth of each."""
+"""The signals in use: meaning, coverage, drift and worth of each, their query, and the main one of each account."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import ChurnRiskError
-from churnrisk.features import FeatureFrame, build_features, script_of, select_features
+from churnrisk.features import build_features, create_feature_table, script_of, select_features
 from churnrisk.model import LARGE, SOME, population_stability, univariate_aucs
 from churnrisk.records import Feature, Interval
 from churnrisk.settings import Project
-from churnrisk.snapshots import build_panel
+from churnrisk.snapshots import Panel, build_panel
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION
 from churnrisk.training.fit import tracking_of
@@ -24,6 +24,8 @@ from churnrisk.training.panel import CheckedTables, Progress, checked_tables, sn
 #: Most rows that the bootstrap takes, by whole accounts.
 MOST_ROWS = 50_000
 DRAWS = 200
+#: Enough accounts to compare the shares of main signals with.
+SAMPLE = 2_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,9 @@ class CatalogueReport:
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
     """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
-        features, frame = _computed(project, checked, progress)
+        features, panel = _with_panel(project, checked, progress)
+        keys = project.features.key_features
+        frame = build_features(checked.tables, features, key_features=keys, labelled_only=False, panel=panel)
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -102,11 +106,11 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
     )
     known = churned.notna().to_numpy()
     aucs = _aucs(X[known], churned[known].astype(int), seed=project.model.seed, progress=progress)
-    rows = [
-        _worth(feature, X[feature.name], drifts[feature.name], aucs[feature.name]) for feature in features
-    ]
+    rows = [_worth(one, X[one.name], drifts[one.name], aucs[one.name]) for one in features]
+    # by what can be relied on: the lower end of the interval
+    rows.sort(key=lambda row: (-row.auc.low if row.auc else 0.0, row.feature.name))
     return CatalogueReport(
-        tuple(sorted(rows, key=_by_worth)),
+        tuple(rows),
         dates.min().to_pydatetime(),
         dates.max().to_pydatetime(),
         int(dates.nunique()),
@@ -119,8 +123,12 @@ def feature_query(project: Project, *, now: datetime, progress: Progress) -> str
     """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
-            _computed(project, checked, progress)
-        columns = checked.tables.engine.columns("feature_inputs")
+            features, panel = _with_panel(project, checked, progress)
+            keys = project.features.key_features
+            table = create_feature_table(
+                checked.tables, features, key_features=keys, labelled_only=False, panel=panel
+            )
+        columns = checked.tables.engine.columns(table.inputs)
         return script_of(statements, columns, project=project.name)
 
 
@@ -135,18 +143,17 @@ def window_days(feature: Feature) -> int | None:
     return int(found[1]) if found else None
 
 
-def _computed(
+def _with_panel(
     project: Project, checked: CheckedTables, progress: Progress
-) -> tuple[tuple[Feature, ...], FeatureFrame]:
-    tables = checked.tables
+) -> tuple[tuple[Feature, ...], Panel]:
+    """Return the features in use, and the panel of all mature snapshots and the latest date."""
     dates = list(snapshot_dates(checked, project))
     if project.churn.definition != "labels":
         dates.append(checked.span.end)
-    build_panel(tables, project.churn, dates, data_end=checked.span.end)
-    features = select_features(project.features, tables.available)
+    panel = build_panel(checked.tables, project.churn, dates, data_end=checked.span.end)
+    features = select_features(project.features, checked.tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
-    keys = project.features.key_features
-    return features, build_features(tables, features, key_features=keys, labelled_only=False)
+    return features, panel
 
 
 def _aucs(
@@ -169,21 +176,12 @@ def _worth(feature: Feature, values: pd.Series, drift: float | None, auc: Interv
     return FeatureWorth(feature, window_days(feature), coverage, drift, auc, higher)
 
 
-def _by_worth(row: FeatureWorth) -> tuple[float, str]:
-    """Sort by what can be relied on: the lower end of the interval."""
-    return (-row.auc.low if row.auc else 0.0, row.feature.name)
-
-
-#: Enough accounts to compare shares with.
-SAMPLE = 2_000
-
-
 def main_families(
     project: Project, tables: Tables, accounts: pd.DataFrame, *, always: pd.Series, data_end: datetime
 ) -> tuple[pd.Series, tuple[str, ...]]:
     """Return the family of each account's strongest signal for churn by today's champion, and notes.
 
-    ``accounts`` holds account_id and as_of, one row per account. Those in ``always`` are looked at in any case; of the
+    ``accounts`` holds account_id and as_of, one row per account. Those in ``always`` are included in any case; of the
     rest every n-th, so that about :data:`SAMPLE` remain. Indexed by account id; empty, with a note, if there is no
     champion or the tables no longer feed it.
     """
@@ -193,19 +191,16 @@ def main_families(
         features = tuple(offered[name] for name in model.columns)
     except (ChurnRiskError, KeyError) as error:
         return pd.Series(dtype=object), (f"main signals are not compared: no usable champion ({error})",)
-    sample = _sample(accounts, always)
+    named = accounts["account_id"].isin(always)
+    rest = accounts[~named].sort_values("account_id")
+    sample = pd.concat([accounts[named], rest.iloc[:: max(1, len(rest) // SAMPLE)]])
     dates = [pd.Timestamp(moment).to_pydatetime() for moment in sample["as_of"].unique()]
-    build_panel(tables, project.churn, dates, data_end=data_end)
-    frame = build_features(tables, features, key_features=project.features.key_features, labelled_only=False)
-    as_of = sample["as_of"].astype(frame.X.index.get_level_values("as_of").dtype)
-    X = frame.X[frame.X.index.isin(pd.MultiIndex.from_arrays([sample["account_id"], as_of]))]
+    panel = build_panel(tables, project.churn, dates, data_end=data_end)
+    keys = project.features.key_features
+    X = build_features(tables, features, key_features=keys, labelled_only=False, panel=panel).X
+    as_of = sample["as_of"].astype(X.index.get_level_values("as_of").dtype)
+    X = X[X.index.isin(pd.MultiIndex.from_arrays([sample["account_id"], as_of]))]
     strongest = model.classifier.contributions(X[model.columns]).idxmax(axis=1)
     families = strongest.map({feature.name: feature.family for feature in features})
     ids = X.index.get_level_values("account_id")
     return pd.Series(families.to_numpy(dtype=object), index=ids, name="family"), ()
-
-
-def _sample(accounts: pd.DataFrame, always: pd.Series) -> pd.DataFrame:
-    named = accounts["account_id"].isin(always)
-    rest = accounts[~named].sort_values("account_id")
-    return pd.concat([accounts[named], rest.iloc[:: max(1, len(rest) // SAMPLE)]])

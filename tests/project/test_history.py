@@ -1,4 +1,4 @@
-"""What became of the accounts, told by an open project."""
+"""What became of the accounts, by an open project."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def test_lifetimes_are_those_of_the_accounts_with_a_sign_up(project) -> None:
     assert (lives["entered"] <= lives["days"]).all()
 
 
-def test_an_account_is_told_as_the_runs_tell_it(trained) -> None:
+def test_an_account_shows_what_the_runs_published(trained) -> None:
     trained.score()
     worst = trained.redlist(limit=1).rows[0]
-    told = trained.account(worst.account_id)
-    assert told.latest.churn_probability == worst.churn_probability
-    assert told.reasons
+    view = trained.account(worst.account_id)
+    assert view.latest.churn_probability == worst.churn_probability
+    assert view.reasons
 
 
 def test_the_lost_are_looked_up_in_the_runs_before(trained) -> None:

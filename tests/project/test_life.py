@@ -94,19 +94,19 @@ def test_a_model_of_another_catalogue_is_one_clear_error(trained) -> None:
         trained.score()
 
 
-def test_reasons_are_told_with_values_for_classifiers_and_stored_models(trained) -> None:
+def test_reasons_come_with_values_for_classifiers_and_stored_models(trained) -> None:
     panel = trained.panel()
     rows, model = panel.X.head(5), trained.model()
-    told = cr.explain(model, rows, top=2)
+    reasons = cr.explain(model, rows, top=2)
 
-    assert list(told.index.names) == ["account_id", "as_of", "rank"]
-    assert told.groupby(["account_id", "as_of"]).size().between(1, 2).all()
-    assert told["text"].map(len).gt(5).all()
+    assert list(reasons.index.names) == ["account_id", "as_of", "rank"]
+    assert reasons.groupby(["account_id", "as_of"]).size().between(1, 2).all()
+    assert reasons["text"].map(len).gt(5).all()
     contributions = model.classifier.contributions(rows)
-    account, as_of, _ = told.index[0]
-    assert told["contribution"].iloc[0] == contributions.loc[(account, as_of), told["feature"].iloc[0]]
+    account, as_of, _ = reasons.index[0]
+    assert reasons["contribution"].iloc[0] == contributions.loc[(account, as_of), reasons["feature"].iloc[0]]
     bare = cr.explain(model.classifier, rows, top=2)
-    assert bare["feature"].tolist() == told["feature"].tolist()
+    assert bare["feature"].tolist() == reasons["feature"].tolist()
     assert bare["usual_low"].isna().all()
 
 
@@ -118,7 +118,7 @@ def test_reasons_are_told_with_values_for_classifiers_and_stored_models(trained)
         (None, slice(None), 0, "top=0"),
     ],
 )
-def test_reasons_that_cannot_be_told_are_one_clear_error(trained, model, columns, top, said) -> None:
+def test_reasons_that_cannot_be_given_are_one_clear_error(trained, model, columns, top, said) -> None:
     X = trained.panel().X.head(3)
     with pytest.raises(cr.ChurnRiskError, match=said):
         cr.explain(model or trained.model(), X.iloc[:, columns], top=top)

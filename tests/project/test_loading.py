@@ -36,13 +36,15 @@ def as_duckdb(frame: pd.DataFrame) -> duckdb.DuckDBPyRelation:
     ids=["polars", "lazy polars", "pyarrow", "duckdb"],
 )
 def test_frames_of_every_kind_give_the_panel_that_pandas_gives(frames, convert) -> None:
-    wanted = cr.load(tables=frames, now=NOW, horizon_days=30, **SETTINGS).panel()
-    kept = [convert(frame) for frame in frames.values()]
-    found = cr.load(tables=dict(zip(frames, kept, strict=True)), now=NOW, horizon_days=30, **SETTINGS).panel()
+    expected = cr.load(tables=frames, now=NOW, horizon_days=30, **SETTINGS).panel()
+    converted = [convert(frame) for frame in frames.values()]
+    found = cr.load(
+        tables=dict(zip(frames, converted, strict=True)), now=NOW, horizon_days=30, **SETTINGS
+    ).panel()
 
-    assert len(wanted.X) > 1000
-    pd.testing.assert_frame_equal(found.X, wanted.X)
-    pd.testing.assert_series_equal(found.y, wanted.y)
+    assert len(expected.X) > 1000
+    pd.testing.assert_frame_equal(found.X, expected.X)
+    pd.testing.assert_series_equal(found.y, expected.y)
 
 
 def test_frames_give_the_panel_that_their_files_give(world, frames) -> None:
@@ -138,9 +140,9 @@ def test_where_a_row_stood_is_no_value(frames) -> None:
     accounts = frames["accounts"]
     shuffled = {**frames, "accounts": accounts.sample(frac=1.0, random_state=3)}
     indexed = {**frames, "accounts": accounts.set_index("account_id", drop=False)}
-    wanted = list(cr.load(tables=frames, now=NOW, **SETTINGS).panel().X)
+    expected = list(cr.load(tables=frames, now=NOW, **SETTINGS).panel().X)
     for given in (shuffled, indexed):
-        assert list(cr.load(tables=given, now=NOW, **SETTINGS).panel().X) == wanted
+        assert list(cr.load(tables=given, now=NOW, **SETTINGS).panel().X) == expected
     from churnrisk.project import as_arrow
 
     assert as_arrow(shuffled["accounts"]).column_names == list(accounts)
@@ -161,12 +163,12 @@ def test_given_frames_leave_the_files_of_the_folder_alone(frames, tmp_path) -> N
     "wrong",
     [{"churn": "labels"}, {"columns": {"accounts": "x"}}, {"columns": ["x"]}, {"tables": ["x"]}],
 )
-def test_what_is_no_dict_is_told(frames, wrong) -> None:
+def test_settings_that_are_no_dict_are_refused(frames, wrong) -> None:
     with pytest.raises(UsageError, match="as a dict"):
         cr.load(**{"tables": frames, **wrong})
 
 
-def test_two_columns_of_one_name_are_told(frames) -> None:
+def test_two_columns_of_one_name_are_refused(frames) -> None:
     accounts = frames["accounts"]
     with pytest.raises(UsageError, match="Convert it first"):
         cr.load(tables={**frames, "accounts": pd.concat([accounts, accounts[["account_id"]]], axis=1)})

@@ -31,7 +31,7 @@ def mlflow_at() -> Iterator[object]:
     mlflow.set_tracking_uri(None)
 
 
-def ask(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
+def predict_at(address: str, rows: pd.DataFrame) -> list[dict[str, object]]:
     """Post rows to a served model as JSON and return its answer."""
     body = json.dumps(
         {"dataframe_split": json.loads(rows.to_json(orient="split", index=False, double_precision=15))}
@@ -79,7 +79,7 @@ def test_a_project_lives_on_a_remote_server_and_its_champion_is_served(
             port=port, log=tmp_path / "serve.log", path="/ping",
             environment={"MLFLOW_TRACKING_URI": server.address},
         ) as served:  # fmt: skip
-            answers = ask(served.address, rows)
+            answers = predict_at(served.address, rows)
     assert [list(answer) for answer in answers] == [ANSWER] * len(rows)
     found = pd.DataFrame(answers)
     assert found["churn_probability"].tolist() == pytest.approx(ours["churn_probability"].tolist(), abs=1e-12)
@@ -130,7 +130,7 @@ def test_a_served_model_is_read_by_our_allow_list_whatever_its_description_trust
     description = file.parent / "MLmodel"
     name = f"{Intruder.__module__}.Intruder"
     text = description.read_text()
-    assert "loader_module: churnrisk.tracking.writing" in text
+    assert "loader_module: churnrisk.tracking.served" in text
     description.write_text(text.replace("skops_trusted_types:", f"skops_trusted_types:\n    - {name}"))
     mlflow_at(f"sqlite:///{trained.settings.directory}/models/mlflow.db")
     with pytest.raises(ChurnRiskError, match=f"types that churnrisk does not trust: {name}"):

@@ -30,8 +30,8 @@ def test_an_own_signal_becomes_a_column_with_its_constraint_and_its_reason(proje
     assert wider.classifier(panel.features).monotone["quiet_payer"] == 1
     assert "quiet_payer" not in project.panel().X
     model = wider.classifier(panel.features).fit(panel.X, panel.y)
-    told = cr.explain(model, panel.X.head(200), panel=panel, top=8)
-    assert told["text"].str.startswith("Pays and is silent:").any()
+    reasons = cr.explain(model, panel.X.head(200), panel=panel, top=8)
+    assert reasons["text"].str.startswith("Pays and is silent:").any()
 
 
 def test_a_signal_that_sees_the_future_is_named_and_refused(project) -> None:

@@ -13,7 +13,7 @@ from scipy.special import expit
 from churnrisk.lights import Rule, TrafficLight, apply_rules, decide
 from churnrisk.model import ChurnClassifier, ReasonProfile
 from churnrisk.records import Colour, Feature, Run
-from churnrisk.scoring import WORTH_TELLING, Mover, PreviousRun, colour_causes
+from churnrisk.scoring import MIN_CHANGE, Mover, PreviousRun, colour_causes
 from churnrisk.store import contributions_texts
 
 THEN, NOW = datetime(2026, 6, 1), datetime(2026, 7, 1)
@@ -117,8 +117,8 @@ def test_the_parts_sum_to_the_change_in_log_odds(models, seed, kind, calibration
     scores = published(X, classifier.decision_function(X)).reset_index()
     found = mover(classifier).moves(scores, X, before)
     change = scores["log_odds"].to_numpy() - old["log_odds"].to_numpy()
-    told = np.abs(np.nan_to_num(change)) >= WORTH_TELLING
-    assert [move is not None for move in found] == told.tolist()
+    described = np.abs(np.nan_to_num(change)) >= MIN_CHANGE
+    assert [move is not None for move in found] == described.tolist()
     for move, total in zip(found, change, strict=True):
         if move is not None:
             assert move.log_odds == total
@@ -141,7 +141,7 @@ def test_an_additive_model_moves_only_by_signals_that_changed(models):
         assert all(part.log_odds > 0 for move in found for part in move.parts)
 
 
-def test_a_signal_is_told_with_the_value_it_had(models):
+def test_a_signal_is_shown_with_the_value_it_had(models):
     classifier = models["additive sigmoid"]
     then = snapshot(np.random.default_rng(2), 1, THEN).assign(days_idle=2.0)
     X = then.assign(days_idle=40.0)
@@ -158,7 +158,7 @@ def test_a_signal_is_told_with_the_value_it_had(models):
     assert better.log_odds == -worse.log_odds
 
 
-def test_late_rows_and_a_new_model_are_told_apart(models):
+def test_late_rows_and_a_new_model_are_separate_parts(models):
     old_model, classifier = models["logistic sigmoid"], models["additive sigmoid"]
     rng = np.random.default_rng(3)
     as_published, then = snapshot(rng, 40, THEN), snapshot(rng, 40, THEN)
@@ -197,7 +197,7 @@ def test_a_snapshot_that_is_gone_leaves_one_undivided_part(models):
     assert kinds == [["undivided"]] * 5
 
 
-def test_small_moves_new_accounts_and_green_ones_that_stay_are_not_told(models):
+def test_small_moves_new_accounts_and_green_ones_that_stay_are_not_described(models):
     classifier = models["additive sigmoid"]
     X = snapshot(np.random.default_rng(4), 4, NOW)
     now = classifier.decision_function(X)
@@ -205,8 +205,8 @@ def test_small_moves_new_accounts_and_green_ones_that_stay_are_not_told(models):
     old.loc["a2", "colour"] = "green"
     scores = published(X, now).reset_index()
     scores.loc[2, "colour"] = "green"
-    told = mover(classifier).moves(scores, X, run_before(old, X))
-    assert told.notna().tolist() == [False, True, False, False]
+    moves = mover(classifier).moves(scores, X, run_before(old, X))
+    assert moves.notna().tolist() == [False, True, False, False]
     assert mover(classifier).moves(scores.iloc[:1], X.iloc[:1], run_before(old, X)).isna().all()
 
 
@@ -231,7 +231,7 @@ G, A, R = "green", "amber", "red"
 @pytest.mark.parametrize(
     ("old", "new", "again", "because"),
     [
-        # (shown, raw, model, decided by), the same now, (relit, reruled)
+        # (shown, raw, model, decided by), the same now, (by thresholds, by rules)
         ((G, G, G, "model"), (R, R, R, "model"), (G, G), "score"),
         ((G, G, G, "model"), (A, A, A, "model"), (A, G), "policy"),
         ((G, G, G, "model"), (R, R, R, "model"), (A, G), "score"),
@@ -253,8 +253,8 @@ G, A, R = "green", "amber", "red"
 def test_the_cause_of_a_colour_in_one_word(old, new, again, because):
     columns = ["colour", "raw_colour", "model_colour", "decided_by"]
     frames = [pd.DataFrame([row], columns=columns) for row in (new, old)]
-    relit, reruled = again
-    assert list(colour_causes(*frames, relit=[relit], reruled=[reruled])) == [because]
+    by_thresholds, by_rules = again
+    assert list(colour_causes(*frames, by_thresholds=[by_thresholds], by_rules=[by_rules])) == [because]
 
 
 @pytest.mark.parametrize(
@@ -276,14 +276,14 @@ def test_new_thresholds_and_new_rules_are_the_policy(models, threshold, rules, b
         p, (p > 0.5).astype(int)
     )
     new = decide(p, X, light=lower, rules=rules).droplevel("as_of").assign(log_odds=log_odds, probability=p)
-    told = mover(classifier, policy="new", light=lower.predict, rules=rules).moves(
+    moves = mover(classifier, policy="new", light=lower.predict, rules=rules).moves(
         new.reset_index(), X, run_before(old, X)
     )
-    causes = {move.because for move in told if move}
+    causes = {move.because for move in moves if move}
     assert causes == {because}
 
 
-def test_contributions_are_kept_exact_and_without_the_ones_that_say_nothing():
+def test_contributions_are_stored_exact_and_without_the_ones_that_say_nothing():
     frame = pd.DataFrame({'a "b": 0.0,': [0.0, 1 / 3], "c": [-2 / 3, 0.0], "d": [0.0, -0.0], "e": [0.0, 0.0]})
     rows = [json.loads(row) for row in contributions_texts(frame)]
     assert rows[0].keys() == {"c"}

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from churnrisk.lights import TrafficLight
 from churnrisk.model import ReasonProfile
 from churnrisk.monitoring import BROKEN, KEPT, NO_PROMISE, OPEN, UNCLEAR, promises
-from churnrisk.scoring import record_outcomes
+from churnrisk.scoring import ScoringTask, record_outcomes
 from churnrisk.settings import load_project
 from churnrisk.store import HistoryStore, NewRun
 from churnrisk.team import monday
@@ -28,7 +28,7 @@ LOST = {"green": 3, "amber": 10, "red": 60}
 
 @pytest.fixture(scope="module")
 def light():
-    """A certified light: of 4,000 accounts a tenth churn, and scores tell them well."""
+    """A certified light: of 4,000 accounts a tenth churn, and scores rank them well."""
     random = np.random.default_rng(1)
     p = np.where(random.random(4_000) < 0.15, 0.6, 0.01)
     y = (random.random(4_000) < p).astype(int)
@@ -97,15 +97,9 @@ def record(project, model, *, data_are_new=True):
         HistoryStore(project.store_url) as store,
         checked_tables(project, now=NOW, progress=quiet) as checked,
     ):
-        return record_outcomes(
-            project,
-            store,
-            checked,
-            model,
-            models=tracking_of(project),
-            progress=quiet,
-            data_are_new=data_are_new,
-        )
+        run = NewRun(SCORED, NOW, "", str(model.version), "")
+        task = ScoringTask(project, checked, model, tracking_of(project), store, run, quiet)
+        return record_outcomes(task, data_are_new=data_are_new)
 
 
 def quiet(stage):

@@ -82,14 +82,14 @@ class Case:
         self.profile = ReasonProfile.fit(self.X, churned, self.features)
         self.rules = rules
         self.p = self.classifier.predict_proba(self.X)[:, 1]
-        self.colours = self.settle(self.p, self.X)
+        self.colours = self.assign_colours(self.p, self.X)
         self.levers = select_levers(FeatureConfig(), tables.available)
         self.finder = WhatIfFinder(
-            self.classifier, rules, lambda rows, p: lit(p), self.profile, self.features, self.levers
+            self.classifier, rules, lambda rows, p: light(p), self.profile, self.features, self.levers
         )
 
-    def settle(self, p, X) -> list[str]:
-        return apply_rules(X, lit(p), self.rules)["colour"].tolist()
+    def assign_colours(self, p, X) -> list[str]:
+        return apply_rules(X, light(p), self.rules)["colour"].tolist()
 
     def find(self) -> list[WhatIf]:
         accounts = self.X.index.get_level_values("account_id")
@@ -98,7 +98,7 @@ class Case:
         return scores["turnaround"].tolist()
 
 
-def lit(p):
+def light(p):
     return np.select([p >= RED_FROM, p >= GREEN_BELOW], ["red", "amber"], "green").astype(object)
 
 
@@ -114,19 +114,19 @@ def found(case):
 
 
 def test_every_red_and_amber_account_gets_an_answer_and_no_green_one(case, found):
-    assert [told is not None for told in found] == [colour != "green" for colour in case.colours]
-    assert sum(told is not None and bool(told.levers) for told in found) > 20
-    assert any(told is not None and len(told.levers) == 2 for told in found)
+    assert [what_if is not None for what_if in found] == [colour != "green" for colour in case.colours]
+    assert sum(what_if is not None and bool(what_if.levers) for what_if in found) > 20
+    assert any(what_if is not None and len(what_if.levers) == 2 for what_if in found)
 
 
 def after(case, names: tuple[str, ...]) -> pd.DataFrame:
     """All rows with all doses of some levers, and what model and rules say of them."""
     by_name = {lever.name: lever for lever in case.levers}
     levers = [by_name[name] for name in names]
-    pulled = LeverEffects(
+    effects = LeverEffects(
         case.tables.engine, INPUTS, case.features, case.X.index.get_level_values("account_id"), as_of=AS_OF
     )
-    (changed,) = pulled.features(levers)
+    (changed,) = effects.features(levers)
     if changed.empty:
         return changed.assign(p=0.0, colour="", does=False)
     X = case.X.iloc[changed["place"]].copy()
@@ -140,73 +140,73 @@ def after(case, names: tuple[str, ...]) -> pd.DataFrame:
         realistic &= (X[aim].to_numpy() <= np.maximum(high, was)) & (
             X[aim].to_numpy() >= np.minimum(low, was)
         )
-    turned = [ORDER.index(c) for c in case.settle(p, X)]
+    turned = [ORDER.index(c) for c in case.assign_colours(p, X)]
     now = [ORDER.index(case.colours[place]) for place in changed["place"]]
     better = (np.array(turned) < np.array(now)) & (p <= case.p[changed["place"]] + 1e-9)
     return changed.assign(p=p, colour=[ORDER[code] for code in turned], does=better & realistic)
 
 
-def test_what_is_told_is_what_the_model_and_the_rules_say(case, found):
-    for names in {told.levers for told in found if told is not None and told.levers}:
+def test_a_what_if_is_what_the_model_and_the_rules_say(case, found):
+    for names in {what_if.levers for what_if in found if what_if is not None and what_if.levers}:
         every = after(case, names)
-        for place, told in enumerate(found):
-            if told is None or told.levers != names:
+        for place, what_if in enumerate(found):
+            if what_if is None or what_if.levers != names:
                 continue
             mine = every[(every["place"] == place) & every["does"]]
-            match = mine[np.isclose(mine["p"], told.probability, atol=1e-9)]
+            match = mine[np.isclose(mine["p"], what_if.probability, atol=1e-9)]
             assert len(match)
-            assert told.colour in set(match["colour"])
-            assert ORDER.index(told.colour) < ORDER.index(case.colours[place])
-            assert told.probability <= case.p[place] + 1e-9
+            assert what_if.colour in set(match["colour"])
+            assert ORDER.index(what_if.colour) < ORDER.index(case.colours[place])
+            assert what_if.probability <= case.p[place] + 1e-9
 
 
-def test_a_pair_is_told_only_where_no_single_lever_does(case, found):
+def test_a_pair_is_offered_only_where_no_single_lever_does(case, found):
     does = set()
     for lever in case.levers:
         every = after(case, (lever.name,))
         does |= set(every.loc[every["does"], "place"])
-    for place, told in enumerate(found):
-        if told is not None:
-            assert (len(told.levers) == 1) == (place in does)
+    for place, what_if in enumerate(found):
+        if what_if is not None:
+            assert (len(what_if.levers) == 1) == (place in does)
 
 
-def test_nothing_is_told_only_where_no_pair_does_either(case, found):
-    none = {place for place, told in enumerate(found) if told is not None and told.colour is None}
+def test_nothing_is_offered_only_where_no_pair_does_either(case, found):
+    none = {place for place, what_if in enumerate(found) if what_if is not None and what_if.colour is None}
     assert none
     for pair in pairs_of(case.levers):
         every = after(case, tuple(lever.name for lever in pair))
         assert not none & set(every.loc[every["does"], "place"])
 
 
-def test_the_smallest_dose_that_does_is_told(case, found):
+def test_the_smallest_dose_that_does_is_offered(case, found):
     for name in ("more days", "more people"):
         every = after(case, (name,))
         smallest = every[every["does"]].groupby("place")["dose_0"].min()
-        for place, told in enumerate(found):
-            if told is not None and told.levers == (name,):
+        for place, what_if in enumerate(found):
+            if what_if is not None and what_if.levers == (name,):
                 lever = next(lever for lever in case.levers if lever.name == name)
-                assert told.steps == (lever.step(int(smallest[place])),)
+                assert what_if.steps == (lever.step(int(smallest[place])),)
 
 
 def test_a_rule_that_stays_in_force_is_not_turned():
     with opened(make_world()) as tables:
         always = Rule("always", "tenure_days >= 0", "red", "x")
-        told = Case(tables, "logistic", (always,)).find()
-        assert {turnaround.colour for turnaround in told} == {None}
-        assert "would give a better colour" in told[0].text
+        what_ifs = Case(tables, "logistic", (always,)).find()
+        assert {what_if.colour for what_if in what_ifs} == {None}
+        assert "would give a better colour" in what_ifs[0].text
 
 
 def test_resolving_the_complaint_lifts_the_rule_and_all_signals_of_it():
     with opened(make_world()) as tables:
         rule = Rule("open", "open_complaints >= 1", "red", "x")
         case = Case(tables, "additive", (rule,), complaints_matter=False)
-        told = case.find()
+        what_ifs = case.find()
         only_rule = [i for i in range(ACCOUNTS) if case.colours[i] == "red" and case.p[i] < GREEN_BELOW]
         assert len(only_rule) > 5
         for place in only_rule:
-            assert told[place].levers == ("resolve complaints",)
-            assert told[place].colour is Colour.GREEN
-            (change,) = told[place].changes
+            assert what_ifs[place].levers == ("resolve complaints",)
+            assert what_ifs[place].colour is Colour.GREEN
+            (change,) = what_ifs[place].changes
             assert (change.feature, change.now, change.then) == ("open_complaints", 1.0, 0.0)
 
 
@@ -214,13 +214,13 @@ def test_a_colour_that_is_only_held_needs_no_step(case):
     accounts = case.X.index.get_level_values("account_id")
     scores = pd.DataFrame({"account_id": accounts, "colour": "amber", "raw_colour": "green"})
     add_what_ifs(scores, case.X, case.finder, case.tables.engine, INPUTS, kinds=None, as_of=AS_OF)
-    told = scores["turnaround"].iloc[0]
-    assert (told.colour, told.levers) == (Colour.GREEN, ())
-    assert "say green already" in told.text
+    what_if = scores["turnaround"].iloc[0]
+    assert (what_if.colour, what_if.levers) == (Colour.GREEN, ())
+    assert "say green already" in what_if.text
 
 
 def test_peers_bound_what_is_realistic(case):
-    """Where the peers never do it, it is not asked for."""
+    """Where the peers never do it, it is not offered."""
     nobody = {aim: -1e9 for lever in case.levers for aim in lever.aims}
     never = ReasonProfile({}, {}, {}, by="segment", peers={"idle": ReasonProfile(nobody, {}, nobody)})
     scores = pd.DataFrame(
@@ -239,13 +239,15 @@ def test_peers_bound_what_is_realistic(case):
         kinds=pd.Series("idle", index=scores.index),
         as_of=AS_OF,
     )
-    levers = {name for told in scores["turnaround"].dropna() for name in told.levers}
+    levers = {name for what_if in scores["turnaround"].dropna() for name in what_if.levers}
     assert levers <= {"resolve complaints"}
 
 
 def test_the_sentence_promises_no_cause():
-    told = WhatIf(Colour.AMBER, ("a", "b"), ("resolve the open complaint", "get 2 more people active"), 0.123)
-    assert told.text == (
+    what_if = WhatIf(
+        Colour.AMBER, ("a", "b"), ("resolve the open complaint", "get 2 more people active"), 0.123
+    )
+    assert what_if.text == (
         "Resolve the open complaint and get 2 more people active: by the model and the rules, the next scoring would "
         "then say amber (churn 12.3%), all else equal. No promise of cause."
     )
@@ -261,8 +263,8 @@ def test_a_rule_that_may_improve_turns_an_account_that_the_model_does_not():
         scores = pd.DataFrame({"account_id": accounts, "colour": colours, "raw_colour": colours})
         add_what_ifs(scores, case.X, always_red, tables.engine, INPUTS, kinds=None, as_of=AS_OF)
         turned = scores["turnaround"].dropna().tolist()
-        assert {told.levers for told in turned if told.levers} >= {("more people",)}
-        assert {told.colour for told in turned} <= {Colour.GREEN, None}
+        assert {what_if.levers for what_if in turned if what_if.levers} >= {("more people",)}
+        assert {what_if.colour for what_if in turned} <= {Colour.GREEN, None}
 
 
 def test_any_text_in_labels_comes_out_as_it_went_in(case):

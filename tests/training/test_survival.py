@@ -1,4 +1,4 @@
-"""What the curve tells of a renewal: by the end of its window, and nothing where there is none to tell of."""
+"""The outlook at a renewal: the loss by the end of its window, and nothing where no renewal is known."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def classifier() -> ChurnClassifier:
     return fitted
 
 
-def told(classifier: ChurnClassifier, churn: ChurnConfig) -> tuple[pd.DataFrame, pd.Series]:
+def outlook_of(classifier: ChurnClassifier, churn: ChurnConfig) -> tuple[pd.DataFrame, pd.Series]:
     X = pd.DataFrame({"complaints_open": [2.0] * len(DAYS)})
     renewals = [None if days is None else AS_OF + timedelta(days=days) for days in DAYS]
     found = outlook(
@@ -47,7 +47,7 @@ def told(classifier: ChurnClassifier, churn: ChurnConfig) -> tuple[pd.DataFrame,
 
 
 def test_by_the_renewal_means_by_the_end_of_its_window(classifier: ChurnClassifier) -> None:
-    found, p = told(classifier, ChurnConfig())
+    found, p = outlook_of(classifier, ChurnConfig())
     lost = found["lost_by_renewal"]
     np.testing.assert_allclose(lost[:3], p[:3])
     assert p[3] < lost[3] < lost[4]
@@ -57,8 +57,8 @@ def test_by_the_renewal_means_by_the_end_of_its_window(classifier: ChurnClassifi
 
 
 def test_days_count_from_the_as_of_date_and_not_from_the_end_of_the_gap(classifier: ChurnClassifier) -> None:
-    at_once, _ = told(classifier, ChurnConfig())
-    after, p = told(classifier, ChurnConfig(gap_days=10))
+    at_once, _ = outlook_of(classifier, ChurnConfig())
+    after, p = outlook_of(classifier, ChurnConfig(gap_days=10))
     assert (after["outlook_days"] == at_once["outlook_days"] + 10).all()
     np.testing.assert_allclose(after["expected_days"], at_once["expected_days"] + 10)
     assert after["lost_by_renewal"][3] == pytest.approx(p[3]), (
@@ -66,7 +66,7 @@ def test_days_count_from_the_as_of_date_and_not_from_the_end_of_the_gap(classifi
     )
 
 
-def test_a_model_without_a_hazard_tells_nothing(classifier: ChurnClassifier) -> None:
+def test_a_model_without_a_hazard_gives_no_outlook(classifier: ChurnClassifier) -> None:
     rows = pd.DataFrame({"complaints_open": np.arange(100.0) % 5})
     plain = ChurnClassifier(candidates=("logistic",)).fit(rows, (np.arange(100) % 3 == 0).astype(int))
     assert outlook(plain, rows, churn=ChurnConfig(), as_of=AS_OF, renewal_at=[], annual_value=[]) is None
