@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,8 @@ def test_every_make_target_in_the_readme_exists():
     assert set(re.findall(r"\bmake ([a-z]+)`", README.read_text("utf-8"))) <= targets
 
 
-@pytest.mark.slow
-def test_the_python_example_runs(tmp_path, monkeypatch):
-    import shutil
-
-    shutil.copytree(README.parent / "data" / "sample", tmp_path / "acme")
+def test_the_python_example_runs(small_world, tmp_path, monkeypatch):
+    shutil.copytree(small_world, tmp_path / "acme")
     monkeypatch.chdir(tmp_path)
     example = re.search(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     assert example is not None

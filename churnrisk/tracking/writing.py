@@ -175,10 +175,19 @@ class _Writer:
             client.log_batch(run_id, params=chunk)
         schema = json.dumps({"mlflow_colspec": probability_signature(record.X_example).inputs.to_dict()})
         client.log_inputs(run_id, [_dataset_input(dataset, schema) for dataset in record.datasets])
-        for name, figure in record.figures.items():
-            client.log_figure(run_id, figure, f"plots/{name}.png")
+        if record.figures:
+            self._pictures()
         for name, text in _documents(record).items():
             client.log_text(run_id, text, name)
+
+    def _pictures(self) -> None:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        with TemporaryDirectory() as folder:
+            for name, figure in self.record.figures.items():
+                # not savefig, which draws a figure twice, once for its layout
+                FigureCanvasAgg(figure).print_png(Path(folder) / f"{name}.png")
+            self.client.log_artifacts(self.run_id, folder, "plots")
 
     def trial(self, trial: TrialRecord) -> None:
         """Write a finished run below that of the training, so that MLflow's pages can put candidates side by side."""

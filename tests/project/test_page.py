@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "api.md").read_text("utf-8")
 
 
-def test_the_page_runs_from_top_to_bottom(tmp_path) -> None:
-    shutil.copytree(ROOT / "data" / "sample", tmp_path / "acme")
+def test_the_page_runs_from_top_to_bottom(small_world: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_world, tmp_path / "acme")
     script = "\n".join(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL))
     script = f"import warnings\nwarnings.simplefilter('error')\n{script}"
     ran = subprocess.run(

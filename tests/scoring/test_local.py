@@ -3,15 +3,13 @@
 import shutil
 from dataclasses import dataclass, replace
 from datetime import datetime
-from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
-from churnrisk.cli.app import ProgressReport
+from churnrisk.cli.app import progress
 from churnrisk.errors import UsageError
 from churnrisk.lights import TrafficLight
 from churnrisk.scoring import ScoreFile, score, write_scores
@@ -88,16 +86,16 @@ def test_scores_of_several_batches_are_one_file_of_one_form(tmp_path):
     assert pd.read_parquet(tmp_path / "scores.parquet").equals(pa.concat_tables(tables).to_pandas())
 
 
-def test_a_terminal_shows_how_many_accounts_are_done_and_other_outputs_do_not():
-    shown, plain = (StringIO(), StringIO())
-    for file, terminal in ((shown, True), (plain, False)):
-        console = Console(file=file, force_terminal=terminal, width=120)
-        with console.status("starting") as status:
-            report = ProgressReport(console, status)
+def test_a_terminal_shows_how_many_accounts_are_done_and_other_readers_are_spared(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def shown() -> str:
+        with progress() as report:
             report("scoring 700 accounts")
             advance(report, 350, 700)
-            status._live.refresh()
-            report.done()
-    assert "350 of 700" in shown.getvalue()
-    assert "350 of 700" not in plain.getvalue()
-    assert "scoring 700 accounts" in plain.getvalue()
+        return capsys.readouterr().err
+
+    assert "350 of 700" not in (piped := shown())
+    assert "scoring 700 accounts" in piped
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "350 of 700" in shown()

@@ -48,7 +48,7 @@ def _verdict(
         return Verdict(None, None)
     low = as_of + timedelta(days=churn.gap_days)
     high = low + timedelta(days=churn.horizon_days)
-    lost = _fell_silent if churn.definition == "inactivity" else _was_lost
+    lost = fell_silent if churn.definition == "inactivity" else was_lost
     return Verdict(None, lost(world, account, low, high, churn))
 
 
@@ -74,7 +74,7 @@ def _was_active(world: World, account: str, as_of: datetime, churn: ChurnConfig)
     )
 
 
-def _fell_silent(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
+def fell_silent(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
     return not any(
         row["account_id"] == account and low <= row["occurred_at"] < high for row in world.rows("events")
     )
@@ -91,7 +91,7 @@ def _was_subscribed(world: World, account: str, as_of: datetime, churn: ChurnCon
     )
 
 
-def _was_lost(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
+def was_lost(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
     own = [row for row in world.rows("subscriptions") if row["account_id"] == account]
     grace = timedelta(days=churn.grace_days)
     ends = {_end(row) for row in own if row["ended_at"] is not None}

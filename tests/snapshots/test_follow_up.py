@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from churnrisk.snapshots import ChurnConfig, build_panel, follow_up, known_by
 from tests.features.test_law import without_future
-from tests.snapshots.oracle import _fell_silent, _was_lost, verdicts
+from tests.snapshots.oracle import fell_silent, verdicts, was_lost
 from tests.world import Row, World, at, opened, random_world, row
 
 MOST = 6
@@ -35,7 +35,7 @@ def judged(
     world: World, churn: ChurnConfig, account: str, as_of: datetime, data_end: datetime
 ) -> tuple[int, bool]:
     """Walk from window to window in plain Python."""
-    lost = _fell_silent if churn.definition == "inactivity" else _was_lost
+    lost = fell_silent if churn.definition == "inactivity" else was_lost
     opens = as_of + timedelta(days=churn.gap_days)
     if churn.definition == "contractual" and lost(world, account, as_of, opens, churn):
         return 0, False

@@ -23,7 +23,7 @@ NOW = at(600)
 
 def checked(world: Nights, *, cached: bool, now: datetime = NOW) -> tuple[list[Violation], list[str]]:
     """Return what the check finds, and the queries that it ran."""
-    with world.opened(kept=cached) as tables:
+    with world.opened(cached=cached) as tables:
         queries: list[str] = []
         rows, run = tables.engine.rows, tables.engine.run
         tables.engine.rows = lambda sql: (queries.append(sql), rows(sql))[1]  # type: ignore[method-assign]
