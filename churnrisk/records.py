@@ -91,7 +91,7 @@ class Violation:
     mend: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: a run makes hundreds of thousands, in a third of the time
 class Reason:
     """One feature's share in an account's churn probability.
 
@@ -120,7 +120,7 @@ class Reason:
         return f"{who}: {self.usual_low:.4g} to {self.usual_high:.4g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as Reason
 class MovePart:
     """One part of a move between two runs, in log-odds of churn.
 
@@ -211,7 +211,7 @@ class Disposition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DeskState:
+class AccountState:
     """What the team has on record for one account; no scoring run changes it.
 
     ``version`` grows with every change, undos included; a change names the version it was made on. ``disposition``
@@ -352,10 +352,10 @@ class RedListRow:
     rule: str | None
     reasons: tuple[Reason, ...]
     next_step: str
-    moved: Move | None = None
+    move: Move | None = None
     turnaround: WhatIf | None = None
     play: str | None = None
-    desk: DeskState = field(default_factory=DeskState)
+    desk: AccountState = field(default_factory=AccountState)
 
     @property
     def arrow(self) -> str:

@@ -29,7 +29,7 @@ from churnrisk.cli.app import (
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
-    from churnrisk.records import DeskState, Move, Reason, RedList, RedListRow, WhatIf
+    from churnrisk.records import AccountState, Move, Reason, RedList, RedListRow, WhatIf
     from churnrisk.settings import Project
     from churnrisk.team import AccountView, Outlook
 
@@ -274,7 +274,7 @@ def _for_people(row: RedListRow) -> dict[str, Any]:
         "days_to_renewal": row.days_to_renewal,
         "churn_probability": "–" if row.churn_probability is None else f"{row.churn_probability:.0%}",
         "reasons": rule + "; ".join(reason.text for reason in row.reasons[:2]),
-        "move": wording.in_short(row.moved),
+        "move": wording.in_short(row.move),
         "next_step": row.next_step,
         "touched": f"{row.desk.touched_what} ({row.desk.touched_by})" if row.desk.touched_at else "",
     }
@@ -286,25 +286,25 @@ _BAR = "▁▂▃▄▅▆▇█"
 def account_text(view: AccountView, outlook: Outlook | None) -> str:
     """Return the account as text for people."""
     latest = view.latest
-    title = f"{view.name} ({view.account_id})" if view.name else view.account_id
+    title = f"{view.row.name} ({view.row.account_id})" if view.row.name else view.row.account_id
     lines = [f"{title}: {latest.colour}, decided by {_decided(view)}"]
     if latest.churn_probability is not None:
         lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
     lines += [f"  {outlook.text}"] if outlook else []
     facts = [
-        f"owner {view.owner}" if view.owner else "",
-        f"segment {view.segment}" if view.segment else "",
-        f"worth {view.annual_value:,.0f} a year" if view.annual_value is not None else "",
-        f"renews {view.renewal_at:%Y-%m-%d}" if view.renewal_at else "",
+        f"owner {view.row.owner}" if view.row.owner else "",
+        f"segment {view.row.segment}" if view.row.segment else "",
+        f"worth {view.row.annual_value:,.0f} a year" if view.row.annual_value is not None else "",
+        f"renews {view.row.renewal_at:%Y-%m-%d}" if view.row.renewal_at else "",
         f"stage {view.stage}" if view.stage else "",
     ]
     lines.append("  " + ", ".join(fact for fact in facts if fact))
     lines += [f"  {_touched(view.desk)}"] if view.desk.touched_at else []
-    lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
-    if view.reasons:
-        lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
+    lines += ["", f"Do first: {view.row.next_step}"] if view.row.next_step else []
+    if view.row.reasons:
+        lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
     lines += ["", *turnaround_lines(view.row.turnaround)] if view.row.turnaround else []
-    lines += ["", *moved_lines(view.moved, view.latest.colour)] if view.moved else []
+    lines += ["", *moved_lines(view.row.move, view.latest.colour)] if view.row.move else []
     lines += ["", "History:", *_history(view)]
     return "\n".join(lines) + "\n"
 
@@ -358,7 +358,7 @@ def moved_lines(move: Move, colour: str) -> list[str]:
     return lines
 
 
-def _touched(desk: DeskState) -> str:
+def _touched(desk: AccountState) -> str:
     note = f'; note: "{desk.note}"' if desk.note else ""
     return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{note}"
 

@@ -28,7 +28,7 @@ from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import AuditEntry
-    from churnrisk.team import Ledger, LostAccount, Reviewed
+    from churnrisk.team import MissedChurners, LostAccount, Reviewed
 
 _COLUMNS = {
     "review_id": "id",
@@ -205,7 +205,7 @@ def _row(lost: LostAccount, *, short: bool) -> dict[str, Any]:
     return row
 
 
-def _missed_summary(ledger: Ledger) -> str:
+def _missed_summary(ledger: MissedChurners) -> str:
     lines = [
         f"{days} days before: "
         + (", ".join(f"{counts[name]:,} {name}" for name in _ORDER if name in counts) or "nobody was lost")

@@ -83,7 +83,7 @@ class AccountRow(RecordShape):
     reasons: list[Reason] = Field(description="The largest contribution first.")
     play: str | None = Field(description="The play that fits.")
     next_step: str
-    move: MoveShape | None = Field(validation_alias="moved", description="Null when nothing moved.")
+    move: MoveShape | None = Field(description="Null when nothing moved.")
     turnaround: TurnaroundShape | None = Field(description="What would give it a better colour.")
     version: int = Field(
         validation_alias=AliasPath("desk", "version"),

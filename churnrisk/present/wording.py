@@ -143,7 +143,7 @@ def decided(row: Decided) -> str:
 
 def moved(row: RedListRow) -> str:
     """Return why the account moved since the last run; empty where there is nothing to say."""
-    move = row.moved
+    move = row.move
     if move is None or not (move.text or move.because):
         return ""
     by = f", colour by {CAUSES[move.because]}" if move.because else ""

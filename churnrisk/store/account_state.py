@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from churnrisk.errors import NotFoundError
-from churnrisk.records import AuditEntry, DeskState, Disposition, Run, clean
+from churnrisk.records import AuditEntry, AccountState, Disposition, Run, clean
 from churnrisk.store.runs import HistoryStore
 from churnrisk.store.schema import actions, audit, desk, is_listed, overrides, reviews, runs, scores
 from churnrisk.store.scores import naive_utc
@@ -35,7 +35,7 @@ _MOST_ACTIONS, _MOST_ENTRIES = 20, 100
 _LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
 
 
-def read_desk(connection: Connection, account_ids: Iterable[str], *, now: datetime) -> dict[str, DeskState]:
+def read_desk(connection: Connection, account_ids: Iterable[str], *, now: datetime) -> dict[str, AccountState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
     ids = list(account_ids)
     query = (
@@ -44,14 +44,14 @@ def read_desk(connection: Connection, account_ids: Iterable[str], *, now: dateti
         .where(desk.c.account_id.in_(ids))
     )
     found = {row["account_id"]: desk_state(row, now=now) for row in connection.execute(query).mappings()}
-    return {account_id: found.get(account_id, DeskState()) for account_id in ids}
+    return {account_id: found.get(account_id, AccountState()) for account_id in ids}
 
 
-def desk_state(row: Mapping[Any, Any], *, now: datetime) -> DeskState:
+def desk_state(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
     """Return the state in a row of the desk joined to its last review; a snooze may be over."""
     disposition = row["disposition"]
     over = disposition == Disposition.SNOOZED and row["snoozed_until"] <= naive_utc(now)
-    return DeskState(
+    return AccountState(
         version=row["version"] or 0,
         disposition=Disposition(disposition) if disposition and not over else None,
         snoozed_until=row["snoozed_until"],

@@ -13,7 +13,7 @@ import pandas as pd
 from sqlalchemy import Connection, case, func, insert, null, or_, select, text, update
 
 from churnrisk.errors import NotFoundError, UsageError
-from churnrisk.records import AuditEntry, DeskState
+from churnrisk.records import AuditEntry, AccountState
 from churnrisk.store.account_state import FIELDS, desk_rows, entries_where, read_desk, require_accounts
 from churnrisk.store.runs import HistoryStore
 from churnrisk.store.schema import audit, desk, overrides, reviews
@@ -134,7 +134,7 @@ class Reviewed:
 
     review_id: int | None
     what: str
-    desks: Mapping[str, DeskState]
+    desks: Mapping[str, AccountState]
     override_ids: tuple[int, ...] = ()
 
 

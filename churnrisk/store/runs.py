@@ -211,7 +211,7 @@ class HistoryStore:
         patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
         self.database = Database(url, busy_seconds=patience, pooled=pooled)
         self.database.prepare()
-        self.memory = QueryCache() if pooled else None
+        self.query_cache = QueryCache() if pooled else None
 
     def __enter__(self) -> Self:
         return self

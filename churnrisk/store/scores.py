@@ -90,14 +90,13 @@ def read_what_if(text: str | None) -> WhatIf | None:
 
 
 def _reasons_text(reasons: Sequence[Reason]) -> str:
-    return f"[{', '.join(map(_reason_text, reasons))}]"
-
-
-def _reason_text(reason: Reason) -> str:
-    head, middle, tail = _reason_pieces(
-        reason.feature, reason.family, reason.text, reason.value, reason.usual_low, reason.usual_high, reason.peers
-    )  # fmt: skip
-    return f"{head}{_value(reason.contribution)}{middle}{_value(reason.previous)}{tail}"
+    texts = []
+    for one in reasons:
+        head, middle, tail = _reason_pieces(
+            one.feature, one.family, one.text, one.value, one.usual_low, one.usual_high, one.peers
+        )
+        texts.append(f"{head}{_value(one.contribution)}{middle}{_value(one.previous)}{tail}")
+    return f"[{', '.join(texts)}]"
 
 
 @lru_cache(_PIECES)
@@ -158,10 +157,12 @@ def _texts(texts: tuple[str, ...]) -> str:
 
 def _value(value: float | str | None) -> str:
     """Return a JSON value; numbers go past the encoder, which takes long over a single one."""
-    if isinstance(value, str):
-        return encode_basestring(value)
+    if isinstance(value, float) and isfinite(value):
+        return float.__repr__(value)
     if value is None:
         return "null"
+    if isinstance(value, str):
+        return encode_basestring(value)
     return float.__repr__(float(value)) if isfinite(value) else json.dumps(value)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.present import AccountRow, Instant, Number, RecordShape
-from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.records import AuditEntry, Colour, DecidedBy, AccountState, Move, Reason, RedListRow, Run
 from churnrisk.settings import Project
 from churnrisk.store import (
     HistoryStore,
@@ -138,7 +138,7 @@ class AccountView:
     actions: tuple[PastAction, ...]
 
     @property
-    def desk(self) -> DeskState:
+    def desk(self) -> AccountState:
         """What the team has on record."""
         return self.row.desk
 

@@ -70,7 +70,7 @@ class InCommon:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class MissedChurners:
     """The lost accounts near a run (latest loss first), and what the missed have in common (highest ratio first).
 
     ``colours`` counts colours, "not in the run" and "no run" by days before the loss, over all lost accounts;
@@ -87,7 +87,7 @@ class Ledger:
     notes: tuple[str, ...]
 
 
-def missed_churners(project: Project, *, now: datetime, progress: Progress) -> Ledger:
+def missed_churners(project: Project, *, now: datetime, progress: Progress) -> MissedChurners:
     """Return what the published runs said of every lost account; rows dated after ``now`` are ignored."""
     with HistoryStore(project.store_url) as store:
         live = {run.as_of: run.run_id for run in reversed(store.runs())}
@@ -105,7 +105,7 @@ def missed_churners(project: Project, *, now: datetime, progress: Progress) -> L
             common, notes = _in_common(
                 project, checked.tables, checked.span.end, seen, verdicts, green, plans
             )
-    return Ledger(
+    return MissedChurners(
         accounts=_accounts(seen, verdicts, plans),
         colours={lead: _counts(seen.loc[seen["lead"] == lead, "colour"]) for lead in LEADS},
         verdicts=_counts(verdicts),

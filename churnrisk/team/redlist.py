@@ -75,11 +75,11 @@ def read_red_list(
             built = build_query(connection, *_runs(store, connection, as_of), query, now)
             return _read(connection, built, page, per_page)
 
-        if store.memory is None or per_page is None or per_page > _LARGEST_CACHED:
+        if store.query_cache is None or per_page is None or per_page > _LARGEST_CACHED:
             return read()
         # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
         question = ("worklist", as_of, query, now.date(), page, per_page)
-        return store.memory.get(connection, question, read)
+        return store.query_cache.get(connection, question, read)
 
 
 def red_list(
@@ -219,7 +219,7 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         rule=row["rule"],
         reasons=read_reasons(row["reasons"]),
         next_step=row["next_step"] or "",
-        moved=read_move(row["moved"]),
+        move=read_move(row["moved"]),
         turnaround=read_what_if(row["turnaround"]),
         play=row["play"],
         desk=desk_state(row, now=now),

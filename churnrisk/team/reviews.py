@@ -215,7 +215,7 @@ def make_override(
             raise unknown_account(store, account_id) from None
         reviewed = review(store, {account_id: None}, change, author=author, via="cli", now=now)
     return MadeOverride(
-        reviewed.override_ids[0], account_id, view.name, colour, str(view.latest.colour), expires_at
+        reviewed.override_ids[0], account_id, view.row.name, colour, str(view.latest.colour), expires_at
     )
 
 

@@ -89,7 +89,7 @@ def _computed(
         tables = checked.tables
         features = features_of(model, project, tables)
         build_panel(tables, project.churn, [as_of], data_end=checked.span.end)
-        tables.engine.run(f"delete from panel where account_id <> {literal(view.account_id)}")
+        tables.engine.run(f"delete from panel where account_id <> {literal(view.row.account_id)}")
         progress(f"looking ahead from {as_of:%Y-%m-%d}")
         X = build_features(
             tables, features, key_features=project.features.key_features, labelled_only=False
@@ -101,15 +101,15 @@ def _computed(
         X,
         churn=project.churn,
         as_of=as_of,
-        renewal_at=np.array([view.renewal_at], dtype="datetime64[us]"),
-        annual_value=[float("nan") if view.annual_value is None else view.annual_value],
+        renewal_at=np.array([view.row.renewal_at], dtype="datetime64[us]"),
+        annual_value=[float("nan") if view.row.annual_value is None else view.row.annual_value],
     )
     assert table is not None  # noqa: S101 - the model has a hazard
     found = {name: None if value != value else value for name, value in table.iloc[0].items()}
     lost_by_renewal = found["lost_by_renewal"]
     return Outlook(
         as_of=as_of,
-        renewal_at=None if lost_by_renewal is None else view.renewal_at,
+        renewal_at=None if lost_by_renewal is None else view.row.renewal_at,
         lost_by_renewal=lost_by_renewal,
         loss_by_renewal=found["loss_by_renewal"],
         half_lost_days=found["half_lost_days"],

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from churnrisk.present import html, wording
-from churnrisk.records import Colour, DeskState, RedList
+from churnrisk.records import Colour, AccountState, RedList
 
 from .conftest import ROW
 
@@ -89,7 +89,7 @@ def test_how_long_an_account_has_its_colour_is_told(days: int, shown: str) -> No
 
 
 def test_the_last_touch_names_what_who_and_when() -> None:
-    desk = DeskState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
+    desk = AccountState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
     assert wording.touched(replace(ROW, desk=desk)) == "contacted by ana on 3 Jul 2026"
     assert wording.touched(ROW) == ""
 

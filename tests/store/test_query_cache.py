@@ -94,7 +94,7 @@ def test_only_so_many_answers_are_kept(served):
     server, _ = served
     for number in range(300):
         listed(server, search=f"a{number}")
-    assert len(server.memory) == 128
+    assert len(server.query_cache) == 128
     assert listed(server, search="a1") == ["a1"]
 
 

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
 from churnrisk.present import DISPOSITIONS, decided, since
-from churnrisk.records import DeskState, MovePart, Reason, User
+from churnrisk.records import AccountState, MovePart, Reason, User
 from churnrisk.team import AccountView, ConflictError, Timeline, review, timeline, view_account
 from churnrisk.web.charts import (
     HistoryChart,
@@ -120,9 +120,9 @@ def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
         "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
         "state": state_text(view.desk),
         "on_record": _last_touch(view.desk),
-        "reasons": _reasons(view.reasons),
+        "reasons": _reasons(view.row.reasons),
         "no_reasons": _no_reasons(view),
-        "moves": _moves(view.moved.parts) if view.moved else (),
+        "moves": _moves(view.row.move.parts) if view.row.move else (),
         "chart": _chart(view),
         "past_rows": history_rows(view.history),
         "reviews": changes(view.trail),
@@ -145,7 +145,7 @@ def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def state_text(desk: DeskState) -> str:
+def state_text(desk: AccountState) -> str:
     """Return what is on record for an account in sentences; empty for nothing."""
     parts = []
     if desk.disposition == "snoozed":
@@ -157,13 +157,13 @@ def state_text(desk: DeskState) -> str:
     return " ".join(parts)
 
 
-def _last_touch(desk: DeskState) -> str:
+def _last_touch(desk: AccountState) -> str:
     if desk.touched_at is None:
         return ""
     return f"Last: {desk.touched_what}, {desk.touched_by}, {desk.touched_at:%Y-%m-%d %H:%M}."
 
 
-def _dispositions(desk: DeskState) -> tuple[tuple[str, str], ...]:
+def _dispositions(desk: AccountState) -> tuple[tuple[str, str], ...]:
     plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
     return (*plain, ("open", "Open again")) if desk.disposition else plain
 
@@ -220,7 +220,7 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     except UnavailableError:
         raise
     except (UsageError, ContractError) as error:
-        return {"problem": str(error), "account_id": account_id, "name": view.name or account_id}
+        return {"problem": str(error), "account_id": account_id, "name": view.row.name or account_id}
     complaints = [
         Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
     ]
@@ -228,7 +228,7 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     return {
         "problem": None,
         "account_id": account_id,
-        "name": view.name or account_id,
+        "name": view.row.name or account_id,
         "timeline": history,
         "use": column_chart(amounts, "Events by week"),
         "features": _features(history),

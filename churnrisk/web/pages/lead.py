@@ -26,7 +26,7 @@ from churnrisk.monitoring import (
 )
 from churnrisk.present import UNKNOWN, count, percent
 from churnrisk.records import NONE, Colour
-from churnrisk.team import Monday, RunAtRisk, monday
+from churnrisk.team import TeamWeek, RunAtRisk, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
 from churnrisk.web.dependencies import Viewer
 from churnrisk.web.pages.redlist import MOST_BARS
@@ -55,7 +55,7 @@ class Tile:
     href: str | None = None
 
 
-def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
+def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
     in_money = any(one.value for one in state.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
@@ -72,7 +72,7 @@ def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
     }
 
 
-def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
+def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
     now, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
     at_risk = Tile("Revenue at risk", amount(now.value), change(now.value, before.value if before else None))
@@ -105,7 +105,7 @@ def _filtered(**query: str) -> str:
     return "/?" + urlencode(query)
 
 
-def _by_segment(state: Monday, *, in_money: bool) -> Any:
+def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
     if [one.key for one in state.by_segment] == [NONE]:
         return ()
     return bar_rows(

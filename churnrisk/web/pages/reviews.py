@@ -84,7 +84,7 @@ def _page(
     views = [view_account(store, account_id, scope=user.scope, now=moment) for account_id in chosen]
     context = {
         "accounts": [(view, state_text(view.desk) or view.desk.touched_what) for view in views],
-        "versions": json.dumps({view.account_id: view.desk.version for view in views}),
+        "versions": json.dumps({view.row.account_id: view.desk.version for view in views}),
         "typed": typed,
         "conflicts": (),
         "mistake": None,
