@@ -91,7 +91,9 @@ class Violation:
     mend: str
 
 
-@dataclass(slots=True, unsafe_hash=True)  # not frozen: a run makes hundreds of thousands, in a third of the time
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen: a run makes hundreds of thousands, in a third of the time
 class Reason:
     """One feature's share in an account's churn probability.
 
@@ -393,6 +395,10 @@ class AtRisk:
     def value(self) -> float:
         """Annual value of red and amber."""
         return self.red_value + self.amber_value
+
+    def amounts(self, *, in_money: bool) -> tuple[float, float]:
+        """Return what is red and what is amber: annual values or numbers of accounts."""
+        return (self.red_value, self.amber_value) if in_money else (float(self.red), float(self.amber))
 
 
 @dataclass(frozen=True, slots=True)

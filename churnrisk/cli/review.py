@@ -28,7 +28,7 @@ from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import AuditEntry
-    from churnrisk.team import MissedChurners, LostAccount, Reviewed
+    from churnrisk.team import LostAccount, MissedChurners, Reviewed
 
 _COLUMNS = {
     "review_id": "id",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +12,10 @@ from markupsafe import Markup
 
 from churnrisk.files import write_whole
 from churnrisk.present import wording
-from churnrisk.records import AtRisk, ColourEvidence, Interval, RedList, Total
+from churnrisk.records import NONE, AtRisk, ColourEvidence, Interval, RedList, Total
 
+_MOST_GROUPS = 8
+_MONEY_WORDS = {"revenue", "value", "loss", "mrr", "arr"}
 #: Width of the longest bar in units of the drawing.
 WIDTH = 200.0
 _START = (
@@ -51,13 +53,6 @@ def _seen(width: float) -> float:
 
 def _piece(x: float, width: float, paint: str) -> str:
     return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""
-
-
-NO_SEGMENT = "no segment"
-NO_RENEWAL = "no renewal date"
-_MONEY_WORDS = ("revenue", "value", "loss", "mrr", "arr")
-_NONE = "(none)"
-_MOST_GROUPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +101,11 @@ def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
 
 
 def _total(total: Total, since: str, currency: str) -> TotalView:
-    show = _shower(total, currency)
+    # the label says whether it is money
+    words = {word.strip(",.()") for word in total.label.lower().split()}
+    show: Callable[[float], str] = wording.count
+    if words & _MONEY_WORDS:
+        show = partial(wording.money, currency=currency)
     if total.previous is None:
         change = "nothing to compare with yet"
     elif round(total.value - total.previous, 6) == 0:
@@ -118,37 +117,27 @@ def _total(total: Total, since: str, currency: str) -> TotalView:
     return TotalView(total.label, show(total.value), change)
 
 
-def _shower(total: Total, currency: str) -> Callable[[float], str]:
-    words = total.label.lower().split()
-    if any(word.strip(",.()") in _MONEY_WORDS for word in words):
-        return lambda amount: wording.money(amount, currency)
-    return wording.count
-
-
 def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
     """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
     groups = (*redlist.by_segment, *redlist.by_quarter)
     if not groups:
         return ()
     in_money = any(group.value for group in groups)
-    segments = _fold(redlist.by_segment, "others")
-    quarters = _fold(redlist.by_quarter, "later")
+    segments, quarters = fold(redlist.by_segment, "others"), fold(redlist.by_quarter, "later")
     return (
-        _chart("By segment", segments, NO_SEGMENT, currency, in_money=in_money),
-        _chart("By renewal quarter", quarters, NO_RENEWAL, currency, in_money=in_money),
+        _chart("By segment", segments, "no segment", currency, in_money=in_money),
+        _chart("By renewal quarter", quarters, "no renewal date", currency, in_money=in_money),
     )
 
 
 def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *, in_money: bool) -> Chart:
-    amounts = [
-        (group.red_value, group.amber_value) if in_money else (group.red, group.amber) for group in groups
-    ]
-    show: Callable[[float], str] = (lambda x: wording.money(x, currency)) if in_money else wording.count
+    amounts = [group.amounts(in_money=in_money) for group in groups]
+    show: Callable[[float], str] = partial(wording.money, currency=currency) if in_money else wording.count
     shown = tuple(
         Bar(
-            unknown if group.key == _NONE else group.key.replace("-Q", " Q"),
-            float(red),
-            float(amber),
+            unknown if group.key == NONE else group.key.replace("-Q", " Q"),
+            red,
+            amber,
             show(red),
             show(amber),
             drawn,
@@ -158,20 +147,14 @@ def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *,
     return Chart(title, "annual value" if in_money else "accounts", shown)
 
 
-def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
+def fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
     """Add up all groups beyond the eighth, so that they fit the first screen."""
     if len(groups) <= _MOST_GROUPS:
         return tuple(groups)
     shown, others = groups[: _MOST_GROUPS - 1], groups[_MOST_GROUPS - 1 :]
-    folded = AtRisk(
-        f"{len(others)} {rest}",
-        red=sum(group.red for group in others),
-        amber=sum(group.amber for group in others),
-        red_value=sum(group.red_value for group in others),
-        amber_value=sum(group.amber_value for group in others),
-        expected_loss=sum(group.expected_loss for group in others),
-    )
-    return (*shown, folded)
+    figures = [field.name for field in fields(AtRisk) if field.name != "key"]
+    sums = {name: sum(getattr(group, name) for group in others) for name in figures}
+    return (*shown, AtRisk(f"{len(others)} {rest}", **sums))
 
 
 def left_out(redlist: RedList) -> str:

@@ -18,7 +18,7 @@ from .account_state import (
     trail,
 )
 from .actions import ColourOutcome, hand_out, past_actions, read_candidates, read_outcomes, write_outcomes
-from .database import Transaction, alembic_config, is_current, schema_versions
+from .database import Transaction, WriteLock, alembic_config, is_current, schema_versions
 from .redlist import BuiltQuery, build_query, count_hidden, read_page, read_row, stream_rows, within
 from .reviews import (
     ConflictError,
@@ -31,7 +31,6 @@ from .reviews import (
     all_overrides,
     end_override,
     stored,
-    take_turns,
     undo,
     with_overrides,
 )
@@ -73,6 +72,7 @@ __all__ = [
     "Saved",
     "Sums",
     "Transaction",
+    "WriteLock",
     "active_overrides",
     "add_override",
     "add_review",
@@ -117,7 +117,6 @@ __all__ = [
     "sign_in_attempts",
     "stored",
     "stream_rows",
-    "take_turns",
     "to_table",
     "tokens",
     "total",

@@ -19,7 +19,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    collate,
     false,
     func,
     literal_column,
@@ -28,6 +27,7 @@ from sqlalchemy import (
 )
 
 from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
+from churnrisk.store.runs import by_account
 from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores
 from churnrisk.store.totals import is_one_of, owners_of, read_totals
 
@@ -169,13 +169,6 @@ def _order(query: RedListQuery, as_of: datetime) -> list[ColumnElement[Any]]:
         "name": [func.lower(func.coalesce(scores.c.name, scores.c.account_id))],
     }
     return orders[query.sort]
-
-
-def by_account(connection: Connection) -> ColumnElement[str]:
-    """Return the account id as SQLite and Python order it, whatever the collation of the server."""
-    if connection.dialect.name == "postgresql":
-        return collate(scores.c.account_id, "C")
-    return scores.c.account_id
 
 
 def _quarter_bounds(quarter: str) -> tuple[datetime, datetime]:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, case, func, insert, null, or_, select, text, update
+from sqlalchemy import Connection, case, func, insert, null, or_, select, update
 
 from churnrisk.errors import NotFoundError, UsageError
-from churnrisk.records import AuditEntry, AccountState
+from churnrisk.records import AccountState, AuditEntry
 from churnrisk.store.account_state import FIELDS, desk_rows, entries_where, read_desk, require_accounts
-from churnrisk.store.runs import HistoryStore
+from churnrisk.store.database import WriteLock, insert_row
+from churnrisk.store.runs import HistoryStore, read_frame
 from churnrisk.store.schema import audit, desk, overrides, reviews
 from churnrisk.store.scores import naive_utc
 
@@ -46,19 +46,12 @@ class NewOverride:
 def add_override(store: HistoryStore, override: NewOverride) -> int:
     """Record an override, effective from the next scoring run on, and return its id."""
     with store.database.writing() as connection:
-        return insert_override(connection, override)
+        return _insert_override(connection, override)
 
 
-def insert_override(connection: Connection, override: NewOverride) -> int:
-    """Record an override inside the caller's transaction and return its id."""
-    instants = {
-        "created_at": naive_utc(override.created_at),
-        "expires_at": naive_utc(override.expires_at),
-    }
-    values = asdict(override) | instants
-    key = connection.execute(insert(overrides).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0])
+def _insert_override(connection: Connection, new: NewOverride) -> int:
+    instants = {"created_at": naive_utc(new.created_at), "expires_at": naive_utc(new.expires_at)}
+    return insert_row(connection, overrides, asdict(new) | instants)
 
 
 def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
@@ -71,18 +64,14 @@ def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
         .order_by(overrides.c.override_id)
     )
     with store.database.reading() as connection:
-        result = connection.execute(query)
-        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+        frame = read_frame(connection, query)
     return frame.drop_duplicates("account_id", keep="last").set_index("account_id")
 
 
 def all_overrides(store: HistoryStore) -> pd.DataFrame:
     """Return every override ever made, oldest first: the columns of the table, instants in UTC."""
     with store.database.reading() as connection:
-        result = connection.execute(select(overrides).order_by(overrides.c.override_id))
-        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
-    instants = ["created_at", "expires_at", "ended_at"]
-    return frame.astype(dict.fromkeys(instants, "datetime64[us]"))
+        return read_frame(connection, select(overrides).order_by(overrides.c.override_id))
 
 
 def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
@@ -101,7 +90,6 @@ def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
     return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()
 
 
-_LOCK = 748_291_006
 _IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
 Rows = Mapping[str, Mapping[Any, Any]]
 
@@ -167,7 +155,7 @@ def add_review(
     that has another version.
     """
     ids, at = list(versions), naive_utc(now)
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         require_accounts(connection, ids, scope)
         rows = desk_rows(connection, ids)
         _refuse_stale(connection, versions, rows)
@@ -187,7 +175,7 @@ def add_review(
 def end_override(store: HistoryStore, override_id: int, *, author: str, via: str, at: datetime) -> Reviewed:
     """End one open override before it expires."""
     named, moment, what = overrides.c.override_id == override_id, naive_utc(at), "override ended"
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         is_open = named & overrides.c.ended_at.is_(None)
         if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
@@ -218,23 +206,10 @@ def undo(
     Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
     NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
     """
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         found = _find_review(connection, review_id, author, anybodys=anybodys)
         done = _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
         return _dry(connection, done) if dry_run else done
-
-
-@contextmanager
-def _writing(store: HistoryStore) -> Iterator[Connection]:
-    with store.database.writing() as connection:
-        take_turns(connection)
-        yield connection
-
-
-def take_turns(connection: Connection) -> None:
-    """Wait until nobody else is writing a review; on SQLite a writing transaction has waited already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _dry(connection: Connection, done: Reviewed) -> Reviewed:
@@ -280,7 +255,7 @@ def _override(
     if change.colour is not None:
         assert change.expires_at is not None  # noqa: S101 - a colour comes with an end
         new = NewOverride(account_id, change.colour, author, change.reason, at, change.expires_at)
-        made = insert_override(connection, new)
+        made = _insert_override(connection, new)
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
         return [_Line("override", before[0][1] if before else None, after, made)]
     if not before:
@@ -373,9 +348,7 @@ def _insert_review(
     connection: Connection, *, at: datetime, author: str, via: str, what: str, undoes: int | None = None
 ) -> int:
     values = {"at": at, "author": author, "via": via, "what": what, "undoes": undoes}
-    key = connection.execute(insert(reviews).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0])
+    return insert_row(connection, reviews, values)
 
 
 def _write_lines(

@@ -1,4 +1,4 @@
-"""Due dates: by when the next step of an account should be done."""
+"""One account with its history, what the team did about it, and by when the next step is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.present import AccountRow, Instant, Number, RecordShape
-from churnrisk.records import AuditEntry, Colour, DecidedBy, AccountState, Move, Reason, RedListRow, Run
+from churnrisk.records import AccountState, AuditEntry, Colour, DecidedBy, RedListRow, Run
 from churnrisk.settings import Project
 from churnrisk.store import (
     HistoryStore,
@@ -118,19 +118,10 @@ class AccountView:
     ``overdue`` accounts were due and nobody has touched them since they have their colour.
     """
 
-    account_id: str
-    name: str | None
-    owner: str | None
-    segment: str | None
-    annual_value: float | None
-    renewal_at: datetime | None
-    stage: str | None
-    next_step: str
-    reasons: tuple[Reason, ...]
-    history: tuple[PastScore, ...]
-    moved: Move | None
     row: RedListRow
     run: Run
+    stage: str | None
+    history: tuple[PastScore, ...]
     due_at: datetime | None
     overdue: bool
     trail: tuple[AuditEntry, ...]
@@ -196,19 +187,10 @@ def view_account(
     row, since = to_row(stored, run, now), stored["colour_since"]
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
-        account_id=account_id,
-        name=row.name,
-        owner=row.owner,
-        segment=row.segment,
-        annual_value=row.annual_value,
-        renewal_at=row.renewal_at,
-        stage=stored["stage"],
-        next_step=row.next_step,
-        reasons=row.reasons,
-        history=tuple(map(_past, history)),
-        moved=row.moved,
         row=row,
         run=run,
+        stage=stored["stage"],
+        history=tuple(PastScore(**past._asdict(), churn_probability=past.probability) for past in history),
         due_at=due_date(row.colour, row.play, since, handed_due_at, days),
         overdue=any(is_overdue(part, days, now) for part in work),
         trail=trail,
@@ -236,10 +218,6 @@ def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
     return NotFoundError(
         f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
     )
-
-
-def _past(row: Any) -> PastScore:
-    return PastScore(**row._asdict(), churn_probability=row.probability)
 
 
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:

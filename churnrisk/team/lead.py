@@ -101,15 +101,11 @@ def monday(
     # to the day, since everything that this counts begins or ends with a day
     today = day_of(now)
     play_days = dict(deadlines or {})
+    key = ("team week", today, days, most_runs, scope, *play_days.items())
     with store.database.reading() as connection:
-
-        def read() -> TeamWeek:
-            return _read(connection, today, days, most_runs, scope, play_days)
-
-        if store.query_cache is None:
-            return read()
-        question = ("monday", today, days, most_runs, scope, *play_days.items())
-        return store.query_cache.get(connection, question, read)
+        return store.cached(
+            connection, key, lambda: _read(connection, today, days, most_runs, scope, play_days)
+        )
 
 
 def _read(

@@ -75,11 +75,11 @@ def read_red_list(
             built = build_query(connection, *_runs(store, connection, as_of), query, now)
             return _read(connection, built, page, per_page)
 
-        if store.query_cache is None or per_page is None or per_page > _LARGEST_CACHED:
+        if per_page is None or per_page > _LARGEST_CACHED:
             return read()
         # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
-        question = ("worklist", as_of, query, now.date(), page, per_page)
-        return store.query_cache.get(connection, question, read)
+        key = ("red list", as_of, query, now.date(), page, per_page)
+        return store.cached(connection, key, read)
 
 
 def red_list(
@@ -157,20 +157,16 @@ def at_risk(sums: Iterable[Sums], by: str) -> tuple[AtRisk, ...]:
     for one in sums:
         if one.colour in ("red", "amber"):
             groups.setdefault(getattr(one, by), []).append(one)
-    found = [_group(_key(key), its) for key, its in groups.items()]
+    found = [_group(key, its) for key, its in groups.items()]
     if by == "quarter":
         return tuple(sorted(found, key=lambda group: (group.key == NONE, group.key)))
     return tuple(sorted(found, key=lambda group: (group.key == NONE, -group.value, group.key)))
 
 
-def _key(group: str | int | None) -> str:
-    """Return a group as the query names it; the quarter 20263 is ``2026-Q3``."""
-    return f"{group // 10}-Q{group % 10}" if isinstance(group, int) else group or NONE
-
-
-def _group(key: str, sums: Sequence[Sums]) -> AtRisk:
+def _group(key: str | int | None, sums: Sequence[Sums]) -> AtRisk:
+    """Add a group up, by the key that the query knows; the quarter 20263 is ``2026-Q3``."""
     return AtRisk(
-        key,
+        f"{key // 10}-Q{key % 10}" if isinstance(key, int) else key or NONE,
         red=int(total(sums, "accounts", "red")),
         amber=int(total(sums, "accounts", "amber")),
         red_value=total(sums, "annual_value", "red"),

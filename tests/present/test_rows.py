@@ -14,7 +14,7 @@ from openpyxl import load_workbook
 
 from churnrisk.files import csv_text, without_formulas
 from churnrisk.present import COLUMNS, AccountRow, flat, heading, write_workbook
-from churnrisk.records import Colour, AccountState, Disposition, Move, MovePart, RedList
+from churnrisk.records import AccountState, Colour, Disposition, Move, MovePart, RedList
 
 from .conftest import ROW, RUN
 
@@ -22,7 +22,9 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
 MOVE = Move(
     datetime(2026, 6, 1), Colour.AMBER, "rule", 0.4, (MovePart("behaviour", 0.4, "no activity", "silence"),)
 )
-DESK = AccountState(3, Disposition.CONTACTED, note="Call", touched_at=datetime(2026, 7, 3, 9), touched_by="ana")
+DESK = AccountState(
+    3, Disposition.CONTACTED, note="Call", touched_at=datetime(2026, 7, 3, 9), touched_by="ana"
+)
 
 
 def test_json_csv_and_workbook_have_the_same_columns_in_the_same_order(tmp_path: Path) -> None:

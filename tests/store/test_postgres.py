@@ -9,7 +9,7 @@ from sqlalchemy import make_url, text
 
 from churnrisk.auth import Limit, admit_attempt
 from churnrisk.errors import UsageError
-from churnrisk.store import HistoryStore, take_turns
+from churnrisk.store import HistoryStore, WriteLock
 from tests.store.postgres import drop_schema, new_schema
 
 pytestmark = pytest.mark.slow
@@ -162,7 +162,6 @@ def test_texts_that_mean_something_to_the_driver_come_back_as_they_went_in(store
 
 def test_nobody_who_signs_in_waits_for_a_review_that_is_being_written(postgres_url):
     limits = (Limit(5, timedelta(minutes=15), same=("name", "address")),)
-    with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing() as connection:
-        take_turns(connection)
+    with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing(WriteLock.REVIEWS):
         _, wait = admit_attempt(store, "ana", "127.0.0.1", now=datetime(2026, 7, 1), limits=limits)
     assert wait == timedelta()

@@ -90,4 +90,4 @@ def test_an_account_outside_the_scope_is_not_found(store, account):
 
 
 def test_a_scope_names_the_owner_in_any_case(store):
-    assert view(store, scope="kim").owner == "Kim"
+    assert view(store, scope="kim").row.owner == "Kim"

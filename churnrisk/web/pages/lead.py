@@ -24,12 +24,11 @@ from churnrisk.monitoring import (
     RunOfColour,
     promises,
 )
-from churnrisk.present import UNKNOWN, count, percent
+from churnrisk.present import UNKNOWN, count, fold, percent
 from churnrisk.records import NONE, Colour
-from churnrisk.team import TeamWeek, RunAtRisk, monday
+from churnrisk.team import RunAtRisk, TeamWeek, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
 from churnrisk.web.dependencies import Viewer
-from churnrisk.web.pages.redlist import MOST_BARS
 from churnrisk.web.process import now, run_in_thread
 from churnrisk.web.rendering import page
 from churnrisk.web.wording import amount, change, day, plural
@@ -112,10 +111,10 @@ def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
         [
             Group(
                 "No segment" if one.key == NONE else one.key,
-                (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber)),
-                _filtered(segment=one.key),
+                one.amounts(in_money=in_money),
+                _filtered(segment=one.key) if one in state.by_segment else None,
             )
-            for one in state.by_segment[:MOST_BARS]
+            for one in fold(state.by_segment, "others")
         ]
     )
 
