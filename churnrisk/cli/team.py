@@ -93,7 +93,7 @@ def actions(
         show_rows(rows, title=title, format_=chosen, output=output, columns=columns)
 
     handed = hand_out_actions(
-        project_of(context), now=datetime.now(), wanted=wanted, deliver=deliver, record=not dry_run
+        project_of(context), now=datetime.now(), query=wanted, deliver=deliver, record=not dry_run
     )
     done = "would be handed out; nothing recorded" if dry_run else "handed out"
     waiting = f"; {handed.waiting:,} wait for a cooldown or a channel" if handed.waiting else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache, partial
 from pathlib import Path
@@ -119,10 +119,9 @@ def _total(total: Total, since: str, currency: str) -> TotalView:
 
 def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
     """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
-    groups = (*redlist.by_segment, *redlist.by_quarter)
-    if not groups:
+    if not (redlist.by_segment or redlist.by_quarter):
         return ()
-    in_money = any(group.value for group in groups)
+    in_money = any(group.value for group in (*redlist.by_segment, *redlist.by_quarter))
     segments, quarters = fold(redlist.by_segment, "others"), fold(redlist.by_quarter, "later")
     return (
         _chart("By segment", segments, "no segment", currency, in_money=in_money),
@@ -159,11 +158,8 @@ def fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
 
 def left_out(redlist: RedList) -> str:
     """Return how many accounts are not listed; empty if none."""
-    said = [
-        f"{wording.count(number)} {what}"
-        for number, what in ((redlist.snoozed, "snoozed"), (redlist.churned, "churned"))
-        if number
-    ]
+    hidden = {"snoozed": redlist.snoozed, "churned": redlist.churned}
+    said = [f"{wording.count(number)} {what}" for what, number in hidden.items() if number]
     return f"Not listed: {' and '.join(said)}." if said else ""
 
 
@@ -172,11 +168,6 @@ def kept(evidence: ColourEvidence) -> str:
     if evidence.kept is None:
         return "no promise"
     return "kept" if evidence.kept else "not kept"
-
-
-def figure_columns(figures: Iterable[Figure]) -> tuple[str, ...]:
-    """Return the scorers of some figures in order of appearance."""
-    return tuple(dict.fromkeys(name for figure in figures for name in figure.values))
 
 
 def render_report(
@@ -205,7 +196,7 @@ def render_report(
             currency=currency,
             evidence=evidence,
             metrics=metrics,
-            metric_columns=figure_columns(metrics),
+            metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
             totals=totals(redlist, currency=currency),
             charts=charts(redlist, currency=currency),
             colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),

@@ -27,7 +27,7 @@ _CASE = ["account_id", "play", "reason"]
 def past_actions(store: HistoryStore) -> pd.DataFrame:
     """Return every action ever handed out, oldest first, instants in UTC."""
     with store.database.reading() as connection:
-        return _read(connection, None, None, timedelta.max)
+        return read_frame(connection, select(actions).order_by(actions.c.action_id))
 
 
 def read_candidates(
@@ -99,7 +99,9 @@ def hand_out(
     moment = naive_utc(at)
     database = store.database
     with database.writing(WriteLock.ACTIONS) if record else database.reading() as connection:
-        past = _read(connection, run_id, moment, within)
+        near = actions.c.handed_out_at.between(moment - within, moment + within)
+        matters = select(actions).where(near | (actions.c.run_id == run_id))
+        past = read_frame(connection, matters.order_by(actions.c.action_id))
         fresh = candidates.drop_duplicates(_CASE)
         fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
         chosen = fresh[choose(fresh, past)]
@@ -107,16 +109,6 @@ def hand_out(
             connection.execute(insert(actions), _rows(chosen, run_id, moment))
         deliver(chosen)
     return chosen
-
-
-def _read(
-    connection: Connection, run_id: int | None, moment: datetime | None, within: timedelta
-) -> pd.DataFrame:
-    query = select(actions).order_by(actions.c.action_id)
-    if moment is not None:
-        near = actions.c.handed_out_at.between(moment - within, moment + within)
-        query = query.where(or_(near, actions.c.run_id == run_id))
-    return read_frame(connection, query)
 
 
 def _rows(chosen: pd.DataFrame, run_id: int, moment: datetime) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    FromClause,
     Integer,
     Select,
     Text,
@@ -72,7 +71,7 @@ def build_query(
     named = ((scores.c.owner, owners), (scores.c.segment, segments))
     people = tuple(is_one_of(column, names) for column, names in named if names is not None)
     conditions = (
-        in_run(run),
+        scores.c.run_id == run.run_id,
         *_of_colours(query),
         *people,
         *_of_account(query, run.as_of),
@@ -85,11 +84,6 @@ def build_query(
 def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
     """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
     return tuple(owner for owner in owners_of(connection, run.run_id) if _same(owner, scope))
-
-
-def in_run(run: Run) -> Condition:
-    """Return whether a score is of a run."""
-    return scores.c.run_id == run.run_id
 
 
 def _of_colours(query: RedListQuery) -> list[Condition]:
@@ -198,6 +192,7 @@ _SHOWN = (
 )  # fmt: skip
 _DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 _EARLIER = scores.alias("earlier")
+_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
 
 Row = Mapping[Any, Any]
 
@@ -209,7 +204,7 @@ def read_page(
 
     A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
     """
-    keys = _matching(built, [scores.c.account_id]).order_by(*built.order)
+    keys = _matching(built, scores.c.account_id).order_by(*built.order)
     if built.query.search:
         # few rows match a text, and to scan every name once is expensive enough
         found = list(connection.execute(keys).scalars())
@@ -219,7 +214,9 @@ def read_page(
         matching = _count(connection, built, hidden)
     if not ids:
         return [], matching
-    statement = _full(_id_of(built.previous_run)).where(in_run(built.run), scores.c.account_id.in_(ids))
+    statement = _full(_id_of(built.previous_run)).where(
+        scores.c.run_id == built.run.run_id, scores.c.account_id.in_(ids)
+    )
     rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
     return [rows[account_id] for account_id in ids], matching
 
@@ -252,7 +249,7 @@ def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
     # not a join, which may be done from the wrong end: the desk is short and the run is long
     listed = (
         select(literal_column("1"))
-        .where(in_run(built.run), scores.c.account_id == desk.c.account_id)
+        .where(scores.c.run_id == built.run.run_id, scores.c.account_id == desk.c.account_id)
         .where(*built.people, scores.c.colour.in_(map(str, built.query.colours)))
         .exists()
     )
@@ -267,7 +264,7 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
         colours=query.colours, owner=query.owner, segment=query.segment, scope=query.scope, sort=query.sort
     )
     if query != summed:
-        return int(connection.execute(_matching(built, [func.count()])).scalar_one())
+        return int(connection.execute(_matching(built, func.count())).scalar_one())
     sums = read_totals(connection, [built.run.run_id], owners=built.owners)
     accounts = sum(
         one.accounts
@@ -279,11 +276,7 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
 
 def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
     at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
-    joined = (
-        _with_desk()
-        .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-        .outerjoin(_EARLIER, at_previous_run)
-    )
+    touched = _WITH_DESK.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
     return select(
         *(scores.c[name] for name in _SHOWN),
         _EARLIER.c.colour.label("previous_colour"),
@@ -292,7 +285,7 @@ def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
         reviews.c.at.label("touched_at"),
         reviews.c.author.label("touched_by"),
         reviews.c.what.label("touched_what"),
-    ).select_from(joined)
+    ).select_from(touched.outerjoin(_EARLIER, at_previous_run))
 
 
 def _id_of(run: Run | None) -> int:
@@ -300,9 +293,5 @@ def _id_of(run: Run | None) -> int:
     return run.run_id if run else _NO_RUN
 
 
-def _matching(built: BuiltQuery, columns: Sequence[Any]) -> Select[Any]:
-    return select(*columns).select_from(_with_desk()).where(*built.conditions)
-
-
-def _with_desk() -> FromClause:
-    return scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
+def _matching(built: BuiltQuery, *columns: ColumnElement[Any]) -> Select[Any]:
+    return select(*columns).select_from(_WITH_DESK).where(*built.conditions)

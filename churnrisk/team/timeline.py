@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from churnrisk.contract import Available, known_at, timestamp_literal
+from churnrisk.contract import Available, known_at
+from churnrisk.contract import timestamp_literal as _stamp
 from churnrisk.settings import Project
 from churnrisk.sources import Engine, open_account
 from churnrisk.store import HistoryStore, require_accounts
@@ -102,10 +103,6 @@ class _AccountTables:
     def column(self, table: str, name: str) -> str:
         """Return the column, or null where the table has none."""
         return name if self.has(table, name) else f"null as {name}"
-
-
-def _stamp(moment: datetime) -> str:
-    return timestamp_literal(moment)
 
 
 def _until(tables: _AccountTables) -> datetime:

@@ -169,7 +169,7 @@ def _hand_out(request: Request, asker: Token, asked: ActionQuery, *, record: boo
         wanted = asked.wanted(asker.owner)
     state = request.app.state
     handed = hand_out_actions(
-        state.project, now=now(), wanted=wanted, deliver=lambda _made: None, record=record, store=state.store
+        state.project, now=now(), query=wanted, deliver=lambda _made: None, record=record, store=state.store
     )
     return Actions(
         as_of=handed.run.as_of,
