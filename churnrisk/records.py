@@ -447,14 +447,12 @@ FAMILIES: tuple[str, ...] = get_args(Family)
 _PARAMETERS = {"colours": "colour", "renews_within_days": "renews_within", "family": "reason", "search": "q"}
 
 
-def _parameter(field: str) -> str:
-    return _PARAMETERS.get(field, field)
-
-
 class RedListParameters(BaseModel):
     """Which rows to list, in which order; an empty field restricts nothing. Names match in any case."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=_parameter, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, alias_generator=lambda name: _PARAMETERS.get(name, name), validate_by_name=True
+    )
 
     colours: tuple[Colour, ...] = Field((Colour.RED, Colour.AMBER), min_length=1, max_length=4)
     owner: _OptionalText = Field(None, description=f"{NONE} for accounts without one.")
@@ -497,7 +495,7 @@ class RedListQuery(RedListParameters):
         given: dict[str, Any] = {key: clean(value) for key, value in pairs if clean(value)}
         colours = [part.strip() for key, value in pairs if key == "colour" for part in value.split(",")]
         given["colour"] = tuple(dict.fromkeys(colour for colour in colours if colour))
-        known = {_parameter(name) for name in RedListParameters.model_fields}
+        known = {field.alias for field in RedListParameters.model_fields.values()}
         try:
             return cls(**{key: value for key, value in given.items() if key in known and value}, scope=scope)
         except ValidationError as error:
@@ -509,15 +507,10 @@ class RedListQuery(RedListParameters):
     def to_query(self) -> dict[str, str]:
         """Return the parameters that :meth:`from_query` parses back; defaults are left out."""
         shown = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"scope"})
-        return {name: _written(value) for name, value in shown.items()}
+        shown |= {name: ",".join(value) for name, value in shown.items() if isinstance(value, tuple)}
+        return {name: "1" if value is True else str(value) for name, value in shown.items()}
 
 
 def clean(text: str) -> str:
     """Return typed text without surrounding space and without what no database stores."""
     return text.encode("utf-8", errors="replace").decode().replace("\0", "").strip()
-
-
-def _written(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return "1" if value is True else str(value)

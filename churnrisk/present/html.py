@@ -163,13 +163,6 @@ def left_out(redlist: RedList) -> str:
     return f"Not listed: {' and '.join(said)}." if said else ""
 
 
-def kept(evidence: ColourEvidence) -> str:
-    """Return whether a colour kept its promise."""
-    if evidence.kept is None:
-        return "no promise"
-    return "kept" if evidence.kept else "not kept"
-
-
 def render_report(
     redlist: RedList,
     *,
@@ -200,7 +193,6 @@ def render_report(
             totals=totals(redlist, currency=currency),
             charts=charts(redlist, currency=currency),
             colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
-            kept=kept,
             left_out=left_out(redlist),
             say=wording,
             HATCH=HATCH,

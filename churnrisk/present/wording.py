@@ -24,6 +24,7 @@ DECIDERS = {
     DecidedBy.HYSTERESIS: "kept until the model is sure",
     DecidedBy.ELIGIBILITY: "not enough data",
 }
+KEPT = {None: "no promise", True: "kept", False: "not kept"}
 #: What changed a colour, to follow "by".
 CAUSES = {
     "score": "the score",

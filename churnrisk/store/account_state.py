@@ -24,7 +24,17 @@ from sqlalchemy import (
 from churnrisk.errors import NotFoundError
 from churnrisk.records import AccountState, AuditEntry, Disposition, Run, clean
 from churnrisk.store.runs import LIVE, HistoryStore
-from churnrisk.store.schema import actions, audit, desk, is_listed, overrides, reviews, runs, scores
+from churnrisk.store.schema import (
+    actions,
+    audit,
+    desk,
+    is_listed,
+    overrides,
+    reviews,
+    runs,
+    scores,
+    state_columns,
+)
 from churnrisk.store.scores import naive_utc
 from churnrisk.store.totals import is_one_of
 
@@ -40,30 +50,18 @@ def read_desk(
 ) -> dict[str, AccountState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
     ids = list(account_ids)
-    query = (
-        select(desk, reviews.c.at, reviews.c.author, reviews.c.what)
-        .select_from(desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched))
-        .where(desk.c.account_id.in_(ids))
-    )
+    touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
+    query = select(desk.c.account_id, *state_columns).select_from(touched).where(desk.c.account_id.in_(ids))
     found = {row["account_id"]: desk_state(row, now=now) for row in connection.execute(query).mappings()}
     return {account_id: found.get(account_id, AccountState()) for account_id in ids}
 
 
 def desk_state(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
-    """Return the state in a row of the desk joined to its last review; a snooze may be over."""
-    disposition = row["disposition"]
-    over = disposition == Disposition.SNOOZED and row["snoozed_until"] <= naive_utc(now)
-    return AccountState(
-        version=row["version"] or 0,
-        disposition=Disposition(disposition) if disposition and not over else None,
-        snoozed_until=row["snoozed_until"],
-        snooze_reason=row["snooze_reason"],
-        assignee=row["assignee"],
-        note=row["note"],
-        touched_at=row.get("touched_at", row.get("at")),
-        touched_by=row.get("touched_by", row.get("author")),
-        touched_what=row.get("touched_what", row.get("what")),
-    )
+    """Return the state in a row with the state columns; a snooze may be over."""
+    state = {column.name: row[column.name] for column in state_columns} | {"version": row["version"] or 0}
+    over = state["disposition"] == Disposition.SNOOZED and state["snoozed_until"] <= naive_utc(now)
+    state["disposition"] = Disposition(state["disposition"]) if state["disposition"] and not over else None
+    return AccountState(**state)
 
 
 def desk_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:

@@ -263,9 +263,8 @@ def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
         cursor = connection.cursor()
         # takes effect in a new file only: scores with reasons are long, and larger pages are written in half the time
         cursor.execute("pragma page_size = 16384")
-        cursor.execute("pragma synchronous = normal")
-        cursor.execute("pragma foreign_keys = on")
-        cursor.execute(f"pragma cache_size = -{cache:d}")
+        for pragma in ("synchronous = normal", "foreign_keys = on", f"cache_size = -{cache:d}"):
+            cursor.execute(f"pragma {pragma}")
         cursor.close()
 
     return set_up

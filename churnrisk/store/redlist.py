@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
 from churnrisk.store.runs import by_account
-from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores
+from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores, state_columns
 from churnrisk.store.totals import is_one_of, owners_of, read_totals
 
 _LISTED = frozenset((Colour.RED, Colour.AMBER))
@@ -190,7 +190,6 @@ _SHOWN = (
     "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
     "turnaround",
 )  # fmt: skip
-_DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 _EARLIER = scores.alias("earlier")
 _WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
 
@@ -281,10 +280,7 @@ def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
         *(scores.c[name] for name in _SHOWN),
         _EARLIER.c.colour.label("previous_colour"),
         _EARLIER.c.probability.label("previous_probability"),
-        *(desk.c[name] for name in _DESK),
-        reviews.c.at.label("touched_at"),
-        reviews.c.author.label("touched_by"),
-        reviews.c.what.label("touched_what"),
+        *state_columns,
     ).select_from(touched.outerjoin(_EARLIER, at_previous_run))
 
 

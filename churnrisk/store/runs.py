@@ -83,44 +83,25 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
 
     A colour mix that jumps is more often a broken input than a bad week. With few accounts chance alone moves shares,
     so the limit is widened by three standard errors of the difference; with 10,000 accounts that is at most 0.02.
-
-    Raises
-    ------
-    GuardError
-        Names every colour beyond the limit with its old and new share.
+    The GuardError names every colour beyond the limit with its old and new share.
     """
-    now, before = _total(new), _total(old)
+    now, before = (sum(counts.get(colour, 0) for colour in _COLOURS) for counts in (new, old))
     if not before:
         return
-    jumps = [
-        f"{colour} from {_share(old, colour):.1%} to {_share(new, colour):.1%}"
-        for colour in _COLOURS
-        if abs(_share(new, colour) - _share(old, colour)) > limit + _allowance(new, old, colour)
-    ]
-    if not jumps:
-        return
-    raise GuardError(
-        f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
-        f"({before} accounts at the last run, {now} now). Look for missing or late input; "
-        "publish with --force if the change is real."
-    )
-
-
-def _total(counts: Mapping[str, int]) -> int:
-    return sum(counts.get(colour, 0) for colour in _COLOURS)
-
-
-def _share(counts: Mapping[str, int], colour: str) -> float:
-    total = _total(counts)
-    return counts.get(colour, 0) / total if total else 0.0
-
-
-def _allowance(new: Mapping[str, int], old: Mapping[str, int], colour: str) -> float:
-    now, before = _total(new), _total(old)
-    if not now:
-        return 0.0
-    pooled = (new.get(colour, 0) + old.get(colour, 0)) / (now + before)
-    return _SPREAD * sqrt(pooled * (1.0 - pooled) * (1.0 / now + 1.0 / before))
+    jumps = []
+    for colour in _COLOURS:
+        share = new.get(colour, 0) / now if now else 0.0
+        old_share = old.get(colour, 0) / before
+        pooled = (new.get(colour, 0) + old.get(colour, 0)) / (now + before)
+        allowance = _SPREAD * sqrt(pooled * (1.0 - pooled) * (1.0 / now + 1.0 / before)) if now else 0.0
+        if abs(share - old_share) > limit + allowance:
+            jumps.append(f"{colour} from {old_share:.1%} to {share:.1%}")
+    if jumps:
+        raise GuardError(
+            f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
+            f"({before} accounts at the last run, {now} now). Look for missing or late input; "
+            "publish with --force if the change is real."
+        )
 
 
 _INSTANTS = (
@@ -209,11 +190,7 @@ class HistoryStore:
     A *live* run is the last one published for its as-of date. The *previous* run of an instant is the live run
     with the greatest smaller as-of date, whatever the order of publishing. While another process publishes it waits
     ``busy_seconds`` (SQLite). ``pooled`` keeps connections and query results for any number of threads: for a server.
-
-    Raises
-    ------
-    UsageError
-        If the database cannot be opened, is damaged, or has a schema of a newer churnrisk.
+    Raises UsageError for a database that cannot be opened, is damaged, or has a schema of a newer churnrisk.
     """
 
     def __init__(self, url: str, *, busy_seconds: float | None = None, pooled: bool = False) -> None:
@@ -250,18 +227,11 @@ class HistoryStore:
 
         A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
         is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
-        reasons, moves and what-ifs as text (:func:`churnrisk.store.with_texts`). ``guard`` is called with the new run
-        and the previous one just before the end; what it raises leaves everything as it was. ``rest`` has the sums of
-        accounts of other colours, whose scores are kept elsewhere: one row per owner, segment and colour, with the
-        sums of :class:`churnrisk.store.Sums`.
-
-        Raises
-        ------
-        ContractError
-            If the scores are empty, name an account twice, or have wrong columns.
+        texts from :func:`churnrisk.store.with_texts`; ContractError if they have none, one twice, or wrong columns.
+        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it
+        was. ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
         """
-        found = self.find_run(run.run_key)
-        if found is not None:
+        if (found := self.find_run(run.run_key)) is not None:
             return Publication(found, is_new=False)
         try:
             # each run builds on the previous one

@@ -210,6 +210,17 @@ desk = Table(
     Index("ix_desk_assignee", "assignee"),
 )
 
+#: The account state, from the desk and its last review that was not undone.
+state_columns = (
+    *(
+        desk.c[name]
+        for name in ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
+    ),
+    reviews.c.at.label("touched_at"),
+    reviews.c.author.label("touched_by"),
+    reviews.c.what.label("touched_what"),
+)
+
 # Users, their sessions and the tokens of programs; secrets are stored as digests only.
 users = Table(
     "users",

@@ -173,7 +173,6 @@ SCORE_COLUMNS = tuple(
     column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
 )
 _REQUIRED = ("account_id", "colour", "decided_by")
-_COLOURS = ("green", "amber", "red", "grey")
 INSTANT = pa.timestamp("us")
 
 
@@ -189,9 +188,9 @@ def check_scores(frame: pd.DataFrame) -> None:
     for name in _REQUIRED:
         if frame[name].isna().any():
             raise ContractError(f"scores: {int(frame[name].isna().sum())} rows have no {name}. Fill them in.")
-    odd = sorted(set(map(str, frame["colour"].unique())) - set(_COLOURS))
+    odd = sorted(set(map(str, frame["colour"].unique())) - set(Colour))
     if odd:
-        raise ContractError(f"scores: expected the colours {list(_COLOURS)}, found {odd}.")
+        raise ContractError(f"scores: expected the colours {', '.join(Colour)}, found {odd}.")
 
 
 def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:

@@ -202,20 +202,20 @@ def view_account(
 def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
     """Return an account of a project; the UsageError for an unknown one names similar ids."""
     with HistoryStore(project.store_url) as store:
-        try:
-            return view_account(store, account_id, now=now)
-        except NotFoundError:
-            raise unknown_account(store, account_id) from None
+        return find_account(store, account_id, now=now)
 
 
-def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
-    """Return the error for an unknown account, with similar ids."""
-    latest = store.latest_run()
+def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account; the UsageError for an unknown one names similar ids."""
+    try:
+        return view_account(store, account_id, now=now)
+    except NotFoundError:
+        latest = store.latest_run()
     if latest is None:
-        return UsageError("nothing has been scored yet. Run `churnrisk score`.")
+        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
     known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
     close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
-    return NotFoundError(
+    raise NotFoundError(
         f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
     )
 

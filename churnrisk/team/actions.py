@@ -100,12 +100,7 @@ def hand_out_actions(
     """Hand out and record the actions of the latest run that are neither done nor in their cooldown at ``now``.
 
     ``deliver`` writes the actions somewhere; when it fails nothing is recorded. ``record`` is False for a dry run.
-    A server hands in its open ``store``.
-
-    Raises
-    ------
-    UsageError
-        If nothing has been scored, or store or playbook cannot be used.
+    A server hands in its open ``store``. Raises UsageError if nothing has been scored.
     """
     playbook = playbook_of(project)
     cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
@@ -203,8 +198,8 @@ def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
 
 
 def _why(decided_by: str, rule: str | None, main: Reason | None) -> str:
-    by_rule = [f"Rule: {rule}"] if decided_by == "rule" and rule else []
-    return "; ".join([*by_rule, *([main.text] if main else [])])
+    by_rule = f"Rule: {rule}" if decided_by == "rule" and rule else ""
+    return "; ".join(part for part in (by_rule, main.text if main else "") if part)
 
 
 def _key(account_id: str, play: str, reason: str) -> str:

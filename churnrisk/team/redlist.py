@@ -46,6 +46,9 @@ from churnrisk.store import (
 )
 from churnrisk.training import Progress, tracking_of
 
+_AS_STORED = (
+    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
+)  # fmt: skip
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
 _LARGEST_CACHED = 200
@@ -198,26 +201,18 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
     value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
     previous = row["previous_colour"]
     return RedListRow(
-        account_id=row["account_id"],
-        name=row["name"],
-        owner=row["owner"],
-        segment=row["segment"],
+        **{name: row[name] for name in _AS_STORED},
         colour=Colour(row["colour"]),
         previous_colour=Colour(previous) if previous else None,
         decided_by=DecidedBy(row["decided_by"]),
         churn_probability=probability,
-        previous_probability=row["previous_probability"],
-        annual_value=value,
         expected_loss=None if value is None or probability is None else probability * value,
-        renewal_at=renewal,
         days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
         days_in_colour=(run.as_of - row["colour_since"]).days,
-        rule=row["rule"],
         reasons=read_reasons(row["reasons"]),
         next_step=row["next_step"] or "",
         move=read_move(row["moved"]),
         turnaround=read_what_if(row["turnaround"]),
-        play=row["play"],
         desk=desk_state(row, now=now),
     )
 

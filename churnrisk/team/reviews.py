@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
-from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.records import Disposition, clean
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, outcomes
@@ -26,7 +26,7 @@ from churnrisk.store import (
     trail,
     undo,
 )
-from churnrisk.team.account import unknown_account, view_account
+from churnrisk.team.account import find_account
 from churnrisk.training import Progress, checked_tables
 
 __all__ = ["Change", "ConflictError", "Reviewed", "Via", "OPEN", "END", "review", "undo", "trail"]
@@ -213,10 +213,7 @@ def make_override(
     NewOverride(account_id, colour, author, reason, now, expires_at)  # validates
     change = Change(override=colour, until=until, reason=reason)
     with HistoryStore(project.store_url) as store:
-        try:
-            view = view_account(store, account_id, now=now)
-        except NotFoundError:
-            raise unknown_account(store, account_id) from None
+        view = find_account(store, account_id, now=now)
         reviewed = review(store, {account_id: None}, change, author=author, via="cli", now=now)
     return MadeOverride(
         reviewed.override_ids[0], account_id, view.row.name, colour, str(view.latest.colour), expires_at

@@ -56,12 +56,9 @@ class Outlook:
 def time_to_churn_of(
     project: Project, view: AccountView, *, now: datetime, progress: Progress
 ) -> Outlook | None:
-    """Return the outlook of an account as of its latest run, by the model of that run; None without a score or hazard.
+    """Return the outlook of an account as of its latest run, by that run's model; None without a score or hazard.
 
-    Raises
-    ------
-    ChurnRiskError
-        If the model or the tables are not there, or no longer fit each other.
+    Raises ChurnRiskError if the model or the tables are not there, or no longer fit each other.
     """
     if view.latest.churn_probability is None:
         return None

@@ -181,7 +181,7 @@ def _surveys(tables: _AccountTables) -> Iterator[TimelineEvent]:
         f"{tables.column('surveys', 'kind')} from surveys where answered_at <= {_stamp(tables.now)}"
     )
     for answered_at, known, score, kind in rows:
-        text = f"{(kind or 'survey').upper() if kind == 'nps' else kind or 'Survey'}: {score:g} of 10"
+        text = f"{'NPS' if kind == 'nps' else kind or 'Survey'}: {score:g} of 10"
         yield TimelineEvent(answered_at, "survey", text, known >= tables.as_of)
 
 
