@@ -43,6 +43,29 @@ FIELDS = ("disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 _CHUNK = 400
 _MOST_ACTIONS, _MOST_ENTRIES = 20, 100
 _LATEST = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1).scalar_subquery()
+_ENTRIES = select(
+    audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
+    audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
+).join(reviews, reviews.c.review_id == audit.c.review_id).order_by(audit.c.audit_id.desc())  # fmt: skip
+# Built once: every account page needs them, and building them costs more than running them.
+_ACCOUNT = bindparam("account_id", type_=Text)
+_SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
+_HISTORY = (
+    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
+    .join(scores, scores.c.run_id == runs.c.run_id)
+    .where(runs.c.run_id.in_(LIVE), scores.c.account_id == _ACCOUNT)
+    .order_by(runs.c.as_of)
+)
+_CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
+_OVERRIDES = (
+    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
+)
+_ACTIONS = (
+    select(actions)
+    .where(actions.c.account_id == _ACCOUNT)
+    .order_by(actions.c.action_id.desc())
+    .limit(_MOST_ACTIONS)
+)
 
 
 def read_desk(
@@ -107,12 +130,6 @@ def no_account(account_id: str) -> NotFoundError:
     return NotFoundError(f"no published run holds account {account_id!r}. Check the id.")
 
 
-_ENTRIES = select(
-    audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
-    audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
-).join(reviews, reviews.c.review_id == audit.c.review_id).order_by(audit.c.audit_id.desc())  # fmt: skip
-
-
 def entries_where(
     connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> tuple[AuditEntry, ...]:
@@ -163,27 +180,6 @@ def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[
     )
     with store.database.reading() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]
-
-
-# Built once: every account page needs them, and building them costs more than running them.
-_ACCOUNT = bindparam("account_id", type_=Text)
-_SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
-_HISTORY = (
-    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
-    .join(scores, scores.c.run_id == runs.c.run_id)
-    .where(runs.c.run_id.in_(LIVE), scores.c.account_id == _ACCOUNT)
-    .order_by(runs.c.as_of)
-)
-_CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
-_OVERRIDES = (
-    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
-)
-_ACTIONS = (
-    select(actions)
-    .where(actions.c.account_id == _ACCOUNT)
-    .order_by(actions.c.action_id.desc())
-    .limit(_MOST_ACTIONS)
-)
 
 
 def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:

@@ -74,6 +74,16 @@ _FIXES = {
     "closed the connection unexpectedly": "the server ended the connection. Nothing was changed; run again",
 }
 _SECRET = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=pass=)[^&]*|(?<=password=)[^&]*")
+Result = TypeVar("Result")
+#: Changes with everything that a result is made of, whichever process writes it.
+_STATE = select(
+    select(func.max(runs.c.run_id)).scalar_subquery(),
+    select(func.max(reviews.c.review_id)).scalar_subquery(),
+    select(func.max(actions.c.action_id)).scalar_subquery(),
+    func.count(run_outcomes.c.data_end),
+    func.max(run_outcomes.c.data_end),
+    func.sum(run_outcomes.c.churned),
+)
 
 
 class WriteLock(IntEnum):
@@ -278,18 +288,6 @@ def _begin_sqlite(connection: Connection) -> None:
     cursor = connection.connection.cursor()
     cursor.execute("BEGIN")
     cursor.close()
-
-
-Result = TypeVar("Result")
-#: Changes with everything that a result is made of, whichever process writes it.
-_STATE = select(
-    select(func.max(runs.c.run_id)).scalar_subquery(),
-    select(func.max(reviews.c.review_id)).scalar_subquery(),
-    select(func.max(actions.c.action_id)).scalar_subquery(),
-    func.count(run_outcomes.c.data_end),
-    func.max(run_outcomes.c.data_end),
-    func.sum(run_outcomes.c.churned),
-)
 
 
 class QueryCache:

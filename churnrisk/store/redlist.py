@@ -33,6 +33,16 @@ from churnrisk.store.totals import is_one_of, owners_of, read_totals
 _LISTED = frozenset((Colour.RED, Colour.AMBER))
 Names = tuple[str | None, ...]
 Condition = ColumnElement[bool]
+_BATCH = 500
+_NO_RUN = -1
+_SHOWN = (
+    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
+    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
+    "turnaround",
+)  # fmt: skip
+_EARLIER = scores.alias("earlier")
+_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -181,19 +191,6 @@ def _spelled(known: Sequence[str], name: str | None) -> Names:
 
 def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
-
-
-_BATCH = 500
-_NO_RUN = -1
-_SHOWN = (
-    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
-    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
-    "turnaround",
-)  # fmt: skip
-_EARLIER = scores.alias("earlier")
-_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
-
-Row = Mapping[Any, Any]
 
 
 def read_page(

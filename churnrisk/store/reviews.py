@@ -19,6 +19,9 @@ from churnrisk.store.runs import HistoryStore, read_frame
 from churnrisk.store.schema import audit, desk, overrides, reviews
 from churnrisk.store.scores import naive_utc
 
+_IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
+Rows = Mapping[str, Mapping[Any, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class NewOverride:
@@ -88,10 +91,6 @@ def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
     over = (made["expires_at"] <= moment) | (made["ended_at"] <= moment)
     states = made.assign(over=over)[["override_id", "account_id", "colour", "over"]].to_csv(index=False)
     return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()
-
-
-_IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
-Rows = Mapping[str, Mapping[Any, Any]]
 
 
 class ConflictError(UsageError):

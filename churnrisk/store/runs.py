@@ -41,6 +41,23 @@ from churnrisk.store.totals import Adder, write_totals
 # Three standard errors: chance alone trips the guard once in a few hundred runs.
 _SPREAD = 3.0
 _COLOURS = ("red", "amber", "green", "grey")
+_INSTANTS = (
+    "as_of", "published_at", "renewal_at", "colour_since", "created_at", "expires_at", "ended_at", "handed_out_at",
+    "due_at",
+)  # fmt: skip
+_IDS = ("run_id", "override_id", "action_id")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+#: Ids of the live runs: the last one published for each as-of date.
+LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+# Built once: every page needs them.
+_BY_DATE = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+NEWEST = _BY_DATE.limit(1)
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
+_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+Guard = Callable[[Run, Run | None], None]
+_BATCH = 50_000
+_WAIT, _POOLED_WAIT = 60.0, 5.0
+_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +121,6 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
         )
 
 
-_INSTANTS = (
-    "as_of", "published_at", "renewal_at", "colour_since", "created_at", "expires_at", "ended_at", "handed_out_at",
-    "due_at",
-)  # fmt: skip
-_IDS = ("run_id", "override_id", "action_id")
-_NUMBERS = ("probability", "log_odds", "annual_value")
-#: Ids of the live runs: the last one published for each as-of date.
-LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-# Built once: every page needs them.
-_BY_DATE = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
-NEWEST = _BY_DATE.limit(1)
-_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
-_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
-
-
 def run_before(connection: Connection, before: datetime | None) -> Run | None:
     """Return the live run of the latest as-of date (smaller than ``before``), None without one."""
     if before is None:
@@ -176,12 +178,6 @@ def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
     if name in _INSTANTS:
         return pd.Series(column, dtype="datetime64[us]")
     return pd.Series(column, dtype="float64" if name in _NUMBERS else "int64" if name in _IDS else "object")
-
-
-Guard = Callable[[Run, Run | None], None]
-_BATCH = 50_000
-_WAIT, _POOLED_WAIT = 60.0, 5.0
-_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
 class HistoryStore:

@@ -24,6 +24,21 @@ from churnrisk.store.schema import scores
 
 # Many accounts share a value and what is said of it, so those pieces are encoded once.
 _PIECES = 1 << 16
+SCORE_COLUMNS = tuple(
+    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
+)
+_REQUIRED = ("account_id", "colour", "decided_by")
+INSTANT = pa.timestamp("us")
+# Nearly unique: dictionary encoding would not pay.
+_OWN = ("account_id", "name")
+_LISTED = pa.array(["red", "amber"])
+# PostgreSQL's binary format: https://www.postgresql.org/docs/current/sql-copy.html
+_OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_CLOSING = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
+_AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
+_CANCEL_SECONDS, _RETRY_SECONDS = 5.0, 0.5
+_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 def with_texts(scores: pd.DataFrame) -> pd.DataFrame:
@@ -169,13 +184,6 @@ def _value(value: float | str | None) -> str:
 _shared = lru_cache(_PIECES)(_value)
 
 
-SCORE_COLUMNS = tuple(
-    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
-)
-_REQUIRED = ("account_id", "colour", "decided_by")
-INSTANT = pa.timestamp("us")
-
-
 def check_scores(frame: pd.DataFrame) -> None:
     """Raise ContractError when a frame cannot be stored as scores."""
     missing = [name for name in _REQUIRED if name not in frame.columns]
@@ -194,7 +202,7 @@ def check_scores(frame: pd.DataFrame) -> None:
 
 
 def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
-    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_earlier`."""
+    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_colour_since`."""
     given = {column.name: _given(frame, column) for column in scores.columns if column.name in frame.columns}
     rows = len(frame)
     given["run_id"] = pa.repeat(pa.scalar(run_id, pa.int32()), rows)
@@ -245,18 +253,6 @@ def _naive_instants(instants: pd.Series) -> pd.Series:
     moments = pd.to_datetime(instants)
     moments = moments if moments.dt.tz is None else moments.dt.tz_convert("UTC").dt.tz_localize(None)
     return moments.astype("datetime64[us]")
-
-
-# Nearly unique: dictionary encoding would not pay.
-_OWN = ("account_id", "name")
-_LISTED = pa.array(["red", "amber"])
-# PostgreSQL's binary format: https://www.postgresql.org/docs/current/sql-copy.html
-_OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_CLOSING = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
-_AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
-_CANCEL_SECONDS, _RETRY_SECONDS = 5.0, 0.5
-_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 class Writer:

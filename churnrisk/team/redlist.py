@@ -52,6 +52,15 @@ _AS_STORED = (
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
 _LARGEST_CACHED = 200
+_LABELS = {
+    "auc": ("AUC", True),
+    "average_precision": ("Average precision", True),
+    "lift_top_10": ("Lift in the top 10 %", True),
+    "recall_at_capacity": ("Recall at capacity", True),
+    "log_loss": ("Log loss", False),
+    "brier": ("Brier score", False),
+    "calibration_error": ("Calibration error", False),
+}
 
 
 def read_red_list(
@@ -215,17 +224,6 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         turnaround=read_what_if(row["turnaround"]),
         desk=desk_state(row, now=now),
     )
-
-
-_LABELS = {
-    "auc": ("AUC", True),
-    "average_precision": ("Average precision", True),
-    "lift_top_10": ("Lift in the top 10 %", True),
-    "recall_at_capacity": ("Recall at capacity", True),
-    "log_loss": ("Log loss", False),
-    "brier": ("Brier score", False),
-    "calibration_error": ("Calibration error", False),
-}
 
 
 def write_report(

@@ -41,6 +41,7 @@ OPEN, END = "open", "end"
 _MOST_ACCOUNTS = 1_000
 _LONGEST = {"note": 10_000, "reason": 1_000, "assignee": 200}
 _COLOURS = ("green", "amber", "red")
+_AT_RISK = ("amber", "red")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +249,6 @@ def _states(frame: pd.DataFrame, now: datetime) -> pd.Series:
     replaced = active & frame["account_id"].where(active).duplicated(keep="last")
     states = pd.Series("active", index=frame.index, dtype=object)
     return states.mask(replaced, "replaced").mask(expired, "expired").mask(ended, "ended")
-
-
-_AT_RISK = ("amber", "red")
 
 
 @dataclass(frozen=True, slots=True)
