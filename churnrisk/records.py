@@ -357,7 +357,7 @@ class RedListRow:
     move: Move | None = None
     turnaround: WhatIf | None = None
     play: str | None = None
-    desk: AccountState = field(default_factory=AccountState)
+    state: AccountState = field(default_factory=AccountState)
 
     @property
     def arrow(self) -> str:

@@ -185,7 +185,7 @@ def redlist(
         show_totals(found)
     as_json = chosen is Format.JSON
     rows = [AccountRow.of(r).model_dump(mode="json") if as_json else _for_people(r) for r in found.rows]
-    touched = any(row.desk.touched_at for row in found.rows)
+    touched = any(row.state.touched_at for row in found.rows)
     show_rows(
         rows,
         title=f"{len(rows)} of {found.matching} accounts, worst first",
@@ -276,7 +276,7 @@ def _for_people(row: RedListRow) -> dict[str, Any]:
         "reasons": rule + "; ".join(reason.text for reason in row.reasons[:2]),
         "move": wording.in_short(row.move),
         "next_step": row.next_step,
-        "touched": f"{row.desk.touched_what} ({row.desk.touched_by})" if row.desk.touched_at else "",
+        "touched": f"{row.state.touched_what} ({row.state.touched_by})" if row.state.touched_at else "",
     }
 
 
@@ -299,7 +299,7 @@ def account_text(view: AccountView, outlook: Outlook | None) -> str:
         f"stage {view.stage}" if view.stage else "",
     ]
     lines.append("  " + ", ".join(fact for fact in facts if fact))
-    lines += [f"  {_touched(view.desk)}"] if view.desk.touched_at else []
+    lines += [f"  {_touched(view.state)}"] if view.state.touched_at else []
     lines += ["", f"Do first: {view.row.next_step}"] if view.row.next_step else []
     if view.row.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
@@ -358,9 +358,9 @@ def moved_lines(move: Move, colour: str) -> list[str]:
     return lines
 
 
-def _touched(desk: AccountState) -> str:
-    note = f'; note: "{desk.note}"' if desk.note else ""
-    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{note}"
+def _touched(state: AccountState) -> str:
+    note = f'; note: "{state.note}"' if state.note else ""
+    return f"{state.touched_what} by {state.touched_by} on {state.touched_at:%Y-%m-%d}{note}"
 
 
 def _decided(view: AccountView) -> str:

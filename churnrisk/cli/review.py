@@ -135,7 +135,7 @@ def list_reviews(
 
 
 def _summary(done: Reviewed, *, undo: bool) -> str:
-    which = next(iter(done.desks)) if len(done.desks) == 1 else f"{len(done.desks)} accounts"
+    which = next(iter(done.states)) if len(done.states) == 1 else f"{len(done.states)} accounts"
     if done.review_id is None:
         return f"dry run, nothing written; {which}: {done.what}"
     way_back = "" if undo else "; `churnrisk review --undo` takes it back"

@@ -63,7 +63,7 @@ class TurnaroundShape(RecordShape):
 
 def _of_state(name: str, description: str | None = None, examples: list[Any] | None = None) -> Any:
     """Describe a column that stands in the account state, :class:`churnrisk.records.AccountState`."""
-    return Field(validation_alias=AliasPath("desk", name), description=description, examples=examples)
+    return Field(validation_alias=AliasPath("state", name), description=description, examples=examples)
 
 
 class AccountRow(RecordShape):

@@ -109,10 +109,10 @@ def since(number: int) -> str:
 
 def touched(row: RedListRow) -> str:
     """Return the last touch by the team; empty without one."""
-    desk = row.desk
-    if desk.touched_at is None:
+    state = row.state
+    if state.touched_at is None:
         return ""
-    return f"{desk.touched_what} by {desk.touched_by} on {day(desk.touched_at)}"
+    return f"{state.touched_what} by {state.touched_by} on {day(state.touched_at)}"
 
 
 def renewal(row: RedListRow) -> str:

@@ -68,18 +68,18 @@ _ACTIONS = (
 )
 
 
-def read_desk(
+def read_states(
     connection: Connection, account_ids: Iterable[str], *, now: datetime
 ) -> dict[str, AccountState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
     ids = list(account_ids)
     touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
     query = select(desk.c.account_id, *state_columns).select_from(touched).where(desk.c.account_id.in_(ids))
-    found = {row["account_id"]: desk_state(row, now=now) for row in connection.execute(query).mappings()}
+    found = {row["account_id"]: state_of(row, now=now) for row in connection.execute(query).mappings()}
     return {account_id: found.get(account_id, AccountState()) for account_id in ids}
 
 
-def desk_state(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
+def state_of(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
     """Return the state in a row with the state columns; a snooze may be over."""
     state = {column.name: row[column.name] for column in state_columns} | {"version": row["version"] or 0}
     over = state["disposition"] == Disposition.SNOOZED and state["snoozed_until"] <= naive_utc(now)
@@ -87,7 +87,7 @@ def desk_state(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
     return AccountState(**state)
 
 
-def desk_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
+def state_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
     """Return the row of each account; one that nobody has reviewed has version 0."""
     empty = {"version": 0, "touched": None} | dict.fromkeys(FIELDS)
     found: dict[str, Mapping[Any, Any]] = {one: empty | {"account_id": one} for one in ids}

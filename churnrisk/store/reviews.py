@@ -13,7 +13,7 @@ from sqlalchemy import Connection, case, func, insert, null, or_, select, update
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.records import AccountState, AuditEntry
-from churnrisk.store.account_state import FIELDS, desk_rows, entries_where, read_desk, require_accounts
+from churnrisk.store.account_state import FIELDS, entries_where, read_states, require_accounts, state_rows
 from churnrisk.store.database import WriteLock, insert_row
 from churnrisk.store.runs import HistoryStore, read_frame
 from churnrisk.store.schema import audit, desk, overrides, reviews
@@ -121,7 +121,7 @@ class Reviewed:
 
     review_id: int | None
     what: str
-    desks: Mapping[str, AccountState]
+    states: Mapping[str, AccountState]
     override_ids: tuple[int, ...] = ()
 
 
@@ -156,7 +156,7 @@ def add_review(
     ids, at = list(versions), naive_utc(now)
     with store.database.writing(WriteLock.REVIEWS) as connection:
         require_accounts(connection, ids, scope)
-        rows = desk_rows(connection, ids)
+        rows = state_rows(connection, ids)
         _refuse_stale(connection, versions, rows)
         review_id = _insert_review(connection, at=at, author=author, via=via, what=what)
         made: list[int] = []
@@ -167,7 +167,7 @@ def add_review(
             changed = [line for line in lines if line.before is not None or line.after is not None]
             _write_lines(connection, row, changed or lines, review_id=review_id, touched=review_id)
             made += [line.override_id for line in lines if line.override_id is not None]
-        done = Reviewed(review_id, what, read_desk(connection, ids, now=at), tuple(made))
+        done = Reviewed(review_id, what, read_states(connection, ids, now=at), tuple(made))
         return _dry(connection, done) if dry_run else done
 
 
@@ -184,9 +184,9 @@ def end_override(store: HistoryStore, override_id: int, *, author: str, via: str
         account_id = ended["account_id"]
         review_id = _insert_review(connection, at=moment, author=author, via=via, what=what)
         line = _Line("override", _override_text(ended), None, override_id)
-        row = desk_rows(connection, [account_id])[account_id]
+        row = state_rows(connection, [account_id])[account_id]
         _write_lines(connection, row, [line], review_id=review_id, touched=review_id)
-        return Reviewed(review_id, what, read_desk(connection, [account_id], now=moment), (override_id,))
+        return Reviewed(review_id, what, read_states(connection, [account_id], now=moment), (override_id,))
 
 
 def undo(
@@ -300,7 +300,7 @@ def _undo(
         lines.setdefault(row["account_id"], []).append(line)
     ids = list(lines)
     require_accounts(connection, ids, scope)
-    rows = desk_rows(connection, ids)
+    rows = state_rows(connection, ids)
     _refuse_newer(connection, undone, rows)
     review_id = _insert_review(connection, at=at, author=author, via=via, what=what, undoes=undone)
     connection.execute(update(reviews).where(reviews.c.review_id == undone).values(undone_by=review_id))
@@ -310,7 +310,7 @@ def _undo(
         _write_lines(
             connection, rows[account_id], its_lines, review_id=review_id, touched=touched.get(account_id)
         )
-    return Reviewed(review_id, what, read_desk(connection, ids, now=at))
+    return Reviewed(review_id, what, read_states(connection, ids, now=at))
 
 
 def _refuse_newer(connection: Connection, review_id: int, rows: Rows) -> None:

@@ -129,9 +129,9 @@ class AccountView:
     actions: tuple[PastAction, ...]
 
     @property
-    def desk(self) -> AccountState:
+    def state(self) -> AccountState:
         """What the team has on record."""
-        return self.row.desk
+        return self.row.state
 
     @property
     def latest(self) -> PastScore:

@@ -33,13 +33,13 @@ from churnrisk.store import (
     Transaction,
     build_query,
     count_hidden,
-    desk_state,
     owners_of,
     read_move,
     read_page,
     read_reasons,
     read_totals,
     read_what_if,
+    state_of,
     stream_rows,
     total,
     within,
@@ -222,7 +222,7 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
         next_step=row["next_step"] or "",
         move=read_move(row["moved"]),
         turnaround=read_what_if(row["turnaround"]),
-        desk=desk_state(row, now=now),
+        state=state_of(row, now=now),
     )
 
 

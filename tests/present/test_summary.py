@@ -62,9 +62,7 @@ def test_many_quarters_are_folded_at_their_end(make_redlist: Make) -> None:
     ("snoozed", "churned", "said"),
     [(0, 0, ""), (3, 0, "Not listed: 3 snoozed."), (1200, 2, "Not listed: 1,200 snoozed and 2 churned.")],
 )
-def test_what_the_desk_keeps_off_the_list_is_told(
-    snoozed: int, churned: int, said: str, make_redlist: Make
-) -> None:
+def test_hidden_accounts_are_counted(snoozed: int, churned: int, said: str, make_redlist: Make) -> None:
     assert html.left_out(replace(make_redlist({}), snoozed=snoozed, churned=churned)) == said
 
 
@@ -79,18 +77,18 @@ def test_percentages_are_as_exact_as_they_are_small(share: float, shown: str) ->
     ("left", "shown"),
     [(None, wording.UNKNOWN), (0, "today"), (1, "in 1 day"), (30, "in 30 days"), (-3, "3 days ago")],
 )
-def test_renewals_are_told_from_the_day_of_the_run(left: int | None, shown: str) -> None:
+def test_renewals_count_from_the_day_of_the_run(left: int | None, shown: str) -> None:
     assert wording.renewal(replace(ROW, days_to_renewal=left)) == shown
 
 
 @pytest.mark.parametrize(("days", "shown"), [(0, "since this run"), (1, "for 1 day"), (30, "for 30 days")])
-def test_how_long_an_account_has_its_colour_is_told(days: int, shown: str) -> None:
+def test_how_long_an_account_has_its_colour_is_shown(days: int, shown: str) -> None:
     assert wording.since(days) == shown
 
 
 def test_the_last_touch_names_what_who_and_when() -> None:
-    desk = AccountState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
-    assert wording.touched(replace(ROW, desk=desk)) == "contacted by ana on 3 Jul 2026"
+    state = AccountState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
+    assert wording.touched(replace(ROW, state=state)) == "contacted by ana on 3 Jul 2026"
     assert wording.touched(ROW) == ""
 
 

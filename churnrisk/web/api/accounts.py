@@ -199,7 +199,7 @@ def _review(request: Request, asker: Token, account_id: str, asked: Review) -> R
         scope=asker.owner,
     )
     assert made.review_id is not None  # noqa: S101 - only a dry run has none
-    desk = Desk.model_validate(made.desks[account_id])
+    desk = Desk.model_validate(made.states[account_id])
     return Recorded(review_id=made.review_id, what=made.what, desk=desk)
 
 

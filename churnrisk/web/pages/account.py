@@ -118,8 +118,8 @@ def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
     return {
         "view": view,
         "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
-        "state": state_text(view.desk),
-        "on_record": _last_touch(view.desk),
+        "state": state_text(view.state),
+        "on_record": _last_touch(view.state),
         "reasons": _reasons(view.row.reasons),
         "no_reasons": _no_reasons(view),
         "moves": _moves(view.row.move.parts) if view.row.move else (),
@@ -127,7 +127,7 @@ def _account_context(view: AccountView, *, now: datetime) -> dict[str, Any]:
         "past_rows": history_rows(view.history),
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
-        "dispositions": _dispositions(view.desk),
+        "dispositions": _dispositions(view.state),
         "tomorrow": f"{now + timedelta(days=1):%Y-%m-%d}",
     }
 
@@ -145,27 +145,27 @@ def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def state_text(desk: AccountState) -> str:
+def state_text(state: AccountState) -> str:
     """Return what is on record for an account in sentences; empty for nothing."""
     parts = []
-    if desk.disposition == "snoozed":
-        parts.append(f"Snoozed until {day(desk.snoozed_until)}: {desk.snooze_reason}.")
-    elif desk.disposition is not None:
-        parts.append(f"{DISPOSITIONS[desk.disposition]}.")
-    if desk.assignee:
-        parts.append(f"Assigned to {desk.assignee}.")
+    if state.disposition == "snoozed":
+        parts.append(f"Snoozed until {day(state.snoozed_until)}: {state.snooze_reason}.")
+    elif state.disposition is not None:
+        parts.append(f"{DISPOSITIONS[state.disposition]}.")
+    if state.assignee:
+        parts.append(f"Assigned to {state.assignee}.")
     return " ".join(parts)
 
 
-def _last_touch(desk: AccountState) -> str:
-    if desk.touched_at is None:
+def _last_touch(state: AccountState) -> str:
+    if state.touched_at is None:
         return ""
-    return f"Last: {desk.touched_what}, {desk.touched_by}, {desk.touched_at:%Y-%m-%d %H:%M}."
+    return f"Last: {state.touched_what}, {state.touched_by}, {state.touched_at:%Y-%m-%d %H:%M}."
 
 
-def _dispositions(desk: AccountState) -> tuple[tuple[str, str], ...]:
+def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
-    return (*plain, ("open", "Open again")) if desk.disposition else plain
+    return (*plain, ("open", "Open again")) if state.disposition else plain
 
 
 def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
