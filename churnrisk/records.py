@@ -479,7 +479,7 @@ class RedListParameters(BaseModel):
 
 
 class RedListQuery(RedListParameters):
-    """The parameters within a scope: the one owner whose accounts the asker may see, never read from an address."""
+    """The parameters within a scope: the one owner whose accounts the user may see, never read from an address."""
 
     scope: str | None = None
 

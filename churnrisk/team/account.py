@@ -170,7 +170,7 @@ def view_account(
 ) -> AccountView:
     """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
 
-    ``scope``: the owner that the asker is limited to. ``deadlines``: days that each play leaves.
+    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves.
     """
     days = deadlines or {}
     with store.database.reading() as connection:

@@ -95,7 +95,7 @@ def monday(
 ) -> TeamWeek:
     """Return the state of the team's work over the latest ``most_runs`` runs.
 
-    ``days``: how far back saved accounts are listed. ``scope``: the owner that the asker is limited to.
+    ``days``: how far back saved accounts are listed. ``scope``: the owner that the user is limited to.
     ``deadlines``: days that each play leaves. Raises UsageError if nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day

@@ -264,13 +264,13 @@ def _missing_runs(near: pd.DataFrame, as_ofs: list[datetime], start: datetime) -
         return ()
     targets = absent.loc[absent["target"] >= pd.Timestamp(start) + pd.DateOffset(months=1), "target"]
     months = targets.dt.strftime("%Y-%m-15").value_counts().head(3)
-    wanted = ", ".join(f"`churnrisk score --as-of {month}`" for month in months.index)
+    commands = ", ".join(f"`churnrisk score --as-of {month}`" for month in months.index)
     advice = (
-        f". Runs of these dates would show most of them: {wanted} (with today's model, which knows more than the "
+        f". Runs of these dates would show most of them: {commands} (with today's model, which knows more than the "
         "one of that day did)"
     )
     return (
         f"{absent['account_id'].nunique():,} of {near['account_id'].nunique():,} lost accounts lack a run within "
         f"{TOLERANCE_DAYS} days of {', '.join(map(str, LEADS))} days before; the {len(as_ofs)} runs reach from "
-        f"{as_ofs[0]:%Y-%m-%d} to {as_ofs[-1]:%Y-%m-%d}" + (advice if wanted else ""),
+        f"{as_ofs[0]:%Y-%m-%d} to {as_ofs[-1]:%Y-%m-%d}" + (advice if commands else ""),
     )

@@ -109,7 +109,7 @@ def test_many_threads_read_and_write_at_once(served):
     with ThreadPoolExecutor(12) as pool:
         assert set(map(tuple, pool.map(work, range(120)))) == {("a0", "a1")}
     found = read_red_list(server, as_of=None, query=RedListQuery(), now=NOW)
-    assert found.rows[1].desk.version == 24
+    assert found.rows[1].state.version == 24
 
 
 def test_a_writer_that_takes_too_long_is_named_and_not_waited_for_forever(tmp_path, new_run, scored):
