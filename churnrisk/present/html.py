@@ -1,4 +1,4 @@
-"""The report: its summary and bars, and one HTML file that needs nothing else."""
+"""The report as one HTML file that needs nothing else: totals, charts, list, evidence and model figures."""
 
 from __future__ import annotations
 
@@ -27,32 +27,6 @@ HATCH = Markup(
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs></svg>'
 )
-
-
-def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
-    """Return each pair of red and amber as a bar, all on one scale."""
-    scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
-    return [_drawn(red * scale, amber * scale) for red, amber in amounts]
-
-
-def _drawn(red: float, amber: float) -> Markup:
-    red = min(_seen(red), WIDTH - (1.0 if amber > 0 else 0.0))
-    amber = min(_seen(amber), WIDTH - red)
-    pieces = (
-        _piece(0.0, red, 'class="is-red"'),
-        _piece(red, amber, 'class="is-amber"'),
-        _piece(red, amber, 'fill="url(#hatch)"'),
-    )
-    return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
-
-
-def _seen(width: float) -> float:
-    """Widen a bar until it can be seen."""
-    return max(width, 1.0) if width > 0 else 0.0
-
-
-def _piece(x: float, width: float, paint: str) -> str:
-    return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +68,68 @@ class Chart:
     bars: tuple[Bar, ...]
 
 
+def write_report(
+    path: str | Path,
+    redlist: RedList,
+    *,
+    company: str,
+    evidence: Sequence[ColourEvidence] = (),
+    metrics: Sequence[Figure] = (),
+) -> Path:
+    """Write the page of :func:`render_report`, whole or not at all."""
+    page = render_report(redlist, company=company, evidence=evidence, metrics=metrics)
+    # a lone surrogate in a customer's name must not keep the team from its list
+    return write_whole(path, page.encode("utf-8", errors="replace"))
+
+
+def render_report(
+    redlist: RedList,
+    *,
+    company: str,
+    evidence: Sequence[ColourEvidence] = (),
+    metrics: Sequence[Figure] = (),
+    title: str = "Red list",
+    currency: str = "",
+    limit: int | None = 500,
+) -> str:
+    """Return the report as one self-contained HTML page, with at most ``limit`` rows.
+
+    ``evidence``: what became of each colour on a later block. ``metrics``: the model beside simple rules.
+    ``currency`` is written before amounts.
+    """
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            redlist=redlist,
+            rows=redlist.rows[:limit],
+            company=company,
+            title=title,
+            currency=currency,
+            evidence=evidence,
+            metrics=metrics,
+            metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
+            totals=totals(redlist, currency=currency),
+            charts=charts(redlist, currency=currency),
+            colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
+            left_out=left_out(redlist),
+            say=wording,
+            HATCH=HATCH,
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("churnrisk.present"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
     """Return the totals with their change since the last run."""
     since = wording.day(redlist.previous_run.as_of) if redlist.previous_run else ""
@@ -115,6 +151,13 @@ def _total(total: Total, since: str, currency: str) -> TotalView:
         change = f"{'▲' if step > 0 else '▼'} {'+' if step > 0 else '-'}{show(abs(step))}"
         change += f" since {since}" if since else ""
     return TotalView(total.label, show(total.value), change)
+
+
+def left_out(redlist: RedList) -> str:
+    """Return how many accounts are not listed; empty if none."""
+    hidden = {"snoozed": redlist.snoozed, "churned": redlist.churned}
+    said = [f"{wording.count(number)} {what}" for what, number in hidden.items() if number]
+    return f"Not listed: {' and '.join(said)}." if said else ""
 
 
 def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
@@ -156,70 +199,27 @@ def fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
     return (*shown, AtRisk(f"{len(others)} {rest}", **sums))
 
 
-def left_out(redlist: RedList) -> str:
-    """Return how many accounts are not listed; empty if none."""
-    hidden = {"snoozed": redlist.snoozed, "churned": redlist.churned}
-    said = [f"{wording.count(number)} {what}" for what, number in hidden.items() if number]
-    return f"Not listed: {' and '.join(said)}." if said else ""
+def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
+    """Return each pair of red and amber as a bar, all on one scale."""
+    scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
+    return [_drawn(red * scale, amber * scale) for red, amber in amounts]
 
 
-def render_report(
-    redlist: RedList,
-    *,
-    company: str,
-    evidence: Sequence[ColourEvidence] = (),
-    metrics: Sequence[Figure] = (),
-    title: str = "Red list",
-    currency: str = "",
-    limit: int | None = 500,
-) -> str:
-    """Return the report as one self-contained HTML page, with at most ``limit`` rows.
-
-    ``evidence``: what became of each colour on a later block. ``metrics``: the model beside simple rules.
-    ``currency`` is written before amounts.
-    """
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            redlist=redlist,
-            rows=redlist.rows[:limit],
-            company=company,
-            title=title,
-            currency=currency,
-            evidence=evidence,
-            metrics=metrics,
-            metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
-            totals=totals(redlist, currency=currency),
-            charts=charts(redlist, currency=currency),
-            colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
-            left_out=left_out(redlist),
-            say=wording,
-            HATCH=HATCH,
-        )
+def _drawn(red: float, amber: float) -> Markup:
+    red = min(_seen(red), WIDTH - (1.0 if amber > 0 else 0.0))
+    amber = min(_seen(amber), WIDTH - red)
+    pieces = (
+        _piece(0.0, red, 'class="is-red"'),
+        _piece(red, amber, 'class="is-amber"'),
+        _piece(red, amber, 'fill="url(#hatch)"'),
     )
+    return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
 
 
-def write_report(
-    path: str | Path,
-    redlist: RedList,
-    *,
-    company: str,
-    evidence: Sequence[ColourEvidence] = (),
-    metrics: Sequence[Figure] = (),
-) -> Path:
-    """Write the page of :func:`render_report`, whole or not at all."""
-    page = render_report(redlist, company=company, evidence=evidence, metrics=metrics)
-    # a lone surrogate in a customer's name must not keep the team from its list
-    return write_whole(path, page.encode("utf-8", errors="replace"))
+def _seen(width: float) -> float:
+    """Widen a bar until it can be seen."""
+    return max(width, 1.0) if width > 0 else 0.0
 
 
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("churnrisk.present"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+def _piece(x: float, width: float, paint: str) -> str:
+    return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""

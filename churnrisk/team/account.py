@@ -32,35 +32,6 @@ from churnrisk.team.redlist import to_row
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
 
 
-def due_date(
-    colour: str,
-    play: str | None,
-    colour_since: datetime,
-    handed_due_at: datetime | None,
-    deadlines: Mapping[str, int],
-) -> datetime | None:
-    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
-
-    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
-    """
-    if handed_due_at is not None:
-        return handed_due_at
-    if colour not in DEADLINE_DAYS:
-        return None
-    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
-
-
-def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
-    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
-    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
-    return due is not None and due < day_of(now)
-
-
-def day_of(now: datetime) -> datetime:
-    """Return the beginning of a day."""
-    return datetime.combine(now.date(), time())
-
-
 class PastScore(RecordShape):
     """The account at one published run."""
 
@@ -160,6 +131,27 @@ class FullAccount(AccountRow):
         return cls.model_validate(dict(row) | more, from_attributes=True)
 
 
+def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account of a project; the UsageError for an unknown one names similar ids."""
+    with HistoryStore(project.store_url) as store:
+        return find_account(store, account_id, now=now)
+
+
+def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account; the UsageError for an unknown one names similar ids."""
+    try:
+        return view_account(store, account_id, now=now)
+    except NotFoundError:
+        latest = store.latest_run()
+    if latest is None:
+        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
+    known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
+    close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
+    raise NotFoundError(
+        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
+    )
+
+
 def view_account(
     store: HistoryStore,
     account_id: str,
@@ -199,27 +191,35 @@ def view_account(
     )
 
 
-def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
-    """Return an account of a project; the UsageError for an unknown one names similar ids."""
-    with HistoryStore(project.store_url) as store:
-        return find_account(store, account_id, now=now)
-
-
-def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
-    """Return an account; the UsageError for an unknown one names similar ids."""
-    try:
-        return view_account(store, account_id, now=now)
-    except NotFoundError:
-        latest = store.latest_run()
-    if latest is None:
-        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
-    known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
-    close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
-    raise NotFoundError(
-        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
-    )
-
-
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
     open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
     return [PastOverride(**row, in_force=row["override_id"] in open_ones[:1]) for row in rows]
+
+
+def due_date(
+    colour: str,
+    play: str | None,
+    colour_since: datetime,
+    handed_due_at: datetime | None,
+    deadlines: Mapping[str, int],
+) -> datetime | None:
+    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
+
+    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
+    """
+    if handed_due_at is not None:
+        return handed_due_at
+    if colour not in DEADLINE_DAYS:
+        return None
+    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
+
+
+def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
+    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
+    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
+    return due is not None and due < day_of(now)
+
+
+def day_of(now: datetime) -> datetime:
+    """Return the beginning of a day."""
+    return datetime.combine(now.date(), time())
