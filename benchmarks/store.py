@@ -184,9 +184,9 @@ def read(store: HistoryStore, times: int) -> None:
 
 def measure(store: HistoryStore, name: str, times: int, ask: Callable[[int], object]) -> None:
     """Print how long a call takes in milliseconds: read each time, and as the memory of a server answers it."""
-    memory, store.memory = store.memory, None
+    cache, store.query_cache = store.query_cache, None
     read_anew = timings(times, ask)
-    store.memory = memory
+    store.query_cache = cache
     ask(0)
     remembered = timings(times, lambda _: ask(0))
     slow = sorted(read_anew)[int(len(read_anew) * 0.95) - 1]

@@ -36,11 +36,6 @@ def write_whole(path: str | Path, content: bytes | Callable[[IO[bytes]], object]
     return target
 
 
-def as_text(value: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
-    return "'" + value if value.startswith(FORMULA_STARTS) else value
-
-
 def csv_text(rows: Iterable[Iterable[object]], *, newline: str = "\n") -> str:
     """Return rows as CSV without formulas; instants to the minute."""
     lines: list[str] = []
@@ -53,7 +48,7 @@ def csv_text(rows: Iterable[Iterable[object]], *, newline: str = "\n") -> str:
 def _in_csv(value: object) -> object:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
-    return as_text(value) if isinstance(value, str) else value
+    return "'" + value if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def without_formulas(table: pa.Table) -> pa.Table:

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from churnrisk.model import Blocks, ChurnClassifier
     from churnrisk.records import RedList
     from churnrisk.scoring import ScoringResult
-    from churnrisk.team import AccountView, Ledger
+    from churnrisk.team import AccountView, MissedChurners
 
 #: A signal of the user's own, declared in Python: the same record as ``[[features.own]]`` in churnrisk.toml.
 Signal = OwnFeature
@@ -275,7 +275,7 @@ class OpenProject:
 
         return account_view(self.settings, account_id, now=self._run["now"])
 
-    def missed(self) -> Ledger:
+    def missed(self) -> MissedChurners:
         """Return what the published runs said about every lost account 30, 60 and 90 days before."""
         from churnrisk.team import missed_churners
 

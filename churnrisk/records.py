@@ -91,7 +91,9 @@ class Violation:
     fix: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen: a run makes hundreds of thousands, in a third of the time
 class Reason:
     """One feature's share in an account's churn probability.
 
@@ -120,7 +122,7 @@ class Reason:
         return f"{who}: {self.usual_low:.4g} to {self.usual_high:.4g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as Reason
 class MovePart:
     """One part of a move between two runs, in log-odds of churn.
 
@@ -211,7 +213,7 @@ class Disposition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class DeskState:
+class AccountState:
     """What the team has on record for one account; no scoring run changes it.
 
     ``version`` grows with every change, undos included; a change names the version it was made on. ``disposition``
@@ -352,10 +354,10 @@ class RedListRow:
     rule: str | None
     reasons: tuple[Reason, ...]
     next_step: str
-    moved: Move | None = None
+    move: Move | None = None
     turnaround: WhatIf | None = None
     play: str | None = None
-    desk: DeskState = field(default_factory=DeskState)
+    state: AccountState = field(default_factory=AccountState)
 
     @property
     def arrow(self) -> str:
@@ -393,6 +395,10 @@ class AtRisk:
     def value(self) -> float:
         """Annual value of red and amber."""
         return self.red_value + self.amber_value
+
+    def amounts(self, *, in_money: bool) -> tuple[float, float]:
+        """Return what is red and what is amber: annual values or numbers of accounts."""
+        return (self.red_value, self.amber_value) if in_money else (float(self.red), float(self.amber))
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,14 +447,12 @@ FAMILIES: tuple[str, ...] = get_args(Family)
 _PARAMETERS = {"colours": "colour", "renews_within_days": "renews_within", "family": "reason", "search": "q"}
 
 
-def _parameter(field: str) -> str:
-    return _PARAMETERS.get(field, field)
-
-
 class RedListParameters(BaseModel):
     """Which rows to list, in which order; an empty field restricts nothing. Names match in any case."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=_parameter, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, alias_generator=lambda name: _PARAMETERS.get(name, name), validate_by_name=True
+    )
 
     colours: tuple[Colour, ...] = Field((Colour.RED, Colour.AMBER), min_length=1, max_length=4)
     owner: _OptionalText = Field(None, description=f"{NONE} for accounts without one.")
@@ -475,7 +479,7 @@ class RedListParameters(BaseModel):
 
 
 class RedListQuery(RedListParameters):
-    """The parameters within a scope: the one owner whose accounts the asker may see, never read from an address."""
+    """The parameters within a scope: the one owner whose accounts the user may see, never read from an address."""
 
     scope: str | None = None
 
@@ -491,7 +495,7 @@ class RedListQuery(RedListParameters):
         given: dict[str, Any] = {key: clean(value) for key, value in pairs if clean(value)}
         colours = [part.strip() for key, value in pairs if key == "colour" for part in value.split(",")]
         given["colour"] = tuple(dict.fromkeys(colour for colour in colours if colour))
-        known = {_parameter(name) for name in RedListParameters.model_fields}
+        known = {field.alias for field in RedListParameters.model_fields.values()}
         try:
             return cls(**{key: value for key, value in given.items() if key in known and value}, scope=scope)
         except ValidationError as error:
@@ -503,15 +507,10 @@ class RedListQuery(RedListParameters):
     def to_query(self) -> dict[str, str]:
         """Return the parameters that :meth:`from_query` parses back; defaults are left out."""
         shown = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"scope"})
-        return {name: _written(value) for name, value in shown.items()}
+        shown |= {name: ",".join(value) for name, value in shown.items() if isinstance(value, tuple)}
+        return {name: "1" if value is True else str(value) for name, value in shown.items()}
 
 
 def clean(text: str) -> str:
     """Return typed text without surrounding space and without what no database stores."""
     return text.encode("utf-8", errors="replace").decode().replace("\0", "").strip()
-
-
-def _written(value: object) -> str:
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return "1" if value is True else str(value)

@@ -26,7 +26,7 @@ from churnrisk.cli.app import (
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
-    from churnrisk.records import DeskState, Move, Reason, RedList, RedListRow, WhatIf
+    from churnrisk.records import AccountState, Move, Reason, RedList, RedListRow, WhatIf
     from churnrisk.settings import Project
     from churnrisk.team import AccountView, Outlook, PastScore
 
@@ -173,7 +173,7 @@ def redlist(
         return
     if out.in_terminal:
         _show_totals(found)
-    touched = any(row.desk.touched_at for row in found.rows)
+    touched = any(row.state.touched_at for row in found.rows)
     columns = {
         name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
         for name in _TABLE
@@ -254,35 +254,35 @@ def _cells(row: RedListRow) -> dict[str, Any]:
         "days_to_renewal": row.days_to_renewal,
         "churn_probability": "–" if row.churn_probability is None else f"{row.churn_probability:.0%}",
         "reasons": rule + "; ".join(reason.text for reason in row.reasons[:2]),
-        "move": wording.in_short(row.moved),
+        "move": wording.in_short(row.move),
         "next_step": row.next_step,
-        "touched": f"{row.desk.touched_what} ({row.desk.touched_by})" if row.desk.touched_at else "",
+        "touched": f"{row.state.touched_what} ({row.state.touched_by})" if row.state.touched_at else "",
     }
 
 
 def _account_text(view: AccountView, outlook: Outlook | None) -> str:
     """Return the account as text for people."""
     latest = view.latest
-    title = f"{view.name} ({view.account_id})" if view.name else view.account_id
+    title = f"{view.row.name} ({view.row.account_id})" if view.row.name else view.row.account_id
     rule = f" ({latest.rule})" if latest.rule else ""
     lines = [f"{title}: {latest.colour}, decided by {latest.decided_by}{rule}"]
     if latest.churn_probability is not None:
         lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
     lines += [f"  {outlook.text}"] if outlook else []
     facts = [
-        f"owner {view.owner}" if view.owner else "",
-        f"segment {view.segment}" if view.segment else "",
-        f"worth {view.annual_value:,.0f} a year" if view.annual_value is not None else "",
-        f"renews {view.renewal_at:%Y-%m-%d}" if view.renewal_at else "",
+        f"owner {view.row.owner}" if view.row.owner else "",
+        f"segment {view.row.segment}" if view.row.segment else "",
+        f"worth {view.row.annual_value:,.0f} a year" if view.row.annual_value is not None else "",
+        f"renews {view.row.renewal_at:%Y-%m-%d}" if view.row.renewal_at else "",
         f"stage {view.stage}" if view.stage else "",
     ]
     lines.append("  " + ", ".join(fact for fact in facts if fact))
-    lines += [f"  {_touched(view.desk)}"] if view.desk.touched_at else []
-    lines += ["", f"Do first: {view.next_step}"] if view.next_step else []
-    if view.reasons:
-        lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.reasons)]
+    lines += [f"  {_touched(view.state)}"] if view.state.touched_at else []
+    lines += ["", f"Do first: {view.row.next_step}"] if view.row.next_step else []
+    if view.row.reasons:
+        lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
     lines += ["", *_what_if_lines(view.row.turnaround)] if view.row.turnaround else []
-    lines += ["", *_moved_lines(view.moved, view.latest.colour)] if view.moved else []
+    lines += ["", *_moved_lines(view.row.move, view.latest.colour)] if view.row.move else []
     lines += ["", "History:", *map(_past_line, view.history[-12:])]
     return "\n".join(lines) + "\n"
 
@@ -333,7 +333,7 @@ def _moved_lines(move: Move, colour: str) -> list[str]:
     return lines
 
 
-def _touched(desk: DeskState) -> str:
+def _touched(desk: AccountState) -> str:
     quoted = f'; note: "{desk.note}"' if desk.note else ""
     return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{quoted}"
 

@@ -14,7 +14,7 @@ from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.records import AuditEntry
-    from churnrisk.team import Action, Ledger, LostAccount, Reviewed, ReviewedOverride
+    from churnrisk.team import Action, LostAccount, MissedChurners, Reviewed, ReviewedOverride
 
 _ACTION_COLUMNS = {
     "colour": "colour", "account": "account", "owner": "owner", "play": "play", "next_step": "next step",
@@ -76,7 +76,7 @@ def actions(
         out.rows(rows, f"{len(rows)} actions, most urgent first", columns)
 
     handed = hand_out_actions(
-        project_of(context), now=datetime.now(), wanted=query, deliver=deliver, record=not dry_run
+        project_of(context), now=datetime.now(), query=query, deliver=deliver, record=not dry_run
     )
     done = "would be handed out; nothing recorded" if dry_run else "handed out"
     waiting = f"; {handed.waiting:,} wait for a cooldown or a channel" if handed.waiting else ""
@@ -235,7 +235,7 @@ def list_reviews(
 
 
 def _review_summary(done: Reviewed, *, undo: bool) -> str:
-    which = next(iter(done.desks)) if len(done.desks) == 1 else f"{len(done.desks)} accounts"
+    which = next(iter(done.states)) if len(done.states) == 1 else f"{len(done.states)} accounts"
     if done.review_id is None:
         return f"dry run, nothing written; {which}: {done.what}"
     way_back = "" if undo else "; `churnrisk review --undo` takes it back"
@@ -297,7 +297,7 @@ def _missed_row(lost: LostAccount, *, short: bool) -> dict[str, Any]:
     return row
 
 
-def _missed_summary(ledger: Ledger) -> str:
+def _missed_summary(ledger: MissedChurners) -> str:
     lines = [
         f"{days} days before: "
         + (

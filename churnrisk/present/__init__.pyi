@@ -1,4 +1,4 @@
-from .html import HATCH, WIDTH, Figure, bars, render_report, write_report
+from .html import HATCH, WIDTH, Figure, bars, fold, render_report, write_report
 from .rows import COLUMNS, AccountRow, Instant, Number, RecordShape, flat, heading
 from .wording import DISPOSITIONS, FAMILIES, SHAPES, UNKNOWN, count, decided, money, percent, since
 from .xlsx import write_workbook
@@ -20,6 +20,7 @@ __all__ = [
     "count",
     "decided",
     "flat",
+    "fold",
     "heading",
     "money",
     "percent",

@@ -1,10 +1,10 @@
-"""The report: its summary and bars, and one HTML file that needs nothing else."""
+"""The report as one HTML file that needs nothing else: totals, charts, list, evidence and model figures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache, partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,8 +12,10 @@ from markupsafe import Markup
 
 from churnrisk.files import write_whole
 from churnrisk.present import wording
-from churnrisk.records import AtRisk, ColourEvidence, Interval, RedList, Total
+from churnrisk.records import NONE, AtRisk, ColourEvidence, Interval, RedList, Total
 
+_MOST_GROUPS = 8
+_MONEY_WORDS = {"revenue", "value", "loss", "mrr", "arr"}
 #: Width of the longest bar in units of the drawing.
 WIDTH = 200.0
 _START = (
@@ -25,39 +27,6 @@ HATCH = Markup(
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<line class="hatch" x1="0" y1="0" x2="0" y2="6"/></pattern></defs></svg>'
 )
-
-
-def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
-    """Return each pair of red and amber as a bar, all on one scale."""
-    scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
-    return [_drawn(red * scale, amber * scale) for red, amber in amounts]
-
-
-def _drawn(red: float, amber: float) -> Markup:
-    red = min(_seen(red), WIDTH - (1.0 if amber > 0 else 0.0))
-    amber = min(_seen(amber), WIDTH - red)
-    pieces = (
-        _piece(0.0, red, 'class="is-red"'),
-        _piece(red, amber, 'class="is-amber"'),
-        _piece(red, amber, 'fill="url(#hatch)"'),
-    )
-    return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
-
-
-def _seen(width: float) -> float:
-    """Widen a bar until it can be seen."""
-    return max(width, 1.0) if width > 0 else 0.0
-
-
-def _piece(x: float, width: float, paint: str) -> str:
-    return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""
-
-
-NO_SEGMENT = "no segment"
-NO_RENEWAL = "no renewal date"
-_MONEY_WORDS = ("revenue", "value", "loss", "mrr", "arr")
-_NONE = "(none)"
-_MOST_GROUPS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,101 +68,18 @@ class Chart:
     bars: tuple[Bar, ...]
 
 
-def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
-    """Return the totals with their change since the last run."""
-    since = wording.day(redlist.previous_run.as_of) if redlist.previous_run else ""
-    return tuple(_total(total, since, currency) for total in redlist.totals)
-
-
-def _total(total: Total, since: str, currency: str) -> TotalView:
-    show = _shower(total, currency)
-    if total.previous is None:
-        change = "nothing to compare with yet"
-    elif round(total.value - total.previous, 6) == 0:
-        change = f"no change since {since}" if since else "no change"
-    else:
-        step = total.value - total.previous
-        change = f"{'▲' if step > 0 else '▼'} {'+' if step > 0 else '-'}{show(abs(step))}"
-        change += f" since {since}" if since else ""
-    return TotalView(total.label, show(total.value), change)
-
-
-def _shower(total: Total, currency: str) -> Callable[[float], str]:
-    words = total.label.lower().split()
-    if any(word.strip(",.()") in _MONEY_WORDS for word in words):
-        return lambda amount: wording.money(amount, currency)
-    return wording.count
-
-
-def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
-    """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
-    groups = (*redlist.by_segment, *redlist.by_quarter)
-    if not groups:
-        return ()
-    in_money = any(group.value for group in groups)
-    segments = _fold(redlist.by_segment, "others")
-    quarters = _fold(redlist.by_quarter, "later")
-    return (
-        _chart("By segment", segments, NO_SEGMENT, currency, in_money=in_money),
-        _chart("By renewal quarter", quarters, NO_RENEWAL, currency, in_money=in_money),
-    )
-
-
-def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *, in_money: bool) -> Chart:
-    amounts = [
-        (group.red_value, group.amber_value) if in_money else (group.red, group.amber) for group in groups
-    ]
-    show: Callable[[float], str] = (lambda x: wording.money(x, currency)) if in_money else wording.count
-    shown = tuple(
-        Bar(
-            unknown if group.key == _NONE else group.key.replace("-Q", " Q"),
-            float(red),
-            float(amber),
-            show(red),
-            show(amber),
-            drawn,
-        )
-        for group, (red, amber), drawn in zip(groups, amounts, bars(amounts), strict=True)
-    )
-    return Chart(title, "annual value" if in_money else "accounts", shown)
-
-
-def _fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
-    """Add up all groups beyond the eighth, so that they fit the first screen."""
-    if len(groups) <= _MOST_GROUPS:
-        return tuple(groups)
-    shown, others = groups[: _MOST_GROUPS - 1], groups[_MOST_GROUPS - 1 :]
-    folded = AtRisk(
-        f"{len(others)} {rest}",
-        red=sum(group.red for group in others),
-        amber=sum(group.amber for group in others),
-        red_value=sum(group.red_value for group in others),
-        amber_value=sum(group.amber_value for group in others),
-        expected_loss=sum(group.expected_loss for group in others),
-    )
-    return (*shown, folded)
-
-
-def left_out(redlist: RedList) -> str:
-    """Return how many accounts are not listed; empty if none."""
-    said = [
-        f"{wording.count(number)} {what}"
-        for number, what in ((redlist.snoozed, "snoozed"), (redlist.churned, "churned"))
-        if number
-    ]
-    return f"Not listed: {' and '.join(said)}." if said else ""
-
-
-def kept(evidence: ColourEvidence) -> str:
-    """Return whether a colour kept its promise."""
-    if evidence.kept is None:
-        return "no promise"
-    return "kept" if evidence.kept else "not kept"
-
-
-def figure_columns(figures: Iterable[Figure]) -> tuple[str, ...]:
-    """Return the scorers of some figures in order of appearance."""
-    return tuple(dict.fromkeys(name for figure in figures for name in figure.values))
+def write_report(
+    path: str | Path,
+    redlist: RedList,
+    *,
+    company: str,
+    evidence: Sequence[ColourEvidence] = (),
+    metrics: Sequence[Figure] = (),
+) -> Path:
+    """Write the page of :func:`render_report`, whole or not at all."""
+    page = render_report(redlist, company=company, evidence=evidence, metrics=metrics)
+    # a lone surrogate in a customer's name must not keep the team from its list
+    return write_whole(path, page.encode("utf-8", errors="replace"))
 
 
 def render_report(
@@ -222,30 +108,15 @@ def render_report(
             currency=currency,
             evidence=evidence,
             metrics=metrics,
-            metric_columns=figure_columns(metrics),
+            metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
             totals=totals(redlist, currency=currency),
             charts=charts(redlist, currency=currency),
             colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
-            kept=kept,
             left_out=left_out(redlist),
             say=wording,
             HATCH=HATCH,
         )
     )
-
-
-def write_report(
-    path: str | Path,
-    redlist: RedList,
-    *,
-    company: str,
-    evidence: Sequence[ColourEvidence] = (),
-    metrics: Sequence[Figure] = (),
-) -> Path:
-    """Write the page of :func:`render_report`, whole or not at all."""
-    page = render_report(redlist, company=company, evidence=evidence, metrics=metrics)
-    # a lone surrogate in a customer's name must not keep the team from its list
-    return write_whole(path, page.encode("utf-8", errors="replace"))
 
 
 @cache
@@ -257,3 +128,98 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
+    """Return the totals with their change since the last run."""
+    since = wording.day(redlist.previous_run.as_of) if redlist.previous_run else ""
+    return tuple(_total(total, since, currency) for total in redlist.totals)
+
+
+def _total(total: Total, since: str, currency: str) -> TotalView:
+    # the label says whether it is money
+    words = {word.strip(",.()") for word in total.label.lower().split()}
+    show: Callable[[float], str] = wording.count
+    if words & _MONEY_WORDS:
+        show = partial(wording.money, currency=currency)
+    if total.previous is None:
+        change = "nothing to compare with yet"
+    elif round(total.value - total.previous, 6) == 0:
+        change = f"no change since {since}" if since else "no change"
+    else:
+        step = total.value - total.previous
+        change = f"{'▲' if step > 0 else '▼'} {'+' if step > 0 else '-'}{show(abs(step))}"
+        change += f" since {since}" if since else ""
+    return TotalView(total.label, show(total.value), change)
+
+
+def left_out(redlist: RedList) -> str:
+    """Return how many accounts are not listed; empty if none."""
+    hidden = {"snoozed": redlist.snoozed, "churned": redlist.churned}
+    said = [f"{wording.count(number)} {what}" for what, number in hidden.items() if number]
+    return f"Not listed: {' and '.join(said)}." if said else ""
+
+
+def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
+    """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
+    if not (redlist.by_segment or redlist.by_quarter):
+        return ()
+    in_money = any(group.value for group in (*redlist.by_segment, *redlist.by_quarter))
+    segments, quarters = fold(redlist.by_segment, "others"), fold(redlist.by_quarter, "later")
+    return (
+        _chart("By segment", segments, "no segment", currency, in_money=in_money),
+        _chart("By renewal quarter", quarters, "no renewal date", currency, in_money=in_money),
+    )
+
+
+def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *, in_money: bool) -> Chart:
+    amounts = [group.amounts(in_money=in_money) for group in groups]
+    show: Callable[[float], str] = partial(wording.money, currency=currency) if in_money else wording.count
+    shown = tuple(
+        Bar(
+            unknown if group.key == NONE else group.key.replace("-Q", " Q"),
+            red,
+            amber,
+            show(red),
+            show(amber),
+            drawn,
+        )
+        for group, (red, amber), drawn in zip(groups, amounts, bars(amounts), strict=True)
+    )
+    return Chart(title, "annual value" if in_money else "accounts", shown)
+
+
+def fold(groups: Sequence[AtRisk], rest: str) -> tuple[AtRisk, ...]:
+    """Add up all groups beyond the eighth, so that they fit the first screen."""
+    if len(groups) <= _MOST_GROUPS:
+        return tuple(groups)
+    shown, others = groups[: _MOST_GROUPS - 1], groups[_MOST_GROUPS - 1 :]
+    figures = [field.name for field in fields(AtRisk) if field.name != "key"]
+    sums = {name: sum(getattr(group, name) for group in others) for name in figures}
+    return (*shown, AtRisk(f"{len(others)} {rest}", **sums))
+
+
+def bars(amounts: Sequence[tuple[float, float]]) -> list[Markup]:
+    """Return each pair of red and amber as a bar, all on one scale."""
+    scale = WIDTH / (max((red + amber for red, amber in amounts), default=0.0) or 1.0)
+    return [_drawn(red * scale, amber * scale) for red, amber in amounts]
+
+
+def _drawn(red: float, amber: float) -> Markup:
+    red = min(_seen(red), WIDTH - (1.0 if amber > 0 else 0.0))
+    amber = min(_seen(amber), WIDTH - red)
+    pieces = (
+        _piece(0.0, red, 'class="is-red"'),
+        _piece(red, amber, 'class="is-amber"'),
+        _piece(red, amber, 'fill="url(#hatch)"'),
+    )
+    return Markup(f"{_START}{''.join(pieces)}</svg>")  # noqa: S704 - numbers only
+
+
+def _seen(width: float) -> float:
+    """Widen a bar until it can be seen."""
+    return max(width, 1.0) if width > 0 else 0.0
+
+
+def _piece(x: float, width: float, paint: str) -> str:
+    return f'<rect {paint} x="{x:.2f}" width="{width:.2f}" height="10"/>' if width else ""

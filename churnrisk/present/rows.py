@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
@@ -61,6 +61,11 @@ class TurnaroundShape(RecordShape):
     text: str
 
 
+def _of_state(name: str, description: str | None = None, examples: list[Any] | None = None) -> Any:
+    """Describe a column that stands in the account state, :class:`churnrisk.records.AccountState`."""
+    return Field(validation_alias=AliasPath("state", name), description=description, examples=examples)
+
+
 class AccountRow(RecordShape):
     """One account on the red list; its fields are the columns of every list and export."""
 
@@ -83,29 +88,17 @@ class AccountRow(RecordShape):
     reasons: list[Reason] = Field(description="The largest contribution first.")
     play: str | None = Field(description="The play that fits.")
     next_step: str
-    move: MoveShape | None = Field(validation_alias="moved", description="Null when nothing moved.")
+    move: MoveShape | None = Field(description="Null when nothing moved.")
     turnaround: TurnaroundShape | None = Field(description="What would give it a better colour.")
-    version: int = Field(
-        validation_alias=AliasPath("desk", "version"),
-        description="Grows with every change by the team; send it with a review.",
-        examples=[3],
-    )
-    disposition: Disposition | None = Field(
-        validation_alias=AliasPath("desk", "disposition"), description="What the team has found out."
-    )
-    snoozed_until: Instant | None = Field(validation_alias=AliasPath("desk", "snoozed_until"))
-    snooze_reason: str | None = Field(validation_alias=AliasPath("desk", "snooze_reason"))
-    assignee: str | None = Field(
-        validation_alias=AliasPath("desk", "assignee"), description="Who takes care of it now."
-    )
-    note: str | None = Field(validation_alias=AliasPath("desk", "note"), description="The latest one.")
-    touched_at: Instant | None = Field(
-        validation_alias=AliasPath("desk", "touched_at"), description="The last change that was not undone."
-    )
-    touched_by: str | None = Field(validation_alias=AliasPath("desk", "touched_by"))
-    touched_what: str | None = Field(
-        validation_alias=AliasPath("desk", "touched_what"), examples=["contacted"]
-    )
+    version: int = _of_state("version", "Grows with every change by the team; send it with a review.", [3])
+    disposition: Disposition | None = _of_state("disposition", "What the team has found out.")
+    snoozed_until: Instant | None = _of_state("snoozed_until")
+    snooze_reason: str | None = _of_state("snooze_reason")
+    assignee: str | None = _of_state("assignee", "Who takes care of it now.")
+    note: str | None = _of_state("note", "The latest one.")
+    touched_at: Instant | None = _of_state("touched_at", "The last change that was not undone.")
+    touched_by: str | None = _of_state("touched_by")
+    touched_what: str | None = _of_state("touched_what", examples=["contacted"])
 
     @classmethod
     def of(cls, row: RedListRow) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, RedListRow
 
@@ -24,6 +24,7 @@ DECIDERS = {
     DecidedBy.HYSTERESIS: "kept until the model is sure",
     DecidedBy.ELIGIBILITY: "not enough data",
 }
+KEPT = {None: "no promise", True: "kept", False: "not kept"}
 #: What changed a colour, to follow "by".
 CAUSES = {
     "score": "the score",
@@ -61,14 +62,14 @@ class Decided(Protocol):
         ...
 
 
-def is_known(number: float | None) -> bool:
+def is_known(number: float | None) -> TypeGuard[float]:
     """Whether there is a finite number."""
     return number is not None and math.isfinite(number)
 
 
 def count(number: float | None) -> str:
     """Return a figure with thousands separators; decimals only where they say something."""
-    if number is None or not math.isfinite(number):
+    if not is_known(number):
         return UNKNOWN
     if abs(number) >= 100 or float(number).is_integer():
         return f"{number:,.0f}"
@@ -77,7 +78,7 @@ def count(number: float | None) -> str:
 
 def money(amount: float | None, currency: str) -> str:
     """Return an amount rounded to whole units, with the currency before it."""
-    if amount is None or not math.isfinite(amount):
+    if not is_known(amount):
         return UNKNOWN
     sign = "-" if round(amount) < 0 else ""
     return f"{sign}{currency}{abs(amount):,.0f}"
@@ -85,7 +86,7 @@ def money(amount: float | None, currency: str) -> str:
 
 def percent(share: float | None) -> str:
     """Return a share as a percentage: whole ones from 10 on, one decimal below."""
-    if share is None or not math.isfinite(share):
+    if not is_known(share):
         return UNKNOWN
     digits = 0 if abs(share) >= 0.0995 or share == 0 else 1
     return f"{share * 100:.{digits}f} %"
@@ -108,10 +109,10 @@ def since(number: int) -> str:
 
 def touched(row: RedListRow) -> str:
     """Return the last touch by the team; empty without one."""
-    desk = row.desk
-    if desk.touched_at is None:
+    state = row.state
+    if state.touched_at is None:
         return ""
-    return f"{desk.touched_what} by {desk.touched_by} on {day(desk.touched_at)}"
+    return f"{state.touched_what} by {state.touched_by} on {day(state.touched_at)}"
 
 
 def renewal(row: RedListRow) -> str:
@@ -128,7 +129,7 @@ def probability_change(row: RedListRow) -> str:
     """Return the change since the last run in percentage points; empty when unknown."""
     if not is_known(row.previous_probability) or not is_known(row.churn_probability):
         return ""
-    points = round((row.churn_probability - (row.previous_probability or 0.0)) * 100)
+    points = round((row.churn_probability - row.previous_probability) * 100)
     if points == 0:
         return "unchanged"
     return f"{points:+d} {'point' if abs(points) == 1 else 'points'}"
@@ -143,7 +144,7 @@ def decided(row: Decided) -> str:
 
 def moved(row: RedListRow) -> str:
     """Return why the account moved since the last run; empty where there is nothing to say."""
-    move = row.moved
+    move = row.move
     if move is None or not (move.text or move.because):
         return ""
     by = f", colour by {CAUSES[move.because]}" if move.because else ""
@@ -163,8 +164,6 @@ def in_short(move: Move | None) -> str:
 
 def figure(value: Interval | float | None) -> str:
     """Return a model figure, with its 95 % interval where there is one."""
-    if isinstance(value, Interval):
-        if not is_known(value.value):
-            return UNKNOWN
+    if isinstance(value, Interval) and is_known(value.value):
         return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-    return UNKNOWN if value is None or not math.isfinite(value) else f"{value:.3f}"
+    return f"{value:.3f}" if not isinstance(value, Interval) and is_known(value) else UNKNOWN

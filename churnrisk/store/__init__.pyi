@@ -3,22 +3,22 @@ from .account_state import (
     AllSaved,
     OpenWork,
     Saved,
-    desk_state,
     is_within,
     no_account,
     open_work,
     read_actions,
     read_changes,
-    read_desk,
     read_history,
     read_overrides,
     read_saved,
+    read_states,
     require_accounts,
     reviews_with,
+    state_of,
     trail,
 )
 from .actions import ColourOutcome, hand_out, past_actions, read_candidates, read_outcomes, write_outcomes
-from .database import Transaction, alembic_config, is_current, schema_versions
+from .database import Transaction, WriteLock, alembic_config, is_current, schema_versions
 from .redlist import BuiltQuery, build_query, count_hidden, read_page, read_row, stream_rows, within
 from .reviews import (
     ConflictError,
@@ -31,7 +31,6 @@ from .reviews import (
     all_overrides,
     end_override,
     stored,
-    take_turns,
     undo,
     with_overrides,
 )
@@ -73,6 +72,7 @@ __all__ = [
     "Saved",
     "Sums",
     "Transaction",
+    "WriteLock",
     "active_overrides",
     "add_override",
     "add_review",
@@ -83,7 +83,7 @@ __all__ = [
     "check_colour_jump",
     "contributions_texts",
     "count_hidden",
-    "desk_state",
+    "state_of",
     "end_override",
     "hand_out",
     "is_current",
@@ -98,7 +98,7 @@ __all__ = [
     "read_by_owner",
     "read_candidates",
     "read_changes",
-    "read_desk",
+    "read_states",
     "read_history",
     "read_move",
     "read_outcomes",
@@ -117,7 +117,6 @@ __all__ = [
     "sign_in_attempts",
     "stored",
     "stream_rows",
-    "take_turns",
     "to_table",
     "tokens",
     "total",

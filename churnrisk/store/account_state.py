@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import eq, lt
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
     Text,
     and_,
     bindparam,
@@ -22,9 +22,19 @@ from sqlalchemy import (
 )
 
 from churnrisk.errors import NotFoundError
-from churnrisk.records import AuditEntry, DeskState, Disposition, Run, clean
-from churnrisk.store.runs import HistoryStore
-from churnrisk.store.schema import actions, audit, desk, is_listed, overrides, reviews, runs, scores
+from churnrisk.records import AccountState, AuditEntry, Disposition, Run, clean
+from churnrisk.store.runs import LIVE, HistoryStore
+from churnrisk.store.schema import (
+    actions,
+    audit,
+    desk,
+    is_listed,
+    overrides,
+    reviews,
+    runs,
+    scores,
+    state_columns,
+)
 from churnrisk.store.scores import naive_utc
 from churnrisk.store.totals import is_one_of
 
@@ -32,39 +42,52 @@ FIELDS = ("disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 # Databases limit the number of parameters of a statement.
 _CHUNK = 400
 _MOST_ACTIONS, _MOST_ENTRIES = 20, 100
-_LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+_LATEST = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1).scalar_subquery()
+_ENTRIES = select(
+    audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
+    audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
+).join(reviews, reviews.c.review_id == audit.c.review_id).order_by(audit.c.audit_id.desc())  # fmt: skip
+# Built once: every account page needs them, and building them costs more than running them.
+_ACCOUNT = bindparam("account_id", type_=Text)
+_SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
+_HISTORY = (
+    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
+    .join(scores, scores.c.run_id == runs.c.run_id)
+    .where(runs.c.run_id.in_(LIVE), scores.c.account_id == _ACCOUNT)
+    .order_by(runs.c.as_of)
+)
+_CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
+_OVERRIDES = (
+    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
+)
+_ACTIONS = (
+    select(actions)
+    .where(actions.c.account_id == _ACCOUNT)
+    .order_by(actions.c.action_id.desc())
+    .limit(_MOST_ACTIONS)
+)
 
 
-def read_desk(connection: Connection, account_ids: Iterable[str], *, now: datetime) -> dict[str, DeskState]:
+def read_states(
+    connection: Connection, account_ids: Iterable[str], *, now: datetime
+) -> dict[str, AccountState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
     ids = list(account_ids)
-    query = (
-        select(desk, reviews.c.at, reviews.c.author, reviews.c.what)
-        .select_from(desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched))
-        .where(desk.c.account_id.in_(ids))
-    )
-    found = {row["account_id"]: desk_state(row, now=now) for row in connection.execute(query).mappings()}
-    return {account_id: found.get(account_id, DeskState()) for account_id in ids}
+    touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
+    query = select(desk.c.account_id, *state_columns).select_from(touched).where(desk.c.account_id.in_(ids))
+    found = {row["account_id"]: state_of(row, now=now) for row in connection.execute(query).mappings()}
+    return {account_id: found.get(account_id, AccountState()) for account_id in ids}
 
 
-def desk_state(row: Mapping[Any, Any], *, now: datetime) -> DeskState:
-    """Return the state in a row of the desk joined to its last review; a snooze may be over."""
-    disposition = row["disposition"]
-    over = disposition == Disposition.SNOOZED and row["snoozed_until"] <= naive_utc(now)
-    return DeskState(
-        version=row["version"] or 0,
-        disposition=Disposition(disposition) if disposition and not over else None,
-        snoozed_until=row["snoozed_until"],
-        snooze_reason=row["snooze_reason"],
-        assignee=row["assignee"],
-        note=row["note"],
-        touched_at=row.get("touched_at", row.get("at")),
-        touched_by=row.get("touched_by", row.get("author")),
-        touched_what=row.get("touched_what", row.get("what")),
-    )
+def state_of(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
+    """Return the state in a row with the state columns; a snooze may be over."""
+    state = {column.name: row[column.name] for column in state_columns} | {"version": row["version"] or 0}
+    over = state["disposition"] == Disposition.SNOOZED and state["snoozed_until"] <= naive_utc(now)
+    state["disposition"] = Disposition(state["disposition"]) if state["disposition"] and not over else None
+    return AccountState(**state)
 
 
-def desk_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
+def state_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
     """Return the row of each account; one that nobody has reviewed has version 0."""
     empty = {"version": 0, "touched": None} | dict.fromkeys(FIELDS)
     found: dict[str, Mapping[Any, Any]] = {one: empty | {"account_id": one} for one in ids}
@@ -81,25 +104,20 @@ def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def require_accounts(connection: Connection, account_ids: Sequence[str], scope: str | None) -> None:
     """Raise NotFoundError for the first account that no run holds or that is another owner's: both look the same."""
+    owners: dict[str, str | None] = {}
     # an id that no database takes is none that a run holds
-    owners = _owners(connection, [one for one in account_ids if one == clean(one)])
-    for account_id in account_ids:
-        if account_id not in owners or not is_within(owners[account_id], scope):
-            raise no_account(account_id)
-
-
-def _owners(connection: Connection, ids: Sequence[str]) -> dict[str, str | None]:
-    """Return the owner of each known account at the latest live run that holds it."""
-    found: dict[str, str | None] = {}
-    for some in _chunks(ids):
+    for some in _chunks([one for one in account_ids if one == clean(one)]):
         query = (
             select(scores.c.account_id, scores.c.owner)
             .join(runs, runs.c.run_id == scores.c.run_id)
-            .where(scores.c.run_id.in_(_LIVE), scores.c.account_id.in_(some))
+            .where(scores.c.run_id.in_(LIVE), scores.c.account_id.in_(some))
             .order_by(runs.c.as_of)
         )
-        found |= {row[0]: row[1] for row in connection.execute(query)}
-    return found
+        # the latest run comes last and has the last word
+        owners |= {row[0]: row[1] for row in connection.execute(query)}
+    for account_id in account_ids:
+        if account_id not in owners or not is_within(owners[account_id], scope):
+            raise no_account(account_id)
 
 
 def is_within(owner: str | None, scope: str | None) -> bool:
@@ -112,21 +130,12 @@ def no_account(account_id: str) -> NotFoundError:
     return NotFoundError(f"no published run holds account {account_id!r}. Check the id.")
 
 
-_ENTRIES = select(
-    audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
-    audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
-).join(reviews, reviews.c.review_id == audit.c.review_id).order_by(audit.c.audit_id.desc())  # fmt: skip
-
-
-def entries_where(connection: Connection, *conditions: ColumnElement[bool]) -> tuple[AuditEntry, ...]:
-    """Return the entries that meet conditions on audit and reviews, the newest first."""
-    return _entries(connection, _ENTRIES.where(*conditions))
-
-
-def _entries(
-    connection: Connection, query: Select[Any], parameters: Mapping[str, Any] | None = None
+def entries_where(
+    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
 ) -> tuple[AuditEntry, ...]:
-    return tuple(AuditEntry(*row) for row in connection.execute(query, parameters))
+    """Return the entries that meet conditions on audit and reviews, the newest first."""
+    found = connection.execute(_ENTRIES.where(*conditions).limit(limit))
+    return tuple(AuditEntry(*row) for row in found)
 
 
 def trail(
@@ -143,26 +152,20 @@ def trail(
 
     ``before`` is an entry's id and ``before_review`` a review's: only smaller ones, for the next page.
     """
-    query = _ENTRIES.limit(limit)
-    for column, value in ((audit.c.account_id, account_id), (reviews.c.author, author)):
-        query = query if value is None else query.where(column == value)
+    limits: tuple[tuple[Any, Any, Any], ...] = (
+        (audit.c.account_id, eq, account_id),
+        (reviews.c.author, eq, author),
+        (audit.c.audit_id, lt, before),
+        (audit.c.review_id, lt, before_review),
+    )
+    conditions = [compare(column, value) for column, compare, value in limits if value is not None]
     if scope is not None and account_id is None:
-        query = query.where(audit.c.account_id.in_(_accounts_of(scope)))
-    if before is not None:
-        query = query.where(audit.c.audit_id < before)
-    if before_review is not None:
-        query = query.where(audit.c.review_id < before_review)
+        mine = (scores.c.run_id == _LATEST) & (func.lower(scores.c.owner) == func.lower(scope))
+        conditions.append(audit.c.account_id.in_(select(scores.c.account_id).where(mine)))
     with store.database.reading() as connection:
         if account_id is not None:
             require_accounts(connection, [account_id], scope)
-        return _entries(connection, query)
-
-
-def _accounts_of(scope: str) -> Select[Any]:
-    latest = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-    return select(scores.c.account_id).where(
-        scores.c.run_id == latest.scalar_subquery(), func.lower(scores.c.owner) == func.lower(scope)
-    )
+        return entries_where(connection, *conditions, limit=limit)
 
 
 def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[str, Any]]:
@@ -179,27 +182,6 @@ def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-# Built once: every account page needs them, and building them costs more than running them.
-_ACCOUNT = bindparam("account_id", type_=Text)
-_SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
-_HISTORY = (
-    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
-    .join(scores, scores.c.run_id == runs.c.run_id)
-    .where(runs.c.run_id.in_(_LIVE), scores.c.account_id == _ACCOUNT)
-    .order_by(runs.c.as_of)
-)
-_CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
-_OVERRIDES = (
-    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
-)
-_ACTIONS = (
-    select(actions)
-    .where(actions.c.account_id == _ACCOUNT)
-    .order_by(actions.c.action_id.desc())
-    .limit(_MOST_ACTIONS)
-)
-
-
 def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:
     """Return the account at every live run, oldest first.
 
@@ -212,7 +194,7 @@ def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:
 
 def read_changes(connection: Connection, account_id: str) -> tuple[AuditEntry, ...]:
     """Return the last changes of the account by people, the newest first."""
-    return _entries(connection, _CHANGES, {"account_id": account_id})
+    return tuple(AuditEntry(*row) for row in connection.execute(_CHANGES, {"account_id": account_id}))
 
 
 def read_overrides(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
@@ -322,8 +304,7 @@ def read_saved(
         .where(said_saved, stands)
         .group_by(audit.c.account_id)
     )
-    latest = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-    scored = (scores.c.account_id == audit.c.account_id) & (scores.c.run_id == latest.scalar_subquery())
+    scored = (scores.c.account_id == audit.c.account_id) & (scores.c.run_id == _LATEST)
     joined = (
         audit.join(reviews, reviews.c.review_id == audit.c.review_id)
         .join(desk, desk.c.account_id == audit.c.account_id)

@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
 
 from churnrisk.records import Run
-from churnrisk.store.redlist import by_account, within
-from churnrisk.store.runs import HistoryStore, read_frame, run_before
+from churnrisk.store.database import WriteLock
+from churnrisk.store.redlist import within
+from churnrisk.store.runs import LIVE, HistoryStore, by_account, read_frame, run_before
 from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores
 from churnrisk.store.scores import naive_utc
 
 Mask = npt.NDArray[np.bool_]
 _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
 _CASE = ["account_id", "play", "reason"]
-_LOCK = 748_291_004
 
 
 def past_actions(store: HistoryStore) -> pd.DataFrame:
     """Return every action ever handed out, oldest first, instants in UTC."""
     with store.database.reading() as connection:
-        return _read(connection, None, None, timedelta.max)
+        return read_frame(connection, select(actions).order_by(actions.c.action_id))
 
 
 def read_candidates(
@@ -98,10 +98,10 @@ def hand_out(
     """
     moment = naive_utc(at)
     database = store.database
-    with database.writing() if record else database.reading() as connection:
-        if record and connection.dialect.name == "postgresql":
-            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        past = _read(connection, run_id, moment, within)
+    with database.writing(WriteLock.ACTIONS) if record else database.reading() as connection:
+        near = actions.c.handed_out_at.between(moment - within, moment + within)
+        matters = select(actions).where(near | (actions.c.run_id == run_id))
+        past = read_frame(connection, matters.order_by(actions.c.action_id))
         fresh = candidates.drop_duplicates(_CASE)
         fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
         chosen = fresh[choose(fresh, past)]
@@ -111,25 +111,10 @@ def hand_out(
     return chosen
 
 
-def _read(
-    connection: Connection, run_id: int | None, moment: datetime | None, within: timedelta
-) -> pd.DataFrame:
-    query = select(actions).order_by(actions.c.action_id)
-    if moment is not None:
-        near = actions.c.handed_out_at.between(moment - within, moment + within)
-        query = query.where(or_(near, actions.c.run_id == run_id))
-    result = connection.execute(query)
-    frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
-    return frame.astype({"handed_out_at": "datetime64[us]", "due_at": "datetime64[us]"})
-
-
 def _rows(chosen: pd.DataFrame, run_id: int, moment: datetime) -> list[dict[str, Any]]:
-    stored = chosen[list(_STORED)].assign(run_id=run_id)
-    instants = {"due_at": list(chosen["due_at"].dt.to_pydatetime()), "handed_out_at": moment}
-    filled = stored.astype(object).assign(
-        **{name: pd.Series(value, stored.index, dtype=object) for name, value in instants.items()}
-    )
-    return [{str(name): value for name, value in row.items()} for row in filled.to_dict("records")]
+    rows: list[Any] = chosen[list(_STORED)].astype(object).to_dict("records")
+    common = {"run_id": run_id, "handed_out_at": moment}
+    return [row | common | {"due_at": row["due_at"].to_pydatetime()} for row in rows]
 
 
 def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
@@ -186,8 +171,7 @@ def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> No
 
 def read_outcomes(connection: Connection) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
     """Return the outcomes of each live run, the latest as-of date first."""
-    live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-    ordered = select(runs).where(runs.c.run_id.in_(live)).order_by(runs.c.as_of.desc())
+    ordered = select(runs).where(runs.c.run_id.in_(LIVE)).order_by(runs.c.as_of.desc())
     found: dict[int, list[ColourOutcome]] = {}
     for row in connection.execute(select(run_outcomes)).mappings():
         found.setdefault(row["run_id"], []).append(ColourOutcome(**row))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from enum import IntEnum
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -16,10 +17,12 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
+    Table,
     column,
     create_engine,
     event,
     func,
+    insert,
     make_url,
     select,
     table,
@@ -40,7 +43,6 @@ Transaction: TypeAlias = Connection
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSION = table("alembic_version", column("version_num"))
 _WRITES = "churnrisk_writes"
-_MIGRATION_LOCK = 748_291_003
 # KiB of pages that each SQLite connection caches: a pool holds many connections.
 _CACHE, _POOLED_CACHE = 65_536, 8_192
 # pre-ping: a connection that the server has closed is noticed before it is used.
@@ -72,6 +74,25 @@ _FIXES = {
     "closed the connection unexpectedly": "the server ended the connection. Nothing was changed; run again",
 }
 _SECRET = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=pass=)[^&]*|(?<=password=)[^&]*")
+Result = TypeVar("Result")
+#: Changes with everything that a result is made of, whichever process writes it.
+_STATE = select(
+    select(func.max(runs.c.run_id)).scalar_subquery(),
+    select(func.max(reviews.c.review_id)).scalar_subquery(),
+    select(func.max(actions.c.action_id)).scalar_subquery(),
+    func.count(run_outcomes.c.data_end),
+    func.max(run_outcomes.c.data_end),
+    func.sum(run_outcomes.c.churned),
+)
+
+
+class WriteLock(IntEnum):
+    """What only one PostgreSQL transaction at a time may write; SQLite has one writer anyway."""
+
+    MIGRATION = 748_291_003
+    ACTIONS = 748_291_004
+    RUNS = 748_291_005
+    REVIEWS = 748_291_006
 
 
 class Database:
@@ -97,13 +118,15 @@ class Database:
             if is_current(connection):
                 return
         if self._is_sqlite:
-            self._use_write_ahead_log()
-        with self.writing() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+            # readers go on while a run is published
+            with self._errors_in_plain_words(), self._engine.connect() as connection:
+                connection.connection.cursor().execute("pragma journal_mode = wal")
+        with self.writing(WriteLock.MIGRATION) as connection:
             # Another process may have upgraded between the check and the lock.
             if not is_current(connection):
-                _upgrade(connection)
+                from alembic import command
+
+                command.upgrade(alembic_config(connection), "head")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -116,14 +139,16 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Open a transaction that writes all or nothing; on SQLite it waits for other writers first."""
+    def writing(self, lock: WriteLock | None = None) -> Iterator[Connection]:
+        """Open a transaction that writes all or nothing; it waits for others with the lock, on SQLite for all."""
         with self._errors_in_plain_words(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
                 if not self._is_sqlite:
                     wait = text("select set_config('lock_timeout', :wait, true)")
                     connection.execute(wait, {"wait": f"{round(self._busy_seconds * 1000)}ms"})
+                if lock is not None and connection.dialect.name == "postgresql":
+                    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": int(lock)})
                 yield connection
 
     def note(self, statement: Executable) -> None:
@@ -153,13 +178,6 @@ class Database:
             cursor.execute(f"pragma busy_timeout = {round(seconds * 1000):d}")
             cursor.close()
 
-    def _use_write_ahead_log(self) -> None:
-        """Let readers go on while a run is published."""
-        with self._errors_in_plain_words(), self._engine.connect() as connection:
-            cursor = connection.connection.cursor()
-            cursor.execute("pragma journal_mode = wal")
-            cursor.close()
-
     @contextmanager
     def _errors_in_plain_words(self) -> Iterator[None]:
         try:
@@ -167,12 +185,15 @@ class Database:
         except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
             cause = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             fix = next((fix for sign, fix in _FIXES.items() if sign in cause.lower()), None)
-            what = (
-                f": {fix} ({cause})."
-                if fix
-                else f" does not answer as expected ({cause}). Check the database."
-            )
-            raise UnavailableError(f"the history at {self.shown}{what}") from error
+            fix = f": {fix}" if fix else " does not answer as expected. Check the database"
+            raise UnavailableError(f"the history at {self.shown}{fix} ({cause}).") from error
+
+
+def insert_row(connection: Connection, into: Table, values: Mapping[str, Any]) -> int:
+    """Insert one row and return its id."""
+    key = connection.execute(insert(into).values(**values)).inserted_primary_key
+    assert key is not None  # noqa: S101 - every insert of one row has one
+    return int(key[0])
 
 
 def is_current(connection: Connection) -> bool:
@@ -196,12 +217,6 @@ def schema_versions() -> tuple[str, ...]:
     """Return the schema versions by the names of the migrations: ``m0004_….py`` is 0004."""
     files = (_MIGRATIONS / "versions").glob("m[0-9][0-9][0-9][0-9]_*.py")
     return tuple(sorted(path.name[1:5] for path in files))
-
-
-def _upgrade(connection: Connection) -> None:
-    from alembic import command
-
-    command.upgrade(alembic_config(connection), "head")
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -258,35 +273,21 @@ def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
         cursor = connection.cursor()
         # takes effect in a new file only: scores with reasons are long, and larger pages are written in half the time
         cursor.execute("pragma page_size = 16384")
-        cursor.execute("pragma synchronous = normal")
-        cursor.execute("pragma foreign_keys = on")
-        cursor.execute(f"pragma cache_size = -{cache:d}")
+        for pragma in ("synchronous = normal", "foreign_keys = on", f"cache_size = -{cache:d}"):
+            cursor.execute(f"pragma {pragma}")
         cursor.close()
 
     return set_up
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    if writes:
+    if connection.get_execution_options().get(_WRITES, False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
     # Every page begins with this statement, which cannot fail: the plain driver is faster.
     cursor = connection.connection.cursor()
     cursor.execute("BEGIN")
     cursor.close()
-
-
-Result = TypeVar("Result")
-#: Changes with everything that a result is made of, whichever process writes it.
-_STATE = select(
-    select(func.max(runs.c.run_id)).scalar_subquery(),
-    select(func.max(reviews.c.review_id)).scalar_subquery(),
-    select(func.max(actions.c.action_id)).scalar_subquery(),
-    func.count(run_outcomes.c.data_end),
-    func.max(run_outcomes.c.data_end),
-    func.sum(run_outcomes.c.churned),
-)
 
 
 class QueryCache:

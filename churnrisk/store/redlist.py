@@ -12,14 +12,12 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    FromClause,
     Integer,
     Select,
     Text,
     and_,
     bindparam,
     case,
-    collate,
     false,
     func,
     literal_column,
@@ -28,12 +26,23 @@ from sqlalchemy import (
 )
 
 from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
-from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores
+from churnrisk.store.runs import by_account
+from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores, state_columns
 from churnrisk.store.totals import is_one_of, owners_of, read_totals
 
 _LISTED = frozenset((Colour.RED, Colour.AMBER))
 Names = tuple[str | None, ...]
 Condition = ColumnElement[bool]
+_BATCH = 500
+_NO_RUN = -1
+_SHOWN = (
+    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
+    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
+    "turnaround",
+)  # fmt: skip
+_EARLIER = scores.alias("earlier")
+_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def build_query(
     named = ((scores.c.owner, owners), (scores.c.segment, segments))
     people = tuple(is_one_of(column, names) for column, names in named if names is not None)
     conditions = (
-        in_run(run),
+        scores.c.run_id == run.run_id,
         *_of_colours(query),
         *people,
         *_of_account(query, run.as_of),
@@ -85,11 +94,6 @@ def build_query(
 def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
     """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
     return tuple(owner for owner in owners_of(connection, run.run_id) if _same(owner, scope))
-
-
-def in_run(run: Run) -> Condition:
-    """Return whether a score is of a run."""
-    return scores.c.run_id == run.run_id
 
 
 def _of_colours(query: RedListQuery) -> list[Condition]:
@@ -171,13 +175,6 @@ def _order(query: RedListQuery, as_of: datetime) -> list[ColumnElement[Any]]:
     return orders[query.sort]
 
 
-def by_account(connection: Connection) -> ColumnElement[str]:
-    """Return the account id as SQLite and Python order it, whatever the collation of the server."""
-    if connection.dialect.name == "postgresql":
-        return collate(scores.c.account_id, "C")
-    return scores.c.account_id
-
-
 def _quarter_bounds(quarter: str) -> tuple[datetime, datetime]:
     """Return the first instant of a quarter such as 2026-Q3, and of the next one."""
     year, number = int(quarter[:4]), int(quarter[-1])
@@ -196,19 +193,6 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
-_BATCH = 500
-_NO_RUN = -1
-_SHOWN = (
-    "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
-    "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
-    "turnaround",
-)  # fmt: skip
-_DESK = ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
-_EARLIER = scores.alias("earlier")
-
-Row = Mapping[Any, Any]
-
-
 def read_page(
     connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
 ) -> tuple[list[Row], int]:
@@ -216,7 +200,7 @@ def read_page(
 
     A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
     """
-    keys = _matching(built, [scores.c.account_id]).order_by(*built.order)
+    keys = _matching(built, scores.c.account_id).order_by(*built.order)
     if built.query.search:
         # few rows match a text, and to scan every name once is expensive enough
         found = list(connection.execute(keys).scalars())
@@ -226,7 +210,9 @@ def read_page(
         matching = _count(connection, built, hidden)
     if not ids:
         return [], matching
-    statement = _full(_id_of(built.previous_run)).where(in_run(built.run), scores.c.account_id.in_(ids))
+    statement = _full(_id_of(built.previous_run)).where(
+        scores.c.run_id == built.run.run_id, scores.c.account_id.in_(ids)
+    )
     rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
     return [rows[account_id] for account_id in ids], matching
 
@@ -259,7 +245,7 @@ def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
     # not a join, which may be done from the wrong end: the desk is short and the run is long
     listed = (
         select(literal_column("1"))
-        .where(in_run(built.run), scores.c.account_id == desk.c.account_id)
+        .where(scores.c.run_id == built.run.run_id, scores.c.account_id == desk.c.account_id)
         .where(*built.people, scores.c.colour.in_(map(str, built.query.colours)))
         .exists()
     )
@@ -274,7 +260,7 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
         colours=query.colours, owner=query.owner, segment=query.segment, scope=query.scope, sort=query.sort
     )
     if query != summed:
-        return int(connection.execute(_matching(built, [func.count()])).scalar_one())
+        return int(connection.execute(_matching(built, func.count())).scalar_one())
     sums = read_totals(connection, [built.run.run_id], owners=built.owners)
     accounts = sum(
         one.accounts
@@ -286,20 +272,13 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
 
 def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
     at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
-    joined = (
-        _with_desk()
-        .outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-        .outerjoin(_EARLIER, at_previous_run)
-    )
+    touched = _WITH_DESK.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
     return select(
         *(scores.c[name] for name in _SHOWN),
         _EARLIER.c.colour.label("previous_colour"),
         _EARLIER.c.probability.label("previous_probability"),
-        *(desk.c[name] for name in _DESK),
-        reviews.c.at.label("touched_at"),
-        reviews.c.author.label("touched_by"),
-        reviews.c.what.label("touched_what"),
-    ).select_from(joined)
+        *state_columns,
+    ).select_from(touched.outerjoin(_EARLIER, at_previous_run))
 
 
 def _id_of(run: Run | None) -> int:
@@ -307,9 +286,5 @@ def _id_of(run: Run | None) -> int:
     return run.run_id if run else _NO_RUN
 
 
-def _matching(built: BuiltQuery, columns: Sequence[Any]) -> Select[Any]:
-    return select(*columns).select_from(_with_desk()).where(*built.conditions)
-
-
-def _with_desk() -> FromClause:
-    return scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
+def _matching(built: BuiltQuery, *columns: ColumnElement[Any]) -> Select[Any]:
+    return select(*columns).select_from(_WITH_DESK).where(*built.conditions)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, case, func, insert, null, or_, select, text, update
+from sqlalchemy import Connection, case, func, insert, null, or_, select, update
 
 from churnrisk.errors import NotFoundError, UsageError
-from churnrisk.records import AuditEntry, DeskState
-from churnrisk.store.account_state import FIELDS, desk_rows, entries_where, read_desk, require_accounts
-from churnrisk.store.runs import HistoryStore
+from churnrisk.records import AccountState, AuditEntry
+from churnrisk.store.account_state import FIELDS, entries_where, read_states, require_accounts, state_rows
+from churnrisk.store.database import WriteLock, insert_row
+from churnrisk.store.runs import HistoryStore, read_frame
 from churnrisk.store.schema import audit, desk, overrides, reviews
 from churnrisk.store.scores import naive_utc
+
+_IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
+Rows = Mapping[str, Mapping[Any, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +49,12 @@ class NewOverride:
 def add_override(store: HistoryStore, override: NewOverride) -> int:
     """Record an override, effective from the next scoring run on, and return its id."""
     with store.database.writing() as connection:
-        return insert_override(connection, override)
+        return _insert_override(connection, override)
 
 
-def insert_override(connection: Connection, override: NewOverride) -> int:
-    """Record an override inside the caller's transaction and return its id."""
-    instants = {
-        "created_at": naive_utc(override.created_at),
-        "expires_at": naive_utc(override.expires_at),
-    }
-    values = asdict(override) | instants
-    key = connection.execute(insert(overrides).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0])
+def _insert_override(connection: Connection, new: NewOverride) -> int:
+    instants = {"created_at": naive_utc(new.created_at), "expires_at": naive_utc(new.expires_at)}
+    return insert_row(connection, overrides, asdict(new) | instants)
 
 
 def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
@@ -71,18 +67,14 @@ def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
         .order_by(overrides.c.override_id)
     )
     with store.database.reading() as connection:
-        result = connection.execute(query)
-        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
+        frame = read_frame(connection, query)
     return frame.drop_duplicates("account_id", keep="last").set_index("account_id")
 
 
 def all_overrides(store: HistoryStore) -> pd.DataFrame:
     """Return every override ever made, oldest first: the columns of the table, instants in UTC."""
     with store.database.reading() as connection:
-        result = connection.execute(select(overrides).order_by(overrides.c.override_id))
-        frame = pd.DataFrame.from_records(result.fetchall(), columns=list(result.keys()))
-    instants = ["created_at", "expires_at", "ended_at"]
-    return frame.astype(dict.fromkeys(instants, "datetime64[us]"))
+        return read_frame(connection, select(overrides).order_by(overrides.c.override_id))
 
 
 def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
@@ -99,11 +91,6 @@ def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
     over = (made["expires_at"] <= moment) | (made["ended_at"] <= moment)
     states = made.assign(over=over)[["override_id", "account_id", "colour", "over"]].to_csv(index=False)
     return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()
-
-
-_LOCK = 748_291_006
-_IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
-Rows = Mapping[str, Mapping[Any, Any]]
 
 
 class ConflictError(UsageError):
@@ -134,7 +121,7 @@ class Reviewed:
 
     review_id: int | None
     what: str
-    desks: Mapping[str, DeskState]
+    states: Mapping[str, AccountState]
     override_ids: tuple[int, ...] = ()
 
 
@@ -167,9 +154,9 @@ def add_review(
     that has another version.
     """
     ids, at = list(versions), naive_utc(now)
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         require_accounts(connection, ids, scope)
-        rows = desk_rows(connection, ids)
+        rows = state_rows(connection, ids)
         _refuse_stale(connection, versions, rows)
         review_id = _insert_review(connection, at=at, author=author, via=via, what=what)
         made: list[int] = []
@@ -180,14 +167,14 @@ def add_review(
             changed = [line for line in lines if line.before is not None or line.after is not None]
             _write_lines(connection, row, changed or lines, review_id=review_id, touched=review_id)
             made += [line.override_id for line in lines if line.override_id is not None]
-        done = Reviewed(review_id, what, read_desk(connection, ids, now=at), tuple(made))
+        done = Reviewed(review_id, what, read_states(connection, ids, now=at), tuple(made))
         return _dry(connection, done) if dry_run else done
 
 
 def end_override(store: HistoryStore, override_id: int, *, author: str, via: str, at: datetime) -> Reviewed:
     """End one open override before it expires."""
     named, moment, what = overrides.c.override_id == override_id, naive_utc(at), "override ended"
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         is_open = named & overrides.c.ended_at.is_(None)
         if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
@@ -197,9 +184,9 @@ def end_override(store: HistoryStore, override_id: int, *, author: str, via: str
         account_id = ended["account_id"]
         review_id = _insert_review(connection, at=moment, author=author, via=via, what=what)
         line = _Line("override", _override_text(ended), None, override_id)
-        row = desk_rows(connection, [account_id])[account_id]
+        row = state_rows(connection, [account_id])[account_id]
         _write_lines(connection, row, [line], review_id=review_id, touched=review_id)
-        return Reviewed(review_id, what, read_desk(connection, [account_id], now=moment), (override_id,))
+        return Reviewed(review_id, what, read_states(connection, [account_id], now=moment), (override_id,))
 
 
 def undo(
@@ -218,23 +205,10 @@ def undo(
     Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
     NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
     """
-    with _writing(store) as connection:
+    with store.database.writing(WriteLock.REVIEWS) as connection:
         found = _find_review(connection, review_id, author, anybodys=anybodys)
         done = _undo(connection, found, author=author, via=via, at=naive_utc(now), scope=scope)
         return _dry(connection, done) if dry_run else done
-
-
-@contextmanager
-def _writing(store: HistoryStore) -> Iterator[Connection]:
-    with store.database.writing() as connection:
-        take_turns(connection)
-        yield connection
-
-
-def take_turns(connection: Connection) -> None:
-    """Wait until nobody else is writing a review; on SQLite a writing transaction has waited already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
 def _dry(connection: Connection, done: Reviewed) -> Reviewed:
@@ -280,7 +254,7 @@ def _override(
     if change.colour is not None:
         assert change.expires_at is not None  # noqa: S101 - a colour comes with an end
         new = NewOverride(account_id, change.colour, author, change.reason, at, change.expires_at)
-        made = insert_override(connection, new)
+        made = _insert_override(connection, new)
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
         return [_Line("override", before[0][1] if before else None, after, made)]
     if not before:
@@ -326,7 +300,7 @@ def _undo(
         lines.setdefault(row["account_id"], []).append(line)
     ids = list(lines)
     require_accounts(connection, ids, scope)
-    rows = desk_rows(connection, ids)
+    rows = state_rows(connection, ids)
     _refuse_newer(connection, undone, rows)
     review_id = _insert_review(connection, at=at, author=author, via=via, what=what, undoes=undone)
     connection.execute(update(reviews).where(reviews.c.review_id == undone).values(undone_by=review_id))
@@ -336,7 +310,7 @@ def _undo(
         _write_lines(
             connection, rows[account_id], its_lines, review_id=review_id, touched=touched.get(account_id)
         )
-    return Reviewed(review_id, what, read_desk(connection, ids, now=at))
+    return Reviewed(review_id, what, read_states(connection, ids, now=at))
 
 
 def _refuse_newer(connection: Connection, review_id: int, rows: Rows) -> None:
@@ -373,9 +347,7 @@ def _insert_review(
     connection: Connection, *, at: datetime, author: str, via: str, what: str, undoes: int | None = None
 ) -> int:
     values = {"at": at, "author": author, "via": via, "what": what, "undoes": undoes}
-    key = connection.execute(insert(reviews).values(**values)).inserted_primary_key
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0])
+    return insert_row(connection, reviews, values)
 
 
 def _write_lines(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import sqrt
-from types import TracebackType
 from typing import Any, Self
 
 import pandas as pd
@@ -25,7 +24,6 @@ from sqlalchemy import (
     bindparam,
     collate,
     func,
-    insert,
     literal,
     select,
     text,
@@ -35,7 +33,7 @@ from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, GuardError, UsageError
 from churnrisk.records import Run
-from churnrisk.store.database import Database, QueryCache
+from churnrisk.store.database import Database, QueryCache, Result, WriteLock, insert_row
 from churnrisk.store.schema import run_totals, runs, scores
 from churnrisk.store.scores import Writer, check_scores, naive_utc, to_table, with_colour_since
 from churnrisk.store.totals import Adder, write_totals
@@ -43,6 +41,23 @@ from churnrisk.store.totals import Adder, write_totals
 # Three standard errors: chance alone trips the guard once in a few hundred runs.
 _SPREAD = 3.0
 _COLOURS = ("red", "amber", "green", "grey")
+_INSTANTS = (
+    "as_of", "published_at", "renewal_at", "colour_since", "created_at", "expires_at", "ended_at", "handed_out_at",
+    "due_at",
+)  # fmt: skip
+_IDS = ("run_id", "override_id", "action_id")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+#: Ids of the live runs: the last one published for each as-of date.
+LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+# Built once: every page needs them.
+_BY_DATE = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+NEWEST = _BY_DATE.limit(1)
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
+_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+Guard = Callable[[Run, Run | None], None]
+_BATCH = 50_000
+_WAIT, _POOLED_WAIT = 60.0, 5.0
+_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,52 +100,25 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
 
     A colour mix that jumps is more often a broken input than a bad week. With few accounts chance alone moves shares,
     so the limit is widened by three standard errors of the difference; with 10,000 accounts that is at most 0.02.
-
-    Raises
-    ------
-    GuardError
-        Names every colour beyond the limit with its old and new share.
+    The GuardError names every colour beyond the limit with its old and new share.
     """
-    now, before = _total(new), _total(old)
+    now, before = (sum(counts.get(colour, 0) for colour in _COLOURS) for counts in (new, old))
     if not before:
         return
-    jumps = [
-        f"{colour} from {_share(old, colour):.1%} to {_share(new, colour):.1%}"
-        for colour in _COLOURS
-        if abs(_share(new, colour) - _share(old, colour)) > limit + _allowance(new, old, colour)
-    ]
-    if not jumps:
-        return
-    raise GuardError(
-        f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
-        f"({before} accounts at the last run, {now} now). Look for missing or late input; "
-        "publish with --force if the change is real."
-    )
-
-
-def _total(counts: Mapping[str, int]) -> int:
-    return sum(counts.get(colour, 0) for colour in _COLOURS)
-
-
-def _share(counts: Mapping[str, int], colour: str) -> float:
-    total = _total(counts)
-    return counts.get(colour, 0) / total if total else 0.0
-
-
-def _allowance(new: Mapping[str, int], old: Mapping[str, int], colour: str) -> float:
-    now, before = _total(new), _total(old)
-    if not now:
-        return 0.0
-    pooled = (new.get(colour, 0) + old.get(colour, 0)) / (now + before)
-    return _SPREAD * sqrt(pooled * (1.0 - pooled) * (1.0 / now + 1.0 / before))
-
-
-_INSTANTS = ("as_of", "published_at", "renewal_at", "colour_since")
-_NUMBERS = ("probability", "log_odds", "annual_value")
-# Built once: every page needs them.
-NEWEST = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
-BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+    jumps = []
+    for colour in _COLOURS:
+        share = new.get(colour, 0) / now if now else 0.0
+        old_share = old.get(colour, 0) / before
+        pooled = (new.get(colour, 0) + old.get(colour, 0)) / (now + before)
+        allowance = _SPREAD * sqrt(pooled * (1.0 - pooled) * (1.0 / now + 1.0 / before)) if now else 0.0
+        if abs(share - old_share) > limit + allowance:
+            jumps.append(f"{colour} from {old_share:.1%} to {share:.1%}")
+    if jumps:
+        raise GuardError(
+            f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
+            f"({before} accounts at the last run, {now} now). Look for missing or late input; "
+            "publish with --force if the change is real."
+        )
 
 
 def run_before(connection: Connection, before: datetime | None) -> Run | None:
@@ -144,6 +132,13 @@ def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] |
     """Return the first run of a query, None without one."""
     row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
+
+
+def _run(connection: Connection, run_id: int) -> Run:
+    run = one_run(connection, _BY_ID, {"one_run": run_id})
+    if run is None:
+        raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+    return run
 
 
 def read_scores(
@@ -182,16 +177,7 @@ def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
 def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
     if name in _INSTANTS:
         return pd.Series(column, dtype="datetime64[us]")
-    return pd.Series(
-        column, dtype="float64" if name in _NUMBERS else "int64" if name == "run_id" else "object"
-    )
-
-
-Guard = Callable[[Run, Run | None], None]
-_BATCH = 50_000
-_WAIT, _POOLED_WAIT = 60.0, 5.0
-_PUBLISH_LOCK = 748_291_005
-_PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
+    return pd.Series(column, dtype="float64" if name in _NUMBERS else "int64" if name in _IDS else "object")
 
 
 class HistoryStore:
@@ -200,33 +186,30 @@ class HistoryStore:
     A *live* run is the last one published for its as-of date. The *previous* run of an instant is the live run
     with the greatest smaller as-of date, whatever the order of publishing. While another process publishes it waits
     ``busy_seconds`` (SQLite). ``pooled`` keeps connections and query results for any number of threads: for a server.
-
-    Raises
-    ------
-    UsageError
-        If the database cannot be opened, is damaged, or has a schema of a newer churnrisk.
+    Raises UsageError for a database that cannot be opened, is damaged, or has a schema of a newer churnrisk.
     """
 
     def __init__(self, url: str, *, busy_seconds: float | None = None, pooled: bool = False) -> None:
         patience = busy_seconds if busy_seconds is not None else _POOLED_WAIT if pooled else _WAIT
         self.database = Database(url, busy_seconds=patience, pooled=pooled)
         self.database.prepare()
-        self.memory = QueryCache() if pooled else None
+        self.query_cache = QueryCache() if pooled else None
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """Close all connections."""
         self.database.close()
+
+    def cached(self, connection: Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
+        """Return the cached result of a query, or compute it; without a cache always compute it."""
+        if self.query_cache is None:
+            return compute()
+        return self.query_cache.get(connection, query, compute)
 
     def publish(
         self,
@@ -240,21 +223,15 @@ class HistoryStore:
 
         A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
         is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
-        reasons, moves and what-ifs as text (:func:`churnrisk.store.with_texts`). ``guard`` is called with the new run
-        and the previous one just before the end; what it raises leaves everything as it was. ``rest`` has the sums of
-        accounts of other colours, whose scores are kept elsewhere: one row per owner, segment and colour, with the
-        sums of :class:`churnrisk.store.Sums`.
-
-        Raises
-        ------
-        ContractError
-            If the scores are empty, name an account twice, or have wrong columns.
+        texts from :func:`churnrisk.store.with_texts`; ContractError if they have none, one twice, or wrong columns.
+        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it
+        was. ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
         """
-        found = self.find_run(run.run_key)
-        if found is not None:
+        if (found := self.find_run(run.run_key)) is not None:
             return Publication(found, is_new=False)
         try:
-            with self.database.writing() as connection:
+            # each run builds on the previous one
+            with self.database.writing(WriteLock.RUNS) as connection:
                 return self._publish(connection, run, frames, guard, rest)
         except _TakenError:
             won = self.find_run(run.run_key)
@@ -274,21 +251,17 @@ class HistoryStore:
 
     def runs(self) -> tuple[Run, ...]:
         """Return all published runs, latest as-of date first."""
-        ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
         with self.database.reading() as connection:
-            return tuple(Run(**row._mapping) for row in connection.execute(ordered))
+            return tuple(Run(**row._mapping) for row in connection.execute(_BY_DATE))
 
     def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
         """Return the live run of an as-of date, or of the latest one, and its previous run; None without one."""
-        newest = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1)
-        run = one_run(connection, newest if as_of is None else newest.where(runs.c.as_of == as_of))
+        run = one_run(connection, NEWEST if as_of is None else NEWEST.where(runs.c.as_of == as_of))
         return None if run is None else (run, run_before(connection, run.as_of))
 
     def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and its previous run."""
-        run = one_run(connection, BY_ID, {"one_run": run_id})
-        if run is None:
-            raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
+        run = _run(connection, run_id)
         return run, run_before(connection, run.as_of)
 
     def scores(self, run_id: int, columns: Iterable[str] | None = None) -> pd.DataFrame:
@@ -299,26 +272,11 @@ class HistoryStore:
         picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
         query = select(*picked).where(scores.c.run_id == run_id)
         with self.database.reading() as connection:
-            query = query.order_by(_by_account(connection))
-            run = one_run(connection, select(runs).where(runs.c.run_id == run_id))
-            if run is None:
-                raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
-            frame = read_frame(connection, query)
+            run = _run(connection, run_id)
+            frame = read_frame(connection, query.order_by(by_account(connection)))
         if columns is None:
             frame["days_in_colour"] = (pd.Timestamp(run.as_of) - frame["colour_since"]).dt.days
         return frame
-
-    def account_history(self, account_id: str) -> pd.DataFrame:
-        """Return an account's score at every live run, oldest first, with as_of and the run's versions."""
-        live = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-        query = (
-            select(runs.c.as_of, runs.c.published_at, runs.c.model_version, runs.c.policy_version, scores)
-            .join(scores, scores.c.run_id == runs.c.run_id)
-            .where(runs.c.run_id.in_(live), scores.c.account_id == account_id)
-            .order_by(runs.c.as_of)
-        )
-        with self.database.reading() as connection:
-            return read_frame(connection, query)
 
     def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
         """Yield account ids with colours, probability and log-odds of a run, ``size`` accounts at a time."""
@@ -338,7 +296,6 @@ class HistoryStore:
         guard: Guard | None,
         rest: pd.DataFrame | None,
     ) -> Publication:
-        _lock(connection)
         run_id = _claim(connection, run)
         counts = _insert_scores(connection, run_id, run, _batches(frames), rest)
         if not counts.total():
@@ -349,8 +306,7 @@ class HistoryStore:
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
         _date_later_colours(connection, naive_utc(run.as_of))
-        published = one_run(connection, select(runs).where(runs.c.run_id == run_id))
-        assert published is not None  # noqa: S101 - inserted above in this transaction
+        published = _run(connection, run_id)
         if guard is not None:
             guard(published, run_before(connection, naive_utc(run.as_of)))
         _analyze(connection)
@@ -361,17 +317,11 @@ class _TakenError(Exception):
     """Another process has published a run of this key in the meantime."""
 
 
-def _by_account(connection: Connection) -> ColumnElement[str]:
+def by_account(connection: Connection) -> ColumnElement[str]:
     """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
     if connection.dialect.name == "postgresql":
         return collate(scores.c.account_id, "C")
     return scores.c.account_id
-
-
-def _lock(connection: Connection) -> None:
-    """Wait until no other run is being published, since each builds on the previous one."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _PUBLISH_LOCK})
 
 
 def _analyze(connection: Connection) -> None:
@@ -385,11 +335,9 @@ def _claim(connection: Connection, run: NewRun) -> int:
     """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
     values = run.values() | _totals(Counter()) | {"accounts": 0}
     try:
-        key = connection.execute(insert(runs).values(**values)).inserted_primary_key
+        return insert_row(connection, runs, values)
     except IntegrityError as error:
         raise _TakenError from error
-    assert key is not None  # noqa: S101 - every insert of one row has one
-    return int(key[0])
 
 
 def _insert_scores(
@@ -428,14 +376,9 @@ def _insert_scores(
 
 
 def _date_later_colours(connection: Connection, as_of: datetime) -> None:
-    """Date the colours of later runs anew, where this run is published for a date before them."""
-    newest = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
-    later = (
-        select(runs.c.run_id, runs.c.as_of)
-        .where(runs.c.run_id.in_(newest), runs.c.as_of > as_of)
-        .order_by(runs.c.as_of)
-    )
-    for run_id, instant in connection.execute(later).all():
+    """Set the colour dates of later runs again, where this run is published for a date before them."""
+    later = select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
+    for run_id, instant in connection.execute(later.order_by(runs.c.as_of)).all():
         connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
         if (previous := run_before(connection, instant)) is not None:
             _carry_over(connection, previous.run_id, run_id)
@@ -471,4 +414,4 @@ def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataF
 
 
 def _totals(counts: Counter[str]) -> dict[str, int]:
-    return {colour: counts[colour] for colour in ("red", "amber", "green", "grey")}
+    return {colour: counts[colour] for colour in _COLOURS}

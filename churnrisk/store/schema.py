@@ -35,11 +35,7 @@ runs = Table(
     Column("model_version", Text, nullable=False),
     Column("policy_version", Text, nullable=False),
     Column("inputs_digest", Text, nullable=False),
-    Column("accounts", BigInteger, nullable=False),
-    Column("red", BigInteger, nullable=False),
-    Column("amber", BigInteger, nullable=False),
-    Column("green", BigInteger, nullable=False),
-    Column("grey", BigInteger, nullable=False),
+    *(Column(name, BigInteger, nullable=False) for name in ("accounts", "red", "amber", "green", "grey")),
     Column("forced_by", Text),
 )
 
@@ -109,11 +105,10 @@ run_totals = Table(
     Column("segment", Text),
     Column("quarter", Integer),
     Column("colour", String(8), nullable=False),
-    Column("accounts", BigInteger, nullable=False),
-    Column("newly", BigInteger, nullable=False),
-    Column("renewing", BigInteger, nullable=False),
-    Column("dated", BigInteger, nullable=False),
-    Column("valued", BigInteger, nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("accounts", "newly", "renewing", "dated", "valued")
+    ),
     Column("annual_value", Float, nullable=False),
     Column("expected_loss", Float, nullable=False),
     Index("ix_run_totals", "run_id", "covers", "owner"),
@@ -213,6 +208,17 @@ desk = Table(
     Column("touched", Integer, ForeignKey("reviews.review_id")),
     Index("ix_desk_disposition", "disposition"),
     Index("ix_desk_assignee", "assignee"),
+)
+
+#: The account state, from the desk and its last review that was not undone.
+state_columns = (
+    *(
+        desk.c[name]
+        for name in ("version", "disposition", "snoozed_until", "snooze_reason", "assignee", "note")
+    ),
+    reviews.c.at.label("touched_at"),
+    reviews.c.author.label("touched_by"),
+    reviews.c.what.label("touched_what"),
 )
 
 # Users, their sessions and the tokens of programs; secrets are stored as digests only.

@@ -24,6 +24,21 @@ from churnrisk.store.schema import scores
 
 # Many accounts share a value and what is said of it, so those pieces are encoded once.
 _PIECES = 1 << 16
+SCORE_COLUMNS = tuple(
+    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
+)
+_REQUIRED = ("account_id", "colour", "decided_by")
+INSTANT = pa.timestamp("us")
+# Nearly unique: dictionary encoding would not pay.
+_OWN = ("account_id", "name")
+_LISTED = pa.array(["red", "amber"])
+# PostgreSQL's binary format: https://www.postgresql.org/docs/current/sql-copy.html
+_OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_CLOSING = b"\xff\xff"
+_NULL = b"\xff\xff\xff\xff"
+_AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
+_CANCEL_SECONDS, _RETRY_SECONDS = 5.0, 0.5
+_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 def with_texts(scores: pd.DataFrame) -> pd.DataFrame:
@@ -90,14 +105,13 @@ def read_what_if(text: str | None) -> WhatIf | None:
 
 
 def _reasons_text(reasons: Sequence[Reason]) -> str:
-    return f"[{', '.join(map(_reason_text, reasons))}]"
-
-
-def _reason_text(reason: Reason) -> str:
-    head, middle, tail = _reason_pieces(
-        reason.feature, reason.family, reason.text, reason.value, reason.usual_low, reason.usual_high, reason.peers
-    )  # fmt: skip
-    return f"{head}{_value(reason.contribution)}{middle}{_value(reason.previous)}{tail}"
+    texts = []
+    for one in reasons:
+        head, middle, tail = _reason_pieces(
+            one.feature, one.family, one.text, one.value, one.usual_low, one.usual_high, one.peers
+        )
+        texts.append(f"{head}{_value(one.contribution)}{middle}{_value(one.previous)}{tail}")
+    return f"[{', '.join(texts)}]"
 
 
 @lru_cache(_PIECES)
@@ -158,22 +172,16 @@ def _texts(texts: tuple[str, ...]) -> str:
 
 def _value(value: float | str | None) -> str:
     """Return a JSON value; numbers go past the encoder, which takes long over a single one."""
-    if isinstance(value, str):
-        return encode_basestring(value)
+    if isinstance(value, float) and isfinite(value):
+        return float.__repr__(value)
     if value is None:
         return "null"
+    if isinstance(value, str):
+        return encode_basestring(value)
     return float.__repr__(float(value)) if isfinite(value) else json.dumps(value)
 
 
 _shared = lru_cache(_PIECES)(_value)
-
-
-SCORE_COLUMNS = tuple(
-    column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
-)
-_REQUIRED = ("account_id", "colour", "decided_by")
-_COLOURS = ("green", "amber", "red", "grey")
-INSTANT = pa.timestamp("us")
 
 
 def check_scores(frame: pd.DataFrame) -> None:
@@ -188,13 +196,13 @@ def check_scores(frame: pd.DataFrame) -> None:
     for name in _REQUIRED:
         if frame[name].isna().any():
             raise ContractError(f"scores: {int(frame[name].isna().sum())} rows have no {name}. Fill them in.")
-    odd = sorted(set(map(str, frame["colour"].unique())) - set(_COLOURS))
+    odd = sorted(set(map(str, frame["colour"].unique())) - set(Colour))
     if odd:
-        raise ContractError(f"scores: expected the colours {list(_COLOURS)}, found {odd}.")
+        raise ContractError(f"scores: expected the colours {', '.join(Colour)}, found {odd}.")
 
 
 def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
-    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_earlier`."""
+    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_colour_since`."""
     given = {column.name: _given(frame, column) for column in scores.columns if column.name in frame.columns}
     rows = len(frame)
     given["run_id"] = pa.repeat(pa.scalar(run_id, pa.int32()), rows)
@@ -245,18 +253,6 @@ def _naive_instants(instants: pd.Series) -> pd.Series:
     moments = pd.to_datetime(instants)
     moments = moments if moments.dt.tz is None else moments.dt.tz_convert("UTC").dt.tz_localize(None)
     return moments.astype("datetime64[us]")
-
-
-# Nearly unique: dictionary encoding would not pay.
-_OWN = ("account_id", "name")
-_LISTED = pa.array(["red", "amber"])
-# PostgreSQL's binary format: https://www.postgresql.org/docs/current/sql-copy.html
-_OPENING = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_CLOSING = b"\xff\xff"
-_NULL = b"\xff\xff\xff\xff"
-_AS_TEXT = "%Y-%m-%d %H:%M:%S.%f"
-_CANCEL_SECONDS, _RETRY_SECONDS = 5.0, 0.5
-_EPOCH = np.datetime64("2000-01-01", "us").astype(np.int64)
 
 
 class Writer:

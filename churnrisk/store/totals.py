@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     case,
     cast,
-    column,
     delete,
     extract,
     func,
@@ -102,12 +101,6 @@ def _sql_sums(of: Callable[[str], Any], as_of: datetime) -> list[ColumnElement[A
     ]
 
 
-def sums_sql(as_of: datetime) -> str:
-    """Return the sums as the select list of a query over scored rows, for an engine that keeps the scores itself."""
-    shown = _sql_sums(column, as_of)
-    return str(select(*shown).compile(compile_kwargs={"literal_binds": True})).removeprefix("SELECT ")
-
-
 class Adder:
     """Adds the scores of a run up while they are written, which is cheaper than reading them again."""
 
@@ -169,13 +162,12 @@ def read_totals(
 ) -> list[Sums]:
     """Return the sums of runs for the whole team, or for some owners only, one item per group and owner."""
     shown = (run_totals.c[name] for name in ("run_id", *_GROUPS, *_SUMS))
-    statement = select(*shown).where(run_totals.c.run_id.in_(run_ids))
-    if owners is None:
-        statement = statement.where(run_totals.c.covers == "team")
-    else:
-        mine = is_one_of(run_totals.c.owner, owners)
-        statement = statement.where(run_totals.c.covers == "owner", mine)
-    return _read(connection, statement)
+    statement = select(*shown).where(
+        run_totals.c.run_id.in_(run_ids), run_totals.c.covers == ("team" if owners is None else "owner")
+    )
+    if owners is not None:
+        statement = statement.where(is_one_of(run_totals.c.owner, owners))
+    return [Sums(*row) for row in connection.execute(statement)]
 
 
 def read_by_owner(
@@ -186,14 +178,10 @@ def read_by_owner(
     groups = [run_totals.c.run_id, run_totals.c.owner, null().label("segment"), null().label("quarter")]
     # PostgreSQL adds whole numbers up to decimals
     added = [cast(func.sum(run_totals.c[name]), run_totals.c[name].type) for name in _SUMS]
-    statement = select(*groups, run_totals.c.colour, *added).where(covered)
+    statement: Select[Any] = select(*groups, run_totals.c.colour, *added).where(covered)
     statement = statement.group_by(run_totals.c.run_id, run_totals.c.owner, run_totals.c.colour)
     if owners is not None:
         statement = statement.where(is_one_of(run_totals.c.owner, owners))
-    return _read(connection, statement)
-
-
-def _read(connection: Connection, statement: Select[Any]) -> list[Sums]:
     return [Sums(*row) for row in connection.execute(statement)]
 
 

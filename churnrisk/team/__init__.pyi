@@ -1,7 +1,7 @@
 from .account import AccountView, FieldChange, FullAccount, PastScore, account_view, view_account
 from .actions import Action, ActionFilter, hand_out_actions
-from .lead import Monday, RunAtRisk, monday
-from .missed import MISSED, SEEN, UNSCORED, Ledger, LostAccount, ScoreBefore, missed_churners
+from .lead import RunAtRisk, TeamWeek, monday
+from .missed import MISSED, SEEN, UNSCORED, LostAccount, MissedChurners, ScoreBefore, missed_churners
 from .redlist import export, read_red_list, red_list, write_report
 from .reviews import (
     END,
@@ -34,10 +34,10 @@ __all__ = [
     "END",
     "FieldChange",
     "FullAccount",
-    "Ledger",
+    "MissedChurners",
     "LostAccount",
     "MISSED",
-    "Monday",
+    "TeamWeek",
     "OPEN",
     "Outlook",
     "PastScore",

@@ -1,4 +1,4 @@
-"""Due dates: by when the next step of an account should be done."""
+"""One account with its history, what the team did about it, and by when the next step is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.present import AccountRow, Instant, Number, RecordShape
-from churnrisk.records import AuditEntry, Colour, DecidedBy, DeskState, Move, Reason, RedListRow, Run
+from churnrisk.records import AccountState, AuditEntry, Colour, DecidedBy, RedListRow, Run
 from churnrisk.settings import Project
 from churnrisk.store import (
     HistoryStore,
@@ -30,35 +30,6 @@ from churnrisk.team.redlist import to_row
 
 #: Days from the beginning of a colour until something should have been done, where no play says otherwise.
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
-
-
-def due_date(
-    colour: str,
-    play: str | None,
-    colour_since: datetime,
-    handed_due_at: datetime | None,
-    deadlines: Mapping[str, int],
-) -> datetime | None:
-    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
-
-    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
-    """
-    if handed_due_at is not None:
-        return handed_due_at
-    if colour not in DEADLINE_DAYS:
-        return None
-    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
-
-
-def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
-    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
-    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
-    return due is not None and due < day_of(now)
-
-
-def day_of(now: datetime) -> datetime:
-    """Return the beginning of a day."""
-    return datetime.combine(now.date(), time())
 
 
 class PastScore(RecordShape):
@@ -118,19 +89,10 @@ class AccountView:
     ``overdue`` accounts were due and nobody has touched them since they have their colour.
     """
 
-    account_id: str
-    name: str | None
-    owner: str | None
-    segment: str | None
-    annual_value: float | None
-    renewal_at: datetime | None
-    stage: str | None
-    next_step: str
-    reasons: tuple[Reason, ...]
-    history: tuple[PastScore, ...]
-    moved: Move | None
     row: RedListRow
     run: Run
+    stage: str | None
+    history: tuple[PastScore, ...]
     due_at: datetime | None
     overdue: bool
     trail: tuple[AuditEntry, ...]
@@ -138,9 +100,9 @@ class AccountView:
     actions: tuple[PastAction, ...]
 
     @property
-    def desk(self) -> DeskState:
+    def state(self) -> AccountState:
         """What the team has on record."""
-        return self.row.desk
+        return self.row.state
 
     @property
     def latest(self) -> PastScore:
@@ -169,6 +131,27 @@ class FullAccount(AccountRow):
         return cls.model_validate(dict(row) | more, from_attributes=True)
 
 
+def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account of a project; the UsageError for an unknown one names similar ids."""
+    with HistoryStore(project.store_url) as store:
+        return find_account(store, account_id, now=now)
+
+
+def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
+    """Return an account; the UsageError for an unknown one names similar ids."""
+    try:
+        return view_account(store, account_id, now=now)
+    except NotFoundError:
+        latest = store.latest_run()
+    if latest is None:
+        raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
+    known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
+    close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
+    raise NotFoundError(
+        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
+    )
+
+
 def view_account(
     store: HistoryStore,
     account_id: str,
@@ -179,7 +162,7 @@ def view_account(
 ) -> AccountView:
     """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
 
-    ``scope``: the owner that the asker is limited to. ``deadlines``: days that each play leaves.
+    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves.
     """
     days = deadlines or {}
     with store.database.reading() as connection:
@@ -196,19 +179,10 @@ def view_account(
     row, since = to_row(stored, run, now), stored["colour_since"]
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
-        account_id=account_id,
-        name=row.name,
-        owner=row.owner,
-        segment=row.segment,
-        annual_value=row.annual_value,
-        renewal_at=row.renewal_at,
-        stage=stored["stage"],
-        next_step=row.next_step,
-        reasons=row.reasons,
-        history=tuple(map(_past, history)),
-        moved=row.moved,
         row=row,
         run=run,
+        stage=stored["stage"],
+        history=tuple(PastScore(**past._asdict(), churn_probability=past.probability) for past in history),
         due_at=due_date(row.colour, row.play, since, handed_due_at, days),
         overdue=any(is_overdue(part, days, now) for part in work),
         trail=trail,
@@ -217,31 +191,35 @@ def view_account(
     )
 
 
-def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
-    """Return an account of a project; the UsageError for an unknown one names similar ids."""
-    with HistoryStore(project.store_url) as store:
-        try:
-            return view_account(store, account_id, now=now)
-        except NotFoundError:
-            raise unknown_account(store, account_id) from None
-
-
-def unknown_account(store: HistoryStore, account_id: str) -> UsageError:
-    """Return the error for an unknown account, with similar ids."""
-    latest = store.latest_run()
-    if latest is None:
-        return UsageError("nothing has been scored yet. Run `churnrisk score`.")
-    known = store.scores(latest.run_id, columns=["account_id"])["account_id"].tolist()
-    close = difflib.get_close_matches(account_id, known, n=3) or known[:3]
-    return NotFoundError(
-        f"no published run holds account {account_id!r}; there are for example {', '.join(close)}."
-    )
-
-
-def _past(row: Any) -> PastScore:
-    return PastScore(**row._asdict(), churn_probability=row.probability)
-
-
 def _overrides(rows: list[Mapping[Any, Any]], now: datetime) -> list[PastOverride]:
     open_ones = [row["override_id"] for row in rows if row["ended_at"] is None and row["expires_at"] > now]
     return [PastOverride(**row, in_force=row["override_id"] in open_ones[:1]) for row in rows]
+
+
+def due_date(
+    colour: str,
+    play: str | None,
+    colour_since: datetime,
+    handed_due_at: datetime | None,
+    deadlines: Mapping[str, int],
+) -> datetime | None:
+    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
+
+    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
+    """
+    if handed_due_at is not None:
+        return handed_due_at
+    if colour not in DEADLINE_DAYS:
+        return None
+    return colour_since + timedelta(days=deadlines.get(play or "", DEADLINE_DAYS[colour]))
+
+
+def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> bool:
+    """Whether open work should have been done; what is due on a day is overdue from the next day on."""
+    due = due_date(work.colour, work.play, work.colour_since, work.handed_due_at, deadlines)
+    return due is not None and due < day_of(now)
+
+
+def day_of(now: datetime) -> datetime:
+    """Return the beginning of a day."""
+    return datetime.combine(now.date(), time())

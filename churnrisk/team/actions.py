@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -22,7 +22,7 @@ from churnrisk.team.redlist import find_run
 #: Stands for the play where only the fallback of the colour fits.
 FALLBACK = "fallback"
 _FALLBACK_COOLDOWN_DAYS = 14
-_FALLBACKS = {"red": ("phone", 2), "amber": ("mail", 7)}
+_FALLBACKS = {"red": ("phone", "account owner", 2), "amber": ("mail", "account owner", 7)}
 _COLUMNS = (
     "account_id", "name", "owner", "segment", "colour", "decided_by", "rule", "probability", "annual_value",
     "renewal_at", "reasons", "play", "next_step",
@@ -92,7 +92,7 @@ def hand_out_actions(
     project: Project,
     *,
     now: datetime,
-    wanted: ActionFilter,
+    query: ActionFilter,
     deliver: Callable[[tuple[Action, ...]], None],
     record: bool,
     store: HistoryStore | None = None,
@@ -100,21 +100,16 @@ def hand_out_actions(
     """Hand out and record the actions of the latest run that are neither done nor in their cooldown at ``now``.
 
     ``deliver`` writes the actions somewhere; when it fails nothing is recorded. ``record`` is False for a dry run.
-    A server hands in its open ``store``.
-
-    Raises
-    ------
-    UsageError
-        If nothing has been scored, or store or playbook cannot be used.
+    A server hands in its open ``store``. Raises UsageError if nothing has been scored.
     """
     playbook = playbook_of(project)
     cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
     longest = max([_FALLBACK_COOLDOWN_DAYS, *cooldowns.values(), *playbook.channels.values()])
     actions: tuple[Action, ...] = ()
     offered = 0
-    with _opened(project, store) as history:
+    with nullcontext(store) if store else HistoryStore(project.store_url) as history:
         run = find_run(history, None)
-        candidates, more = _candidates(history, run, playbook, wanted, now)
+        candidates, more = _candidates(history, run, playbook, query, now)
 
         def choose(fresh: pd.DataFrame, past: pd.DataFrame) -> np.ndarray:
             nonlocal offered
@@ -146,31 +141,22 @@ def hand_out_actions(
     return HandedOut(run, actions, offered - len(actions), more)
 
 
-@contextmanager
-def _opened(project: Project, store: HistoryStore | None) -> Iterator[HistoryStore]:
-    if store is not None:
-        yield store
-        return
-    with HistoryStore(project.store_url) as opened:
-        yield opened
-
-
 def _candidates(
-    store: HistoryStore, run: Run, playbook: Playbook, wanted: ActionFilter, now: datetime
+    store: HistoryStore, run: Run, playbook: Playbook, query: ActionFilter, now: datetime
 ) -> tuple[pd.DataFrame, bool]:
     """Return one row per account with something to do, the most urgent first, and whether there are more."""
     frame = read_candidates(
         store,
         run,
         _COLUMNS,
-        colours=wanted.colours,
-        owner=wanted.owner,
-        newly=wanted.newly,
-        limit=None if wanted.limit is None else wanted.limit + 1,
-        offset=wanted.offset,
+        colours=query.colours,
+        owner=query.owner,
+        newly=query.newly,
+        limit=None if query.limit is None else query.limit + 1,
+        offset=query.offset,
     )
-    more = wanted.limit is not None and len(frame) > wanted.limit
-    frame = frame.iloc[: wanted.limit].copy()
+    more = query.limit is not None and len(frame) > query.limit
+    frame = frame.iloc[: query.limit].copy()
     main = [next(iter(read_reasons(text)), None) for text in frame.pop("reasons")]
     frame["main"] = pd.Series(main, frame.index, dtype=object)
     by_rule = frame["rule"].where(frame["decided_by"] == "rule")
@@ -183,17 +169,17 @@ def _candidates(
 def _add_how(frame: pd.DataFrame, playbook: Playbook, now: datetime) -> None:
     """Add play, channel, role and due_at; a play that has left the playbook is treated as the fallback."""
     plays = {play.name: play for play in playbook.plays}
-    fallback = {colour: channel for colour, (channel, _) in _FALLBACKS.items()}
-    usual_days = {colour: days for colour, (_, days) in _FALLBACKS.items()}
     frame["play"] = frame["play"].fillna(FALLBACK).astype(object)
-    channels = frame["play"].map({name: play.channel for name, play in plays.items()}).astype(object)
-    frame["channel"] = channels.fillna(frame["colour"].map(fallback)).fillna("mail")
-    roles = frame["play"].map({name: play.owner for name, play in plays.items()}).astype(object)
-    frame["role"] = roles.fillna("account owner")
-    days = frame["play"].map({name: play.deadline_days for name, play in plays.items()}).astype(float)
-    days = days.fillna(frame["colour"].map(usual_days).astype(float)).fillna(7)
-    today = pd.Timestamp(now).normalize()
-    frame["due_at"] = (today + pd.to_timedelta(days, unit="D")).astype("datetime64[us]")
+    how = [
+        (play.channel, play.owner, play.deadline_days)
+        if (play := plays.get(name))
+        else _FALLBACKS.get(colour, _FALLBACKS["amber"])
+        for name, colour in zip(frame["play"], frame["colour"], strict=True)
+    ]
+    added = pd.DataFrame(how, frame.index, columns=["channel", "role", "days"])
+    frame[["channel", "role"]] = added[["channel", "role"]].astype(object)
+    due = pd.Timestamp(now).normalize() + pd.to_timedelta(added["days"].astype(float), unit="D")
+    frame["due_at"] = due.astype("datetime64[us]")
 
 
 def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
@@ -212,8 +198,8 @@ def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
 
 
 def _why(decided_by: str, rule: str | None, main: Reason | None) -> str:
-    by_rule = [f"Rule: {rule}"] if decided_by == "rule" and rule else []
-    return "; ".join([*by_rule, *([main.text] if main else [])])
+    by_rule = f"Rule: {rule}" if decided_by == "rule" and rule else ""
+    return "; ".join(part for part in (by_rule, main.text if main else "") if part)
 
 
 def _key(account_id: str, play: str, reason: str) -> str:

@@ -67,7 +67,7 @@ class RunAtRisk:
 
 
 @dataclass(frozen=True, slots=True)
-class Monday:
+class TeamWeek:
     """Everything on the page: ``load`` by expected loss, ``over_time`` oldest first, ``saved`` since ``since``."""
 
     run: Run
@@ -92,24 +92,20 @@ def monday(
     most_runs: int = 60,
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
-) -> Monday:
+) -> TeamWeek:
     """Return the state of the team's work over the latest ``most_runs`` runs.
 
-    ``days``: how far back saved accounts are listed. ``scope``: the owner that the asker is limited to.
+    ``days``: how far back saved accounts are listed. ``scope``: the owner that the user is limited to.
     ``deadlines``: days that each play leaves. Raises UsageError if nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day
     today = day_of(now)
     play_days = dict(deadlines or {})
+    key = ("team week", today, days, most_runs, scope, *play_days.items())
     with store.database.reading() as connection:
-
-        def read() -> Monday:
-            return _read(connection, today, days, most_runs, scope, play_days)
-
-        if store.memory is None:
-            return read()
-        question = ("monday", today, days, most_runs, scope, *play_days.items())
-        return store.memory.get(connection, question, read)
+        return store.cached(
+            connection, key, lambda: _read(connection, today, days, most_runs, scope, play_days)
+        )
 
 
 def _read(
@@ -119,7 +115,7 @@ def _read(
     most_runs: int,
     scope: str | None,
     deadlines: Mapping[str, int],
-) -> Monday:
+) -> TeamWeek:
     every_run = read_outcomes(connection)
     if not every_run:
         raise UsageError("nothing has been scored yet. Run `churnrisk score`.")
@@ -136,7 +132,7 @@ def _read(
         if one.colour == "green" and scope is None
     }
     of_run = {one.run_id: [part for part in sums if part.run_id == one.run_id] for one, _ in found}
-    return Monday(
+    return TeamWeek(
         run=run,
         before=found[1][0] if len(found) > 1 else None,
         since=since,

@@ -70,7 +70,7 @@ class InCommon:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class MissedChurners:
     """The lost accounts near a run (latest loss first), and what the missed have in common (highest ratio first).
 
     ``colours`` counts colours, "not in the run" and "no run" by days before the loss, over all lost accounts;
@@ -87,7 +87,7 @@ class Ledger:
     notes: tuple[str, ...]
 
 
-def missed_churners(project: Project, *, now: datetime, progress: Progress) -> Ledger:
+def missed_churners(project: Project, *, now: datetime, progress: Progress) -> MissedChurners:
     """Return what the published runs said of every lost account; rows dated after ``now`` are ignored."""
     with HistoryStore(project.store_url) as store:
         live = {run.as_of: run.run_id for run in reversed(store.runs())}
@@ -105,7 +105,7 @@ def missed_churners(project: Project, *, now: datetime, progress: Progress) -> L
             common, notes = _in_common(
                 project, checked.tables, checked.span.end, seen, verdicts, green, plans
             )
-    return Ledger(
+    return MissedChurners(
         accounts=_accounts(seen, verdicts, plans),
         colours={lead: _counts(seen.loc[seen["lead"] == lead, "colour"]) for lead in LEADS},
         verdicts=_counts(verdicts),
@@ -264,13 +264,13 @@ def _missing_runs(near: pd.DataFrame, as_ofs: list[datetime], start: datetime) -
         return ()
     targets = absent.loc[absent["target"] >= pd.Timestamp(start) + pd.DateOffset(months=1), "target"]
     months = targets.dt.strftime("%Y-%m-15").value_counts().head(3)
-    wanted = ", ".join(f"`churnrisk score --as-of {month}`" for month in months.index)
+    commands = ", ".join(f"`churnrisk score --as-of {month}`" for month in months.index)
     advice = (
-        f". Runs of these dates would show most of them: {wanted} (with today's model, which knows more than the "
+        f". Runs of these dates would show most of them: {commands} (with today's model, which knows more than the "
         "one of that day did)"
     )
     return (
         f"{absent['account_id'].nunique():,} of {near['account_id'].nunique():,} lost accounts lack a run within "
         f"{TOLERANCE_DAYS} days of {', '.join(map(str, LEADS))} days before; the {len(as_ofs)} runs reach from "
-        f"{as_ofs[0]:%Y-%m-%d} to {as_ofs[-1]:%Y-%m-%d}" + (advice if wanted else ""),
+        f"{as_ofs[0]:%Y-%m-%d} to {as_ofs[-1]:%Y-%m-%d}" + (advice if commands else ""),
     )

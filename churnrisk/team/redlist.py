@@ -33,22 +33,34 @@ from churnrisk.store import (
     Transaction,
     build_query,
     count_hidden,
-    desk_state,
     owners_of,
     read_move,
     read_page,
     read_reasons,
     read_totals,
     read_what_if,
+    state_of,
     stream_rows,
     total,
     within,
 )
 from churnrisk.training import Progress, tracking_of
 
+_AS_STORED = (
+    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
+)  # fmt: skip
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
 _LARGEST_CACHED = 200
+_LABELS = {
+    "auc": ("AUC", True),
+    "average_precision": ("Average precision", True),
+    "lift_top_10": ("Lift in the top 10 %", True),
+    "recall_at_capacity": ("Recall at capacity", True),
+    "log_loss": ("Log loss", False),
+    "brier": ("Brier score", False),
+    "calibration_error": ("Calibration error", False),
+}
 
 
 def read_red_list(
@@ -75,11 +87,11 @@ def read_red_list(
             built = build_query(connection, *_runs(store, connection, as_of), query, now)
             return _read(connection, built, page, per_page)
 
-        if store.memory is None or per_page is None or per_page > _LARGEST_CACHED:
+        if per_page is None or per_page > _LARGEST_CACHED:
             return read()
         # snoozes end when a day begins, so within a day nothing but a run or a review changes the page
-        question = ("worklist", as_of, query, now.date(), page, per_page)
-        return store.memory.get(connection, question, read)
+        key = ("red list", as_of, query, now.date(), page, per_page)
+        return store.cached(connection, key, read)
 
 
 def red_list(
@@ -157,20 +169,16 @@ def at_risk(sums: Iterable[Sums], by: str) -> tuple[AtRisk, ...]:
     for one in sums:
         if one.colour in ("red", "amber"):
             groups.setdefault(getattr(one, by), []).append(one)
-    found = [_group(_key(key), its) for key, its in groups.items()]
+    found = [_group(key, its) for key, its in groups.items()]
     if by == "quarter":
         return tuple(sorted(found, key=lambda group: (group.key == NONE, group.key)))
     return tuple(sorted(found, key=lambda group: (group.key == NONE, -group.value, group.key)))
 
 
-def _key(group: str | int | None) -> str:
-    """Return a group as the query names it; the quarter 20263 is ``2026-Q3``."""
-    return f"{group // 10}-Q{group % 10}" if isinstance(group, int) else group or NONE
-
-
-def _group(key: str, sums: Sequence[Sums]) -> AtRisk:
+def _group(key: str | int | None, sums: Sequence[Sums]) -> AtRisk:
+    """Add a group up, by the key that the query knows; the quarter 20263 is ``2026-Q3``."""
     return AtRisk(
-        key,
+        f"{key // 10}-Q{key % 10}" if isinstance(key, int) else key or NONE,
         red=int(total(sums, "accounts", "red")),
         amber=int(total(sums, "accounts", "amber")),
         red_value=total(sums, "annual_value", "red"),
@@ -202,39 +210,20 @@ def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
     value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
     previous = row["previous_colour"]
     return RedListRow(
-        account_id=row["account_id"],
-        name=row["name"],
-        owner=row["owner"],
-        segment=row["segment"],
+        **{name: row[name] for name in _AS_STORED},
         colour=Colour(row["colour"]),
         previous_colour=Colour(previous) if previous else None,
         decided_by=DecidedBy(row["decided_by"]),
         churn_probability=probability,
-        previous_probability=row["previous_probability"],
-        annual_value=value,
         expected_loss=None if value is None or probability is None else probability * value,
-        renewal_at=renewal,
         days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
         days_in_colour=(run.as_of - row["colour_since"]).days,
-        rule=row["rule"],
         reasons=read_reasons(row["reasons"]),
         next_step=row["next_step"] or "",
-        moved=read_move(row["moved"]),
+        move=read_move(row["moved"]),
         turnaround=read_what_if(row["turnaround"]),
-        play=row["play"],
-        desk=desk_state(row, now=now),
+        state=state_of(row, now=now),
     )
-
-
-_LABELS = {
-    "auc": ("AUC", True),
-    "average_precision": ("Average precision", True),
-    "lift_top_10": ("Lift in the top 10 %", True),
-    "recall_at_capacity": ("Recall at capacity", True),
-    "log_loss": ("Log loss", False),
-    "brier": ("Brier score", False),
-    "calibration_error": ("Calibration error", False),
-}
 
 
 def write_report(

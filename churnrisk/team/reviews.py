@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import pandas as pd
 
-from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.errors import UsageError
 from churnrisk.records import Disposition, clean
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, outcomes
@@ -26,17 +26,22 @@ from churnrisk.store import (
     trail,
     undo,
 )
-from churnrisk.team.account import unknown_account, view_account
+from churnrisk.team.account import find_account
 from churnrisk.training import Progress, checked_tables
 
 __all__ = ["Change", "ConflictError", "Reviewed", "Via", "OPEN", "END", "review", "undo", "trail"]
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 Via = Literal["web", "api", "cli"]
 #: The disposition that clears any other; the override that ends the one in force.
 OPEN, END = "open", "end"
 _MOST_ACCOUNTS = 1_000
 _LONGEST = {"note": 10_000, "reason": 1_000, "assignee": 200}
 _COLOURS = ("green", "amber", "red")
+_AT_RISK = ("amber", "red")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,13 +214,10 @@ def make_override(
     NewOverride(account_id, colour, author, reason, now, expires_at)  # validates
     change = Change(override=colour, until=until, reason=reason)
     with HistoryStore(project.store_url) as store:
-        try:
-            view = view_account(store, account_id, now=now)
-        except NotFoundError:
-            raise unknown_account(store, account_id) from None
+        view = find_account(store, account_id, now=now)
         reviewed = review(store, {account_id: None}, change, author=author, via="cli", now=now)
     return MadeOverride(
-        reviewed.override_ids[0], account_id, view.name, colour, str(view.latest.colour), expires_at
+        reviewed.override_ids[0], account_id, view.row.name, colour, str(view.latest.colour), expires_at
     )
 
 
@@ -229,11 +231,14 @@ def list_overrides(project: Project, *, now: datetime) -> tuple[Override, ...]:
     """Return all overrides with their state at an instant, the newest first."""
     with HistoryStore(project.store_url) as store:
         frame = all_overrides(store)
-    frame = frame.assign(state=_states(frame, now)).iloc[::-1].astype(object)
-    frame = frame.where(frame.notna(), None)
-    return tuple(
-        Override(**{name: row[name] for name in Override.__slots__}) for row in frame.to_dict("records")
-    )
+    return _records(Override, frame.assign(state=_states(frame, now)).iloc[::-1])
+
+
+def _records(kind: type[Record], frame: pd.DataFrame) -> tuple[Record, ...]:
+    """Return rows as records of the columns' names; missing values as None."""
+    table = frame[[field.name for field in fields(kind)]].astype(object)
+    rows: list[Any] = table.where(table.notna(), None).to_dict("records")
+    return tuple(kind(**row) for row in rows)
 
 
 def _states(frame: pd.DataFrame, now: datetime) -> pd.Series:
@@ -244,9 +249,6 @@ def _states(frame: pd.DataFrame, now: datetime) -> pd.Series:
     replaced = active & frame["account_id"].where(active).duplicated(keep="last")
     states = pd.Series("active", index=frame.index, dtype=object)
     return states.mask(replaced, "replaced").mask(expired, "expired").mask(ended, "ended")
-
-
-_AT_RISK = ("amber", "red")
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,8 +298,7 @@ def judge_reviews(project: Project, *, now: datetime, progress: Progress) -> tup
         return ()
     judged = _with_outcomes(project, pd.DataFrame(said), "at", now=now, progress=progress)
     judged["right"] = judged["churned"].map({True: False, False: True})
-    rows = judged.astype(object).where(judged.notna(), None).to_dict("records")
-    return tuple(JudgedReview(**{name: row[name] for name in JudgedReview.__slots__}) for row in rows)
+    return _records(JudgedReview, judged)
 
 
 def review_overrides(project: Project, *, now: datetime, progress: Progress) -> tuple[ReviewedOverride, ...]:
@@ -312,9 +313,7 @@ def review_overrides(project: Project, *, now: datetime, progress: Progress) -> 
         right = judged[colour].isin(_AT_RISK) == judged["churned"]
         known = judged["churned"].notna() & judged[colour].notna()
         judged[column] = right.astype(object).where(known, None)
-    judged = judged.iloc[::-1].astype(object)
-    rows = judged.where(judged.notna(), None).to_dict("records")
-    return tuple(ReviewedOverride(**{name: row[name] for name in ReviewedOverride.__slots__}) for row in rows)
+    return _records(ReviewedOverride, judged.iloc[::-1])
 
 
 def _with_outcomes(
@@ -322,9 +321,9 @@ def _with_outcomes(
 ) -> pd.DataFrame:
     """Return the rows with ``churned`` (True, False or None) and ``outcome`` of the window from the instant's day."""
     frame = frame.assign(as_of=pd.to_datetime(frame[instant]).dt.normalize().astype("datetime64[us]"))
+    days = [moment.to_pydatetime() for moment in frame["as_of"].unique()]
     with checked_tables(project, now=now, progress=progress) as checked:
         progress("looking up what happened")
-        days = [moment.to_pydatetime() for moment in frame["as_of"].unique()]
         data_end = checked.span.end
         found = outcomes(checked.tables, project.churn, days, data_end=data_end)
     found["as_of"] = found["as_of"].astype(frame["as_of"].dtype)

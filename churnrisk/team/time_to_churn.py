@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from churnrisk.scoring import policy_of
 from churnrisk.settings import Project
 from churnrisk.snapshots import build_panel
 from churnrisk.team.account import AccountView
-from churnrisk.training import Progress, checked_tables, features_of, tracking_of
+from churnrisk.training import Progress, checked_tables, features_of, outlook, tracking_of
 
 if TYPE_CHECKING:
     from churnrisk.tracking import LoadedModel
@@ -45,11 +45,8 @@ class Outlook:
         if self.lost_by_renewal is None or self.renewal_at is None:
             when = f"about {self.lost_by_end:.0%} to be lost within {self.outlook_days} days"
         else:
-            cost = (
-                ""
-                if self.loss_by_renewal is None
-                else f" (an expected loss of {self.loss_by_renewal:,.0f} a year)"
-            )
+            loss = self.loss_by_renewal
+            cost = "" if loss is None else f" (an expected loss of {loss:,.0f} a year)"
             when = f"about {self.lost_by_renewal:.0%} to be lost by the renewal on {self.renewal_at:%Y-%m-%d}{cost}"
         if self.half_lost_days is None:
             return f"{when}; more than half of such accounts are still there after {self.outlook_days} days"
@@ -59,12 +56,9 @@ class Outlook:
 def time_to_churn_of(
     project: Project, view: AccountView, *, now: datetime, progress: Progress
 ) -> Outlook | None:
-    """Return the outlook of an account as of its latest run, by the model of that run; None without a score or hazard.
+    """Return the outlook of an account as of its latest run, by that run's model; None without a score or hazard.
 
-    Raises
-    ------
-    ChurnRiskError
-        If the model or the tables are not there, or no longer fit each other.
+    Raises ChurnRiskError if the model or the tables are not there, or no longer fit each other.
     """
     if view.latest.churn_probability is None:
         return None
@@ -82,17 +76,15 @@ def time_to_churn_of(
 def _computed(
     project: Project, model: LoadedModel, view: AccountView, now: datetime, progress: Progress
 ) -> Outlook | None:
-    from churnrisk.training import outlook
-
     as_of = view.run.as_of
     with checked_tables(project, now=now, progress=progress) as checked:
         tables = checked.tables
         features = features_of(model, project, tables)
-        build_panel(tables, project.churn, [as_of], data_end=checked.span.end)
-        tables.engine.run(f"delete from panel where account_id <> {literal(view.account_id)}")
+        panel = build_panel(tables, project.churn, [as_of], data_end=checked.span.end)
+        tables.engine.run(f"delete from {panel.rows} where account_id <> {literal(view.row.account_id)}")
         progress(f"looking ahead from {as_of:%Y-%m-%d}")
         X = build_features(
-            tables, features, key_features=project.features.key_features, labelled_only=False
+            tables, features, key_features=project.features.key_features, labelled_only=False, panel=panel
         ).X[model.columns]
     if X.empty:
         return None
@@ -101,19 +93,13 @@ def _computed(
         X,
         churn=project.churn,
         as_of=as_of,
-        renewal_at=np.array([view.renewal_at], dtype="datetime64[us]"),
-        annual_value=[float("nan") if view.annual_value is None else view.annual_value],
+        renewal_at=np.array([view.row.renewal_at], dtype="datetime64[us]"),
+        annual_value=[float("nan") if view.row.annual_value is None else view.row.annual_value],
     )
     assert table is not None  # noqa: S101 - the model has a hazard
-    found = {name: None if value != value else value for name, value in table.iloc[0].items()}
-    lost_by_renewal = found["lost_by_renewal"]
-    return Outlook(
-        as_of=as_of,
-        renewal_at=None if lost_by_renewal is None else view.renewal_at,
-        lost_by_renewal=lost_by_renewal,
-        loss_by_renewal=found["loss_by_renewal"],
-        half_lost_days=found["half_lost_days"],
-        lost_by_end=float(table["lost_by_end"].iloc[0]),
-        expected_days=float(table["expected_days"].iloc[0]),
-        outlook_days=int(table["outlook_days"].iloc[0]),
-    )
+    found: dict[str, Any] = {
+        str(name): None if value != value else value for name, value in table.iloc[0].items()
+    }
+    found["outlook_days"] = int(found["outlook_days"])
+    renewal_at = None if found["lost_by_renewal"] is None else view.row.renewal_at
+    return Outlook(as_of=as_of, renewal_at=renewal_at, **found)

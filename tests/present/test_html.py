@@ -84,7 +84,7 @@ def test_a_row_says_who_how_serious_why_and_what_next(make_redlist: Make) -> Non
 
 
 @pytest.mark.parametrize(("colour", "shape"), [("red", "▲"), ("amber", "◆"), ("green", "●"), ("grey", "○")])
-def test_each_colour_is_told_by_word_and_shape(colour: str, shape: str, make_redlist: Make) -> None:
+def test_each_colour_is_shown_by_word_and_shape(colour: str, shape: str, make_redlist: Make) -> None:
     page = render_report(make_redlist({"colour": Colour(colour)}), company="c")
     assert f'<span aria-hidden="true">{shape}</span>{colour}</span>' in page
 

@@ -14,7 +14,7 @@ from openpyxl import load_workbook
 
 from churnrisk.files import csv_text, without_formulas
 from churnrisk.present import COLUMNS, AccountRow, flat, heading, write_workbook
-from churnrisk.records import Colour, DeskState, Disposition, Move, MovePart, RedList
+from churnrisk.records import AccountState, Colour, Disposition, Move, MovePart, RedList
 
 from .conftest import ROW, RUN
 
@@ -22,7 +22,9 @@ FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"]
 MOVE = Move(
     datetime(2026, 6, 1), Colour.AMBER, "rule", 0.4, (MovePart("behaviour", 0.4, "no activity", "silence"),)
 )
-DESK = DeskState(3, Disposition.CONTACTED, note="Call", touched_at=datetime(2026, 7, 3, 9), touched_by="ana")
+STATE = AccountState(
+    3, Disposition.CONTACTED, note="Call", touched_at=datetime(2026, 7, 3, 9), touched_by="ana"
+)
 
 
 def test_json_csv_and_workbook_have_the_same_columns_in_the_same_order(tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def test_json_csv_and_workbook_have_the_same_columns_in_the_same_order(tmp_path:
 
 
 def test_a_row_keeps_its_structures_in_json_and_flattens_them_in_cells() -> None:
-    row = replace(ROW, moved=MOVE, desk=DESK)
+    row = replace(ROW, move=MOVE, state=STATE)
     shape = AccountRow.of(row).model_dump(mode="json")
     assert shape["move"]["parts"][0]["text"] == "no activity"
     assert (shape["version"], shape["disposition"], shape["note"]) == (3, "contacted", "Call")
@@ -52,7 +54,7 @@ def test_cells_round_money_to_cents_and_json_does_not() -> None:
 
 
 def test_every_column_is_a_plain_cell() -> None:
-    kinds = {type(value) for value in flat(replace(ROW, moved=MOVE, desk=DESK)).values()}
+    kinds = {type(value) for value in flat(replace(ROW, move=MOVE, state=STATE)).values()}
     assert {kind.__name__ for kind in kinds} <= {"str", "int", "float", "date", "datetime", "NoneType"}
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from churnrisk.present import html, wording
-from churnrisk.records import Colour, DeskState, RedList
+from churnrisk.records import AccountState, Colour, RedList
 
 from .conftest import ROW
 
@@ -27,7 +27,7 @@ def test_value_at_risk_is_added_up_by_segment_and_colour(make_redlist: Make) -> 
     chart = html.charts(redlist, currency="$")[0]
     shown = [(bar.label, bar.red, bar.amber) for bar in chart.bars]
     assert shown == [
-        ("Enterprise", "$300", "$0"), ("SMB", "$100", "$50"), (html.NO_SEGMENT, "$1", "$0"),
+        ("Enterprise", "$300", "$0"), ("SMB", "$100", "$50"), ("no segment", "$1", "$0"),
     ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ def test_renewal_quarters_are_in_order_of_time(make_redlist: Make) -> None:
     dates = [datetime(2027, 1, 1), datetime(2026, 9, 30), None, datetime(2026, 10, 1)]
     redlist = make_redlist(*[{"renewal_at": date} for date in dates])
     chart = html.charts(redlist, currency="")[1]
-    assert [bar.label for bar in chart.bars] == ["2026 Q3", "2026 Q4", "2027 Q1", html.NO_RENEWAL]
+    assert [bar.label for bar in chart.bars] == ["2026 Q3", "2026 Q4", "2027 Q1", "no renewal date"]
 
 
 def test_without_values_accounts_are_counted(make_redlist: Make) -> None:
@@ -62,9 +62,7 @@ def test_many_quarters_are_folded_at_their_end(make_redlist: Make) -> None:
     ("snoozed", "churned", "said"),
     [(0, 0, ""), (3, 0, "Not listed: 3 snoozed."), (1200, 2, "Not listed: 1,200 snoozed and 2 churned.")],
 )
-def test_what_the_desk_keeps_off_the_list_is_told(
-    snoozed: int, churned: int, said: str, make_redlist: Make
-) -> None:
+def test_hidden_accounts_are_counted(snoozed: int, churned: int, said: str, make_redlist: Make) -> None:
     assert html.left_out(replace(make_redlist({}), snoozed=snoozed, churned=churned)) == said
 
 
@@ -79,18 +77,18 @@ def test_percentages_are_as_exact_as_they_are_small(share: float, shown: str) ->
     ("left", "shown"),
     [(None, wording.UNKNOWN), (0, "today"), (1, "in 1 day"), (30, "in 30 days"), (-3, "3 days ago")],
 )
-def test_renewals_are_told_from_the_day_of_the_run(left: int | None, shown: str) -> None:
+def test_renewals_count_from_the_day_of_the_run(left: int | None, shown: str) -> None:
     assert wording.renewal(replace(ROW, days_to_renewal=left)) == shown
 
 
 @pytest.mark.parametrize(("days", "shown"), [(0, "since this run"), (1, "for 1 day"), (30, "for 30 days")])
-def test_how_long_an_account_has_its_colour_is_told(days: int, shown: str) -> None:
+def test_how_long_an_account_has_its_colour_is_shown(days: int, shown: str) -> None:
     assert wording.since(days) == shown
 
 
 def test_the_last_touch_names_what_who_and_when() -> None:
-    desk = DeskState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
-    assert wording.touched(replace(ROW, desk=desk)) == "contacted by ana on 3 Jul 2026"
+    state = AccountState(1, touched_at=datetime(2026, 7, 3), touched_by="ana", touched_what="contacted")
+    assert wording.touched(replace(ROW, state=state)) == "contacted by ana on 3 Jul 2026"
     assert wording.touched(ROW) == ""
 
 

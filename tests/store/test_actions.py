@@ -43,9 +43,9 @@ def run_out(store, run_id, rows, *, choose=everything, deliver=lambda rows: None
 
 
 def test_what_was_chosen_is_delivered_and_recorded(store, run_id):
-    told = []
-    chosen = run_out(store, run_id, candidates("a0", "a1"), deliver=told.append)
-    assert list(told[0]["account_id"]) == list(chosen["account_id"]) == ["a0", "a1"]
+    delivered = []
+    chosen = run_out(store, run_id, candidates("a0", "a1"), deliver=delivered.append)
+    assert list(delivered[0]["account_id"]) == list(chosen["account_id"]) == ["a0", "a1"]
     found = past_actions(store)
     assert list(found["account_id"]) == ["a0", "a1"]
     assert set(found["handed_out_at"]) == {NOW}
@@ -82,9 +82,9 @@ def test_what_cannot_be_delivered_is_not_recorded(store, run_id):
 
 
 def test_a_dry_run_delivers_and_records_nothing(store, run_id):
-    told = []
-    run_out(store, run_id, candidates("a0"), deliver=told.append, record=False)
-    assert len(told[0]) == 1
+    delivered = []
+    run_out(store, run_id, candidates("a0"), deliver=delivered.append, record=False)
+    assert len(delivered[0]) == 1
     assert past_actions(store).empty
 
 
@@ -97,24 +97,24 @@ def test_a_locked_history_delivers_nothing(sqlite_url, tmp_path, new_run, scored
     run_id = published(sqlite_url, new_run, scored)
     other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
     other.execute("begin immediate")
-    told = []
+    delivered = []
     with (
         HistoryStore(sqlite_url, busy_seconds=0.05) as waiting,
         pytest.raises(UsageError, match="is writing to it"),
     ):
-        run_out(waiting, run_id, candidates("a0"), deliver=told.append)
+        run_out(waiting, run_id, candidates("a0"), deliver=delivered.append)
     other.execute("rollback")
     other.close()
-    assert not told
+    assert not delivered
 
 
 def test_a_read_only_history_delivers_nothing(sqlite_url, tmp_path, new_run, scored):
     run_id = published(sqlite_url, new_run, scored)
-    told = []
+    delivered = []
     read_only = f"sqlite:///file:{tmp_path / 'history.db'}?mode=ro&uri=true"
     with HistoryStore(read_only) as only, pytest.raises(UsageError, match="write access"):
-        run_out(only, run_id, candidates("a0"), deliver=told.append)
-    assert not told
+        run_out(only, run_id, candidates("a0"), deliver=delivered.append)
+    assert not delivered
 
 
 def test_two_at_once_hand_out_a_case_once(url, new_run, scored):

@@ -1,4 +1,4 @@
-"""A database that is missing, damaged, locked, read-only or too new is told in plain words."""
+"""A database that is missing, damaged, locked, read-only or too new gives an error in plain words."""
 
 import sqlite3
 from datetime import datetime
@@ -44,12 +44,12 @@ def test_opening_again_keeps_what_is_there(url, new_run, scored):
         assert store.runs() == (run,)
 
 
-def test_a_missing_folder_is_told(tmp_path):
+def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UsageError, match="Make the folder first"):
         HistoryStore(f"sqlite:///{tmp_path / 'none' / 'history.db'}")
 
 
-def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path):
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
     path = tmp_path / "history.db"
     path.write_text("dear diary " * 200)
     with pytest.raises(UsageError, match="not a SQLite database"):
@@ -57,7 +57,7 @@ def test_a_file_that_is_no_database_is_told_and_left_alone(tmp_path):
     assert path.read_text().startswith("dear diary")
 
 
-def test_a_damaged_database_is_told(tmp_path, sqlite_url, new_run, scored):
+def test_a_damaged_database_is_named(tmp_path, sqlite_url, new_run, scored):
     with HistoryStore(sqlite_url) as store:
         store.publish(new_run(), scored(*["red"] * 500))
     path = tmp_path / "history.db"
@@ -68,14 +68,14 @@ def test_a_damaged_database_is_told(tmp_path, sqlite_url, new_run, scored):
         store.scores(1)
 
 
-def test_a_newer_schema_is_told_and_left_alone(sqlite_url, tmp_path):
+def test_a_newer_schema_is_refused_and_left_alone(sqlite_url, tmp_path):
     HistoryStore(sqlite_url).close()
     _execute(tmp_path, "update alembic_version set version_num = '9999'")
     with pytest.raises(UsageError, match=r"schema version '9999'.*Update churnrisk"):
         HistoryStore(sqlite_url)
 
 
-def test_a_locked_database_is_told_after_waiting(sqlite_url, tmp_path, new_run, scored):
+def test_a_locked_database_is_named_after_waiting(sqlite_url, tmp_path, new_run, scored):
     with HistoryStore(sqlite_url, busy_seconds=0.05) as store:
         other = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
         other.execute("begin immediate")
@@ -119,7 +119,7 @@ def test_readers_see_the_last_good_run_while_another_is_being_published(url, new
         ("nosuchdb://host/name", "driver that is not installed"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_told(bad, message):
+def test_a_url_that_cannot_be_used_is_refused(bad, message):
     with pytest.raises(UsageError, match=message):
         HistoryStore(bad)
 

@@ -9,7 +9,7 @@ from sqlalchemy import make_url, text
 
 from churnrisk.auth import Limit, admit_attempt
 from churnrisk.errors import UsageError
-from churnrisk.store import HistoryStore, take_turns
+from churnrisk.store import HistoryStore, WriteLock
 from tests.store.postgres import drop_schema, new_schema
 
 pytestmark = pytest.mark.slow
@@ -39,11 +39,11 @@ def test_the_plain_scheme_uses_the_driver_we_ship(postgres_url):
         ({"host": "127.0.0.1", "port": 1, "query": {}}, "no server listens there"),
     ],
 )
-def test_a_server_that_cannot_be_used_is_told_without_the_password(postgres_url, change, message):
+def test_a_server_that_cannot_be_used_is_named_without_the_password(postgres_url, change, message):
     url = make_url(postgres_url).set(**{"password": SECRET, **change})
-    with pytest.raises(UsageError, match=message) as told:
+    with pytest.raises(UsageError, match=message) as error:
         HistoryStore(url.render_as_string(hide_password=False))
-    assert SECRET not in str(told.value)
+    assert SECRET not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_a_server_that_cannot_be_used_is_told_without_the_password(postgres_url,
     ],
 )
 def test_no_message_shows_a_secret_of_the_url(url):
-    with pytest.raises(UsageError) as told:
+    with pytest.raises(UsageError) as error:
         HistoryStore(url)
-    assert SECRET not in str(told.value)
+    assert SECRET not in str(error.value)
 
 
 def test_publishing_waits_for_another_and_says_so_when_it_takes_too_long(postgres_url, new_run, scored):
@@ -129,7 +129,7 @@ def test_a_server_that_is_ended_in_the_middle_leaves_the_last_good_run(
         assert store.publish(new_run(month=2), scored("red")).is_new
 
 
-def test_a_newer_schema_is_told_and_left_alone(url):
+def test_a_newer_schema_is_refused_and_left_alone(url):
     with HistoryStore(url) as store, store.database.writing() as connection:
         connection.execute(text("update alembic_version set version_num = '9999'"))
     with pytest.raises(UsageError, match=r"schema version '9999'.*Update churnrisk"):
@@ -162,7 +162,6 @@ def test_texts_that_mean_something_to_the_driver_come_back_as_they_went_in(store
 
 def test_nobody_who_signs_in_waits_for_a_review_that_is_being_written(postgres_url):
     limits = (Limit(5, timedelta(minutes=15), same=("name", "address")),)
-    with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing() as connection:
-        take_turns(connection)
+    with HistoryStore(postgres_url, busy_seconds=1) as store, store.database.writing(WriteLock.REVIEWS):
         _, wait = admit_attempt(store, "ana", "127.0.0.1", now=datetime(2026, 7, 1), limits=limits)
     assert wait == timedelta()

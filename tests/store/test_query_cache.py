@@ -83,18 +83,18 @@ def test_a_snooze_ends_for_the_memory_too(served):
     assert listed(server, now=datetime(2026, 8, 1)) == ["a0", "a1"]
 
 
-def test_views_of_different_people_are_kept_apart(served):
+def test_views_of_different_people_are_cached_apart(served):
     server, _ = served
     assert listed(server, scope="Kim") == []
     assert listed(server) == ["a0", "a1"]
     assert listed(server, colours=("amber",)) == ["a1"]
 
 
-def test_only_so_many_answers_are_kept(served):
+def test_only_so_many_results_are_cached(served):
     server, _ = served
     for number in range(300):
         listed(server, search=f"a{number}")
-    assert len(server.memory) == 128
+    assert len(server.query_cache) == 128
     assert listed(server, search="a1") == ["a1"]
 
 
@@ -109,10 +109,10 @@ def test_many_threads_read_and_write_at_once(served):
     with ThreadPoolExecutor(12) as pool:
         assert set(map(tuple, pool.map(work, range(120)))) == {("a0", "a1")}
     found = read_red_list(server, as_of=None, query=RedListQuery(), now=NOW)
-    assert found.rows[1].desk.version == 24
+    assert found.rows[1].state.version == 24
 
 
-def test_a_writer_that_takes_too_long_is_told_and_not_waited_for_forever(tmp_path, new_run, scored):
+def test_a_writer_that_takes_too_long_is_named_and_not_waited_for_forever(tmp_path, new_run, scored):
     path = tmp_path / "history.db"
     with HistoryStore(f"sqlite:///{path}", pooled=True, busy_seconds=0.2) as store:
         store.publish(new_run(), scored("red"))

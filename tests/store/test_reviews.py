@@ -19,7 +19,7 @@ from churnrisk.store import (
     NewRun,
     active_overrides,
     all_overrides,
-    read_desk,
+    read_states,
     stored,
     trail,
     undo,
@@ -49,15 +49,15 @@ def publish(
 
 
 @pytest.fixture
-def desk(store):
+def history(store):
     publish(store)
     return store
 
 
 def states(store, *, now=NOW):
-    """What undoing must restore: the desk without its version, and the overrides in force."""
+    """What undoing must restore: the account state without its version, and the overrides in force."""
     with store.database.reading() as connection:
-        found = read_desk(connection, ACCOUNTS, now=now)
+        found = read_states(connection, ACCOUNTS, now=now)
     in_force = active_overrides(store, at=now)["colour"].to_dict()
     return {
         name: (
@@ -143,7 +143,7 @@ def test_the_audit_trail_replayed_gives_the_present_state(fresh_url, steps):
                 assert stored(entry.field, entry.before) == replayed[entry.account_id][entry.field]
                 replayed[entry.account_id][entry.field] = stored(entry.field, entry.after)
         with store.database.reading() as connection:
-            found = read_desk(connection, ACCOUNTS, now=NOW)
+            found = read_states(connection, ACCOUNTS, now=NOW)
         for account, state in found.items():
             assert state.version == versions[account]
             assert {field: getattr(state, field) for field in FIELDS} == replayed[account]
@@ -194,109 +194,113 @@ def test_nobody_loses_a_change_when_many_write_at_once(url):
         assert len(set(ids)) == 18
         assert {entry.after for entry in trail(store)} == {f"note {number}" for number in range(18)}
         with store.database.reading() as connection:
-            assert [state.version for state in read_desk(connection, ACCOUNTS, now=NOW).values()] == [6, 6, 6]
+            assert [state.version for state in read_states(connection, ACCOUNTS, now=NOW).values()] == [
+                6,
+                6,
+                6,
+            ]
 
 
-def test_a_stale_change_says_who_did_what_and_writes_nothing(desk):
-    say(desk, Change("contacted", note="promised a call"), author="Bob")
-    before = states(desk)
+def test_a_stale_change_says_who_did_what_and_writes_nothing(history):
+    say(history, Change("contacted", note="promised a call"), author="Bob")
+    before = states(history)
     with pytest.raises(ConflictError, match=r"Bob set .* of a0 to .* on 2026-07-07 at 09:00") as caught:
-        review(desk, {"a1": 0, "a0": 0}, SNOOZE, author="Ada", via="web", now=NOW)
+        review(history, {"a1": 0, "a0": 0}, SNOOZE, author="Ada", via="web", now=NOW)
     assert {(entry.author, entry.field, entry.after) for entry in caught.value.entries} == {
         ("Bob", "disposition", "contacted"),
         ("Bob", "note", "promised a call"),
     }
-    assert states(desk) == before
-    review(desk, caught.value.versions, SNOOZE, author="Ada", via="web", now=NOW)
-    assert [states(desk)[account][0] for account in ("a0", "a1")] == ["snoozed", "snoozed"]
+    assert states(history) == before
+    review(history, caught.value.versions, SNOOZE, author="Ada", via="web", now=NOW)
+    assert [states(history)[account][0] for account in ("a0", "a1")] == ["snoozed", "snoozed"]
 
 
-def test_nothing_is_lost_to_a_later_scoring_run(desk):
-    say(desk, Change("contacted", note="call on Friday", assignee="Lee"))
-    before = states(desk)
-    publish(desk, ("green", "grey", "red"), as_of=datetime(2026, 7, 13), owners=("Max", "Max", "Max"))
-    assert states(desk) == before
+def test_nothing_is_lost_to_a_later_scoring_run(history):
+    say(history, Change("contacted", note="call on Friday", assignee="Lee"))
+    before = states(history)
+    publish(history, ("green", "grey", "red"), as_of=datetime(2026, 7, 13), owners=("Max", "Max", "Max"))
+    assert states(history) == before
 
 
-def test_a_snooze_ends_by_itself_when_its_day_begins(desk):
-    say(desk, SNOOZE)
-    with desk.database.reading() as connection:
-        (still,) = read_desk(connection, ["a0"], now=datetime(2026, 8, 31, 23, 59)).values()
-        (over,) = read_desk(connection, ["a0"], now=datetime(2026, 9, 1)).values()
+def test_a_snooze_ends_by_itself_when_its_day_begins(history):
+    say(history, SNOOZE)
+    with history.database.reading() as connection:
+        (still,) = read_states(connection, ["a0"], now=datetime(2026, 8, 31, 23, 59)).values()
+        (over,) = read_states(connection, ["a0"], now=datetime(2026, 9, 1)).values()
     assert (still.disposition, still.snooze_reason) == ("snoozed", "on holiday")
     assert (over.disposition, over.snoozed_until) == (None, datetime(2026, 9, 1))
 
 
-def test_a_change_on_top_has_to_be_taken_back_first(desk):
-    first = say(desk, Change("contacted"), "a0", "a1")
-    say(desk, Change("saved"), "a1", author="Bob")
+def test_a_change_on_top_has_to_be_taken_back_first(history):
+    first = say(history, Change("contacted"), "a0", "a1")
+    say(history, Change("saved"), "a1", author="Bob")
     with pytest.raises(ConflictError, match="Bob set disposition of a1 to saved"):
-        take_back(desk)
-    take_back(desk, "Bob")
-    assert take_back(desk).what == "undid: contacted"
-    assert {entry.undone_by for entry in trail(desk) if entry.review_id == first.review_id} == {4}
+        take_back(history)
+    take_back(history, "Bob")
+    assert take_back(history).what == "undid: contacted"
+    assert {entry.undone_by for entry in trail(history) if entry.review_id == first.review_id} == {4}
     with pytest.raises(NotFoundError):
-        take_back(desk)
+        take_back(history)
 
 
-def test_what_others_did_is_taken_back_by_an_admin_only(desk):
-    made = say(desk, Change("contacted"), author="Bob").review_id
+def test_what_others_did_is_taken_back_by_an_admin_only(history):
+    made = say(history, Change("contacted"), author="Bob").review_id
     with pytest.raises(NotFoundError):
-        take_back(desk, review_id=made)
-    take_back(desk, review_id=made, anybodys=True)
-    (entry, *_) = trail(desk)
+        take_back(history, review_id=made)
+    take_back(history, review_id=made, anybodys=True)
+    (entry, *_) = trail(history)
     assert (entry.author, entry.undoes, entry.after) == ("Ada", made, None)
 
 
-def test_an_override_taken_back_gives_way_to_the_one_before(desk):
-    say(desk, Change(override="green", until=LATER, reason="first"))
-    say(desk, Change(override="red", until=LATER, reason="second"))
-    assert active_overrides(desk, at=NOW)["colour"].to_dict() == {"a0": "red"}
-    take_back(desk)
-    assert active_overrides(desk, at=NOW)["colour"].to_dict() == {"a0": "green"}
-    say(desk, Change(override=END))
-    assert active_overrides(desk, at=NOW).empty
-    take_back(desk)
-    assert active_overrides(desk, at=NOW)["colour"].to_dict() == {"a0": "green"}
-    assert len(all_overrides(desk)) == 2
-    assert [entry.after for entry in trail(desk) if entry.undoes is None and entry.undone_by is None] == [
+def test_an_override_taken_back_gives_way_to_the_one_before(history):
+    say(history, Change(override="green", until=LATER, reason="first"))
+    say(history, Change(override="red", until=LATER, reason="second"))
+    assert active_overrides(history, at=NOW)["colour"].to_dict() == {"a0": "red"}
+    take_back(history)
+    assert active_overrides(history, at=NOW)["colour"].to_dict() == {"a0": "green"}
+    say(history, Change(override=END))
+    assert active_overrides(history, at=NOW).empty
+    take_back(history)
+    assert active_overrides(history, at=NOW)["colour"].to_dict() == {"a0": "green"}
+    assert len(all_overrides(history)) == 2
+    assert [entry.after for entry in trail(history) if entry.undoes is None and entry.undone_by is None] == [
         "green until 2026-09-01: first"
     ]
 
 
-def test_a_dry_run_says_what_would_be_and_writes_nothing(desk):
-    told = say(desk, Change("saved"), dry_run=True)
-    assert (told.review_id, told.desks["a0"].disposition) == (None, "saved")
-    assert trail(desk) == ()
-    say(desk, Change("saved"))
-    assert take_back(desk, dry_run=True).review_id is None
-    assert states(desk)["a0"][0] == "saved"
+def test_a_dry_run_says_what_would_be_and_writes_nothing(history):
+    planned = say(history, Change("saved"), dry_run=True)
+    assert (planned.review_id, planned.states["a0"].disposition) == (None, "saved")
+    assert trail(history) == ()
+    say(history, Change("saved"))
+    assert take_back(history, dry_run=True).review_id is None
+    assert states(history)["a0"][0] == "saved"
 
 
 @pytest.mark.parametrize("account", ["nobody", "a2", "a\x00", "' or 1=1 --"])
-def test_an_account_outside_the_scope_looks_like_one_that_is_not_there(desk, account):
+def test_an_account_outside_the_scope_looks_like_one_that_is_not_there(history, account):
     with pytest.raises(NotFoundError, match="no published run holds account"):
-        say(desk, Change("saved"), "a0", account, scope="kim")
+        say(history, Change("saved"), "a0", account, scope="kim")
     with pytest.raises(NotFoundError, match="no published run holds account"):
-        trail(desk, account_id=account, scope="kim")
-    assert trail(desk) == ()
+        trail(history, account_id=account, scope="kim")
+    assert trail(history) == ()
 
 
-def test_within_a_scope_the_trail_shows_its_accounts_only(desk):
-    say(desk, Change("saved"), *ACCOUNTS)
-    assert {entry.account_id for entry in trail(desk, scope="KIM")} == {"a0", "a1"}
-    made = say(desk, Change("contacted"), "a2")
+def test_within_a_scope_the_trail_shows_its_accounts_only(history):
+    say(history, Change("saved"), *ACCOUNTS)
+    assert {entry.account_id for entry in trail(history, scope="KIM")} == {"a0", "a1"}
+    made = say(history, Change("contacted"), "a2")
     with pytest.raises(NotFoundError):
-        take_back(desk, review_id=made.review_id, scope="Kim")
+        take_back(history, review_id=made.review_id, scope="Kim")
 
 
-def test_the_trail_is_read_page_by_page(desk):
+def test_the_trail_is_read_page_by_page(history):
     for number in range(5):
-        say(desk, Change(note=f"{number}"))
-    first = trail(desk, limit=2)
-    second = trail(desk, limit=2, before=first[-1].audit_id)
+        say(history, Change(note=f"{number}"))
+    first = trail(history, limit=2)
+    second = trail(history, limit=2, before=first[-1].audit_id)
     assert [entry.after for entry in (*first, *second)] == ["4", "3", "2", "1"]
-    assert trail(desk, author="Bob") == ()
+    assert trail(history, author="Bob") == ()
 
 
 @pytest.mark.parametrize(
@@ -327,12 +331,12 @@ def test_a_change_that_says_too_little_or_too_much_is_refused(fields, message):
         (("a0",), {"now": datetime(2026, 9, 1)}, "has passed"),
     ],
 )
-def test_a_review_that_cannot_be_is_refused(desk, accounts, more, message):
-    asked = {"author": "Ada", "via": "cli", "now": NOW} | more
+def test_a_review_that_cannot_be_is_refused(history, accounts, more, message):
+    given = {"author": "Ada", "via": "cli", "now": NOW} | more
     with pytest.raises(UsageError, match=message):
-        review(desk, dict.fromkeys(accounts), SNOOZE, **asked)
+        review(history, dict.fromkeys(accounts), SNOOZE, **given)
 
 
-def test_text_that_no_database_takes_is_cleaned(desk):
-    say(desk, Change(note="a\x00b \ud800 c"))
-    assert trail(desk)[0].after == "ab ? c"
+def test_text_that_no_database_takes_is_cleaned(history):
+    say(history, Change(note="a\x00b \ud800 c"))
+    assert trail(history)[0].after == "ab ? c"

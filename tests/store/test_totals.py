@@ -173,7 +173,7 @@ REST = pd.DataFrame(
 )
 
 
-def test_accounts_whose_scores_are_kept_elsewhere_count_all_the_same(store):
+def test_accounts_whose_scores_are_stored_elsewhere_count_all_the_same(store):
     rows = [("red", "Kim", "Small", "2026-07-09", 0.5, 10.0), ("amber", None, None, None, 0.1, None)]
     new = NewRun(AS_OF, AS_OF, inputs_digest="i", model_version="m", policy_version="p")
     seen = []

@@ -115,12 +115,12 @@ def reasons(family):
     )
 
 
-def is_wanted(one, wanted):
+def is_listed(one, query):
     """The filter once more, in words of its own."""
 
-    def named(value, asked):
-        return asked is None or (
-            value is None if asked == NONE else (value or "").casefold() == asked.casefold()
+    def named(value, name):
+        return name is None or (
+            value is None if name == NONE else (value or "").casefold() == name.casefold()
         )
 
     said = SAID[one["said"]]
@@ -130,29 +130,28 @@ def is_wanted(one, wanted):
     quarter = (
         NONE if one["renewal_at"] is None else f"{one['renewal_at']:%Y}-Q{(one['renewal_at'].month + 2) // 3}"
     )
-    text = (wanted.search or "").casefold()
+    text = (query.search or "").casefold()
     return all(
         (
-            one["colour"] in wanted.colours,
-            named(one["owner"], wanted.owner),
-            wanted.scope is None or (one["owner"] or "").casefold() == wanted.scope.casefold(),
-            named(one["segment"], wanted.segment),
-            named(assignee, wanted.assignee),
-            not wanted.newly_red or (one["colour"] == "red" and one["earlier"] != "red"),
-            wanted.renews_within_days is None
-            or (days is not None and 0 <= days <= wanted.renews_within_days),
-            wanted.quarter in (None, quarter),
-            wanted.family in (None, one["family"]),
-            named(disposition, wanted.disposition),
-            wanted.disposition == "churned" or disposition != "churned",
-            wanted.snoozed != "only" or disposition == "snoozed",
-            wanted.snoozed != "hide" or wanted.disposition == "snoozed" or disposition != "snoozed",
+            one["colour"] in query.colours,
+            named(one["owner"], query.owner),
+            query.scope is None or (one["owner"] or "").casefold() == query.scope.casefold(),
+            named(one["segment"], query.segment),
+            named(assignee, query.assignee),
+            not query.newly_red or (one["colour"] == "red" and one["earlier"] != "red"),
+            query.renews_within_days is None or (days is not None and 0 <= days <= query.renews_within_days),
+            query.quarter in (None, quarter),
+            query.family in (None, one["family"]),
+            named(disposition, query.disposition),
+            query.disposition == "churned" or disposition != "churned",
+            query.snoozed != "only" or disposition == "snoozed",
+            query.snoozed != "hide" or query.disposition == "snoozed" or disposition != "snoozed",
             text in one["account_id"].casefold() or text in (one["name"] or "").casefold(),
         )
     )
 
 
-def order(one, wanted):
+def order(one, query):
     """The order once more."""
     probability = -1 if one["probability"] is None else one["probability"]
     known = one["probability"] is not None and one["annual_value"] is not None
@@ -165,7 +164,7 @@ def order(one, wanted):
         "days": (AS_OF if one["colour"] != one["earlier"] else BEFORE,),
         "name": ((one["name"] or one["account_id"]).lower(),),
     }
-    return (*keys[wanted.sort], one["account_id"])
+    return (*keys[query.sort], one["account_id"])
 
 
 @pytest.mark.slow
@@ -175,22 +174,22 @@ def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn,
     accounts = [account(number, *parts) for number, parts in enumerate(drawn)]
     with HistoryStore(fresh_url()) as store:
         publish(store, accounts)
-        for wanted in filters:
-            expected = [one for one in accounts if is_wanted(one, wanted)]
-            if wanted.sort == "name":  # where letters beyond a–z stand is the database's business
-                seen = read_red_list(store, as_of=None, query=wanted, now=NOW, per_page=None)
+        for query in filters:
+            expected = [one for one in accounts if is_listed(one, query)]
+            if query.sort == "name":  # where letters beyond a–z stand is the database's business
+                seen = read_red_list(store, as_of=None, query=query, now=NOW, per_page=None)
                 assert {row.account_id for row in seen.rows} == {one["account_id"] for one in expected}
                 continue
-            ids = [one["account_id"] for one in sorted(expected, key=lambda one: order(one, wanted))]
-            whole = read_red_list(store, as_of=None, query=wanted, now=NOW, per_page=None)
+            ids = [one["account_id"] for one in sorted(expected, key=lambda one: order(one, query))]
+            whole = read_red_list(store, as_of=None, query=query, now=NOW, per_page=None)
             assert [row.account_id for row in whole.rows] == ids
             pages = [
-                read_red_list(store, as_of=None, query=wanted, now=NOW, page=n, per_page=3) for n in (1, 2)
+                read_red_list(store, as_of=None, query=query, now=NOW, page=n, per_page=3) for n in (1, 2)
             ]
             assert [page.matching for page in pages] == [len(ids)] * 2
             assert [row.account_id for page in pages for row in page.rows] == ids[:6]
             assert (pages[0].previous, pages[0].next) == (None, 2 if len(ids) > 3 else None)
-            with export(store, as_of=None, query=wanted, now=NOW) as (_, rows):
+            with export(store, as_of=None, query=query, now=NOW) as (_, rows):
                 assert tuple(rows) == whole.rows
 
 
@@ -199,12 +198,12 @@ def test_every_view_is_what_plain_python_makes_of_the_accounts(fresh_url, drawn,
 @given(drawn=ACCOUNTS, owner=st.sampled_from([None, "kim", NONE]), scope=st.sampled_from([None, "Kim"]))
 def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope):
     accounts = [account(number, *parts) for number, parts in enumerate(drawn)]
-    wanted = RedListQuery(owner=owner, scope=scope)
-    everyone = wanted.model_copy(update={"colours": COLOURS, "snoozed": "all"})
-    mine = [one for one in accounts if is_wanted(one | {"said": 0}, everyone)]
+    query = RedListQuery(owner=owner, scope=scope)
+    everyone = query.model_copy(update={"colours": COLOURS, "snoozed": "all"})
+    mine = [one for one in accounts if is_listed(one | {"said": 0}, everyone)]
     with HistoryStore(fresh_url()) as store:
         publish(store, accounts)
-        found = read_red_list(store, as_of=None, query=wanted, now=NOW)
+        found = read_red_list(store, as_of=None, query=query, now=NOW)
     listed = [one for one in mine if one["colour"] in ("red", "amber")]
     totals = {total.label: total.value for total in found.totals}
     assert totals["Accounts"] == sum(one["colour"] != "grey" for one in mine)
@@ -221,17 +220,17 @@ def test_the_totals_are_what_plain_python_counts(fresh_url, drawn, owner, scope)
             sum(one["annual_value"] or 0 for one in listed)
         )
     for group in found.by_quarter:
-        view = wanted.model_copy(update={"quarter": group.key, "snoozed": "all"})
-        assert sum(is_wanted(one | {"said": 0}, view) for one in accounts) == group.red + group.amber
+        view = query.model_copy(update={"quarter": group.key, "snoozed": "all"})
+        assert sum(is_listed(one | {"said": 0}, view) for one in accounts) == group.red + group.amber
     states = [SAID[one["said"]].disposition for one in listed if SAID[one["said"]]]
     assert (found.snoozed, found.churned) == (states.count("snoozed"), states.count("churned"))
 
 
-@given(wanted=FILTERS)
-def test_a_view_lives_in_its_address(wanted):
-    assert RedListQuery.from_query(wanted.to_query(), scope=wanted.scope) == wanted
-    assert RedListQuery.from_query(list(wanted.to_query().items()), scope=wanted.scope) == wanted
-    assert "scope" not in wanted.to_query()
+@given(query=FILTERS)
+def test_a_view_lives_in_its_address(query):
+    assert RedListQuery.from_query(query.to_query(), scope=query.scope) == query
+    assert RedListQuery.from_query(list(query.to_query().items()), scope=query.scope) == query
+    assert "scope" not in query.to_query()
 
 
 def test_an_address_may_name_a_colour_several_times_and_empty_fields():
@@ -314,8 +313,8 @@ def test_no_run_before_is_looked_up_and_not_searched_for(sqlite_url):
 
         def explain(connection, cursor, statement, parameters, context, executemany):
             if "earlier" in statement and statement.startswith("SELECT"):
-                told = connection.connection.dbapi_connection.cursor()
-                plans.extend(row[-1] for row in told.execute(f"explain query plan {statement}", parameters))
+                cursor = connection.connection.dbapi_connection.cursor()
+                plans.extend(row[-1] for row in cursor.execute(f"explain query plan {statement}", parameters))
 
         event.listen(Engine, "before_cursor_execute", explain)
         try:

@@ -1,4 +1,4 @@
-"""One account: score, history, desk, overrides, deadlines."""
+"""One account: score, history, state, overrides, deadlines."""
 
 from datetime import date, datetime
 
@@ -78,7 +78,7 @@ def test_desk_trail_and_overrides_are_part_of_it(store):
     review(store, {"a": 2}, Change("contacted", note="hello"), author="Bob", via="api", now=NOW)
     found = view(store)
     assert [(one.colour, one.in_force) for one in found.overrides] == [("amber", True), ("green", False)]
-    assert (found.desk.version, found.desk.disposition, found.desk.touched_by) == (3, "contacted", "Bob")
+    assert (found.state.version, found.state.disposition, found.state.touched_by) == (3, "contacted", "Bob")
     assert {entry.via for entry in found.trail} == {"web", "api"}
     assert view(store, "b").trail == ()
 
@@ -90,4 +90,4 @@ def test_an_account_outside_the_scope_is_not_found(store, account):
 
 
 def test_a_scope_names_the_owner_in_any_case(store):
-    assert view(store, scope="kim").owner == "Kim"
+    assert view(store, scope="kim").row.owner == "Kim"

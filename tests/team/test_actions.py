@@ -49,7 +49,7 @@ def hand(project, day, *, record=True, deliver=lambda made: None, **wanted):
     return hand_out_actions(
         project,
         now=START + timedelta(days=day),
-        wanted=ActionFilter(**wanted),
+        query=ActionFilter(**wanted),
         deliver=deliver,
         record=record,
     )
@@ -183,7 +183,7 @@ def test_an_open_history_is_used_and_left_open(project):
     publish(project, 0, [("a", "red", "silence call", "silent_30d")])
     with HistoryStore(project.store_url, pooled=True) as store:
         handed = hand_out_actions(
-            project, now=START, wanted=ActionFilter(), deliver=lambda made: None, record=True, store=store
+            project, now=START, query=ActionFilter(), deliver=lambda made: None, record=True, store=store
         )
         assert accounts(handed) == ["a"]
         assert len(past_actions(store)) == 1

@@ -117,7 +117,7 @@ def test_what_the_missed_have_in_common_is_counted_against_all_green_accounts(pr
     assert any("main signals are not compared" in note for note in found.notes)
 
 
-def test_too_few_runs_are_told_with_the_dates_that_help(project):
+def test_too_few_runs_are_noted_with_the_dates_that_help(project):
     publish(project, 30)
     (note,) = [note for note in ledger(project).notes if "lack a run" in note]
     assert note.startswith("4 of 4 lost accounts lack a run")

@@ -58,7 +58,7 @@ def test_an_override_is_in_force_until_the_day_that_was_named_begins(project):
         assert active_overrides(store, at=datetime(2026, 5, 1)).empty
 
 
-def test_an_unknown_account_is_refused_with_similar_ids_and_nothing_is_kept(project):
+def test_an_unknown_account_is_refused_with_similar_ids_and_nothing_is_stored(project):
     with pytest.raises(UsageError, match=r"'stay1'.*stays1"):
         make(project, "stay1")
     assert list_overrides(project, now=NOW) == ()

@@ -92,7 +92,7 @@ def test_use_is_counted_by_week_and_says_what_the_run_could_not_know(project):
     assert dict(found.weeks[4].by_feature) == {"login": 7, "export": 1}
 
 
-def test_complaints_surveys_and_contract_dates_are_told_the_latest_first(project):
+def test_complaints_surveys_and_contract_dates_are_listed_the_latest_first(project):
     told = [(one.at.date().isoformat(), one.kind, one.text, one.after_run) for one in read(project).events]
     assert told == [
         ("2026-12-01", "renewal", "Renewal date", False),

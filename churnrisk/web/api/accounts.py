@@ -192,7 +192,7 @@ def review(request: Request, token: Writer, account_id: AccountId, body: Review)
         scope=token.owner,
     )
     assert made.review_id is not None  # noqa: S101 - only a dry run has none
-    desk = Desk.model_validate(made.desks[account_id])
+    desk = Desk.model_validate(made.states[account_id])
     return Recorded(review_id=made.review_id, what=made.what, desk=desk)
 
 

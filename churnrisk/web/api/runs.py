@@ -163,7 +163,7 @@ def _hand_out(request: Request, token: Token, query: ActionQuery, *, record: boo
     handed = hand_out_actions(
         state.project,
         now=now(),
-        wanted=query.filter(token.owner),
+        query=query.filter(token.owner),
         deliver=lambda _made: None,
         record=record,
         store=state.store,

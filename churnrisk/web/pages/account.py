@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
 from churnrisk.present import DISPOSITIONS, decided, since
-from churnrisk.records import DeskState, MovePart, Reason, User
+from churnrisk.records import AccountState, MovePart, Reason, User
 from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_account
 from churnrisk.web.charts import (
     HistoryChart,
@@ -98,16 +98,16 @@ def _account_context(view: AccountView) -> dict[str, Any]:
     return {
         "view": view,
         "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
-        "state": state_text(view.desk),
-        "on_record": _last_touch(view.desk),
-        "reasons": _reasons(view.reasons),
+        "state": state_text(view.state),
+        "on_record": _last_touch(view.state),
+        "reasons": _reasons(view.row.reasons),
         "no_reasons": _no_reasons(view),
-        "moves": _moves(view.moved.parts) if view.moved else (),
+        "moves": _moves(view.row.move.parts) if view.row.move else (),
         "chart": _chart(view),
         "past_rows": history_rows(view.history),
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
-        "dispositions": _dispositions(view.desk),
+        "dispositions": _dispositions(view.state),
     }
 
 
@@ -124,27 +124,27 @@ def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def state_text(desk: DeskState) -> str:
+def state_text(state: AccountState) -> str:
     """Return what is on record for an account in sentences; empty for nothing."""
     parts = []
-    if desk.disposition == "snoozed":
-        parts.append(f"Snoozed until {day(desk.snoozed_until)}: {desk.snooze_reason}.")
-    elif desk.disposition is not None:
-        parts.append(f"{DISPOSITIONS[desk.disposition]}.")
-    if desk.assignee:
-        parts.append(f"Assigned to {desk.assignee}.")
+    if state.disposition == "snoozed":
+        parts.append(f"Snoozed until {day(state.snoozed_until)}: {state.snooze_reason}.")
+    elif state.disposition is not None:
+        parts.append(f"{DISPOSITIONS[state.disposition]}.")
+    if state.assignee:
+        parts.append(f"Assigned to {state.assignee}.")
     return " ".join(parts)
 
 
-def _last_touch(desk: DeskState) -> str:
-    if desk.touched_at is None:
+def _last_touch(state: AccountState) -> str:
+    if state.touched_at is None:
         return ""
-    return f"Last: {desk.touched_what}, {desk.touched_by}, {desk.touched_at:%Y-%m-%d %H:%M}."
+    return f"Last: {state.touched_what}, {state.touched_by}, {state.touched_at:%Y-%m-%d %H:%M}."
 
 
-def _dispositions(desk: DeskState) -> tuple[tuple[str, str], ...]:
+def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
-    return (*plain, ("open", "Open again")) if desk.disposition else plain
+    return (*plain, ("open", "Open again")) if state.disposition else plain
 
 
 def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
@@ -192,7 +192,7 @@ class FeatureUse:
 def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
     state, moment = request.app.state, now()
     view = view_account(state.store, account_id, scope=user.scope, now=moment)
-    context = {"problem": None, "account_id": account_id, "name": view.name or account_id}
+    context = {"problem": None, "account_id": account_id, "name": view.row.name or account_id}
     try:
         history = timeline(
             state.project, state.store, account_id, as_of=view.run.as_of, now=moment, scope=user.scope

@@ -22,11 +22,10 @@ from churnrisk.monitoring import (
     RunOfColour,
     promises,
 )
-from churnrisk.present import UNKNOWN, count, percent
+from churnrisk.present import UNKNOWN, count, fold, percent
 from churnrisk.records import NONE, Colour
-from churnrisk.team import Monday, RunAtRisk, monday
+from churnrisk.team import RunAtRisk, TeamWeek, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
-from churnrisk.web.pages.redlist import MOST_BARS
 from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
 from churnrisk.web.security.session import Viewer
@@ -85,7 +84,7 @@ class Tile:
     href: str | None = None
 
 
-def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
+def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
     in_money = any(one.value for one in state.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
@@ -102,7 +101,7 @@ def team_view(state: Monday, *, scope: str | None) -> dict[str, Any]:
     }
 
 
-def _tiles(state: Monday, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
+def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
     latest = state.over_time[-1]
     before = state.over_time[-2].value if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
@@ -138,14 +137,14 @@ def _filtered(**query: str) -> str:
     return "/?" + urlencode(query)
 
 
-def _by_segment(state: Monday, *, in_money: bool) -> Any:
+def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
     if [one.key for one in state.by_segment] == [NONE]:
         return ()
     groups = []
-    for one in state.by_segment[:MOST_BARS]:
-        amounts = (one.red_value, one.amber_value) if in_money else (float(one.red), float(one.amber))
+    for one in fold(state.by_segment, "others"):
         name = "No segment" if one.key == NONE else one.key
-        groups.append(Group(name, amounts, _filtered(segment=one.key)))
+        link = _filtered(segment=one.key) if one in state.by_segment else None
+        groups.append(Group(name, one.amounts(in_money=in_money), link))
     return bar_rows(groups)
 
 

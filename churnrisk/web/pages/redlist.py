@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from churnrisk.auth import Store
 from churnrisk.errors import UsageError
 from churnrisk.files import csv_text
-from churnrisk.present import COLUMNS, DISPOSITIONS, FAMILIES, flat, write_workbook
+from churnrisk.present import COLUMNS, DISPOSITIONS, FAMILIES, flat, fold, write_workbook
 from churnrisk.records import NONE, AtRisk, Colour, RedList, RedListQuery, User
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
@@ -30,8 +30,6 @@ from churnrisk.web.security.session import Viewer
 
 router = APIRouter()
 PER_PAGE = 50
-#: Bars per chart; smaller groups are added up in the last one.
-MOST_BARS = 7
 #: A workbook is made in memory; a longer list goes out as CSV.
 MOST_WORKBOOK_ROWS = 50_000
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -222,24 +220,17 @@ class Listing:
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
         if [group.key for group in groups] == [NONE]:
             return ()
-        shown, rest = groups[:MOST_BARS], groups[MOST_BARS:]
-        bars = [self._group(group, name) for group in shown]
-        if rest:
-            word = "later" if name == "quarter" else "others"
-            red, amber = map(sum, zip(*map(self._amounts, rest), strict=True))
-            bars.append(Group(f"{len(rest)} {word}", (red, amber)))
-        return bar_rows(bars)
+        folded = fold(groups, "later" if name == "quarter" else "others")
+        return bar_rows([self._group(group, name, is_link=group in groups) for group in folded])
 
-    def _group(self, group: AtRisk, name: str) -> Group:
+    def _group(self, group: AtRisk, name: str, *, is_link: bool) -> Group:
+        amounts = group.amounts(in_money=self._in_money)
+        if not is_link:
+            return Group(group.key, amounts)
         is_current = str(getattr(self.query, name) or "").casefold() == group.key.casefold()
         change: dict[str, Any] = {name: None if is_current else group.key}
         href = self.link(**change) + "#list"
-        return Group(self._named(name, group.key), self._amounts(group), href, is_current)
-
-    def _amounts(self, group: AtRisk) -> tuple[float, float]:
-        if self._in_money:
-            return group.red_value, group.amber_value
-        return float(group.red), float(group.amber)
+        return Group(self._named(name, group.key), amounts, href, is_current)
 
     def _named(self, name: str, key: str) -> str:
         if key == NONE:

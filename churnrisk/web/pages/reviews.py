@@ -58,7 +58,7 @@ def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> 
         raise
     except UsageError as error:
         return _page(request, user, chosen, typed, status=400, mistake=str(error))
-    flash(request, f"Saved for {accounts(len(done.desks))}: {done.what}.", undo=done.review_id)
+    flash(request, f"Saved for {accounts(len(done.states))}: {done.what}.", undo=done.review_id)
     return RedirectResponse(safe_path(typed.get("up")), 303)
 
 
@@ -78,8 +78,8 @@ def _page(
     store, moment = request.app.state.store, now()
     views = [view_account(store, account_id, scope=user.scope, now=moment) for account_id in chosen]
     context = form_context(request, user, typed, up=typed.get("up")) | {
-        "accounts": [(view, state_text(view.desk) or view.desk.touched_what) for view in views],
-        "versions": json.dumps({view.account_id: view.desk.version for view in views}),
+        "accounts": [(view, state_text(view.state) or view.state.touched_what) for view in views],
+        "versions": json.dumps({view.row.account_id: view.state.version for view in views}),
         "conflicts": (),
         "kinds": _KINDS,
     }
