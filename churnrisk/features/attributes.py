@@ -43,8 +43,7 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
     )
     columns = inputs.create(
         "attribute_columns",
-        f"select p.account_key, p.as_of{latest}"
-        f"{owner} "
+        f"select p.account_key, p.as_of{latest}{owner} "
         f"from {inputs.rows} p join attributes t on t.account_id = p.account_id and t.valid_from < p.as_of "
         f"{changes}group by p.account_key, p.as_of",
     )

@@ -34,7 +34,7 @@ from churnrisk.features.rollup import (
     window_columns,
 )
 from churnrisk.files import digest_of
-from churnrisk.sources import CacheConfig, Engine, EventFiles, Tables
+from churnrisk.sources import CacheConfig, EventFiles, Tables
 
 BLOCK_DAYS = 28
 _ZERO = "date '0001-01-01'"
@@ -69,7 +69,7 @@ def _create(
     tables, engine = inputs.tables, inputs.engine
     cache = RollupCache(engine, place.folder)
     former = None if rebuild else cache.read()
-    made_from = _made_from(engine, parts)
+    made_from = digest_of(f"{engine.value('select version()')} {parts.made_from}")
     start = former or Manifest(made_from)
     if start.made_from != made_from:
         raise CacheError("other columns, settings or version of DuckDB")
@@ -96,11 +96,6 @@ def _create(
     if manifest != former:
         cache.commit(manifest, former)
     return made
-
-
-def _made_from(engine: Engine, parts: EventFiles) -> str:
-    version = engine.value("select version()")
-    return digest_of(f"{version} {parts.made_from}")
 
 
 def _sightings(manifest: Manifest, dates: str) -> str:

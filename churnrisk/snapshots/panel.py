@@ -47,7 +47,7 @@ def build_panel(
     engine = tables.engine
     values = ", ".join(f"({timestamp_literal(moment)})" for moment in sorted(set(dates)))
     engine.create(PANEL.dates, f"select * from (values {values}) d(as_of)")
-    engine.create(PANEL.first_seen, first_seen(tables, churn))
+    engine.create(PANEL.first_seen, first_seen(tables))
     activity, outcome = {
         "contractual": _contractual,
         "inactivity": _inactivity,
@@ -82,9 +82,10 @@ def outcomes(
     return tables.engine.frame(f"select * from {PANEL.rows} order by as_of, account_id")
 
 
-def first_seen(tables: Tables, churn: ChurnConfig) -> str:
+def first_seen(tables: Tables) -> str:
     """Return SQL for when each account became a customer, from its own rows."""
-    if tables.available.has("accounts.signed_up_at"):
+    signed_up = tables.available.has("accounts.signed_up_at")
+    if signed_up:
         seen = ["select account_id, signed_up_at as seen_at from accounts where signed_up_at is not null"]
     else:
         seen = [
@@ -97,7 +98,7 @@ def first_seen(tables: Tables, churn: ChurnConfig) -> str:
     fallback = (
         f"select account_id, min(seen_at) as first_seen_at, true as dated from ({union}) group by account_id"
     )
-    if tables.available.has("accounts.signed_up_at") or not seen:
+    if signed_up or not seen:
         # an account without a sign-up date counts as one that has always been there
         return (
             f"select a.account_id, coalesce(s.first_seen_at, {EARLIEST}) as first_seen_at, "
@@ -277,7 +278,7 @@ def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.D
         "greatest(0, date_diff('day', f.first_seen_at, "
         "greatest(r.first_row_at, (select min(churned_at) from lost)))) as entered, "
         "l.churned_at is not null as lost "
-        f"from ({first_seen(tables, churn)}) f join ({_seen(churn, data_end)}) r using (account_id) "
+        f"from ({first_seen(tables)}) f join ({_seen(churn, data_end)}) r using (account_id) "
         "left join lost l using (account_id) where f.dated order by began_at, f.account_id"
     )
     # drop accounts too young to be judged, and those lost before they began

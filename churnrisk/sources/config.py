@@ -72,7 +72,7 @@ class EngineConfig:
         Where Spark writes all scores as Parquet: a folder that its workers see; default: ``scores`` in the
         project folder.
     cache : bool
-        Scoring keeps the daily roll-up of the events between runs, where they come from files that DuckDB reads.
+        Scoring caches the daily roll-up of the events between runs, where DuckDB reads them from files.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute

@@ -166,10 +166,9 @@ def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
     chosen = _mapped(name, config, list(there))
     # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
     taken = {new.lower() for new in chosen}
-    declared = {column.name: column.name for column in TABLES[name].columns}
     for own in there:
         plain = own.strip()
-        new = declared.get(plain.lower(), plain)
+        new = plain.lower() if TABLES[name].column(plain.lower()) else plain
         if own not in chosen.values() and new.lower() not in taken:
             chosen[new] = own
             taken.add(new.lower())
