@@ -151,7 +151,7 @@ def test_an_override_of_an_unknown_account_leaves_no_trace(cli, scored):
 
 
 def test_a_play_that_names_an_unknown_signal_leaves_everything_as_it_was(cli, scored):
-    shipped = Path(__file__).parents[2] / "churnrisk" / "decision" / "playbook.toml"
+    shipped = Path(__file__).parents[2] / "churnrisk" / "lights" / "playbook.toml"
     (scored / "mine.toml").write_text(
         shipped.read_text().replace("open_complaints >= 1", "open_complants >= 1")
     )
