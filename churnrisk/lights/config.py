@@ -30,67 +30,6 @@ _LEAST = {"min_accounts": 1, "last_blocks": 0, "capacity": 1, "amber_times": 0, 
 _NOT_OF_THE_LIGHT = ("rules_off", "rules", "hysteresis_margin", "max_colour_jump", "playbook")
 
 
-def check_policy(params: Mapping[str, Any]) -> None:
-    """Refuse parameters of :class:`TrafficLight` that contradict each other."""
-    policy = params["policy"]
-    if policy not in get_args(PolicyName):
-        raise UsageError(
-            f"expected policy {', '.join(map(repr, get_args(PolicyName)))}, found {policy!r}. "
-            "Choose one under [decision]."
-        )
-    for name, least in _LEAST.items():
-        if params[name] < least:
-            raise UsageError(f"expected {name} >= {least}, found {params[name]}. Raise it under [decision].")
-    for owner, names in _OWNED.items():
-        given = {name: params[name] for name in names if params[name] is not None}
-        if policy != owner and given:
-            found = ", ".join(f"{name}={value}" for name, value in given.items())
-            raise UsageError(
-                f"policy '{policy}' finds its thresholds itself, found {found}. Remove {' and '.join(given)}, "
-                f"or choose policy = '{owner}'."
-            )
-    if not 0.5 <= params["confidence"] < 1.0:
-        raise UsageError(f"expected 0.5 <= confidence < 1, found {params['confidence']}. Usual is 0.95.")
-    if policy == "certified":
-        _check_promises(params)
-    elif policy == "fixed":
-        _check_fixed(params)
-    elif policy == "cost":
-        _check_cost(params)
-
-
-def _check_fixed(params: Mapping[str, Any]) -> None:
-    amber, red = params["amber_from"], params["red_from"]
-    if amber is None or red is None or not 0.0 <= amber <= red <= 1.0:
-        raise UsageError(
-            f"policy 'fixed' expects 0 <= amber_from <= red_from <= 1, found amber_from={amber}, "
-            f"red_from={red}. Give both under [decision] in churnrisk.toml."
-        )
-
-
-def _check_cost(params: Mapping[str, Any]) -> None:
-    rate, cost = params["save_rate"], params["cost_per_contact"]
-    if rate is None or cost is None or not 0.0 < rate <= 1.0 or not cost > 0.0:
-        raise UsageError(
-            f"policy 'cost' expects 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={rate}, "
-            f"cost_per_contact={cost}. Give both under [decision] in churnrisk.toml: the share of churners that a "
-            "contact keeps, and what a contact costs in the currency of mrr."
-        )
-
-
-def _check_promises(params: Mapping[str, Any]) -> None:
-    for name in ("green_max_churn", "red_min_churn"):
-        if params[name] is not None and not 0.0 < params[name] < 1.0:
-            raise UsageError(
-                f"expected 0 < {name} < 1, found {params[name]}. It is a churn rate, not a percentage."
-            )
-    green, least = params["green_max_churn"], params["red_min_churn"]
-    if green is not None and least is not None and green >= least:
-        raise UsageError(
-            f"expected green_max_churn < red_min_churn, found {green} and {least}. Lower the first."
-        )
-
-
 @dataclass(frozen=True)
 class DecisionConfig:
     """How probabilities become colours; settings not listed are those of :class:`churnrisk.lights.TrafficLight`.
@@ -167,3 +106,64 @@ class DecisionConfig:
         replaced = {rule.name for rule in self.rules} | set(self.rules_off)
         shipped = [rule for rule in DEFAULT_RULES if rule.name not in replaced]
         return tuple(rule for rule in (*shipped, *self.rules) if rule.enabled)
+
+
+def check_policy(params: Mapping[str, Any]) -> None:
+    """Refuse parameters of :class:`TrafficLight` that contradict each other."""
+    policy = params["policy"]
+    if policy not in get_args(PolicyName):
+        raise UsageError(
+            f"expected policy {', '.join(map(repr, get_args(PolicyName)))}, found {policy!r}. "
+            "Choose one under [decision]."
+        )
+    for name, least in _LEAST.items():
+        if params[name] < least:
+            raise UsageError(f"expected {name} >= {least}, found {params[name]}. Raise it under [decision].")
+    for owner, names in _OWNED.items():
+        given = {name: params[name] for name in names if params[name] is not None}
+        if policy != owner and given:
+            found = ", ".join(f"{name}={value}" for name, value in given.items())
+            raise UsageError(
+                f"policy '{policy}' finds its thresholds itself, found {found}. Remove {' and '.join(given)}, "
+                f"or choose policy = '{owner}'."
+            )
+    if not 0.5 <= params["confidence"] < 1.0:
+        raise UsageError(f"expected 0.5 <= confidence < 1, found {params['confidence']}. Usual is 0.95.")
+    if policy == "certified":
+        _check_promises(params)
+    elif policy == "fixed":
+        _check_fixed(params)
+    elif policy == "cost":
+        _check_cost(params)
+
+
+def _check_fixed(params: Mapping[str, Any]) -> None:
+    amber, red = params["amber_from"], params["red_from"]
+    if amber is None or red is None or not 0.0 <= amber <= red <= 1.0:
+        raise UsageError(
+            f"policy 'fixed' expects 0 <= amber_from <= red_from <= 1, found amber_from={amber}, "
+            f"red_from={red}. Give both under [decision] in churnrisk.toml."
+        )
+
+
+def _check_cost(params: Mapping[str, Any]) -> None:
+    rate, cost = params["save_rate"], params["cost_per_contact"]
+    if rate is None or cost is None or not 0.0 < rate <= 1.0 or not cost > 0.0:
+        raise UsageError(
+            f"policy 'cost' expects 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={rate}, "
+            f"cost_per_contact={cost}. Give both under [decision] in churnrisk.toml: the share of churners that a "
+            "contact keeps, and what a contact costs in the currency of mrr."
+        )
+
+
+def _check_promises(params: Mapping[str, Any]) -> None:
+    for name in ("green_max_churn", "red_min_churn"):
+        if params[name] is not None and not 0.0 < params[name] < 1.0:
+            raise UsageError(
+                f"expected 0 < {name} < 1, found {params[name]}. It is a churn rate, not a percentage."
+            )
+    green, least = params["green_max_churn"], params["red_min_churn"]
+    if green is not None and least is not None and green >= least:
+        raise UsageError(
+            f"expected green_max_churn < red_min_churn, found {green} and {least}. Lower the first."
+        )

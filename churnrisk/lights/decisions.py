@@ -57,7 +57,7 @@ def decide(
     decided = colours_after_rules(X, model, light=light, rules=rules, scored=scored)
     decided["raw_colour"], decided["model_colour"] = decided["colour"], model
     if previous is not None and len(previous):
-        _hold(decided, scores, colour_by_model, previous.reindex(accounts), margin)
+        _hold_back(decided, scores, colour_by_model, previous.reindex(accounts), margin)
     if overrides is not None and len(overrides):
         codes = to_codes(overrides.reindex(accounts))
         _set(decided, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
@@ -86,45 +86,27 @@ def _account_ids(X: pd.DataFrame) -> pd.Index:
     return ids
 
 
-def _hold(
+def _hold_back(
     decided: pd.DataFrame,
     scores: npt.NDArray[np.float64],
     light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
-    before: pd.DataFrame,
+    previous: pd.DataFrame,
     margin: float,
 ) -> None:
-    raw = decided["raw_colour"].to_numpy()
-    raw_before = before["raw_colour"] if "raw_colour" in before else before["colour"]
-    shown = before["colour"]
-    if "decided_by" in before:
-        # An override ends with itself: it must neither hold back later colours nor release them.
-        shown = shown.mask(before["decided_by"] == DecidedBy.OVERRIDE, raw_before)
-    held = hold_back(raw, scores, light=light, previous=shown, previous_raw=raw_before, margin=margin)
-    _set(decided, held != raw, held, DecidedBy.HYSTERESIS)
+    """Apply hysteresis: colours worsen at once and improve late.
 
-
-def hold_back(
-    raw: npt.ArrayLike | pd.Series,
-    p: npt.ArrayLike | pd.Series,
-    *,
-    light: Callable[[npt.NDArray[np.float64]], npt.ArrayLike],
-    previous: npt.ArrayLike | pd.Series,
-    previous_raw: npt.ArrayLike | pd.Series,
-    margin: float,
-) -> npt.NDArray[np.object_]:
-    """Return the colours after hysteresis, which worsen at once and improve late, shape (rows,).
-
-    A colour worse than the previous one holds at once. A better one holds as far as p has cleared the threshold by
-    ``margin`` log-odds, or as far as the run before already agreed (twice in a row); otherwise the previous colour, or
-    the supported part of the way, stays.
-
-    ``light`` maps probabilities of the same rows to the model's colours; ``previous`` is the colour shown by the run
-    before, ``previous_raw`` that run's colour before hysteresis and override (missing or grey: the row stays as it is).
+    A better colour than the previous one holds as far as p has cleared the threshold by ``margin`` log-odds, or as far
+    as the run before already agreed (twice in a row); otherwise the previous colour, or the supported part of the way,
+    stays. Without a previous colour, or with a grey one, the row stays as it is.
     """
-    now, shown, before = to_codes(raw), to_codes(previous), to_codes(previous_raw)
     if margin == 0:
-        return to_colours(now)
-    scores = np.asarray(p, dtype=float)
+        return
+    raw_before = previous["raw_colour"] if "raw_colour" in previous else previous["colour"]
+    colour_before = previous["colour"]
+    if "decided_by" in previous:
+        # An override ends with itself: it must neither hold back later colours nor release them.
+        colour_before = colour_before.mask(previous["decided_by"] == DecidedBy.OVERRIDE, raw_before)
+    now, shown, before = to_codes(decided["raw_colour"]), to_codes(colour_before), to_codes(raw_before)
     still_red = to_codes(light(_shift(scores, margin * _OUT_OF_RED))) == severity(Colour.RED)
     not_green = to_codes(light(_shift(scores, margin))) != severity(Colour.GREEN)
     cleared = np.where(still_red, severity(Colour.RED), np.where(not_green, severity(Colour.AMBER), now))
@@ -133,7 +115,7 @@ def hold_back(
     supported = np.minimum(cleared, twice)
     held = np.where(now < shown, np.minimum(shown, supported), now)
     known = (now != GREY_CODE) & (shown != GREY_CODE)
-    return to_colours(np.where(known, held, now).astype(np.int8))
+    _set(decided, known & (held != now), to_colours(held.astype(np.int8)), DecidedBy.HYSTERESIS)
 
 
 def _shift(p: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]:

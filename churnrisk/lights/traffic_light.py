@@ -40,7 +40,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     ----------
     policy : {"certified", "capacity", "cost", "fixed"}
         ``certified`` finds the thresholds so that the colours keep their promise. ``capacity`` makes as many
-        accounts red as the team can review. ``cost`` makes red whom to contact pays: p × annual value ×
+        accounts red as the team can review. ``cost`` makes an account red where a contact pays: p × annual value ×
         ``save_rate`` ≥ ``cost_per_contact``, a threshold per account. ``fixed`` takes two numbers. Only
         ``certified`` promises churn rates; what the others yield is measured in ``evidence_`` all the same.
     green_max_churn, red_min_churn : float, optional

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -21,13 +21,7 @@ Method = Literal["auto", "sigmoid", "isotonic", "none"]
 # Isotonic maps are step functions with many free values: with fewer rows or churners they fit noise.
 ISOTONIC_ROWS = 5_000
 ISOTONIC_CHURNED = 1_000
-
-
-class Calibrator(Protocol):
-    """A non-decreasing map of log-odds."""
-
-    def apply(self, log_odds: Floats) -> Floats:
-        """Return calibrated log-odds, shape (n,)."""
+RECENCY = "days_since_last_event"
 
 
 @dataclass
@@ -103,7 +97,7 @@ def fit_calibrator(log_odds: Floats, churned: Bools, method: Method) -> Affine |
     return fit_affine(log_odds, churned)
 
 
-def rescaled(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
+def rescaled(shares: Floats, baseline: float, calibrator: Affine | Steps) -> Floats:
     """Adjust shares in place, shape (n, d), so that with `baseline` they sum to the calibrated log-odds.
 
     Each row's shares are scaled by one factor or, where that would flip their signs, shifted equally.
@@ -122,9 +116,6 @@ def rescaled(shares: Floats, baseline: float, calibrator: Calibrator) -> Floats:
     return shares
 
 
-COLUMN = "days_since_last_event"
-
-
 class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Rank accounts by days since their last event; never seen ranks worst.
 
@@ -132,7 +123,7 @@ class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    column : str, default "days_since_last_event"
+    column : str
 
     Attributes
     ----------
@@ -140,22 +131,16 @@ class RecencyRule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         log(1 + days) assigned to "never seen", beyond the longest silence at fit.
     """
 
-    def __init__(self, column: str = COLUMN) -> None:
+    def __init__(self, column: str = RECENCY) -> None:
         self.column = column
 
     @classmethod
-    def applies_to(cls, X: pd.DataFrame, column: str = COLUMN) -> bool:
+    def applies_to(cls, X: pd.DataFrame, column: str = RECENCY) -> bool:
         """Return whether the column exists and varies."""
         return column in X.columns and X[column].nunique(dropna=False) > 1
 
     def fit(self, X: pd.DataFrame, y: Any) -> Self:
-        """Fit the logistic map.
-
-        Raises
-        ------
-        ModelInputError
-            When `X` has no such column: then there is no recency rule to compare with.
-        """
+        """Fit the logistic map; refuse an `X` without the column."""
         silence = self._silence(X)
         known = silence[~np.isnan(silence)]
         self.never_ = float(known.max()) + 1.0 if len(known) else 1.0

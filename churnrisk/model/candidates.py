@@ -110,13 +110,7 @@ class SklearnClassifier(Candidate):
     settings: tuple[Setting, ...] = field(default_factory=lambda: ({},))
 
     def build(self, setting: Setting, task: Task) -> CandidateModel:
-        """Return the unfitted classifier behind the interface of a candidate.
-
-        Raises
-        ------
-        ModelInputError
-            When the name is not that of a scikit-learn classifier.
-        """
+        """Return the unfitted classifier behind the interface of a candidate; refuse names of anything else."""
         from sklearn.base import is_classifier
 
         from churnrisk.model.linear import WrappedEstimator
@@ -124,56 +118,32 @@ class SklearnClassifier(Candidate):
         module, _, name = self.path.rpartition(".")
         try:
             estimator = getattr(import_module(module), name)(**setting)
+            if not is_classifier(estimator):
+                raise TypeError(f"a {type(estimator).__name__}")
         except (ImportError, AttributeError, TypeError, ValueError) as cause:
-            raise ModelInputError(_not_a_classifier(self.path, str(cause))) from cause
-        if not is_classifier(estimator):
-            raise ModelInputError(_not_a_classifier(self.path, f"a {type(estimator).__name__}"))
+            raise ModelInputError(
+                f"expected candidates among {list(CANDIDATES)} or a scikit-learn classifier such as "
+                f"'sklearn.ensemble.ExtraTreesClassifier', found {self.path!r} ({cause}). "
+                "Fix candidates under [model]."
+            ) from cause
         if "random_state" in estimator.get_params() and "random_state" not in setting:
             estimator.set_params(random_state=task.seed)
         return WrappedEstimator(estimator=estimator, names=task.names)
 
 
+_ADDITIVE: tuple[Setting, ...] = (
+    {"learning_rate": 0.12, "max_leaf_nodes": 6, "min_samples_leaf": 50, "l2": 10.0, "max_features": 0.3},
+    {"learning_rate": 0.04, "max_leaf_nodes": 4, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.3},
+)
+_FULL: tuple[Setting, ...] = (
+    {"learning_rate": 0.06, "max_leaf_nodes": 24, "min_samples_leaf": 100, "l2": 10.0, "max_features": 0.2},
+    {"learning_rate": 0.04, "max_leaf_nodes": 8, "min_samples_leaf": 50, "l2": 20.0, "max_features": 0.2},
+)
 #: The registry. An entry more is a candidate more.
 CANDIDATES: dict[str, Candidate] = {
     "logistic": Logistic(({"C": 0.1}, {"C": 0.01}, {"C": 0.001})),
-    "additive": Boosted(
-        additive=True,
-        settings=(
-            {
-                "learning_rate": 0.12,
-                "max_leaf_nodes": 6,
-                "min_samples_leaf": 50,
-                "l2": 10.0,
-                "max_features": 0.3,
-            },
-            {
-                "learning_rate": 0.04,
-                "max_leaf_nodes": 4,
-                "min_samples_leaf": 50,
-                "l2": 20.0,
-                "max_features": 0.3,
-            },
-        ),
-    ),
-    "full": Boosted(
-        additive=False,
-        settings=(
-            {
-                "learning_rate": 0.06,
-                "max_leaf_nodes": 24,
-                "min_samples_leaf": 100,
-                "l2": 10.0,
-                "max_features": 0.2,
-            },
-            {
-                "learning_rate": 0.04,
-                "max_leaf_nodes": 8,
-                "min_samples_leaf": 50,
-                "l2": 20.0,
-                "max_features": 0.2,
-            },
-        ),
-    ),
+    "additive": Boosted(additive=True, settings=_ADDITIVE),
+    "full": Boosted(additive=False, settings=_FULL),
 }
 
 
@@ -185,10 +155,3 @@ def unknown_candidates(names: Iterable[str]) -> list[str]:
 def candidate_named(name: str) -> Candidate:
     """Return the registered candidate, or the scikit-learn classifier of that dotted name with its defaults."""
     return CANDIDATES[name] if name in CANDIDATES else SklearnClassifier(name)
-
-
-def _not_a_classifier(path: str, found: str) -> str:
-    return (
-        f"expected candidates among {list(CANDIDATES)} or a scikit-learn classifier such as "
-        f"'sklearn.ensemble.ExtraTreesClassifier', found {path!r} ({found}). Fix candidates under [model]."
-    )

@@ -53,7 +53,7 @@ class Design:
         return np.repeat(np.arange(len(widths)), widths)
 
     def transform(self, encoded: Floats) -> Floats:
-        """Return the design matrix, shape (n, m); a level beyond the kept ones has zeros in all of them."""
+        """Return the design matrix, shape (n, m); a level beyond the first 50 has only zeros."""
         parts: list[Floats] = []
         for j, levels in enumerate(self.levels):
             column = encoded[:, j]

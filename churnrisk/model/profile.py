@@ -72,11 +72,11 @@ class ReasonProfile:
     ) -> Self:
         """Learn the ranges from rows with ``y == 0``; `groups` holds each row's kind, its name the sort of kind."""
         names = [f.name for f in features if not f.categorical and f.name in X.columns]
-        kept = ~np.asarray(y).astype(bool)
-        retained = X.loc[kept, names].astype("float64")
+        stayed = ~np.asarray(y).astype(bool)
+        retained = X.loc[stayed, names].astype("float64")
         if groups is None:
             return cls(**_ranges(retained))
-        by, kinds = str(groups.name), groups.to_numpy(dtype=object)[kept]
+        by, kinds = str(groups.name), groups.to_numpy(dtype=object)[stayed]
         peers = {
             str(kind): ReasonProfile(
                 **_ranges(retained[kinds == kind]), who=f"{_PLACED.get(by, f'of {by}')} {kind}"

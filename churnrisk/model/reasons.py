@@ -35,12 +35,7 @@ def explain(
     the largest contribution of the family that speaks least against churn, worded neutrally, so every row has one.
     Contributions are log-odds per column, as ``ChurnClassifier.contributions`` returns them; columns without a
     declaration are described by their name. ``previous`` has the values at the previous run, by account id; ``kinds``
-    the peer group of each row, in the sense of ``profile.by``.
-
-    Raises
-    ------
-    ModelInputError
-        When the rows of both frames differ, `X` has no (account_id, as_of) index, or `top` is below 1.
+    the peer group of each row, in the sense of ``profile.by``. `X` has the index (account_id, as_of).
     """
     if top < 1:
         raise ModelInputError(f"expected at least one reason per row, found top={top}. Ask for 1 or more.")
@@ -60,15 +55,9 @@ def explain(
     chosen = zip(rows.tolist(), columns.tolist(), parts.tolist(), values, before, strict=True)
     reasons = [write(j, part, now, then, kind_of[i]) for i, j, part, now, then in chosen]
     ends = np.cumsum(np.bincount(rows, minlength=len(X))).tolist()
-    return pd.DataFrame(
-        {
-            ACCOUNT: X.index.get_level_values(ACCOUNT),
-            AS_OF: X.index.get_level_values(AS_OF),
-            "reasons": pd.Series(
-                [tuple(reasons[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)], dtype=object
-            ),
-        }
-    )
+    by_row = [tuple(reasons[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    keys = {level: X.index.get_level_values(level) for level in (ACCOUNT, AS_OF)}
+    return pd.DataFrame({**keys, "reasons": pd.Series(by_row, dtype=object)})
 
 
 def family_contributions(
@@ -82,11 +71,10 @@ def family_contributions(
 def declared(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:
     """Return the feature of each column; one made from its name where none is declared."""
     known = features if isinstance(features, Mapping) else {feature.name: feature for feature in features}
-    return [known.get(str(name)) or _undeclared(str(name)) for name in columns]
-
-
-def _undeclared(name: str) -> Feature:
-    return Feature(name, family="attributes", unit="", sql="", label=name.replace("_", " "), why="")
+    return [
+        known.get(name) or Feature(name, "attributes", unit="", sql="", label=name.replace("_", " "), why="")
+        for name in map(str, columns)
+    ]
 
 
 def cells(frame: pd.DataFrame, rows: Ints, columns: Ints) -> list[Value]:
@@ -143,14 +131,13 @@ def _before(
 ) -> list[Value]:
     if previous is None or previous.empty:
         return [None] * len(rows)
-    kept = previous.droplevel(AS_OF) if AS_OF in previous.index.names else previous
-    kept = kept[~kept.index.duplicated(keep="last")].reindex(columns=names)
-    at = kept.index.get_indexer(X.index.get_level_values(ACCOUNT))[rows]
+    stored = previous.droplevel(AS_OF) if AS_OF in previous.index.names else previous
+    stored = stored[~stored.index.duplicated(keep="last")].reindex(columns=names)
+    at = stored.index.get_indexer(X.index.get_level_values(ACCOUNT))[rows]
     known = at >= 0
-    values: list[Value] = [None] * len(rows)
-    for place, value in zip(np.flatnonzero(known), cells(kept, at[known], columns[known]), strict=True):
-        values[int(place)] = value
-    return values
+    values = np.full(len(rows), None, dtype=object)
+    values[known] = cells(stored, at[known], columns[known])
+    return list(values)
 
 
 class _ReasonFactory:

@@ -93,7 +93,7 @@ class KaplanMeier:
         )
 
     def at(self, days: npt.ArrayLike) -> Floats:
-        """Return the share still there after so many days, shape of `days`; NaN on days that nobody was seen on."""
+        """Return the share still there after so many days, shape of `days`; NaN outside the days of life seen."""
         at = np.asarray(days, dtype=np.float64)
         found = np.append(1.0, self.survival)[np.searchsorted(self.days, at, side="right")]
         return np.where((at >= self.since) & (at <= self.until), found, np.nan)
@@ -116,7 +116,7 @@ def _checked(
 
 
 def _greenwood(lost: npt.NDArray[np.int64], at_risk: npt.NDArray[np.int64]) -> Floats:
-    """Return the variance of the logarithm of the survival, infinite once nobody is left."""
+    """Return the variance of the logarithm of the survival, infinite once no account is left."""
     with np.errstate(divide="ignore"):
         return np.cumsum(lost / (at_risk * (at_risk - lost).astype(np.float64)))
 
@@ -127,7 +127,7 @@ def _log_log(survival: Floats, variance: Floats, z: float) -> tuple[Floats, Floa
     spread = np.exp(z * np.sqrt(np.where(left, variance, 0.0)) / np.abs(log_survival))
     low = np.where(left, np.exp(log_survival * spread), 0.0)
     high = np.where(left, np.exp(log_survival / spread), np.nan)
-    # The transform is undefined where nobody is left; the bound of the day before still holds.
+    # The transform is undefined where no account is left; the bound of the day before still holds.
     return low, np.fmin.accumulate(np.where(np.isnan(high), 1.0, high))
 
 
@@ -173,14 +173,14 @@ def evaluate_survival(
     survival : array-like of shape (n, m)
         The chance of still being there after each of `days`.
     days : array-like of shape (m,)
-        Ascending; by each somebody must have been lost and somebody known to be there.
+        Ascending; at each, a row must have been lost and another be known to be there.
     account_id : array-like of shape (n,)
         Units of the bootstrap.
 
     Raises
     ------
     ModelInputError
-        When shapes differ, or a day has nobody on one of its sides.
+        When shapes differ, or a day has no row on one of its sides.
 
     Notes
     -----
@@ -202,7 +202,7 @@ def evaluate_survival(
         if not (weights[gone].any() and weights[~gone].any()):
             raise ModelInputError(
                 f"expected rows that were lost by day {day:g} and rows known to be there, found one kind only. "
-                "Ask for other days."
+                "Pass other days."
             )
         weighed = drawn * weights
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -69,24 +69,21 @@ class Promises:
 def promises(store: HistoryStore) -> Promises:
     """Return what the colours promised and what became of it."""
     with store.database.reading() as connection:
-        found = read_outcomes(connection)
-    green = [(run, one) for run, outcomes in found for one in outcomes if one.colour == Colour.GREEN]
-    open_dates = [one.known_at for _, outcomes in found for one in outcomes if one.known is None]
+        runs = read_outcomes(connection)
+    pairs = [(run, one) for run, outcomes in runs for one in outcomes]
+    green = [(run, one) for run, one in pairs if one.colour == Colour.GREEN]
     return Promises(
-        run=found[0][0] if found else None,
-        colours=tuple(_promised(colour, found) for colour in _JUDGED),
+        run=runs[0][0] if runs else None,
+        colours=tuple(_promised(colour, pairs) for colour in _JUDGED),
         missed=tuple((run.as_of, one.churned) for run, one in green if one.churned is not None),
-        next_known_at=min(open_dates, default=None),
+        next_known_at=min((one.known_at for _, one in pairs if one.known is None), default=None),
     )
 
 
-def _promised(colour: Colour, found: Sequence[tuple[Run, tuple[ColourOutcome, ...]]]) -> Promised:
+def _promised(colour: Colour, pairs: Sequence[tuple[Run, ColourOutcome]]) -> Promised:
     runs = tuple(
-        RunOfColour(
-            run.as_of, run.model_version, one, verdict_of(one), in_hindsight=run.published_at >= one.known_at
-        )
-        for run, outcomes in found
-        for one in outcomes
+        RunOfColour(run.as_of, run.model_version, one, verdict_of(one), run.published_at >= one.known_at)
+        for run, one in pairs
         if one.colour == colour
     )
     known = [one.outcome for one in runs if one.outcome.known]

@@ -249,7 +249,7 @@ def plot_cost(
     name: str = "model",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what an account costs on average when everybody from a threshold on is contacted.
+    """Draw what an account costs on average when all accounts from a threshold on are contacted.
 
     A contact costs `cost_per_contact` and keeps `save_rate` of those who would leave; each loss costs the `value`.
     The cheapest threshold is marked, and a line shows the cost of contacting nobody.
@@ -306,7 +306,7 @@ def plot_cost(
 def _cost_by_threshold(
     score: Floats, lost: Floats, cost_per_contact: float, save_rate: float
 ) -> tuple[Floats, Floats]:
-    """Return each threshold, ascending, and the mean cost when all from it on are contacted; nobody at the last."""
+    """Return each threshold, ascending, and the mean cost when all from it on are contacted; none from the last."""
     levels, member = np.unique(np.maximum(score, _LEAST), return_inverse=True)
     by_level = np.bincount(member, weights=cost_per_contact - save_rate * lost)
     contacted = np.append(np.cumsum(by_level[::-1])[::-1], 0.0)

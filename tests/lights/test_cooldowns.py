@@ -21,8 +21,8 @@ cases = st.tuples(st.sampled_from("abc"), st.sampled_from(sorted(CHANNEL)))
 runs = st.lists(st.tuples(st.integers(0, 60 * 24), st.lists(cases, max_size=8)), max_size=12)
 
 
-def hand_out(past, wanted, now):
-    candidates = pd.DataFrame(wanted, columns=["account_id", "play"])
+def hand_out(past, plays, now):
+    candidates = pd.DataFrame(plays, columns=["account_id", "play"])
     candidates["channel"] = candidates["play"].map(CHANNEL)
     goes = may_go_out(
         candidates, past, now=now, cooldowns=COOLDOWNS, channels=CHANNELS, default_cooldown=DEFAULT
@@ -40,8 +40,8 @@ def nothing():
 @given(runs)
 def test_no_two_actions_come_closer_than_cooldown_and_channel_allow(sequence):
     past = nothing()
-    for hours, wanted in sequence:
-        past = hand_out(past, wanted, START + timedelta(hours=hours))
+    for hours, plays in sequence:
+        past = hand_out(past, plays, START + timedelta(hours=hours))
     for one, other in combinations(past.itertuples(), 2):
         apart = abs(one.handed_out_at - other.handed_out_at)
         if one.account_id == other.account_id and one.play == other.play:
@@ -56,11 +56,11 @@ def test_no_two_actions_come_closer_than_cooldown_and_channel_allow(sequence):
 @given(runs)
 def test_what_nothing_forbids_goes_out(sequence):
     past = nothing()
-    for hours, wanted in sequence:
+    for hours, plays in sequence:
         now = START + timedelta(hours=hours)
         before = len(past)
-        past = hand_out(past, wanted, now)
-        fresh = {account for account, _ in wanted} - set(past["account_id"][:before])
+        past = hand_out(past, plays, now)
+        fresh = {account for account, _ in plays} - set(past["account_id"][:before])
         assert fresh <= set(past["account_id"][before:])
 
 

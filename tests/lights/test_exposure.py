@@ -195,8 +195,8 @@ def test_counting_every_row_certifies_more_often_than_one_row_per_account(draw):
         account, p, churned, _ = draw(rng, 1000)
         promises = {"green_max_churn": rate / 2, "red_min_churn": rate * 2.5}
         light = TrafficLight(**promises).fit(p, churned, groups=account)
-        kept = one_row_per_account(rng, account)
-        thin = TrafficLight(**promises).fit(p[kept], churned[kept])
+        one_each = one_row_per_account(rng, account)
+        thin = TrafficLight(**promises).fit(p[one_each], churned[one_each])
         every += [light.amber_from_ > 0, light.red_from_ <= 1]
         thinned += [thin.amber_from_ > 0, thin.red_from_ <= 1]
     assert (every >= thinned).all()

@@ -96,9 +96,9 @@ def test_hysteresis_holds_the_costly_account_at_its_own_threshold():
     light = TrafficLight(**COST).fit([0.1, 0.2], [0, 1], [1000.0, 1000.0])
     X = pd.DataFrame(index=pd.Index(["small", "large"], name="account_id"))
     before = pd.DataFrame({"colour": "red", "raw_colour": "red"}, index=X.index)
-    settled = decide([0.24, 0.024], X, light=light, previous=before, value=[1000, 10_000])
-    assert list(settled["colour"]) == ["red", "red"]
-    assert list(settled["model_colour"]) == ["amber", "amber"]
+    decided = decide([0.24, 0.024], X, light=light, previous=before, value=[1000, 10_000])
+    assert list(decided["colour"]) == ["red", "red"]
+    assert list(decided["model_colour"]) == ["amber", "amber"]
 
 
 def test_cost_without_any_value_says_what_to_map():
@@ -217,9 +217,9 @@ def test_snapshots_too_small_for_a_bound_of_their_own_are_certified_together_and
     p, churned, dates = snapshots(np.random.default_rng(6), accounts=150)
     light = TrafficLight(green_max_churn=0.05).fit(p, churned, blocks=dates)
     assert light.amber_from_ > NO_GREEN
-    told = [note for note in light.notes_ if "certified on all snapshots together; the last 3" in note]
-    assert len(told) == 1
-    assert told[0].startswith("green")
+    notes = [note for note in light.notes_ if "certified on all snapshots together; the last 3" in note]
+    assert len(notes) == 1
+    assert notes[0].startswith("green")
 
 
 @pytest.mark.slow

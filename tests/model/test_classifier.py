@@ -140,10 +140,10 @@ def test_it_works_in_cross_validation_with_the_panel_split(panel):
 
 
 @pytest.mark.parametrize(
-    ("y", "told"), [([0] * 50, "both churned and retained"), ([1] * 4 + [0] * 46, "at least 10 churned")]
+    ("y", "message"), [([0] * 50, "both churned and retained"), ([1] * 4 + [0] * 46, "at least 10 churned")]
 )
-def test_labels_that_cannot_teach_break_the_contract(y, told):
-    with pytest.raises(ContractError, match=told):
+def test_labels_that_cannot_teach_break_the_contract(y, message):
+    with pytest.raises(ContractError, match=message):
         ChurnClassifier().fit(pd.DataFrame({"x": np.arange(50.0)}), y)
 
 
@@ -186,14 +186,14 @@ def test_log_odds_of_changed_columns_are_those_of_changed_rows(panel, candidate)
         {"complaints_open": 0.0, "nps": rows["nps"].to_numpy()[::-1], "nothing": 5.0}, index=rows.index
     )
     whole = rows.assign(**{name: changed[name].to_numpy() for name in changed})
-    told = model.log_odds_if(rows, changed, raw=model.raw_log_odds(rows))
-    assert np.allclose(told, model.decision_function(whole), atol=1e-9)
+    predicted = model.log_odds_if(rows, changed, raw=model.raw_log_odds(rows))
+    assert np.allclose(predicted, model.decision_function(whole), atol=1e-9)
     # some rows several times, with what their columns add known before
     often = np.array([3, 3, 150, 0])
     again = model.log_odds_if(
         rows, changed.iloc[often], raw=model.raw_log_odds(rows), rows=often, parts=model.parts_of(rows)
     )
-    assert np.allclose(again, told[often], atol=1e-12)
+    assert np.allclose(again, predicted[often], atol=1e-12)
 
 
 @pytest.mark.parametrize("candidate", ["logistic", "additive", "full"])
@@ -225,10 +225,10 @@ def test_later_outcomes_are_learned_from():
     assert crossed.calibration_ == "sigmoid"
     assert raw.shape == (later.sum(),)
     # four models, each without a share: their mean at a row is near what the one that lacks it says, and not it
-    told = crossed.raw_log_odds(X[later])
-    assert np.corrcoef(told, raw)[0, 1] > 0.8
-    assert (told != raw).all()
-    assert not np.allclose(told, alone.raw_log_odds(X[later]))
+    predicted = crossed.raw_log_odds(X[later])
+    assert np.corrcoef(predicted, raw)[0, 1] > 0.8
+    assert (predicted != raw).all()
+    assert not np.allclose(predicted, alone.raw_log_odds(X[later]))
 
 
 def test_a_later_block_without_churn_cannot_calibrate(panel):

@@ -58,9 +58,9 @@ def hazard(lives):
 
 def test_curves_follow_the_true_ones(hazard):
     X, _, _, truth = make_lives(seed=1)
-    told = hazard.predict_survival(X, np.arange(1, 9) * PERIOD)
-    assert np.abs(told.mean(axis=0) - truth.mean(axis=0)).max() < 0.02
-    assert np.abs(told - truth).mean() < 0.04
+    predicted = hazard.predict_survival(X, np.arange(1, 9) * PERIOD)
+    assert np.abs(predicted.mean(axis=0) - truth.mean(axis=0)).max() < 0.02
+    assert np.abs(predicted - truth).mean() < 0.04
 
 
 def test_a_renewal_in_200_days_and_one_in_20_are_told_apart(hazard, lives):
@@ -78,30 +78,30 @@ def test_who_is_cut_off_counts_until_then_and_no_further(lives):
     X, days, churned, truth = lives
     end = np.random.default_rng(2).integers(1, 9, len(X)) * float(PERIOD)
     known, lost = np.minimum(days, end), churned & (days <= end)
-    asked = np.arange(1, 9) * PERIOD
+    at_days = np.arange(1, 9) * PERIOD
     fitted = ChurnHazard(period_days=PERIOD, ageing=AGEING).fit(X, known, lost)
-    told = fitted.predict_survival(X, asked).mean(axis=0)
-    as_survivors = 1 - np.array([(lost & (known <= day)).mean() for day in asked])
-    assert np.abs(told - truth.mean(axis=0)).max() < 0.03
+    predicted = fitted.predict_survival(X, at_days).mean(axis=0)
+    as_survivors = 1 - np.array([(lost & (known <= day)).mean() for day in at_days])
+    assert np.abs(predicted - truth.mean(axis=0)).max() < 0.03
     assert as_survivors[-1] - truth.mean(axis=0)[-1] > 0.1, "taking them for survivors would flatter"
-    assert np.abs(told - KaplanMeier.fit(known, lost).at(asked)).max() < 0.03
+    assert np.abs(predicted - KaplanMeier.fit(known, lost).at(at_days)).max() < 0.03
 
 
 def test_within_a_period_the_hazard_is_constant_and_beyond_the_last_nothing_is_said(hazard, lives):
     X = lives[0].iloc[:5]
-    told = hazard.predict_survival(X, [0, 15, 30, hazard.limit_days_, hazard.limit_days_ + 1])
-    assert told[:, 0].tolist() == [1.0] * 5
-    np.testing.assert_allclose(told[:, 1] ** 2, told[:, 2])
-    assert np.isfinite(told[:, 3]).all()
-    assert np.isnan(told[:, 4]).all()
+    predicted = hazard.predict_survival(X, [0, 15, 30, hazard.limit_days_, hazard.limit_days_ + 1])
+    assert predicted[:, 0].tolist() == [1.0] * 5
+    np.testing.assert_allclose(predicted[:, 1] ** 2, predicted[:, 2])
+    assert np.isfinite(predicted[:, 3]).all()
+    assert np.isnan(predicted[:, 4]).all()
 
 
 def test_the_first_period_may_be_told_by_another_model(hazard, lives):
     X = lives[0].iloc[:3]
     alone = hazard.predict_survival(X, [30, 60])
-    told = hazard.predict_survival(X, [30, 60], first=[0.5, 0.1, 0.0])
-    np.testing.assert_allclose(told[:, 0], [0.5, 0.9, 1.0])
-    np.testing.assert_allclose(told[:, 1] / told[:, 0], alone[:, 1] / alone[:, 0])
+    predicted = hazard.predict_survival(X, [30, 60], first=[0.5, 0.1, 0.0])
+    np.testing.assert_allclose(predicted[:, 0], [0.5, 0.9, 1.0])
+    np.testing.assert_allclose(predicted[:, 1] / predicted[:, 0], alone[:, 1] / alone[:, 0])
 
 
 def test_median_and_mean_belong_to_the_curve(hazard, lives):
@@ -120,20 +120,20 @@ def test_median_and_mean_belong_to_the_curve(hazard, lives):
 
 def test_calibration_on_later_rows_moves_the_level_to_theirs(hazard, lives):
     X, days, churned, _ = make_lives(seed=3)
-    kept = ~churned | (np.arange(len(X)) % 3 == 0)
-    calibrated = clone(hazard).fit(*lives[:3]).calibrate(X[kept], days[kept], churned[kept])
-    before = hazard.predict_survival(X[kept], [240]).mean()
-    after = calibrated.predict_survival(X[kept], [240]).mean()
-    observed = KaplanMeier.fit(days[kept], churned[kept]).at(240)
+    sampled = ~churned | (np.arange(len(X)) % 3 == 0)
+    calibrated = clone(hazard).fit(*lives[:3]).calibrate(X[sampled], days[sampled], churned[sampled])
+    before = hazard.predict_survival(X[sampled], [240]).mean()
+    after = calibrated.predict_survival(X[sampled], [240]).mean()
+    observed = KaplanMeier.fit(days[sampled], churned[sampled]).at(240)
     assert abs(after - observed) < 0.03 < abs(before - observed)
 
 
 def test_many_rows_are_a_sample_of_accounts(lives):
     X, days, churned, truth = lives
     few = ChurnHazard(ageing=AGEING, max_rows=6000).fit(X, days, churned)
-    told = few.predict_survival(X, [240]).mean()
+    predicted = few.predict_survival(X, [240]).mean()
     assert few.model_.n_features_in_ == 4
-    assert abs(told - truth[:, -1].mean()) < 0.06
+    assert abs(predicted - truth[:, -1].mean()) < 0.06
 
 
 def test_the_curve_ends_where_too_few_were_seen(lives):

@@ -67,7 +67,7 @@ def test_without_late_entries_and_censoring_it_is_the_plain_share(lives):
 
 
 @pytest.mark.parametrize(
-    ("days", "lost", "entered", "told"),
+    ("days", "lost", "entered", "message"),
     [
         ([1, 2], [True], None, "one life per account"),
         ([], [], None, "one life per account"),
@@ -76,6 +76,6 @@ def test_without_late_entries_and_censoring_it_is_the_plain_share(lives):
         ([1, 2], [True, False], [0, -1], "missing or negative"),
     ],
 )
-def test_lives_that_make_no_sense_are_told(days, lost, entered, told):
-    with pytest.raises(ContractError, match=told):
+def test_lives_that_make_no_sense_are_refused(days, lost, entered, message):
+    with pytest.raises(ContractError, match=message):
         KaplanMeier.fit(days, lost, entered=entered)

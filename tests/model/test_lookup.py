@@ -64,8 +64,8 @@ def test_few_and_many_rows_are_looked_up_alike(rows):
     out = np.empty(rows)
     assert look_up(steps, column, out) is out
     assert np.array_equal(out, searched(steps, column))
-    wanted = searched(steps, column)
-    assert np.array_equal(look_up(steps, column, column), wanted)
+    expected = searched(steps, column)
+    assert np.array_equal(look_up(steps, column, column), expected)
 
 
 def test_a_column_that_says_nothing_may_be_written_over_too():

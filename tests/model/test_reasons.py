@@ -13,7 +13,7 @@ from churnrisk.records import Feature
 from .conftest import FEATURES
 
 
-def told(contributions, values, features=FEATURES, **more):
+def explained(contributions, values, features=FEATURES, **more):
     index = pd.MultiIndex.from_tuples(
         [(f"a{i}", pd.Timestamp("2024-05-01")) for i in range(len(values))], names=["account_id", "as_of"]
     )
@@ -30,25 +30,25 @@ def told(contributions, values, features=FEATURES, **more):
 
 def test_the_largest_positive_contribution_comes_first_in_its_own_words():
     values = [{"days_since_last_event": 41.0, "complaints_open": 2.0, "nps": 8.0}]
-    reasons = told([[1.5, 0.4, -0.2]], values)[0]
+    reasons = explained([[1.5, 0.4, -0.2]], values)[0]
     assert reasons[0].text == "No activity for 41 days"
     assert [r.feature for r in reasons] == ["days_since_last_event", "complaints_open"]
     assert (reasons[0].usual_low, reasons[0].usual_high) == (1.0, 20.0)
 
 
 def test_a_value_on_the_safe_side_is_told_neutrally():
-    reasons = told([[0.3]], [{"days_since_last_event": 2.0}])[0]
+    reasons = explained([[0.3]], [{"days_since_last_event": 2.0}])[0]
     assert reasons[0].text.startswith("Days since last event: 2 days (usually 1")
 
 
 def test_a_missing_value_is_told_as_missing():
-    reason = told([[0.3]], [{"nps": np.nan}])[0][0]
+    reason = explained([[0.3]], [{"nps": np.nan}])[0][0]
     assert reason.text == "No last NPS answer on record"
     assert reason.value is None
 
 
 def test_every_row_has_a_reason_even_without_a_positive_contribution():
-    reasons = told([[-0.5, -0.1]], [{"days_since_last_event": 41.0, "nps": 3.0}])[0]
+    reasons = explained([[-0.5, -0.1]], [{"days_since_last_event": 41.0, "nps": 3.0}])[0]
     assert [r.feature for r in reasons] == ["nps"]
     assert reasons[0].text.startswith("Last NPS answer: 3")
 
@@ -61,7 +61,7 @@ def test_any_text_and_number_comes_out_as_it_went_in():
     ]
     previous = pd.DataFrame({"plan": ["'old'"], "x": [-np.inf]}, index=pd.Index(["a0"], name="account_id"))
     values = [{"plan": odd, "x": -0.0}, {"plan": odd, "x": 0.0}, {"plan": odd, "x": np.inf}]
-    first, second, third = told([[0.4, 0.3]] * 3, values, features, previous=previous)
+    first, second, third = explained([[0.4, 0.3]] * 3, values, features, previous=previous)
     assert (first[0].text, first[0].value, first[0].previous) == (odd, odd, "'old'")
     assert (first[1].text, first[1].previous) == ("0.0", -np.inf)
     assert second[1].text == "0.0"
@@ -71,20 +71,20 @@ def test_any_text_and_number_comes_out_as_it_went_in():
 def test_at_most_two_reasons_of_one_family():
     features = [Feature(f"f{i}", "recency", "days", "", f"f {i}", "{value}") for i in range(3)]
     features.append(Feature("g", "value", "", "", "g", "{value}"))
-    reasons = told([[0.9, 0.8, 0.7, 0.1]], [{"f0": 1.0, "f1": 1.0, "f2": 1.0, "g": 1.0}], features)[0]
+    reasons = explained([[0.9, 0.8, 0.7, 0.1]], [{"f0": 1.0, "f1": 1.0, "f2": 1.0, "g": 1.0}], features)[0]
     assert [r.feature for r in reasons] == ["f0", "f1", "g"]
 
 
 def test_the_previous_value_comes_from_the_last_snapshot():
     previous = pd.DataFrame({"days_since_last_event": [9.0]}, index=pd.Index(["a0"], name="account_id"))
     values = [{"days_since_last_event": 41.0}, {"days_since_last_event": 41.0}]
-    first, second = told([[1.0], [1.0]], values, previous=previous)
+    first, second = explained([[1.0], [1.0]], values, previous=previous)
     assert first[0].previous == 9.0
     assert second[0].previous is None
 
 
 def test_categories_are_told_by_name():
-    assert told([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan basic"
+    assert explained([[0.4]], [{"plan": "basic"}])[0][0].text == "Plan basic"
 
 
 @pytest.mark.slow
@@ -95,7 +95,7 @@ def test_categories_are_told_by_name():
 )
 def test_reasons_are_positive_and_no_text_ever_says_nan(cells):
     values = [{"days_since_last_event": v, "nps": v} for _, v in cells]
-    for reasons, (share, _) in zip(told([[s, s / 2] for s, _ in cells], values), cells, strict=True):
+    for reasons, (share, _) in zip(explained([[s, s / 2] for s, _ in cells], values), cells, strict=True):
         assert 1 <= len(reasons) <= 2
         assert all(r.contribution > 0 for r in reasons) or share <= 3e-4
         assert "nan" not in json.dumps([r.text for r in reasons]).lower()
@@ -165,12 +165,12 @@ def test_reasons_say_with_whom_an_account_is_compared():
     X = pd.DataFrame({"nps": [8.0, 8.0, np.nan]}, index=index)
     shares = pd.DataFrame({"nps": [1.0, 1.0, 1.0]}, index=index)
     kinds = np.array(["Enterprise", "SMB", "Enterprise"], dtype=object)
-    told = [reasons[0] for reasons in explain(shares, X, FEATURES, profile, kinds=kinds)["reasons"]]
-    assert told[0].text == "NPS of 8"
-    assert told[0].comparison == "retained customers in segment Enterprise: 9 to 10"
-    assert told[1].text == "Last NPS answer: 8 (usually 1–3)"
-    assert told[1].comparison == "retained customers: 1 to 3"
-    assert told[2].peers == "in segment Enterprise"
+    first_reasons = [reasons[0] for reasons in explain(shares, X, FEATURES, profile, kinds=kinds)["reasons"]]
+    assert first_reasons[0].text == "NPS of 8"
+    assert first_reasons[0].comparison == "retained customers in segment Enterprise: 9 to 10"
+    assert first_reasons[1].text == "Last NPS answer: 8 (usually 1–3)"
+    assert first_reasons[1].comparison == "retained customers: 1 to 3"
+    assert first_reasons[2].peers == "in segment Enterprise"
 
 
 def test_a_neutral_sentence_names_the_peers():

@@ -15,10 +15,10 @@ def lives(n=4000, seed=0):
 
 def test_without_censoring_they_are_the_usual_auc_and_brier_score():
     days, rate, _ = lives()
-    asked = [50.0, 100.0, 200.0]
-    curves = np.exp(-rate[:, None] * asked)
-    found = evaluate_survival(days, np.ones(len(days), bool), curves, asked, np.arange(len(days)), n_boot=5)
-    for column, day in enumerate(asked):
+    at_days = [50.0, 100.0, 200.0]
+    curves = np.exp(-rate[:, None] * at_days)
+    found = evaluate_survival(days, np.ones(len(days), bool), curves, at_days, np.arange(len(days)), n_boot=5)
+    for column, day in enumerate(at_days):
         assert found.auc[column].value == pytest.approx(roc_auc_score(days <= day, -curves[:, column]))
         usual = brier_score_loss(days > day, curves[:, column])
         assert found.brier[column].value == pytest.approx(usual)
@@ -32,12 +32,12 @@ def test_censoring_is_made_up_for():
     days, rate, rng = lives()
     ends = rng.uniform(20, 320, len(days))
     known, lost = np.minimum(days, ends), days <= ends
-    asked = [50.0, 100.0, 200.0]
-    curves = np.exp(-rate[:, None] * asked)
-    everybody = np.arange(len(days))
-    whole = evaluate_survival(days, np.ones(len(days), bool), curves, asked, everybody, n_boot=20)
-    cut = evaluate_survival(known, lost, curves, asked, everybody, n_boot=20)
-    naive = [brier_score_loss(~(lost & (known <= day)), curves[:, i]) for i, day in enumerate(asked)]
+    at_days = [50.0, 100.0, 200.0]
+    curves = np.exp(-rate[:, None] * at_days)
+    accounts = np.arange(len(days))
+    whole = evaluate_survival(days, np.ones(len(days), bool), curves, at_days, accounts, n_boot=20)
+    cut = evaluate_survival(known, lost, curves, at_days, accounts, n_boot=20)
+    naive = [brier_score_loss(~(lost & (known <= day)), curves[:, i]) for i, day in enumerate(at_days)]
     for i in range(3):
         assert cut.auc[i].value == pytest.approx(whole.auc[i].value, abs=0.02)
         assert cut.brier[i].value == pytest.approx(whole.brier[i].value, abs=0.012)

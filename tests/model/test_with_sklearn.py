@@ -155,8 +155,8 @@ def test_a_category_never_seen_shares_the_code_of_the_rare_ones(small, candidate
 def test_a_column_of_nothing_is_left_out_and_said(small):
     X, y = small
     model = clone(QUICK).fit(X.assign(nps=np.nan, score=pd.array([None] * len(X), dtype="Int64")), y)
-    told = [note for note in model.notes_ if "left out" in note]
-    assert {"nps", "score"} <= {note.split("'")[1] for note in told}
+    notes = [note for note in model.notes_ if "left out" in note]
+    assert {"nps", "score"} <= {note.split("'")[1] for note in notes}
     full = X.assign(score=pd.array([7] * len(X), dtype="Int64"))
     assert np.isfinite(model.predict_proba(full)).all()
 

@@ -13,7 +13,7 @@ def signal(why, *, monotone=0, unit="", why_missing=""):
 
 
 @pytest.mark.parametrize(
-    ("why", "value", "told"),
+    ("why", "value", "text"),
     [
         ("Only {value:.0f} events in the last 7 days", 1.0, "Only 1 event in the last 7 days"),
         ("Only {value:.0f} events in the last 7 days", 0.0, "No events in the last 7 days"),
@@ -22,8 +22,8 @@ def signal(why, *, monotone=0, unit="", why_missing=""):
         ("No activity for {value:.0f} days", 21.0, "No activity for 21 days"),
     ],
 )
-def test_numbers_and_nouns_agree(why, value, told):
-    assert sentence(signal(why), value, PROFILE, for_churn=True).startswith(told)
+def test_numbers_and_nouns_agree(why, value, text):
+    assert sentence(signal(why), value, PROFILE, for_churn=True).startswith(text)
 
 
 def test_a_directed_sentence_is_told_on_the_churn_side_alone():

@@ -41,9 +41,9 @@ def test_a_second_model_looks_different_in_colour_and_line_and_shares_the_yardst
     y, p, _ = scored
     axes = plot(y, p, name="ours", **terms)
     plot(y, p[::-1], name="theirs", ax=axes, **terms)
-    told = labels(axes)
-    assert len(told) == len(set(told))
-    assert {"ours", "theirs"} <= {label.split()[0].strip(":,") for label in told}
+    shown = labels(axes)
+    assert len(shown) == len(set(shown))
+    assert {"ours", "theirs"} <= {label.split()[0].strip(":,") for label in shown}
     series = [item for item in axes.lines if item.get_gid()]
     assert [item.get_color() for item in series] == [style.colour for style in STYLES[:2]]
     assert series[0].get_linestyle() != series[1].get_linestyle()
@@ -52,15 +52,15 @@ def test_a_second_model_looks_different_in_colour_and_line_and_shares_the_yardst
 
 @pytest.mark.parametrize(("plot", "terms"), OF_A_MODEL)
 @pytest.mark.parametrize(
-    ("y", "p", "told"),
+    ("y", "p", "message"),
     [
         ([1, 0, 1], [0.2, 0.1], "one probability"),
         ([1, 0], [0.2, np.nan], "1 missing"),
         ([0, 0], [0.2, 0.1], "0 churned of 2"),
     ],
 )
-def test_rows_that_say_nothing_are_told(plot, terms, y, p, told):
-    with pytest.raises(ContractError, match=told):
+def test_rows_that_say_nothing_are_refused(plot, terms, y, p, message):
+    with pytest.raises(ContractError, match=message):
         plot(y, p, **terms)
 
 

@@ -33,9 +33,9 @@ HISTORY = pd.DataFrame(
 
 def test_promises_show_what_was_observed_and_mark_what_was_broken():
     axes = plot_promises(HISTORY)
-    told = set(labels(axes))
-    assert {"green", "green, promised", "green, broken", "red, promised"} <= told
-    assert not {"amber, promised", "red, broken"} & told
+    shown = set(labels(axes))
+    assert {"green", "green, promised", "green, broken", "red, promised"} <= shown
+    assert not {"amber, promised", "red, broken"} & shown
     broken = next(line for line in axes.lines if line.get_label() == "green, broken")
     assert list(broken.get_ydata()) == [0.09]
 

@@ -66,15 +66,15 @@ def test_an_account_of_unknown_value_counts_as_a_typical_one():
 
 
 @pytest.mark.parametrize(
-    ("terms", "told"),
+    ("terms", "message"),
     [
         ({"cost_per_contact": 0.0, "save_rate": 0.5, "value": 1}, "cost_per_contact=0.0"),
         ({"cost_per_contact": 1.0, "save_rate": 1.5, "value": 1}, "save_rate=1.5"),
         ({**TERMS, "value": [np.nan, np.nan]}, "annual value of at least one account"),
     ],
 )
-def test_terms_that_make_no_sense_are_told(terms, told):
-    with pytest.raises(UsageError, match=told):
+def test_terms_that_make_no_sense_are_refused(terms, message):
+    with pytest.raises(UsageError, match=message):
         plot_cost([1, 0], [0.5, 0.2], **terms)
 
 

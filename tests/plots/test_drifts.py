@@ -27,9 +27,9 @@ def test_each_signal_is_held_against_its_first_snapshot(moving):
     assert labels(axes) == ["moved"]
     dates = moving.index.get_level_values("as_of")
     first, *later = (moving.loc[dates == date, "moved"] for date in sorted(dates.unique()))
-    told = line(axes, "moved")[1]
-    assert told == pytest.approx([population_stability(first, part) for part in later])
-    assert (told > 0.25).tolist() == [False, True, True]
+    drift = line(axes, "moved")[1]
+    assert drift == pytest.approx([population_stability(first, part) for part in later])
+    assert (drift > 0.25).tolist() == [False, True, True]
     assert len(drawn(axes)) > 10_000
 
 

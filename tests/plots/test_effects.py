@@ -62,11 +62,11 @@ def test_the_density_is_that_of_the_rows(additive, panel):
 def test_names_are_bars_with_their_share_of_the_rows(additive, panel):
     X = panel[0]
     axes = plot_feature_effect(additive, X, "plan")
-    told = {
+    added = {
         text.get_text().split()[0]: bar.get_width()
         for text, bar in zip(axes.get_yticklabels(), axes.patches, strict=True)
     }
-    assert max(told, key=told.get) == "basic"
+    assert max(added, key=added.get) == "basic"
     assert axes.get_xlabel() == "log-odds added"
 
 

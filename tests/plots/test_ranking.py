@@ -38,9 +38,11 @@ def test_the_recall_at_capacity_is_that_of_the_evaluation(scored):
     y, p, accounts = scored
     axes = plot_recall_at_capacity(y, p, snapshots=2, capacity=40, groups=accounts)
     at, recall = line(axes, "model at 40")
-    told = evaluate(y, p, accounts, capacity=80, n_boot=2).figures["model"]["recall_at_capacity"].value
-    assert (at.item(), recall.item()) == (40, pytest.approx(told))
-    assert f"model at 40: {told:.0%} of the churners" in labels(axes)
+    recall_at_40 = (
+        evaluate(y, p, accounts, capacity=80, n_boot=2).figures["model"]["recall_at_capacity"].value
+    )
+    assert (at.item(), recall.item()) == (40, pytest.approx(recall_at_40))
+    assert f"model at 40: {recall_at_40:.0%} of the churners" in labels(axes)
 
 
 def test_a_capacity_beyond_all_accounts_finds_all_churners(scored):
