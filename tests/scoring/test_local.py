@@ -88,9 +88,9 @@ def test_scores_of_several_batches_are_one_file_of_one_form(tmp_path):
     assert pd.read_parquet(tmp_path / "scores.parquet").equals(pa.concat_tables(tables).to_pandas())
 
 
-def test_a_terminal_shows_how_many_accounts_are_done_and_other_outputs_do_not():
-    shown, plain = (StringIO(), StringIO())
-    for file, terminal in ((shown, True), (plain, False)):
+def test_a_terminal_shows_how_many_accounts_are_done_and_other_readers_are_spared():
+    shown, kept = (StringIO(), StringIO())
+    for file, terminal in ((shown, True), (kept, False)):
         console = Console(file=file, force_terminal=terminal, width=120)
         with console.status("starting") as status:
             report = _Report(console, status)
@@ -99,5 +99,5 @@ def test_a_terminal_shows_how_many_accounts_are_done_and_other_outputs_do_not():
             status._live.refresh()
             report.done()
     assert "350 of 700" in shown.getvalue()
-    assert "350 of 700" not in plain.getvalue()
-    assert "scoring 700 accounts" in plain.getvalue()
+    assert "350 of 700" not in kept.getvalue()
+    assert "scoring 700 accounts" in kept.getvalue()

@@ -1,4 +1,4 @@
-"""The check of the events by the cached one: it finds what a check of all rows finds."""
+"""The check of the events by what was kept of earlier ones: it says what a check of all rows says."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.world import arrow, at
 NOW = at(600)
 
 
-def checked(world: Nights, *, cached: bool, now: datetime = NOW) -> tuple[list[Violation], list[str]]:
-    """Return what the check finds, and the queries that it ran."""
-    with world.opened(kept=cached) as tables:
-        queries: list[str] = []
+def checked(world: Nights, *, kept: bool, now: datetime = NOW) -> tuple[list[Violation], list[str]]:
+    """Return what the check finds, and what it asked the engine."""
+    with world.opened(kept=kept) as tables:
+        asked: list[str] = []
         rows, run = tables.engine.rows, tables.engine.run
-        tables.engine.rows = lambda sql: (queries.append(sql), rows(sql))[1]  # type: ignore[method-assign]
-        tables.engine.run = lambda sql: (queries.append(sql), run(sql))[1]  # type: ignore[method-assign]
-        return check_tables(tables, now=now), queries
+        tables.engine.rows = lambda sql: (asked.append(sql), rows(sql))[1]  # type: ignore[method-assign]
+        tables.engine.run = lambda sql: (asked.append(sql), run(sql))[1]  # type: ignore[method-assign]
+        return check_tables(tables, now=now), asked
 
 
 def change_accounts(world: Nights, rng: random.Random) -> None:
@@ -55,7 +55,7 @@ def repeat_rows(world: Nights, rng: random.Random) -> None:
 
 @given(seed=st.integers(0, 10**9), compared=st.sampled_from((40, 10**6)))
 @settings(max_examples=25)
-def test_the_cached_check_finds_what_a_check_of_all_rows_finds(seed: int, compared: int) -> None:
+def test_whatever_happens_it_finds_what_a_check_of_all_rows_finds(seed: int, compared: int) -> None:
     rng = random.Random(seed)
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         # among many rows repeats are looked for in a share of the accounts
@@ -63,45 +63,45 @@ def test_the_cached_check_finds_what_a_check_of_all_rows_finds(seed: int, compar
         world = Nights.begun(Path(folder), "files", seed)
         for night in range(5):
             now = at(rng.choice((480, 500, 600)) + night)
-            full, _ = checked(world, cached=False, now=now)
-            assert checked(world, cached=True, now=now)[0] == full
+            full, _ = checked(world, kept=False, now=now)
+            assert checked(world, kept=True, now=now)[0] == full
             rng.choice((repeat_rows, change_accounts, lambda w, r: w.one_change(r)))(world, rng)
         assert world.said == []
 
 
-def reads_events(queries: list[str]) -> list[str]:
-    return [sql for sql in queries if "bare_events" in sql or "raw_events" in sql or "/events/" in sql]
+def reads_events(asked: list[str]) -> list[str]:
+    return [sql for sql in asked if "bare_events" in sql or "raw_events" in sql or "/events/" in sql]
 
 
 def test_files_that_were_checked_are_not_read_again(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    found, queries = checked(world, cached=True)
-    assert reads_events(queries)
+    found, asked = checked(world, kept=True)
+    assert reads_events(asked)
     assert found
-    again, queries = checked(world, cached=True)
+    again, asked = checked(world, kept=True)
     assert again == found
-    assert reads_events(queries) == []
+    assert reads_events(asked) == []
 
 
 def test_of_a_new_file_its_own_rows_are_read_and_of_others_those_it_may_repeat(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    checked(world, cached=True)
+    checked(world, kept=True)
     known = world.files["part01"][0]
     world.files["night"] = [known, known]
     world.write("night")
-    found, queries = checked(world, cached=True)
-    assert found == checked(world, cached=False)[0]
+    found, asked = checked(world, kept=True)
+    assert found == checked(world, kept=False)[0]
     assert ("row is duplicated", 2) in [(one.rule, one.count) for one in found]
-    whole = [sql for sql in reads_events(queries) if "part01.parquet" in sql]
+    whole = [sql for sql in reads_events(asked) if "part01.parquet" in sql]
     assert len(whole) == 1
     assert f"occurred_at between timestamp '{known['occurred_at']}'" in whole[0]
-    assert not [sql for sql in queries if "bare_events" in sql]
+    assert not [sql for sql in asked if "bare_events" in sql]
 
 
 @pytest.mark.parametrize("damage", ["json", "accounts", "other"])
-def test_a_cache_that_is_damaged_or_of_another_project_is_rebuilt(tmp_path: Path, damage: str) -> None:
+def test_what_is_damaged_or_of_another_project_is_made_anew(tmp_path: Path, damage: str) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    found, _ = checked(world, cached=True)
+    found, _ = checked(world, kept=True)
     folder = tmp_path / "kept" / "checked"
     (accounts,) = folder.glob("accounts.*.parquet")
     document = folder / "checked.json"
@@ -111,27 +111,27 @@ def test_a_cache_that_is_damaged_or_of_another_project_is_rebuilt(tmp_path: Path
         accounts.write_bytes(accounts.read_bytes()[:-1])
     else:
         document.write_text("{}")
-    again, queries = checked(world, cached=True)
+    again, asked = checked(world, kept=True)
     assert again == found
-    assert reads_events(queries)
-    assert reads_events(checked(world, cached=True)[1]) == []
+    assert reads_events(asked)
+    assert reads_events(checked(world, kept=True)[1]) == []
 
 
-def test_a_folder_that_cannot_be_written_is_reported_and_all_is_checked(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said_and_all_is_checked(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "checked").write_text("in the way")
-    found, queries = checked(world, cached=True)
-    assert found == checked(world, cached=False)[0]
-    assert queries.count("select count(*) from raw_events") == 1
+    found, asked = checked(world, kept=True)
+    assert found == checked(world, kept=False)[0]
+    assert asked.count("select count(*) from raw_events") == 1
     assert len(world.said) == 1
     assert "cannot be cached" in world.said[0]
 
 
 def test_text_files_are_checked_in_full(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "csv", 5)
-    found, _ = checked(world, cached=True)
-    assert found == checked(world, cached=False)[0]
+    found, _ = checked(world, kept=True)
+    assert found == checked(world, kept=False)[0]
     assert not (tmp_path / "kept").exists()
 
 
@@ -148,37 +148,37 @@ def test_accounts_that_are_replaced_while_the_events_are_checked_are_noticed(
         return found
 
     monkeypatch.setattr(panel, "find", replaced)
-    checked(world, cached=True)
+    checked(world, kept=True)
     monkeypatch.setattr(panel, "find", real)
-    assert checked(world, cached=True)[0] == checked(world, cached=False)[0]
+    assert checked(world, kept=True)[0] == checked(world, kept=False)[0]
 
 
-def test_however_often_all_is_checked_again_one_file_of_accounts_is_left(tmp_path: Path) -> None:
+def test_however_often_all_is_checked_anew_one_file_of_accounts_is_left(tmp_path: Path) -> None:
     world, rng = Nights.begun(tmp_path, "files", 5), random.Random(1)
     for _ in range(6):
-        checked(world, cached=True)
+        checked(world, kept=True)
         change_accounts(world, rng)
     left = sorted(path.name for path in (tmp_path / "kept" / "checked").iterdir())
     assert [name.partition(".")[0] for name in left] == ["", "accounts", "checked"]
 
 
-def test_while_rows_lie_in_the_future_nothing_is_cached(tmp_path: Path) -> None:
+def test_while_rows_lie_in_the_future_nothing_is_kept_of_them(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
     for now in (at(300), at(480), at(600)):
-        assert checked(world, cached=True, now=now)[0] == checked(world, cached=False, now=now)[0]
+        assert checked(world, kept=True, now=now)[0] == checked(world, kept=False, now=now)[0]
     before = (tmp_path / "kept" / "checked" / "checked.json").read_bytes()
-    assert checked(world, cached=True, now=at(300))[0] == checked(world, cached=False, now=at(300))[0]
+    assert checked(world, kept=True, now=at(300))[0] == checked(world, kept=False, now=at(300))[0]
     assert (tmp_path / "kept" / "checked" / "checked.json").read_bytes() == before
     # a time with its zone is one of the same
-    assert checked(world, cached=True, now=at(601).replace(tzinfo=UTC))[0] == checked(world, cached=False)[0]
+    assert checked(world, kept=True, now=at(601).replace(tzinfo=UTC))[0] == checked(world, kept=False)[0]
 
 
-def test_a_cache_that_cannot_be_written_is_reported_and_nothing_is_checked_twice(
+def test_what_cannot_be_written_at_the_end_is_said_and_nothing_is_checked_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = Nights.begun(tmp_path, "files", 5)
     monkeypatch.setattr(panel, "write_sealed", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
-    found, queries = checked(world, cached=True)
-    assert found == checked(world, cached=False)[0]
-    assert queries.count("select count(*) from raw_events") == 1
+    found, asked = checked(world, kept=True)
+    assert found == checked(world, kept=False)[0]
+    assert asked.count("select count(*) from raw_events") == 1
     assert world.said == ["the check of the events cannot be cached (disk full)"]
