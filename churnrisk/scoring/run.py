@@ -67,7 +67,7 @@ def score(
     model = source.load(CHAMPION)
     require_own_thresholds(model)
     with (
-        checked_tables(project, now=now, progress=progress, cache=cache) as checked,
+        checked_tables(project, now=now, progress=progress, cached=cache) as checked,
         HistoryStore(project.store_url) as store,
     ):
         run = NewRun(

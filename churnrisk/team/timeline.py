@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 
 from churnrisk.contract import Available
+from churnrisk.contract import timestamp_literal as _stamp
 from churnrisk.settings import Project
 from churnrisk.sources import Engine, open_account
 from churnrisk.store import HistoryStore, require_accounts
@@ -110,7 +111,7 @@ def _until(tables: _AccountTables) -> datetime:
     dated = {"events": "occurred_at", "complaints": "opened_at", "surveys": "answered_at"}
     for table, column in dated.items():
         if table in tables.columns:
-            query = f"select max({column}) from {table} where {column} <= {timestamp_literal(tables.now)}"
+            query = f"select max({column}) from {table} where {column} <= {_stamp(tables.now)}"
             ((found,),) = tables.engine.rows(query)
             last = max(last, found or last)
     return datetime.combine(last.date(), time()) + timedelta(days=0 if last == tables.as_of else 1)
@@ -119,9 +120,9 @@ def _until(tables: _AccountTables) -> datetime:
 def _use(tables: _AccountTables, until: datetime) -> tuple[tuple[str, ...], tuple[WeekOfUse, ...]]:
     feature = "coalesce(feature, '')" if tables.has("events", "feature") else "''"
     counted = tables.engine.rows(
-        f"select floor(date_diff('day', {timestamp_literal(tables.since)}, occurred_at) / 7)::integer as week, "
-        f"{feature} as feature, {tables.known_at('events')} >= {timestamp_literal(tables.as_of)} as later, "
-        f"count(*) from events where occurred_at >= {timestamp_literal(tables.since)} and occurred_at < {timestamp_literal(until)} "
+        f"select floor(date_diff('day', {_stamp(tables.since)}, occurred_at) / 7)::integer as week, "
+        f"{feature} as feature, {tables.known_at('events')} >= {_stamp(tables.as_of)} as later, "
+        f"count(*) from events where occurred_at >= {_stamp(tables.since)} and occurred_at < {_stamp(until)} "
         "group by all"
     )
     used: dict[str, int] = {}
@@ -160,7 +161,7 @@ def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
     known_at = tables.known_at("complaints")
     rows = tables.engine.rows(
         f"select opened_at, {known_at} as known_at, {columns} from complaints "
-        f"where opened_at <= {timestamp_literal(tables.now)}"
+        f"where opened_at <= {_stamp(tables.now)}"
     )
     for opened_at, known, resolved_at, severity, category, csat in rows:
         about = f"about {category}" if category else ""
@@ -177,7 +178,7 @@ def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
 def _surveys(tables: _AccountTables) -> Iterator[TimelineEvent]:
     rows = tables.engine.rows(
         f"select answered_at, {tables.known_at('surveys')} as known_at, score, "
-        f"{tables.column('surveys', 'kind')} from surveys where answered_at <= {timestamp_literal(tables.now)}"
+        f"{tables.column('surveys', 'kind')} from surveys where answered_at <= {_stamp(tables.now)}"
     )
     for answered_at, known, score, kind in rows:
         text = f"{'NPS' if kind == 'nps' else kind or 'Survey'}: {score:g} of 10"
@@ -191,7 +192,7 @@ def _contracts(tables: _AccountTables) -> Iterator[TimelineEvent]:
     )
     rows = tables.engine.rows(
         f"select started_at, {tables.known_at('subscriptions')} as known_at, {columns} "
-        f"from subscriptions where started_at <= {timestamp_literal(tables.now)} order by started_at"
+        f"from subscriptions where started_at <= {_stamp(tables.now)} order by started_at"
     )
     for started_at, known, ended_at, plan, mrr, _ in rows:
         what = f"Contract on plan {plan}" if plan else "Contract"

@@ -68,7 +68,7 @@ from churnrisk.sources import (
 #: How far beyond its as-of date a row is followed.
 FOLLOWED_DAYS = 360
 #: Folder inside the project folder that caches the roll-up and the check of the events between runs.
-CACHE_FOLDER = ".churnrisk/events"
+EVENT_CACHE = ".churnrisk/events"
 #: Format of the cached check. Raise it when the same rules begin to find something else.
 FORMAT = 2
 _FOLDER, _NAME = "checked", "checked.json"
@@ -268,17 +268,17 @@ class CheckedTables:
 
 @contextmanager
 def opened_tables(
-    project: Project, *, now: datetime, progress: Progress, cache: bool = False
+    project: Project, *, now: datetime, progress: Progress, cached: bool = False
 ) -> Iterator[tuple[Tables, list[Violation]]]:
     """Open the project's tables; yield them with all violations of the contract.
 
-    With ``cache``, the roll-up and the check of the events are read from and written to the project's cache.
+    With ``cached``, the roll-up and the check of the events are read from and written to the project's cache.
     """
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
-        if cache and project.engine.cache:
-            tables = replace(tables, cache=CacheConfig(project.directory / CACHE_FOLDER, progress))
+        if cached and project.engine.cache:
+            tables = replace(tables, cache=CacheConfig(project.directory / EVENT_CACHE, progress))
         progress("checking the contract")
         yield tables, check_tables(tables, now=now)
 
@@ -290,14 +290,14 @@ def checked_tables(
     now: datetime,
     progress: Progress,
     looking_back: bool = False,
-    cache: bool = False,
+    cached: bool = False,
 ) -> Iterator[CheckedTables]:
     """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
 
-    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cache`` is that of
+    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cached`` is that of
     :func:`opened_tables`.
     """
-    with opened_tables(project, now=now, progress=progress, cache=cache) as (tables, violations):
+    with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
         yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
 
