@@ -110,7 +110,7 @@ class _Writer:
         with TemporaryDirectory() as folder:
             for name, figure in self.record.figures.items():
                 # not savefig, which draws a figure twice, once for its layout
-                FigureCanvasAgg(figure).print_png(Path(folder) / f"{name}.png")
+                FigureCanvasAgg(figure).print_png(Path(folder) / f"{name}.png")  # type: ignore[no-untyped-call]
             self.client.log_artifacts(self.run_id, folder, "plots")
 
     def trial(self, trial: TrialRecord) -> None:
