@@ -6,6 +6,7 @@ Heavy libraries are imported by the fixture that needs them, so that a quick run
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import re
 import shutil
@@ -20,6 +21,9 @@ from tests.absent import absent
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# MLflow, pandas and scikit-learn are a million objects: looking through them often is a twentieth of the time
+gc.set_threshold(50_000, 20, 100)
 
 # the same examples in every run: a property that fails must fail again for whoever looks
 settings.register_profile("churnrisk", derandomize=True, deadline=None, database=None)
@@ -153,10 +157,14 @@ def scored_world(small_world: Path, once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def java() -> None:
-    """Without Java there is no Spark to test."""
+def java() -> Iterator[None]:
+    """One Java for all Spark tests of a worker."""
     if shutil.which("java") is None:
         absent("the Spark tests need Java: install Debian's package default-jre-headless (make system)")
+    from tests.sources.sparkling import one_java
+
+    with one_java():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,9 +15,8 @@ import pytest
 from churnrisk.settings import load_project
 from churnrisk.sources import Engine, open_tables
 from churnrisk.store import HistoryStore, read_totals
-from tests.cli.conftest import WITHOUT_MLFLOW, Cli
+from tests.cli.conftest import Cli
 from tests.sources.sparkling import QUICK
-from tests.uncounted import uncounted
 
 #: Two whole runs are planned here: each query once is enough, tests/sources/test_spark.py has it as Spark does it.
 ONCE_PLANNED = QUICK | {"spark.sql.adaptive.enabled": "false"}
@@ -41,20 +40,26 @@ def on_spark(project: Path) -> None:
 
 @pytest.mark.usefixtures("java")
 def test_a_run_on_spark_by_a_bundle_equals_the_champions_run_on_this_machine(
-    scored: Path, bundle: Path
+    scored: Path,
+    bundle: Path,
+    cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     on_spark(scored)
-    ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT_MLFLOW, "--project", scored, "score", "--bundle", bundle],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr
-    assert not re.search(r"WARN|Warning|INFO|Exception|log4j", ran.stdout + ran.stderr), ran.stderr
+    with monkeypatch.context() as without:
+        for name in {"mlflow", *sys.modules}:
+            if name.partition(".")[0] == "mlflow":
+                without.setitem(sys.modules, name, None)  # importing it raises ImportError
+        ran = cli("--project", scored, "score", "--bundle", bundle)
+    assert ran.code == 0, ran.err
+    assert not re.search(r"WARN|Warning|INFO|Exception|log4j", ran.out + ran.err), ran.err
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
     with HistoryStore(f"sqlite:///{scored / 'history.db'}") as store:
         on, here, _ = store.runs()
         assert on.as_of == here.as_of
         assert mix(on) == mix(here)
-        assert f"published run {on.run_id}" in ran.stdout + ran.stderr
+        assert f"published run {on.run_id}" in ran.out + ran.err
         expected, found = store.scores(here.run_id), store.scores(on.run_id)
         with store.database.reading() as connection:
             totals = {run: read_totals(connection, [run]) for run in (on.run_id, here.run_id)}
@@ -66,12 +71,9 @@ def test_a_run_on_spark_by_a_bundle_equals_the_champions_run_on_this_machine(
     assert_same(every, expected, shared)
     assert len(shared) > 10
     # with the champion of the registry it is the same, and a dry run leaves nothing
-    tried = subprocess.run(
-        [sys.executable, "-m", "churnrisk", "--project", scored, "score", "--dry-run"],
-        env=uncounted(), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert tried.returncode == 0, tried.stderr
-    assert all(f" {getattr(on, colour):,} {colour}" in tried.stderr for colour in ("red", "amber", "grey"))
+    tried = cli("--project", scored, "score", "--dry-run")
+    assert tried.code == 0, tried.err
+    assert all(f" {getattr(on, colour):,} {colour}" in tried.err for colour in ("red", "amber", "grey"))
     assert [place.name for place in folder.parent.iterdir()] == [folder.name]
     assert ds.dataset(folder, format="parquet").count_rows() == len(every)
 

@@ -6,6 +6,7 @@ import ast
 import base64
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -30,9 +31,12 @@ BY_STEM = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in 
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, blank_store: Path) -> Path:
     """Where all notebooks run: the sample and its first model are made once."""
-    return tmp_path_factory.mktemp("notebooks")
+    made = tmp_path_factory.mktemp("notebooks")
+    (made / "acme" / "models").mkdir(parents=True)
+    shutil.copy(blank_store, made / "acme" / "models")
+    return made
 
 
 def code(notebook: NotebookNode) -> list[NotebookNode]:

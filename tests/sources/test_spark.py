@@ -235,6 +235,7 @@ def test_a_spark_that_refuses_its_settings_is_one_error(spark: SparkEngine, fold
         [sys.executable, "-c", start], cwd=folder, capture_output=True, text=True, check=False
     )
     assert re.search(r"UsageError: Spark does not start: .*memory", ran.stderr), ran.stderr
+    assert not re.search(r"WARN|INFO|log4j", ran.stdout + ran.stderr), "Java's output belongs into the log"
 
 
 @pytest.mark.parametrize(
