@@ -58,8 +58,6 @@ _LOCAL = {
 }
 _DEFAULTS = {
     "spark.app.name": "churnrisk",
-    # Spark describes each plan for its pages, even without them: of wide plans that takes longer than planning
-    "spark.sql.ui.explainMode": "simple",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
 }
