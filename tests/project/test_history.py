@@ -20,7 +20,7 @@ def test_an_account_shows_what_the_runs_published(trained) -> None:
     worst = trained.redlist(limit=1).rows[0]
     view = trained.account(worst.account_id)
     assert view.latest.churn_probability == worst.churn_probability
-    assert view.reasons
+    assert view.row.reasons
 
 
 def test_the_lost_are_looked_up_in_the_runs_before(trained) -> None:

@@ -139,7 +139,7 @@ def test_a_served_model_is_read_by_our_allow_list_whatever_its_description_trust
 
 def test_an_answer_needs_every_signal_and_takes_unknown_values_and_new_categories(trained) -> None:
     model, rows = trained.model(), trained.panel().X.head(6)
-    with pytest.raises(UsageError, match="found that days_since_last_event is missing"):
+    with pytest.raises(UsageError, match="found no days_since_last_event"):
         model.predict(rows.drop(columns="days_since_last_event"))
 
     unknown = rows.assign(tenure_days=None, plan="a plan of tomorrow")

@@ -102,7 +102,7 @@ def test_of_a_new_file_its_own_rows_are_read_and_of_others_those_it_may_repeat(t
 def test_a_cache_that_is_damaged_or_of_another_project_is_rebuilt(tmp_path: Path, damage: str) -> None:
     world = Nights.begun(tmp_path, "files", 5)
     found, _ = checked(world, cached=True)
-    folder = tmp_path / "kept" / "checked"
+    folder = tmp_path / "cached" / "checked"
     (accounts,) = folder.glob("accounts.*.parquet")
     document = folder / "checked.json"
     if damage == "json":
@@ -119,8 +119,8 @@ def test_a_cache_that_is_damaged_or_of_another_project_is_rebuilt(tmp_path: Path
 
 def test_a_folder_that_cannot_be_written_is_reported_and_all_is_checked(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "kept" / "checked").write_text("in the way")
+    (tmp_path / "cached").mkdir()
+    (tmp_path / "cached" / "checked").write_text("in the way")
     found, queries = checked(world, cached=True)
     assert found == checked(world, cached=False)[0]
     assert queries.count("select count(*) from raw_events") == 1
@@ -132,7 +132,7 @@ def test_text_files_are_checked_in_full(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "csv", 5)
     found, _ = checked(world, cached=True)
     assert found == checked(world, cached=False)[0]
-    assert not (tmp_path / "kept").exists()
+    assert not (tmp_path / "cached").exists()
 
 
 def test_accounts_that_are_replaced_while_the_events_are_checked_are_noticed(
@@ -166,9 +166,9 @@ def test_while_rows_lie_in_the_future_nothing_is_cached(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 5)
     for now in (at(300), at(480), at(600)):
         assert checked(world, cached=True, now=now)[0] == checked(world, cached=False, now=now)[0]
-    before = (tmp_path / "kept" / "checked" / "checked.json").read_bytes()
+    before = (tmp_path / "cached" / "checked" / "checked.json").read_bytes()
     assert checked(world, cached=True, now=at(300))[0] == checked(world, cached=False, now=at(300))[0]
-    assert (tmp_path / "kept" / "checked" / "checked.json").read_bytes() == before
+    assert (tmp_path / "cached" / "checked" / "checked.json").read_bytes() == before
     # a time with its zone is one of the same
     assert checked(world, cached=True, now=at(601).replace(tzinfo=UTC))[0] == checked(world, cached=False)[0]
 

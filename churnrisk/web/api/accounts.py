@@ -7,7 +7,7 @@ from datetime import date
 from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from churnrisk.errors import NotFoundError
 from churnrisk.present import Instant, Number, RecordShape
@@ -89,6 +89,13 @@ class RedListPage(BaseModel):
         )
 
 
+def _json_number(value: object) -> object:
+    # by default false would pass for 0, and "3" for 3
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a number")
+    return value
+
+
 class Review(BaseModel):
     """What is to be changed of an account; what is left out stays as it is."""
 
@@ -107,7 +114,9 @@ class Review(BaseModel):
         },
     )
 
-    version: int = Field(ge=0, le=2**31 - 1, description="The desk version that this is made on.")
+    version: Annotated[int, BeforeValidator(_json_number)] = Field(
+        ge=0, le=2**31 - 1, description="The account's version that this is made on."
+    )
     disposition: Disposition | Literal["open"] | None = None
     override: Literal["green", "amber", "red", "end"] | None = None
     until: date | None = Field(None, description="End of a snooze or an override; both need one.")
