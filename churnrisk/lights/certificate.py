@@ -1,4 +1,15 @@
-"""Thresholds that a labelled block certifies, by fixed-sequence testing, per segment or for all accounts."""
+"""Thresholds that a labelled block certifies: a ladder of promises, by fixed-sequence testing, per segment or for all.
+
+Below a threshold of the grid lies a set of rows; a *rung* is a limit of the set's churn rate. All claims (rung,
+threshold) of a colour stand in one order before a label is read: from the easiest rung to the strictest, and within a
+rung from the threshold where the scores expect the most room to the *goal*, where a light of three levels tells most
+about churn if the scores are right. They are tested in that order, each at the full level, until the first failure. The
+first false claim in the order stops the walk, unless its own bound fails; so with the chosen confidence **every**
+certified claim is true (fixed-sequence testing: Wiens 2003, Pharmaceutical Statistics 2, 211-215; Angelopoulos, Bates,
+Candès, Jordan & Lei 2021, "Learn then Test", arXiv:2110.01052). As all of them hold together, labels may choose among
+them: which rung and threshold, the order around the base rate, thresholds that hold on each date too. That costs no
+confidence, and wrong scores cost power only.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +19,23 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from scipy.special import xlogy  # scipy publishes no types
 
-from churnrisk.errors import ContractError, UsageError
-from churnrisk.lights.bounds import CONTRADICTION, Floats, Ints, Mask, Tally, churn_levels, odds_times, tally
+from churnrisk.errors import UsageError
+from churnrisk.lights.bounds import (
+    CONTRADICTION,
+    Floats,
+    Ints,
+    Mask,
+    Tally,
+    churn_levels,
+    odds_times,
+    tally,
+    tally_of,
+)
 from churnrisk.lights.segments import REST, accounts_needed, part_segments
+from churnrisk.records import Colour
 
 # Thresholds are fixed before any data are seen: 0.04 apart in log-odds, from 1 in 10,000 up.
 GRID: Floats = 1.0 / (1.0 + np.exp(-np.arange(-9.2, 9.21, 0.04)))
@@ -24,33 +48,87 @@ _BEST_FACTOR = 4.0
 _BAD_LUCK = 0.5
 #: Thresholds of empty colours: no probability lies below 0, none reaches 2.
 NO_GREEN, NO_RED = 0.0, 2.0
-_ODDS_FACTOR = 4.0
+# A stricter rung is preferred while its colour keeps this share of what the easiest one tells about churn.
+_STILL_USEFUL = 0.9
+# The share of a colour next to its threshold that must not contradict the base rate.
+_TAIL = 0.1
+# Nobody is told of more than so many times the accounts at hand.
+_LARGEST = 1000.0
+_FAR_DAYS = 5 * 365
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The promises: largest churn rate of green, least of red; confidence and fewest accounts of each colour."""
+    """What is promised at most: rungs of green (largest churn rates) and of red (least), strictest first.
 
-    green_max: float
-    red_min: float
+    ``base_rate`` is that of all rows, ``min_accounts`` the fewest accounts of a colour. ``growth`` is how many accounts
+    come a day, as a share of those at the ``latest`` date; 0 where it is unknown.
+    """
+
+    base_rate: float
+    green: tuple[float, ...]
+    red: tuple[float, ...]
     confidence: float
     min_accounts: int
+    growth: float = 0.0
+    latest: pd.Timestamp | None = None
+
+    def when(self, times: float) -> str:
+        """Return when there will be so many times the accounts, in words; empty where nobody can know."""
+        if self.latest is None or self.growth <= 0.0 or (days := (times - 1.0) / self.growth) > _FAR_DAYS:
+            return ""
+        return f", around {self.latest + pd.Timedelta(days=days):%B %Y} at today's growth"
+
+
+def rungs_of(
+    base_rate: float,
+    factors: Sequence[float],
+    *,
+    green_cap: float,
+    red_cap: float,
+    green_max: float | None,
+    red_min: float | None,
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the ladders of green and red: so many times the base odds, within the caps; or the rate that was given."""
+    greens = [min(odds_times(base_rate, 1.0 / factor), green_cap) for factor in factors]
+    reds = [min(odds_times(base_rate, factor), red_cap) for factor in factors]
+    green = tuple(dict.fromkeys(greens)) if green_max is None else (float(green_max),)
+    red = tuple(dict.fromkeys(reds)) if red_min is None else (float(red_min),)
+    if green[-1] >= red[-1]:
+        raise UsageError(
+            f"expected green_max_churn < red_min_churn, found {green[-1]:.4f} and {red[-1]:.4f} "
+            f"at a base rate of {base_rate:.4f}. Give both under [decision] in churnrisk.toml."
+        )
+    return green, red
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Labelled rows: scores, labels, accounts, and the rows of each of the last dates as a mask."""
+    """Labelled rows: scores, labels, accounts, and the rows of each of the last dates as a mask.
+
+    ``shown`` are the probabilities that people see, in the order of the scores.
+    """
 
     scores: Floats
     labels: Ints
     accounts: Ints
+    shown: Floats
     last: Sequence[Mask] = ()
+
+    @property
+    def size(self) -> int:
+        """How many accounts have a row."""
+        return len(np.unique(self.accounts))
 
     def part(self, rows: Mask) -> Block:
         """Return some of the rows."""
         last = [date[rows] for date in self.last]
         return Block(
-            self.scores[rows], self.labels[rows], self.accounts[rows], [date for date in last if date.any()]
+            self.scores[rows],
+            self.labels[rows],
+            self.accounts[rows],
+            self.shown[rows],
+            [date for date in last if date.any()],
         )
 
 
@@ -74,63 +152,72 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Certified:
-    """Which thresholds of :data:`GRID` keep a colour's promise.
+class Levels:
+    """Three levels of the scores: green below one place on the grid, red from another on; the mean score of each."""
 
-    ``on_each_block``: the bound holds on each of the last snapshots by itself, not only on all rows together.
+    below: int
+    above: int
+    rates: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The thresholds of each part, largest first, and what green and red promise, strictest first.
+
+    The first promise of a colour is in force; the later ones are weaker and certified too, so that they can take its
+    place. ``notes`` say in plain words what is empty and why.
     """
 
-    thresholds: Mask
-    on_each_block: bool
+    parts: tuple[Part, ...]
+    green: tuple[float, ...]
+    red: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
-def promised_rates(
-    base_rate: float, accounts: int, *, green_max: float | None, red_min: float | None
-) -> tuple[float, float]:
-    """Return green's largest and red's least churn rate; None stands for a quarter and four times the base odds."""
-    if base_rate in (0.0, 1.0):
-        raise ContractError(
-            f"the lights need churned and retained accounts, found {accounts} accounts of one kind "
-            "only. Use a longer block, or policy = 'fixed'."
-        )
-    green = odds_times(base_rate, 1.0 / _ODDS_FACTOR) if green_max is None else float(green_max)
-    red = odds_times(base_rate, _ODDS_FACTOR) if red_min is None else float(red_min)
-    if green >= red:
-        raise UsageError(
-            f"expected green_max_churn < red_min_churn, found {green:.4f} and {red:.4f} "
-            f"at a base rate of {base_rate:.4f}. Give both under [decision] in churnrisk.toml."
-        )
-    return green, red
-
-
-def certified_parts(
+def certify(
     block: Block,
     segments: npt.NDArray[np.object_] | None,
     terms: Terms,
     shown: Callable[[Floats], Floats],
-) -> tuple[tuple[Part, ...], tuple[str, ...]]:
-    """Return the thresholds of each part, largest part first, and notes for the reader; without segments one part."""
+) -> Certificate:
+    """Certify green and red for each part of the segments; without segments there is one part.
+
+    ``shown`` maps thresholds on the scores to thresholds on the probabilities that people see.
+    """
     parted, notes = ({}, ()) if segments is None else _parted(block, segments, terms)
-    if segments is None or not parted:
-        part, more = _certified(block, "", (), terms, shown)
-        return (part,), (*notes, *more)
-    names = sorted(set(parted.values()))
+    masks: dict[str, Mask] = {"": np.ones(len(block.scores), dtype=bool)}
+    if segments is not None and parted:
+        labels = np.array([parted[str(name)] for name in segments], dtype=object)
+        masks = {name: labels == name for name in sorted(set(parted.values()))}
     # Bonferroni: the promise holds for the colour as a whole, however the parts are mixed.
-    each = replace(terms, confidence=1 - (1 - terms.confidence) / len(names))
-    labels = np.array([parted[str(name)] for name in segments], dtype=object)
-    found = []
-    for name in names:
-        members = tuple(sorted(segment for segment, part in parted.items() if part == name))
-        found.append(_certified(block.part(labels == name), name, members, each, shown))
-    found.sort(key=lambda item: -item[0].accounts)
-    return tuple(part for part, _ in found), (*notes, *(note for _, more in found for note in more))
+    terms = replace(terms, confidence=1 - (1 - terms.confidence) / len(masks))
+    blocks = [(name, block.part(rows)) for name, rows in masks.items()]
+    blocks.sort(key=lambda item: -item[1].size)
+    thresholds = np.asarray(shown(GRID), dtype=float)
+    aim, seen = three_levels(block.scores), three_levels(block.shown, terms.base_rate)
+    green, red = _ordered(
+        _Side.certify(Colour.GREEN, terms.green, blocks, terms, thresholds, aim, seen),
+        _Side.certify(Colour.RED, terms.red, blocks, terms, thresholds, aim, seen),
+        blocks,
+    )
+    parts = tuple(
+        Part(
+            name,
+            tuple(sorted(segment for segment, part in parted.items() if part == name)),
+            NO_GREEN if below is None else float(thresholds[below]),
+            NO_RED if above is None else float(thresholds[above]),
+            one.size,
+        )
+        for (name, one), below, above in zip(blocks, green.places, red.places, strict=True)
+    )
+    return Certificate(parts, green.promises, red.promises, (*notes, *green.notes, *red.notes))
 
 
 def _parted(
     block: Block, segments: npt.NDArray[np.object_], terms: Terms
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the part of each segment (empty: all together), and a note that says so."""
-    needed = accounts_needed(terms.green_max, terms.red_min, terms.confidence, terms.min_accounts)
+    needed = accounts_needed(terms.green[0], terms.red[0], terms.confidence, terms.min_accounts)
     known = sorted(set(map(str, segments)))
     parted = part_segments(segments, block.accounts, needed)
     if parted:
@@ -145,79 +232,212 @@ def _parted(
     )
 
 
-def _certified(
-    block: Block, name: str, segments: tuple[str, ...], terms: Terms, shown: Callable[[Floats], Floats]
-) -> tuple[Part, tuple[str, ...]]:
-    green, red = certify(block, terms)
-    below, above = widest(green.thresholds, red.thresholds)
-    # Thresholds of empty colours lie outside (0, 1), where calibration does not apply.
-    inside = np.asarray(shown(np.array([below or 0.5, above or 0.5])), dtype=float)
-    amber_from = NO_GREEN if below is None else float(inside[0])
-    red_from = NO_RED if above is None else float(inside[1])
-    accounts = len(np.unique(block.accounts))
-    part = Part(name, segments, amber_from, red_from, accounts)
-    notes = _notes(part, green, red, terms, len(block.last))
-    return part, tuple(f"{name}: {note}" if name else note for note in notes)
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What was found for one colour: a place on the grid per part (None: empty), promises, and notes."""
 
+    colour: Colour
+    places: tuple[int | None, ...]
+    promises: tuple[float, ...]
+    notes: tuple[str, ...]
 
-def _notes(part: Part, green: Certified, red: Certified, terms: Terms, dates: int) -> list[str]:
-    """Return which colours are empty and why, and what holds on the dates together only."""
-    ending = f"with {terms.confidence:.1%} confidence on {part.accounts:,} accounts".replace(".0%", "%")
-    notes = []
-    if not green.thresholds.any():
-        notes.append(
-            f"green is empty: no threshold shows a churn rate of at most {terms.green_max:.2%} {ending}"
+    @classmethod
+    def certify(
+        cls,
+        colour: Colour,
+        limits: tuple[float, ...],
+        blocks: Sequence[tuple[str, Block]],
+        terms: Terms,
+        thresholds: Floats,
+        aim: Levels,
+        seen: Levels,
+    ) -> Self:
+        """Walk over each part, choose the rung for all parts together, and the threshold in each."""
+        direction = -1 if colour == Colour.GREEN else +1
+        goal = aim.below if direction < 0 else len(GRID) - 1 - aim.above
+        legal = thresholds <= terms.base_rate if direction < 0 else thresholds[::-1] >= terms.base_rate
+        claims = [_Claims.of(one, limits, terms, direction, goal, legal, seen) for _, one in blocks]
+        gains = np.array([[claim.gain_of(rung) for rung in range(len(limits))] for claim in claims]).sum(
+            axis=0
         )
-    elif part.amber_from == NO_GREEN:
-        notes.append("green is empty: every threshold that would do for green also does for red")
-    if not red.thresholds.any():
-        notes.append(
-            f"red is empty: no threshold shows a churn rate of at least {terms.red_min:.2%} {ending}"
+        rung = int(np.argmax(gains >= _STILL_USEFUL * gains.max())) if gains.max() > 0.0 else len(limits) - 1
+        sets = [
+            claim.choose(rung, one, terms, direction) for claim, (_, one) in zip(claims, blocks, strict=True)
+        ]
+        places = tuple(
+            None if chosen is None else chosen if direction < 0 else len(GRID) - 1 - chosen for chosen in sets
         )
-    colours = {"green": green, "red": red}
-    together = [name for name, one in colours.items() if one.thresholds.any() and not one.on_each_block]
-    if together and dates > 1:
-        notes.append(
-            f"{' and '.join(together)}: certified on all snapshots together; the last {dates} hold too few accounts to "
-            "do so one by one, and none contradicts it"
-        )
-    return notes
+        notes = [
+            note
+            for claim, chosen, (name, one) in zip(claims, sets, blocks, strict=True)
+            for note in claim.notes(colour, name, one, chosen, rung, limits, terms)
+        ]
+        return cls(colour, places, limits[rung:], tuple(notes))
 
 
-def certify(block: Block, terms: Terms) -> tuple[Certified, Certified]:
-    """Test every threshold of the grid, green upward and red downward; return both colours.
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """What one part certifies of one colour, over the sets of the grid that grow from the colour's own end.
 
-    The notes of ``TrafficLight`` say how. The start depends on scores and on how many accounts and rows there are,
-    never on labels: scores that expect wrongly cost power, not the promise.
+    ``holds`` has shape (rungs, sets), strictest rung first; ``each`` holds on each of the last dates by itself too.
+    ``gain`` is what the set tells about churn when its rows take the colour instead of amber, in nats; -inf where the
+    set reaches beyond the base rate. ``needed`` accounts would do for the easiest rung; None: no number would.
     """
-    green = _certify_colour(block, terms, terms.green_max, -1)
-    red = _certify_colour(block, terms, terms.red_min, +1)
-    return green, replace(red, thresholds=red.thresholds[::-1])
+
+    holds: Mask
+    each: Mask
+    gain: Floats
+    enters: Ints
+    needed: int | None
+
+    @classmethod
+    def of(
+        cls,
+        block: Block,
+        limits: tuple[float, ...],
+        terms: Terms,
+        direction: int,
+        goal: int,
+        legal: Mask,
+        seen: Levels,
+    ) -> Self:
+        """Test the sets of a part that promise few churners (``direction`` -1) or many (+1)."""
+        low, confidence = direction < 0, terms.confidence
+        enters, pool = _tallied(block, direction)
+        dates = [_tallied(block.part(rows), direction)[1] for rows in block.last]
+
+        def bound(found: Tally, level: float) -> Floats:
+            return found.upper(level) if low else found.lower(level)
+
+        def keeps(rates: Floats) -> Mask:
+            return np.array([rates <= limit if low else rates >= limit for limit in limits])
+
+        # The other bound at a date contradicts a promise: one more condition, which costs power, never confidence.
+        opposite = [found.lower(CONTRADICTION) if low else found.upper(CONTRADICTION) for found in dates]
+        shown = np.logical_and.reduce([keeps(bound(pool, confidence)), *map(keeps, opposite)])
+        allowed = pool.accounts >= terms.min_accounts
+        goal = max(goal, int(np.argmax(allowed))) if allowed.any() else goal
+        within = allowed & (np.arange(len(GRID)) <= goal)
+        room = np.array(
+            [
+                np.where(
+                    within,
+                    direction
+                    * (bound(_expected(pool, enters, block.scores, limit, direction), confidence) - limit),
+                    -np.inf,
+                )
+                for limit in limits
+            ]
+        )
+        holds = walk(shown, room, goal)
+        each = np.logical_and.reduce([holds, *(keeps(bound(found, confidence)) for found in dates)])
+        gain = np.where(legal, _gained(block.shown, enters, seen, direction), -np.inf)
+        needed = None if holds.any() else _needed(pool, enters, block, limits[-1], direction, terms)
+        return cls(holds, each, gain, enters, needed)
+
+    def gain_of(self, rung: int) -> float:
+        """Return the most that a set certified by the rung tells; 0 without one."""
+        return float(np.max(self.gain, where=self.holds[rung], initial=0.0))
+
+    def choose(self, rung: int, block: Block, terms: Terms, direction: int) -> int | None:
+        """Return the set that tells most of those that the rung certifies; None where none tells anything.
+
+        Sets certified on each of the last dates are preferred while they tell nearly as much. The tenth next to the
+        threshold must not contradict the base rate.
+        """
+        levels = churn_levels(block.accounts, block.labels)
+        for certified in (self.each[rung], self.holds[rung]):
+            gain = np.where(certified & (self.gain > 0.0), self.gain, -np.inf)
+            if not gain.max() >= _STILL_USEFUL * self.gain_of(rung):
+                continue
+            for place in np.argsort(-gain, kind="stable")[: np.count_nonzero(gain > 0.0)]:
+                if self._tail_allows(int(place), block, terms, direction, levels):
+                    return int(place)
+        return None
+
+    def _tail_allows(self, place: int, block: Block, terms: Terms, direction: int, levels: int) -> bool:
+        rows = np.flatnonzero(self.enters <= place)
+        last = np.argsort(self.enters[rows], kind="stable")[-max(int(np.ceil(_TAIL * len(rows))), 1) :]
+        counted = np.zeros(len(block.scores), dtype=bool)
+        counted[rows[last]] = True
+        found = tally_of(counted, block.accounts, block.labels, levels=levels)
+        if direction < 0:
+            return bool(found.lower(CONTRADICTION)[0] <= terms.base_rate)
+        return bool(found.upper(CONTRADICTION)[0] >= terms.base_rate)
+
+    def notes(
+        self,
+        colour: Colour,
+        name: str,
+        block: Block,
+        chosen: int | None,
+        rung: int,
+        limits: tuple[float, ...],
+        terms: Terms,
+    ) -> list[str]:
+        """Return why the colour is empty, which rung it took, and what holds on the dates together only."""
+        where = f"{name}: {colour}" if name else str(colour)
+        least = f"at {'most' if colour == Colour.GREEN else 'least'}"
+        ending = f"with {terms.confidence:.1%} confidence on {block.size:,} accounts".replace(".0%", "%")
+        if not self.holds.any():
+            more = "no number of accounts would do with these scores"
+            if self.needed is not None:
+                times = self.needed / block.size
+                more = f"about {self.needed:,} would do if the scores are right{terms.when(times)}"
+            return [
+                f"{where} is empty: no threshold shows a churn rate of {least} {limits[-1]:.2%} {ending}; {more}"
+            ]
+        if chosen is None:
+            return [
+                f"{where} is empty: no threshold that keeps a promise tells anything on its side of the base rate, "
+                f"{terms.base_rate:.1%}"
+            ]
+        if len(block.last) > 1 and not self.each[rung, chosen]:
+            return [
+                f"{where}: certified on all snapshots together; the last {len(block.last)} hold too few accounts to do "
+                "so one by one, and none contradicts it"
+            ]
+        return []
 
 
-def _certify_colour(block: Block, terms: Terms, limit: float, direction: int) -> Certified:
-    """Walk over the sets of a colour that promises few churners (``direction`` -1) or many (+1)."""
-    low, confidence = direction < 0, terms.confidence
-    enters, pool = _tallied(block, direction)
-    dates = [_tallied(block.part(rows), direction)[1] for rows in block.last]
+def three_levels(p: Floats, base_rate: float | None = None) -> Levels:
+    """Return the three levels of p that tell most about churn if every p is right, parted by the base rate."""
+    cells = np.searchsorted(GRID, p, side="right")
+    rows = np.cumsum(np.bincount(cells, minlength=len(GRID) + 1)).astype(float)
+    churn = np.cumsum(np.bincount(cells, weights=p, minlength=len(GRID) + 1))
+    base = float(churn[-1] / rows[-1]) if base_rate is None else base_rate
+    base = min(max(base, GRID[0]), GRID[-1])
 
-    def shows(found: Tally) -> Mask:
-        return found.upper(confidence) <= limit if low else found.lower(confidence) >= limit
+    def told(n: Floats, s: Floats) -> Floats:
+        rate = np.clip(s / np.maximum(n, 1.0), 0.0, 1.0)
+        return np.asarray(xlogy(s, rate) + xlogy(n - s, 1.0 - rate))
 
-    def allows(found: Tally) -> Mask:
-        return found.lower(CONTRADICTION) <= limit if low else found.upper(CONTRADICTION) >= limit
+    # Thresholds between the same two rows tell the same: one of them will do.
+    other = np.flatnonzero(np.diff(rows[:-1], prepend=-1.0))
+    lows, highs = other[GRID[other] <= base], np.append(other, len(GRID) - 1)
+    highs = highs[GRID[highs] >= base]
+    n_low, s_low = rows[lows][:, None], churn[lows][:, None]
+    n_rest, s_rest = rows[highs][None, :], churn[highs][None, :]
+    tells = told(n_low, s_low) + told(rows[-1] - n_rest, churn[-1] - s_rest)
+    tells = tells + told(n_rest - n_low, np.clip(s_rest - s_low, 0.0, n_rest - n_low))
+    low, high = np.unravel_index(np.argmax(tells), tells.shape)
+    below, above = int(lows[low]), int(highs[high])
+    sums = (
+        (churn[below], rows[below]),
+        (churn[above] - churn[below], rows[above] - rows[below]),
+        (churn[-1] - churn[above], rows[-1] - rows[above]),
+    )
+    # one row at the base rate is added to each level, so that an empty one tells nothing
+    green, amber, red = (float((s + base) / (n + 1.0)) for s, n in sums)
+    return Levels(below, above, (green, amber, red))
 
-    expected = _expected(pool, enters, block.scores, limit, direction)
-    bound = expected.upper(confidence) if low else expected.lower(confidence)
-    room = np.where(pool.accounts >= terms.min_accounts, direction * (bound - limit), -np.inf)
-    # Dates are one more condition on the walk over all rows: they cost power, never the confidence. Nor does the
-    # second try, whose thresholds contain those of the first.
-    shown = shows(pool)
-    strict = fixed_sequence(np.logical_and.reduce([shown, *map(shows, dates)]), room)
-    if strict.any():
-        return Certified(strict, on_each_block=True)
-    lenient = fixed_sequence(np.logical_and.reduce([shown, *map(allows, dates)]), room)
-    return Certified(lenient, on_each_block=not dates)
+
+def _gained(p: Floats, enters: Ints, levels: Levels, direction: int) -> Floats:
+    """Return what each set gains in expected log score, in nats, when its rows get the colour's rate, not amber's."""
+    green, amber, red = levels.rates
+    rate = green if direction < 0 else red
+    gains = p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber))
+    return np.asarray(np.cumsum(np.bincount(enters, weights=gains, minlength=len(GRID) + 1))[: len(GRID)])
 
 
 def _tallied(block: Block, direction: int) -> tuple[Ints, Tally]:
@@ -228,15 +448,21 @@ def _tallied(block: Block, direction: int) -> tuple[Ints, Tally]:
     return enters, tally(enters, block.accounts, block.labels, sets=len(GRID), levels=levels)
 
 
-def fixed_sequence(passes: Mask, room: Floats) -> Mask:
-    """Return which sets are certified: from the one with the most room on, until the first failure."""
-    certified = np.zeros(len(passes), dtype=bool)
-    start = int(np.argmax(room))
-    if np.isneginf(room[start]):
-        return certified
-    failures = np.flatnonzero(~passes[start:])
-    certified[start : start + failures[0] if len(failures) else len(passes)] = True
-    return certified
+def walk(passes: Mask, room: Floats, goal: int) -> Mask:
+    """Return which claims of shape (rungs, sets) are certified, in the order of the module's docstring.
+
+    ``room`` says where each rung starts; -inf everywhere: nothing is certified. A strict claim implies the easier ones.
+    """
+    certified = np.zeros(passes.shape, dtype=bool)
+    for rung in reversed(range(len(passes))):
+        start = int(np.argmax(room[rung]))
+        if np.isneginf(room[rung, start]):
+            break
+        failures = np.flatnonzero(~passes[rung, start : goal + 1])
+        certified[rung, start : start + failures[0] if len(failures) else goal + 1] = True
+        if len(failures):
+            break
+    return np.logical_or.accumulate(certified, axis=0)
 
 
 def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: int) -> Tally:
@@ -252,9 +478,43 @@ def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: in
     return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
 
 
-def widest(green: Mask, red: Mask) -> tuple[float | None, float | None]:
-    """Return the largest green threshold and the smallest red one (None: empty); where they cross, red wins."""
-    red_from = float(GRID[np.argmax(red)]) if red.any() else None
-    greens = GRID[green]
-    greens = greens if red_from is None else greens[greens <= red_from]
-    return (float(greens[-1]) if len(greens) else None), red_from
+def _needed(
+    found: Tally, enters: Ints, block: Block, limit: float, direction: int, terms: Terms
+) -> int | None:
+    """Return how many accounts like these would certify a set of the easiest rung; None where no number would."""
+    expected = _expected(found, enters, block.shown, limit, direction)
+    for times in np.geomspace(1.0, _LARGEST, 61):
+        names = ("accounts", "rows", "rows_squared", "churned", "churned_exposure")
+        larger = replace(expected, **{name: getattr(expected, name) * times for name in names})
+        bound = larger.upper(terms.confidence) if direction < 0 else larger.lower(terms.confidence)
+        shows = direction * (bound - limit) >= 0.0
+        if (shows & (larger.accounts >= terms.min_accounts) & (found.accounts > 0)).any():
+            return int(np.ceil(block.size * times / 10.0) * 10)
+    return None
+
+
+def _ordered(green: _Side, red: _Side, blocks: Sequence[tuple[str, Block]]) -> tuple[_Side, _Side]:
+    """Empty a colour of several parts that lies on the wrong side of amber, by the probabilities that people see."""
+    rows: dict[Colour, list[Floats]] = {Colour.GREEN: [], Colour.AMBER: [], Colour.RED: []}
+    for (_, block), below, above in zip(blocks, green.places, red.places, strict=True):
+        passed = np.searchsorted(GRID, block.scores, side="right")
+        is_green = passed <= (-1 if below is None else below)
+        is_red = passed > (len(GRID) if above is None else above)
+        for colour, mask in (
+            (Colour.GREEN, is_green),
+            (Colour.RED, is_red),
+            (Colour.AMBER, ~is_green & ~is_red),
+        ):
+            rows[colour].append(block.shown[mask])
+    rates = {colour: np.concatenate(found) for colour, found in rows.items()}
+    low, middle, high = (rates[colour].mean() if len(rates[colour]) else None for colour in rates)
+    if middle is None:
+        return green, red
+    empty = (None,) * len(blocks)
+    if low is not None and low > middle:
+        green = replace(
+            green, places=empty, notes=(*green.notes, "green is empty: amber would churn less than green")
+        )
+    if high is not None and high < middle:
+        red = replace(red, places=empty, notes=(*red.notes, "red is empty: amber would churn more than red"))
+    return green, red

@@ -13,6 +13,11 @@ from churnrisk.lights.rules import DEFAULT_RULES, Rule
 #: loses no churner; the price is a smaller green, since accounts return to it a snapshot later.
 DEFAULT_MARGIN = 1.2
 
+#: Promises to try, strictest first: green at most the base odds divided by one of these, red at least times it.
+LADDER = (4.0, 3.0, 2.0, 1.5)
+#: What green may promise at most and red at least, whatever the base rate: words keep their meaning.
+GREEN_CAP, RED_CAP = 0.20, 0.80
+
 #: Values of ``segment_by`` that are not signals.
 BY_TENURE, BY_NOTHING = "tenure", "nothing"
 
@@ -39,6 +44,11 @@ class DecisionConfig:
     segment_by : str
         Which segments get their own thresholds where large enough: "tenure" (customers of the first 90 days, and the
         established), "nothing", or a signal of the model such as ``plan``.
+    ladder : tuple of float
+        Promises to try, strictest first: green at most the base odds divided by one of these factors, red at least the
+        base odds times it. The strictest that still makes a useful light is in force.
+    green_cap, red_cap : float
+        Green never promises more than the first, red never asks for more than the second.
     rules_off : tuple of str
         Names of shipped rules to switch off.
     rules : tuple of Rule
@@ -57,6 +67,9 @@ class DecisionConfig:
     policy: PolicyName = "certified"
     green_max_churn: float | None = None
     red_min_churn: float | None = None
+    ladder: tuple[float, ...] = LADDER
+    green_cap: float = GREEN_CAP
+    red_cap: float = RED_CAP
     amber_from: float | None = None
     red_from: float | None = None
     confidence: float = 0.95
@@ -162,7 +175,26 @@ def _check_promises(params: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"expected 0 < {name} < 1, found {params[name]}. It is a churn rate, not a percentage."
             )
+    ladder, low, high = params["ladder"], params["green_cap"], params["red_cap"]
+    if not ladder or min(ladder) <= 1.0 or list(ladder) != sorted(set(ladder), reverse=True):
+        raise UsageError(
+            f"ladder expects factors of the base odds above 1, strictest first, found {list(ladder)}. "
+            f"The default is {list(LADDER)}."
+        )
+    if not 0.0 < low < high < 1.0:
+        raise UsageError(
+            f"expected 0 < green_cap < red_cap < 1, found {low} and {high}. They are churn rates."
+        )
     green, least = params["green_max_churn"], params["red_min_churn"]
+    for name, rate, cap, limit in (
+        ("green_max_churn", green, "green_cap", low),
+        ("red_min_churn", least, "red_cap", high),
+    ):
+        if rate is not None and rate > limit:
+            raise UsageError(
+                f"expected {name} <= {cap}, found {rate} and {limit}. Lower the promise, or raise {cap} under "
+                "[decision]."
+            )
     if green is not None and least is not None and green >= least:
         raise UsageError(
             f"expected green_max_churn < red_min_churn, found {green} and {least}. Lower the first."

@@ -13,9 +13,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.lights.bounds import Floats, Ints, Mask, account_codes
-from churnrisk.lights.certificate import NO_RED, Block, Part, Terms, certified_parts, promised_rates
-from churnrisk.lights.config import BY_TENURE, PolicyName, check_policy
+from churnrisk.lights.bounds import Floats, Ints, Mask, account_codes, odds_times
+from churnrisk.lights.certificate import NO_RED, Block, Part, Terms, certify, rungs_of
+from churnrisk.lights.config import BY_TENURE, GREEN_CAP, LADDER, RED_CAP, PolicyName, check_policy
 from churnrisk.lights.evidence import Promise, colour_evidence
 from churnrisk.lights.rules import GREY_CODE, to_colours
 from churnrisk.lights.segments import REST, Newcomers
@@ -44,8 +44,13 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         ``save_rate`` ≥ ``cost_per_contact``, a threshold per account. ``fixed`` takes two numbers. Only
         ``certified`` promises churn rates; what the others yield is measured in ``evidence_`` all the same.
     green_max_churn, red_min_churn : float, optional
-        Largest churn rate of green and least of red (``certified``); None: a quarter of the base odds of the block
-        given to ``fit``, and four times these odds.
+        Largest churn rate of green and least of red (``certified``); None: a rung of the ladder.
+    ladder : tuple of float
+        Promises to try, strictest first: green at most the base odds of the block given to ``fit`` divided by one of
+        these factors, red at least the base odds times it. The strictest in which a colour keeps nine tenths of what
+        the easiest tells about churn is in force.
+    green_cap, red_cap : float
+        Green never promises more than the first, red never asks for more than the second.
     confidence : float
         Of the green promise and of the red promise, each by itself.
     amber_from, red_from : float, optional
@@ -82,6 +87,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         Churned rows per row, and accounts with at least one row.
     green_max_churn_, red_min_churn_ : float
         The promises as numbers; NaN unless ``certified``.
+    green_rungs_, red_rungs_ : tuple of float
+        The promise in force and the weaker ones that the same thresholds keep too, strictest first.
     value_ : float
         Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
     evidence_ : tuple of ColourEvidence
@@ -96,30 +103,37 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     ``amber_from_`` is at most ``green_max_churn_`` (or green is empty); separately, with the same probability, the true
     churn rate from ``red_from_`` on is at least ``red_min_churn_`` (or red is empty). The rate is churned rows per row
     in the population that the block was drawn from. It is a statement about the colour as a whole, not about each
-    account, and about the model's colour before rules, hysteresis and overrides.
+    account, and about the model's colour before rules, hysteresis and overrides; later blocks are measured on the
+    final colours.
 
     **Under these assumptions**: accounts are independent draws (no common shock to the whole block); later accounts
-    come from the same population (drift breaks the promise, so it has to be measured on later blocks); each p comes
-    from a model that never saw the outcomes of the row's account in this block. With one held-out model the bound is
-    exact; cross-fitted models (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and
-    their mean, which is in use, has been simulated (decision 0019). Nothing is assumed about p: if it is badly
-    calibrated or useless, colours are small or empty, but not wrong. Rows of one account may depend on each other in
-    any way, see :mod:`churnrisk.lights.bounds`.
+    come from the same population (drift breaks the promise, so it is watched on every later block,
+    :mod:`churnrisk.monitoring`); each p comes from a model that never saw the outcomes of the row's account in this
+    block. With one held-out model the bound is exact; cross-fitted models
+    (:meth:`churnrisk.model.ChurnClassifier.fit_and_calibrate`) reach it in large blocks, and their mean, which is in
+    use, has been simulated (decision 0019). Nothing is assumed about p: if it is badly calibrated or useless, colours
+    are small or empty, but not wrong. Rows of one account may depend on each other in any way, see
+    :mod:`churnrisk.lights.bounds`.
+
+    **Order.** The probabilities of green lie at or below the base rate, those of red at or above it, amber's mean
+    between; the tenth of a colour next to its threshold does not contradict the base rate by an exact one-sided 95 %
+    bound. Among the thresholds that keep the promise, the one in force tells most about churn by the probabilities
+    that people see: the mutual information of colour and outcome.
+
+    **How**: :mod:`churnrisk.lights.certificate` says in which order claims are tested, and why the rung may be chosen
+    afterwards. One thing is not exact: rungs are multiples of a base rate that comes from the same labels. Each bound
+    by itself holds for whatever limit it is compared with, since it bounds the true rate; the place in the order where
+    the first false claim lies moves with the base rate by a grid cell or two (0.04 in log-odds), as does the start of
+    the walk. Over 1,000 simulated worlds (``benchmarks/promise.py``) the chosen promise breaks less often than promised.
 
     **Segments.** Each segment with enough accounts gets its own thresholds, so that a change of their mix does not
-    break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``.
+    break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``, and all parts
+    take the same rung.
 
-    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), the bound has to hold on all rows *and* on each of
-    the last ``last_blocks`` dates by itself. Where that leaves a colour empty, since single dates have few accounts,
-    they only veto: no date may contradict the promise by an exact one-sided 95 % bound (``notes_`` say so). A drift
-    that sets in after the last date is not seen, except a wave of new accounts, see
-    :class:`churnrisk.lights.Newcomers`.
-
-    **How**: thresholds on a grid fixed in advance are tested in a fixed order with bounds over accounts, green upward
-    and red downward, stopping at the first failure, so that the chance of any wrong step is at most ``1 - confidence``
-    however many thresholds there are (fixed-sequence testing; Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn
-    then Test", arXiv:2110.01052). The start is where the scores expect the most room, never where the labels do; taking
-    it from the same block is exact up to a grid cell or two (0.04 in log-odds).
+    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), none of the last ``last_blocks`` dates may contradict
+    the promise by an exact one-sided 95 % bound, and thresholds whose bound holds on each of these dates by itself are
+    preferred while they tell nine tenths as much. A drift that sets in after the last date is not seen, except a wave of
+    new accounts, see :class:`churnrisk.lights.Newcomers`.
     """
 
     def __init__(
@@ -128,6 +142,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         *,
         green_max_churn: float | None = None,
         red_min_churn: float | None = None,
+        ladder: tuple[float, ...] = LADDER,
+        green_cap: float = GREEN_CAP,
+        red_cap: float = RED_CAP,
         confidence: float = 0.95,
         amber_from: float | None = None,
         red_from: float | None = None,
@@ -143,6 +160,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.policy = policy
         self.green_max_churn = green_max_churn
         self.red_min_churn = red_min_churn
+        self.ladder = ladder
+        self.green_cap = green_cap
+        self.red_cap = red_cap
         self.confidence = confidence
         self.amber_from = amber_from
         self.red_from = red_from
@@ -181,8 +201,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         share : float
             Share of all accounts that the rows hold, for ``capacity``: less than 1 where accounts were held out.
         calibrate : callable, optional
-            A strictly increasing map from p to the probabilities that :meth:`predict` will be given. It is applied to
-            the thresholds, which leaves every colour the same rows, so it may have been fitted to this very block.
+            A strictly increasing map from p to the probabilities that :meth:`predict` will be given. Claims are tested
+            on p; the map only helps to choose among certified ones, so it may have been fitted to this very block.
 
         Raises
         ------
@@ -200,11 +220,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         self.notes_: tuple[str, ...] = ()
         self.parts_: tuple[Part, ...] = ()
         self.newcomers_: Newcomers | None = None
+        self.green_rungs_: tuple[float, ...] = ()
+        self.red_rungs_: tuple[float, ...] = ()
         self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
         dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
         if self.policy == "certified":
-            block = Block(scores, labels, accounts, last_dates(dates, self.last_blocks))
-            self._certify(block, named_segments(segments, len(scores)), shown)
+            last = last_dates(dates, self.last_blocks)
+            block = Block(scores, labels, accounts, np.asarray(shown(scores), dtype=float), last)
+            self._certify(block, named_segments(segments, len(scores)), shown, growth_of(blocks))
         elif self.policy == "capacity":
             snapshots = share * (1 if dates is None else int(dates.max()) + 1)
             self.amber_from_, self.red_from_, self.notes_ = capacity_cuts(
@@ -269,6 +292,21 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             Promise(Colour.RED, at_least=self.red_min_churn_),
         )
 
+    @property
+    def rungs_(self) -> dict[Colour, tuple[Promise, ...]]:
+        """What green and red can promise on their thresholds, strictest first; the first is in force."""
+        check_is_fitted(self, "amber_from_")
+        if self.policy != "certified":
+            return {}
+        green, red = (
+            self.green_rungs_ or (self.green_max_churn_,),
+            self.red_rungs_ or (self.red_min_churn_,),
+        )
+        return {
+            Colour.GREEN: tuple(Promise(Colour.GREEN, at_most=rate) for rate in green),
+            Colour.RED: tuple(Promise(Colour.RED, at_least=rate) for rate in red),
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Return parameters and thresholds as plain JSON values (NaN as None)."""
         check_is_fitted(self, "amber_from_")
@@ -277,6 +315,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         plain |= {
             "notes_": list(self.notes_),
             "parts_": [asdict(part) for part in self.parts_],
+            "green_rungs_": list(self.green_rungs_),
+            "red_rungs_": list(self.red_rungs_),
             "newcomers_": None if self.newcomers_ is None else asdict(self.newcomers_),
         }
         return {"params": self.get_params(), "fitted": plain}
@@ -291,13 +331,14 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             fitted["value_"] = saved["fitted"].get("value_")
             parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
             watched = saved["fitted"].get("newcomers_")
+            rungs = {name: tuple(saved["fitted"].get(name, ())) for name in ("green_rungs_", "red_rungs_")}
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
                 "Train again."
             ) from error
         fitted |= {name: float("nan") for name in _NOT_A_NUMBER if fitted[name] is None}
-        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts}
+        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts, **rungs}
         fitted["newcomers_"] = None if watched is None else Newcomers(**watched)
         for name, value in fitted.items():
             setattr(light, name, value)
@@ -317,15 +358,54 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         return amber_from[number], red_from[number]
 
     def _certify(
-        self, block: Block, segments: npt.NDArray[np.object_] | None, shown: Callable[[Floats], Floats]
+        self,
+        block: Block,
+        segments: npt.NDArray[np.object_] | None,
+        shown: Callable[[Floats], Floats],
+        growth: tuple[float, pd.Timestamp | None],
     ) -> None:
-        self.green_max_churn_, self.red_min_churn_ = promised_rates(
-            self.base_rate_, self.accounts_, green_max=self.green_max_churn, red_min=self.red_min_churn
+        if self.base_rate_ in (0.0, 1.0):
+            raise ContractError(
+                f"the lights need churned and retained accounts, found {self.accounts_} accounts of one kind "
+                "only. Use a longer block, or policy = 'fixed'."
+            )
+        rungs = rungs_of(
+            self.base_rate_,
+            self.ladder,
+            green_cap=self.green_cap,
+            red_cap=self.red_cap,
+            green_max=self.green_max_churn,
+            red_min=self.red_min_churn,
         )
-        terms = Terms(self.green_max_churn_, self.red_min_churn_, self.confidence, self.min_accounts)
-        self.parts_, self.notes_ = certified_parts(block, segments, terms, shown)
+        terms = Terms(self.base_rate_, *rungs, self.confidence, self.min_accounts, *growth)
+        found = certify(block, segments, terms, shown)
+        self.parts_, self.notes_ = found.parts, (*_room(terms, self.ladder[-1]), *found.notes)
+        self.green_rungs_, self.red_rungs_ = found.green, found.red
+        self.green_max_churn_, self.red_min_churn_ = found.green[0], found.red[0]
         self.amber_from_ = min(part.amber_from for part in self.parts_)
         self.red_from_ = max(part.red_from for part in self.parts_)
+
+
+def _room(terms: Terms, easiest: float) -> tuple[str, ...]:
+    """Say where so many leave that a colour can hardly say more than the base rate does."""
+    if len(terms.red) > 1 or odds_times(terms.base_rate, easiest) < terms.red[0]:
+        return ()
+    return (
+        f"{terms.base_rate:.0%} churn, so red promises at least {terms.red[0]:.0%}, hardly more than the base rate, "
+        f"and green at most {terms.green[0]:.0%}. A shorter horizon or look-back under [churn] may part the accounts "
+        "better; policy = 'capacity' ranks them",
+    )
+
+
+def growth_of(blocks: npt.ArrayLike | pd.Series | pd.Index | None) -> tuple[float, pd.Timestamp | None]:
+    """Return by how many of the latest date's rows a date grows a day, and the latest date; (0, None) if unknown."""
+    if blocks is None or not pd.api.types.is_datetime64_any_dtype(np.asarray(blocks)):
+        return 0.0, None
+    rows = pd.Series(np.asarray(blocks)).value_counts().sort_index()
+    if len(rows) < 2:
+        return 0.0, None
+    days = (rows.index[-1] - rows.index[0]) / pd.Timedelta(days=1)
+    return float((rows.iloc[-1] - rows.iloc[0]) / (rows.iloc[-1] * days)), rows.index[-1]
 
 
 def last_dates(dates: npt.NDArray[np.int64] | None, blocks: int) -> list[Mask]:
