@@ -1,6 +1,6 @@
 """How often green and red break their promise, over many small worlds whose true churn probabilities are known.
 
-usage: python benchmarks/promise.py [REPETITIONS] [ACCOUNTS]     default: 200 worlds of 2,000 accounts
+usage: python benchmarks/promise.py [REPETITIONS] [ACCOUNTS]     default: 1,000 worlds of 2,000 accounts
 
 What is simulated, per repetition: a world of the sample's kind is drawn from its own seed. No model is
 trained. A stand-in for one scores every account at every snapshot: its true log-odds, flattened, plus an error that
@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class Repetition:
     truth: Floats
     later_scores: Floats
     later_truth: Floats
+    factors: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,13 @@ def repeat(seed: int, accounts: int) -> Repetition:
         probability[block],
         score[later],
         probability[later],
+        (light.ladder[-len(light.green_rungs_)], light.ladder[-len(light.red_rungs_)]),
     )
 
 
 def main() -> None:
     """Repeat and print the shares of broken promises."""
-    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     accounts = int(sys.argv[2]) if len(sys.argv) > 2 else 2000
     started = time.monotonic()
     with ProcessPoolExecutor() as pool:
@@ -120,14 +123,19 @@ def main() -> None:
     print(
         f"{repetitions} worlds of {accounts:,} accounts, {len(same.scores):,} rows certify, promises at 95 %"
     )
-    for colour, empty, broken in (
-        ("green", [r.amber_from == 0.0 for r in found], _green(found, same, later)),
-        ("red", [r.red_from > 1.0 for r in found], _red(found, same, later)),
+    for number, (colour, empty, broken) in enumerate(
+        (
+            ("green", [r.amber_from == 0.0 for r in found], _green(found, same, later)),
+            ("red", [r.red_from > 1.0 for r in found], _red(found, same, later)),
+        )
     ):
         print(f"{colour}: empty in {sum(empty)} of {repetitions}; promise broken")
         for name, worlds in broken.items():
             share = sum(worlds) / repetitions
             print(f"  {name:<22} {sum(worlds):>3} of {repetitions}  {share:.1%}")
+        taken = Counter(r.factors[number] for r, without in zip(found, empty, strict=True) if not without)
+        rungs = ", ".join(f"{factor:g} in {taken[factor]}" for factor in sorted(taken, reverse=True))
+        print(f"  rung (factor of the base odds): {rungs}")
     shares = [np.mean(r.later_scores < r.amber_from) for r in found]
     print(f"green holds {np.mean(shares):.0%} of the accounts two months later, on average")
     print(f"{time.monotonic() - started:.0f} s")

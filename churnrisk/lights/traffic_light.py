@@ -124,16 +124,16 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     afterwards. One thing is not exact: rungs are multiples of a base rate that comes from the same labels. Each bound
     by itself holds for whatever limit it is compared with, since it bounds the true rate; the place in the order where
     the first false claim lies moves with the base rate by a grid cell or two (0.04 in log-odds), as does the start of
-    the walk. Over 1,000 simulated worlds (``benchmarks/promise.py``) the chosen promise breaks less often than promised.
+    the walk. ``benchmarks/promise.py`` counts how often the chosen promise breaks in 1,000 simulated worlds.
 
     **Segments.** Each segment with enough accounts gets its own thresholds, so that a change of their mix does not
     break the promise; small ones are pooled. Each part is certified at ``1 - (1 - confidence) / parts``, and all parts
     take the same rung.
 
-    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), none of the last ``last_blocks`` dates may contradict
-    the promise by an exact one-sided 95 % bound, and thresholds whose bound holds on each of these dates by itself are
-    preferred while they tell nine tenths as much. A drift that sets in after the last date is not seen, except a wave of
-    new accounts, see :class:`churnrisk.lights.Newcomers`.
+    **Drift.** Where ``fit`` is given the as-of dates (``blocks``), none of the last ``last_blocks`` dates may
+    contradict the promise by an exact one-sided 95 % bound, and thresholds whose bound holds on each of these dates by
+    itself are preferred while they tell nine tenths as much. A drift that sets in after the last date is not seen,
+    except a wave of new accounts, see :class:`churnrisk.lights.Newcomers`.
     """
 
     def __init__(
