@@ -28,22 +28,23 @@ class ModelConfig:
     """``[model]``: how training is validated, which candidates compete, the seed.
 
     ``split`` validates on later snapshots ("time") or, for a flat table with one snapshot, on held-out accounts. The
-    latest snapshots test the model, those before them calibrate it.
+    latest snapshots test the model, those before them calibrate it: three, or as many as are expected to hold 100
+    churned rows, up to half of the history, unless ``calibration_snapshots`` says how many.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
     split: Literal["time", "accounts"] = "time"
     test_snapshots: int = 2
-    calibration_snapshots: int = 3
+    calibration_snapshots: int | None = None
     candidates: tuple[str, ...] = ("logistic", "additive", "full")
     seed: int = 0
     time_to_churn: bool = True
 
     def __post_init__(self) -> None:
         for name in ("test_snapshots", "calibration_snapshots"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"[model] {name} must be at least 1; found {getattr(self, name)}.")
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise UsageError(f"[model] {name} must be at least 1; found {value}.")
         if unknown_candidates(self.candidates) or not self.candidates:
             raise UsageError(
                 f"[model] candidates: expected names among {list(CANDIDATES)}, or of scikit-learn classifiers such as "

@@ -72,6 +72,8 @@ EVENT_CACHE = ".churnrisk/events"
 #: Format of the cached check. Raise it when the same rules begin to find something else.
 FORMAT = 2
 _FOLDER, _NAME = "checked", "checked.json"
+#: Dates that calibrate at least, and the churned rows that they should hold.
+_CALIBRATING, _CHURNED_ROWS = 3, 100
 #: What makes accounts peers, by preference.
 _PEERS_BY = ("segment", "plan", "stage")
 
@@ -222,7 +224,7 @@ class CutPanel:
             panel.dates,
             embargo_days=project.churn.outcome_delay.days,
             test_snapshots=project.model.test_snapshots,
-            calibration_snapshots=project.model.calibration_snapshots,
+            calibration_snapshots=project.model.calibration_snapshots or _calibration_snapshots(project, panel),
             account_id=panel.groups,
             seed=project.model.seed,
         )
@@ -232,6 +234,23 @@ class CutPanel:
     def known(self) -> npt.NDArray[np.bool_]:
         """The rows that a model may learn from."""
         return self.cut.fit | self.cut.calibration
+
+
+def _calibration_snapshots(project: Project, panel: TrainingPanel) -> int:
+    """Return how many dates calibrate, by power: until they are expected to hold enough churned rows.
+
+    The expectation comes from their sizes and the churn of earlier dates, never from the labels that certify.
+    """
+    dates = panel.dates.unique().sort_values()
+    delay = pd.Timedelta(days=project.churn.outcome_delay.days)
+    before = dates[dates <= dates[-min(project.model.test_snapshots, len(dates))] - delay]
+    most = max(_CALIBRATING, len(before) // 2)
+    earlier = panel.y[panel.dates < before[-most]] if len(before) > most else panel.y[:0]
+    if earlier.empty:
+        return _CALIBRATING
+    rows = panel.dates.value_counts().reindex(before[::-1][:most]).to_numpy()
+    enough = np.flatnonzero(np.cumsum(rows) * float(earlier.mean()) >= _CHURNED_ROWS)
+    return max(_CALIBRATING, int(enough[0]) + 1 if len(enough) else most)
 
 
 def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
