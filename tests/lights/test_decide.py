@@ -145,6 +145,7 @@ def test_settings_from_toml_build_the_config():
     assert names == [
         "critical complaint",
         "stated dissatisfaction",
+        "unusual silence",
         "30 days of silence",
         "wave of newcomers",
         "quiet",
