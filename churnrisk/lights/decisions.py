@@ -97,7 +97,8 @@ def _hold_back(
 
     A better colour than the previous one holds as far as p has cleared the threshold by ``margin`` log-odds, or as far
     as the run before already agreed (twice in a row); otherwise the previous colour, or the supported part of the way,
-    stays. Without a previous colour, or with a grey one, the row stays as it is.
+    stays. So nothing is worse than the worse of its last two raw colours, and no colour is held for more than one run.
+    Without a previous colour, or with a grey one, the row stays as it is.
     """
     if margin == 0:
         return

@@ -185,12 +185,21 @@ def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iter
     return frame
 
 
+#: Three times the usual gap, and longer than a holiday of two weeks; the figures are in docs/decisions/0007.
+UNUSUAL_SILENCE = "overdue_ratio >= 3 and days_since_last_event > 14"
 # Below the functions: a rule parses its conditions when constructed.
 DEFAULT_RULES = (
     Rule("critical complaint", "worst_open_severity >= 4", "red", "A critical complaint is open."),
     Rule("stated dissatisfaction", "detractor >= 1", "red", "The customer said they are not satisfied."),
     Rule("open complaint", "open_complaints >= 1", "amber", "A complaint is open."),
-    Rule("30 days of silence", "silent_30d >= 1", "amber", "No use for 30 days."),
+    Rule(
+        "unusual silence",
+        UNUSUAL_SILENCE,
+        "amber",
+        "No use for three times as long as is usual for this account.",
+    ),
+    # one active day in a year has no gap to judge silence by
+    Rule("30 days of silence", "silent_30d >= 1 and active_days_365 <= 1", "amber", "No use for 30 days."),
     # green was certified on other accounts than these: see Newcomers
     Rule("wave of newcomers", "newcomer_wave >= 1", "amber", "Came with an unusual wave of new accounts."),
 )

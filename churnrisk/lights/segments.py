@@ -13,9 +13,12 @@ from scipy.special import expit, logit, stdtrit  # scipy publishes no types
 from churnrisk.errors import UsageError
 from churnrisk.lights.bounds import Ints, Mask, lower_bound, odds_times, upper_bound
 from churnrisk.lights.config import BY_NOTHING, BY_TENURE
+from churnrisk.lights.rules import UNUSUAL_SILENCE, conditions_hold, parse_conditions
 
 ADOPTER_DAYS = 90
 PROMOTER_SCORE = 9
+#: Each says that a customer has not seen the value: unhappy, waiting for an answer, silent, used once in a year.
+_VALUE_IN_DOUBT = ("last_survey_score <= 6", "open_complaints >= 1", UNUSUAL_SILENCE, "active_days_365 <= 1")
 #: The part of segments too small for their own thresholds, and of those never seen.
 REST = "the others"
 # A colour that holds a third of a segment, at half the odds that it promises (twice for red), can be certified.
@@ -30,13 +33,22 @@ _CONFIDENCE = 0.975
 _LEAST_RISE = 1.25
 
 
-def lifecycle_stage(tenure_days: pd.Series, last_survey_score: pd.Series) -> pd.Series:
-    """Return "adopter" (under 90 days; unknown counts as long), "advocate" (last score 9 or 10) or "loyalist"."""
-    stages = np.select(
-        [(tenure_days < ADOPTER_DAYS).to_numpy(), (last_survey_score >= PROMOTER_SCORE).to_numpy()],
-        ["adopter", "advocate"],
-        default="loyalist",
-    )
+def lifecycle_stage(
+    tenure_days: pd.Series, last_survey_score: pd.Series, signals: pd.DataFrame | None = None
+) -> pd.Series:
+    """Return "adopter", "loyalist" (stable, value proven) or "advocate" (last score 9 or 10) per account.
+
+    Adopters are not yet sure that it was right: customers of under 90 days (unknown counts as long) and, by ``signals``
+    in the same order, whoever scored 6 or less, has an open complaint, is unusually silent, or was active on one day of
+    the year at most. A signal without a value, or that the tables do not feed, raises no doubt.
+    """
+    adopter = (tenure_days < ADOPTER_DAYS).to_numpy()
+    if signals is not None:
+        known = signals.assign(last_survey_score=last_survey_score.to_numpy())
+        for doubt in _VALUE_IN_DOUBT:
+            adopter = adopter | conditions_hold(parse_conditions(doubt, owner="stage"), known)
+    promoter = (last_survey_score >= PROMOTER_SCORE).to_numpy()
+    stages = np.select([adopter, promoter], ["adopter", "advocate"], default="loyalist")
     return pd.Series(stages, index=tenure_days.index, name="stage", dtype=object)
 
 

@@ -78,7 +78,7 @@ class Scorer:
                 **{column: decided[column].to_numpy() for column in decided.columns},
                 "annual_value": facts["annual_value"].to_numpy(dtype=float),
                 "renewal_at": facts["renewal_at"].to_numpy(),
-                "stage": lifecycle_stage(facts["tenure_days"], facts["last_survey_score"]).to_numpy(),
+                "stage": lifecycle_stage(facts["tenure_days"], facts["last_survey_score"], X).to_numpy(),
             }
         )
         return scores, tuple(decided.attrs.get("notes", ()))

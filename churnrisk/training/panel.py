@@ -261,6 +261,7 @@ def kinds_of(by: str, X: pd.DataFrame, segments: pd.Series) -> pd.Series | None:
         kinds = X["plan"].astype(object)
     elif by == "stage" and "tenure_days" in X:
         score = X["last_survey_score"] if "last_survey_score" in X else pd.Series(float("nan"), index=X.index)
+        # no signals: among silent peers silence would look usual
         kinds = lifecycle_stage(X["tenure_days"], score)
     else:
         return None

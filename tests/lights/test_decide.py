@@ -1,11 +1,16 @@
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from churnrisk.errors import UsageError
 from churnrisk.lights import DecisionConfig, Rule, TrafficLight, decide, policy_version
 
+ORDER = {"green": 0, "amber": 1, "red": 2}
 LIGHT = TrafficLight("fixed", amber_from=0.1, red_from=0.5).fit([0.1, 0.9], [0, 1])
 
 
@@ -65,14 +70,41 @@ def test_an_account_without_a_past_takes_its_colour_at_once():
 
 
 def test_hysteresis_never_improves_on_this_run_and_never_worsens_the_last():
-    order = {"green": 0, "amber": 1, "red": 2}
     p = np.linspace(0.001, 0.999, 333)
-    for shown in order:
-        for raw in order:
+    for shown in ORDER:
+        for raw in ORDER:
             result = decided(p, previous=[(shown, raw)] * len(p))
-            final, now = result["colour"].map(order), result["raw_colour"].map(order)
+            final, now = result["colour"].map(ORDER), result["raw_colour"].map(ORDER)
             assert (final >= now).all()
-            assert (final <= np.maximum(now, order[shown])).all()
+            assert (final <= np.maximum(now, ORDER[shown])).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0.001, 0.999), min_size=3, max_size=3), st.sampled_from([0.0, 0.3, 1.2, 5.0]))
+def test_no_colour_is_held_for_more_than_one_run(probabilities, margin):
+    """Every sequence of three runs: a probability, a rule, no eligibility, an override or no score at each."""
+    plain = [(p, 0.0, None, None) for p in (*probabilities, 0.05, 0.099, 0.49)]
+    others = [(0.05, 1.0, None, None), (0.05, 0.0, "no activity", None)]
+    at_a_run = [*plain, *others, *((0.099, 0.0, None, colour) for colour in ORDER), None]
+    before, raw_before = None, np.nan
+    for run in zip(*product(at_a_run, repeat=3), strict=True):
+        scored = pd.DataFrame(
+            {i: of for i, of in enumerate(run) if of}, index=["p", "detractor", "grey", "set"]
+        ).T
+        now = decide(
+            scored["p"].astype(float),
+            scored[["detractor"]].astype(float).rename_axis("account_id"),
+            light=LIGHT,
+            previous=before,
+            overrides=scored["set"].dropna(),
+            grey=scored["grey"],
+            margin=margin,
+        )
+        final, raw = (now[name].map(ORDER).reindex(range(len(run))) for name in ("colour", "raw_colour"))
+        # never worse than the worse of the last two raw colours, so the same one twice is the final colour
+        free = ~now["decided_by"].eq("override").reindex(range(len(run)), fill_value=True)
+        assert (final <= np.fmax(raw, raw_before))[free & final.notna()].all()
+        before, raw_before = now, raw
 
 
 def test_an_override_has_the_last_word():
@@ -145,6 +177,7 @@ def test_settings_from_toml_build_the_config():
     assert names == [
         "critical complaint",
         "stated dissatisfaction",
+        "unusual silence",
         "30 days of silence",
         "wave of newcomers",
         "quiet",

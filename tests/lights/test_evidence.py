@@ -64,7 +64,7 @@ def test_as_many_labels_as_colours_are_needed():
 
 
 def test_each_rule_is_measured_by_itself():
-    X = pd.DataFrame({"detractor": [1, 1, 0, 1], "silent_30d": [0, 0, 1, 0]})
+    X = pd.DataFrame({"detractor": [1, 1, 0, 1], "silent_30d": [0, 0, 1, 0], "active_days_365": 1})
     found = rule_evidence(X, [1, 0, 1, 1], None, ["green", "green", "green", "red"], DEFAULT_RULES)
     by_name = {e.rule: e for e in found}
     detractor = by_name["stated dissatisfaction"]

@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.errors import UsageError
+from churnrisk.features import FeatureConfig
 from churnrisk.lights import DEFAULT_RULES, Rule, apply_rules
+from churnrisk.snapshots import ChurnConfig
+from tests.features.computing import compute
+from tests.world import World, at, row
 
 SEVERITY = {"green": 0, "amber": 1, "red": 2}
 
@@ -20,8 +24,9 @@ def frame(**columns):
         ({"worst_open_severity": [4.0], "open_complaints": [1.0]}, "red", "critical complaint"),
         ({"worst_open_severity": [3.0], "open_complaints": [1.0]}, "amber", "open complaint"),
         ({"detractor": [1.0]}, "red", "stated dissatisfaction"),
-        ({"silent_30d": [1]}, "amber", "30 days of silence"),
-        ({"silent_30d": [np.nan], "detractor": [0.0]}, "green", None),
+        ({"silent_30d": [1], "active_days_365": [1]}, "amber", "30 days of silence"),
+        ({"silent_30d": [1], "active_days_365": [0]}, "amber", "30 days of silence"),
+        ({"silent_30d": [np.nan], "active_days_365": [1], "detractor": [0.0]}, "green", None),
     ],
 )
 def test_the_shipped_rules_follow_the_practice(features, colour, rule):
@@ -30,18 +35,42 @@ def test_the_shipped_rules_follow_the_practice(features, colour, rule):
     assert decided["decided_by"] == ("rule" if rule else "model")
 
 
+@pytest.mark.parametrize(
+    ("gap", "days", "rule"),
+    [
+        (1, 14, None),  # a daily user back from a fortnight's holiday
+        (1, 15, "unusual silence"),
+        (7, 20, None),
+        (7, 21, "unusual silence"),
+        (30, 45, None),  # a monthly buyer, late
+        (90, 100, None),  # a quarterly shop, on schedule
+        (90, 270, "unusual silence"),
+        (90, 366, "30 days of silence"),  # the year before knows no rhythm
+        (0, 30, None),  # used once
+        (0, 31, "30 days of silence"),
+    ],
+)
+def test_silence_is_judged_by_the_accounts_own_gap(gap, days, rule):
+    active = [at(600 - days - gap * visit) for visit in range(4 if gap else 1)]
+    events = [row("events", account_id="A", occurred_at=moment) for moment in active]
+    world = World({"accounts": [row("accounts", account_id="A", signed_up_at=at(0))], "events": events})
+    X = compute(world, [at(600)], config=FeatureConfig(), churn=ChurnConfig()).X
+    assert apply_rules(X, ["green"], DEFAULT_RULES)["rule"].tolist() == [rule]
+
+
 def test_a_colour_the_model_found_itself_stays_the_models():
     decided = apply_rules(frame(detractor=[1]), ["red"], DEFAULT_RULES).iloc[0]
     assert (decided["decided_by"], decided["rule"]) == ("model", None)
 
 
 def test_absent_features_are_named_and_change_nothing():
-    decided = apply_rules(frame(silent_30d=[0]), ["green"], DEFAULT_RULES)
+    decided = apply_rules(frame(silent_30d=[0], active_days_365=[3]), ["green"], DEFAULT_RULES)
     assert list(decided["colour"]) == ["green"]
     assert decided.attrs["notes"] == (
         "rule 'critical complaint' is not applicable: no feature worst_open_severity",
         "rule 'stated dissatisfaction' is not applicable: no feature detractor",
         "rule 'open complaint' is not applicable: no feature open_complaints",
+        "rule 'unusual silence' is not applicable: no feature overdue_ratio, days_since_last_event",
         "rule 'wave of newcomers' is not applicable: no feature newcomer_wave",
     )
 
