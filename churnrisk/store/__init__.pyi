@@ -14,7 +14,6 @@ from .account_state import (
     read_states,
     require_accounts,
     reviews_with,
-    state_of,
     trail,
 )
 from .actions import ColourOutcome, hand_out, past_actions, read_candidates, read_outcomes, write_outcomes
@@ -83,7 +82,6 @@ __all__ = [
     "check_colour_jump",
     "contributions_texts",
     "count_hidden",
-    "state_of",
     "end_override",
     "hand_out",
     "is_current",

@@ -25,9 +25,11 @@ from sqlalchemy import (
     select,
 )
 
-from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
+from churnrisk.records import NONE, Colour, DecidedBy, Disposition, RedListQuery, RedListRow, Run
+from churnrisk.store.account_state import state_of
 from churnrisk.store.runs import by_account
 from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores, state_columns
+from churnrisk.store.scores import read_move, read_reasons, read_what_if
 from churnrisk.store.totals import is_one_of, owners_of, read_totals
 
 _LISTED = frozenset((Colour.RED, Colour.AMBER))
@@ -40,9 +42,11 @@ _SHOWN = (
     "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
     "turnaround",
 )  # fmt: skip
+_AS_STORED = (
+    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
+)  # fmt: skip
 _EARLIER = scores.alias("earlier")
 _WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
-Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -193,13 +197,31 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
+def _to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
+    """Return one stored row of a run as a row of the red list."""
+    value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
+    previous = row["previous_colour"]
+    return RedListRow(
+        **{name: row[name] for name in _AS_STORED},
+        colour=Colour(row["colour"]),
+        previous_colour=Colour(previous) if previous else None,
+        decided_by=DecidedBy(row["decided_by"]),
+        churn_probability=probability,
+        expected_loss=None if value is None or probability is None else probability * value,
+        days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
+        days_in_colour=(run.as_of - row["colour_since"]).days,
+        reasons=read_reasons(row["reasons"]),
+        next_step=row["next_step"] or "",
+        move=read_move(row["moved"]),
+        turnaround=read_what_if(row["turnaround"]),
+        state=state_of(row, now=now),
+    )
+
+
 def read_page(
     connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
-) -> tuple[list[Row], int]:
-    """Return the rows of one page and how many rows match on all pages.
-
-    A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
-    """
+) -> tuple[list[RedListRow], int]:
+    """Return the rows of one page and how many rows match on all pages; ``hidden`` is from :func:`count_hidden`."""
     keys = _matching(built, scores.c.account_id).order_by(*built.order)
     if built.query.search:
         # few rows match a text, and to scan every name once is expensive enough
@@ -214,13 +236,16 @@ def read_page(
         scores.c.run_id == built.run.run_id, scores.c.account_id.in_(ids)
     )
     rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
-    return [rows[account_id] for account_id in ids], matching
+    return [_to_row(rows[account_id], built.run, built.now) for account_id in ids], matching
 
 
-def read_row(connection: Connection, run: Run, previous_run: Run | None, account_id: str) -> Row | None:
-    """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
+def read_row(
+    connection: Connection, run: Run, previous_run: Run | None, account_id: str, *, now: datetime
+) -> tuple[RedListRow, str | None, datetime]:
+    """Return one account of a run that holds it, its stage, and when its colour began."""
     values = {"run_id": run.run_id, "previous_run_id": _id_of(previous_run), "account": account_id}
-    return connection.execute(_one_row(), values).mappings().first()
+    row = connection.execute(_one_row(), values).mappings().one()
+    return _to_row(row, run, now), row["stage"], row["colour_since"]
 
 
 @cache
@@ -232,11 +257,12 @@ def _one_row() -> Select[Any]:
     )
 
 
-def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[Row]:
+def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[RedListRow]:
     """Yield all rows in order, a batch at a time."""
     statement = _full(_id_of(built.previous_run)).where(*built.conditions).order_by(*built.order)
     result = connection.execution_options(yield_per=_BATCH).execute(statement)
-    yield from result.mappings()
+    for row in result.mappings():
+        yield _to_row(row, built.run, built.now)
 
 
 def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:

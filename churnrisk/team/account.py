@@ -26,7 +26,6 @@ from churnrisk.store import (
     read_overrides,
     read_row,
 )
-from churnrisk.team.redlist import to_row
 
 #: Days from the beginning of a colour until something should have been done, where no play says otherwise.
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
@@ -170,18 +169,16 @@ def view_account(
         if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
         run, previous_run = store.runs_around(connection, history[-1].run_id)
-        stored = read_row(connection, run, previous_run, account_id)
+        row, stage, since = read_row(connection, run, previous_run, account_id, now=now)
         work = open_work(connection, run, now=day_of(now), account_id=account_id)
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
         actions = [PastAction(**row) for row in read_actions(connection, account_id)]
-    assert stored is not None  # noqa: S101 - its history names the run that holds it
-    row, since = to_row(stored, run, now), stored["colour_since"]
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
         row=row,
         run=run,
-        stage=stored["stage"],
+        stage=stage,
         history=tuple(PastScore(**past._asdict(), churn_probability=past.probability) for past in history),
         due_at=due_date(row.colour, row.play, since, handed_due_at, days),
         overdue=any(is_overdue(part, days, now) for part in work),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ from churnrisk.records import (
     AtRisk,
     Colour,
     ColourEvidence,
-    DecidedBy,
     Interval,
     RedList,
     RedListQuery,
@@ -34,21 +33,14 @@ from churnrisk.store import (
     build_query,
     count_hidden,
     owners_of,
-    read_move,
     read_page,
-    read_reasons,
     read_totals,
-    read_what_if,
-    state_of,
     stream_rows,
     total,
     within,
 )
 from churnrisk.training import Progress, tracking_of
 
-_AS_STORED = (
-    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
-)  # fmt: skip
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
 _LARGEST_CACHED = 200
@@ -110,7 +102,7 @@ def export(
     with store.database.reading() as connection:
         run, previous_run = _runs(store, connection, as_of)
         built = build_query(connection, run, previous_run, query, now)
-        yield run, (to_row(row, run, now) for row in stream_rows(connection, built))
+        yield run, stream_rows(connection, built)
 
 
 def find_run(store: HistoryStore, as_of: date | None) -> Run:
@@ -149,7 +141,7 @@ def _read(connection: Transaction, built: BuiltQuery, page: int, per_page: int |
         run,
         previous_run,
         _totals(latest, [one for one in sums if one.run_id != run.run_id]),
-        tuple(to_row(row, run, built.now) for row in found),
+        tuple(found),
         matching=matching,
         page=page,
         per_page=per_page or matching,
@@ -203,27 +195,6 @@ def _figures(sums: Sequence[Sums]) -> dict[str, float]:
     if total(sums, "valued", *Colour):
         figures["Revenue at risk"] = total(sums, "annual_value", "red", "amber")
     return figures
-
-
-def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
-    """Return one stored row of a run as a row of the red list."""
-    value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
-    previous = row["previous_colour"]
-    return RedListRow(
-        **{name: row[name] for name in _AS_STORED},
-        colour=Colour(row["colour"]),
-        previous_colour=Colour(previous) if previous else None,
-        decided_by=DecidedBy(row["decided_by"]),
-        churn_probability=probability,
-        expected_loss=None if value is None or probability is None else probability * value,
-        days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
-        days_in_colour=(run.as_of - row["colour_since"]).days,
-        reasons=read_reasons(row["reasons"]),
-        next_step=row["next_step"] or "",
-        move=read_move(row["moved"]),
-        turnaround=read_what_if(row["turnaround"]),
-        state=state_of(row, now=now),
-    )
 
 
 def write_report(
