@@ -133,13 +133,15 @@ class FullAccount(AccountRow):
 def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
     """Return an account of a project; the UsageError for an unknown one names similar ids."""
     with HistoryStore(project.store_url) as store:
-        return find_account(store, account_id, now=now)
+        return find_account(store, account_id, now=now, capacity=project.decision.capacity)
 
 
-def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
+def find_account(
+    store: HistoryStore, account_id: str, *, now: datetime, capacity: int | None = None
+) -> AccountView:
     """Return an account; the UsageError for an unknown one names similar ids."""
     try:
-        return view_account(store, account_id, now=now)
+        return view_account(store, account_id, now=now, capacity=capacity)
     except NotFoundError:
         latest = store.latest_run()
     if latest is None:
@@ -158,10 +160,12 @@ def view_account(
     now: datetime,
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
+    capacity: int | None = None,
 ) -> AccountView:
     """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
 
-    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves.
+    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves. ``capacity``: accounts
+    that the team can review between two runs; without it the account has no place.
     """
     days = deadlines or {}
     with store.database.reading() as connection:
@@ -169,7 +173,7 @@ def view_account(
         if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
         run, previous_run = store.runs_around(connection, history[-1].run_id)
-        row, stage, since = read_row(connection, run, previous_run, account_id, now=now)
+        row, stage, since = read_row(connection, run, previous_run, account_id, now=now, capacity=capacity)
         work = open_work(connection, run, now=day_of(now), account_id=account_id)
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)

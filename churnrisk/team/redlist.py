@@ -89,7 +89,8 @@ def read_red_list(
 def red_list(
     project: Project, *, as_of: date | None, query: RedListQuery, now: datetime, limit: int | None = None
 ) -> RedList:
-    """Return the red list of a project, at most ``limit`` rows of it."""
+    """Return the red list of a project, at most ``limit`` rows of it, cut at the project's capacity."""
+    query = query.model_copy(update={"capacity": project.decision.capacity})
     with HistoryStore(project.store_url) as store:
         return read_red_list(store, as_of=as_of, query=query, now=now, per_page=limit)
 
@@ -152,6 +153,7 @@ def _read(connection: Transaction, built: BuiltQuery, page: int, per_page: int |
         families=FAMILIES,
         snoozed=hidden["snoozed"],
         churned=hidden["churned"],
+        places=None if built.queue is None else built.queue.places(latest, built.owners),
     )
 
 
