@@ -207,4 +207,4 @@ def test_the_timeline_loads_into_the_account_page(signed_in):
     page = signed_in("vic")
     page.locator("[data-open]").first.click()
     expect(page.get_by_role("heading", name="Use by week")).to_be_visible()
-    expect(page.locator("#history-chart svg")).to_have_count(1)
+    expect(page.locator("#history-chart .history")).to_have_count(1)
