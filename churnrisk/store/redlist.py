@@ -40,7 +40,7 @@ from churnrisk.records import (
     Run,
 )
 from churnrisk.store.account_state import state_of
-from churnrisk.store.runs import by_account
+from churnrisk.store.runs import HistoryStore, by_account
 from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores, state_columns
 from churnrisk.store.scores import read_move, read_reasons, read_what_if
 from churnrisk.store.totals import Sums, is_one_of, owners_of, read_totals, total
@@ -113,7 +113,12 @@ class BuiltQuery:
 
 
 def build_query(
-    connection: Connection, run: Run, previous_run: Run | None, query: RedListQuery, now: datetime
+    store: HistoryStore,
+    connection: Connection,
+    run: Run,
+    previous_run: Run | None,
+    query: RedListQuery,
+    now: datetime,
 ) -> BuiltQuery:
     """Bind a query to a run; an owner or segment that the run does not have matches nothing."""
     owners: Names | None = None
@@ -137,12 +142,22 @@ def build_query(
         *_of_place(connection, run, query, now),
     )
     order = (*_order(query, run.as_of), by_account(connection))
-    queue = None if query.capacity is None else read_queue(connection, run, capacity=query.capacity, now=now)
+    queue = read_queue(store, connection, run, capacity=query.capacity, now=now)
     return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order, queue)
 
 
-def read_queue(connection: Connection, run: Run, *, capacity: int, now: datetime) -> WorkQueue:
-    """Return what is work at a run; see :class:`churnrisk.records.Place`."""
+def read_queue(
+    store: HistoryStore, connection: Connection, run: Run, *, capacity: int | None, now: datetime
+) -> WorkQueue | None:
+    """Return what is work at a run, None without a capacity; see :class:`churnrisk.records.Place`."""
+    if capacity is None:
+        return None
+    # every page needs it, and it changes as the pages do
+    key = ("work queue", run.run_id, capacity, now.date())
+    return store.cached(connection, key, lambda: _queue(connection, run, capacity, now))
+
+
+def _queue(connection: Connection, run: Run, capacity: int, now: datetime) -> WorkQueue:
     counts: defaultdict[str | None, Counter[tuple[str, str]]] = defaultdict(Counter)
     work = connection.execute(_work(connection, run, capacity, now)).all()
     for _, owner, colour in work:
@@ -355,10 +370,9 @@ def read_row(
     account_id: str,
     *,
     now: datetime,
-    capacity: int | None,
+    queue: WorkQueue | None,
 ) -> tuple[RedListRow, str | None, datetime]:
     """Return one account of a run that holds it, its stage, and when its colour began."""
-    queue = None if capacity is None else read_queue(connection, run, capacity=capacity, now=now)
     values = {
         "run_id": run.run_id,
         "previous_run_id": _id_of(previous_run),
@@ -403,12 +417,14 @@ def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
 
 
 def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
-    """Return how many rows match: from the totals of the run where owner, segment and colours alone restrict."""
+    """Return how many rows match: from the totals of the run where they say it, as counting takes longer."""
     query = built.query
-    by_totals = ("colours", "owner", "segment", "scope", "sort", "capacity")
-    if query != RedListQuery().model_copy(update={name: getattr(query, name) for name in by_totals}):
+    names = ("owner", "scope", "sort", "capacity", *(("place",) if query.place else ("colours", "segment")))
+    if query != RedListQuery().model_copy(update={name: getattr(query, name) for name in names}):
         return int(connection.execute(_matching(built, func.count())).scalar_one())
     sums = read_totals(connection, [built.run.run_id], owners=built.owners)
+    if query.place is not None:
+        return 0 if built.queue is None else getattr(built.queue.places(sums, built.owners), query.place)
     accounts = sum(
         one.accounts
         for one in sums

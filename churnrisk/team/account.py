@@ -24,6 +24,7 @@ from churnrisk.store import (
     read_changes,
     read_history,
     read_overrides,
+    read_queue,
     read_row,
 )
 
@@ -173,7 +174,8 @@ def view_account(
         if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
         run, previous_run = store.runs_around(connection, history[-1].run_id)
-        row, stage, since = read_row(connection, run, previous_run, account_id, now=now, capacity=capacity)
+        queue = read_queue(store, connection, run, capacity=capacity, now=now)
+        row, stage, since = read_row(connection, run, previous_run, account_id, now=now, queue=queue)
         work = open_work(connection, run, now=day_of(now), account_id=account_id)
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)

@@ -111,11 +111,14 @@ def monday(
     key = ("team week", today, days, most_runs, scope, capacity, *play_days.items())
     with store.database.reading() as connection:
         return store.cached(
-            connection, key, lambda: _read(connection, today, days, most_runs, scope, play_days, capacity)
+            connection,
+            key,
+            lambda: _read(store, connection, today, days, most_runs, scope, play_days, capacity),
         )
 
 
 def _read(
+    store: HistoryStore,
     connection: Transaction,
     today: datetime,
     days: int,
@@ -133,7 +136,7 @@ def _read(
     sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
     by_owner = read_by_owner(connection, run.run_id, owners=owners)
     work = open_work(connection, run, owners=owners, now=today)
-    queue = None if capacity is None else read_queue(connection, run, capacity=capacity, now=today)
+    queue = read_queue(store, connection, run, capacity=capacity, now=today)
     missed = {
         one.run_id: one.churned
         for _, outcomes in found

@@ -76,7 +76,7 @@ def read_red_list(
     with store.database.reading() as connection:
 
         def read() -> RedList:
-            built = build_query(connection, *_runs(store, connection, as_of), query, now)
+            built = build_query(store, connection, *_runs(store, connection, as_of), query, now)
             return _read(connection, built, page, per_page)
 
         if per_page is None or per_page > _LARGEST_CACHED:
@@ -102,7 +102,7 @@ def export(
     """Yield the run and all matching rows in order, streamed from the database."""
     with store.database.reading() as connection:
         run, previous_run = _runs(store, connection, as_of)
-        built = build_query(connection, run, previous_run, query, now)
+        built = build_query(store, connection, run, previous_run, query, now)
         yield run, stream_rows(connection, built)
 
 
