@@ -33,6 +33,8 @@ from churnrisk.team import Change, monday, read_red_list, review, view_account
 AS_OF = datetime(2026, 7, 6)
 NOW = datetime(2026, 7, 7, 9)
 PIECE = 50_000
+#: Accounts that the team can review between two runs.
+CAPACITY = 50
 SHARES = {"red": 0.05, "amber": 0.15, "green": 0.65, "grey": 0.15}
 FAMILIES = ("recency", "breadth", "complaints", "satisfaction", "value", "relationship")
 TEXTS = {"contributions", "moved", "reasons", "next_step"}
@@ -155,9 +157,12 @@ def read(store: HistoryStore, times: int) -> None:
         "red list of a segment": RedListQuery(segment="Enterprise"),
         "newly red": RedListQuery(newly_red=True),
         "one reason, renewing in 60 days": RedListQuery(family="complaints", renews_within_days=60),
+        "this run's work": RedListQuery(place="work"),
+        "on watch": RedListQuery(place="watch"),
         "sorted by renewal": RedListQuery(sort="renewal"),
         "search": RedListQuery(search="company 777"),
     }
+    views = {name: query.model_copy(update={"capacity": CAPACITY}) for name, query in views.items()}
     for name, wanted in views.items():
         measure(
             store,
@@ -176,9 +181,11 @@ def read(store: HistoryStore, times: int) -> None:
         store,
         "an account",
         times,
-        lambda number: view_account(store, f"A{number * 997 % 90_000:07d}", now=NOW),
+        lambda number: view_account(store, f"A{number * 997 % 90_000:07d}", now=NOW, capacity=CAPACITY),
     )
-    measure(store, "the team's page", max(3, times // 10), lambda _: monday(store, now=NOW))
+    measure(
+        store, "the team's page", max(3, times // 10), lambda _: monday(store, now=NOW, capacity=CAPACITY)
+    )
     measure(store, "what the colours promised", times, lambda _: promises(store))
 
 

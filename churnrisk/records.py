@@ -333,9 +333,35 @@ class ColourEvidence:
     rows: int = 0
 
 
+class Place(StrEnum):
+    """Where a red or amber account stands between two runs, given how many the team can review.
+
+    The first ``capacity`` accounts are work: red first, then by expected loss, then by probability. Red ones after
+    them are beyond capacity, amber ones on watch. Handled accounts were contacted, saved or found a false alarm before
+    the run and have had their colour since; like snoozed and churned ones, which have no place, they take none of the
+    capacity. What is handled after the run keeps its place until the next run.
+    """
+
+    WORK = "work"
+    BEYOND = "beyond"
+    WATCH = "watch"
+    HANDLED = "handled"
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How many accounts have each :class:`Place`; ``capacity`` is the whole team's."""
+
+    capacity: int
+    work: int
+    beyond: int
+    watch: int
+    handled: int
+
+
 @dataclass(frozen=True, slots=True)
 class RedListRow:
-    """One account on the red list."""
+    """One account on the red list; ``rank`` counts from 1 and only work has one."""
 
     account_id: str
     name: str | None
@@ -358,6 +384,8 @@ class RedListRow:
     turnaround: WhatIf | None = None
     play: str | None = None
     state: AccountState = field(default_factory=AccountState)
+    place: Place | None = None
+    rank: int | None = None
 
     @property
     def arrow(self) -> str:
@@ -405,7 +433,8 @@ class AtRisk:
 class RedList:
     """One page of the red list of a run, worst expected loss first unless the query says otherwise.
 
-    ``totals`` and groups cover the whole run or the query's owner; ``matching`` counts the rows of all pages.
+    ``totals``, ``places`` and groups cover the whole run or the query's owner; ``matching`` counts the rows of all
+    pages. ``places`` is None without a capacity.
     ``owners``, ``segments`` and ``families`` are what a query may name; ``snoozed`` and ``churned`` count accounts
     of the chosen colours and owner that are not listed.
     """
@@ -424,6 +453,7 @@ class RedList:
     families: tuple[str, ...] = ()
     snoozed: int = 0
     churned: int = 0
+    places: Places | None = None
 
     @property
     def previous(self) -> int | None:
@@ -457,6 +487,10 @@ class RedListParameters(BaseModel):
     colours: tuple[Colour, ...] = Field((Colour.RED, Colour.AMBER), min_length=1, max_length=4)
     owner: _OptionalText = Field(None, description=f"{NONE} for accounts without one.")
     segment: _OptionalText = Field(None, description=f"{NONE} for accounts without one.")
+    place: Place | None = Field(
+        None,
+        description="Work of this run, red beyond the capacity, amber on watch, or handled before the run.",
+    )
     newly_red: bool = Field(False, description="Only accounts that are red and were not at the last run.")
     assignee: _OptionalText = Field(None, description=f"{NONE} for accounts that nobody is assigned to.")
     renews_within_days: int | None = Field(None, ge=0, le=3660, description="Days from the run on.")
@@ -479,13 +513,22 @@ class RedListParameters(BaseModel):
 
 
 class RedListQuery(RedListParameters):
-    """The parameters within a scope: the one owner whose accounts the user may see, never read from an address."""
+    """The parameters with what never comes from an address.
+
+    ``scope`` is the one owner whose accounts the user may see, ``capacity`` how many accounts the team can review
+    between two runs; without it no account has a place.
+    """
 
     scope: str | None = None
+    capacity: int | None = None
 
     @classmethod
     def from_query(
-        cls, query: Mapping[str, str] | Iterable[tuple[str, str]], *, scope: str | None = None
+        cls,
+        query: Mapping[str, str] | Iterable[tuple[str, str]],
+        *,
+        scope: str | None = None,
+        capacity: int | None = None,
     ) -> Self:
         """Parse the parameters of an address; unknown and empty ones are ignored.
 
@@ -497,7 +540,8 @@ class RedListQuery(RedListParameters):
         given["colour"] = tuple(dict.fromkeys(colour for colour in colours if colour))
         known = {field.alias for field in RedListParameters.model_fields.values()}
         try:
-            return cls(**{key: value for key, value in given.items() if key in known and value}, scope=scope)
+            fields = {key: value for key, value in given.items() if key in known and value}
+            return cls(**fields, scope=scope, capacity=capacity)
         except ValidationError as error:
             first = error.errors()[0]
             # "Input should be 'hide', 'only' or 'all'": the parameter is the better subject
@@ -506,7 +550,7 @@ class RedListQuery(RedListParameters):
 
     def to_query(self) -> dict[str, str]:
         """Return the parameters that :meth:`from_query` parses back; defaults are left out."""
-        shown = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"scope"})
+        shown = self.model_dump(by_alias=True, exclude_defaults=True, exclude={"scope", "capacity"})
         shown |= {name: ",".join(value) for name, value in shown.items() if isinstance(value, tuple)}
         return {name: "1" if value is True else str(value) for name, value in shown.items()}
 

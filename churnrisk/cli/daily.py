@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from churnrisk.team import AccountView, Outlook, PastScore
 
 _TABLE = (
-    "colour", "account", "owner", "annual_value", "days_to_renewal", "churn_probability", "reasons", "move",
+    "place", "colour", "account", "owner", "annual_value", "days_to_renewal", "churn_probability", "reasons", "move",
     "next_step", "touched",
 )  # fmt: skip
 _BAR = "▁▂▃▄▅▆▇█"
@@ -115,6 +115,13 @@ def redlist(
     colour: Annotated[
         str | None, typer.Option(help="Colours to list, separated by commas; default: red,amber.")
     ] = None,
+    place: Annotated[
+        str | None,
+        typer.Option(
+            metavar="work|beyond|watch|handled",
+            help="Only this run's work, red beyond the capacity, amber on watch, or what was handled before.",
+        ),
+    ] = None,
     newly_red: Annotated[
         bool, typer.Option("--newly-red", help="Only accounts red since the last run.")
     ] = False,
@@ -151,6 +158,7 @@ def redlist(
         "colour": colour,
         "owner": owner or (author if mine else None),
         "segment": segment,
+        "place": place,
         "newly_red": "1" if newly_red else None,
         "renews_within": renews_within,
         "reason": reason,
@@ -230,7 +238,9 @@ def report(
 
 
 def _show_totals(found: RedList) -> None:
-    """Print the totals over the list."""
+    """Print the totals over the list, and where it is cut."""
+    from churnrisk.present import wording
+
     parts = []
     for total in found.totals:
         change = "" if total.previous is None else f" ({total.value - total.previous:+,.0f})"
@@ -239,7 +249,8 @@ def _show_totals(found: RedList) -> None:
     states = {"snoozed": found.snoozed, "churned": found.churned}
     hidden = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
     hidden = f" ({hidden} not listed)" if hidden else ""
-    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: {', '.join(parts)}{hidden}\n")
+    cut = f". {wording.cut(found.places)}" if found.places else ""
+    typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: {', '.join(parts)}{hidden}{cut}\n")
 
 
 def _cells(row: RedListRow) -> dict[str, Any]:
@@ -247,6 +258,7 @@ def _cells(row: RedListRow) -> dict[str, Any]:
 
     rule = f"Rule: {row.rule}. " if row.rule else ""
     return {
+        "place": wording.place(row),
         "colour": f"{wording.SHAPES[row.colour]} {row.colour} {row.arrow}",
         "account": f"{row.name} ({row.account_id})" if row.name else row.account_id,
         "owner": row.owner,

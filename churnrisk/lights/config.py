@@ -56,8 +56,8 @@ class DecisionConfig:
     hysteresis_margin : float
         Log-odds by which p must clear a threshold before a colour improves at once; 0 switches it off.
     capacity : int
-        Accounts the team can review between two scoring runs; evaluation reports lift and recall there, and the
-        policy ``capacity`` fits the colours to it.
+        Accounts the team can review between two scoring runs; the red list is cut there, evaluation reports lift and
+        recall there, and the policy ``capacity`` fits the colours to it.
     max_colour_jump : float
         Publishing stops when a colour's share of all accounts changes by more than this.
     playbook : str or None

@@ -1,6 +1,18 @@
 from .html import HATCH, WIDTH, Figure, bars, fold, render_report, write_report
 from .rows import COLUMNS, AccountRow, Instant, Number, RecordShape, flat, heading
-from .wording import DISPOSITIONS, FAMILIES, SHAPES, UNKNOWN, count, decided, money, percent, since
+from .wording import (
+    DISPOSITIONS,
+    FAMILIES,
+    PLACES,
+    SHAPES,
+    UNKNOWN,
+    count,
+    cut,
+    decided,
+    money,
+    percent,
+    since,
+)
 from .xlsx import write_workbook
 
 __all__ = [
@@ -12,12 +24,14 @@ __all__ = [
     "HATCH",
     "Instant",
     "Number",
+    "PLACES",
     "RecordShape",
     "SHAPES",
     "UNKNOWN",
     "WIDTH",
     "bars",
     "count",
+    "cut",
     "decided",
     "flat",
     "fold",

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Self
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from churnrisk.present.wording import CAUSES
-from churnrisk.records import ChangedSignal, Colour, DecidedBy, Disposition, MovePart, Reason, RedListRow
+from churnrisk.records import (
+    ChangedSignal,
+    Colour,
+    DecidedBy,
+    Disposition,
+    MovePart,
+    Place,
+    Reason,
+    RedListRow,
+)
 
 Cell = str | int | float | date | None
 _MONEY = frozenset(("annual_value", "expected_loss"))
@@ -75,6 +84,10 @@ class AccountRow(RecordShape):
     segment: str | None
     colour: Colour
     arrow: str = Field(description="↑ riskier than at the last run, ↓ safer, → the same, • new or grey.")
+    place: Place | None = Field(
+        description="Work of this run, red beyond the team's capacity, amber on watch, or handled before the run."
+    )
+    rank: int | None = Field(description="Place in the work of this run, from 1.", examples=[12])
     previous_colour: Colour | None
     decided_by: DecidedBy = Field(description="What had the last word on the colour.")
     rule: str | None = Field(description="The rule that decided.")
@@ -134,6 +147,6 @@ def _cell(name: str, value: object, separator: str) -> Cell:
             return value.date() if name in _DAYS else value.replace(microsecond=0, tzinfo=None)
         case float() if name in _MONEY:
             return round(value, 2)
-        case Colour() | DecidedBy() | Disposition():
+        case Colour() | DecidedBy() | Disposition() | Place():
             return str(value)
     return value  # type: ignore[return-value]  # every other column holds a cell

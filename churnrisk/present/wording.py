@@ -6,7 +6,7 @@ import math
 from datetime import datetime
 from typing import Protocol, TypeGuard
 
-from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, RedListRow
+from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, Place, Places, RedListRow
 
 UNKNOWN = "–"
 
@@ -33,6 +33,12 @@ CAUSES = {
     "override": "a person",
     "hysteresis": "hysteresis, which had held it back until now",
     "eligibility": "eligibility: one of the two runs had no score",
+}
+PLACES = {
+    Place.WORK: "Work of this run",
+    Place.BEYOND: "Red beyond capacity",
+    Place.WATCH: "Amber on watch",
+    Place.HANDLED: "Handled before this run",
 }
 DISPOSITIONS: dict[str, str] = {str(one): one.replace("_", " ").capitalize() for one in Disposition}
 #: Families of signals.
@@ -133,6 +139,28 @@ def probability_change(row: RedListRow) -> str:
     if points == 0:
         return "unchanged"
     return f"{points:+d} {'point' if abs(points) == 1 else 'points'}"
+
+
+def place(row: RedListRow) -> str:
+    """Return whether an account is work of this run, and which; empty for one without a place."""
+    return (
+        f"work {row.rank}"
+        if row.rank
+        else {"beyond": "beyond capacity"}.get(row.place or "", row.place or "")
+    )
+
+
+def cut(places: Places) -> str:
+    """Return what the team's capacity makes of red and amber accounts."""
+    red = places.work + places.beyond
+    said = f"{red:,} red, {places.beyond:,} of them beyond the team's capacity of {places.capacity:,}"
+    if red > places.capacity:
+        said = f"{red:,} red, capacity {places.capacity:,}: {places.beyond:,} red beyond capacity"
+    if not places.beyond:
+        are = "account is" if places.work == 1 else "accounts are"
+        said = f"{places.work:,} {are} this run's work (capacity {places.capacity:,})"
+    said += f", {places.watch:,} {'' if places.beyond else 'more '}amber on watch"
+    return said + (f", {places.handled:,} handled before this run" if places.handled else "")
 
 
 def decided(row: Decided) -> str:

@@ -53,6 +53,8 @@ def _fill_totals(sheet: Worksheet, redlist: RedList, *, company: str, currency: 
     sheet.title = "Totals"
     _line(sheet, [f"Red list of {company}" if company else "Red list"], bold=True)
     _line(sheet, [f"as of {wording.day(redlist.run.as_of)}, model {redlist.run.model_version}"])
+    if redlist.places:
+        _line(sheet, [wording.cut(redlist.places)])
     _line(sheet, [])
     _line(sheet, ["Total", "Value", "Change"], bold=True)
     for total in html.totals(redlist, currency=currency):

@@ -14,12 +14,21 @@ from .account_state import (
     read_states,
     require_accounts,
     reviews_with,
-    state_of,
     trail,
 )
 from .actions import ColourOutcome, hand_out, past_actions, read_candidates, read_outcomes, write_outcomes
 from .database import Transaction, WriteLock, alembic_config, is_current, schema_versions
-from .redlist import BuiltQuery, build_query, count_hidden, read_page, read_row, stream_rows, within
+from .redlist import (
+    BuiltQuery,
+    WorkQueue,
+    build_query,
+    count_hidden,
+    read_page,
+    read_queue,
+    read_row,
+    stream_rows,
+    within,
+)
 from .reviews import (
     ConflictError,
     NewOverride,
@@ -72,6 +81,7 @@ __all__ = [
     "Saved",
     "Sums",
     "Transaction",
+    "WorkQueue",
     "WriteLock",
     "active_overrides",
     "add_override",
@@ -83,7 +93,6 @@ __all__ = [
     "check_colour_jump",
     "contributions_texts",
     "count_hidden",
-    "state_of",
     "end_override",
     "hand_out",
     "is_current",
@@ -104,6 +113,7 @@ __all__ = [
     "read_outcomes",
     "read_overrides",
     "read_page",
+    "read_queue",
     "read_reasons",
     "read_row",
     "read_saved",

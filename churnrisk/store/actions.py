@@ -15,9 +15,9 @@ from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or
 from churnrisk.records import Run
 from churnrisk.store.database import WriteLock
 from churnrisk.store.redlist import within
-from churnrisk.store.runs import LIVE, HistoryStore, by_account, read_frame, run_before
+from churnrisk.store.runs import LIVE, HistoryStore, by_account, run_before
 from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores
-from churnrisk.store.scores import naive_utc
+from churnrisk.store.scores import naive_utc, read_frame
 
 Mask = npt.NDArray[np.bool_]
 _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")

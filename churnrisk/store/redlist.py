@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    DateTime,
     Integer,
     Select,
     Text,
@@ -21,16 +23,31 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    null,
     or_,
     select,
 )
 
-from churnrisk.records import NONE, Colour, Disposition, RedListQuery, Run
-from churnrisk.store.runs import by_account
+from churnrisk.records import (
+    NONE,
+    Colour,
+    DecidedBy,
+    Disposition,
+    Place,
+    Places,
+    RedListQuery,
+    RedListRow,
+    Run,
+)
+from churnrisk.store.account_state import state_of
+from churnrisk.store.runs import HistoryStore, by_account
 from churnrisk.store.schema import desk, expected_loss, is_listed, reviews, scores, state_columns
-from churnrisk.store.totals import is_one_of, owners_of, read_totals
+from churnrisk.store.scores import read_move, read_reasons, read_what_if
+from churnrisk.store.totals import Sums, is_one_of, owners_of, read_totals, total
 
 _LISTED = frozenset((Colour.RED, Colour.AMBER))
+# Snoozed or churned: not a place that anybody sees.
+_HIDDEN = "hidden"
 Names = tuple[str | None, ...]
 Condition = ColumnElement[bool]
 _BATCH = 500
@@ -40,9 +57,39 @@ _SHOWN = (
     "renewal_at", "colour_since", "reasons", "stage", "next_step", "play", "moved",
     "turnaround",
 )  # fmt: skip
+_AS_STORED = (
+    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
+)  # fmt: skip
 _EARLIER = scores.alias("earlier")
-_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id)
-Row = Mapping[Any, Any]
+_WITH_DESK = scores.outerjoin(desk, desk.c.account_id == scores.c.account_id).outerjoin(
+    reviews, reviews.c.review_id == desk.c.touched
+)
+_HANDLED = tuple(map(str, (Disposition.CONTACTED, Disposition.SAVED, Disposition.FALSE_ALARM)))
+
+
+@dataclass(frozen=True)
+class WorkQueue:
+    """What the team's capacity is spent on at one run: the rank of each account that is work.
+
+    ``counts`` are each owner's accounts by colour and place: those that are work, handled, or snoozed and churned.
+    """
+
+    capacity: int
+    ranks: Mapping[str, int]
+    counts: Mapping[str | None, Mapping[tuple[str, str], int]]
+
+    def places(self, sums: Sequence[Sums], owners: Sequence[str | None] | None) -> Places:
+        """Return how many accounts have each place; ``sums`` are the run's for the same owners, None for everybody."""
+        mine = self.counts.values() if owners is None else [self.counts.get(owner, {}) for owner in owners]
+
+        def number(colour: str, *places: str) -> int:
+            return sum(counts.get((colour, place), 0) for counts in mine for place in places)
+
+        def left(colour: str) -> int:
+            return int(total(sums, "accounts", colour)) - number(colour, Place.WORK, Place.HANDLED, _HIDDEN)
+
+        work, handled = (sum(number(one, place) for one in _LISTED) for place in (Place.WORK, Place.HANDLED))
+        return Places(self.capacity, work, left(Colour.RED), left(Colour.AMBER), handled)
 
 
 @dataclass(frozen=True)
@@ -62,10 +109,16 @@ class BuiltQuery:
     people: tuple[Condition, ...]
     conditions: tuple[Condition, ...]
     order: tuple[ColumnElement[Any], ...]
+    queue: WorkQueue | None
 
 
 def build_query(
-    connection: Connection, run: Run, previous_run: Run | None, query: RedListQuery, now: datetime
+    store: HistoryStore,
+    connection: Connection,
+    run: Run,
+    previous_run: Run | None,
+    query: RedListQuery,
+    now: datetime,
 ) -> BuiltQuery:
     """Bind a query to a run; an owner or segment that the run does not have matches nothing."""
     owners: Names | None = None
@@ -86,9 +139,66 @@ def build_query(
         *people,
         *_of_account(query, run.as_of),
         *_of_desk(query, now),
+        *_of_place(connection, run, query, now),
     )
     order = (*_order(query, run.as_of), by_account(connection))
-    return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order)
+    queue = read_queue(store, connection, run, capacity=query.capacity, now=now)
+    return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order, queue)
+
+
+def read_queue(
+    store: HistoryStore, connection: Connection, run: Run, *, capacity: int | None, now: datetime
+) -> WorkQueue | None:
+    """Return what is work at a run, None without a capacity; see :class:`churnrisk.records.Place`."""
+    if capacity is None:
+        return None
+    # every page needs it, and it changes as the pages do
+    key = ("work queue", run.run_id, capacity, now.date())
+    return store.cached(connection, key, lambda: _queue(connection, run, capacity, now))
+
+
+def _queue(connection: Connection, run: Run, capacity: int, now: datetime) -> WorkQueue:
+    counts: defaultdict[str | None, Counter[tuple[str, str]]] = defaultdict(Counter)
+    work = connection.execute(_work(connection, run, capacity, now)).all()
+    for _, owner, colour in work:
+        counts[owner][colour, Place.WORK] += 1
+    # outer joins begin with the desk, which is short, and not with the run, which is long
+    touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched).outerjoin(
+        scores, and_(scores.c.run_id == run.run_id, scores.c.account_id == desk.c.account_id)
+    )
+    place = _waiting(run.published_at, now)
+    groups = (scores.c.owner, scores.c.colour, place.label("place"))
+    aside = select(*groups, func.count()).select_from(touched).where(place.in_((_HIDDEN, str(Place.HANDLED))))
+    for owner, colour, name, accounts in connection.execute(aside.group_by(*groups[:2], "place")):
+        counts[owner][colour, name] += accounts
+    return WorkQueue(capacity, {row.account_id: rank for rank, row in enumerate(work, 1)}, counts)
+
+
+def _work(connection: Connection, run: Run, capacity: int, now: datetime) -> Select[Any]:
+    """Return the query of the accounts that are work, in order, with owner and colour."""
+    waits = _waiting(run.published_at, now).in_((str(Place.BEYOND), str(Place.WATCH)))
+    return (
+        select(scores.c.account_id, scores.c.owner, scores.c.colour)
+        .select_from(_WITH_DESK)
+        .where(scores.c.run_id == run.run_id, is_listed, waits)
+        .order_by(*_order(RedListQuery(), run.as_of), by_account(connection))
+        .limit(capacity)
+    )
+
+
+def _waiting(published_at: Any, now: Any) -> ColumnElement[Any]:
+    """Return the place of a red or amber account that is not work, or that it is hidden; null for other colours."""
+    handled = and_(
+        desk.c.disposition.in_(_HANDLED),
+        reviews.c.at >= scores.c.colour_since,
+        reviews.c.at < published_at,
+    )
+    return case(
+        (~is_listed, null()),
+        (or_(is_snoozed(now), desk.c.disposition == str(Disposition.CHURNED)), _HIDDEN),
+        (handled, str(Place.HANDLED)),
+        else_=case((scores.c.colour == "red", str(Place.BEYOND)), else_=str(Place.WATCH)),
+    )
 
 
 def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
@@ -144,9 +254,25 @@ def _of_desk(query: RedListQuery, now: datetime) -> Iterator[Condition]:
         yield func.lower(desk.c.assignee) == func.lower(query.assignee)
 
 
-def is_snoozed(now: datetime) -> Condition:
+def is_snoozed(now: Any) -> Condition:
     """Return whether a snooze is in force."""
     return and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now)
+
+
+def _of_place(connection: Connection, run: Run, query: RedListQuery, now: datetime) -> Iterator[Condition]:
+    if query.place is None:
+        return
+    if query.capacity is None:
+        yield false()
+        return
+    work = _work(connection, run, query.capacity, now).with_only_columns(scores.c.account_id).correlate(None)
+    is_work = scores.c.account_id.in_(work)
+    if query.place == Place.WORK:
+        yield is_work
+    else:
+        yield is_listed
+        yield _waiting(run.published_at, now) == str(query.place)
+        yield ~is_work
 
 
 def _contains(text: str) -> Condition:
@@ -193,13 +319,35 @@ def _same(one: str, other: str) -> bool:
     return one.casefold() == other.casefold()
 
 
+def _to_row(row: Mapping[Any, Any], run: Run, now: datetime, queue: WorkQueue | None) -> RedListRow:
+    """Return one stored row of a run as a row of the red list."""
+    value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
+    previous, waiting = row["previous_colour"], row["waiting"]
+    rank = None if queue is None else queue.ranks.get(row["account_id"])
+    known = queue is not None and waiting not in (None, _HIDDEN)
+    return RedListRow(
+        **{name: row[name] for name in _AS_STORED},
+        colour=Colour(row["colour"]),
+        previous_colour=Colour(previous) if previous else None,
+        decided_by=DecidedBy(row["decided_by"]),
+        churn_probability=probability,
+        expected_loss=None if value is None or probability is None else probability * value,
+        days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
+        days_in_colour=(run.as_of - row["colour_since"]).days,
+        reasons=read_reasons(row["reasons"]),
+        next_step=row["next_step"] or "",
+        move=read_move(row["moved"]),
+        turnaround=read_what_if(row["turnaround"]),
+        state=state_of(row, now=now),
+        place=Place.WORK if rank else Place(waiting) if known else None,
+        rank=rank,
+    )
+
+
 def read_page(
     connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
-) -> tuple[list[Row], int]:
-    """Return the rows of one page and how many rows match on all pages.
-
-    A row is the score, the previous colour and the account state; ``hidden`` is from :func:`count_hidden`.
-    """
+) -> tuple[list[RedListRow], int]:
+    """Return the rows of one page and how many rows match on all pages; ``hidden`` is from :func:`count_hidden`."""
     keys = _matching(built, scores.c.account_id).order_by(*built.order)
     if built.query.search:
         # few rows match a text, and to scan every name once is expensive enough
@@ -210,33 +358,48 @@ def read_page(
         matching = _count(connection, built, hidden)
     if not ids:
         return [], matching
-    statement = _full(_id_of(built.previous_run)).where(
-        scores.c.run_id == built.run.run_id, scores.c.account_id.in_(ids)
-    )
+    statement = _full_of(built).where(scores.c.run_id == built.run.run_id, scores.c.account_id.in_(ids))
     rows = {row["account_id"]: row for row in connection.execute(statement).mappings()}
-    return [rows[account_id] for account_id in ids], matching
+    return [_to_row(rows[account_id], built.run, built.now, built.queue) for account_id in ids], matching
 
 
-def read_row(connection: Connection, run: Run, previous_run: Run | None, account_id: str) -> Row | None:
-    """Return one account's row of a run, whatever its colour; None when the run does not hold it."""
-    values = {"run_id": run.run_id, "previous_run_id": _id_of(previous_run), "account": account_id}
-    return connection.execute(_one_row(), values).mappings().first()
+def read_row(
+    connection: Connection,
+    run: Run,
+    previous_run: Run | None,
+    account_id: str,
+    *,
+    now: datetime,
+    queue: WorkQueue | None,
+) -> tuple[RedListRow, str | None, datetime]:
+    """Return one account of a run that holds it, its stage, and when its colour began."""
+    values = {
+        "run_id": run.run_id,
+        "previous_run_id": _id_of(previous_run),
+        "account": account_id,
+        "published": run.published_at,
+        "today": now,
+    }
+    row = connection.execute(_one_row(), values).mappings().one()
+    return _to_row(row, run, now, queue), row["stage"], row["colour_since"]
 
 
 @cache
 def _one_row() -> Select[Any]:
     """Return the statement of :func:`read_row`; building it costs more than running it."""
-    return _full(bindparam("previous_run_id", type_=Integer)).where(
+    waiting = _waiting(bindparam("published", type_=DateTime), bindparam("today", type_=DateTime))
+    return _full(bindparam("previous_run_id", type_=Integer), waiting).where(
         scores.c.run_id == bindparam("run_id", type_=Integer),
         scores.c.account_id == bindparam("account", type_=Text),
     )
 
 
-def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[Row]:
+def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[RedListRow]:
     """Yield all rows in order, a batch at a time."""
-    statement = _full(_id_of(built.previous_run)).where(*built.conditions).order_by(*built.order)
+    statement = _full_of(built).where(*built.conditions).order_by(*built.order)
     result = connection.execution_options(yield_per=_BATCH).execute(statement)
-    yield from result.mappings()
+    for row in result.mappings():
+        yield _to_row(row, built.run, built.now, built.queue)
 
 
 def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
@@ -254,14 +417,14 @@ def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
 
 
 def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
-    """Return how many rows match: from the totals of the run where owner, segment and colours alone restrict."""
+    """Return how many rows match: from the totals of the run where they say it, as counting takes longer."""
     query = built.query
-    summed = RedListQuery(
-        colours=query.colours, owner=query.owner, segment=query.segment, scope=query.scope, sort=query.sort
-    )
-    if query != summed:
+    names = ("owner", "scope", "sort", "capacity", *(("place",) if query.place else ("colours", "segment")))
+    if query != RedListQuery().model_copy(update={name: getattr(query, name) for name in names}):
         return int(connection.execute(_matching(built, func.count())).scalar_one())
     sums = read_totals(connection, [built.run.run_id], owners=built.owners)
+    if query.place is not None:
+        return 0 if built.queue is None else getattr(built.queue.places(sums, built.owners), query.place)
     accounts = sum(
         one.accounts
         for one in sums
@@ -270,15 +433,19 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
     return accounts - sum(hidden.values())
 
 
-def _full(previous_run: BindParameter[int] | int) -> Select[Any]:
+def _full_of(built: BuiltQuery) -> Select[Any]:
+    return _full(_id_of(built.previous_run), _waiting(built.run.published_at, built.now))
+
+
+def _full(previous_run: BindParameter[int] | int, waiting: ColumnElement[Any]) -> Select[Any]:
     at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
-    touched = _WITH_DESK.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
     return select(
         *(scores.c[name] for name in _SHOWN),
         _EARLIER.c.colour.label("previous_colour"),
         _EARLIER.c.probability.label("previous_probability"),
         *state_columns,
-    ).select_from(touched.outerjoin(_EARLIER, at_previous_run))
+        waiting.label("waiting"),
+    ).select_from(_WITH_DESK.outerjoin(_EARLIER, at_previous_run))
 
 
 def _id_of(run: Run | None) -> int:

@@ -15,9 +15,9 @@ from churnrisk.errors import NotFoundError, UsageError
 from churnrisk.records import AccountState, AuditEntry
 from churnrisk.store.account_state import FIELDS, entries_where, read_states, require_accounts, state_rows
 from churnrisk.store.database import WriteLock, insert_row
-from churnrisk.store.runs import HistoryStore, read_frame
+from churnrisk.store.runs import HistoryStore
 from churnrisk.store.schema import audit, desk, overrides, reviews
-from churnrisk.store.scores import naive_utc
+from churnrisk.store.scores import naive_utc, read_frame
 
 _IN_FORCE = reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
 Rows = Mapping[str, Mapping[Any, Any]]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import sqrt
@@ -14,17 +13,14 @@ from typing import Any, Self
 
 import pandas as pd
 from sqlalchemy import (
-    ARRAY,
     ColumnElement,
     Connection,
     DateTime,
     Integer,
     Select,
-    Text,
     bindparam,
     collate,
     func,
-    literal,
     select,
     text,
     update,
@@ -35,18 +31,12 @@ from churnrisk.errors import ContractError, GuardError, UsageError
 from churnrisk.records import Run
 from churnrisk.store.database import Database, QueryCache, Result, WriteLock, insert_row
 from churnrisk.store.schema import run_totals, runs, scores
-from churnrisk.store.scores import Writer, check_scores, naive_utc, to_table, with_colour_since
-from churnrisk.store.totals import Adder, write_totals
+from churnrisk.store.scores import frame_of, naive_utc, read_frame, write_scores
+from churnrisk.store.totals import write_totals
 
 # Three standard errors: chance alone trips the guard once in a few hundred runs.
 _SPREAD = 3.0
 _COLOURS = ("red", "amber", "green", "grey")
-_INSTANTS = (
-    "as_of", "published_at", "renewal_at", "colour_since", "created_at", "expires_at", "ended_at", "handed_out_at",
-    "due_at",
-)  # fmt: skip
-_IDS = ("run_id", "override_id", "action_id")
-_NUMBERS = ("probability", "log_odds", "annual_value")
 #: Ids of the live runs: the last one published for each as-of date.
 LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
 # Built once: every page needs them.
@@ -55,7 +45,6 @@ NEWEST = _BY_DATE.limit(1)
 _NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
 _BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
 Guard = Callable[[Run, Run | None], None]
-_BATCH = 50_000
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
@@ -139,45 +128,6 @@ def _run(connection: Connection, run_id: int) -> Run:
     if run is None:
         raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
     return run
-
-
-def read_scores(
-    connection: Connection, run_id: int | None, columns: Iterable[str], accounts: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Return scores of a run, of all accounts or some, in no order, indexed by account id."""
-    query = select(scores.c.account_id, *(scores.c[name] for name in columns)).where(
-        scores.c.run_id == run_id
-    )
-    if accounts is not None:
-        query = query.where(scores.c.account_id.in_(_many(connection, accounts)))
-    return read_frame(connection, query).set_index("account_id")
-
-
-def _many(connection: Connection, texts: Sequence[str]) -> Any:
-    """Pass any number of texts as one parameter: databases limit how many there may be."""
-    if connection.dialect.name == "postgresql":
-        return select(func.unnest(literal(list(texts), ARRAY(Text))))
-    if connection.dialect.name == "sqlite":
-        return select(func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value)
-    return texts
-
-
-def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
-    """Run a query; see :func:`frame_of`."""
-    result = connection.execute(query)
-    return frame_of(list(result.keys()), result.fetchall())
-
-
-def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
-    """Return rows as a frame; the names of columns decide their types."""
-    columns = list(zip(*rows, strict=True)) or [()] * len(names)
-    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
-
-
-def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
-    if name in _INSTANTS:
-        return pd.Series(column, dtype="datetime64[us]")
-    return pd.Series(column, dtype="float64" if name in _NUMBERS else "int64" if name in _IDS else "object")
 
 
 class HistoryStore:
@@ -297,7 +247,11 @@ class HistoryStore:
         rest: pd.DataFrame | None,
     ) -> Publication:
         run_id = _claim(connection, run)
-        counts = _insert_scores(connection, run_id, run, _batches(frames), rest)
+        as_of = naive_utc(run.as_of)
+        before = run_before(connection, as_of)
+        counts = write_scores(
+            connection, run_id, as_of, frames, previous=before.run_id if before else None, rest=rest
+        )
         if not counts.total():
             raise ContractError(
                 "a run needs scores, found none. Check that accounts are eligible at this as_of."
@@ -305,10 +259,10 @@ class HistoryStore:
         connection.execute(
             update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
-        _date_later_colours(connection, naive_utc(run.as_of))
+        _date_later_colours(connection, as_of)
         published = _run(connection, run_id)
         if guard is not None:
-            guard(published, run_before(connection, naive_utc(run.as_of)))
+            guard(published, before)
         _analyze(connection)
         return Publication(published, is_new=True)
 
@@ -340,41 +294,6 @@ def _claim(connection: Connection, run: NewRun) -> int:
         raise _TakenError from error
 
 
-def _insert_scores(
-    connection: Connection,
-    run_id: int,
-    run: NewRun,
-    frames: Iterator[pd.DataFrame],
-    rest: pd.DataFrame | None,
-) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    as_of = naive_utc(run.as_of)
-    adder, before = Adder(run_id, as_of), run_before(connection, as_of)
-    with Writer(connection) as writer:
-        for frame in frames:
-            check_scores(frame)
-            table = to_table(frame, run_id=run_id, as_of=as_of)
-            with _one_score_each(connection):
-                if before is not None:
-                    writer.wait()
-                    accounts = table["account_id"].to_pylist()
-                    earlier = read_scores(connection, before.run_id, ("colour", "colour_since"), accounts)
-                    table = with_colour_since(table, earlier)
-                writer.write(table)
-            counts.update(
-                {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
-            )
-            adder.add(table)
-        with _one_score_each(connection):
-            writer.wait()
-    if rest is not None and len(rest):
-        adder.add_sums(rest)
-        counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
-    if counts:
-        adder.write(connection)
-    return counts
-
-
 def _date_later_colours(connection: Connection, as_of: datetime) -> None:
     """Set the colour dates of later runs again, where this run is published for a date before them."""
     later = select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
@@ -397,20 +316,6 @@ def _carry_over(connection: Connection, source: int, target: int) -> None:
         )
         .values(colour_since=old.c.colour_since)
     )
-
-
-@contextmanager
-def _one_score_each(connection: Connection) -> Iterator[None]:
-    try:
-        yield
-    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
-        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
-
-
-def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    for frame in [frames] if isinstance(frames, pd.DataFrame) else frames:
-        for first in range(0, len(frame), _BATCH):
-            yield frame.iloc[first : first + _BATCH]
 
 
 def _totals(counts: Counter[str]) -> dict[str, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -16,11 +17,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Column, Connection, DateTime, Float, Integer, insert, literal
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Connection,
+    DateTime,
+    Float,
+    Integer,
+    Select,
+    Text,
+    func,
+    insert,
+    literal,
+    select,
+)
+from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError
 from churnrisk.records import ChangedSignal, Colour, Move, MovePart, Reason, WhatIf
 from churnrisk.store.schema import scores
+from churnrisk.store.totals import INSTANT, Adder
 
 # Many accounts share a value and what is said of it, so those pieces are encoded once.
 _PIECES = 1 << 16
@@ -28,7 +44,13 @@ SCORE_COLUMNS = tuple(
     column.name for column in scores.columns if column.name not in ("run_id", "colour_since")
 )
 _REQUIRED = ("account_id", "colour", "decided_by")
-INSTANT = pa.timestamp("us")
+_INSTANTS = (
+    "as_of", "published_at", "renewal_at", "colour_since", "created_at", "expires_at", "ended_at", "handed_out_at",
+    "due_at",
+)  # fmt: skip
+_IDS = ("run_id", "override_id", "action_id")
+_NUMBERS = ("probability", "log_odds", "annual_value")
+_BATCH = 50_000
 # Nearly unique: dictionary encoding would not pay.
 _OWN = ("account_id", "name")
 _LISTED = pa.array(["red", "amber"])
@@ -202,7 +224,7 @@ def check_scores(frame: pd.DataFrame) -> None:
 
 
 def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
-    """Return the rows of the ``scores`` table, each colour dated from ``as_of``: see :func:`with_colour_since`."""
+    """Return the rows of the ``scores`` table, each colour dated from ``as_of``."""
     given = {column.name: _given(frame, column) for column in scores.columns if column.name in frame.columns}
     rows = len(frame)
     given["run_id"] = pa.repeat(pa.scalar(run_id, pa.int32()), rows)
@@ -211,13 +233,69 @@ def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
     return pa.table({column.name: (given | absent)[column.name] for column in scores.columns})
 
 
-def with_colour_since(table: pa.Table, before: pd.DataFrame) -> pa.Table:
-    """Carry ``colour_since`` over from the previous run, by account id, for accounts that keep their colour."""
-    then = before.reindex(table["account_id"].to_pandas())
+def _with_colour_since(connection: Connection, table: pa.Table, previous: int) -> pa.Table:
+    """Carry ``colour_since`` over from the previous run for accounts that keep their colour."""
+    accounts = table["account_id"].to_pylist()
+    query = select(scores.c.account_id, scores.c.colour, scores.c.colour_since).where(
+        scores.c.run_id == previous, scores.c.account_id.in_(_many(connection, accounts))
+    )
+    then = read_frame(connection, query).set_index("account_id").reindex(accounts)
     kept = pc.equal(table["colour"], pa.array(then["colour"], pa.string(), from_pandas=True))
     earlier = pa.array(then["colour_since"].to_numpy(), INSTANT, from_pandas=True)
     since = pc.if_else(pc.fill_null(kept, False), earlier, table["colour_since"])
     return table.set_column(table.column_names.index("colour_since"), "colour_since", since)
+
+
+def write_scores(
+    connection: Connection,
+    run_id: int,
+    as_of: datetime,
+    frames: pd.DataFrame | Iterable[pd.DataFrame],
+    *,
+    previous: int | None,
+    rest: pd.DataFrame | None,
+) -> Counter[str]:
+    """Write the scores of a run with their totals, and return how many accounts have each colour.
+
+    Colours are dated by the run ``previous``; ``rest`` is of :meth:`churnrisk.store.HistoryStore.publish`.
+    """
+    counts: Counter[str] = Counter()
+    adder = Adder(run_id, as_of)
+    with Writer(connection) as writer:
+        for frame in _batches(frames):
+            check_scores(frame)
+            table = to_table(frame, run_id=run_id, as_of=as_of)
+            with _one_score_each(connection):
+                if previous is not None:
+                    writer.wait()
+                    table = _with_colour_since(connection, table, previous)
+                writer.write(table)
+            counts.update(
+                {item["values"]: item["counts"] for item in table["colour"].value_counts().to_pylist()}
+            )
+            adder.add(table)
+        with _one_score_each(connection):
+            writer.wait()
+    if rest is not None and len(rest):
+        adder.add_sums(rest)
+        counts.update({str(colour): int(n) for colour, n in rest.groupby("colour")["accounts"].sum().items()})
+    if counts:
+        adder.write(connection)
+    return counts
+
+
+@contextmanager
+def _one_score_each(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
+        raise ContractError("scores: an account has two scores in one run. Keep one per account.") from error
+
+
+def _batches(frames: pd.DataFrame | Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for frame in [frames] if isinstance(frames, pd.DataFrame) else frames:
+        for first in range(0, len(frame), _BATCH):
+            yield frame.iloc[first : first + _BATCH]
 
 
 def naive_utc(instant: datetime) -> datetime:
@@ -253,6 +331,33 @@ def _naive_instants(instants: pd.Series) -> pd.Series:
     moments = pd.to_datetime(instants)
     moments = moments if moments.dt.tz is None else moments.dt.tz_convert("UTC").dt.tz_localize(None)
     return moments.astype("datetime64[us]")
+
+
+def _many(connection: Connection, texts: Sequence[str]) -> Any:
+    """Pass any number of texts as one parameter: databases limit how many there may be."""
+    if connection.dialect.name == "postgresql":
+        return select(func.unnest(literal(list(texts), ARRAY(Text))))
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value)
+    return texts
+
+
+def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+    """Run a query; see :func:`frame_of`."""
+    result = connection.execute(query)
+    return frame_of(list(result.keys()), result.fetchall())
+
+
+def frame_of(names: Sequence[str], rows: Sequence[Any]) -> pd.DataFrame:
+    """Return rows as a frame; the names of columns decide their types."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return pd.DataFrame({name: _typed(name, column) for name, column in zip(names, columns, strict=True)})
+
+
+def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
+    if name in _INSTANTS:
+        return pd.Series(column, dtype="datetime64[us]")
+    return pd.Series(column, dtype="float64" if name in _NUMBERS else "int64" if name in _IDS else "object")
 
 
 class Writer:

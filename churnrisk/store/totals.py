@@ -29,11 +29,11 @@ from sqlalchemy import (
 )
 
 from churnrisk.store.schema import is_listed, run_totals, scores
-from churnrisk.store.scores import INSTANT
 
 if TYPE_CHECKING:
     import pandas as pd
 
+INSTANT = pa.timestamp("us")
 #: Accounts whose contract renews within so many days of the run count as renewing soon.
 RENEWAL_WINDOW_DAYS = 90
 _SUMS = ("accounts", "newly", "renewing", "dated", "valued", "annual_value", "expected_loss")

@@ -24,9 +24,9 @@ from churnrisk.store import (
     read_changes,
     read_history,
     read_overrides,
+    read_queue,
     read_row,
 )
-from churnrisk.team.redlist import to_row
 
 #: Days from the beginning of a colour until something should have been done, where no play says otherwise.
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
@@ -134,13 +134,15 @@ class FullAccount(AccountRow):
 def account_view(project: Project, account_id: str, *, now: datetime) -> AccountView:
     """Return an account of a project; the UsageError for an unknown one names similar ids."""
     with HistoryStore(project.store_url) as store:
-        return find_account(store, account_id, now=now)
+        return find_account(store, account_id, now=now, capacity=project.decision.capacity)
 
 
-def find_account(store: HistoryStore, account_id: str, *, now: datetime) -> AccountView:
+def find_account(
+    store: HistoryStore, account_id: str, *, now: datetime, capacity: int | None = None
+) -> AccountView:
     """Return an account; the UsageError for an unknown one names similar ids."""
     try:
-        return view_account(store, account_id, now=now)
+        return view_account(store, account_id, now=now, capacity=capacity)
     except NotFoundError:
         latest = store.latest_run()
     if latest is None:
@@ -159,10 +161,12 @@ def view_account(
     now: datetime,
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
+    capacity: int | None = None,
 ) -> AccountView:
     """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
 
-    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves.
+    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves. ``capacity``: accounts
+    that the team can review between two runs; without it the account has no place.
     """
     days = deadlines or {}
     with store.database.reading() as connection:
@@ -170,18 +174,17 @@ def view_account(
         if not history or not is_within(history[-1].owner, scope):
             raise no_account(account_id)
         run, previous_run = store.runs_around(connection, history[-1].run_id)
-        stored = read_row(connection, run, previous_run, account_id)
+        queue = read_queue(store, connection, run, capacity=capacity, now=now)
+        row, stage, since = read_row(connection, run, previous_run, account_id, now=now, queue=queue)
         work = open_work(connection, run, now=day_of(now), account_id=account_id)
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
         actions = [PastAction(**row) for row in read_actions(connection, account_id)]
-    assert stored is not None  # noqa: S101 - its history names the run that holds it
-    row, since = to_row(stored, run, now), stored["colour_since"]
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
         row=row,
         run=run,
-        stage=stored["stage"],
+        stage=stage,
         history=tuple(PastScore(**past._asdict(), churn_probability=past.probability) for past in history),
         due_at=due_date(row.colour, row.play, since, handed_due_at, days),
         overdue=any(is_overdue(part, days, now) for part in work),

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from churnrisk.errors import UsageError
-from churnrisk.records import NONE, AtRisk, Run
+from churnrisk.records import NONE, AtRisk, Places, Run
 from churnrisk.store import (
     AllSaved,
     HistoryStore,
     OpenWork,
     Sums,
     Transaction,
+    WorkQueue,
     open_work,
     read_by_owner,
     read_outcomes,
+    read_queue,
     read_saved,
     read_totals,
     total,
@@ -36,6 +38,7 @@ class OwnerLoad:
 
     ``value`` and ``expected_loss`` are of red and amber accounts a year; ``newly_red`` is None at the very first
     run; ``untouched`` accounts are red or amber and nobody has touched them since; ``overdue`` is a part of those.
+    ``places``: what the team's capacity makes of them, None without one.
     """
 
     owner: str
@@ -46,6 +49,7 @@ class OwnerLoad:
     expected_loss: float
     untouched: int
     overdue: int
+    places: Places | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class TeamWeek:
     by_segment: tuple[AtRisk, ...]
     over_time: tuple[RunAtRisk, ...]
     saved: AllSaved
+    places: Places | None = None
 
     @property
     def newly_red(self) -> int | None:
@@ -92,29 +97,35 @@ def monday(
     most_runs: int = 60,
     scope: str | None = None,
     deadlines: Mapping[str, int] | None = None,
+    capacity: int | None = None,
 ) -> TeamWeek:
     """Return the state of the team's work over the latest ``most_runs`` runs.
 
     ``days``: how far back saved accounts are listed. ``scope``: the owner that the user is limited to.
-    ``deadlines``: days that each play leaves. Raises UsageError if nothing has been published.
+    ``deadlines``: days that each play leaves. ``capacity``: accounts that the team can review between two runs.
+    Raises UsageError if nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day
     today = day_of(now)
     play_days = dict(deadlines or {})
-    key = ("team week", today, days, most_runs, scope, *play_days.items())
+    key = ("team week", today, days, most_runs, scope, capacity, *play_days.items())
     with store.database.reading() as connection:
         return store.cached(
-            connection, key, lambda: _read(connection, today, days, most_runs, scope, play_days)
+            connection,
+            key,
+            lambda: _read(store, connection, today, days, most_runs, scope, play_days, capacity),
         )
 
 
 def _read(
+    store: HistoryStore,
     connection: Transaction,
     today: datetime,
     days: int,
     most_runs: int,
     scope: str | None,
     deadlines: Mapping[str, int],
+    capacity: int | None,
 ) -> TeamWeek:
     every_run = read_outcomes(connection)
     if not every_run:
@@ -125,6 +136,7 @@ def _read(
     sums = read_totals(connection, [one.run_id for one, _ in found], owners=owners)
     by_owner = read_by_owner(connection, run.run_id, owners=owners)
     work = open_work(connection, run, owners=owners, now=today)
+    queue = read_queue(store, connection, run, capacity=capacity, now=today)
     missed = {
         one.run_id: one.churned
         for _, outcomes in found
@@ -136,7 +148,7 @@ def _read(
         run=run,
         before=found[1][0] if len(found) > 1 else None,
         since=since,
-        load=_load(by_owner, work, deadlines, today, is_first=run == first),
+        load=_load(by_owner, work, queue, deadlines, today, is_first=run == first),
         by_segment=at_risk(of_run[run.run_id], "segment"),
         over_time=tuple(
             RunAtRisk(
@@ -148,12 +160,14 @@ def _read(
             for one, _ in reversed(found)
         ),
         saved=read_saved(connection, since=since, owners=owners),
+        places=None if queue is None else queue.places(by_owner, owners),
     )
 
 
 def _load(
     sums: Sequence[Sums],
     work: Sequence[OpenWork],
+    queue: WorkQueue | None,
     deadlines: Mapping[str, int],
     today: datetime,
     *,
@@ -164,14 +178,19 @@ def _load(
         untouched[part.owner] += part.accounts
         if is_overdue(part, deadlines, today):
             overdue[part.owner] += part.accounts
+    of_owner: defaultdict[str | None, list[Sums]] = defaultdict(list)
+    for one in sums:
+        of_owner[one.owner].append(one)
     load = [
         OwnerLoad(
             owner or NONE,
-            **_figures([one for one in sums if one.owner == owner], is_first=is_first),
+            **_figures(mine, is_first=is_first),
             untouched=untouched[owner],
             overdue=overdue[owner],
+            places=None if queue is None else queue.places(mine, [owner]),
         )
-        for owner in {one.owner for one in sums if one.colour in _RISKY}
+        for owner, mine in of_owner.items()
+        if any(one.colour in _RISKY for one in mine)
     ]
     return tuple(sorted(load, key=lambda one: (-one.expected_loss, -one.red, one.owner)))
 

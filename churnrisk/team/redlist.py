@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -16,7 +16,6 @@ from churnrisk.records import (
     AtRisk,
     Colour,
     ColourEvidence,
-    DecidedBy,
     Interval,
     RedList,
     RedListQuery,
@@ -34,21 +33,14 @@ from churnrisk.store import (
     build_query,
     count_hidden,
     owners_of,
-    read_move,
     read_page,
-    read_reasons,
     read_totals,
-    read_what_if,
-    state_of,
     stream_rows,
     total,
     within,
 )
 from churnrisk.training import Progress, tracking_of
 
-_AS_STORED = (
-    "account_id", "name", "owner", "segment", "previous_probability", "annual_value", "renewal_at", "rule", "play",
-)  # fmt: skip
 _LARGEST_PAGE = 10_000
 # Larger pages are for programs, which ask once; a server would hold a hundred of them in memory.
 _LARGEST_CACHED = 200
@@ -84,7 +76,7 @@ def read_red_list(
     with store.database.reading() as connection:
 
         def read() -> RedList:
-            built = build_query(connection, *_runs(store, connection, as_of), query, now)
+            built = build_query(store, connection, *_runs(store, connection, as_of), query, now)
             return _read(connection, built, page, per_page)
 
         if per_page is None or per_page > _LARGEST_CACHED:
@@ -97,7 +89,8 @@ def read_red_list(
 def red_list(
     project: Project, *, as_of: date | None, query: RedListQuery, now: datetime, limit: int | None = None
 ) -> RedList:
-    """Return the red list of a project, at most ``limit`` rows of it."""
+    """Return the red list of a project, at most ``limit`` rows of it, cut at the project's capacity."""
+    query = query.model_copy(update={"capacity": project.decision.capacity})
     with HistoryStore(project.store_url) as store:
         return read_red_list(store, as_of=as_of, query=query, now=now, per_page=limit)
 
@@ -109,8 +102,8 @@ def export(
     """Yield the run and all matching rows in order, streamed from the database."""
     with store.database.reading() as connection:
         run, previous_run = _runs(store, connection, as_of)
-        built = build_query(connection, run, previous_run, query, now)
-        yield run, (to_row(row, run, now) for row in stream_rows(connection, built))
+        built = build_query(store, connection, run, previous_run, query, now)
+        yield run, stream_rows(connection, built)
 
 
 def find_run(store: HistoryStore, as_of: date | None) -> Run:
@@ -149,7 +142,7 @@ def _read(connection: Transaction, built: BuiltQuery, page: int, per_page: int |
         run,
         previous_run,
         _totals(latest, [one for one in sums if one.run_id != run.run_id]),
-        tuple(to_row(row, run, built.now) for row in found),
+        tuple(found),
         matching=matching,
         page=page,
         per_page=per_page or matching,
@@ -160,6 +153,7 @@ def _read(connection: Transaction, built: BuiltQuery, page: int, per_page: int |
         families=FAMILIES,
         snoozed=hidden["snoozed"],
         churned=hidden["churned"],
+        places=None if built.queue is None else built.queue.places(latest, built.owners),
     )
 
 
@@ -203,27 +197,6 @@ def _figures(sums: Sequence[Sums]) -> dict[str, float]:
     if total(sums, "valued", *Colour):
         figures["Revenue at risk"] = total(sums, "annual_value", "red", "amber")
     return figures
-
-
-def to_row(row: Mapping[Any, Any], run: Run, now: datetime) -> RedListRow:
-    """Return one stored row of a run as a row of the red list."""
-    value, probability, renewal = row["annual_value"], row["probability"], row["renewal_at"]
-    previous = row["previous_colour"]
-    return RedListRow(
-        **{name: row[name] for name in _AS_STORED},
-        colour=Colour(row["colour"]),
-        previous_colour=Colour(previous) if previous else None,
-        decided_by=DecidedBy(row["decided_by"]),
-        churn_probability=probability,
-        expected_loss=None if value is None or probability is None else probability * value,
-        days_to_renewal=None if renewal is None else (renewal - run.as_of).days,
-        days_in_colour=(run.as_of - row["colour_since"]).days,
-        reasons=read_reasons(row["reasons"]),
-        next_step=row["next_step"] or "",
-        move=read_move(row["moved"]),
-        turnaround=read_what_if(row["turnaround"]),
-        state=state_of(row, now=now),
-    )
 
 
 def write_report(

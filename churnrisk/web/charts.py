@@ -29,6 +29,10 @@ _SHARE = (
     '<line class="axis" x1="50" y1="0" x2="50" y2="16"/>'
 )
 _MOST_DATES = 8
+# What a long figure of an axis is counted in, so that it fits beside the chart.
+_UNITS = ((1e12, " tn"), (1e9, " bn"), (1e6, " M"))
+#: Heights with their figures.
+Steps = Sequence[tuple[float, str]]
 _WIDEST_COLUMN = 56.0
 _STEPS = (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 6, 8, 10)
 _TOPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -164,12 +168,10 @@ class Frame:
     top: float
     bottom: float
 
-    def lines(self, steps: Sequence[tuple[float, str]]) -> str:
-        """Return grid lines, each at a height and with its figure on the left."""
+    def lines(self, steps: Steps) -> str:
+        """Return grid lines, each at a height."""
         return "".join(
-            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>'
-            f'<text x="{self.left - 6}" y="{y + 4}" text-anchor="end">{text}</text>'
-            for y, text in steps
+            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>' for y, _ in steps
         )
 
     def dates(self, dates: Sequence[tuple[float, str]]) -> str:
@@ -181,15 +183,25 @@ class Frame:
             for x, text in dates[(len(dates) - 1) % step :: step]
         )
 
-    def scrolled(self, name: str, head: str, drawn: str) -> Markup:
-        """Return a chart that can be scrolled; ``head`` is the attributes and title of the SVG."""
-        region = f'<div class="scroll" tabindex="0" role="region" aria-label="{name}, drawn">'
-        size = f'viewBox="0 0 {self.width} {self.height}" class="history" role="img"'
-        return Markup(f"{region}<svg {size} {head}{drawn}</svg></div>")  # noqa: S704 - escaped by the caller
+    def scrolled(self, name: str, head: str, steps: Steps, drawn: str) -> Markup:
+        """Return a chart that scrolls beside its figures; ``head`` is the attributes and title of the SVG."""
+        # what scrolls disappears behind the ground, but for a date below, which may reach over the edge
+        ground = f'<rect class="ground" width="{self.left}" height="{self.bottom + 8}"/>'
+        figures = ground + "".join(
+            f'<text x="{self.left - 6}" y="{y + 4}" text-anchor="end">{text}</text>' for y, text in steps
+        )
+        box = f'viewBox="0 0 {self.left} {self.height}" class="figures"'
+        size = f'viewBox="{self.left} 0 {self.width - self.left} {self.height}" class="history" role="img"'
+        return Markup(  # noqa: S704 - escaped by the caller
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{name}, drawn"><div class="over-time">'
+            f'<svg {box} aria-hidden="true" focusable="false">{figures}</svg><svg {size} {head}{drawn}</svg>'
+            "</div></div>"
+        )
 
 
-_COLUMNS = Frame(width=760.0, height=220.0, left=84.0, right=724.0, top=12.0, bottom=192.0)
-_HISTORY = Frame(width=760.0, height=250.0, left=44.0, right=724.0, top=30.0, bottom=220.0)
+# Figures take a tenth of the width: the stylesheet sets that, so that they stay while the rest scrolls.
+_COLUMNS = Frame(width=760.0, height=220.0, left=76.0, right=724.0, top=12.0, bottom=192.0)
+_HISTORY = Frame(width=760.0, height=250.0, left=76.0, right=724.0, top=30.0, bottom=220.0)
 _INSIDE = _HISTORY.bottom - _HISTORY.top
 
 
@@ -202,16 +214,19 @@ def column_chart(amounts: Sequence[tuple[datetime, float]], name: str) -> Markup
     room = (_COLUMNS.right - _COLUMNS.left) / len(amounts)
     middles = [round(_COLUMNS.left + room * (place + 0.5), 1) for place in range(len(amounts))]
     dates = [(x, day(moment)) for x, (moment, _) in zip(middles, amounts, strict=True)]
-    steps = [top * step / 4 for step in range(5)]
+    unit, sign = next((one for one in _UNITS if top >= one[0]), (1.0, ""))
+    heights = [top * step / 4 for step in range(5)]
+    steps = [(round(_COLUMNS.bottom - y * scale, 1), f"{y / unit:,.6g}{sign if y else ''}") for y in heights]
     parts = (
-        _COLUMNS.lines([(round(_COLUMNS.bottom - step * scale, 1), f"{step:,.0f}") for step in steps]),
+        _COLUMNS.lines(steps),
         _COLUMNS.dates(dates),
         *(
             _column(x, on, min(room * 0.7, _WIDEST_COLUMN), amount, scale)
             for (x, on), (_, amount) in zip(dates, amounts, strict=True)
         ),
     )
-    return _COLUMNS.scrolled(name, f'aria-label="{name}; the table below holds the same">', "".join(parts))
+    head = f'aria-label="{name}; the table below holds the same">'
+    return _COLUMNS.scrolled(name, head, steps, "".join(parts))
 
 
 def _column(middle: float, on: str, width: float, amount: float, scale: float) -> str:
@@ -273,12 +288,12 @@ def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = 
     days = [(x, day(score.as_of)) for x, score in zip(places, history, strict=True)]
     parts = (
         _bands(history, places),
-        _grid(top),
+        _HISTORY.lines(_shares(top)),
         _HISTORY.dates(days),
         *(_mark(place(one.at), one) for one in occasions),
         *_line(history, days, top),
     )
-    drawn = _HISTORY.scrolled("Score history", _HEAD, "".join(parts))
+    drawn = _HISTORY.scrolled("Score history", _HEAD, _shares(top), "".join(parts))
     return HistoryChart(drawn, tuple(one.says for one in occasions))
 
 
@@ -296,9 +311,9 @@ def _row(score: PastScore) -> str:
 
 
 @cache
-def _grid(top: float) -> str:
+def _shares(top: float) -> Steps:
     steps = [top * step / 4 for step in range(5)]
-    return _HISTORY.lines([(_HISTORY.bottom - share / top * _INSIDE, f"{share:.0%}") for share in steps])
+    return [(_HISTORY.bottom - share / top * _INSIDE, f"{share:.0%}") for share in steps]
 
 
 def _bands(history: Sequence[PastScore], places: Sequence[float]) -> str:

@@ -98,6 +98,22 @@ def test_of_many_dates_a_few_are_written_and_the_last_among_them():
     assert dates[-1] == "2027-02-22"
 
 
+def figures(chart):
+    tree = ElementTree.fromstring(str(chart))
+    return [one.text for one in tree.iter("text") if one.get("text-anchor") == "end"]
+
+
+def test_figures_of_the_axis_are_short_and_even():
+    assert figures(column_chart(amounts(37.0), "Events")) == ["0", "10", "20", "30", "40"]
+    assert figures(column_chart(amounts(9_970_174.0), "Revenue")) == ["0", "2.5 M", "5 M", "7.5 M", "10 M"]
+    assert figures(column_chart(amounts(799_000.0), "Revenue"))[-1] == "800,000"
+
+
+@given(st.floats(0, 1e15))
+def test_no_figure_is_wider_than_its_place(highest):
+    assert max(map(len, figures(column_chart(amounts(highest), "Revenue")))) <= 8
+
+
 @given(st.floats(0, 1e15))
 def test_the_axis_ends_at_or_above_the_highest_amount_and_not_far_above(highest):
     top = nice_top(highest)

@@ -52,6 +52,41 @@ def test_the_list_runs_out_of_no_window(signed_in):
         assert page.evaluate(hidden) <= 0, width
 
 
+def test_work_and_watch_are_numbered_filtered_and_counted_alike_on_both_pages(signed_in):
+    page = signed_in("vic")
+    ways = page.get_by_role("navigation", name="Work and watch")
+    counts = {
+        words: int(number.replace(",", ""))
+        for number, words in re.findall(
+            r"([\d,]+) (work|on watch)", " ".join(ways.locator("a").all_inner_texts())
+        )
+    }
+    assert 0 < counts["work"] <= 50
+    ways.get_by_role("link", name=re.compile("work$")).click()
+    page.wait_for_url("**/?place=work*")
+    expect(page.get_by_role("heading", name=f"{counts['work']} accounts")).to_be_visible()
+    tags = page.locator("[data-row] .light .tag").all_inner_texts()
+    assert tags == [f"work {rank}" for rank in range(1, counts["work"] + 1)]
+    # another filter keeps this one
+    page.get_by_label("Owner").select_option(index=1)
+    page.wait_for_url(re.compile("owner=.*place=work|place=work.*owner="))
+    page.goto("/monday")
+    tiles = page.locator(".totals > div")
+    expect(tiles.filter(has_text="Work of this run").locator(".value")).to_have_text(f"{counts['work']:,}")
+    expect(tiles.filter(has_text="On watch").locator(".value")).to_have_text(f"{counts['on watch']:,}")
+
+
+def test_figures_of_a_chart_stay_in_sight_while_it_scrolls(signed_in):
+    page = signed_in("vic", viewport={"width": 390, "height": 800})
+    page.goto("/monday")
+    chart = page.locator(".scroll").first
+    chart.evaluate("frame => { frame.scrollLeft = frame.scrollWidth; }")
+    assert chart.evaluate("frame => frame.scrollLeft") > 0
+    left = chart.bounding_box()["x"]
+    for figure in chart.locator(".figures text").all():
+        assert figure.bounding_box()["x"] >= left
+
+
 def test_a_filter_stands_in_the_address_and_the_address_brings_the_view_back(signed_in):
     page = signed_in("vic")
     owner = page.locator("#owner option").nth(1).inner_text()
@@ -207,4 +242,4 @@ def test_the_timeline_loads_into_the_account_page(signed_in):
     page = signed_in("vic")
     page.locator("[data-open]").first.click()
     expect(page.get_by_role("heading", name="Use by week")).to_be_visible()
-    expect(page.locator("#history-chart svg")).to_have_count(1)
+    expect(page.locator("#history-chart .history")).to_have_count(1)

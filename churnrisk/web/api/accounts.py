@@ -36,9 +36,10 @@ class Filter(RedListParameters):
     page: int = Field(1, ge=1, le=100_000)
     per_page: int = Field(50, ge=1, le=500)
 
-    def query(self, scope: str | None) -> RedListQuery:
-        """Return the query within a scope."""
-        return RedListQuery(**self.model_dump(include={*RedListParameters.model_fields}), scope=scope)
+    def query(self, scope: str | None, capacity: int) -> RedListQuery:
+        """Return the query within a scope and a capacity."""
+        fields = self.model_dump(include={*RedListParameters.model_fields})
+        return RedListQuery(**fields, scope=scope, capacity=capacity)
 
 
 class Sum(RecordShape):
@@ -60,12 +61,23 @@ class TotalShape(RecordShape):
     previous: Number
 
 
+class PlacesShape(RecordShape):
+    """How many accounts are work of this run, red beyond the capacity, amber on watch, or handled before the run."""
+
+    capacity: int = Field(description="Accounts the team can review between two runs.")
+    work: int
+    beyond: int
+    watch: int
+    handled: int
+
+
 class RedListPage(BaseModel):
     """One page of the red list, worst expected loss first, with the totals over it."""
 
     as_of: Instant
     previous_as_of: Instant | None
     totals: list[TotalShape]
+    places: PlacesShape
     by_segment: list[Sum]
     by_quarter: list[Sum]
     matching: int = Field(description="Accounts on all pages.")
@@ -80,6 +92,7 @@ class RedListPage(BaseModel):
             as_of=found.run.as_of,
             previous_as_of=found.previous_run.as_of if found.previous_run else None,
             totals=[TotalShape.model_validate(total) for total in found.totals],
+            places=PlacesShape.model_validate(found.places),
             by_segment=[Sum.model_validate(group) for group in found.by_segment],
             by_quarter=[Sum.model_validate(group) for group in found.by_quarter],
             matching=found.matching,
@@ -147,7 +160,7 @@ def redlist(request: Request, token: Reader, query: Annotated[Filter, Query()]) 
     found = read_red_list(
         store,
         as_of=query.as_of,
-        query=query.query(token.owner),
+        query=query.query(token.owner, request.app.state.project.decision.capacity),
         now=now(),
         page=query.page,
         per_page=query.per_page,
@@ -209,5 +222,12 @@ def review(request: Request, token: Writer, account_id: AccountId, body: Review)
 def account(request: Request, token: Reader, account_id: AccountId) -> AccountDetail:
     """Read one account: its colour, why, how it came there, and what people did about it."""
     state = request.app.state
-    view = view_account(state.store, account_id, now=now(), scope=token.owner, deadlines=state.deadlines)
+    view = view_account(
+        state.store,
+        account_id,
+        now=now(),
+        scope=token.owner,
+        deadlines=state.deadlines,
+        capacity=state.project.decision.capacity,
+    )
     return AccountDetail.of_view(view)

@@ -88,7 +88,14 @@ def _page(
     **shown: Any,
 ) -> Response:
     state = request.app.state
-    view = view_account(state.store, account_id, scope=user.scope, now=now(), deadlines=state.deadlines)
+    view = view_account(
+        state.store,
+        account_id,
+        scope=user.scope,
+        now=now(),
+        deadlines=state.deadlines,
+        capacity=state.project.decision.capacity,
+    )
     up = request.query_params.get("up") or typed.get("up")
     context = _account_context(view) | form_context(request, user, typed, up=up) | {"conflict": None}
     return page(request, "account.html", context | shown, status=status)

@@ -23,7 +23,7 @@ from churnrisk.monitoring import (
     promises,
 )
 from churnrisk.present import UNKNOWN, count, fold, percent
-from churnrisk.records import NONE, Colour
+from churnrisk.records import NONE, Colour, Places
 from churnrisk.team import RunAtRisk, TeamWeek, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
 from churnrisk.web.process import in_thread, now
@@ -56,7 +56,8 @@ _MEANS = {
 def show_week(request: Request, user: Viewer) -> Response:
     """Show the team's load, what is new, what was saved, and the course over time."""
     app = request.app.state
-    state = monday(app.store, now=now(), scope=user.scope, deadlines=app.deadlines)
+    capacity = app.project.decision.capacity
+    state = monday(app.store, now=now(), scope=user.scope, deadlines=app.deadlines, capacity=capacity)
     return page(request, "monday.html", team_view(state, scope=user.scope))
 
 
@@ -94,6 +95,7 @@ def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
         "limited_to": scope,
         "tiles": _tiles(state, in_money=in_money, scope=scope),
         "load": [(_filtered(owner=load.owner), load) for load in state.load],
+        "by_place": state.places is not None,
         "nobody": NONE,
         "over_time_title": title,
         "chart": column_chart(amounts, title),
@@ -106,7 +108,7 @@ def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile,
     before = state.over_time[-2].value if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
     worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
-    tiles = [_newly_red(state.newly_red)]
+    tiles = [_newly_red(state.newly_red), *_work(state.places)]
     if in_money:
         tiles.append(Tile("Revenue at risk", amount(latest.value), change(latest.value, before)))
     tiles += [
@@ -118,6 +120,21 @@ def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile,
     if not scope:
         tiles.append(_missed(state.over_time))
     return tuple(tiles)
+
+
+def _work(places: Places | None) -> tuple[Tile, ...]:
+    if places is None:
+        return ()
+    beyond = f", {count(places.beyond)} red beyond it" if places.beyond else ""
+    return (
+        Tile(
+            "Work of this run",
+            count(places.work),
+            f"capacity {count(places.capacity)}{beyond}",
+            "/?place=work",
+        ),
+        Tile("On watch", count(places.watch), "amber, not work yet", "/?place=watch"),
+    )
 
 
 def _newly_red(number: int | None) -> Tile:

@@ -20,8 +20,8 @@ from starlette.concurrency import run_in_threadpool
 from churnrisk.auth import Store
 from churnrisk.errors import UsageError
 from churnrisk.files import csv_text
-from churnrisk.present import COLUMNS, DISPOSITIONS, FAMILIES, flat, fold, write_workbook
-from churnrisk.records import NONE, AtRisk, Colour, RedList, RedListQuery, User
+from churnrisk.present import COLUMNS, DISPOSITIONS, FAMILIES, PLACES, flat, fold, write_workbook
+from churnrisk.records import NONE, AtRisk, Colour, Place, RedList, RedListQuery, User
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.process import in_thread, now, run_in_thread
@@ -38,6 +38,12 @@ _IN_MEMORY, _PIECE = 4_000_000, 65_536
 _NOBODY = {"segment": "No segment", "quarter": "No renewal date", "owner": "Nobody", "assignee": "Nobody"}
 _WINDOWS = (("", "Any time"), ("30", "Within 30 days"), ("90", "Within 90 days"), ("180", "Within 180 days"))
 _WORST_FIRST = tuple(str(one) for one in (Colour.RED, Colour.AMBER, Colour.GREEN, Colour.GREY))
+_PLACES = {
+    Place.WORK: "work",
+    Place.BEYOND: "red beyond capacity",
+    Place.WATCH: "on watch",
+    Place.HANDLED: "handled before",
+}
 _SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
 
 
@@ -70,7 +76,8 @@ def _show(request: Request, user: User, query: RedListQuery, number: int) -> Res
 
 
 def _query(request: Request, user: User) -> RedListQuery:
-    return RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope)
+    capacity = request.app.state.project.decision.capacity
+    return RedListQuery.from_query(request.query_params.multi_items(), scope=user.scope, capacity=capacity)
 
 
 def _page_number(request: Request) -> int:
@@ -169,6 +176,7 @@ class Listing:
             "here_exactly": self.link(page=found.page),
             "limited_to": query.scope,
             "scopes": self._scopes(),
+            "places": self._places(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
@@ -217,6 +225,16 @@ class Listing:
             Link(self.link(owner=mine), "Mine", is_mine),
         )
 
+    def _places(self) -> tuple[Link, ...]:
+        """Return links to all accounts and to those of each place, as far as there are any."""
+        counted, here = self.found.places, self.query.place
+        if counted is None:
+            return ()
+        named = [(place, f"{getattr(counted, place):,} {text}") for place, text in _PLACES.items()]
+        kept = [(place, text) for place, text in named if getattr(counted, place) or place == here]
+        ways = [Link(self.link(place=place) + "#list", text, here == place) for place, text in kept]
+        return (Link(self.link(place=None) + "#list", "All", here is None), *ways)
+
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
         if [group.key for group in groups] == [NONE]:
             return ()
@@ -240,7 +258,7 @@ class Listing:
     def _hidden_fields(self) -> tuple[tuple[str, str], ...]:
         """Return the parameters that the form has no field for."""
         parameters = self.query.to_query()
-        return tuple((name, parameters[name]) for name in ("sort", "quarter") if name in parameters)
+        return tuple((name, parameters[name]) for name in ("sort", "quarter", "place") if name in parameters)
 
     def _assignees(self) -> tuple[tuple[str, str], ...]:
         mine = self.user.owner or self.user.display_name
@@ -263,6 +281,7 @@ class Listing:
             "renews_within_days": f"Renews within {query.renews_within_days} days",
             "quarter": f"Renews in {self._named('quarter', query.quarter or '')}",
             "family": f"Main reason: {FAMILIES.get(query.family or '', query.family)}",
+            "place": PLACES[query.place] if query.place else "",
             "newly_red": "Red since the last run",
             "snoozed": "Only snoozed" if query.snoozed == "only" else "With snoozed",
             "disposition": f"On record: {DISPOSITIONS.get(query.disposition or '', 'nothing yet')}",
@@ -300,7 +319,7 @@ class Listing:
                 "why": "The list has become shorter since.",
                 "ways": [Link(self.link(), "To the first page")],
             }
-        if query == RedListQuery(sort=query.sort, scope=query.scope):
+        if query == RedListQuery(sort=query.sort, scope=query.scope, capacity=query.capacity):
             return {
                 "what": "No account is red or amber.",
                 "why": f"None of {query.scope}'s accounts is red or amber at this run."
