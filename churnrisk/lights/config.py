@@ -9,9 +9,9 @@ from typing import Any, Literal, get_args
 from churnrisk.errors import UsageError
 from churnrisk.lights.rules import DEFAULT_RULES, Rule
 
-#: Log-odds of hysteresis. In the backtests of the sample and of three real sets it more than halves the flaps and
-#: loses no churner; the price is a smaller green, since accounts return to it a snapshot later.
-DEFAULT_MARGIN = 1.2
+#: Log-odds of hysteresis. It calms the colours and costs green, since accounts return a snapshot later: the flaps and
+#: recall with and without it are in docs/results.md, what twice as much would cost in decision 0007.
+DEFAULT_MARGIN = 0.6
 
 #: Promises to try, strictest first: green at most the base odds divided by one of these, red at least times it.
 LADDER = (4.0, 3.0, 2.0, 1.5)

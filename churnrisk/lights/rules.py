@@ -85,6 +85,9 @@ class Rule:
         False switches the rule off.
     may_improve : bool
         False: the account is *at least* of that colour, a worse one stays. True: it *is* of that colour.
+    steps : int
+        It worsens the model's colour by at most so many steps: with 1 it makes no green account red. Of rules that may
+        improve it says nothing.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Rule:
     reason: str = ""
     enabled: bool = True
     may_improve: bool = False
+    steps: int = 2
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - read by pydantic, never changed
 
@@ -111,6 +115,8 @@ class Rule:
                 f"rule '{self.name}': found colour 'green' without may_improve, which never has an effect. "
                 "Set may_improve = true or choose amber or red."
             )
+        if self.steps not in (1, 2):
+            raise UsageError(f"rule '{self.name}': expected steps 1 or 2, found {self.steps}.")
         self.conditions  # noqa: B018 - unreadable conditions must fail here, not in a scoring run
 
     @property
@@ -162,10 +168,12 @@ def apply_rules(X: pd.DataFrame, colours: npt.ArrayLike | pd.Series, rules: Iter
     before = to_codes(colours)
     codes, named = before.copy(), np.full(len(X), None, dtype=object)
     for rule in sorted(active, key=lambda rule: not rule.may_improve):
-        target = severity(Colour(rule.colour))
+        target = np.full(len(X), severity(Colour(rule.colour)), dtype=np.int8)
+        if not rule.may_improve:
+            target = np.minimum(target, before + rule.steps).astype(np.int8)
         hit = conditions_hold(rule.conditions, X) & (codes != GREY_CODE)
         hit &= codes != target if rule.may_improve else codes < target
-        codes[hit], named[hit] = target, rule.name
+        codes[hit], named[hit] = target[hit], rule.name
     decided = codes != before
     named[~decided] = None
     frame = pd.DataFrame(
@@ -190,7 +198,14 @@ UNUSUAL_SILENCE = "overdue_ratio >= 3 and days_since_last_event > 14"
 # Below the functions: a rule parses its conditions when constructed.
 DEFAULT_RULES = (
     Rule("critical complaint", "worst_open_severity >= 4", "red", "A critical complaint is open."),
-    Rule("stated dissatisfaction", "detractor >= 1", "red", "The customer said they are not satisfied."),
+    # Of those that the model calls green, no more churn than of all: docs/decisions/0007.
+    Rule(
+        "stated dissatisfaction",
+        "detractor >= 1",
+        "red",
+        "The customer said they are not satisfied.",
+        steps=1,
+    ),
     Rule("open complaint", "open_complaints >= 1", "amber", "A complaint is open."),
     Rule(
         "unusual silence",

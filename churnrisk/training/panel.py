@@ -224,7 +224,8 @@ class CutPanel:
             panel.dates,
             embargo_days=project.churn.outcome_delay.days,
             test_snapshots=project.model.test_snapshots,
-            calibration_snapshots=project.model.calibration_snapshots or _calibration_snapshots(project, panel),
+            calibration_snapshots=project.model.calibration_snapshots
+            or _calibration_snapshots(project, panel),
             account_id=panel.groups,
             seed=project.model.seed,
         )

@@ -29,13 +29,13 @@ def test_the_model_decides_where_nothing_else_does():
 
 
 def test_a_rule_decides_over_the_model_and_both_colours_are_kept():
-    result = decided([0.05], features={"detractor": [1]})
+    result = decided([0.05], features={"worst_open_severity": [4]})
     assert result.iloc[0].to_dict() == {
         "colour": "red",
         "raw_colour": "red",
         "model_colour": "green",
         "decided_by": "rule",
-        "rule": "stated dissatisfaction",
+        "rule": "critical complaint",
     }
 
 

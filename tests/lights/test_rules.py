@@ -23,7 +23,7 @@ def frame(**columns):
     [
         ({"worst_open_severity": [4.0], "open_complaints": [1.0]}, "red", "critical complaint"),
         ({"worst_open_severity": [3.0], "open_complaints": [1.0]}, "amber", "open complaint"),
-        ({"detractor": [1.0]}, "red", "stated dissatisfaction"),
+        ({"detractor": [1.0]}, "amber", "stated dissatisfaction"),
         ({"silent_30d": [1], "active_days_365": [1]}, "amber", "30 days of silence"),
         ({"silent_30d": [1], "active_days_365": [0]}, "amber", "30 days of silence"),
         ({"silent_30d": [np.nan], "active_days_365": [1], "detractor": [0.0]}, "green", None),
@@ -33,6 +33,11 @@ def test_the_shipped_rules_follow_the_practice(features, colour, rule):
     decided = apply_rules(frame(**features), ["green"], DEFAULT_RULES).iloc[0]
     assert (decided["colour"], decided["rule"]) == (colour, rule)
     assert decided["decided_by"] == ("rule" if rule else "model")
+
+
+def test_who_is_no_longer_green_and_says_so_is_red():
+    decided = apply_rules(frame(detractor=[1.0]), ["amber"], DEFAULT_RULES).iloc[0]
+    assert (decided["colour"], decided["rule"]) == ("red", "stated dissatisfaction")
 
 
 @pytest.mark.parametrize(
@@ -134,3 +139,13 @@ def test_a_rule_that_never_has_an_effect_is_refused():
 def test_an_unknown_colour_is_refused():
     with pytest.raises(UsageError, match="green, amber or red"):
         Rule("mine", "seats > 1", "pink")
+
+
+def test_steps_limit_how_far_a_rule_worsens_the_models_colour():
+    X = pd.DataFrame({"detractor": [1.0, 1.0, 1.0, 0.0], "open_complaints": [1.0, 0.0, 0.0, 0.0]})
+    one = Rule("unhappy", "detractor >= 1", "red", steps=1)
+    decided = apply_rules(X, ["green", "amber", "red", "green"], [Rule("open", "open_complaints >= 1"), one])
+    assert list(decided["colour"]) == ["amber", "red", "red", "green"]
+    assert list(decided["rule"]) == ["open", "unhappy", None, None]
+    with pytest.raises(UsageError, match="expected steps 1 or 2, found 3"):
+        Rule("unhappy", "detractor >= 1", "red", steps=3)
