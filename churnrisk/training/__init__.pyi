@@ -15,6 +15,7 @@ from .measure import (
     ColourAtSnapshot,
     Comparison,
     EvaluationReport,
+    LightAtSnapshot,
     backtest,
     colours_at,
     compare,
@@ -36,7 +37,7 @@ from .panel import (
     latest_date,
     training_panel,
 )
-from .record import changed_settings, features_of, require_own_thresholds
+from .record import changed_settings, features_of, require_own_thresholds, within
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import make_sample, start_project
 
@@ -52,6 +53,7 @@ __all__ = [
     "EvaluationReport",
     "FIRST",
     "FeatureWorth",
+    "LightAtSnapshot",
     "OUTLOOK",
     "Progress",
     "Promotion",
@@ -90,4 +92,5 @@ __all__ = [
     "training_panel",
     "unfitted",
     "verdict",
+    "within",
 ]

@@ -14,11 +14,22 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.features import annual_value
-from churnrisk.lights import Promise, Stability, TrafficLight, colour_evidence, decide, stability
+from churnrisk.lights import (
+    LightVerdict,
+    Promise,
+    RuleEvidence,
+    Stability,
+    TrafficLight,
+    colour_evidence,
+    decide,
+    efficiency,
+    stability,
+)
 from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate
 from churnrisk.records import Colour, ColourEvidence, Interval
 from churnrisk.settings import Project
@@ -34,7 +45,7 @@ from churnrisk.training.fit import (
     unfitted,
 )
 from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
-from churnrisk.training.record import mismatch, require_columns
+from churnrisk.training.record import light_lines, mismatch, require_columns, within
 
 #: The first version's name among the scorers of a comparison, in which the second is "model".
 FIRST = "first"
@@ -50,13 +61,38 @@ Outcome = Literal["kept", "broken", "unclear", ""]
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours."""
+    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours.
+
+    Folds have no colours and no verdict. ``within`` is the label window in words.
+    """
 
     model: str
     block: str
+    within: str
     evaluation: Evaluation
-    evidence: tuple[ColourEvidence, ...]
-    model_evidence: tuple[ColourEvidence, ...]
+    evidence: tuple[ColourEvidence, ...] = ()
+    model_evidence: tuple[ColourEvidence, ...] = ()
+    rules: tuple[RuleEvidence, ...] = ()
+    light_verdict: LightVerdict | None = None
+
+    @property
+    def light_lines(self) -> list[str]:
+        """The verdict in words, then what would help; empty without colours."""
+        return [] if self.light_verdict is None else light_lines(self.light_verdict, self.evidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON; NaN as None."""
+        light = None if self.light_verdict is None else _dicts([self.light_verdict])[0]
+        return {
+            "model": self.model,
+            "block": self.block,
+            "within": self.within,
+            "evaluation": self.evaluation.to_dict(),
+            "evidence": _dicts(self.evidence),
+            "model_evidence": _dicts(self.model_evidence),
+            "rules": _dicts(self.rules),
+            "light": light,
+        }
 
 
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
@@ -69,14 +105,14 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
     require_columns(model, panel.X)
     data = CutPanel.of(project, replace(panel, X=panel.X[model.columns]))
     progress("measuring on the test block")
-    final, own, _ = colours_on_test(model.classifier, model.thresholds, data)
+    evaluation = measure(model.classifier, data, champion=champion)
     dates = panel.dates[data.cut.test]
     return EvaluationReport(
         f"version {model.version}",
         f"{len(dates):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
-        measure(model.classifier, data, champion=champion),
-        final,
-        own,
+        within(project.churn),
+        evaluation,
+        *colours_on_test(model.classifier, model.thresholds, data, evaluation),
     )
 
 
@@ -108,7 +144,9 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         capacity=project.decision.capacity,
         seed=project.model.seed,
     )
-    return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
+    return EvaluationReport(
+        f"{folds} folds by account", f"{len(p):,} accounts", within(project.churn), evaluation
+    )
 
 
 @dataclass(frozen=True)
@@ -275,15 +313,17 @@ def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...
 class ColourAtSnapshot:
     """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
 
-    ``share`` is that of all accounts with a colour. ``outcome`` is "kept" if the rate keeps the promise, "broken" if an
-    exact 95 % bound contradicts it, "unclear" if the rate misses it by no more than chance; empty without promise or
-    accounts. ``model_outcome`` is the same for the model's own colour, before rules and hysteresis.
+    ``share`` is that of all accounts with a colour, ``recall`` that of all churned ones. ``outcome`` is "kept" if the
+    rate keeps the promise, "broken" if an exact 95 % bound contradicts it, "unclear" if the rate misses it by no more
+    than chance; empty without promise or accounts. ``model_outcome`` is the same for the model's own colour, before
+    rules and hysteresis.
     """
 
     as_of: datetime
     colour: Colour
     accounts: int
     share: float
+    recall: float
     churned: int
     churn_rate: float
     churn_low: float
@@ -294,17 +334,40 @@ class ColourAtSnapshot:
     model_outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class LightAtSnapshot:
+    """How good the model and its light were at one snapshot.
+
+    AUCs are NaN if only one class is there, the recency rule's also without events. ``efficiency`` is that of the final
+    colours, ``model_efficiency`` that of the model's own, before rules and hysteresis; see
+    :func:`churnrisk.lights.efficiency`.
+    """
+
+    as_of: datetime
+    accounts: int
+    churned: int
+    auc: float
+    recency_auc: float
+    efficiency: float
+    model_efficiency: float
+
+
 @dataclass(frozen=True)
 class Backtest:
     """The final colours of every snapshot with enough history, oldest first, and what happened.
 
     One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
-    recall; the evidence is that of all snapshots together. ``notes`` are those of the latest training.
+    recall; evidence and efficiency are those of all snapshots together. ``within`` is the label window in words,
+    ``notes`` are those of the latest training.
     """
 
     candidate: str
     why_candidate: str
+    within: str
     rows: tuple[ColourAtSnapshot, ...]
+    lights: tuple[LightAtSnapshot, ...]
+    efficiency: float
+    model_efficiency: float
     skipped: tuple[tuple[datetime, str], ...]
     final: Stability
     without_hysteresis: Stability
@@ -325,6 +388,12 @@ class Backtest:
         outcomes = [row.model_outcome if of_model else row.outcome for row in rows]
         return {name: outcomes.count(name) for name in ("kept", "broken", "unclear")}
 
+    def median_efficiency(self, *, of_model: bool = False) -> float:
+        """Return the median over the snapshots at which it can be measured; NaN without any."""
+        found = np.array([one.model_efficiency if of_model else one.efficiency for one in self.lights])
+        found = found[~np.isnan(found)]
+        return float(np.median(found)) if len(found) else float("nan")
+
     def share(self, colour: Colour) -> float:
         """Return a colour's share, averaged over the snapshots."""
         shares = [row.share for row in self.rows if row.colour == colour]
@@ -336,18 +405,25 @@ class Backtest:
         return {
             "candidate": self.candidate,
             "why_candidate": self.why_candidate,
+            "within": self.within,
             "summary": {
                 "snapshots": len(self.snapshots),
                 "promises": {str(c): self.outcomes(c) for c in promising},
                 "promises_last_5": {str(c): self.outcomes(c, last=5) for c in promising},
                 "promises_of_model": {str(c): self.outcomes(c, of_model=True) for c in promising},
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
+                "efficiency": _plain(self.efficiency),
+                "efficiency_of_model": _plain(self.model_efficiency),
+                "median_efficiency": _plain(self.median_efficiency()),
+                "median_efficiency_of_model": _plain(self.median_efficiency(of_model=True)),
+                "flagged": self.share(Colour.AMBER) + self.share(Colour.RED),
                 "flap_rate": _plain(self.final.flap_rate),
                 "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
                 "recall": _plain(self.final.recall),
                 "recall_without_hysteresis": _plain(self.without_hysteresis.recall),
             },
             "rows": _dicts(self.rows),
+            "lights": _dicts(self.lights),
             "evidence": _dicts(self.evidence),
             "evidence_without_hysteresis": _dicts(self.evidence_without_hysteresis),
             "evidence_without_rules": _dicts(self.evidence_without_rules),
@@ -391,6 +467,10 @@ def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest
     return Backtest(
         candidate=candidate,
         why_candidate=why,
+        within=within(project.churn),
+        lights=tuple(snapshot.summary() for snapshot in done),
+        efficiency=efficiency(every["colour"], every["probability"], churned),
+        model_efficiency=efficiency(every["model_colour"], every["probability"], churned),
         rows=tuple(row for snapshot in done for row in snapshot.rows()),
         skipped=tuple(skipped),
         final=stability(every["colour"], churned),
@@ -412,12 +492,29 @@ def _candidate(project: Project) -> tuple[Any, str]:
 
 @dataclass(frozen=True)
 class SnapshotColours:
-    """The colours of one snapshot with ``churned`` beside them, indexed by (account_id, as_of)."""
+    """The colours of one snapshot, ``probability`` and ``churned`` beside them, indexed by (account_id, as_of).
+
+    ``recency`` is the score of the recency rule, aligned; None without events.
+    """
 
     date: pd.Timestamp
     colours: pd.DataFrame
+    recency: npt.NDArray[np.float64] | None
     light: TrafficLight
     notes: tuple[str, ...]
+
+    def summary(self) -> LightAtSnapshot:
+        """Return how good the model and its light were."""
+        p, churned = self.colours["probability"], self.colours["churned"]
+        return LightAtSnapshot(
+            as_of=self.date.to_pydatetime(),
+            accounts=len(churned),
+            churned=int(churned.sum()),
+            auc=_auc(churned, p),
+            recency_auc=float("nan") if self.recency is None else _auc(churned, self.recency),
+            efficiency=efficiency(self.colours["colour"], p, churned),
+            model_efficiency=efficiency(self.colours["model_colour"], p, churned),
+        )
 
     def rows(self) -> list[ColourAtSnapshot]:
         """Return what became of each colour."""
@@ -433,7 +530,8 @@ class SnapshotColours:
                 as_of=self.date.to_pydatetime(),
                 colour=row.colour,
                 accounts=row.accounts,
-                share=row.accounts / len(self.colours),
+                share=row.share,
+                recall=row.recall,
                 churned=row.churned,
                 churn_rate=row.churn_rate,
                 churn_low=row.churn_low,
@@ -456,17 +554,32 @@ def colours_at(
     # It learns from the first two blocks; the third is the snapshot itself.
     classifier, light = learn(past, progress=lambda _: None)
     X = past.panel.X[past.cut.test]
+    p = classifier.predict_proba(X)[:, 1]
     colours = decide(
-        classifier.predict_proba(X)[:, 1],
+        p,
         X,
         light=light,
         rules=project.decision.active_rules(),
         previous=None if previous is None else previous.droplevel("as_of"),
         margin=project.decision.hysteresis_margin,
         value=annual_value(X),
-    ).assign(churned=past.panel.y[past.cut.test].to_numpy())
+    ).assign(probability=p, churned=past.panel.y[past.cut.test].to_numpy())
     colours.attrs = {}  # pandas compares them when it concatenates frames
-    return SnapshotColours(date, colours, light, (*past.cut.notes, *classifier.notes_, *light.notes_))
+    notes = (*past.cut.notes, *classifier.notes_, *light.notes_)
+    return SnapshotColours(date, colours, _recency(past), light, notes)
+
+
+def _recency(data: CutPanel) -> npt.NDArray[np.float64] | None:
+    """Return the recency rule's scores of the test block; None without events."""
+    X = data.panel.X[data.known]
+    if not RecencyRule.applies_to(X):
+        return None
+    rule = RecencyRule().fit(X, data.panel.y[data.known])
+    return np.asarray(rule.predict_proba(data.panel.X[data.cut.test])[:, 1], dtype=float)
+
+
+def _auc(churned: pd.Series, scores: npt.ArrayLike) -> float:
+    return float(roc_auc_score(churned, scores)) if churned.nunique() == 2 else float("nan")
 
 
 def _outcome(row: ColourEvidence) -> Outcome:
@@ -475,7 +588,8 @@ def _outcome(row: ColourEvidence) -> Outcome:
     return "unclear" if row.kept is None else "kept" if row.kept else "broken"
 
 
-def _dicts(rows: Sequence[ColourEvidence | ColourAtSnapshot]) -> list[dict[str, Any]]:
+def _dicts(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records as plain values."""
     return [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]
 
 
