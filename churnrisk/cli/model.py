@@ -60,7 +60,7 @@ def train(context: typer.Context, format_: AsFormat = None, output: ToFile = Non
     note(*trained.notes)
     classifier = trained.classifier
     say(f"version {trained.version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
-    _say_verdict(found)
+    _show_verdict(found, out)
     say("next: churnrisk promote")
 
 
@@ -100,7 +100,7 @@ def evaluate(
         else:
             found = evaluate_model(project, version=model, now=now, progress=report)
     _show_report(found, out)
-    _say_verdict(found)
+    _show_verdict(found, out)
 
 
 def _backtest(
@@ -132,7 +132,12 @@ def models(context: typer.Context, format_: AsFormat = None, output: ToFile = No
     """List all model versions with their figures."""
     from churnrisk.training import models as list_models
 
-    figures = {**METRICS, "recency_rule_auc": "recency AUC", "base_rate": "base rate"}
+    figures = {
+        **METRICS,
+        "recency_rule_auc": "recency AUC",
+        "base_rate": "base rate",
+        "light_efficiency": "light efficiency",
+    }
     rows = [
         {
             "version": item.version,
@@ -290,10 +295,11 @@ def _show_report(found: EvaluationReport, out: Output) -> None:
         out.rows(rows, title, {**_EVIDENCE_COLUMNS, "promise": "promise", "kept": ""})
 
 
-def _say_verdict(found: EvaluationReport) -> None:
-    """Say whether the light helps, and what would help most."""
+def _show_verdict(found: EvaluationReport, out: Output) -> None:
+    """Show whether the light helps and what would help most: below the tables, else as messages."""
+    show = print if out.in_terminal else say
     for number, line in enumerate(found.light_lines):
-        say(f"  would help: {line}" if number else line)
+        show(f"  would help: {line}" if number else line)
 
 
 def _evidence_cells(row: ColourEvidence) -> dict[str, Any]:
