@@ -51,7 +51,7 @@ CASES = (
     Case("ds365_paid", "ds365", "paid monthly and quarterly terms, snapshots every 14 days, the last two as test", ()),
     Case("interconnect", "interconnect", "monthly snapshots, trained up to December 2019, tested on 2020-01-01",
          (("auc", "≥", 0.865),)),
-    Case("interconnect_flat", "interconnect", "the same contracts, flat, five folds of accounts", (("auc", "≥", 0.845),),
+    Case("interconnect_flat", "interconnect", "the same, flat, five folds of accounts", (("auc", "≥", 0.845),),
          folds=5),
     Case("cell2cell", "cell2cell", "flat table, five folds of accounts", (("auc", "≥", 0.685),
          ("average_precision", "≥", 0.46)), folds=5),

@@ -285,7 +285,7 @@ def _of_rule(
         moved_churned=moved_churned,
         rows=rows,
         efficiency_change=change,
-        misplaced=bool(riskier if rule.colour == Colour.GREEN else safer),
+        misplaced=bool(riskier if Colour(rule.colour) == Colour.GREEN else safer),
     )
 
 

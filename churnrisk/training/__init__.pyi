@@ -14,7 +14,6 @@ from .measure import (
     Backtest,
     ColourAtSnapshot,
     Comparison,
-    EvaluationReport,
     LightAtSnapshot,
     backtest,
     colours_at,
@@ -37,7 +36,7 @@ from .panel import (
     latest_date,
     training_panel,
 )
-from .record import changed_settings, features_of, require_own_thresholds, within
+from .record import EvaluationReport, changed_settings, features_of, require_own_thresholds, within
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import make_sample, start_project
 

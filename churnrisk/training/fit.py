@@ -166,13 +166,22 @@ def measure(classifier: Any, data: CutPanel, *, champion: LoadedModel | None) ->
     X, y = data.panel.X, data.panel.y
     test = X[data.cut.test]
     baselines: dict[str, Any] = {}
-    if RecencyRule.applies_to(X[data.known]):
-        rule = RecencyRule().fit(X[data.known], y[data.known])
-        baselines[RECENCY] = rule.predict_proba(test)[:, 1]
+    recency = recency_scores(data)
+    if recency is not None:
+        baselines[RECENCY] = recency
     if champion is not None and not unfed_columns(champion, X):
         baselines[CHAMPION] = champion.probability(test)
     p = classifier.predict_proba(test)[:, 1]
     return evaluated(y[data.cut.test], p, data.project, baselines=baselines)
+
+
+def recency_scores(data: CutPanel) -> npt.NDArray[np.float64] | None:
+    """Return the recency rule's scores of the test block; None without events."""
+    X = data.panel.X[data.known]
+    if not RecencyRule.applies_to(X):
+        return None
+    rule = RecencyRule().fit(X, data.panel.y[data.known])
+    return np.asarray(rule.predict_proba(data.panel.X[data.cut.test])[:, 1], dtype=float)
 
 
 def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:

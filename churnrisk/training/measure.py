@@ -6,8 +6,7 @@ they would have been at every past snapshot (backtest).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -20,9 +19,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.features import annual_value
 from churnrisk.lights import (
-    LightVerdict,
     Promise,
-    RuleEvidence,
     Stability,
     TrafficLight,
     colour_evidence,
@@ -41,11 +38,19 @@ from churnrisk.training.fit import (
     evaluated,
     learn,
     measure,
+    recency_scores,
     tracking_of,
     unfitted,
 )
 from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
-from churnrisk.training.record import light_lines, mismatch, require_columns, within
+from churnrisk.training.record import (
+    EvaluationReport,
+    mismatch,
+    plain,
+    plain_dicts,
+    require_columns,
+    within,
+)
 
 #: The first version's name among the scorers of a comparison, in which the second is "model".
 FIRST = "first"
@@ -57,42 +62,6 @@ _STAND_IN = "additive"
 _FOLDS_EMBARGO_DAYS = 30
 #: Of a promise at one snapshot; empty without one.
 Outcome = Literal["kept", "broken", "unclear", ""]
-
-
-@dataclass(frozen=True)
-class EvaluationReport:
-    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours.
-
-    Folds have no colours and no verdict. ``within`` is the label window in words.
-    """
-
-    model: str
-    block: str
-    within: str
-    evaluation: Evaluation
-    evidence: tuple[ColourEvidence, ...] = ()
-    model_evidence: tuple[ColourEvidence, ...] = ()
-    rules: tuple[RuleEvidence, ...] = ()
-    light_verdict: LightVerdict | None = None
-
-    @property
-    def light_lines(self) -> list[str]:
-        """The verdict in words, then what would help; empty without colours."""
-        return [] if self.light_verdict is None else light_lines(self.light_verdict, self.evidence)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain values for JSON; NaN as None."""
-        light = None if self.light_verdict is None else _dicts([self.light_verdict])[0]
-        return {
-            "model": self.model,
-            "block": self.block,
-            "within": self.within,
-            "evaluation": self.evaluation.to_dict(),
-            "evidence": _dicts(self.evidence),
-            "model_evidence": _dicts(self.model_evidence),
-            "rules": _dicts(self.rules),
-            "light": light,
-        }
 
 
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
@@ -412,21 +381,21 @@ class Backtest:
                 "promises_last_5": {str(c): self.outcomes(c, last=5) for c in promising},
                 "promises_of_model": {str(c): self.outcomes(c, of_model=True) for c in promising},
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
-                "efficiency": _plain(self.efficiency),
-                "efficiency_of_model": _plain(self.model_efficiency),
-                "median_efficiency": _plain(self.median_efficiency()),
-                "median_efficiency_of_model": _plain(self.median_efficiency(of_model=True)),
+                "efficiency": plain(self.efficiency),
+                "efficiency_of_model": plain(self.model_efficiency),
+                "median_efficiency": plain(self.median_efficiency()),
+                "median_efficiency_of_model": plain(self.median_efficiency(of_model=True)),
                 "flagged": self.share(Colour.AMBER) + self.share(Colour.RED),
-                "flap_rate": _plain(self.final.flap_rate),
-                "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
-                "recall": _plain(self.final.recall),
-                "recall_without_hysteresis": _plain(self.without_hysteresis.recall),
+                "flap_rate": plain(self.final.flap_rate),
+                "flap_rate_without_hysteresis": plain(self.without_hysteresis.flap_rate),
+                "recall": plain(self.final.recall),
+                "recall_without_hysteresis": plain(self.without_hysteresis.recall),
             },
-            "rows": _dicts(self.rows),
-            "lights": _dicts(self.lights),
-            "evidence": _dicts(self.evidence),
-            "evidence_without_hysteresis": _dicts(self.evidence_without_hysteresis),
-            "evidence_without_rules": _dicts(self.evidence_without_rules),
+            "rows": plain_dicts(self.rows),
+            "lights": plain_dicts(self.lights),
+            "evidence": plain_dicts(self.evidence),
+            "evidence_without_hysteresis": plain_dicts(self.evidence_without_hysteresis),
+            "evidence_without_rules": plain_dicts(self.evidence_without_rules),
             "skipped": [{"as_of": f"{date:%Y-%m-%d}", "why": why} for date, why in self.skipped],
             "notes": list(self.notes),
         }
@@ -566,16 +535,7 @@ def colours_at(
     ).assign(probability=p, churned=past.panel.y[past.cut.test].to_numpy())
     colours.attrs = {}  # pandas compares them when it concatenates frames
     notes = (*past.cut.notes, *classifier.notes_, *light.notes_)
-    return SnapshotColours(date, colours, _recency(past), light, notes)
-
-
-def _recency(data: CutPanel) -> npt.NDArray[np.float64] | None:
-    """Return the recency rule's scores of the test block; None without events."""
-    X = data.panel.X[data.known]
-    if not RecencyRule.applies_to(X):
-        return None
-    rule = RecencyRule().fit(X, data.panel.y[data.known])
-    return np.asarray(rule.predict_proba(data.panel.X[data.cut.test])[:, 1], dtype=float)
+    return SnapshotColours(date, colours, recency_scores(past), light, notes)
 
 
 def _auc(churned: pd.Series, scores: npt.ArrayLike) -> float:
@@ -586,14 +546,3 @@ def _outcome(row: ColourEvidence) -> Outcome:
     if not row.promise or not row.accounts:
         return ""
     return "unclear" if row.kept is None else "kept" if row.kept else "broken"
-
-
-def _dicts(rows: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return records as plain values."""
-    return [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}"
-    return None if value != value else value

@@ -235,13 +235,61 @@ def light_lines(verdict: LightVerdict, evidence: Sequence[ColourEvidence]) -> li
         f"the colours pass on {verdict.efficiency:.0%} of what the probability tells of the outcome "
         f"(the model's own {verdict.model_efficiency:.0%})"
         if np.isfinite(verdict.efficiency)
-        else "how much of the probability the colours pass on cannot be measured on so little"
+        else "on these rows the probability tells nothing for sure that the colours could pass on"
     )
     shares = ", ".join(f"{row.colour} {row.share:.0%}" for row in evidence)
     flagged = [row for row in evidence if row.colour in (Colour.AMBER, Colour.RED)]
     caught, share = sum(row.recall for row in flagged), sum(row.share for row in flagged)
     head = f"light: {verdict.verdict}; {passed_on}; {shares} of all rows"
     return [f"{head}; {share:.0%} flagged (red or amber) hold {caught:.0%} of the churned", *verdict.advice]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours.
+
+    Folds have no colours and no verdict. ``within`` is the label window in words.
+    """
+
+    model: str
+    block: str
+    within: str
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...] = ()
+    model_evidence: tuple[ColourEvidence, ...] = ()
+    rules: tuple[RuleEvidence, ...] = ()
+    light_verdict: LightVerdict | None = None
+
+    @property
+    def light_lines(self) -> list[str]:
+        """The verdict in words, then what would help; empty without colours."""
+        return [] if self.light_verdict is None else light_lines(self.light_verdict, self.evidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON; NaN as None."""
+        light = None if self.light_verdict is None else plain_dicts([self.light_verdict])[0]
+        return {
+            "model": self.model,
+            "block": self.block,
+            "within": self.within,
+            "evaluation": self.evaluation.to_dict(),
+            "evidence": plain_dicts(self.evidence),
+            "model_evidence": plain_dicts(self.model_evidence),
+            "rules": plain_dicts(self.rules),
+            "light": light,
+        }
+
+
+def plain_dicts(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records as plain values."""
+    return [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
+
+
+def plain(value: Any) -> Any:
+    """Return a date as text and NaN as None."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d}"
+    return None if value != value else value
 
 
 def _figures(trained: Trained, data: CutPanel) -> dict[str, Figure]:
