@@ -77,15 +77,12 @@ METRICS = {
 def main() -> None:
     """Measure the cases and write the page, or print its section on the lights."""
     options = _options()
+    found = []
     with tempfile.TemporaryDirectory() as scratch:
-        found = [
-            _measure(case, options.data, Path(scratch), folds=options.only is None) for case in options.sets
-        ]
-    for one in found if options.save else ():
-        options.save.mkdir(parents=True, exist_ok=True)
-        for name, content in (("train", one.trained), ("backtest", one.history)):
-            if content is not None:
-                (options.save / f"{one.case.name}.{name}.json").write_text(json.dumps(content, indent=2))
+        for case in options.sets:
+            found.append(_measure(case, options.data, Path(scratch), folds=options.only is None))
+            if options.save:
+                _save(found[-1], options.save)
     if options.only:
         print(_lights(found))
         return
@@ -97,6 +94,13 @@ def main() -> None:
     sections.append(_reasons())
     TARGET.write_text("\n".join(sections), encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}", file=sys.stderr)
+
+
+def _save(one: Measured, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("train", one.trained), ("backtest", one.history)):
+        if content is not None:
+            (folder / f"{one.case.name}.{name}.json").write_text(json.dumps(content, indent=2))
 
 
 def _options() -> argparse.Namespace:
@@ -251,9 +255,21 @@ def _light_history(one: Measured, history: dict[str, Any]) -> str:
 
 
 def _pairs(one: Measured) -> list[dict[str, Any]]:
-    """Return the (snapshot, colour) pairs of green and red; ``able`` where the model beats the recency rule."""
+    """Return the (snapshot, colour) pairs of green and red; ``able`` where the model beats the recency rule.
+
+    A flat set has one snapshot: its test block, which tells by the intervals.
+    """
     if not one.history:
-        return []
+        evaluation = one.trained["evaluation"]
+        beats = evaluation["differences"].get("recency rule", {}).get("auc", {}).get("low", 1.0) > 0
+        sure = beats and evaluation["figures"]["model"]["auc"]["low"] > 0.5
+        kept = {True: "kept", False: "broken", None: "unclear"}
+        rows = [row for row in one.trained["evidence"] if row["colour"] in ("green", "red")]
+        judged = [row["promise"] and row["accounts"] for row in rows]
+        return [
+            row | {"able": sure, "outcome": kept[row["kept"]] if known else ""}
+            for row, known in zip(rows, judged, strict=True)
+        ]
     able = {
         light["as_of"]: light["auc"] is not None and light["auc"] > (light["recency_auc"] or 0.5)
         for light in one.history["lights"]

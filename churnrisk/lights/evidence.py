@@ -231,13 +231,20 @@ def light_verdict(
     """Judge a light by its final colours on a later block.
 
     Useless: the model's AUC may be 0.5, all rows have one colour, or the efficiency is below :data:`USELESS_BELOW`.
-    Weak: it is below :data:`WEAK_BELOW` or cannot be measured, or green or red is empty.
+    Weak: it is below :data:`WEAK_BELOW` or cannot be measured, or green or red is empty. Where nothing is known that
+    would help, more accounts do.
     """
-    shown = {row.colour for row in evidence if row.rows} - {Colour.GREY}
-    if not auc.low > 0.5 or len(shown) < 2 or efficiency < USELESS_BELOW:
-        return LightVerdict("useless", efficiency, model_efficiency, tuple(advice))
-    useful = efficiency >= WEAK_BELOW and {Colour.GREEN, Colour.RED} <= shown
-    return LightVerdict("useful" if useful else "weak", efficiency, model_efficiency, tuple(advice))
+    shares = {row.colour: row.share for row in evidence if row.rows and row.colour != Colour.GREY}
+    useful = efficiency >= WEAK_BELOW and {Colour.GREEN, Colour.RED} <= set(shares)
+    helps = tuple(advice)
+    if not useful and not helps:
+        amber = shares.get(Colour.AMBER, 0.0)
+        helps = (
+            f"amber holds {amber:.0%} of all rows: more accounts or calibration_snapshots certify more of them",
+        )
+    if not auc.low > 0.5 or len(shares) < 2 or efficiency < USELESS_BELOW:
+        return LightVerdict("useless", efficiency, model_efficiency, helps)
+    return LightVerdict("useful" if useful else "weak", efficiency, model_efficiency, helps)
 
 
 def _block(labels: npt.NDArray[np.float64], account_id: npt.ArrayLike | pd.Series | None) -> _Block:

@@ -194,11 +194,21 @@ def test_a_rule_that_moves_the_wrong_accounts_lowers_the_efficiency_and_says_so(
     assert np.isnan(rule_evidence(X, y, None, cut(p, 0.1, 0.5), rules)[0].efficiency_change)
 
 
-def judged(colours, efficiency, auc=(0.8, 0.75, 0.85)):
-    evidence = colour_evidence(colours, [0, 1] * (len(colours) // 2))
-    return light_verdict(
-        evidence, auc=Interval(*auc), efficiency=efficiency, model_efficiency=efficiency
-    ).verdict
+def judge(colours, efficiency, auc=(0.8, 0.75, 0.85), advice=()):
+    evidence, auc = colour_evidence(colours, [0, 1] * (len(colours) // 2)), Interval(*auc)
+    return light_verdict(evidence, auc=auc, efficiency=efficiency, model_efficiency=efficiency, advice=advice)
+
+
+def judged(*found, **more):
+    return judge(*found, **more).verdict
+
+
+def test_a_light_that_is_not_useful_always_says_what_would_help():
+    three = ["green", "green", "amber", "amber", "red", "red"]
+    assert judge(three, 0.8).advice == ()
+    assert judge(three, 0.5, advice=["more history"]).advice == ("more history",)
+    (advice,) = judge(["amber"] * 4, 0.0).advice
+    assert advice.startswith("amber holds 100% of all rows: more accounts")
 
 
 def test_the_verdict_asks_for_efficiency_both_colours_and_a_model_that_knows_something():
