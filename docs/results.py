@@ -162,7 +162,8 @@ share flagged stands beside it. Green: share, rate, promise. Red: share, rate, r
 
 _LIGHTS_HISTORY_HEAD = """
 Through time (`churnrisk evaluate --backtest`, final colours with hysteresis), green and red. *Empty*: of the
-(snapshot, colour) pairs at which the model's AUC beats that of the recency rule (0.5 where there are no events).
+(snapshot, colour) pairs at which the model's AUC beats that of the recency rule (0.5 where there are no events). In the
+sums below a flat set counts as one snapshot: its test block, where the intervals say whether the model beats the rule.
 
 | set | snapshots | kept, unclear, broken | empty | flagged, caught | median efficiency | least |
 |---|---|---|---|---|---|---|"""

@@ -254,15 +254,15 @@ def _advice_on_empty(
 ) -> list[str]:
     """Return why green or red is empty: the light says so itself, or the rules leave none."""
     before = {row.colour: row.rows for row in own}
-    advice = []
+    advice: list[str] = []
     for row in evidence:
         if row.rows or row.colour not in (Colour.GREEN, Colour.RED):
             continue
+        if before[row.colour]:
+            advice.append(f"{row.colour} is empty: the rules leave none of the model's")
+            continue
         said = [note for note in notes if f"{row.colour} is empty" in note]
-        by_rules = (
-            [f"{row.colour} is empty: the rules leave none of the model's"] if before[row.colour] else []
-        )
-        advice += by_rules or said or [f"{row.colour} is empty on the test block"]
+        advice += said or [f"{row.colour} is empty on the test block"]
     return advice
 
 
