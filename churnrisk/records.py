@@ -317,9 +317,10 @@ class Interval:
 class ColourEvidence:
     """What happened to the accounts of one final colour on a later block.
 
-    ``accounts`` have a row of this colour; ``churn_rate`` is per (account_id, as_of) row, NaN without any, with exact
-    (Clopper-Pearson) 95 % bounds from counts of accounts. ``promise`` is in words; ``kept`` is None without a
-    promise, or when the counts cannot tell.
+    ``rows`` are (account_id, as_of) pairs of this colour, ``accounts`` have such a row. ``churned`` counts rows,
+    ``churn_rate`` is churned rows per row, NaN without any, with exact (Clopper-Pearson) 95 % bounds from counts of
+    accounts. ``share`` is that of all rows, ``recall`` that of all churned rows. ``promise`` is in words; ``kept`` is
+    None without a promise, or when the counts cannot tell.
     """
 
     colour: Colour
@@ -331,6 +332,8 @@ class ColourEvidence:
     promise: str = ""
     kept: bool | None = None
     rows: int = 0
+    share: float = float("nan")
+    recall: float = float("nan")
 
 
 class Place(StrEnum):

@@ -29,9 +29,10 @@ METRICS = {
     "recall_at_capacity": "recall at capacity",
 }
 _EVIDENCE_COLUMNS = {
-    "colour": "colour", "accounts": "accounts", "rows": "rows", "churned": "churned", "rate": "churn rate",
-    "bounds": "95 % bounds",
+    "colour": "colour", "share": "of all rows", "rows": "rows", "accounts": "accounts", "churned": "rows churned",
+    "rate": "churn rate", "bounds": "95 % bounds", "recall": "of all churned",
 }  # fmt: skip
+_UNIT = "(a row is an account at a snapshot; churn rate = rows churned / rows)"
 _PICTURES = (".png", ".svg", ".pdf")
 _RUN = "Alias, number of a version, or id of an MLflow run."
 
@@ -39,17 +40,27 @@ _RUN = "Alias, number of a version, or id of an MLflow run."
 @app.command(epilog="Example: `churnrisk --project acme train`.")
 def train(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
     """Train on every mature snapshot; the new model becomes the candidate."""
-    from churnrisk.training import EvaluationReport
+    from churnrisk.training import EvaluationReport, within
     from churnrisk.training import train as run_train
 
-    out = Output(format_, output)
+    out, project = Output(format_, output), project_of(context)
     with progress() as report:
-        trained = run_train(project_of(context), now=datetime.now(), progress=report)
-    version, measured = trained.version, (trained.evaluation, trained.evidence, trained.model_evidence)
-    _show_report(EvaluationReport(f"version {version}", "the test block", *measured), out)
+        trained = run_train(project, now=datetime.now(), progress=report)
+    found = EvaluationReport(
+        f"version {trained.version}",
+        "the test block",
+        within(project.churn),
+        trained.evaluation,
+        trained.evidence,
+        trained.model_evidence,
+        trained.rules,
+        trained.light_verdict,
+    )
+    _show_report(found, out)
     note(*trained.notes)
     classifier = trained.classifier
-    say(f"version {version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
+    say(f"version {trained.version} ({classifier.chosen_}: {classifier.why_chosen_}) is the candidate")
+    _show_verdict(found, out)
     say("next: churnrisk promote")
 
 
@@ -89,6 +100,7 @@ def evaluate(
         else:
             found = evaluate_model(project, version=model, now=now, progress=report)
     _show_report(found, out)
+    _show_verdict(found, out)
 
 
 def _backtest(
@@ -120,7 +132,12 @@ def models(context: typer.Context, format_: AsFormat = None, output: ToFile = No
     """List all model versions with their figures."""
     from churnrisk.training import models as list_models
 
-    figures = {**METRICS, "recency_rule_auc": "recency AUC", "base_rate": "base rate"}
+    figures = {
+        **METRICS,
+        "recency_rule_auc": "recency AUC",
+        "base_rate": "base rate",
+        "light_efficiency": "light efficiency",
+    }
     rows = [
         {
             "version": item.version,
@@ -250,8 +267,7 @@ def _show_report(found: EvaluationReport, out: Output) -> None:
     """Show figures and evidence: two tables for people, one object as JSON, the figures as CSV."""
     evaluation = found.evaluation
     if out.format == "json":
-        content = {"model": found.model, "block": found.block, "evaluation": evaluation.to_dict()}
-        out.json(content | {"evidence": [asdict(row) for row in found.evidence]})
+        out.json(found.to_dict())
         return
     rows: list[dict[str, Any]] = []
     for scorer, figures in evaluation.figures.items():
@@ -275,17 +291,26 @@ def _show_report(found: EvaluationReport, out: Output) -> None:
             _evidence_cells(row) | {"promise": row.promise or "–", "kept": kept[row.kept]}
             for row in found.evidence
         ]
-        title = "What happened to the colours there (rate per account and snapshot)"
+        title = f"What happened to the colours there {found.within} {_UNIT}"
         out.rows(rows, title, {**_EVIDENCE_COLUMNS, "promise": "promise", "kept": ""})
+
+
+def _show_verdict(found: EvaluationReport, out: Output) -> None:
+    """Show whether the light helps and what would help most: below the tables, else as messages."""
+    show = print if out.in_terminal else say
+    for number, line in enumerate(found.light_lines):
+        show(f"  would help: {line}" if number else line)
 
 
 def _evidence_cells(row: ColourEvidence) -> dict[str, Any]:
     return {
         "colour": str(row.colour),
-        "accounts": row.accounts,
+        "share": f"{row.share:.0%}",
         "rows": row.rows,
+        "accounts": row.accounts,
         "churned": row.churned,
         **_rate_cells(row, "rate"),
+        "recall": f"{row.recall:.0%}",
     }
 
 
@@ -299,11 +324,11 @@ def _show_backtest(found: Backtest, out: Output) -> None:
     """Show tables for people, the colours at each snapshot as CSV."""
     as_cells = _snapshot_cells if out.format == "table" else _snapshot_figures
     columns = {"as_of": "as of", "colour": "colour", "accounts": "accounts", "share": "share", "churned": "churned",
-               "churn_rate": "churn rate", "bounds": "95 % bounds", "promise": "promised", "outcome": "final",
-               "model_outcome": "model's own"}  # fmt: skip
+               "churn_rate": "churn rate", "bounds": "95 % bounds", "recall": "of all churned", "promise": "promised",
+               "outcome": "final", "model_outcome": "model's own"}  # fmt: skip
     title = (
         f"Trained at each of {len(found.snapshots)} snapshots on what was known then; "
-        f"one kind of model only: {found.candidate} ({found.why_candidate})"
+        f"one kind of model only: {found.candidate} ({found.why_candidate}); churn {found.within}"
     )
     out.rows([as_cells(row) for row in found.rows], title, columns)
     if out.in_terminal:
@@ -313,7 +338,7 @@ def _show_backtest(found: Backtest, out: Output) -> None:
             ("without rules and hysteresis", found.evidence_without_rules),
         )
         rows = [{"kind": kind, **_evidence_cells(row)} for kind, evidence in kinds for row in evidence]
-        title = "All snapshots together (rate per account and snapshot)"
+        title = f"All snapshots together, churn {found.within} {_UNIT}"
         out.rows(rows, title, {"kind": "", **_EVIDENCE_COLUMNS})
         print("\n".join(["", *_backtest_summary(found)]))
     for date, why in found.skipped:
@@ -333,6 +358,7 @@ def _snapshot_cells(row: ColourAtSnapshot) -> dict[str, Any]:
         "share": f"{row.share:.0%}",
         "churned": row.churned,
         **_rate_cells(row, "churn_rate"),
+        "recall": _share(None if row.recall != row.recall else row.recall),
         "promise": " and ".join(f"{words} {limit:.1%}" for words, limit in limits if limit is not None)
         or "–",
         "outcome": row.outcome or "–",
@@ -353,8 +379,14 @@ def _backtest_summary(found: Backtest) -> list[str]:
             )
     shares = ", ".join(f"{share:.0%} {colour}" for colour, share in summary["shares"].items())
     lines.append(f"shares on average: {shares}")
+    own = _share(summary["median_efficiency_of_model"])
+    lines.append(
+        f"efficiency (share of what the probability tells that the colours pass on): median of the snapshots "
+        f"{_share(summary['median_efficiency'])}, of the model's own colours {own}"
+    )
     for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),
-                        ("recall", "churners that were red or amber")):  # fmt: skip
+                        ("recall", f"churners that were red or amber, where {summary['flagged']:.0%} of all accounts "
+                                   "were")):  # fmt: skip
         lines.append(
             f"{words}: {_share(summary[name])}, without hysteresis {_share(summary[f'{name}_without_hysteresis'])}"
         )

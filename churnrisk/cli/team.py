@@ -297,6 +297,13 @@ def _missed_row(lost: LostAccount, *, short: bool) -> dict[str, Any]:
     return row
 
 
+def _beside_flagged(caught: float | None, flagged: float | None) -> str:
+    """Return the share caught beside the share flagged: to flag everybody catches everybody."""
+    if caught is None or flagged is None:
+        return ""
+    return f"; red or amber: {caught:.0%} of those with a colour, and {flagged:.0%} of all accounts in these runs"
+
+
 def _missed_summary(ledger: MissedChurners) -> str:
     lines = [
         f"{days} days before: "
@@ -304,6 +311,7 @@ def _missed_summary(ledger: MissedChurners) -> str:
             ", ".join(f"{counts[name]:,} {name}" for name in _MISSED_ORDER if name in counts)
             or "nobody was lost"
         )
+        + _beside_flagged(ledger.caught[days], ledger.flagged[days])
         for days, counts in ledger.colours.items()
     ]
     total = sum(ledger.verdicts.values())

@@ -2,7 +2,15 @@ from .bounds import CONTRADICTION, account_codes, churn_levels, lower_bound, tal
 from .certificate import NO_GREEN, NO_RED
 from .config import DecisionConfig
 from .decisions import Stability, colours_after_rules, decide, policy_version, stability
-from .evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
+from .evidence import (
+    LightVerdict,
+    Promise,
+    RuleEvidence,
+    colour_evidence,
+    efficiency,
+    light_verdict,
+    rule_evidence,
+)
 from .playbook import Play, Playbook, load_playbook, may_go_out, parse_playbook
 from .rules import DEFAULT_RULES, Codes, Rule, apply_rules, severity, to_codes
 from .segments import REST, Newcomers, accounts_needed, lifecycle_stage, mark_wave, part_segments, segments_of
@@ -13,6 +21,7 @@ __all__ = [
     "Codes",
     "DEFAULT_RULES",
     "DecisionConfig",
+    "LightVerdict",
     "NO_GREEN",
     "NO_RED",
     "Newcomers",
@@ -31,8 +40,10 @@ __all__ = [
     "colour_evidence",
     "colours_after_rules",
     "decide",
+    "efficiency",
     "known_values",
     "lifecycle_stage",
+    "light_verdict",
     "load_playbook",
     "lower_bound",
     "mark_wave",

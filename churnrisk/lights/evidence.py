@@ -2,23 +2,40 @@
 
 Rates are churned rows per row: an account that is green at three snapshots and churns after the third gives three
 rows, one of them churned. It counts once among ``accounts``; the bounds are those that certified the lights.
+:func:`efficiency` says how much of the model's knowledge the colours pass on, :class:`LightVerdict` whether they help.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import chdtri  # scipy publishes no types
 
 from churnrisk.errors import UsageError
 from churnrisk.lights.bounds import CONTRADICTION, Ints, Mask, Tally, account_codes, churn_levels, tally_of
-from churnrisk.lights.rules import Rule, apply_rules, conditions_hold, to_codes, to_colours
-from churnrisk.records import Colour, ColourEvidence
+from churnrisk.lights.rules import (
+    GREY_CODE,
+    Codes,
+    Rule,
+    apply_rules,
+    conditions_hold,
+    severity,
+    to_codes,
+    to_colours,
+)
+from churnrisk.records import Colour, ColourEvidence, Interval
 
+#: A light below the first is useless, below the second weak.
+USELESS_BELOW, WEAK_BELOW = 0.25, 0.60
 _TWO_SIDED = 0.975
+_BINS = 20
+# Of the G-test that the probability tells anything of the outcome.
+_BY_CHANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -54,8 +71,10 @@ class Promise:
 class RuleEvidence:
     """What happened to the accounts that meet one rule on a later block; rates as in ``ColourEvidence``.
 
-    ``moved`` and ``moved_churned`` count accounts whose colour this rule alone would change against the model's.
-    ``note`` says why the rule was not measured, else it is empty.
+    ``moved`` and ``moved_churned`` count accounts whose colour this rule alone would change against the model's,
+    ``efficiency_change`` is what that does to :func:`efficiency`, NaN where that cannot be measured. ``misplaced``: the
+    accounts it moves clearly do not churn like the others of their new colour. ``note`` says why the rule was not
+    measured, else it is empty.
     """
 
     rule: str
@@ -68,6 +87,21 @@ class RuleEvidence:
     moved_churned: int
     note: str = ""
     rows: int = 0
+    efficiency_change: float = float("nan")
+    misplaced: bool = False
+
+
+@dataclass(frozen=True)
+class LightVerdict:
+    """Whether a light helps on a later block, by how much, and what would help most, the most important first.
+
+    ``efficiency`` is that of the final colours, ``model_efficiency`` that of the model's own before the rules.
+    """
+
+    verdict: Literal["useful", "weak", "useless"]
+    efficiency: float
+    model_efficiency: float
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +140,9 @@ def colour_evidence(
     if (codes[block.labelled] < 0).any():
         shown.append(Colour.GREY)
     names = to_codes(np.array([str(colour) for colour in shown], dtype=object))
+    totals = len(block.y), int(block.y.sum())
     return tuple(
-        _of_colour(colour, block.tally(codes == code), by_colour.get(colour, Promise(colour)))
+        _of_colour(colour, block.tally(codes == code), by_colour.get(colour, Promise(colour)), *totals)
         for colour, code in zip(shown, names, strict=True)
     )
 
@@ -118,10 +153,98 @@ def rule_evidence(
     account_id: npt.ArrayLike | pd.Series | None,
     model_colours: npt.ArrayLike | pd.Series,
     rules: Iterable[Rule],
+    p: npt.ArrayLike | pd.Series | None = None,
 ) -> tuple[RuleEvidence, ...]:
-    """Measure each rule by itself: who meets it, whom it moves, and how many of those churned."""
-    block, before = _block(np.asarray(y, dtype=float), account_id), to_codes(model_colours)
-    return tuple(_of_rule(rule, X, block, before) for rule in rules)
+    """Measure each rule by itself: who meets it, whom it moves, how many of those churned.
+
+    With the probabilities ``p``, also what the rule alone does to the efficiency of the model's colours.
+    """
+    labels, before = np.asarray(y, dtype=float), to_codes(model_colours)
+    scores = np.full(len(labels), np.nan) if p is None else np.asarray(p, dtype=float)
+    block = _block(labels, account_id)
+    return tuple(_of_rule(rule, X, block, before, scores, labels) for rule in rules)
+
+
+def efficiency(
+    colours: npt.ArrayLike | pd.Series, p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series
+) -> float:
+    """Return how much of what the probability tells of the outcome the colours tell: 0 nothing, 1 all of it.
+
+    Parameters
+    ----------
+    colours, p, y : array-like of shape (rows,)
+        Colour, churn probability and label (0/1) of each (account, as_of) row of a later block. Grey rows and those
+        without a probability or label are left out.
+
+    Returns
+    -------
+    float
+        I(colour; outcome) / I(probability in 20 bins; outcome). NaN where a G-test at 5 % finds nothing in the
+        probability, so that there is nothing to pass on or there are too few rows to see it.
+
+    Notes
+    -----
+    I is the mutual information in the rows (Shannon 1948), the bins hold equal numbers of rows, equal probabilities
+    stay together. Counts overstate it, more so in 20 bins than in three colours, which would make every light of a
+    small block look bad; both are corrected by the number of occupied cells (Miller 1955; Roulston 1999, Physica D
+    125, 285-294). The correction takes rows as independent. By chance the ratio can lie a little below 0 or above 1;
+    it is not clipped.
+    """
+    codes, scores, labels = to_codes(colours), np.asarray(p, dtype=float), np.asarray(y, dtype=float)
+    known = (codes != GREY_CODE) & ~np.isnan(scores) & ~np.isnan(labels)
+    codes, scores, churned = codes[known], scores[known], labels[known].astype(np.int64)
+    if not len(scores):
+        return float("nan")
+    edges = np.quantile(scores, np.arange(1, _BINS) / _BINS)
+    told, by_chance = _information(np.searchsorted(edges, scores, side="right"), churned)
+    return (
+        _information(codes.astype(np.int64), churned)[0] / told
+        if told > 0 and not by_chance
+        else float("nan")
+    )
+
+
+def _information(groups: Ints, churned: Ints) -> tuple[float, bool]:
+    """Return the mutual information in nats, corrected for its bias, and whether chance alone explains it."""
+    counts = (
+        np.bincount(2 * groups + churned, minlength=2 * (int(groups.max()) + 1)).reshape(-1, 2).astype(float)
+    )
+    counts = counts[counts.sum(axis=1) > 0]
+    rows = counts.sum()
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / rows
+    cells = counts > 0
+    found = float((counts[cells] * np.log(counts[cells] / expected[cells])).sum() / rows)
+    free = len(counts) - 1
+    by_chance = free == 0 or 2.0 * rows * found <= float(chdtri(free, _BY_CHANCE))
+    occupied = int(cells.sum()) - len(counts) - int((counts.sum(axis=0) > 0).sum()) + 1
+    return found - occupied / (2.0 * rows), by_chance
+
+
+def light_verdict(
+    evidence: Iterable[ColourEvidence],
+    *,
+    auc: Interval,
+    efficiency: float,
+    model_efficiency: float,
+    advice: Iterable[str] = (),
+) -> LightVerdict:
+    """Judge a light by its final colours on a later block.
+
+    Useless: the model's AUC may be 0.5, all rows have one colour, or the efficiency is below :data:`USELESS_BELOW`.
+    Weak: it is below :data:`WEAK_BELOW` or cannot be measured, or green or red is empty. Where nothing is known that
+    would help, more accounts do.
+    """
+    shares = {row.colour: row.share for row in evidence if row.rows and row.colour != Colour.GREY}
+    useful = efficiency >= WEAK_BELOW and {Colour.GREEN, Colour.RED} <= set(shares)
+    helps = tuple(advice)
+    if not useful and not helps:
+        amber = shares.get(Colour.AMBER, 0.0)
+        helps = (
+            f"amber holds {amber:.0%} of all rows: more accounts or calibration_snapshots certify more of them",
+        )
+    if not auc.low > 0.5 or len(shares) < 2 or efficiency < USELESS_BELOW:
+        return LightVerdict("useless", efficiency, model_efficiency, helps)
+    return LightVerdict("useful" if useful else "weak", efficiency, model_efficiency, helps)
 
 
 def _block(labels: npt.NDArray[np.float64], account_id: npt.ArrayLike | pd.Series | None) -> _Block:
@@ -130,21 +253,46 @@ def _block(labels: npt.NDArray[np.float64], account_id: npt.ArrayLike | pd.Serie
     return _Block(labelled, accounts, y, churn_levels(accounts, y))
 
 
-def _of_colour(colour: Colour, found: Tally, promise: Promise) -> ColourEvidence:
+def _of_colour(
+    colour: Colour, found: Tally, promise: Promise, all_rows: int, all_churned: int
+) -> ColourEvidence:
     accounts, churned, rate, low, high, rows = _figures(found)
     kept = promise.kept(rate, float(found.lower(CONTRADICTION)[0]), float(found.upper(CONTRADICTION)[0]))
-    return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept, rows)
+    share = rows / all_rows if all_rows else float("nan")
+    recall = churned / all_churned if all_churned else float("nan")
+    return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept, rows, share, recall)
 
 
-def _of_rule(rule: Rule, X: pd.DataFrame, block: _Block, before: npt.NDArray[np.int8]) -> RuleEvidence:
+def _of_rule(
+    rule: Rule,
+    X: pd.DataFrame,
+    block: _Block,
+    before: Codes,
+    p: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.float64],
+) -> RuleEvidence:
     if absent := rule.absent_from(X):
         note = f"not measured: no feature {', '.join(absent)}"
         return RuleEvidence(rule.name, 0, 0, float("nan"), 0.0, 1.0, 0, 0, note)
     after = to_codes(apply_rules(X, to_colours(before), [rule])["colour"])
     accounts, churned, rate, low, high, rows = _figures(block.tally(conditions_hold(rule.conditions, X)))
-    moved, moved_churned, *_ = _figures(block.tally(after != before))
+    joined = block.tally(after != before)
+    moved, moved_churned, *_ = _figures(joined)
+    own = float(block.tally(before == severity(Colour(rule.colour))).rate[0])
+    safer, riskier = joined.upper(CONTRADICTION)[0] < own, joined.lower(CONTRADICTION)[0] > own
+    change = efficiency(to_colours(after), p, labels) - efficiency(to_colours(before), p, labels)
     return RuleEvidence(
-        rule.name, accounts, churned, rate, low, high, moved=moved, moved_churned=moved_churned, rows=rows
+        rule.name,
+        accounts,
+        churned,
+        rate,
+        low,
+        high,
+        moved=moved,
+        moved_churned=moved_churned,
+        rows=rows,
+        efficiency_change=change,
+        misplaced=bool(riskier if Colour(rule.colour) == Colour.GREEN else safer),
     )
 
 

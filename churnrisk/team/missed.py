@@ -23,6 +23,7 @@ LEADS = (30, 60, 90)
 TOLERANCE_DAYS = 15
 SEEN, MISSED, UNSCORED = "seen coming", "never seen coming", "never scored"
 ABSENT, NO_RUN = "not in the run", "no run"
+_FLAGGED = ("red", "amber")
 # Smaller groups arise by chance.
 _LEAST_IN_COMMON, _LEAST_RATIO = 3, 1.2
 _READ = ("account_id", "name", "owner", "segment", "colour", "probability", "reasons")
@@ -74,12 +75,16 @@ class MissedChurners:
     """The lost accounts near a run (latest loss first), and what the missed have in common (highest ratio first).
 
     ``colours`` counts colours, "not in the run" and "no run" by days before the loss, over all lost accounts;
-    ``verdicts`` counts those of ``accounts``. ``out_of_reach`` are lost accounts without a run near any of the days,
-    ``green`` the accounts that were green in these runs, ``notes`` what is missing.
+    ``caught`` is the share of those with a colour that were red or amber, ``flagged`` that of all accounts of the same
+    runs: as much a light catches that knows nothing (None without any). ``verdicts`` counts those of ``accounts``.
+    ``out_of_reach`` are lost accounts without a run near any of the days, ``green`` the accounts that were green in
+    these runs, ``notes`` what is missing.
     """
 
     accounts: tuple[LostAccount, ...]
     colours: Mapping[int, Mapping[str, int]]
+    caught: Mapping[int, float | None]
+    flagged: Mapping[int, float | None]
     verdicts: Mapping[str, int]
     out_of_reach: int
     green: int
@@ -98,7 +103,7 @@ def missed_churners(project: Project, *, now: datetime, progress: Progress) -> M
             lost = churn_dates(checked.tables, project.churn, data_end=checked.span.end)
             near = _near(lost, sorted(live))
             progress("looking up what was said")
-            seen, green = _look_up(store, near, live)
+            seen, green, flagged = _look_up(store, near, live)
             verdicts = _verdicts(seen)
             plans = _plans(checked.tables)
             progress("comparing with the green")
@@ -108,6 +113,8 @@ def missed_churners(project: Project, *, now: datetime, progress: Progress) -> M
     return MissedChurners(
         accounts=_accounts(seen, verdicts, plans),
         colours={lead: _counts(seen.loc[seen["lead"] == lead, "colour"]) for lead in LEADS},
+        caught={lead: _flagged_share(seen.loc[seen["lead"] == lead, "colour"]) for lead in LEADS},
+        flagged={lead: _mean_share(seen.loc[seen["lead"] == lead], flagged) for lead in LEADS},
         verdicts=_counts(verdicts),
         out_of_reach=len(lost) - len(verdicts),
         green=len(green),
@@ -134,27 +141,43 @@ def _near(lost: pd.DataFrame, as_ofs: list[datetime]) -> pd.DataFrame:
 
 def _look_up(
     store: HistoryStore, near: pd.DataFrame, live: Mapping[datetime, int]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return ``near`` with the scores, and the accounts green in these runs with the last as_of that shows it."""
-    parts, greens = [near[near["as_of"].isna()]], []
+) -> tuple[pd.DataFrame, pd.DataFrame, dict[pd.Timestamp, float | None]]:
+    """Return ``near`` with the scores, the accounts green in these runs, and the share flagged in each.
+
+    The green ones have the last as_of that shows it.
+    """
+    parts, greens, flagged = [near[near["as_of"].isna()]], [], {}
     for as_of, group in near.dropna(subset="as_of").groupby("as_of"):
         moment = pd.Timestamp(str(as_of))
         scores = store.scores(live[moment.to_pydatetime()], columns=_READ)
         parts.append(group.merge(scores, on="account_id", how="left"))
         parts[-1]["colour"] = parts[-1]["colour"].fillna(ABSENT)
+        flagged[moment] = _flagged_share(scores["colour"])
         greens.append(scores.loc[scores["colour"] == "green", ["account_id", "segment"]].assign(as_of=moment))
     seen = pd.concat([part for part in parts if len(part)] or [near.reindex(columns=[*near, *_READ[1:]])])
     seen = seen.reindex(columns=[*near.columns, *_READ[1:]])
     seen["colour"] = seen["colour"].astype(object).where(seen["colour"].notna(), NO_RUN)
     green = pd.concat(greens) if greens else pd.DataFrame(columns=["account_id", "segment", "as_of"])
-    return seen.reset_index(drop=True), green.drop_duplicates("account_id", keep="last")
+    return seen.reset_index(drop=True), green.drop_duplicates("account_id", keep="last"), flagged
+
+
+def _flagged_share(colours: pd.Series) -> float | None:
+    """Return the share of red and amber among those with a colour; None without any."""
+    coloured = colours[colours.isin([*_FLAGGED, "green"])]
+    return float(coloured.isin(_FLAGGED).mean()) if len(coloured) else None
+
+
+def _mean_share(seen: pd.DataFrame, flagged: Mapping[pd.Timestamp, float | None]) -> float | None:
+    """Return the share flagged in the runs that lost accounts had a colour in, each weighted with their number."""
+    shares = seen.loc[seen["colour"].isin([*_FLAGGED, "green"]), "as_of"].map(flagged)
+    return float(shares.mean()) if len(shares) else None
 
 
 def _verdicts(seen: pd.DataFrame) -> pd.Series:
     """Return the verdict of each lost account near a run, indexed by account id."""
     within = seen[seen["colour"] != NO_RUN]
     by_account = within.groupby("account_id")["colour"]
-    warned = by_account.agg(lambda colours: bool(colours.isin(["red", "amber"]).any())).astype(bool)
+    warned = by_account.agg(lambda colours: bool(colours.isin(_FLAGGED).any())).astype(bool)
     green = by_account.agg(lambda colours: bool((colours == "green").any())).astype(bool)
     verdicts = np.where(warned, SEEN, np.where(green, MISSED, UNSCORED))
     return pd.Series(verdicts, index=warned.index, dtype=object)

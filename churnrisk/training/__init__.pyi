@@ -14,7 +14,7 @@ from .measure import (
     Backtest,
     ColourAtSnapshot,
     Comparison,
-    EvaluationReport,
+    LightAtSnapshot,
     backtest,
     colours_at,
     compare,
@@ -36,7 +36,7 @@ from .panel import (
     latest_date,
     training_panel,
 )
-from .record import changed_settings, features_of, require_own_thresholds
+from .record import EvaluationReport, changed_settings, features_of, require_own_thresholds, within
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import make_sample, start_project
 
@@ -52,6 +52,7 @@ __all__ = [
     "EvaluationReport",
     "FIRST",
     "FeatureWorth",
+    "LightAtSnapshot",
     "OUTLOOK",
     "Progress",
     "Promotion",
@@ -90,4 +91,5 @@ __all__ = [
     "training_panel",
     "unfitted",
     "verdict",
+    "within",
 ]

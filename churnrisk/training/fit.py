@@ -15,10 +15,15 @@ from scipy.special import expit, logit
 from churnrisk.errors import ModelInputError, NoChampionError
 from churnrisk.features import annual_value
 from churnrisk.lights import (
+    DEFAULT_RULES,
+    LightVerdict,
+    Rule,
     RuleEvidence,
     TrafficLight,
     apply_rules,
     colour_evidence,
+    efficiency,
+    light_verdict,
     mark_wave,
     rule_evidence,
     segments_of,
@@ -33,14 +38,18 @@ from churnrisk.model import (
     mean_days_of,
     median_days_of,
 )
-from churnrisk.records import ColourEvidence, Feature
+from churnrisk.records import Colour, ColourEvidence, Feature
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, known_by
 from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
 from churnrisk.training.panel import CutPanel, Progress, choose_kinds, training_panel
-from churnrisk.training.record import Trained, training_record, unfed_columns
+from churnrisk.training.record import Trained, training_record, unfed_columns, within
 
 RECENCY = "recency rule"
+# A rule that costs less efficiency is not named: so much is chance in a block of a few thousand rows.
+_COSTLY = 0.02
+# From this base rate on, another horizon separates more than another threshold.
+_NEARLY_ALL = 0.70
 #: Signals that move with the calendar, in days per day.
 AGEING = {"tenure_days": 1, "term_age_days": 1, "days_to_renewal": -1}
 #: The columns of :func:`outlook`; the store does not hold them.
@@ -106,7 +115,7 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
         profile,
         panel.features,
         evaluation,
-        *colours_on_test(classifier, light, data),
+        *colours_on_test(classifier, light, data, evaluation),
         notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_unmeasured(champion, X)),
     )
 
@@ -157,13 +166,22 @@ def measure(classifier: Any, data: CutPanel, *, champion: LoadedModel | None) ->
     X, y = data.panel.X, data.panel.y
     test = X[data.cut.test]
     baselines: dict[str, Any] = {}
-    if RecencyRule.applies_to(X[data.known]):
-        rule = RecencyRule().fit(X[data.known], y[data.known])
-        baselines[RECENCY] = rule.predict_proba(test)[:, 1]
+    recency = recency_scores(data)
+    if recency is not None:
+        baselines[RECENCY] = recency
     if champion is not None and not unfed_columns(champion, X):
         baselines[CHAMPION] = champion.probability(test)
     p = classifier.predict_proba(test)[:, 1]
     return evaluated(y[data.cut.test], p, data.project, baselines=baselines)
+
+
+def recency_scores(data: CutPanel) -> npt.NDArray[np.float64] | None:
+    """Return the recency rule's scores of the test block; None without events."""
+    X = data.panel.X[data.known]
+    if not RecencyRule.applies_to(X):
+        return None
+    rule = RecencyRule().fit(X, data.panel.y[data.known])
+    return np.asarray(rule.predict_proba(data.panel.X[data.cut.test])[:, 1], dtype=float)
 
 
 def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, Any]) -> Evaluation:
@@ -179,24 +197,90 @@ def evaluated(y: pd.Series, p: Any, project: Project, *, baselines: dict[str, An
 
 
 def colours_on_test(
-    classifier: Any, light: TrafficLight, data: CutPanel
-) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...]]:
-    """Return the evidence for the final colours, for the model's own, and for each rule."""
+    classifier: Any, light: TrafficLight, data: CutPanel, evaluation: Evaluation
+) -> tuple[tuple[ColourEvidence, ...], tuple[ColourEvidence, ...], tuple[RuleEvidence, ...], LightVerdict]:
+    """Return the evidence for the final colours, for the model's own and for each rule, and the verdict."""
     X, y, rules = (
         data.panel.X[data.cut.test],
         data.panel.y[data.cut.test],
         data.project.decision.active_rules(),
     )
-    segments = segments_of(X, data.project.decision.segment_by)
-    model_colours = light.predict(classifier.predict_proba(X)[:, 1], annual_value(X), segments)
+    segments, p = segments_of(X, data.project.decision.segment_by), classifier.predict_proba(X)[:, 1]
+    model_colours = light.predict(p, annual_value(X), segments)
     X = mark_wave(X, light.newcomers_, np.ones(len(X), dtype=bool))
     final = apply_rules(X, model_colours, rules)["colour"]
     accounts = X.index.get_level_values("account_id")
-    return (
-        colour_evidence(final, y, accounts, light.promises_),
-        colour_evidence(model_colours, y, accounts, light.promises_),
-        rule_evidence(X, y, accounts, model_colours, rules),
+    evidence = colour_evidence(final, y, accounts, light.promises_)
+    own = colour_evidence(model_colours, y, accounts, light.promises_)
+    by_rule = rule_evidence(X, y, accounts, model_colours, rules, p)
+    verdict = light_verdict(
+        evidence,
+        auc=evaluation.figures["model"]["auc"],
+        efficiency=efficiency(final, p, y),
+        model_efficiency=efficiency(model_colours, p, y),
+        advice=(
+            *_advice_on_model(evaluation, data.project.churn),
+            *_advice_on_empty(evidence, own, light.notes_),
+            *_advice_on_rules(by_rule, rules),
+        ),
     )
+    return evidence, own, by_rule, verdict
+
+
+def _advice_on_model(evaluation: Evaluation, churn: ChurnConfig) -> list[str]:
+    """Return what the model lacks for any light to help."""
+    auc, recency = evaluation.figures["model"]["auc"], evaluation.differences.get(RECENCY, {}).get("auc")
+    interval = f"AUC {auc.value:.3f}, 95 % interval {auc.low:.3f} to {auc.high:.3f}"
+    if not auc.low > 0.5:
+        return [
+            f"the model tells churners from others no better than chance ({interval}): add tables or history"
+        ]
+    advice = []
+    if evaluation.base_rate >= _NEARLY_ALL:
+        windows = "horizon_days or lookback_days" if churn.definition == "inactivity" else "horizon_days"
+        advice.append(
+            f"{evaluation.base_rate:.0%} of all rows churn {within(churn)}: try other {windows} under [churn], or "
+            'policy = "capacity" under [decision]'
+        )
+    if recency is not None and not recency.low > 0:
+        advice.append(
+            "the model is no better than the days since the last event alone: add tables or history"
+        )
+    return advice
+
+
+def _advice_on_empty(
+    evidence: Sequence[ColourEvidence], own: Sequence[ColourEvidence], notes: Sequence[str]
+) -> list[str]:
+    """Return why green or red is empty: the light says so itself, or the rules leave none."""
+    before = {row.colour: row.rows for row in own}
+    advice: list[str] = []
+    for row in evidence:
+        if row.rows or row.colour not in (Colour.GREEN, Colour.RED):
+            continue
+        if before[row.colour]:
+            advice.append(f"{row.colour} is empty: the rules leave none of the model's")
+            continue
+        said = [note for note in notes if f"{row.colour} is empty" in note]
+        advice += said or [f"{row.colour} is empty on the test block"]
+    return advice
+
+
+def _advice_on_rules(found: Sequence[RuleEvidence], rules: Sequence[Rule]) -> list[str]:
+    """Return the rules that cost efficiency, the costliest first, with how to switch each off."""
+    by_name = {rule.name: rule for rule in rules}
+    costly = [one for one in found if one.misplaced and one.efficiency_change <= -_COSTLY]
+    return [
+        f"the rule '{one.rule}' lowers the efficiency by {-one.efficiency_change:.2f}: it turns {one.moved:,} accounts "
+        f"{by_name[one.rule].colour}, of which {one.moved_churned:,} churned. {_switch_off(by_name[one.rule])}"
+        for one in sorted(costly, key=lambda one: one.efficiency_change)
+    ]
+
+
+def _switch_off(rule: Rule) -> str:
+    if rule in DEFAULT_RULES:
+        return f'rules_off = ["{rule.name}"] under [decision] switches it off'
+    return "enabled = false in the rule switches it off"
 
 
 def _unmeasured(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...]:

@@ -6,19 +6,27 @@ they would have been at every past snapshot (backtest).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.features import annual_value
-from churnrisk.lights import Promise, Stability, TrafficLight, colour_evidence, decide, stability
+from churnrisk.lights import (
+    Promise,
+    Stability,
+    TrafficLight,
+    colour_evidence,
+    decide,
+    efficiency,
+    stability,
+)
 from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate
 from churnrisk.records import Colour, ColourEvidence, Interval
 from churnrisk.settings import Project
@@ -30,11 +38,19 @@ from churnrisk.training.fit import (
     evaluated,
     learn,
     measure,
+    recency_scores,
     tracking_of,
     unfitted,
 )
 from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
-from churnrisk.training.record import mismatch, require_columns
+from churnrisk.training.record import (
+    EvaluationReport,
+    mismatch,
+    plain,
+    plain_dicts,
+    require_columns,
+    within,
+)
 
 #: The first version's name among the scorers of a comparison, in which the second is "model".
 FIRST = "first"
@@ -48,17 +64,6 @@ _FOLDS_EMBARGO_DAYS = 30
 Outcome = Literal["kept", "broken", "unclear", ""]
 
 
-@dataclass(frozen=True)
-class EvaluationReport:
-    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours."""
-
-    model: str
-    block: str
-    evaluation: Evaluation
-    evidence: tuple[ColourEvidence, ...]
-    model_evidence: tuple[ColourEvidence, ...]
-
-
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
     """Measure a stored version on the test block, beside the base rate, the recency rule and the champion."""
     tracking = tracking_of(project)
@@ -69,14 +74,14 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
     require_columns(model, panel.X)
     data = CutPanel.of(project, replace(panel, X=panel.X[model.columns]))
     progress("measuring on the test block")
-    final, own, _ = colours_on_test(model.classifier, model.thresholds, data)
+    evaluation = measure(model.classifier, data, champion=champion)
     dates = panel.dates[data.cut.test]
     return EvaluationReport(
         f"version {model.version}",
         f"{len(dates):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
-        measure(model.classifier, data, champion=champion),
-        final,
-        own,
+        within(project.churn),
+        evaluation,
+        *colours_on_test(model.classifier, model.thresholds, data, evaluation),
     )
 
 
@@ -108,7 +113,9 @@ def evaluate_folds(project: Project, *, folds: int, now: datetime, progress: Pro
         capacity=project.decision.capacity,
         seed=project.model.seed,
     )
-    return EvaluationReport(f"{folds} folds by account", f"{len(p):,} accounts", evaluation, (), ())
+    return EvaluationReport(
+        f"{folds} folds by account", f"{len(p):,} accounts", within(project.churn), evaluation
+    )
 
 
 @dataclass(frozen=True)
@@ -275,15 +282,17 @@ def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...
 class ColourAtSnapshot:
     """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
 
-    ``share`` is that of all accounts with a colour. ``outcome`` is "kept" if the rate keeps the promise, "broken" if an
-    exact 95 % bound contradicts it, "unclear" if the rate misses it by no more than chance; empty without promise or
-    accounts. ``model_outcome`` is the same for the model's own colour, before rules and hysteresis.
+    ``share`` is that of all accounts with a colour, ``recall`` that of all churned ones. ``outcome`` is "kept" if the
+    rate keeps the promise, "broken" if an exact 95 % bound contradicts it, "unclear" if the rate misses it by no more
+    than chance; empty without promise or accounts. ``model_outcome`` is the same for the model's own colour, before
+    rules and hysteresis.
     """
 
     as_of: datetime
     colour: Colour
     accounts: int
     share: float
+    recall: float
     churned: int
     churn_rate: float
     churn_low: float
@@ -294,17 +303,40 @@ class ColourAtSnapshot:
     model_outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class LightAtSnapshot:
+    """How good the model and its light were at one snapshot.
+
+    AUCs are NaN if only one class is there, the recency rule's also without events. ``efficiency`` is that of the final
+    colours, ``model_efficiency`` that of the model's own, before rules and hysteresis; see
+    :func:`churnrisk.lights.efficiency`.
+    """
+
+    as_of: datetime
+    accounts: int
+    churned: int
+    auc: float
+    recency_auc: float
+    efficiency: float
+    model_efficiency: float
+
+
 @dataclass(frozen=True)
 class Backtest:
     """The final colours of every snapshot with enough history, oldest first, and what happened.
 
     One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
-    recall; the evidence is that of all snapshots together. ``notes`` are those of the latest training.
+    recall; evidence and efficiency are those of all snapshots together. ``within`` is the label window in words,
+    ``notes`` are those of the latest training.
     """
 
     candidate: str
     why_candidate: str
+    within: str
     rows: tuple[ColourAtSnapshot, ...]
+    lights: tuple[LightAtSnapshot, ...]
+    efficiency: float
+    model_efficiency: float
     skipped: tuple[tuple[datetime, str], ...]
     final: Stability
     without_hysteresis: Stability
@@ -325,6 +357,12 @@ class Backtest:
         outcomes = [row.model_outcome if of_model else row.outcome for row in rows]
         return {name: outcomes.count(name) for name in ("kept", "broken", "unclear")}
 
+    def median_efficiency(self, *, of_model: bool = False) -> float:
+        """Return the median over the snapshots at which it can be measured; NaN without any."""
+        found = np.array([one.model_efficiency if of_model else one.efficiency for one in self.lights])
+        found = found[~np.isnan(found)]
+        return float(np.median(found)) if len(found) else float("nan")
+
     def share(self, colour: Colour) -> float:
         """Return a colour's share, averaged over the snapshots."""
         shares = [row.share for row in self.rows if row.colour == colour]
@@ -336,21 +374,28 @@ class Backtest:
         return {
             "candidate": self.candidate,
             "why_candidate": self.why_candidate,
+            "within": self.within,
             "summary": {
                 "snapshots": len(self.snapshots),
                 "promises": {str(c): self.outcomes(c) for c in promising},
                 "promises_last_5": {str(c): self.outcomes(c, last=5) for c in promising},
                 "promises_of_model": {str(c): self.outcomes(c, of_model=True) for c in promising},
                 "shares": {str(c): self.share(c) for c in (Colour.GREEN, Colour.AMBER, Colour.RED)},
-                "flap_rate": _plain(self.final.flap_rate),
-                "flap_rate_without_hysteresis": _plain(self.without_hysteresis.flap_rate),
-                "recall": _plain(self.final.recall),
-                "recall_without_hysteresis": _plain(self.without_hysteresis.recall),
+                "efficiency": plain(self.efficiency),
+                "efficiency_of_model": plain(self.model_efficiency),
+                "median_efficiency": plain(self.median_efficiency()),
+                "median_efficiency_of_model": plain(self.median_efficiency(of_model=True)),
+                "flagged": self.share(Colour.AMBER) + self.share(Colour.RED),
+                "flap_rate": plain(self.final.flap_rate),
+                "flap_rate_without_hysteresis": plain(self.without_hysteresis.flap_rate),
+                "recall": plain(self.final.recall),
+                "recall_without_hysteresis": plain(self.without_hysteresis.recall),
             },
-            "rows": _dicts(self.rows),
-            "evidence": _dicts(self.evidence),
-            "evidence_without_hysteresis": _dicts(self.evidence_without_hysteresis),
-            "evidence_without_rules": _dicts(self.evidence_without_rules),
+            "rows": plain_dicts(self.rows),
+            "lights": plain_dicts(self.lights),
+            "evidence": plain_dicts(self.evidence),
+            "evidence_without_hysteresis": plain_dicts(self.evidence_without_hysteresis),
+            "evidence_without_rules": plain_dicts(self.evidence_without_rules),
             "skipped": [{"as_of": f"{date:%Y-%m-%d}", "why": why} for date, why in self.skipped],
             "notes": list(self.notes),
         }
@@ -391,6 +436,10 @@ def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest
     return Backtest(
         candidate=candidate,
         why_candidate=why,
+        within=within(project.churn),
+        lights=tuple(snapshot.summary() for snapshot in done),
+        efficiency=efficiency(every["colour"], every["probability"], churned),
+        model_efficiency=efficiency(every["model_colour"], every["probability"], churned),
         rows=tuple(row for snapshot in done for row in snapshot.rows()),
         skipped=tuple(skipped),
         final=stability(every["colour"], churned),
@@ -412,12 +461,29 @@ def _candidate(project: Project) -> tuple[Any, str]:
 
 @dataclass(frozen=True)
 class SnapshotColours:
-    """The colours of one snapshot with ``churned`` beside them, indexed by (account_id, as_of)."""
+    """The colours of one snapshot, ``probability`` and ``churned`` beside them, indexed by (account_id, as_of).
+
+    ``recency`` is the score of the recency rule, aligned; None without events.
+    """
 
     date: pd.Timestamp
     colours: pd.DataFrame
+    recency: npt.NDArray[np.float64] | None
     light: TrafficLight
     notes: tuple[str, ...]
+
+    def summary(self) -> LightAtSnapshot:
+        """Return how good the model and its light were."""
+        p, churned = self.colours["probability"], self.colours["churned"]
+        return LightAtSnapshot(
+            as_of=self.date.to_pydatetime(),
+            accounts=len(churned),
+            churned=int(churned.sum()),
+            auc=_auc(churned, p),
+            recency_auc=float("nan") if self.recency is None else _auc(churned, self.recency),
+            efficiency=efficiency(self.colours["colour"], p, churned),
+            model_efficiency=efficiency(self.colours["model_colour"], p, churned),
+        )
 
     def rows(self) -> list[ColourAtSnapshot]:
         """Return what became of each colour."""
@@ -433,7 +499,8 @@ class SnapshotColours:
                 as_of=self.date.to_pydatetime(),
                 colour=row.colour,
                 accounts=row.accounts,
-                share=row.accounts / len(self.colours),
+                share=row.share,
+                recall=row.recall,
                 churned=row.churned,
                 churn_rate=row.churn_rate,
                 churn_low=row.churn_low,
@@ -456,30 +523,26 @@ def colours_at(
     # It learns from the first two blocks; the third is the snapshot itself.
     classifier, light = learn(past, progress=lambda _: None)
     X = past.panel.X[past.cut.test]
+    p = classifier.predict_proba(X)[:, 1]
     colours = decide(
-        classifier.predict_proba(X)[:, 1],
+        p,
         X,
         light=light,
         rules=project.decision.active_rules(),
         previous=None if previous is None else previous.droplevel("as_of"),
         margin=project.decision.hysteresis_margin,
         value=annual_value(X),
-    ).assign(churned=past.panel.y[past.cut.test].to_numpy())
+    ).assign(probability=p, churned=past.panel.y[past.cut.test].to_numpy())
     colours.attrs = {}  # pandas compares them when it concatenates frames
-    return SnapshotColours(date, colours, light, (*past.cut.notes, *classifier.notes_, *light.notes_))
+    notes = (*past.cut.notes, *classifier.notes_, *light.notes_)
+    return SnapshotColours(date, colours, recency_scores(past), light, notes)
+
+
+def _auc(churned: pd.Series, scores: npt.ArrayLike) -> float:
+    return float(roc_auc_score(churned, scores)) if churned.nunique() == 2 else float("nan")
 
 
 def _outcome(row: ColourEvidence) -> Outcome:
     if not row.promise or not row.accounts:
         return ""
     return "unclear" if row.kept is None else "kept" if row.kept else "broken"
-
-
-def _dicts(rows: Sequence[ColourEvidence | ColourAtSnapshot]) -> list[dict[str, Any]]:
-    return [{name: _plain(value) for name, value in asdict(row).items()} for row in rows]
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}"
-    return None if value != value else value

@@ -14,9 +14,9 @@ import pandas as pd
 from churnrisk.errors import UsageError
 from churnrisk.features import FeatureConfig, annual_value, select_features
 from churnrisk.files import digest_of
-from churnrisk.lights import DecisionConfig, RuleEvidence, TrafficLight, policy_version
+from churnrisk.lights import DecisionConfig, LightVerdict, RuleEvidence, TrafficLight, policy_version
 from churnrisk.model import ChurnClassifier, Evaluation, ReasonProfile
-from churnrisk.records import ColourEvidence, Feature, Interval
+from churnrisk.records import Colour, ColourEvidence, Feature, Interval
 from churnrisk.settings import ModelConfig, Project
 from churnrisk.snapshots import ChurnConfig, SnapshotConfig
 from churnrisk.sources import Tables
@@ -48,7 +48,8 @@ class Trained:
     """A trained model with everything that was measured about it on the test block.
 
     ``evidence`` is what happened to the final colours, ``model_evidence`` to the model's own without the rules,
-    ``rules`` to the accounts of each rule; ``notes`` name smaller blocks, columns left out and empty colours.
+    ``rules`` to the accounts of each rule; ``light_verdict`` says whether that helps anybody. ``notes`` name smaller
+    blocks, columns left out and empty colours.
     """
 
     classifier: ChurnClassifier
@@ -59,6 +60,7 @@ class Trained:
     evidence: tuple[ColourEvidence, ...]
     model_evidence: tuple[ColourEvidence, ...]
     rules: tuple[RuleEvidence, ...]
+    light_verdict: LightVerdict
     notes: tuple[str, ...]
 
 
@@ -85,7 +87,7 @@ def training_record(
             "amber_from": light.amber_from_,
             "red_from": light.red_from_,
         },
-        metrics=_flat_metrics(trained.evaluation),
+        metrics=_flat_metrics(trained.evaluation, trained.light_verdict),
         datasets=datasets_of(data),
         trials=_trials(classifier),
         figures=_figures(trained, data),
@@ -101,6 +103,8 @@ def training_record(
             "features.json": [asdict(feature) for feature in panel.features],
             "evaluation.json": trained.evaluation.to_dict(),
             "evidence.json": [asdict(row) for row in trained.evidence],
+            "rules.json": [asdict(row) for row in trained.rules],
+            "light_verdict.json": asdict(trained.light_verdict),
             "candidates.json": classifier.cv_results_,
             SETTINGS: {
                 "now": now.isoformat(),
@@ -119,9 +123,13 @@ def training_record(
     )
 
 
-def _flat_metrics(evaluation: Evaluation) -> dict[str, float]:
+def _flat_metrics(evaluation: Evaluation, light: LightVerdict) -> dict[str, float]:
     """Return every metric and its interval under one name: ``auc``, ``auc_low``, ``recency_rule_auc``."""
-    metrics: dict[str, float] = {"base_rate": evaluation.base_rate}
+    metrics: dict[str, float] = {
+        "base_rate": evaluation.base_rate,
+        "light_efficiency": light.efficiency,
+        "light_efficiency_of_model": light.model_efficiency,
+    }
     for scorer, figures in evaluation.figures.items():
         prefix = "" if scorer == "model" else scorer.replace(" ", "_") + "_"
         for name, interval in figures.items():
@@ -163,16 +171,16 @@ def _model_card(trained: Trained, panel: TrainingPanel, project: Project) -> str
     dates = panel.dates
     sections = [
         f"# Churn model of {project.name}",
-        f"Churn means `{churn.definition}` within {churn.horizon_days} days"
-        f"{f' after a gap of {churn.gap_days}' if churn.gap_days else ''}.",
+        f"Churn means `{churn.definition}` {within(churn)}.",
         f"Candidate in use: **{trained.classifier.chosen_}** ({trained.classifier.why_chosen_}). "
         f"Reasons are {'exact' if trained.classifier.exact_ else 'approximated'}.",
         f"Panel: {len(panel.X):,} rows, {dates.nunique()} snapshots from {dates.min():%Y-%m-%d} to "
         f"{dates.max():%Y-%m-%d}, {len(panel.features)} features, inputs {panel.digest}.",
         "## On the test block",
         _metrics_table(trained.evaluation),
-        "## What happened to the colours there",
+        f"## What happened to the colours there {within(churn)}",
         _evidence_table(trained.evidence),
+        "\n".join(light_lines(trained.light_verdict, trained.evidence)),
     ]
     if trained.notes:
         sections += ["## To know", "\n".join(f"- {note}" for note in trained.notes)]
@@ -199,17 +207,89 @@ def _interval(interval: Interval | None) -> str:
 
 def _evidence_table(evidence: Sequence[ColourEvidence]) -> str:
     rows = [
-        f"| {row.colour} | {row.accounts:,} | {row.rows:,} | {row.churned:,} | {row.churn_rate:.1%} | "
-        f"{row.churn_low:.1%}–{row.churn_high:.1%} | {row.promise or '–'} |"
+        f"| {row.colour} | {row.share:.1%} | {row.rows:,} | {row.accounts:,} | {row.churned:,} | "
+        f"{row.churn_rate:.1%} | {row.churn_low:.1%}–{row.churn_high:.1%} | {row.recall:.1%} | {row.promise or '–'} |"
         if row.accounts
-        else f"| {row.colour} | 0 | 0 | 0 | – | – | {row.promise or '–'} |"
+        else f"| {row.colour} | 0 | 0 | 0 | 0 | – | – | – | {row.promise or '–'} |"
         for row in evidence
     ]
     head = (
-        "| colour | accounts | rows | churned | rate per account and snapshot | 95 % bounds | promise |\n"
-        "|---|---|---|---|---|---|---|"
+        "| colour | share of rows | rows | accounts | rows churned | churn rate of rows | 95 % bounds | "
+        "of all churned rows | promise |\n|---|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *rows])
+
+
+def within(churn: ChurnConfig) -> str:
+    """Return the label window in words; labels of the user's own bring theirs."""
+    if churn.definition == "labels":
+        return "by the label"
+    return f"within {churn.horizon_days} days" + (
+        f" after a gap of {churn.gap_days}" if churn.gap_days else ""
+    )
+
+
+def light_lines(verdict: LightVerdict, evidence: Sequence[ColourEvidence]) -> list[str]:
+    """Return the verdict on a light as one line, then what would help, the most important first."""
+    passed_on = (
+        f"the colours pass on {verdict.efficiency:.0%} of what the probability tells of the outcome "
+        f"(the model's own {verdict.model_efficiency:.0%})"
+        if np.isfinite(verdict.efficiency)
+        else "on these rows the probability tells nothing for sure that the colours could pass on"
+    )
+    shares = ", ".join(f"{row.colour} {row.share:.0%}" for row in evidence)
+    flagged = [row for row in evidence if row.colour in (Colour.AMBER, Colour.RED)]
+    caught, share = sum(row.recall for row in flagged), sum(row.share for row in flagged)
+    head = f"light: {verdict.verdict}; {passed_on}; {shares} of all rows"
+    return [f"{head}; {share:.0%} flagged (red or amber) hold {caught:.0%} of the churned", *verdict.advice]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours.
+
+    Folds have no colours and no verdict. ``within`` is the label window in words.
+    """
+
+    model: str
+    block: str
+    within: str
+    evaluation: Evaluation
+    evidence: tuple[ColourEvidence, ...] = ()
+    model_evidence: tuple[ColourEvidence, ...] = ()
+    rules: tuple[RuleEvidence, ...] = ()
+    light_verdict: LightVerdict | None = None
+
+    @property
+    def light_lines(self) -> list[str]:
+        """The verdict in words, then what would help; empty without colours."""
+        return [] if self.light_verdict is None else light_lines(self.light_verdict, self.evidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values for JSON; NaN as None."""
+        light = None if self.light_verdict is None else plain_dicts([self.light_verdict])[0]
+        return {
+            "model": self.model,
+            "block": self.block,
+            "within": self.within,
+            "evaluation": self.evaluation.to_dict(),
+            "evidence": plain_dicts(self.evidence),
+            "model_evidence": plain_dicts(self.model_evidence),
+            "rules": plain_dicts(self.rules),
+            "light": light,
+        }
+
+
+def plain_dicts(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return records as plain values."""
+    return [{name: plain(value) for name, value in asdict(row).items()} for row in rows]
+
+
+def plain(value: Any) -> Any:
+    """Return a date as text and NaN as None."""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d}"
+    return None if value != value else value
 
 
 def _figures(trained: Trained, data: CutPanel) -> dict[str, Figure]:

@@ -27,6 +27,8 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
     assert "(the champion's)" in said
     assert "without rules and hysteresis" in said
     assert "colours that change and are back at the next snapshot" in said
+    assert "efficiency (share of what the probability tells that the colours pass on): median" in said
+    assert "within 30 days" in said
     assert "is left out" in ran.err
     assert "snapshot 3 of" in ran.err
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -37,6 +39,9 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
     assert len(rows) == len(whole["rows"]) == 3 * whole["summary"]["snapshots"]
     assert list(rows["accounts"]) == [row["accounts"] for row in whole["rows"]]
     assert {"evidence", "evidence_without_rules", "skipped"} <= set(whole)
+    assert [one["as_of"] for one in whole["lights"]] == list(
+        dict.fromkeys(row["as_of"] for row in whole["rows"])
+    )
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,10 @@ def test_export_says_what_it_wrote_and_keeps_the_model_card_and_versions(cli, sc
     held = unpack(target.read_bytes(), name="churn.joblib")
     assert ran.code == 0
     assert f"version 1, {target.stat().st_size:,} bytes, SHA-256 {held.digest}" in ran.err
-    assert held.stored.texts["model_card.md"].startswith("# Churn model of ")
+    card = held.stored.texts["model_card.md"]
+    assert card.startswith("# Churn model of ")
+    assert "## What happened to the colours there within 30 days" in card
+    assert "\nlight: " in card
     assert {"python", "scikit-learn", "numpy", "churnrisk"} <= set(held.stored.versions)
     before = target.read_bytes()
     assert cli("--project", scored, "export", target).code == 0

@@ -27,12 +27,31 @@ def test_train_registers_a_candidate_and_promote_makes_it_the_champion(cli, proj
     figures = json.loads(trained.out)["evaluation"]["figures"]
     assert set(figures) == {"model", "base rate", "recency rule"}
     assert figures["model"]["auc"]["value"] > figures["recency rule"]["auc"]["value"]
+    light = json.loads(trained.out)["light"]
+    assert f"light: {light['verdict']}; the colours pass on {light['efficiency']:.0%} of what" in trained.err
     promoted = cli("--project", project, "promote", "--author", "Ada")
     assert "version 1 is the champion: the first champion" in promoted.err
     listed = json.loads(cli("--project", project, "models", "--format", "json").out)
     assert listed[0]["aliases"] == "candidate, champion"
+    assert listed[0]["light_efficiency"] == light["efficiency"]
     again = cli("--project", project, "promote")
     assert "champion already" in again.err
+
+
+def test_a_rule_that_makes_the_light_useless_is_named_with_the_way_to_switch_it_off(cli, project):
+    toml = project / "churnrisk.toml"
+    rule = '[[decision.rules]]\nname = "everybody"\nwhen = "tenure_days >= 0"\ncolour = "red"\n'
+    fixed = 'policy = "fixed"\namber_from = 0.03\nred_from = 0.2'
+    quick = toml.read_text().replace('"logistic", "additive"', '"logistic"')
+    toml.write_text(quick.replace('policy = "certified"', fixed) + rule)
+    ran = cli("--project", project, "train")
+    assert ran.code == 0, ran.err
+    said = [line for line in ran.out.splitlines() if line.startswith(("light: ", "  would help: "))]
+    assert said[0].startswith("light: useless; the colours pass on 0% of what the probability tells")
+    assert said[0].endswith("100% flagged (red or amber) hold 100% of the churned")
+    assert any("green is empty: the rules leave none of the model's" in line for line in said)
+    (named,) = [line for line in said if "the rule 'everybody' lowers the efficiency by" in line]
+    assert named.endswith("enabled = false in the rule switches it off")
 
 
 def test_scoring_the_same_date_twice_is_a_no_op_that_says_so(cli, scored):
@@ -129,6 +148,11 @@ def test_evaluate_measures_the_champion_on_the_test_block(cli, scored, tmp_path)
     assert found["model"] == "version 1"
     listed = json.loads(cli("--project", scored, "models", "--format", "json").out)
     assert found["evaluation"]["figures"]["model"]["auc"]["value"] == pytest.approx(listed[0]["auc"])
+    assert found["light"]["efficiency"] == listed[0]["light_efficiency"]
+    assert sum(row["share"] for row in found["evidence"]) == pytest.approx(1.0)
+    shown = cli("--project", scored, "evaluate").out
+    assert "within 30 days (a row is an account at a snapshot; churn rate = rows churned / rows)" in shown
+    assert f"light: {found['light']['verdict']}; " in shown
 
 
 def test_a_second_champion_can_be_rolled_back(cli, twice_trained):

@@ -132,6 +132,7 @@ def test_missed_shows_what_was_said_before_and_names_the_runs_that_lack(cli, sco
     shown = cli("--project", scored, "missed")
     assert shown.code == 0
     assert "30 days before: " in shown.out
+    assert " of all accounts in these runs" in shown.out
     assert "lost accounts, the latest first" in shown.out
     assert "lack a run within 15 days" in shown.err
     assert "churnrisk score --as-of" in shown.err

@@ -51,7 +51,13 @@ def run(cli, blank_store, tmp_path):
             shutil.copy(HERE / name / "churnrisk.toml", project)
             if name == "cell2cell":
                 narrow(project / "churnrisk.toml")
-        ran = cli("--project", project, "--data", DATA / name.removesuffix("_paid"), *arguments)
+        ran = cli(
+            "--project",
+            project,
+            "--data",
+            DATA / name.removesuffix("_paid").removesuffix("_flat"),
+            *arguments,
+        )
         assert ran.code == 0, ran.err
         return ran
 
@@ -64,7 +70,10 @@ def run(cli, blank_store, tmp_path):
         ("ds365", 0.885, 0.93),
         ("ds365_paid", 0.60, 0.97),
         ("interconnect", 0.86, 0.90),
+        ("interconnect_flat", 0.83, 0.87),
         ("online_retail", 0.75, 0.82),
+        ("cdnow", 0.71, 0.75),
+        ("bankchurners", 0.99, 0.999),
         ("cell2cell", 0.63, 0.72),
         ("ravenstack", 0.38, 0.66),
     ],

@@ -91,6 +91,22 @@ def test_verdicts_tell_warned_missed_and_unscored_apart(project):
     }
 
 
+def test_the_share_caught_stands_beside_the_share_flagged_in_the_same_runs(project):
+    publish(project, 90, lost0="amber", lost2="grey", stays00="red", stays01="amber")
+    publish(
+        project,
+        30,
+        lost0="red",
+        lost1="amber",
+        lost3="absent",
+        **{f"stays{i:02d}": "amber" for i in range(16)},
+    )
+    found = ledger(project)
+    # grey and absent accounts have no colour: 19 of the 20 have one at both runs
+    assert found.caught == {30: 2 / 3, 60: None, 90: 1 / 3}
+    assert found.flagged == {30: pytest.approx(18 / 19), 60: None, 90: pytest.approx(3 / 19)}
+
+
 def test_the_nearest_run_counts_and_only_within_fifteen_days(project):
     publish(project, 30 + 15, lost0="amber")
     assert set(ledger(project).colours[30]) == {"amber", "green"}

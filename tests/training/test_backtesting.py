@@ -117,6 +117,22 @@ def test_the_summary_holds_plain_values_only(company):
     assert np.isclose(sum(content["summary"]["shares"].values()), 1.0)
 
 
+def test_every_snapshot_tells_how_much_its_colours_pass_on(company):
+    _, panel, found, _ = company
+    assert [one.as_of for one in found.lights] == list(found.snapshots)
+    for one in found.lights:
+        rows = panel.y.xs(pd.Timestamp(one.as_of), level="as_of")
+        assert (one.accounts, one.churned) == (len(rows), rows.sum())
+        assert 0.5 < one.auc <= 1.0
+        assert 0.0 < one.recency_auc < 1.0
+    known = [one.model_efficiency for one in found.lights if not np.isnan(one.model_efficiency)]
+    summary = found.to_dict()["summary"]
+    assert summary["median_efficiency_of_model"] == pytest.approx(np.median(known))
+    assert 0.0 < summary["efficiency"] < 1.0
+    assert 0.0 < summary["efficiency_of_model"] < 1.0
+    assert summary["flagged"] == pytest.approx(summary["shares"]["amber"] + summary["shares"]["red"])
+
+
 def test_a_split_by_accounts_has_no_past_to_walk_through(company):
     project = company[0]
     flat = replace(project, model=replace(project.model, split="accounts"))

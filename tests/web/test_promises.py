@@ -102,5 +102,16 @@ def test_before_the_first_run_there_is_nothing_to_judge():
 
 def test_missed_churners_are_listed_where_there_are_any():
     page = shown(missed=((datetime(2026, 5, 1), 3), (datetime(2026, 4, 1), 0)))
-    assert page["missed"] == ((datetime(2026, 5, 1), 3),)
+    assert page["missed"] == ((datetime(2026, 5, 1), "3 accounts"),)
     assert page["missed_known"] == 2
+
+
+def test_missed_churners_stand_beside_those_caught_and_the_share_flagged():
+    counts = {Colour.GREEN: (100, 3), Colour.AMBER: (60, 5), Colour.RED: (40, 12)}
+    colours = [
+        promised(colour, outcome(colour=str(colour), known=known, churned=churned))
+        for colour, (known, churned) in counts.items()
+    ]
+    page = shown(*colours, missed=((datetime(2026, 7, 1), 3),))
+    ((_, said),) = page["missed"]
+    assert said == "3 of 20 churned accounts; 17 were red or amber, as were 50 % of 200 accounts"

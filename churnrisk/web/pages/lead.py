@@ -200,9 +200,25 @@ def promise_view(view: Promises) -> dict[str, Any]:
         "promises": view,
         "cards": tuple(_card(promised) for promised in view.colours),
         "nothing_stored": not any(promised.runs for promised in view.colours),
-        "missed": tuple((as_of, missed) for as_of, missed in view.missed if missed),
+        "missed": tuple(
+            (as_of, _missed_text(view, as_of, missed)) for as_of, missed in view.missed if missed
+        ),
         "missed_known": len(view.missed),
     }
+
+
+def _missed_text(view: Promises, as_of: datetime, missed: int) -> str:
+    """Return the missed churners of a run, beside those caught and the share flagged: green, amber and red."""
+    outcomes = [run.outcome for colour in view.colours for run in colour.runs if run.as_of == as_of]
+    flagged = [one for one in outcomes if one.colour in (Colour.AMBER, Colour.RED)]
+    known = sum(one.known or 0 for one in outcomes)
+    if not flagged or not known:
+        return plural(missed, "account")
+    caught, share = sum(one.churned or 0 for one in flagged), sum(one.known or 0 for one in flagged) / known
+    return (
+        f"{count(missed)} of {count(caught + missed)} churned accounts; {count(caught)} were red or amber, "
+        f"as were {percent(share)} of {plural(known, 'account')}"
+    )
 
 
 def _card(promised: Promised) -> ColourCard:
