@@ -2,6 +2,16 @@ from .bounds import CONTRADICTION, account_codes, churn_levels, lower_bound, tal
 from .certificate import NO_GREEN, NO_RED
 from .config import DecisionConfig
 from .decisions import Stability, colours_after_rules, decide, policy_version, stability
+from .eprocess import (
+    ALPHA,
+    LabelWindow,
+    PromiseEvidence,
+    e_values,
+    promise_in_force,
+    separate,
+    strictest_first,
+    weigh,
+)
 from .evidence import Promise, RuleEvidence, colour_evidence, rule_evidence
 from .playbook import Play, Playbook, load_playbook, may_go_out, parse_playbook
 from .rules import DEFAULT_RULES, Codes, Rule, apply_rules, severity, to_codes
@@ -9,16 +19,19 @@ from .segments import REST, Newcomers, accounts_needed, lifecycle_stage, mark_wa
 from .traffic_light import TrafficLight, known_values, typical_value
 
 __all__ = [
+    "ALPHA",
     "CONTRADICTION",
     "Codes",
     "DEFAULT_RULES",
     "DecisionConfig",
+    "LabelWindow",
     "NO_GREEN",
     "NO_RED",
     "Newcomers",
     "Play",
     "Playbook",
     "Promise",
+    "PromiseEvidence",
     "REST",
     "Rule",
     "RuleEvidence",
@@ -31,6 +44,7 @@ __all__ = [
     "colour_evidence",
     "colours_after_rules",
     "decide",
+    "e_values",
     "known_values",
     "lifecycle_stage",
     "load_playbook",
@@ -40,13 +54,17 @@ __all__ = [
     "parse_playbook",
     "part_segments",
     "policy_version",
+    "promise_in_force",
     "rule_evidence",
     "segments_of",
+    "separate",
     "severity",
     "stability",
+    "strictest_first",
     "tally",
     "tally_of",
     "to_codes",
     "typical_value",
     "upper_bound",
+    "weigh",
 ]
