@@ -14,9 +14,11 @@ def outcome(**given):
         "colour": "green",
         "promise": "churn of at most 2.00%",
         "known_at": datetime(2026, 9, 1),
+        "horizon_days": 30,
         "accounts": 250,
         "at_most": 0.02,
         "tested_accounts": 300,
+        "tested_rows": 420,
         "tested_rate": 0.01,
         "tested_low": 0.002,
         "tested_high": 0.03,
@@ -24,7 +26,7 @@ def outcome(**given):
     return ColourOutcome(**(usual | given))
 
 
-def promised(colour, *outcomes):
+def promised(colour, *outcomes, **more):
     runs = tuple(
         RunOfColour(datetime(2026, 7 - place, 1), "3", one, verdict_of(one))
         for place, one in enumerate(outcomes)
@@ -36,6 +38,8 @@ def promised(colour, *outcomes):
         runs,
         sum(one.known for one in known),
         sum(one.churned for one in known),
+        len(known),
+        **more,
     )
 
 
@@ -50,13 +54,13 @@ def known(churned, low, high, kept):
 def test_a_kept_promise_is_shown_with_its_counts():
     found = promised(Colour.GREEN, outcome(), outcome(**known(2, 0.001, 0.03, True)))
     (card,) = shown(found)["cards"]
-    assert card.promised == "Promised: churn of at most 2.00%."
+    assert card.promised == "Promised: churn of at most 2.00% within 30 days."
     assert card.tested == (
-        "Before it was used: of 300 accounts with this colour in the test, 1.0 % churned within the horizon, "
-        "between 0.2 % and 3.0 % with 95 % confidence."
+        "Before it was used: in the test 1.0 % per account and snapshot (420 rows of 300 accounts) churned within "
+        "30 days, between 0.2 % and 3.0 % with 95 % confidence."
     )
     assert card.since == (
-        "Since then: 2 of 240 churned (0.8 %), over 1 run with known outcomes. 1 run still open."
+        "Since then: 2 of 240 churned within 30 days (0.8 %), in 1 separate label window. 1 run still open."
     )
     assert (card.verdict, card.verdict_class) == ("Promise kept in 1 run", "kept")
     open_one, kept = card.lines

@@ -63,7 +63,7 @@ def _show(request: Request, user: User, query: RedListQuery, number: int) -> Res
     key = (query, found.page, may_review(user), user.owner, user.display_name)
 
     def render() -> Markup:
-        context = Listing(found, query, user).context()
+        context = Listing(found, query, user, state.project.churn.horizon_days).context()
         return fragment("redlist/main.html", context | {"may_review": may_review(user)})
 
     return page(request, "redlist.html", {"drawn": fragments.get(key, found, render)})
@@ -154,8 +154,9 @@ class Head:
 class Listing:
     """One view of the red list as links and charts."""
 
-    def __init__(self, found: RedList, query: RedListQuery, user: User) -> None:
+    def __init__(self, found: RedList, query: RedListQuery, user: User, horizon_days: int) -> None:
         self.found = found
+        self.probability = f"Probability within {horizon_days} days"
         self.query = query
         self.user = user
 
@@ -185,6 +186,7 @@ class Listing:
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
             "heads": self._heads(),
+            "probability": self.probability,
             "empty": None if found.rows else self._empty(),
             "export_csv": self.link(to="/redlist.csv"),
             "export_xlsx": self.link(to="/redlist.xlsx"),
@@ -285,7 +287,7 @@ class Listing:
             Head("Owner"),
             head("Value a year", "loss", "descending", number=True),
             head("Renewal", "renewal", "ascending"),
-            head("Probability", "probability", "descending", number=True),
+            head(self.probability, "probability", "descending", number=True),
             Head("Why"),
             Head("Do first"),
             Head("Last touch"),
