@@ -253,13 +253,15 @@ def monitor(context: typer.Context, format_: AsFormat = None, output: ToFile = N
 
 def _watched(one: Promised, found: Promises) -> dict[str, Any]:
     """Return how a colour's promise stands; ``rows`` holds an account once per window that does not overlap others."""
+    from churnrisk.monitoring import IN_FORCE
+
     latest, evidence, gone = one.latest, one.evidence, one.withdrawn
     within = f" within {found.horizon_days} days" if found.horizon_days else ""
     return {
         "colour": str(one.colour),
         "as_of": f"{found.run.as_of:%Y-%m-%d}" if found.run else None,
         "model_version": found.run.model_version if found.run else None,
-        "promise": f"{latest.promise}{within}" if latest and latest.promise else None,
+        "promise": f"{latest.promise}{within}" if latest and one.state == IN_FORCE else None,
         "horizon_days": found.horizon_days,
         "state": one.state,
         "windows": len(evidence.windows) if evidence else 0,

@@ -66,17 +66,18 @@ class Promised:
 
     @property
     def state(self) -> str:
-        """Whether the latest run promises anything of this colour: in force, withdrawn, or no promise."""
-        if self.latest is not None and self.latest.promise:
+        """Whether the colour promises anything today: in force, withdrawn, or no promise."""
+        gone = {one.promise for one in self.withdrawn}
+        if self.latest is not None and self.latest.promise and self.latest.limits not in gone:
             return IN_FORCE
-        return WITHDRAWN if self.withdrawn else NO_PROMISE
+        return WITHDRAWN if gone else NO_PROMISE
 
     @property
     def text(self) -> str:
         """What is promised today, how it stands, and what was withdrawn since when and why."""
         gone = [f"{one.text}." for one in self.withdrawn]
         if self.state == IN_FORCE:
-            return " ".join([*gone, self._standing()])
+            return " ".join([self._standing(), *(f"A stricter promise is {one}" for one in gone)])
         if gone:
             return f"No promise: {' '.join(gone)}"
         return "No promise, so there is nothing to watch."
@@ -84,9 +85,10 @@ class Promised:
     def _standing(self) -> str:
         found = self.evidence
         if found is None or not found.windows:
-            waiting = [one.outcome.known_at for one in self.runs if self._counts_later(one)]
-            first = f" on {min(waiting):%Y-%m-%d}" if waiting else " after the next run"
-            return f"Not judged yet: the first outcomes will be known{first}."
+            waiting = [run.outcome.known_at for run in self.runs if self._counts_later(run)]
+            if not waiting:
+                return "Not judged yet: every run was published after its outcomes had happened."
+            return f"Not judged yet: the first outcomes will be known on {min(waiting):%Y-%m-%d}."
         windows = f"{len(found.windows)} separate {'window' if len(found.windows) == 1 else 'windows'}"
         return (
             f"Not contradicted: in {windows} of {found.windows[-1].horizon_days} days since "
@@ -94,9 +96,9 @@ class Promised:
             f"({found.churned / found.rows:.2%}; e-value {found.e_value:,.2f}, withdrawn from {1 / ALPHA:,.0f} on)."
         )
 
-    def _counts_later(self, one: RunOfColour) -> bool:
+    def _counts_later(self, run: RunOfColour) -> bool:
         latest = self.latest
-        return latest is not None and one.verdict == OPEN and one.outcome.limits == latest.limits
+        return latest is not None and run.verdict == OPEN and run.outcome.limits == latest.limits
 
 
 @dataclass(frozen=True, slots=True)

@@ -196,12 +196,13 @@ class Withdrawal:
 
     @property
     def text(self) -> str:
-        """What was withdrawn since when, and because of which evidence."""
-        promise = f"{self.promise.text} within {self.horizon_days} days"
+        """Since when it is withdrawn, what was promised, and which evidence broke it."""
         windows = f"{self.windows} separate windows since {self.first_as_of:%Y-%m-%d}"
+        promise = f"{self.promise.text} within {self.horizon_days} days"
+        rate = f"{self.churned:,} of {self.rows:,} churned ({self.churned / self.rows:.2%})"
         return (
-            f"{promise}: withdrawn since {self.withdrawn_at:%Y-%m-%d}, because in {windows} {self.churned:,} of "
-            f"{self.rows:,} churned ({self.churned / self.rows:.2%}; e-value {self.e_value:,.0f})"
+            f"withdrawn since {self.withdrawn_at:%Y-%m-%d}, because {promise} was promised and {rate} in {windows} "
+            f"(e-value {self.e_value:,.0f})"
         )
 
 

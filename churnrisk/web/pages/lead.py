@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from churnrisk.monitoring import (
     BROKEN,
+    IN_FORCE,
     KEPT,
     NO_PROMISE,
     OPEN,
@@ -200,7 +201,7 @@ def _card(promised: Promised) -> ColourCard:
         promised.colour,
         _MEANS[promised.colour],
         f"Promised: {latest.promise} {_within(latest.horizon_days)}."
-        if latest and latest.promise
+        if latest and promised.state == IN_FORCE
         else "It promises no churn rate.",
         _tested(promised),
         _since(promised),
@@ -249,7 +250,7 @@ def _since(promised: Promised) -> str:
 def _overall(promised: Promised) -> tuple[str, str]:
     if promised.state == WITHDRAWN:
         return f"Promise withdrawn since {day(promised.withdrawn[0].withdrawn_at)}", "broken"
-    if promised.latest is None or not promised.latest.promise:
+    if promised.state == NO_PROMISE:
         return "No promise to keep", "unclear"
     counts = {verdict: number for verdict in (KEPT, BROKEN, UNCLEAR) if (number := promised.count(verdict))}
     if not counts:
