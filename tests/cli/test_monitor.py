@@ -45,7 +45,8 @@ def test_a_withdrawn_promise_ends_with_6_and_says_why(cli, folder, tmp_path):
     assert red["withdrawn_at"] is None
     target = tmp_path / "promises.csv"
     assert cli("-p", folder, "monitor", "--output", target).code == 6
-    assert [row["colour"] for row in csv.DictReader(target.open())] == ["green", "amber", "red"]
+    rows = csv.DictReader(target.read_text("utf-8").splitlines())
+    assert [row["colour"] for row in rows] == ["green", "amber", "red"]
 
 
 def test_without_a_run_there_is_nothing_to_monitor(cli, project):
