@@ -97,8 +97,8 @@ class Promised:
         )
 
     def _counts_later(self, run: RunOfColour) -> bool:
-        latest = self.latest
-        return latest is not None and run.verdict == OPEN and run.outcome.limits == latest.limits
+        is_evidence = run.verdict == OPEN and not run.in_hindsight
+        return self.latest is not None and is_evidence and run.outcome.limits == self.latest.limits
 
 
 @dataclass(frozen=True, slots=True)

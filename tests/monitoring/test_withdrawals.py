@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from churnrisk.errors import BrokenPromiseError
-from churnrisk.lights import TrafficLight
+from churnrisk.lights import Promise, TrafficLight
 from churnrisk.model import ReasonProfile
 from churnrisk.monitoring import IN_FORCE, NO_PROMISE, WITHDRAWN, promises
+from churnrisk.records import Colour
 from churnrisk.scoring import ScoringTask, record_outcomes
 from churnrisk.settings import load_project
 from churnrisk.store import HistoryStore, NewRun
@@ -176,3 +177,26 @@ def test_before_the_first_outcome_it_says_when_that_will_be(project):
     record(project, as_model(), datetime(2025, 10, 1, 9))
     green, *_ = read(project).colours
     assert green.text == "Not judged yet: the first outcomes will be known on 2025-10-31."
+
+
+class Ladder(TrafficLight):
+    """A light that has certified a second, easier promise of green."""
+
+    @property
+    def promises_(self):
+        return (Promise(Colour.GREEN, at_most=0.5), *super().promises_)
+
+
+def test_the_next_certified_promise_takes_the_place_of_the_broken_one(project):
+    model = as_model()
+    withdrawn = score_every(
+        project, replace(model, light=Ladder.from_dict(model.light.to_dict())), 30, runs=4
+    )
+    ((when, gone),) = [(at, one) for at, one in withdrawn if one.colour == "green"]
+    green, *_ = read(project).colours
+    assert gone.at_most == 0.02
+    assert {one.outcome.at_most for one in green.runs if one.as_of < when} == {0.02}
+    assert {one.outcome.at_most for one in green.runs if one.as_of >= when} == {0.5}
+    assert green.state == IN_FORCE
+    assert green.text.startswith("Not judged yet: the first outcomes will be known on ")
+    assert f"A stricter promise is withdrawn since {gone.withdrawn_at:%Y-%m-%d}, because" in green.text

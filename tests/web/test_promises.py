@@ -2,7 +2,7 @@ from datetime import datetime
 
 from churnrisk.monitoring import Promised, Promises, RunOfColour, verdict_of
 from churnrisk.records import Colour, Run
-from churnrisk.store import ColourOutcome
+from churnrisk.store import ColourOutcome, Withdrawal
 from churnrisk.web import promise_view
 
 RUN = Run(1, "k", datetime(2026, 7, 1), datetime(2026, 7, 2), "3", "p", "i", 400, 20, 80, 250, 50)
@@ -94,6 +94,28 @@ def test_a_colour_that_promises_nothing_says_so():
     assert card.verdict == "No promise to keep"
     assert card.lines[0].verdict == "no promise"
     assert card.lines[0].mark.limit_x is None
+
+
+def test_a_withdrawn_promise_is_said_with_its_evidence_though_the_latest_run_still_made_it():
+    day = datetime(2026, 7, 3)
+    gone = Withdrawal(
+        "3", "green", 0.02, None, day, 30, datetime(2026, 3, 1), datetime(2026, 5, 1), 3, 750, 60, 250.0
+    )
+    found = promised(Colour.GREEN, outcome(), outcome(**known(20, 0.05, 0.12, False)), withdrawn=(gone,))
+    (card,) = shown(found)["cards"]
+    assert card.promised == "It promises no churn rate."
+    assert card.standing == (
+        "No promise: withdrawn since 2026-07-03, because churn of at most 2.00% within 30 days was promised and 60 of "
+        "750 churned (8.00%) in 3 separate windows since 2026-03-01 (e-value 250)."
+    )
+    assert (card.verdict, card.verdict_class) == ("Promise withdrawn since 2026-07-03", "broken")
+
+
+def test_a_figure_of_an_older_model_counts_no_accounts_for_its_rows():
+    (card,) = shown(promised(Colour.GREEN, outcome(tested_rows=None, horizon_days=None)))["cards"]
+    assert card.tested.startswith(
+        "Before it was used: in the test 1.0 % per account and snapshot churned within the "
+    )
 
 
 def test_before_the_first_run_there_is_nothing_to_judge():

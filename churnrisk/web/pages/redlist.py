@@ -149,6 +149,7 @@ class Head:
     is_current: bool = False
     direction: str = "descending"
     number: bool = False
+    unit: str = ""
 
 
 class Listing:
@@ -156,7 +157,7 @@ class Listing:
 
     def __init__(self, found: RedList, query: RedListQuery, user: User, horizon_days: int) -> None:
         self.found = found
-        self.probability = f"Probability within {horizon_days} days"
+        self.horizon = f"within {horizon_days} days"
         self.query = query
         self.user = user
 
@@ -186,7 +187,7 @@ class Listing:
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
             "heads": self._heads(),
-            "probability": self.probability,
+            "horizon": self.horizon,
             "empty": None if found.rows else self._empty(),
             "export_csv": self.link(to="/redlist.csv"),
             "export_xlsx": self.link(to="/redlist.xlsx"),
@@ -278,8 +279,8 @@ class Listing:
         )
 
     def _heads(self) -> tuple[Head, ...]:
-        def head(text: str, sort: str, direction: str, *, number: bool = False) -> Head:
-            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number)
+        def head(text: str, sort: str, direction: str, *, number: bool = False, unit: str = "") -> Head:
+            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number, unit)
 
         return (
             head("Colour", "days", "descending"),
@@ -287,7 +288,7 @@ class Listing:
             Head("Owner"),
             head("Value a year", "loss", "descending", number=True),
             head("Renewal", "renewal", "ascending"),
-            head(self.probability, "probability", "descending", number=True),
+            head("Probability", "probability", "descending", number=True, unit=self.horizon),
             Head("Why"),
             Head("Do first"),
             Head("Last touch"),
