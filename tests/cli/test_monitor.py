@@ -43,6 +43,8 @@ def test_a_withdrawn_promise_ends_with_6_and_says_why(cli, folder, tmp_path):
     assert green["e_value"] >= 100
     assert green["withdrawn_at"] is not None
     assert red["withdrawn_at"] is None
+    assert cli("-p", folder, "report", "--output", tmp_path / "report.html").code == 0
+    assert "%, withdrawn since 20" in (tmp_path / "report.html").read_text("utf-8")
     target = tmp_path / "promises.csv"
     assert cli("-p", folder, "monitor", "--output", target).code == 6
     rows = csv.DictReader(target.read_text("utf-8").splitlines())
