@@ -65,14 +65,15 @@ class RecordedOutcomes:
 def record_outcomes(task: ScoringTask, *, data_are_new: bool) -> RecordedOutcomes:
     """Store what each live run promised and, once its label window is over, what became of its accounts.
 
-    Outcomes are counted first, so that a run does not promise what they have just broken. Doing it again changes
-    nothing unless late data changed the outcomes. Without ``data_are_new`` only incomplete runs are looked at.
+    Outcomes are counted first, so that a run does not promise what they have just broken, also those of a run that
+    another one has replaced since. Doing it again changes nothing unless late data changed the outcomes. Without
+    ``data_are_new`` only incomplete runs are looked at.
     """
     with task.store.database.reading() as connection:
-        live = dict(read_outcomes(connection))
-    counted = _count_due(task, {run: its for run, its in live.items() if its}, data_are_new)
+        live, every = read_outcomes(connection), read_outcomes(connection, replaced=True)
+    counted = _count_due(task, {run: its for run, its in every if its}, data_are_new)
     withdrawn = _withdraw(task)
-    new = _promises_of_new(task, [run for run, its in live.items() if not its])
+    new = _promises_of_new(task, [run for run, its in live if not its])
     write_outcomes(task.store, [one for outcomes in new.values() for one in outcomes])
     _count_due(task, new, data_are_new)
     return RecordedOutcomes(len(counted) + len(new), withdrawn)
@@ -235,7 +236,8 @@ def _counted(
 ) -> dict[int, tuple[ColourOutcome, ...]]:
     """Return the outcomes of the runs where they are new or changed."""
     tables, end = task.checked.tables, task.checked.span.end
-    panel = build_panel(tables, task.project.churn, [run.as_of for run in due], data_end=end)
+    dates = sorted({run.as_of for run in due})
+    panel = build_panel(tables, task.project.churn, dates, data_end=end)
     labelled = f"from {panel.rows} where churned is not null"
     # A fingerprint that needs no order, so that only runs whose outcomes changed are read from the store. A sum
     # of hashes per account: two accounts that change the same way must not cancel each other out.
