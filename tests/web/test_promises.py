@@ -56,7 +56,7 @@ def test_a_kept_promise_is_shown_with_its_counts():
     (card,) = shown(found)["cards"]
     assert card.promised == "Promised: churn of at most 2.00% within 30 days."
     assert card.tested == (
-        "Before it was used: in the test 1.0 % per account and snapshot (420 rows of 300 accounts) churned within "
+        "Before it was used: in the test 1.0 % of 420 rows (300 accounts, one row per snapshot) churned within "
         "30 days, between 0.2 % and 3.0 % with 95 % confidence."
     )
     assert card.since == (
@@ -114,7 +114,7 @@ def test_a_withdrawn_promise_is_said_with_its_evidence_though_the_latest_run_sti
 def test_a_figure_of_an_older_model_counts_no_accounts_for_its_rows():
     (card,) = shown(promised(Colour.GREEN, outcome(tested_rows=None, horizon_days=None)))["cards"]
     assert card.tested.startswith(
-        "Before it was used: in the test 1.0 % per account and snapshot churned within the "
+        "Before it was used: in the test 1.0 % of the rows (one per account and snapshot) churned "
     )
 
 

@@ -220,11 +220,12 @@ def _tested(promised: Promised) -> str:
     if latest.tested_low is not None and latest.tested_high is not None:
         low, high = percent(latest.tested_low), percent(latest.tested_high)
         bounds = f", between {low} and {high} with 95 % confidence"
-    rows = ""
+    rows = "the rows (one per account and snapshot)"
     if latest.tested_rows:
-        rows = f" ({plural(latest.tested_rows, 'row')} of {plural(latest.tested_accounts, 'account')})"
+        accounts = plural(latest.tested_accounts, "account")
+        rows = f"{plural(latest.tested_rows, 'row')} ({accounts}, one row per snapshot)"
     return (
-        f"Before it was used: in the test {percent(latest.tested_rate)} per account and snapshot{rows} churned "
+        f"Before it was used: in the test {percent(latest.tested_rate)} of {rows} churned "
         f"{_within(latest.horizon_days)}{bounds}."
     )
 
