@@ -328,7 +328,7 @@ def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int)
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
     lines += ["", *_what_if_lines(view.row.turnaround)] if view.row.turnaround else []
     lines += ["", *_moved_lines(view.row.move, view.latest.colour)] if view.row.move else []
-    lines += ["", "History:", *map(_past_line, view.history[-12:])]
+    lines += ["", f"History: colour, churn within {horizon_days} days", *map(_past_line, view.history[-12:])]
     return "\n".join(lines) + "\n"
 
 
