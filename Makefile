@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format quick test system demo docs notebooks bench bench-peers bench-quality results clean
+.PHONY: help setup lint format quick test system demo docs notebooks bench bench-monitor bench-peers bench-quality results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,14 @@ bench: setup .venv-featuretools/.ready ## Run the benchmarks of sizes SIZES ("S 
 
 bench-peers: setup .venv-peers/.ready ## Run the benchmark of the reasons beside SHAP
 	$(BIN)/python benchmarks/reasons.py --peers .venv-peers/bin/python
+
+.venv-monitor/.ready: benchmarks/monitor_peers.txt
+	@test -x .venv-monitor/bin/python || $(PYTHON) -m venv .venv-monitor
+	@.venv-monitor/bin/python -m pip install -qq -r benchmarks/monitor_peers.txt
+	@touch $@
+
+bench-monitor: setup .venv-monitor/.ready ## Measure false withdrawals of promises and how soon a broken one is noticed, beside MAPIE
+	$(BIN)/python benchmarks/promise_monitor.py --peers .venv-monitor/bin/python
 
 .venv-quality/.ready: benchmarks/quality_peers.txt
 	@test -x .venv-quality/bin/python || $(PYTHON) -m venv .venv-quality

@@ -41,3 +41,9 @@ class NoChampionError(ChurnRiskError):
     """No model is ready for scoring."""
 
     exit_code = 5
+
+
+class BrokenPromiseError(ChurnRiskError):
+    """Later outcomes broke what a colour promised; the runs go on without the promise."""
+
+    exit_code = 6

@@ -195,7 +195,7 @@ class WhatIf:
         if not self.steps:
             return f"No further step: model and rules say {self.colour} already; the colour follows unless it is held."
         steps = " and ".join(self.steps)
-        after = "" if self.probability is None else f" (churn {self.probability:.1%})"
+        after = "" if self.probability is None else f" (churn {self.probability:.1%} within the horizon)"
         return (
             f"{steps[:1].upper()}{steps[1:]}: by the model and the rules, the next scoring would then say "
             f"{self.colour}{after}, all else equal. No promise of cause."

@@ -3,6 +3,6 @@
 from churnrisk.cli.app import app, main
 
 # The commands register themselves in the order in which help shows them.
-from churnrisk.cli import start, features, model, daily, team, access  # isort: skip
+from churnrisk.cli import start, model, daily, team, access  # isort: skip
 
-__all__ = ["app", "main", "start", "features", "model", "daily", "team", "access"]
+__all__ = ["app", "main", "start", "model", "daily", "team", "access"]

@@ -1,4 +1,4 @@
-"""Commands of every day: score, redlist, explain, report."""
+"""Commands of every day: score, redlist, explain, report, monitor."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from churnrisk.cli.app import (
 from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
+    from churnrisk.monitoring import Promised, Promises
     from churnrisk.records import AccountState, Move, Reason, RedList, RedListRow, WhatIf
     from churnrisk.settings import Project
     from churnrisk.team import AccountView, Outlook, PastScore
@@ -166,8 +167,9 @@ def redlist(
         "q": search,
         "sort": sort,
     }
+    project = project_of(context)
     found = red_list(
-        project_of(context),
+        project,
         as_of=as_of.date() if as_of else None,
         query=RedListQuery.from_query({k: str(v) for k, v in parameters.items() if v is not None}),
         now=datetime.now(),
@@ -187,7 +189,8 @@ def redlist(
         for name in _TABLE
         if name != "touched" or touched
     }
-    title = f"{len(found.rows)} of {found.matching} accounts, worst first"
+    within = f"churn probability within {project.churn.horizon_days} days"
+    title = f"{len(found.rows)} of {found.matching} accounts, worst first; {within}"
     rows = [_cells(row) for row in found.rows]
     out.rows(rows, title, columns, lambda row: "red" if " red " in row["colour"] else None)
 
@@ -212,7 +215,7 @@ def explain(
     if out.format == "json":
         out.json(_account_dict(view, outlook))
     else:
-        out.text(_account_text(view, outlook))
+        out.text(_account_text(view, outlook, project.churn.horizon_days))
 
 
 @app.command(epilog="Example: `churnrisk report --output monday.html`.")
@@ -235,6 +238,47 @@ def report(
             progress=show,
         )
     say(f"wrote {output}")
+
+
+@app.command(
+    epilog="Example: `churnrisk monitor`; exit code 6 says that a promise of the model in use is withdrawn."
+)
+def monitor(context: typer.Context, format_: AsFormat = None, output: ToFile = None) -> None:
+    """Say whether what green and red promise still holds, by every outcome known since."""
+    from churnrisk.monitoring import monitor as watch
+
+    out, found = Output(format_, output), watch(project_of(context))
+    rows = [_watched(one, found) for one in found.colours]
+    if out.format == "table":
+        shown = {"colour": "colour", "promise": "promise", "state": "", "text": "evidence"}
+        out.rows(
+            rows, f"model version {rows[0]['model_version']}, latest run as of {rows[0]['as_of']}", shown
+        )
+    else:
+        out.rows(rows, "", {})
+    found.require_kept()
+
+
+def _watched(one: Promised, found: Promises) -> dict[str, Any]:
+    """Return how a colour's promise stands; ``rows`` holds an account once per window that does not overlap others."""
+    from churnrisk.monitoring import IN_FORCE
+
+    latest, evidence, gone = one.latest, one.evidence, one.withdrawn
+    within = f" within {found.horizon_days} days" if found.horizon_days else ""
+    return {
+        "colour": str(one.colour),
+        "as_of": f"{found.run.as_of:%Y-%m-%d}" if found.run else None,
+        "model_version": found.run.model_version if found.run else None,
+        "promise": f"{latest.promise}{within}" if latest and one.state == IN_FORCE else None,
+        "horizon_days": found.horizon_days,
+        "state": one.state,
+        "windows": len(evidence.windows) if evidence else 0,
+        "rows": evidence.rows if evidence else 0,
+        "churned": evidence.churned if evidence else 0,
+        "e_value": evidence.e_value if evidence else None,
+        "withdrawn_at": gone[0].withdrawn_at if gone else None,
+        "text": one.text,
+    }
 
 
 def _show_totals(found: RedList) -> None:
@@ -272,14 +316,15 @@ def _cells(row: RedListRow) -> dict[str, Any]:
     }
 
 
-def _account_text(view: AccountView, outlook: Outlook | None) -> str:
+def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int) -> str:
     """Return the account as text for people."""
     latest = view.latest
     title = f"{view.row.name} ({view.row.account_id})" if view.row.name else view.row.account_id
     rule = f" ({latest.rule})" if latest.rule else ""
     lines = [f"{title}: {latest.colour}, decided by {latest.decided_by}{rule}"]
     if latest.churn_probability is not None:
-        lines.append(f"  churn probability {latest.churn_probability:.1%} as of {latest.as_of:%Y-%m-%d}")
+        within = f"within {horizon_days} days, as of {latest.as_of:%Y-%m-%d}"
+        lines.append(f"  churn probability {latest.churn_probability:.1%} {within}")
     lines += [f"  {outlook.text}"] if outlook else []
     facts = [
         f"owner {view.row.owner}" if view.row.owner else "",
@@ -295,7 +340,7 @@ def _account_text(view: AccountView, outlook: Outlook | None) -> str:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
     lines += ["", *_what_if_lines(view.row.turnaround)] if view.row.turnaround else []
     lines += ["", *_moved_lines(view.row.move, view.latest.colour)] if view.row.move else []
-    lines += ["", "History:", *map(_past_line, view.history[-12:])]
+    lines += ["", f"History: colour, churn within {horizon_days} days", *map(_past_line, view.history[-12:])]
     return "\n".join(lines) + "\n"
 
 

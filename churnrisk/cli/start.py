@@ -1,4 +1,4 @@
-"""Commands that start and check a project: init, check, sample, demo."""
+"""Commands that start a project and look at its data: init, check, sample, demo, features."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import shutil
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from churnrisk.cli.app import AsFormat, DryRun, Output, ToFile, app, progress, project_of, say
 from churnrisk.errors import ContractError, UsageError
+
+if TYPE_CHECKING:
+    from churnrisk.training import CatalogueReport, FeatureWorth
 
 #: File that marks the folder of a demo, which the next one may replace.
 _MARK = ".churnrisk-demo"
@@ -23,6 +26,18 @@ _COLUMNS = {
     "level": "level", "table": "table", "column": "column", "rule": "what is wrong", "count": "rows",
     "examples": "such as", "fix": "what to do",
 }  # fmt: skip
+_SIGNAL_COLUMNS = {
+    "feature": "feature",
+    "family": "family",
+    "meaning": "meaning",
+    "unit": "unit",
+    "window": "window",
+    "direction": "direction",
+    "there": "there",
+    "moved": "drift",
+    "worth": "AUC alone",
+}
+_ARROWS = {1: "↑", 0: "·", -1: "↓"}
 
 
 @app.command(epilog="Example: `churnrisk init data/` writes data/churnrisk.toml.")
@@ -163,3 +178,60 @@ def _empty(directory: Path) -> None:
     if directory.is_dir():
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
+
+
+@app.command(
+    epilog="Example: `churnrisk features`, `churnrisk features --format csv --output features.csv`, or "
+    "`churnrisk features --sql`."
+)
+def features(
+    context: typer.Context,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the query that computes them, with a comment per step.")
+    ] = False,
+    format_: AsFormat = None,
+    output: ToFile = None,
+) -> None:
+    """List the signals in use: meaning, coverage, drift, and what each is worth alone."""
+    from churnrisk.training import catalogue_report, feature_query
+
+    if sql and format_:
+        raise UsageError("--sql prints a script, found --format beside it. Leave one of the two out.")
+    project, now = project_of(context), datetime.now()
+    out = Output("table" if sql else format_, output)
+    with progress() as report:
+        if sql:
+            script = feature_query(project, now=now, progress=report)
+        else:
+            found = catalogue_report(project, now=now, progress=report)
+    if sql:
+        out.text(script)
+    else:
+        _show_signals(found, out)
+
+
+def _show_signals(found: CatalogueReport, out: Output) -> None:
+    for_people = out.format == "table"
+    rows = [row.to_dict() | (_cells(row) if for_people else {}) for row in found.rows]
+    title = (
+        f"{len(rows)} signals, worth most first: {found.eligible:,} rows at {found.snapshots} snapshots, "
+        f"{found.labelled:,} with a known outcome"
+    )
+    out.rows(rows, title, _SIGNAL_COLUMNS)
+    if for_people:
+        say(
+            "direction: what a higher value can do to the churn probability (↑ raise it, ↓ lower it, · either); "
+            f"drift: population stability from {found.oldest:%Y-%m-%d} to {found.latest:%Y-%m-%d}, large from 0.25"
+        )
+
+
+def _cells(row: FeatureWorth) -> dict[str, Any]:
+    shown = {True: "↑", False: "↓", None: ""}[row.higher_is_riskier]
+    auc = row.auc
+    return {
+        "window": f"{row.window_days} days" if row.window_days else "–",
+        "direction": _ARROWS[row.feature.monotone] + (f" (the data say {shown})" if row.contradicts else ""),
+        "there": f"{row.coverage:.0%}",
+        "moved": "–" if row.drift is None else f"{row.drift:.2f} {row.drift_size}".rstrip(),
+        "worth": f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–",
+    }

@@ -2,6 +2,16 @@ from .bounds import CONTRADICTION, account_codes, churn_levels, lower_bound, tal
 from .certificate import NO_GREEN, NO_RED
 from .config import DecisionConfig
 from .decisions import Stability, colours_after_rules, decide, policy_version, stability
+from .eprocess import (
+    ALPHA,
+    LabelWindow,
+    PromiseEvidence,
+    e_values,
+    promise_in_force,
+    separate,
+    strictest_first,
+    weigh,
+)
 from .evidence import (
     LightVerdict,
     Promise,
@@ -17,10 +27,12 @@ from .segments import REST, Newcomers, accounts_needed, lifecycle_stage, mark_wa
 from .traffic_light import TrafficLight, known_values, typical_value
 
 __all__ = [
+    "ALPHA",
     "CONTRADICTION",
     "Codes",
     "DEFAULT_RULES",
     "DecisionConfig",
+    "LabelWindow",
     "LightVerdict",
     "NO_GREEN",
     "NO_RED",
@@ -28,6 +40,7 @@ __all__ = [
     "Play",
     "Playbook",
     "Promise",
+    "PromiseEvidence",
     "REST",
     "Rule",
     "RuleEvidence",
@@ -41,6 +54,7 @@ __all__ = [
     "colours_after_rules",
     "decide",
     "efficiency",
+    "e_values",
     "known_values",
     "lifecycle_stage",
     "light_verdict",
@@ -51,13 +65,17 @@ __all__ = [
     "parse_playbook",
     "part_segments",
     "policy_version",
+    "promise_in_force",
     "rule_evidence",
     "segments_of",
+    "separate",
     "severity",
     "stability",
+    "strictest_first",
     "tally",
     "tally_of",
     "to_codes",
     "typical_value",
     "upper_bound",
+    "weigh",
 ]

@@ -1,4 +1,4 @@
-"""Is it still right: what each colour promised and what happened since."""
+"""Is it still right: what each colour promised, what happened since, and which promises are withdrawn."""
 
 import lazy_loader
 

@@ -1,18 +1,22 @@
 from .promises import (
     BROKEN,
+    IN_FORCE,
     KEPT,
     NO_PROMISE,
     OPEN,
     UNCLEAR,
+    WITHDRAWN,
     Promised,
     Promises,
     RunOfColour,
+    monitor,
     promises,
     verdict_of,
 )
 
 __all__ = [
     "BROKEN",
+    "IN_FORCE",
     "KEPT",
     "NO_PROMISE",
     "OPEN",
@@ -20,6 +24,8 @@ __all__ = [
     "Promises",
     "RunOfColour",
     "UNCLEAR",
+    "WITHDRAWN",
+    "monitor",
     "promises",
     "verdict_of",
 ]

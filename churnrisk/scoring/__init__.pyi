@@ -1,15 +1,17 @@
 from .local import ScoreFile, require_ending, write_scores
 from .moves import MIN_CHANGE, Mover, PreviousRun, colour_causes
-from .outcomes import record_outcomes
+from .outcomes import RecordedOutcomes, label_window, record_outcomes, weigh_promises
 from .prepare import ScoringTask, deadlines_of, playbook_of, policy_of
 from .run import ScoringResult, score
-from .sinks import SINKS
+from .sinks import SINKS, RunChanges
 from .what_if import WhatIfFinder, add_what_ifs
 
 __all__ = [
     "MIN_CHANGE",
     "Mover",
     "PreviousRun",
+    "RecordedOutcomes",
+    "RunChanges",
     "SINKS",
     "ScoreFile",
     "ScoringResult",
@@ -19,9 +21,11 @@ __all__ = [
     "colour_causes",
     "deadlines_of",
     "playbook_of",
+    "label_window",
     "policy_of",
     "record_outcomes",
     "require_ending",
     "score",
+    "weigh_promises",
     "write_scores",
 ]

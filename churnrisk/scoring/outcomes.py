@@ -1,8 +1,8 @@
-"""Compare the colours of earlier runs with what became of their accounts, and store it with the runs."""
+"""Compare the colours of earlier runs with what became of their accounts, and withdraw promises that broke."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,12 +11,31 @@ import pandas as pd
 
 from churnrisk.contract import timestamp_literal
 from churnrisk.errors import ChurnRiskError
-from churnrisk.lights import CONTRADICTION, Promise, lower_bound, upper_bound
+from churnrisk.lights import (
+    CONTRADICTION,
+    LabelWindow,
+    Promise,
+    PromiseEvidence,
+    TrafficLight,
+    lower_bound,
+    promise_in_force,
+    strictest_first,
+    upper_bound,
+    weigh,
+)
 from churnrisk.records import Colour, Run
 from churnrisk.scoring.local import scores_path
 from churnrisk.scoring.prepare import ScoringTask
 from churnrisk.snapshots import build_panel
-from churnrisk.store import ColourOutcome, read_outcomes, write_outcomes
+from churnrisk.store import (
+    ColourOutcome,
+    Withdrawal,
+    add_withdrawals,
+    naive_utc,
+    read_outcomes,
+    read_withdrawals,
+    write_outcomes,
+)
 from churnrisk.tracking import LoadedModel, Models
 
 #: So long after a run's outcomes are known, late data no longer change them.
@@ -29,35 +48,125 @@ _COLOURS = tuple(str(colour) for colour in Colour)
 
 @dataclass(frozen=True)
 class _Promised:
-    """What a model promises of its colours, and what its test block showed."""
+    """What a model certified for its colours, the strictest promises first, and what its test block showed."""
 
-    promises: Mapping[str, Promise]
+    certified: Mapping[str, Sequence[Promise]]
     evidence: Mapping[str, Mapping[str, Any]]
 
 
-def record_outcomes(task: ScoringTask, *, data_are_new: bool) -> int:
+@dataclass(frozen=True)
+class RecordedOutcomes:
+    """How many runs got outcomes or promises, and the promises that were withdrawn because of them."""
+
+    runs: int
+    withdrawn: tuple[Withdrawal, ...] = ()
+
+
+def record_outcomes(task: ScoringTask, *, data_are_new: bool) -> RecordedOutcomes:
     """Store what each live run promised and, once its label window is over, what became of its accounts.
 
-    Doing it again changes nothing unless late data changed the outcomes. Without ``data_are_new`` only incomplete runs
-    are looked at. Return how many runs were written.
+    Outcomes are counted first, so that a run does not promise what they have just broken, also those of a run that
+    another one has replaced since. Doing it again changes nothing unless late data changed the outcomes. Without
+    ``data_are_new`` only incomplete runs are looked at.
     """
     with task.store.database.reading() as connection:
-        live = read_outcomes(connection)
-    # the promises of the champion need not be loaded
-    versions = {str(task.model.version): _promised(task.model)}
+        live, every = read_outcomes(connection), read_outcomes(connection, replaced=True)
+    counted = _count_due(task, {run: its for run, its in every if its}, data_are_new)
+    withdrawn = _withdraw(task)
+    new = _promises_of_new(task, [run for run, its in live if not its])
+    write_outcomes(task.store, [one for outcomes in new.values() for one in outcomes])
+    _count_due(task, new, data_are_new)
+    return RecordedOutcomes(len(counted) + len(new), withdrawn)
+
+
+def _count_due(
+    task: ScoringTask, known: Mapping[Run, tuple[ColourOutcome, ...]], data_are_new: bool
+) -> dict[int, tuple[ColourOutcome, ...]]:
+    """Count and store the outcomes of runs whose label window is over; return what is new."""
     changed: dict[int, tuple[ColourOutcome, ...]] = {}
-    for run, outcomes in live:
-        if not outcomes:
-            known_at = run.as_of + task.project.churn.outcome_delay
-            changed[run.run_id] = _unknown_yet(run, _promises_of(task.models, run, versions), known_at)
-    known = {run: changed.get(run.run_id, outcomes) for run, outcomes in live}
     due = [run for run, its in known.items() if _is_due(its, task.checked.span.end, data_are_new)]
     if due:
         task.progress(f"counting the outcomes of {len(due)} earlier {'run' if len(due) == 1 else 'runs'}")
     for first in range(0, len(due), _DATES_AT_ONCE):
         changed |= _counted(task, {run: known[run] for run in due[first : first + _DATES_AT_ONCE]})
     write_outcomes(task.store, [one for outcomes in changed.values() for one in outcomes])
-    return len(changed)
+    return changed
+
+
+def _promises_of_new(task: ScoringTask, missing: Sequence[Run]) -> dict[Run, tuple[ColourOutcome, ...]]:
+    """Return what runs without stored promises promise: what their model certified and nothing has broken."""
+    if not missing:
+        return {}
+    with task.store.database.reading() as connection:
+        withdrawn = read_withdrawals(connection)
+    # the promises of the champion need not be loaded
+    versions = {str(task.model.version): _promised(task.model)}
+    churn = task.project.churn
+    return {
+        run: _unknown_yet(
+            run,
+            _promises_of(task.models, run, versions),
+            {one.promise for one in withdrawn if one.model_version == run.model_version},
+            known_at=run.as_of + churn.outcome_delay,
+            horizon_days=churn.horizon_days,
+        )
+        for run in missing
+    }
+
+
+def weigh_promises(
+    runs: Iterable[tuple[Run, Sequence[ColourOutcome]]],
+) -> dict[tuple[str, Promise], PromiseEvidence]:
+    """Return the evidence against every promise of every model version, from stored outcomes, replaced runs included.
+
+    Of several runs of one date, the last published before the outcomes were known counts.
+    """
+    latest: dict[datetime, tuple[Run, Sequence[ColourOutcome]]] = {}
+    for run, outcomes in sorted(runs, key=lambda pair: pair[0].run_id):
+        if outcomes and run.published_at < outcomes[0].known_at:
+            latest[run.as_of] = (run, outcomes)
+    windows: dict[tuple[str, Promise], list[LabelWindow]] = {}
+    for run, outcomes in latest.values():
+        for one in outcomes:
+            if one.promise:
+                its = windows.setdefault((run.model_version, one.limits), [])
+                its += [label_window(run.as_of, one)] if one.known is not None else []
+    return {key: weigh(key[1], found) for key, found in windows.items()}
+
+
+def label_window(as_of: datetime, outcome: ColourOutcome) -> LabelWindow:
+    """Return the counts of an outcome that is known."""
+    # runs of earlier versions did not store their horizon; the window is no longer than this
+    days = outcome.horizon_days or (outcome.known_at - as_of).days
+    return LabelWindow(as_of, days, outcome.known_at, outcome.known or 0, outcome.churned or 0)
+
+
+def _withdraw(task: ScoringTask) -> tuple[Withdrawal, ...]:
+    """Withdraw every promise that the outcomes have broken; return those that were in force until now."""
+    with task.store.database.reading() as connection:
+        found = weigh_promises(read_outcomes(connection, replaced=True))
+    now = naive_utc(task.run.published_at)
+    broken = {key: one for key, one in found.items() if one.is_broken}
+    return add_withdrawals(
+        task.store, [_withdrawal(version, one, now) for (version, _), one in broken.items()]
+    )
+
+
+def _withdrawal(version: str, found: PromiseEvidence, now: datetime) -> Withdrawal:
+    return Withdrawal(
+        model_version=version,
+        colour=str(found.promise.colour),
+        at_most=found.promise.at_most,
+        at_least=found.promise.at_least,
+        withdrawn_at=now,
+        horizon_days=found.windows[-1].horizon_days,
+        first_as_of=found.windows[0].as_of,
+        last_as_of=found.windows[-1].as_of,
+        windows=len(found.windows),
+        rows=found.rows,
+        churned=found.churned,
+        e_value=found.e_value,
+    )
 
 
 def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new: bool) -> bool:
@@ -70,9 +179,16 @@ def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new:
 
 
 def _promised(model: LoadedModel) -> _Promised:
-    promises = model.thresholds.promises_
     evidence = {str(row["colour"]): row for row in model.documents.get("evidence.json", [])}
-    return _Promised({str(promise.colour): promise for promise in promises}, evidence)
+    return _Promised(_certified_promises(model.thresholds), evidence)
+
+
+def _certified_promises(light: TrafficLight) -> dict[str, tuple[Promise, ...]]:
+    """Return what a light certified, by colour, the strictest promise first: the next one replaces a broken one."""
+    return {
+        colour: strictest_first(one for one in light.promises_ if str(one.colour) == colour)
+        for colour in _COLOURS
+    }
 
 
 def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _Promised:
@@ -85,11 +201,13 @@ def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _P
     return versions[run.model_version]
 
 
-def _unknown_yet(run: Run, promised: _Promised, known_at: datetime) -> tuple[ColourOutcome, ...]:
-    """Return the run's colours with their promises, their outcomes unknown."""
+def _unknown_yet(
+    run: Run, promised: _Promised, withdrawn: set[Promise], *, known_at: datetime, horizon_days: int
+) -> tuple[ColourOutcome, ...]:
+    """Return the run's colours with the promises in force, their outcomes unknown."""
     outcomes = []
     for colour in _COLOURS:
-        promise = promised.promises.get(colour, Promise(Colour(colour)))
+        promise = promise_in_force(promised.certified.get(colour, ()), withdrawn, colour=Colour(colour))
         tested = promised.evidence.get(colour, {})
         outcomes.append(
             ColourOutcome(
@@ -100,7 +218,10 @@ def _unknown_yet(run: Run, promised: _Promised, known_at: datetime) -> tuple[Col
                 accounts=getattr(run, colour),
                 at_most=promise.at_most,
                 at_least=promise.at_least,
+                horizon_days=horizon_days,
                 tested_accounts=tested.get("accounts"),
+                # models of earlier versions did not count rows
+                tested_rows=tested.get("rows") or None,
                 tested_rate=tested.get("churn_rate"),
                 tested_low=tested.get("churn_low"),
                 tested_high=tested.get("churn_high"),
@@ -115,7 +236,8 @@ def _counted(
 ) -> dict[int, tuple[ColourOutcome, ...]]:
     """Return the outcomes of the runs where they are new or changed."""
     tables, end = task.checked.tables, task.checked.span.end
-    panel = build_panel(tables, task.project.churn, [run.as_of for run in due], data_end=end)
+    dates = sorted({run.as_of for run in due})
+    panel = build_panel(tables, task.project.churn, dates, data_end=end)
     labelled = f"from {panel.rows} where churned is not null"
     # A fingerprint that needs no order, so that only runs whose outcomes changed are read from the store. A sum
     # of hashes per account: two accounts that change the same way must not cancel each other out.
@@ -167,10 +289,9 @@ def _counts(scores: pd.DataFrame, labels: pd.DataFrame) -> dict[str, tuple[int, 
 
 
 def _judged(outcome: ColourOutcome, known: int, churned: int) -> ColourOutcome:
-    promise = Promise(Colour(outcome.colour), at_most=outcome.at_most, at_least=outcome.at_least)
     rate = churned / known if known else float("nan")
     low, high = _bounds(churned, known, CONTRADICTION)
-    kept = promise.kept(rate, low, high)
+    kept = outcome.limits.kept(rate, low, high)
     shown = _bounds(churned, known, _TWO_SIDED) if known else (None, None)
     return replace(outcome, known=known, churned=churned, low=shown[0], high=shown[1], kept=kept)
 

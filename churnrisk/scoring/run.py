@@ -13,7 +13,7 @@ import pandas as pd
 from churnrisk.records import Colour, Run
 from churnrisk.scoring.batches import BATCH, Computed
 from churnrisk.scoring.local import Written, score_locally
-from churnrisk.scoring.outcomes import record_outcomes
+from churnrisk.scoring.outcomes import RecordedOutcomes, record_outcomes
 from churnrisk.scoring.prepare import ScoringTask, policy_of
 from churnrisk.scoring.sinks import after_publish
 from churnrisk.settings import Project
@@ -81,8 +81,8 @@ def score(
         task = ScoringTask(project, checked, model, source, store, run, progress)
         published = store.find_run(run.run_key)
         if published is not None and not dry_run:
-            record_outcomes(task, data_are_new=False)
-            return ScoringResult(published, False, changed_settings(model, project))
+            recorded = record_outcomes(task, data_are_new=False)
+            return ScoringResult(published, False, (*changed_settings(model, project), *_withdrawn(recorded)))
         computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
         if dry_run:
             _hand_on(computed, take)
@@ -96,10 +96,18 @@ def score(
         except BaseException:
             computed.discard()
             raise
-        record_outcomes(task, data_are_new=True)
+        recorded = record_outcomes(task, data_are_new=True)
         _hand_on(computed, take)
-        failed = after_publish(project, store, publication.run) if publication.is_new else ()
-        return ScoringResult(publication.run, publication.is_new, (*computed.notes, *failed), computed.mix)
+        withdrawn = recorded.withdrawn
+        failed = after_publish(project, store, publication.run, withdrawn) if publication.is_new else ()
+        notes = (*computed.notes, *_withdrawn(recorded), *failed)
+        return ScoringResult(publication.run, publication.is_new, notes, computed.mix)
+
+
+def _withdrawn(recorded: RecordedOutcomes) -> tuple[str, ...]:
+    return tuple(
+        f"{one.colour} of model version {one.model_version}: {one.text}" for one in recorded.withdrawn
+    )
 
 
 def _compute(task: ScoringTask, *, trial: bool, outlook: bool, batch: int) -> Computed:

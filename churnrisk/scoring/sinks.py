@@ -8,15 +8,19 @@ from typing import Protocol
 
 from churnrisk.records import Run
 from churnrisk.settings import Project
-from churnrisk.store import HistoryStore, read_totals
+from churnrisk.store import HistoryStore, Withdrawal, read_totals
 
 
 @dataclass(frozen=True)
 class RunChanges:
-    """What a run changed: ``newly`` counts by colour the accounts that had another one, or none, at ``previous``."""
+    """What a run changed: ``newly`` counts by colour the accounts that had another one, or none, at ``previous``.
+
+    ``withdrawn``: promises of the colours that the outcomes known since the run before have broken; ``text`` says it.
+    """
 
     previous: Run | None
     newly: Mapping[str, int]
+    withdrawn: tuple[Withdrawal, ...] = ()
 
 
 class Sink(Protocol):
@@ -47,11 +51,13 @@ class Sink(Protocol):
 SINKS: dict[str, Sink] = {}
 
 
-def after_publish(project: Project, store: HistoryStore, run: Run) -> tuple[str, ...]:
+def after_publish(
+    project: Project, store: HistoryStore, run: Run, withdrawn: tuple[Withdrawal, ...] = ()
+) -> tuple[str, ...]:
     """Call every sink and return a note for each that failed."""
     if not SINKS:
         return ()
-    changes, notes = _changes(store, run), []
+    changes, notes = _changes(store, run, withdrawn), []
     for name, sink in SINKS.items():
         try:
             sink(project, run, changes)
@@ -60,9 +66,9 @@ def after_publish(project: Project, store: HistoryStore, run: Run) -> tuple[str,
     return tuple(notes)
 
 
-def _changes(store: HistoryStore, run: Run) -> RunChanges:
+def _changes(store: HistoryStore, run: Run, withdrawn: tuple[Withdrawal, ...]) -> RunChanges:
     newly: dict[str, int] = {}
     with store.database.reading() as connection:
         for sums in read_totals(connection, [run.run_id]):
             newly[sums.colour] = newly.get(sums.colour, 0) + sums.newly
-    return RunChanges(store.latest_run(before=run.as_of), newly)
+    return RunChanges(store.latest_run(before=run.as_of), newly, withdrawn)

@@ -16,7 +16,17 @@ from .account_state import (
     reviews_with,
     trail,
 )
-from .actions import ColourOutcome, hand_out, past_actions, read_candidates, read_outcomes, write_outcomes
+from .actions import (
+    ColourOutcome,
+    Withdrawal,
+    add_withdrawals,
+    hand_out,
+    past_actions,
+    read_candidates,
+    read_outcomes,
+    read_withdrawals,
+    write_outcomes,
+)
 from .database import Transaction, WriteLock, alembic_config, is_current, schema_versions
 from .redlist import (
     BuiltQuery,
@@ -81,11 +91,13 @@ __all__ = [
     "Saved",
     "Sums",
     "Transaction",
+    "Withdrawal",
     "WorkQueue",
     "WriteLock",
     "active_overrides",
     "add_override",
     "add_review",
+    "add_withdrawals",
     "alembic_config",
     "all_overrides",
     "audit",
@@ -107,7 +119,6 @@ __all__ = [
     "read_by_owner",
     "read_candidates",
     "read_changes",
-    "read_states",
     "read_history",
     "read_move",
     "read_outcomes",
@@ -117,8 +128,10 @@ __all__ = [
     "read_reasons",
     "read_row",
     "read_saved",
+    "read_states",
     "read_totals",
     "read_what_if",
+    "read_withdrawals",
     "require_accounts",
     "reviews_with",
     "run_totals",

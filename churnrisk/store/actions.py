@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
 
-from churnrisk.records import Run
+from churnrisk.lights import Promise
+from churnrisk.records import Colour, Run
 from churnrisk.store.database import WriteLock
 from churnrisk.store.redlist import within
 from churnrisk.store.runs import LIVE, HistoryStore, by_account, run_before
-from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores
+from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores, withdrawals
 from churnrisk.store.scores import naive_utc, read_frame
 
 Mask = npt.NDArray[np.bool_]
@@ -127,9 +128,11 @@ class ColourOutcome:
     """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
     ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate.
-    ``known_at`` is the end of the label window. ``known`` and ``churned`` count accounts; ``low`` and ``high`` are
-    exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot tell.
-    ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data reached.
+    ``tested_rate`` is that of ``tested_rows``, which hold an account once per snapshot. ``known_at`` is when the
+    outcomes of the label window (``horizon_days``) are known. ``known`` and ``churned`` count accounts; ``low`` and
+    ``high`` are exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot
+    tell. ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data
+    reached.
     """
 
     run_id: int
@@ -151,11 +154,75 @@ class ColourOutcome:
     kept: bool | None = None
     fingerprint: str | None = None
     data_end: datetime | None = None
+    tested_rows: int | None = None
+    horizon_days: int | None = None
 
     @property
     def rate(self) -> float | None:
         """Churn rate among the accounts whose outcome is known."""
         return self.churned / self.known if self.known and self.churned is not None else None
+
+    @property
+    def limits(self) -> Promise:
+        """The promise in numbers."""
+        return Promise(Colour(self.colour), at_most=self.at_most, at_least=self.at_least)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """A promise of one model version that later outcomes broke, with the evidence of that moment.
+
+    ``windows`` separate label windows, of runs as of ``first_as_of`` to ``last_as_of``, hold ``rows``: accounts, each
+    once per window. ``e_value``: see :mod:`churnrisk.lights.eprocess`.
+    """
+
+    model_version: str
+    colour: str
+    at_most: float | None
+    at_least: float | None
+    withdrawn_at: datetime
+    horizon_days: int
+    first_as_of: datetime
+    last_as_of: datetime
+    windows: int
+    rows: int
+    churned: int
+    e_value: float
+
+    @property
+    def promise(self) -> Promise:
+        """The promise that is no longer made."""
+        return Promise(Colour(self.colour), at_most=self.at_most, at_least=self.at_least)
+
+    @property
+    def text(self) -> str:
+        """Since when it is withdrawn, what was promised, and which evidence broke it."""
+        windows = f"{self.windows} separate windows since {self.first_as_of:%Y-%m-%d}"
+        promise = f"{self.promise.text} within {self.horizon_days} days"
+        rate = f"{self.churned:,} of {self.rows:,} churned ({self.churned / self.rows:.2%})"
+        return (
+            f"withdrawn since {self.withdrawn_at:%Y-%m-%d}, because {promise} was promised and {rate} in {windows} "
+            f"(e-value {self.e_value:,.0f})"
+        )
+
+
+def add_withdrawals(store: HistoryStore, found: Iterable[Withdrawal]) -> tuple[Withdrawal, ...]:
+    """Store withdrawals and return the new ones; a promise is withdrawn once per model version."""
+    if not (wanted := tuple(found)):
+        return ()
+    with store.database.writing(WriteLock.RUNS) as connection:
+        known = {(one.model_version, one.promise) for one in read_withdrawals(connection)}
+        new = tuple(one for one in wanted if (one.model_version, one.promise) not in known)
+        if new:
+            connection.execute(insert(withdrawals), [asdict(one) for one in new])
+    return new
+
+
+def read_withdrawals(connection: Connection) -> tuple[Withdrawal, ...]:
+    """Return all withdrawn promises, the latest first."""
+    columns = [column for column in withdrawals.columns if column.name != "withdrawal_id"]
+    ordered = select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
+    return tuple(Withdrawal(**row) for row in connection.execute(ordered).mappings())
 
 
 def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> None:
@@ -169,9 +236,13 @@ def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> No
         connection.execute(insert(run_outcomes), rows)
 
 
-def read_outcomes(connection: Connection) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
-    """Return the outcomes of each live run, the latest as-of date first."""
-    ordered = select(runs).where(runs.c.run_id.in_(LIVE)).order_by(runs.c.as_of.desc())
+def read_outcomes(
+    connection: Connection, *, replaced: bool = False
+) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
+    """Return the outcomes of each live run, and of ``replaced`` ones, the latest as-of date and run first."""
+    ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+    if not replaced:
+        ordered = ordered.where(runs.c.run_id.in_(LIVE))
     found: dict[int, list[ColourOutcome]] = {}
     for row in connection.execute(select(run_outcomes)).mappings():
         found.setdefault(row["run_id"], []).append(ColourOutcome(**row))

@@ -124,11 +124,13 @@ run_outcomes = Table(
     Column("at_most", Float),
     Column("at_least", Float),
     Column("tested_accounts", BigInteger),
+    Column("tested_rows", BigInteger),
     Column("tested_rate", Float),
     Column("tested_low", Float),
     Column("tested_high", Float),
     Column("tested_kept", Boolean),
     Column("known_at", DateTime, nullable=False),
+    Column("horizon_days", Integer),
     Column("accounts", BigInteger, nullable=False),
     Column("known", BigInteger),
     Column("churned", BigInteger),
@@ -137,6 +139,25 @@ run_outcomes = Table(
     Column("kept", Boolean),
     Column("fingerprint", String(64)),
     Column("data_end", DateTime),
+)
+
+# Promises that later outcomes broke, with the evidence as it was then.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("withdrawal_id", Integer, primary_key=True),
+    Column("model_version", Text, nullable=False),
+    Column("colour", String(8), nullable=False),
+    Column("at_most", Float),
+    Column("at_least", Float),
+    Column("withdrawn_at", DateTime, nullable=False),
+    Column("horizon_days", Integer, nullable=False),
+    Column("first_as_of", DateTime, nullable=False),
+    Column("last_as_of", DateTime, nullable=False),
+    Column("windows", Integer, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("churned", BigInteger, nullable=False),
+    Column("e_value", Float, nullable=False),
 )
 
 overrides = Table(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from churnrisk.records import (
     Run,
     Total,
 )
-from churnrisk.settings import Project
+from churnrisk.settings import Project, open_store
 from churnrisk.store import (
     RENEWAL_WINDOW_DAYS,
     BuiltQuery,
@@ -35,6 +36,7 @@ from churnrisk.store import (
     owners_of,
     read_page,
     read_totals,
+    read_withdrawals,
     stream_rows,
     total,
     within,
@@ -218,7 +220,7 @@ def write_report(
         path,
         found,
         company=project.name,
-        evidence=_evidence(documents.get("evidence.json", [])),
+        evidence=_evidence(documents.get("evidence.json", []), _withdrawn(project, found.run.model_version)),
         metrics=_model_figures(documents.get("evaluation.json", {})),
     )
     return found
@@ -232,11 +234,25 @@ def _documents(project: Project, version: str) -> dict[str, Any]:
         return {}
 
 
-def _evidence(stored: Sequence[dict[str, Any]]) -> tuple[ColourEvidence, ...]:
-    return tuple(
+def _withdrawn(project: Project, version: str) -> dict[Colour, str]:
+    """Return since when a colour's promise, of one model version, is withdrawn."""
+    with open_store(project) as store, store.database.reading() as connection:
+        found = read_withdrawals(connection)
+    return {
+        Colour(one.colour): f"{one.promise.text}, withdrawn since {one.withdrawn_at:%Y-%m-%d}"
+        for one in found
+        if one.model_version == version
+    }
+
+
+def _evidence(
+    stored: Sequence[dict[str, Any]], withdrawn: Mapping[Colour, str]
+) -> tuple[ColourEvidence, ...]:
+    rows = (
         ColourEvidence(**{**row, "colour": Colour(row["colour"]), "churn_rate": _number(row["churn_rate"])})
         for row in stored
     )
+    return tuple(replace(row, promise=withdrawn.get(row.colour, row.promise)) for row in rows)
 
 
 def _number(value: Any) -> float:

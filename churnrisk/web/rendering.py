@@ -88,6 +88,7 @@ def _shared_context(request: Request) -> dict[str, Any]:
         "here": request.url.path,
         "back": request.url.path + (f"?{query}" if query else ""),
         "company": request.app.state.project.name,
+        "horizon_days": request.app.state.project.churn.horizon_days,
         "csrf_token": session.form_token() if session else "",
         "flashes": session.take_flashes() if session else (),
     }

@@ -99,7 +99,7 @@ def record(project, model, *, data_are_new=True):
     ):
         run = NewRun(SCORED, NOW, "", str(model.version), "")
         task = ScoringTask(project, checked, model, tracking_of(project), store, run, quiet)
-        return record_outcomes(task, data_are_new=data_are_new)
+        return record_outcomes(task, data_are_new=data_are_new).runs
 
 
 def quiet(stage):

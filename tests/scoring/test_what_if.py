@@ -249,7 +249,7 @@ def test_the_sentence_promises_no_cause():
     )
     assert what_if.text == (
         "Resolve the open complaint and get 2 more people active: by the model and the rules, the next scoring would "
-        "then say amber (churn 12.3%), all else equal. No promise of cause."
+        "then say amber (churn 12.3% within the horizon), all else equal. No promise of cause."
     )
 
 

@@ -2,7 +2,7 @@ from datetime import datetime
 
 from churnrisk.monitoring import Promised, Promises, RunOfColour, verdict_of
 from churnrisk.records import Colour, Run
-from churnrisk.store import ColourOutcome
+from churnrisk.store import ColourOutcome, Withdrawal
 from churnrisk.web import promise_view
 
 RUN = Run(1, "k", datetime(2026, 7, 1), datetime(2026, 7, 2), "3", "p", "i", 400, 20, 80, 250, 50)
@@ -14,9 +14,11 @@ def outcome(**given):
         "colour": "green",
         "promise": "churn of at most 2.00%",
         "known_at": datetime(2026, 9, 1),
+        "horizon_days": 30,
         "accounts": 250,
         "at_most": 0.02,
         "tested_accounts": 300,
+        "tested_rows": 420,
         "tested_rate": 0.01,
         "tested_low": 0.002,
         "tested_high": 0.03,
@@ -24,7 +26,7 @@ def outcome(**given):
     return ColourOutcome(**(usual | given))
 
 
-def promised(colour, *outcomes):
+def promised(colour, *outcomes, **more):
     runs = tuple(
         RunOfColour(datetime(2026, 7 - place, 1), "3", one, verdict_of(one))
         for place, one in enumerate(outcomes)
@@ -36,6 +38,8 @@ def promised(colour, *outcomes):
         runs,
         sum(one.known for one in known),
         sum(one.churned for one in known),
+        len(known),
+        **more,
     )
 
 
@@ -50,13 +54,13 @@ def known(churned, low, high, kept):
 def test_a_kept_promise_is_shown_with_its_counts():
     found = promised(Colour.GREEN, outcome(), outcome(**known(2, 0.001, 0.03, True)))
     (card,) = shown(found)["cards"]
-    assert card.promised == "Promised: churn of at most 2.00%."
+    assert card.promised == "Promised: churn of at most 2.00% within 30 days."
     assert card.tested == (
-        "Before it was used: of 300 accounts with this colour in the test, 1.0 % churned within the horizon, "
-        "between 0.2 % and 3.0 % with 95 % confidence."
+        "Before it was used: in the test 1.0 % of 420 rows (300 accounts, one row per snapshot) churned within "
+        "30 days, between 0.2 % and 3.0 % with 95 % confidence."
     )
     assert card.since == (
-        "Since then: 2 of 240 churned (0.8 %), over 1 run with known outcomes. 1 run still open."
+        "Since then: 2 of 240 churned within 30 days (0.8 %), in 1 separate label window. 1 run still open."
     )
     assert (card.verdict, card.verdict_class) == ("Promise kept in 1 run", "kept")
     open_one, kept = card.lines
@@ -90,6 +94,28 @@ def test_a_colour_that_promises_nothing_says_so():
     assert card.verdict == "No promise to keep"
     assert card.lines[0].verdict == "no promise"
     assert card.lines[0].mark.limit_x is None
+
+
+def test_a_withdrawn_promise_is_said_with_its_evidence_though_the_latest_run_still_made_it():
+    day = datetime(2026, 7, 3)
+    gone = Withdrawal(
+        "3", "green", 0.02, None, day, 30, datetime(2026, 3, 1), datetime(2026, 5, 1), 3, 750, 60, 250.0
+    )
+    found = promised(Colour.GREEN, outcome(), outcome(**known(20, 0.05, 0.12, False)), withdrawn=(gone,))
+    (card,) = shown(found)["cards"]
+    assert card.promised == "It promises no churn rate."
+    assert card.standing == (
+        "No promise: withdrawn since 2026-07-03, because churn of at most 2.00% within 30 days was promised and 60 of "
+        "750 churned (8.00%) in 3 separate windows since 2026-03-01 (e-value 250)."
+    )
+    assert (card.verdict, card.verdict_class) == ("Promise withdrawn since 2026-07-03", "broken")
+
+
+def test_a_figure_of_an_older_model_counts_no_accounts_for_its_rows():
+    (card,) = shown(promised(Colour.GREEN, outcome(tested_rows=None, horizon_days=None)))["cards"]
+    assert card.tested.startswith(
+        "Before it was used: in the test 1.0 % of the rows (one per account and snapshot) churned "
+    )
 
 
 def test_before_the_first_run_there_is_nothing_to_judge():

@@ -137,7 +137,7 @@ def test_a_heading_sorts_by_its_column(signed_in):
     page = signed_in("vic")
     page.get_by_role("columnheader", name="Probability").get_by_role("link").click()
     page.wait_for_url("**/?sort=probability")
-    shown = page.locator("[data-row] [data-label=Probability] > span").all_inner_texts()
+    shown = page.locator("[data-row] [data-label^=Probability] > span").all_inner_texts()
     shares = [float(text.split("%")[0]) for text in shown]
     assert shares == sorted(shares, reverse=True)
 

@@ -48,6 +48,9 @@ class ColourPromise(RecordShape):
     model_version: str
     colour: Colour = _of_outcome("colour")
     promise: str = _of_outcome("promise", examples=["churn of at most 2.00%"])
+    horizon_days: int | None = _of_outcome(
+        "horizon_days", description="Of every rate here; null for runs of churnrisk 0.1."
+    )
     known_at: Instant = _of_outcome("known_at", description="When the outcomes are known.")
     accounts: int = _of_outcome("accounts")
     known: int | None = _of_outcome("known", description="Accounts whose outcome is known; null until then.")
@@ -56,6 +59,7 @@ class ColourPromise(RecordShape):
     churn_low: Number = _of_outcome("low", description="Exact 95 % bound.")
     churn_high: Number = _of_outcome("high")
     verdict: str = Field(examples=["kept"])
+    in_hindsight: bool = Field(description="Published after its outcomes had happened: no evidence.")
 
 
 class ActionQuery(BaseModel):

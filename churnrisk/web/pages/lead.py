@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 
 from churnrisk.monitoring import (
     BROKEN,
+    IN_FORCE,
     KEPT,
     NO_PROMISE,
     OPEN,
     UNCLEAR,
+    WITHDRAWN,
     Promised,
     Promises,
     RunOfColour,
@@ -174,6 +176,7 @@ class ColourCard:
     promised: str
     tested: str
     since: str
+    standing: str
     verdict: str
     verdict_class: str
     lines: tuple[RunLine, ...]
@@ -198,6 +201,7 @@ def promise_view(view: Promises) -> dict[str, Any]:
     """Return the context of ``promises.html``."""
     return {
         "promises": view,
+        "within": _within(view.horizon_days),
         "cards": tuple(_card(promised) for promised in view.colours),
         "nothing_stored": not any(promised.runs for promised in view.colours),
         "missed": tuple(
@@ -229,9 +233,12 @@ def _card(promised: Promised) -> ColourCard:
     return ColourCard(
         promised.colour,
         _MEANS[promised.colour],
-        f"Promised: {latest.promise}." if latest and latest.promise else "It promises no churn rate.",
+        f"Promised: {latest.promise} {_within(latest.horizon_days)}."
+        if latest and promised.state == IN_FORCE
+        else "It promises no churn rate.",
         _tested(promised),
         _since(promised),
+        "" if promised.state == NO_PROMISE else promised.text,
         verdict,
         verdict_class,
         tuple(_line(run, top) for run in promised.runs),
@@ -246,26 +253,38 @@ def _tested(promised: Promised) -> str:
     if latest.tested_low is not None and latest.tested_high is not None:
         low, high = percent(latest.tested_low), percent(latest.tested_high)
         bounds = f", between {low} and {high} with 95 % confidence"
+    rows = "the rows (one per account and snapshot)"
+    if latest.tested_rows:
+        accounts = plural(latest.tested_accounts, "account")
+        rows = f"{plural(latest.tested_rows, 'row')} ({accounts}, one row per snapshot)"
     return (
-        f"Before it was used: of {count(latest.tested_accounts)} accounts with this colour in the test, "
-        f"{percent(latest.tested_rate)} churned within the horizon{bounds}."
+        f"Before it was used: in the test {percent(latest.tested_rate)} of {rows} churned "
+        f"{_within(latest.horizon_days)}{bounds}."
     )
 
 
+def _within(horizon_days: int | None) -> str:
+    return f"within {horizon_days} days" if horizon_days else "within the horizon"
+
+
 def _since(promised: Promised) -> str:
-    open_ones = promised.count(OPEN)
+    open_ones, late = promised.count(OPEN), sum(run.in_hindsight for run in promised.runs)
     waiting = f" {plural(open_ones, 'run')} still open." if open_ones else ""
+    if late:
+        waiting += f" {plural(late, 'run')} published in hindsight."
     if not promised.known or promised.rate is None:
         return f"Since then: no outcome is known yet.{waiting}"
-    judged = len(promised.runs) - open_ones
+    windows = f"in {plural(promised.windows, 'separate label window')}"
     return (
-        f"Since then: {count(promised.churned)} of {count(promised.known)} churned ({percent(promised.rate)}), "
-        f"over {plural(judged, 'run')} with known outcomes.{waiting}"
+        f"Since then: {count(promised.churned)} of {count(promised.known)} churned "
+        f"{_within(promised.runs[0].outcome.horizon_days)} ({percent(promised.rate)}), {windows}.{waiting}"
     )
 
 
 def _overall(promised: Promised) -> tuple[str, str]:
-    if promised.latest is None or not promised.latest.promise:
+    if promised.state == WITHDRAWN:
+        return f"Promise withdrawn since {day(promised.withdrawn[0].withdrawn_at)}", "broken"
+    if promised.state == NO_PROMISE:
         return "No promise to keep", "unclear"
     counts = {verdict: number for verdict in (KEPT, BROKEN, UNCLEAR) if (number := promised.count(verdict))}
     if not counts:
@@ -288,7 +307,7 @@ def _line(run: RunOfColour, top: float) -> RunLine:
         rate,
         bounds,
         outcome.promise or "none",
-        _VERDICTS[run.verdict],
+        _VERDICTS[run.verdict] + (", in hindsight" if run.in_hindsight else ""),
         _CLASSES.get(run.verdict, "unclear"),
         mark,
     )

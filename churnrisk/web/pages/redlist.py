@@ -69,7 +69,7 @@ def _show(request: Request, user: User, query: RedListQuery, number: int) -> Res
     key = (query, found.page, may_review(user), user.owner, user.display_name)
 
     def render() -> Markup:
-        context = Listing(found, query, user).context()
+        context = Listing(found, query, user, state.project.churn.horizon_days).context()
         return fragment("redlist/main.html", context | {"may_review": may_review(user)})
 
     return page(request, "redlist.html", {"drawn": fragments.get(key, found, render)})
@@ -156,13 +156,15 @@ class Head:
     is_current: bool = False
     direction: str = "descending"
     number: bool = False
+    unit: str = ""
 
 
 class Listing:
     """One view of the red list as links and charts."""
 
-    def __init__(self, found: RedList, query: RedListQuery, user: User) -> None:
+    def __init__(self, found: RedList, query: RedListQuery, user: User, horizon_days: int) -> None:
         self.found = found
+        self.horizon = f"within {horizon_days} days"
         self.query = query
         self.user = user
 
@@ -193,6 +195,7 @@ class Listing:
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
             "heads": self._heads(),
+            "horizon": self.horizon,
             "empty": None if found.rows else self._empty(),
             "export_csv": self.link(to="/redlist.csv"),
             "export_xlsx": self.link(to="/redlist.xlsx"),
@@ -295,8 +298,8 @@ class Listing:
         )
 
     def _heads(self) -> tuple[Head, ...]:
-        def head(text: str, sort: str, direction: str, *, number: bool = False) -> Head:
-            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number)
+        def head(text: str, sort: str, direction: str, *, number: bool = False, unit: str = "") -> Head:
+            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number, unit)
 
         return (
             head("Colour", "days", "descending"),
@@ -304,7 +307,7 @@ class Listing:
             Head("Owner"),
             head("Value a year", "loss", "descending", number=True),
             head("Renewal", "renewal", "ascending"),
-            head("Probability", "probability", "descending", number=True),
+            head("Probability", "probability", "descending", number=True, unit=self.horizon),
             Head("Why"),
             Head("Do first"),
             Head("Last touch"),
