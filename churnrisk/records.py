@@ -317,10 +317,10 @@ class Interval:
 class ColourEvidence:
     """What happened to the accounts of one final colour on a later block.
 
-    ``rows`` are (account_id, as_of) pairs of this colour, ``accounts`` have such a row. ``churned`` counts rows,
-    ``churn_rate`` is churned rows per row, NaN without any, with exact (Clopper-Pearson) 95 % bounds from counts of
-    accounts. ``share`` is that of all rows, ``recall`` that of all churned rows. ``promise`` is in words; ``kept`` is
-    None without a promise, or when the counts cannot tell.
+    ``rows`` are (account_id, as_of) pairs of this colour, ``churned_rows`` those that churned; ``accounts`` have such a
+    row, ``churned`` such a churned one. ``churn_rate`` is churned rows per row, NaN without any, with exact
+    (Clopper-Pearson) 95 % bounds from counts of accounts. ``share`` is that of all rows, ``recall`` that of all churned
+    rows. ``promise`` is in words; ``kept`` is None without a promise, or when the counts cannot tell.
     """
 
     colour: Colour
@@ -332,6 +332,7 @@ class ColourEvidence:
     promise: str = ""
     kept: bool | None = None
     rows: int = 0
+    churned_rows: int = 0
     share: float = float("nan")
     recall: float = float("nan")
 

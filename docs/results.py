@@ -416,7 +416,7 @@ def _evidence(row: dict[str, Any]) -> str:
         return f"| {row['colour']} | 0 | 0 | 0 | 0 | – | – | – | {promise} | {kept} |"
     bounds = f"{row['churn_low']:.1%}–{row['churn_high']:.1%}"
     return (
-        f"| {row['colour']} | {row['share']:.1%} | {row['rows']:,} | {row['accounts']:,} | {row['churned']:,} | "
+        f"| {row['colour']} | {row['share']:.1%} | {row['rows']:,} | {row['accounts']:,} | {row['churned_rows']:,} | "
         f"{row['churn_rate']:.1%} | {bounds} | {row['recall']:.1%} | {promise} | {kept} |"
     )
 

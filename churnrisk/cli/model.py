@@ -308,7 +308,7 @@ def _evidence_cells(row: ColourEvidence) -> dict[str, Any]:
         "share": f"{row.share:.0%}",
         "rows": row.rows,
         "accounts": row.accounts,
-        "churned": row.churned,
+        "churned": row.churned_rows,
         **_rate_cells(row, "rate"),
         "recall": f"{row.recall:.0%}",
     }

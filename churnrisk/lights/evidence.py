@@ -259,8 +259,11 @@ def _of_colour(
     accounts, churned, rate, low, high, rows = _figures(found)
     kept = promise.kept(rate, float(found.lower(CONTRADICTION)[0]), float(found.upper(CONTRADICTION)[0]))
     share = rows / all_rows if all_rows else float("nan")
-    recall = churned / all_churned if all_churned else float("nan")
-    return ColourEvidence(colour, accounts, churned, rate, low, high, promise.text, kept, rows, share, recall)
+    churned_rows = int(found.churned.sum())
+    recall = churned_rows / all_churned if all_churned else float("nan")
+    return ColourEvidence(
+        colour, accounts, churned, rate, low, high, promise.text, kept, rows, churned_rows, share, recall
+    )
 
 
 def _of_rule(

@@ -207,7 +207,7 @@ def _interval(interval: Interval | None) -> str:
 
 def _evidence_table(evidence: Sequence[ColourEvidence]) -> str:
     rows = [
-        f"| {row.colour} | {row.share:.1%} | {row.rows:,} | {row.accounts:,} | {row.churned:,} | "
+        f"| {row.colour} | {row.share:.1%} | {row.rows:,} | {row.accounts:,} | {row.churned_rows:,} | "
         f"{row.churn_rate:.1%} | {row.churn_low:.1%}–{row.churn_high:.1%} | {row.recall:.1%} | {row.promise or '–'} |"
         if row.accounts
         else f"| {row.colour} | 0 | 0 | 0 | 0 | – | – | – | {row.promise or '–'} |"

@@ -96,6 +96,10 @@ def test_shares_and_recalls_of_the_colours_add_up():
     assert (green.share, amber.share, red.share) == (0.6, 0.0, 0.4)
     assert (green.recall, amber.recall, red.recall) == (0.25, 0.0, 0.75)
     assert np.isnan(colour_evidence(["green"], [0])[0].recall)
+    # An account that churns at both of its snapshots is one account and two churned rows.
+    green, _, red = colour_evidence(["green", "red", "red"], [1, 1, 1], ["a", "b", "b"])
+    assert (red.churned, red.churned_rows, red.recall) == (1, 2, 2 / 3)
+    assert green.recall + red.recall == 1.0
 
 
 def world(rows, *, intercept=-1.0, slope=1.5, seed=0):
