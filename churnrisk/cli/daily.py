@@ -293,7 +293,7 @@ def _show_totals(found: RedList) -> None:
     states = {"snoozed": found.snoozed, "churned": found.churned}
     hidden = ", ".join(f"{count:,} {state}" for state, count in states.items() if count)
     hidden = f" ({hidden} not listed)" if hidden else ""
-    cut = f". {wording.cut(found.places)}" if found.places else ""
+    cut = f"\n{wording.cut(found.places)}" if found.places else ""
     typer.echo(f"As of {found.run.as_of:%Y-%m-%d}{since}: {', '.join(parts)}{hidden}{cut}\n")
 
 

@@ -111,6 +111,19 @@ def test_filters_of_the_red_list_keep_only_what_they_name(cli, scored):
     assert all(row["colour"] == "red" and row["previous_colour"] != "red" for row in newly)
 
 
+def test_the_red_list_is_cut_at_the_capacity_of_the_project(cli, scored):
+    settings = scored / "churnrisk.toml"
+    settings.write_text(settings.read_text().replace("capacity = 50", "capacity = 3"))
+    rows = json.loads(cli("--project", scored, "redlist", "--format", "json").out)
+    assert [(row["place"], row["rank"]) for row in rows[:3]] == [("work", 1), ("work", 2), ("work", 3)]
+    assert all(row["place"] == {"red": "beyond", "amber": "watch"}[row["colour"]] for row in rows[3:])
+    work = json.loads(cli("--project", scored, "redlist", "--place", "work", "--format", "json").out)
+    assert work == rows[:3]
+    said = cli("--project", scored, "redlist").out
+    assert "capacity 3" in said or "capacity of 3" in said
+    assert "work 3" in said
+
+
 def test_explain_says_why_and_how_it_came_there(cli, scored):
     account = json.loads(cli("--project", scored, "redlist", "--format", "json").out)[0]["account_id"]
     text = cli("--project", scored, "explain", account).out

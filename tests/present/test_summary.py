@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import pytest
+from openpyxl import load_workbook
 
-from churnrisk.present import html, wording
-from churnrisk.records import AccountState, Colour, RedList
+from churnrisk.present import html, wording, write_workbook
+from churnrisk.records import AccountState, Colour, Place, Places, RedList
 
 from .conftest import ROW
 
@@ -112,3 +114,35 @@ def test_probability_changes_are_in_points(before: float | None, shown: str) -> 
 )
 def test_amounts_carry_their_currency(amount: float | None, shown: str) -> None:
     assert wording.money(amount, "€") == shown
+
+
+@pytest.mark.parametrize(
+    ("places", "says"),
+    [
+        (
+            Places(50, 50, 0, 1_204, 0),
+            "50 accounts are this run's work (capacity 50), 1,204 more amber on watch",
+        ),
+        (Places(50, 1, 0, 0, 0), "1 account is this run's work (capacity 50), 0 more amber on watch"),
+        (Places(50, 50, 12, 9, 0), "62 red, capacity 50: 12 red beyond capacity, 9 amber on watch"),
+        (
+            Places(50, 5, 2, 9, 3),
+            "7 red, 2 of them beyond the team's capacity of 50, 9 amber on watch, 3 handled before this run",
+        ),
+    ],
+)
+def test_what_the_capacity_makes_of_the_list_is_one_sentence(places: Places, says: str) -> None:
+    assert wording.cut(places) == says
+
+
+def test_every_door_says_where_the_list_is_cut(make_redlist: Make, tmp_path: Path) -> None:
+    rows = make_redlist({"place": Place.WORK, "rank": 1}, {"place": Place.BEYOND}, {"place": None})
+    redlist = replace(rows, places=Places(1, 1, 1, 0, 0))
+    page = html.render_report(redlist, company="Acme")
+    assert "2 red, capacity 1: 1 red beyond capacity, 0 amber on watch." in page
+    assert [page.count(f"<strong>{place}</strong>") for place in ("work 1", "beyond capacity")] == [1, 1]
+    book = load_workbook(write_workbook(tmp_path / "red.xlsx", redlist))
+    assert "capacity 1" in book["Totals"]["A3"].value
+    names = [cell.value for cell in book["Red list"][1]]
+    cells = [[row[names.index(name)].value for name in ("Place", "Rank")] for row in book["Red list"]["2:4"]]
+    assert cells == [["work", 1], ["beyond", None], [None, None]]

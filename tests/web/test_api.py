@@ -115,6 +115,18 @@ def test_the_red_list_has_totals_rows_and_pages(api):
     assert sum(group["red"] + group["amber"] for group in page["by_segment"]) >= page["matching"]
 
 
+def test_the_list_says_what_is_work_and_what_is_on_watch(api):
+    places = api("GET", "/redlist").json()["places"]
+    assert places["capacity"] == 50
+    for place in ("work", "beyond", "watch", "handled"):
+        page = api("GET", "/redlist", params={"place": place, "per_page": 500}).json()
+        assert page["matching"] == places[place]
+        assert {row["place"] for row in page["accounts"]} <= {place}
+    work = api("GET", "/redlist?place=work").json()["accounts"]
+    assert [row["rank"] for row in work] == [*range(1, len(work) + 1)]
+    problem(api("GET", "/redlist?place=somewhere"), 422)
+
+
 def test_filters_choose_what_the_page_would(api):
     red = api("GET", "/redlist?colour=red&per_page=500").json()
     assert {row["colour"] for row in red["accounts"]} == {"red"}
