@@ -16,10 +16,8 @@ from churnrisk.settings import load_project
 from churnrisk.sources import Engine, open_tables
 from churnrisk.store import HistoryStore, read_totals
 from tests.cli.conftest import Cli
-from tests.sources.sparkling import QUICK
+from tests.sources.sparkling import ONCE_PLANNED
 
-#: Two whole runs are planned here: each query once is enough, tests/sources/test_spark.py has it as Spark does it.
-ONCE_PLANNED = QUICK | {"spark.sql.adaptive.enabled": "false"}
 SETTINGS = "".join(f'"{name}" = "{value}"\n' for name, value in ONCE_PLANNED.items())
 _NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 

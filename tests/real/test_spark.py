@@ -14,7 +14,7 @@ from churnrisk.settings import Project, load_project
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import Engine, EngineConfig, TableConfig, open_engine, open_tables
 from tests.real.test_real_sets import DATA, HERE
-from tests.sources.sparkling import QUICK, differing
+from tests.sources.sparkling import ONCE_PLANNED, differing
 
 DATES = [datetime(2022, 7, 1), datetime(2022, 9, 1)]
 
@@ -34,7 +34,7 @@ def test_the_signals_of_the_learning_platform_equal_duckdbs(tmp_path: Path) -> N
             pq.write_table(engine.arrow(f"select * from {name}"), tmp_path / f"{name}.parquet")
     configs = {name: TableConfig(path=f"{name}.parquet") for name in names}
     here = computed(project, configs, EngineConfig(), tmp_path)
-    spark = computed(project, configs, EngineConfig(name="spark", spark=QUICK), tmp_path)
+    spark = computed(project, configs, EngineConfig(name="spark", spark=ONCE_PLANNED), tmp_path)
     assert spark.num_rows > 20_000
     assert differing(spark, here) == []
 

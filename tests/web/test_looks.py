@@ -99,24 +99,26 @@ def test_what_opens_and_what_is_said_has_no_barrier(signed_in, accounts):
     page.get_by_role("heading", name="Use by week").wait_for()
     look(page, "account-saved")
     page.get_by_role("button", name="Undo").click()
-    page.get_by_role("status").wait_for()
+    page.get_by_role("status").filter(has_text="Undone").wait_for()
 
 
 def test_a_conflict_has_no_barrier(signed_in, accounts):
     rex, rita = signed_in("rex"), signed_in("rita")
     for page in (rex, rita):
         page.goto(f"/accounts/{accounts[0]}")
-    for page in (rex, rita):
+    for page, answer in ((rex, "status"), (rita, "alert")):
         page.get_by_label("Contacted", exact=True).check()
         page.get_by_role("textbox", name="Note").first.fill("Talked to them.\nThey want an offer.")
         page.get_by_role("button", name="Save", exact=True).click()
-    rita.get_by_role("alert").wait_for()
+        page.get_by_role(answer).wait_for()
+    page.wait_for_load_state()
     look(rita, "conflict")
 
 
 def test_charts_say_everything_in_words_too(signed_in, accounts):
     page = signed_in("vic")
     page.goto(f"/accounts/{accounts[0]}")
+    page.get_by_role("heading", name="Use by week").wait_for()  # its chart has more marks
     page.get_by_text("The same as a table").first.click()
     rows = page.get_by_role("region", name="Score history", exact=True).get_by_role("row")
     assert rows.count() == 1 + page.locator("#history-chart .dot").count()

@@ -16,9 +16,11 @@ def account(page, place):
 
 
 def save(page, label, note=""):
+    """Save a review; what comes next comes after it, also for others."""
     page.get_by_label(label, exact=True).check()
     page.get_by_role("textbox", name="Note").first.fill(note)
-    page.get_by_role("button", name="Save", exact=True).click()
+    with page.expect_event("load"):
+        page.get_by_role("button", name="Save", exact=True).click()
 
 
 def test_a_review_is_recorded_shown_and_undone(signed_in):
@@ -35,8 +37,8 @@ def test_a_review_is_recorded_shown_and_undone(signed_in):
     flash.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("status").filter(has_text="Undone: contacted")).to_be_visible()
     expect(page).to_have_url(re.compile(re.escape(path)))
-    expect(page.get_by_role("region", name="Do first")).not_to_contain_text("Contacted.")
     expect(page.get_by_role("region", name="Reviews")).to_contain_text("taken back")
+    expect(page.get_by_role("region", name="Do first")).not_to_contain_text("Contacted.")
 
 
 def test_a_snoozed_account_leaves_the_list_and_can_be_found_under_snoozed(signed_in):
@@ -99,6 +101,7 @@ def test_a_colour_set_by_hand_is_shown_and_can_be_ended(signed_in):
     expect(shown).to_be_visible()
     page.get_by_role("button", name="End it now").click()
     expect(page.get_by_role("status").filter(has_text="override ended")).to_be_visible()
+    page.wait_for_load_state()
     expect(shown).to_have_count(0)
 
 
@@ -119,6 +122,8 @@ def test_several_accounts_are_reviewed_and_undone_at_once(signed_in):
     expect(flash).to_be_visible()
     expect(page.locator("[data-row] .tag")).to_have_text(["False alarm"] * 2)
     flash.get_by_role("button", name="Undo").click()
+    expect(page.get_by_role("status").filter(has_text="Undone")).to_be_visible()
+    page.wait_for_load_state()
     expect(page.locator("[data-row] .tag")).to_have_count(0)
 
 
@@ -148,6 +153,7 @@ def test_two_people_on_several_accounts_see_it_as_well(signed_in):
     for place in (11, 12):
         rex.locator("[data-row] input[name=account]").nth(place).check()
     rex.get_by_role("button", name="Review selected").click()
+    expect(rex.get_by_role("heading", level=1)).to_have_text("Review 2 accounts")
     rita.goto(path)
     save(rita, "Contacted")
     rex.get_by_label("Saved", exact=True).check()
