@@ -9,7 +9,6 @@ from .eprocess import (
     e_values,
     promise_in_force,
     separate,
-    strictest_first,
     weigh,
 )
 from .evidence import (
@@ -71,7 +70,6 @@ __all__ = [
     "separate",
     "severity",
     "stability",
-    "strictest_first",
     "tally",
     "tally_of",
     "to_codes",

@@ -129,11 +129,6 @@ def weigh(promise: Promise, windows: Iterable[LabelWindow]) -> PromiseEvidence:
     return PromiseEvidence(promise, apart[: last + 1], float(values[last]))
 
 
-def strictest_first(promises: Iterable[Promise]) -> tuple[Promise, ...]:
-    """Return the certified promises of one colour in the order in which they are made: least churn, or most, first."""
-    return tuple(sorted(promises, key=lambda one: (one.at_most or 0.0) - (one.at_least or 0.0)))
-
-
 def promise_in_force(
     certified: Sequence[Promise], withdrawn: Collection[Promise], *, colour: Colour
 ) -> Promise:

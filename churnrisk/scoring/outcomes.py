@@ -16,10 +16,8 @@ from churnrisk.lights import (
     LabelWindow,
     Promise,
     PromiseEvidence,
-    TrafficLight,
     lower_bound,
     promise_in_force,
-    strictest_first,
     upper_bound,
     weigh,
 )
@@ -180,15 +178,8 @@ def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new:
 
 def _promised(model: LoadedModel) -> _Promised:
     evidence = {str(row["colour"]): row for row in model.documents.get("evidence.json", [])}
-    return _Promised(_certified_promises(model.thresholds), evidence)
-
-
-def _certified_promises(light: TrafficLight) -> dict[str, tuple[Promise, ...]]:
-    """Return what a light certified, by colour, the strictest promise first: the next one replaces a broken one."""
-    return {
-        colour: strictest_first(one for one in light.promises_ if str(one.colour) == colour)
-        for colour in _COLOURS
-    }
+    certified = {str(colour): promises for colour, promises in model.thresholds.rungs_.items()}
+    return _Promised(certified, evidence)
 
 
 def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _Promised:

@@ -184,8 +184,9 @@ class Ladder(TrafficLight):
     """A light that has certified a second, easier promise of green."""
 
     @property
-    def promises_(self):
-        return (Promise(Colour.GREEN, at_most=0.5), *super().promises_)
+    def rungs_(self):
+        easier = Promise(Colour.GREEN, at_most=0.5)
+        return {**super().rungs_, Colour.GREEN: (*super().rungs_[Colour.GREEN], easier)}
 
 
 def test_the_next_certified_promise_takes_the_place_of_the_broken_one(project):
