@@ -32,6 +32,7 @@ def as_model(**settings):
     if settings.get("policy", "certified") == "certified":
         saved = light.to_dict()
         saved["fitted"] |= {"green_max_churn_": 0.02, "red_min_churn_": 0.4}
+        saved["fitted"] |= {"green_rungs_": [0.02], "red_rungs_": [0.4]}
         light = TrafficLight.from_dict(saved)
     return LoadedModel(
         classifier=None,
