@@ -284,13 +284,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     @property
     def promises_(self) -> tuple[Promise, ...]:
         """What green and red promise; empty unless ``certified``."""
-        check_is_fitted(self, "amber_from_")
-        if self.policy != "certified":
-            return ()
-        return (
-            Promise(Colour.GREEN, at_most=self.green_max_churn_),
-            Promise(Colour.RED, at_least=self.red_min_churn_),
-        )
+        return tuple(promises[0] for promises in self.rungs_.values())
 
     @property
     def rungs_(self) -> dict[Colour, tuple[Promise, ...]]:
@@ -298,10 +292,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         check_is_fitted(self, "amber_from_")
         if self.policy != "certified":
             return {}
-        green, red = (
-            self.green_rungs_ or (self.green_max_churn_,),
-            self.red_rungs_ or (self.red_min_churn_,),
-        )
+        most, least = self.green_max_churn_, self.red_min_churn_
+        green = (most, *(rate for rate in self.green_rungs_ if rate > most))
+        red = (least, *(rate for rate in self.red_rungs_ if rate < least))
         return {
             Colour.GREEN: tuple(Promise(Colour.GREEN, at_most=rate) for rate in green),
             Colour.RED: tuple(Promise(Colour.RED, at_least=rate) for rate in red),
