@@ -326,6 +326,7 @@ def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int)
         within = f"within {horizon_days} days, as of {latest.as_of:%Y-%m-%d}"
         lines.append(f"  churn probability {latest.churn_probability:.1%} {within}")
     lines += [f"  {outlook.text}"] if outlook else []
+    lines += [f"  {note}" for note in view.light_notes]
     facts = [
         f"owner {view.row.owner}" if view.row.owner else "",
         f"segment {view.row.segment}" if view.row.segment else "",

@@ -394,8 +394,8 @@ class _Claims:
             ]
         if len(block.last) > 1 and not self.each[rung, chosen]:
             return [
-                f"{where}: certified on all snapshots together; the last {len(block.last)} hold too few accounts to do "
-                "so one by one, and none contradicts it"
+                f"{where} is certified on all snapshots together; the last {len(block.last)} hold too few accounts "
+                "to do so one by one, and none contradicts it"
             ]
         return []
 

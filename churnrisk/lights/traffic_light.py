@@ -286,6 +286,12 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         """What green and red promise; empty unless ``certified``."""
         return tuple(promises[0] for promises in self.rungs_.values())
 
+    def notes_on(self, colour: Colour) -> tuple[str, ...]:
+        """Return the notes on one colour: why it is empty, or hardly says more than the base rate."""
+        return tuple(
+            note for note in self.notes_ if f"{colour} is empty" in note or note.startswith(f"{colour}: ")
+        )
+
     @property
     def rungs_(self) -> dict[Colour, tuple[Promise, ...]]:
         """What green and red can promise on their thresholds, strictest first; the first is in force."""
@@ -318,7 +324,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
         """Restore a light from :meth:`to_dict`; ``evidence_`` is not part of it."""
         try:
-            light = cls(**saved["params"])
+            params = saved["params"]
+            light = cls(**params | {"ladder": tuple(params.get("ladder", LADDER))})
             fitted = {name: saved["fitted"][name] for name in _FITTED}
             # absent in lights saved by earlier versions
             fitted["value_"] = saved["fitted"].get("value_")
@@ -384,9 +391,9 @@ def _room(terms: Terms, easiest: float) -> tuple[str, ...]:
     if len(terms.red) > 1 or odds_times(terms.base_rate, easiest) < terms.red[0]:
         return ()
     return (
-        f"{terms.base_rate:.0%} churn, so red promises at least {terms.red[0]:.0%}, hardly more than the base rate, "
-        f"and green at most {terms.green[0]:.0%}. A shorter horizon or look-back under [churn] may part the accounts "
-        "better; policy = 'capacity' ranks them",
+        f"red: {terms.base_rate:.0%} churn, so it promises at least {terms.red[0]:.0%}, hardly more than the base "
+        f"rate, and green at most {terms.green[0]:.0%}. A shorter horizon or look-back under [churn] may part the "
+        "accounts better; policy = 'capacity' ranks them",
     )
 
 

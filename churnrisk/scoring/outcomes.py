@@ -50,6 +50,7 @@ class _Promised:
 
     certified: Mapping[str, Sequence[Promise]]
     evidence: Mapping[str, Mapping[str, Any]]
+    notes: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -178,8 +179,11 @@ def _is_due(outcomes: Sequence[ColourOutcome], data_end: datetime, data_are_new:
 
 def _promised(model: LoadedModel) -> _Promised:
     evidence = {str(row["colour"]): row for row in model.documents.get("evidence.json", [])}
-    certified = {str(colour): promises for colour, promises in model.thresholds.rungs_.items()}
-    return _Promised(certified, evidence)
+    light = model.thresholds
+    certified = {str(colour): promises for colour, promises in light.rungs_.items()}
+    return _Promised(
+        certified, evidence, {colour: "; ".join(light.notes_on(Colour(colour))) for colour in _COLOURS}
+    )
 
 
 def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _Promised:
@@ -188,7 +192,7 @@ def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _P
             versions[run.model_version] = _promised(models.load(run.model_version))
         except ChurnRiskError:
             # a model that is gone or cannot be loaded by this version: count without its promises
-            versions[run.model_version] = _Promised({}, {})
+            versions[run.model_version] = _Promised({}, {}, {})
     return versions[run.model_version]
 
 
@@ -210,6 +214,7 @@ def _unknown_yet(
                 at_most=promise.at_most,
                 at_least=promise.at_least,
                 horizon_days=horizon_days,
+                note=promised.notes.get(colour) or None,
                 tested_accounts=tested.get("accounts"),
                 # models of earlier versions did not count rows
                 tested_rows=tested.get("rows") or None,

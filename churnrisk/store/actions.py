@@ -127,12 +127,12 @@ def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
 class ColourOutcome:
     """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
-    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate.
-    ``tested_rate`` is that of ``tested_rows``, which hold an account once per snapshot. ``known_at`` is when the
-    outcomes of the label window (``horizon_days``) are known. ``known`` and ``churned`` count accounts; ``low`` and
-    ``high`` are exact two-sided 95 % bounds of the churn rate. ``kept`` is None while open or when the counts cannot
-    tell. ``fingerprint`` identifies the outcomes, which late data may change; ``data_end`` is how far those data
-    reached.
+    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate;
+    ``note`` says why the light leaves the colour empty. ``tested_rate`` is that of ``tested_rows``, which hold an
+    account once per snapshot. ``known_at`` is when the outcomes of the label window (``horizon_days``) are known.
+    ``known`` and ``churned`` count accounts; ``low`` and ``high`` are exact two-sided 95 % bounds of the churn rate.
+    ``kept`` is None while open or when the counts cannot tell. ``fingerprint`` identifies the outcomes, which late data
+    may change; ``data_end`` is how far those data reached.
     """
 
     run_id: int
@@ -156,6 +156,7 @@ class ColourOutcome:
     data_end: datetime | None = None
     tested_rows: int | None = None
     horizon_days: int | None = None
+    note: str | None = None
 
     @property
     def rate(self) -> float | None:
@@ -223,6 +224,13 @@ def read_withdrawals(connection: Connection) -> tuple[Withdrawal, ...]:
     columns = [column for column in withdrawals.columns if column.name != "withdrawal_id"]
     ordered = select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
     return tuple(Withdrawal(**row) for row in connection.execute(ordered).mappings())
+
+
+def light_notes(connection: Connection, run_id: int) -> dict[str, str]:
+    """Return what the light of a run notes on its colours: why one is empty, or says little."""
+    table = run_outcomes.c
+    query = select(table.colour, table.note).where(table.run_id == run_id, table.note.is_not(None))
+    return {row.colour: row.note for row in connection.execute(query)}
 
 
 def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> None:

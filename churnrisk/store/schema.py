@@ -121,6 +121,7 @@ run_outcomes = Table(
     Column("run_id", Integer, ForeignKey("runs.run_id"), primary_key=True),
     Column("colour", String(8), primary_key=True),
     Column("promise", Text, nullable=False),
+    Column("note", Text),
     Column("at_most", Float),
     Column("at_least", Float),
     Column("tested_accounts", BigInteger),

@@ -18,6 +18,7 @@ from churnrisk.store import (
     HistoryStore,
     OpenWork,
     is_within,
+    light_notes,
     no_account,
     open_work,
     read_actions,
@@ -86,7 +87,8 @@ class AccountView:
 
     ``row`` is the account as the red list shows it, whatever its colour; ``history`` is oldest first, the latest
     run included; ``trail``, ``overrides`` and ``actions`` are newest first. ``due_at`` is None when nothing is due;
-    ``overdue`` accounts were due and nobody has touched them since they have their colour.
+    ``overdue`` accounts were due and nobody has touched them since they have their colour. ``light_notes`` say which
+    colours no account can have, and why.
     """
 
     row: RedListRow
@@ -98,6 +100,7 @@ class AccountView:
     trail: tuple[AuditEntry, ...]
     overrides: tuple[PastOverride, ...]
     actions: tuple[PastAction, ...]
+    light_notes: tuple[str, ...] = ()
 
     @property
     def state(self) -> AccountState:
@@ -180,6 +183,7 @@ def view_account(
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
         actions = [PastAction(**row) for row in read_actions(connection, account_id)]
+        notes = light_notes(connection, run.run_id)
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
         row=row,
@@ -191,6 +195,7 @@ def view_account(
         trail=trail,
         overrides=tuple(_overrides(overrides, now)),
         actions=tuple(actions),
+        light_notes=tuple(notes.values()),
     )
 
 

@@ -123,9 +123,9 @@ def test_where_nearly_everybody_leaves_the_light_says_so():
     rng = np.random.default_rng(4)
     z = 1.6 + 1.5 * rng.standard_normal(3000)
     light = TrafficLight().fit(expit(z), rng.random(3000) < expit(z))
-    assert light.notes_[0].startswith(
-        "76% churn, so red promises at least 80%, hardly more than the base rate"
-    )
+    expected = "red: 76% churn, so it promises at least 80%, hardly more than the base rate"
+    assert light.notes_[0].startswith(expected)
+    assert light.notes_on(Colour.RED) == light.notes_[:1]
     assert "policy = 'capacity'" in light.notes_[0]
     assert light.promises_[0].text == "churn of at most 20.00%"
 
@@ -154,6 +154,7 @@ def test_rungs_survive_saving_and_lights_of_earlier_versions_have_one():
     light = TrafficLight().fit(p, y, groups=groups)
     saved = json.loads(json.dumps(light.to_dict()))
     assert TrafficLight.from_dict(saved).rungs_ == light.rungs_
+    assert TrafficLight.from_dict(saved).get_params() == light.get_params()
     for name in ("green_rungs_", "red_rungs_"):
         del saved["fitted"][name]
     for name in ("ladder", "green_cap", "red_cap"):

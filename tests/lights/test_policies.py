@@ -218,7 +218,7 @@ def test_snapshots_too_small_for_a_bound_of_their_own_are_certified_together_and
     light = TrafficLight(green_max_churn=0.05).fit(p, churned, blocks=dates)
     assert light.amber_from_ > NO_GREEN
     notes = [
-        note for note in light.notes_ if "green: certified on all snapshots together; the last 3" in note
+        note for note in light.notes_ if "green is certified on all snapshots together; the last 3" in note
     ]
     assert len(notes) == 1
     assert notes[0].startswith("green")

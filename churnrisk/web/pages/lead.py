@@ -177,6 +177,7 @@ class ColourCard:
     tested: str
     since: str
     standing: str
+    note: str
     verdict: str
     verdict_class: str
     lines: tuple[RunLine, ...]
@@ -239,6 +240,7 @@ def _card(promised: Promised) -> ColourCard:
         _tested(promised),
         _since(promised),
         "" if promised.state == NO_PROMISE else promised.text,
+        (latest.note if latest else None) or "",
         verdict,
         verdict_class,
         tuple(_line(run, top) for run in promised.runs),

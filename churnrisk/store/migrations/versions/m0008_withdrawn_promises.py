@@ -10,9 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add withdrawals, and to the outcomes the horizon and the rows of the model's test."""
+    """Add withdrawals, and to the outcomes the horizon, the rows of the model's test and what the light notes."""
     op.add_column("run_outcomes", sa.Column("tested_rows", sa.BigInteger))
     op.add_column("run_outcomes", sa.Column("horizon_days", sa.Integer))
+    op.add_column("run_outcomes", sa.Column("note", sa.Text))
     op.create_table(
         "withdrawals",
         sa.Column("withdrawal_id", sa.Integer, primary_key=True),
@@ -35,5 +36,6 @@ def downgrade() -> None:
     """Drop what this revision added."""
     op.drop_table("withdrawals")
     with op.batch_alter_table("run_outcomes") as batch:
+        batch.drop_column("note")
         batch.drop_column("horizon_days")
         batch.drop_column("tested_rows")
