@@ -50,7 +50,7 @@ every_days = 30              # one training row per account every 30 days
 
 [decision]
 policy = "certified"         # green and red keep a promised churn rate; or "capacity", "cost", "fixed"
-capacity = 50                # accounts your team can review a week
+capacity = 50                # accounts your team can review between two runs
 """
 
 
