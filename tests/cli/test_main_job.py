@@ -179,6 +179,7 @@ def test_the_guard_refuses_a_jump_of_the_colour_mix_and_force_records_its_author
     fixed = settings.read_text().replace(
         'policy = "certified"', 'policy = "fixed"\namber_from = 0.0001\nred_from = 0.0002'
     )
+    fixed = fixed.replace('"logistic", "additive"', '"logistic"')
     settings.write_text(fixed)
     cli("--project", scored, "train")
     cli("--project", scored, "promote", "--force")

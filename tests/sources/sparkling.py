@@ -16,12 +16,12 @@ QUICK = {
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.debug.maxToStringFields": "1",
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
-    _JAVA: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    _JAVA: "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xms1g -Xmn400m -XX:MetaspaceSize=256m",
 }
 #: For whole runs, where planning is most of the time; test_spark.py in this folder has it as Spark does it.
 ONCE_PLANNED = QUICK | {
+    "spark.sql.debug.maxToStringFields": "1",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.constraintPropagation.enabled": "false",
     "spark.sql.shuffle.partitions": "1",
