@@ -196,8 +196,8 @@ def certify(
     thresholds = np.asarray(shown(GRID), dtype=float)
     aim, seen = three_levels(block.scores), three_levels(block.shown, terms.base_rate)
     green, red = _ordered(
-        _Side.certify(Colour.GREEN, terms.green, blocks, terms, thresholds, aim, seen),
-        _Side.certify(Colour.RED, terms.red, blocks, terms, thresholds, aim, seen),
+        _certify(_Side(Colour.GREEN, terms.green, terms), blocks, thresholds, aim, seen),
+        _certify(_Side(Colour.RED, terms.red, terms), blocks, thresholds, aim, seen),
         blocks,
     )
     parts = tuple(
@@ -234,56 +234,77 @@ def _parted(
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """What was found for one colour: a place on the grid per part (None: empty), promises, and notes."""
+    """One colour's end of the grid: its sets grow from the lowest scores (green) or from the highest (red)."""
 
     colour: Colour
-    places: tuple[int | None, ...]
-    promises: tuple[float, ...]
-    notes: tuple[str, ...]
+    limits: tuple[float, ...]
+    terms: Terms
 
-    @classmethod
-    def certify(
-        cls,
-        colour: Colour,
-        limits: tuple[float, ...],
-        blocks: Sequence[tuple[str, Block]],
-        terms: Terms,
-        thresholds: Floats,
-        aim: Levels,
-        seen: Levels,
-    ) -> Self:
-        """Walk over each part, choose the rung for all parts together, and the threshold in each."""
-        direction = -1 if colour == Colour.GREEN else +1
-        goal = aim.below if direction < 0 else len(GRID) - 1 - aim.above
-        legal = thresholds <= terms.base_rate if direction < 0 else thresholds[::-1] >= terms.base_rate
-        claims = [_Claims.of(one, limits, terms, direction, goal, legal, seen) for _, one in blocks]
-        gains = np.array([[claim.gain_of(rung) for rung in range(len(limits))] for claim in claims]).sum(
-            axis=0
-        )
-        rung = int(np.argmax(gains >= _STILL_USEFUL * gains.max())) if gains.max() > 0.0 else len(limits) - 1
-        sets = [
-            claim.choose(rung, one, terms, direction) for claim, (_, one) in zip(claims, blocks, strict=True)
-        ]
-        places = tuple(
-            None if chosen is None else chosen if direction < 0 else len(GRID) - 1 - chosen for chosen in sets
-        )
-        notes = [
-            note
-            for claim, chosen, (name, one) in zip(claims, sets, blocks, strict=True)
-            for note in claim.notes(colour, name, one, chosen, rung, limits, terms)
-        ]
-        return cls(colour, places, limits[rung:], tuple(notes))
+    @property
+    def low(self) -> bool:
+        """Whether the colour promises few churners."""
+        return self.colour == Colour.GREEN
+
+    def at(self, place: int) -> int:
+        """Return the set of a place on the grid, and the place of a set."""
+        return place if self.low else len(GRID) - 1 - place
+
+    def bound(self, found: Tally, confidence: float) -> Floats:
+        """Return the bound that shows a promise."""
+        return found.upper(confidence) if self.low else found.lower(confidence)
+
+    def other_bound(self, found: Tally) -> Floats:
+        """Return the bound that contradicts a promise where it breaks the limit."""
+        return found.lower(CONTRADICTION) if self.low else found.upper(CONTRADICTION)
+
+    def keeps(self, rates: Floats, limit: float) -> Mask:
+        """Return which rates keep a limit."""
+        return rates <= limit if self.low else rates >= limit
+
+    def keep_rungs(self, rates: Floats) -> Mask:
+        """Return which rates keep the rungs, shape (rungs, sets)."""
+        return np.array([self.keeps(rates, limit) for limit in self.limits])
+
+    def tallied(self, block: Block) -> tuple[Ints, Tally]:
+        """Return the set that each row enters with, and the tally of the sets."""
+        passed = np.searchsorted(GRID, block.scores, side="right").astype(np.int64)
+        enters = passed if self.low else len(GRID) - passed
+        levels = churn_levels(block.accounts, block.labels)
+        return enters, tally(enters, block.accounts, block.labels, sets=len(GRID), levels=levels)
+
+    def expected(self, found: Tally, enters: Ints, p: Floats, limit: float) -> Tally:
+        """Return the tally that the scores expect with some bad luck, churners spread over all accounts."""
+        sign = -1 if self.low else 1
+        best = found.rows * odds_times(limit, _BEST_FACTOR**sign)
+        scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
+        expected = np.maximum(scored, best) if self.low else np.minimum(scored, best)
+        spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
+        churned_rows = np.clip(expected - sign * _BAD_LUCK * spread, 0.0, found.rows)
+        levels = np.arange(len(found.churned))[:, None]
+        churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
+        mean_rows = found.rows / np.maximum(found.accounts, 1.0)
+        return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
+
+    def gained(self, p: Floats, enters: Ints, levels: Levels) -> Floats:
+        """Return what each set gains in expected log score (nats) when its rows get the colour's rate, not amber's."""
+        green, amber, red = levels.rates
+        rate = green if self.low else red
+        gains = p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber))
+        return np.asarray(np.cumsum(np.bincount(enters, weights=gains, minlength=len(GRID) + 1))[: len(GRID)])
 
 
 @dataclass(frozen=True, slots=True)
 class _Claims:
-    """What one part certifies of one colour, over the sets of the grid that grow from the colour's own end.
+    """What one part certifies of one colour.
 
     ``holds`` has shape (rungs, sets), strictest rung first; ``each`` holds on each of the last dates by itself too.
-    ``gain`` is what the set tells about churn when its rows take the colour instead of amber, in nats; -inf where the
-    set reaches beyond the base rate. ``needed`` accounts would do for the easiest rung; None: no number would.
+    ``gain`` is what a set tells about churn when its rows take the colour instead of amber, in nats; -inf where it
+    reaches beyond the base rate. ``needed`` accounts would do for the easiest rung; None: no number would.
     """
 
+    side: _Side
+    name: str
+    block: Block
     holds: Mask
     each: Mask
     gain: Floats
@@ -291,113 +312,105 @@ class _Claims:
     needed: int | None
 
     @classmethod
-    def of(
-        cls,
-        block: Block,
-        limits: tuple[float, ...],
-        terms: Terms,
-        direction: int,
-        goal: int,
-        legal: Mask,
-        seen: Levels,
-    ) -> Self:
-        """Test the sets of a part that promise few churners (``direction`` -1) or many (+1)."""
-        low, confidence = direction < 0, terms.confidence
-        enters, pool = _tallied(block, direction)
-        dates = [_tallied(block.part(rows), direction)[1] for rows in block.last]
-
-        def bound(found: Tally, level: float) -> Floats:
-            return found.upper(level) if low else found.lower(level)
-
-        def keeps(rates: Floats) -> Mask:
-            return np.array([rates <= limit if low else rates >= limit for limit in limits])
-
-        # The other bound at a date contradicts a promise: one more condition, which costs power, never confidence.
-        opposite = [found.lower(CONTRADICTION) if low else found.upper(CONTRADICTION) for found in dates]
-        shown = np.logical_and.reduce([keeps(bound(pool, confidence)), *map(keeps, opposite)])
-        allowed = pool.accounts >= terms.min_accounts
-        goal = max(goal, int(np.argmax(allowed))) if allowed.any() else goal
-        within = allowed & (np.arange(len(GRID)) <= goal)
-        room = np.array(
-            [
-                np.where(
-                    within,
-                    direction
-                    * (bound(_expected(pool, enters, block.scores, limit, direction), confidence) - limit),
-                    -np.inf,
-                )
-                for limit in limits
-            ]
+    def of(cls, side: _Side, name: str, block: Block, goal: int, legal: Mask, seen: Levels) -> Self:
+        """Test the sets of a part up to the goal."""
+        confidence, least = side.terms.confidence, side.terms.min_accounts
+        enters, pool = side.tallied(block)
+        dates = [side.tallied(block.part(rows))[1] for rows in block.last]
+        # No date may contradict the promise: one more condition, which costs power, never confidence.
+        allowed = [side.keep_rungs(side.other_bound(found)) for found in dates]
+        shown = np.logical_and.reduce([side.keep_rungs(side.bound(pool, confidence)), *allowed])
+        large = pool.accounts >= least
+        goal = max(goal, int(np.argmax(large))) if large.any() else goal
+        room = np.full(shown.shape, -np.inf)
+        for rung, limit in enumerate(side.limits):
+            bound = side.bound(side.expected(pool, enters, block.scores, limit), confidence)
+            room[rung, : goal + 1] = (limit - bound if side.low else bound - limit)[: goal + 1]
+        holds = walk(shown, np.where(large, room, -np.inf), goal)
+        each = np.logical_and.reduce(
+            [holds, *(side.keep_rungs(side.bound(one, confidence)) for one in dates)]
         )
-        holds = walk(shown, room, goal)
-        each = np.logical_and.reduce([holds, *(keeps(bound(found, confidence)) for found in dates)])
-        gain = np.where(legal, _gained(block.shown, enters, seen, direction), -np.inf)
-        needed = None if holds.any() else _needed(pool, enters, block, limits[-1], direction, terms)
-        return cls(holds, each, gain, enters, needed)
+        gain = np.where(legal, side.gained(block.shown, enters, seen), -np.inf)
+        needed = None if holds.any() else _needed(side, pool, enters, block)
+        return cls(side, name, block, holds, each, gain, enters, needed)
 
     def gain_of(self, rung: int) -> float:
         """Return the most that a set certified by the rung tells; 0 without one."""
         return float(np.max(self.gain, where=self.holds[rung], initial=0.0))
 
-    def choose(self, rung: int, block: Block, terms: Terms, direction: int) -> int | None:
+    def choose(self, rung: int) -> int | None:
         """Return the set that tells most of those that the rung certifies; None where none tells anything.
 
         Sets certified on each of the last dates are preferred while they tell nearly as much. The tenth next to the
         threshold must not contradict the base rate.
         """
-        levels = churn_levels(block.accounts, block.labels)
         for certified in (self.each[rung], self.holds[rung]):
             gain = np.where(certified & (self.gain > 0.0), self.gain, -np.inf)
             if not gain.max() >= _STILL_USEFUL * self.gain_of(rung):
                 continue
             for place in np.argsort(-gain, kind="stable")[: np.count_nonzero(gain > 0.0)]:
-                if self._tail_allows(int(place), block, terms, direction, levels):
+                if self._tail_allows(int(place)):
                     return int(place)
         return None
 
-    def _tail_allows(self, place: int, block: Block, terms: Terms, direction: int, levels: int) -> bool:
+    def _tail_allows(self, place: int) -> bool:
+        block = self.block
         rows = np.flatnonzero(self.enters <= place)
         last = np.argsort(self.enters[rows], kind="stable")[-max(int(np.ceil(_TAIL * len(rows))), 1) :]
         counted = np.zeros(len(block.scores), dtype=bool)
         counted[rows[last]] = True
+        levels = churn_levels(block.accounts, block.labels)
         found = tally_of(counted, block.accounts, block.labels, levels=levels)
-        if direction < 0:
-            return bool(found.lower(CONTRADICTION)[0] <= terms.base_rate)
-        return bool(found.upper(CONTRADICTION)[0] >= terms.base_rate)
+        return bool(self.side.keeps(self.side.other_bound(found), self.side.terms.base_rate)[0])
 
-    def notes(
-        self,
-        colour: Colour,
-        name: str,
-        block: Block,
-        chosen: int | None,
-        rung: int,
-        limits: tuple[float, ...],
-        terms: Terms,
-    ) -> list[str]:
-        """Return why the colour is empty, which rung it took, and what holds on the dates together only."""
-        where = f"{name}: {colour}" if name else str(colour)
-        least = f"at {'most' if colour == Colour.GREEN else 'least'}"
-        ending = f"with {terms.confidence:.1%} confidence on {block.size:,} accounts".replace(".0%", "%")
+    def note(self, chosen: int | None, rung: int) -> str:
+        """Return why the colour is empty, or what holds on the dates together only; empty if neither."""
+        side, block, terms = self.side, self.block, self.side.terms
+        where = f"{self.name}: {side.colour}" if self.name else str(side.colour)
         if not self.holds.any():
+            least = f"at {'most' if side.low else 'least'} {side.limits[-1]:.2%}"
+            ending = f"with {terms.confidence:.1%} confidence on {block.size:,} accounts".replace(".0%", "%")
             more = "no number of accounts would do with these scores"
             if self.needed is not None:
-                times = self.needed / block.size
-                more = f"about {self.needed:,} would do if the scores are right{terms.when(times)}"
-            return [
-                f"{where} is empty: no threshold shows a churn rate of {least} {limits[-1]:.2%} {ending}; {more}"
-            ]
+                when = terms.when(self.needed / block.size)
+                more = f"about {self.needed:,} would do if the scores are right{when}"
+            return f"{where} is empty: no threshold shows a churn rate of {least} {ending}; {more}"
         if chosen is None:
-            return [
+            return (
                 f"{where} is empty: no threshold that keeps a promise tells anything on its side of the base rate, "
                 f"{terms.base_rate:.1%}"
-            ]
+            )
         if len(block.last) > 1 and not self.each[rung, chosen]:
-            return [
+            return (
                 f"{where} is certified on all snapshots together; the last {len(block.last)} hold too few accounts "
                 "to do so one by one, and none contradicts it"
-            ]
-        return []
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found for one colour: a place on the grid per part (None: empty), promises, and notes."""
+
+    places: tuple[int | None, ...]
+    promises: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def _certify(
+    side: _Side, blocks: Sequence[tuple[str, Block]], thresholds: Floats, aim: Levels, seen: Levels
+) -> _Found:
+    """Walk over each part, choose the rung for all parts together, and the threshold in each."""
+    goal = side.at(aim.below if side.low else aim.above)
+    legal = side.keeps(thresholds, side.terms.base_rate)
+    legal = legal if side.low else legal[::-1]
+    claims = [_Claims.of(side, name, block, goal, legal, seen) for name, block in blocks]
+    gains = np.array([sum(claim.gain_of(rung) for claim in claims) for rung in range(len(side.limits))])
+    rung = int(np.argmax(gains >= _STILL_USEFUL * gains.max())) if gains.max() > 0.0 else len(gains) - 1
+    sets = [claim.choose(rung) for claim in claims]
+    notes = (claim.note(chosen, rung) for claim, chosen in zip(claims, sets, strict=True))
+    places = tuple(None if chosen is None else side.at(chosen) for chosen in sets)
+    return _Found(places, side.limits[rung:], tuple(note for note in notes if note))
 
 
 def three_levels(p: Floats, base_rate: float | None = None) -> Levels:
@@ -432,22 +445,6 @@ def three_levels(p: Floats, base_rate: float | None = None) -> Levels:
     return Levels(below, above, (green, amber, red))
 
 
-def _gained(p: Floats, enters: Ints, levels: Levels, direction: int) -> Floats:
-    """Return what each set gains in expected log score, in nats, when its rows get the colour's rate, not amber's."""
-    green, amber, red = levels.rates
-    rate = green if direction < 0 else red
-    gains = p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber))
-    return np.asarray(np.cumsum(np.bincount(enters, weights=gains, minlength=len(GRID) + 1))[: len(GRID)])
-
-
-def _tallied(block: Block, direction: int) -> tuple[Ints, Tally]:
-    """Return the set that each row enters with, and the sets of the grid: from below for -1, from the top for +1."""
-    passed = np.searchsorted(GRID, block.scores, side="right").astype(np.int64)
-    enters = passed if direction < 0 else len(GRID) - passed
-    levels = churn_levels(block.accounts, block.labels)
-    return enters, tally(enters, block.accounts, block.labels, sets=len(GRID), levels=levels)
-
-
 def walk(passes: Mask, room: Floats, goal: int) -> Mask:
     """Return which claims of shape (rungs, sets) are certified, in the order of the module's docstring.
 
@@ -465,35 +462,20 @@ def walk(passes: Mask, room: Floats, goal: int) -> Mask:
     return np.logical_or.accumulate(certified, axis=0)
 
 
-def _expected(found: Tally, enters: Ints, p: Floats, limit: float, direction: int) -> Tally:
-    """Return the tally that the scores expect with some bad luck, churners spread over all accounts."""
-    best = found.rows * odds_times(limit, _BEST_FACTOR**direction)
-    scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
-    expected = np.maximum(scored, best) if direction < 0 else np.minimum(scored, best)
-    spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
-    churned_rows = np.clip(expected - direction * _BAD_LUCK * spread, 0.0, found.rows)
-    levels = np.arange(len(found.churned))[:, None]
-    churned = np.clip(churned_rows - levels * found.accounts, 0.0, found.accounts)
-    mean_rows = found.rows / np.maximum(found.accounts, 1.0)
-    return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
-
-
-def _needed(
-    found: Tally, enters: Ints, block: Block, limit: float, direction: int, terms: Terms
-) -> int | None:
+def _needed(side: _Side, found: Tally, enters: Ints, block: Block) -> int | None:
     """Return how many accounts like these would certify a set of the easiest rung; None where no number would."""
-    expected = _expected(found, enters, block.shown, limit, direction)
+    limit, terms = side.limits[-1], side.terms
+    expected = side.expected(found, enters, block.shown, limit)
     for times in np.geomspace(1.0, _LARGEST, 61):
         names = ("accounts", "rows", "rows_squared", "churned", "churned_exposure")
         larger = replace(expected, **{name: getattr(expected, name) * times for name in names})
-        bound = larger.upper(terms.confidence) if direction < 0 else larger.lower(terms.confidence)
-        shows = direction * (bound - limit) >= 0.0
-        if (shows & (larger.accounts >= terms.min_accounts) & (found.accounts > 0)).any():
+        shows = side.keeps(side.bound(larger, terms.confidence), limit) & (found.accounts > 0)
+        if (shows & (larger.accounts >= terms.min_accounts)).any():
             return int(np.ceil(block.size * times / 10.0) * 10)
     return None
 
 
-def _ordered(green: _Side, red: _Side, blocks: Sequence[tuple[str, Block]]) -> tuple[_Side, _Side]:
+def _ordered(green: _Found, red: _Found, blocks: Sequence[tuple[str, Block]]) -> tuple[_Found, _Found]:
     """Empty a colour of several parts that lies on the wrong side of amber, by the probabilities that people see."""
     rows: dict[Colour, list[Floats]] = {Colour.GREEN: [], Colour.AMBER: [], Colour.RED: []}
     for (_, block), below, above in zip(blocks, green.places, red.places, strict=True):
