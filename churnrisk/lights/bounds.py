@@ -30,6 +30,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import betaincinv  # scipy publishes no types
 
+from churnrisk.errors import ContractError
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -82,6 +84,10 @@ class Tally:
         with np.errstate(invalid="ignore"):
             return np.asarray(self.churned.sum(axis=0) / self.rows)
 
+    def times(self, factor: float) -> Tally:
+        """Return the tally of so many times the accounts, all alike."""
+        return Tally(**{name: getattr(self, name) * factor for name in self.__slots__})
+
     def upper(self, confidence: float) -> Floats:
         """Return the one-sided upper bound of the rate, shape (sets,); 1 where nothing was counted."""
         return self._bound(upper_bound, confidence, empty=1.0)
@@ -119,7 +125,13 @@ def account_codes(groups: npt.ArrayLike | pd.Series | None, rows: int) -> Ints:
     """Return a number per account, shape (rows,); without groups every row counts as an account."""
     if groups is None:
         return np.arange(rows)
-    return np.asarray(pd.factorize(np.asarray(groups, dtype=object))[0], dtype=np.int64)
+    named = np.asarray(groups, dtype=object)
+    codes = np.asarray(pd.factorize(named)[0], dtype=np.int64)
+    if len(codes) != rows or (codes < 0).any():
+        raise ContractError(
+            f"expected one account id per row, found {len(codes)} for {rows} rows, {int((codes < 0).sum())} missing."
+        )
+    return codes
 
 
 def churn_levels(accounts: Ints, y: Ints) -> int:

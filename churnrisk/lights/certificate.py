@@ -30,9 +30,10 @@ from churnrisk.lights.bounds import (
     Mask,
     Tally,
     churn_levels,
+    lower_bound,
     odds_times,
     tally,
-    tally_of,
+    upper_bound,
 )
 from churnrisk.lights.segments import REST, accounts_needed, part_segments
 from churnrisk.records import Colour
@@ -58,6 +59,17 @@ _FAR_DAYS = 5 * 365
 
 
 @dataclass(frozen=True, slots=True)
+class Rung:
+    """A churn rate that a colour may promise, and the rate that the scores alone would make of it.
+
+    The second is where the walk expects its room, so that no label moves the order of the tests.
+    """
+
+    limit: float
+    guess: float
+
+
+@dataclass(frozen=True, slots=True)
 class Terms:
     """What is promised at most: rungs of green (largest churn rates) and of red (least), strictest first.
 
@@ -66,8 +78,8 @@ class Terms:
     """
 
     base_rate: float
-    green: tuple[float, ...]
-    red: tuple[float, ...]
+    green: tuple[Rung, ...]
+    red: tuple[Rung, ...]
     confidence: float
     min_accounts: int
     growth: float = 0.0
@@ -82,24 +94,43 @@ class Terms:
 
 def rungs_of(
     base_rate: float,
+    guess: float,
     factors: Sequence[float],
     *,
     green_cap: float,
     red_cap: float,
     green_max: float | None,
     red_min: float | None,
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the ladders of green and red: so many times the base odds, within the caps; or the rate that was given."""
-    greens = [min(odds_times(base_rate, 1.0 / factor), green_cap) for factor in factors]
-    reds = [min(odds_times(base_rate, factor), red_cap) for factor in factors]
-    green = tuple(dict.fromkeys(greens)) if green_max is None else (float(green_max),)
-    red = tuple(dict.fromkeys(reds)) if red_min is None else (float(red_min),)
-    if green[-1] >= red[-1]:
+) -> tuple[tuple[Rung, ...], tuple[Rung, ...]]:
+    """Return the ladders of green and red: so many times the base odds, within the caps; or the rate that was given.
+
+    ``guess`` is the base rate by the scores. Rungs on the wrong side of a rate that was given are left out.
+    """
+
+    def ladder(signs: int, cap: float, given: float | None) -> tuple[Rung, ...]:
+        if given is not None:
+            return (Rung(float(given), float(given)),)
+        rates = {
+            min(odds_times(base_rate, factor**signs), cap): min(odds_times(guess, factor**signs), cap)
+            for factor in reversed(factors)
+        }
+        return tuple(Rung(limit, start) for limit, start in reversed(rates.items()))
+
+    green, red = ladder(-1, green_cap, green_max), ladder(1, red_cap, red_min)
+    fits = (
+        tuple(rung for rung in green if rung.limit < red[0].limit),
+        tuple(rung for rung in red if rung.limit > green[0].limit),
+    )
+    if red_min is None:
+        fits = (green, fits[1])
+    elif green_max is None:
+        fits = (fits[0], red)
+    if not fits[0] or not fits[1]:
         raise UsageError(
-            f"expected green_max_churn < red_min_churn, found {green[-1]:.4f} and {red[-1]:.4f} "
-            f"at a base rate of {base_rate:.4f}. Give both under [decision] in churnrisk.toml."
+            f"expected green_max_churn < red_min_churn, found {green[0].limit:.4f} and {red[0].limit:.4f} at a base "
+            f"rate of {base_rate:.4f}. Change the one that you gave under [decision], or give both."
         )
-    return green, red
+    return fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +149,7 @@ class Block:
     @property
     def size(self) -> int:
         """How many accounts have a row."""
-        return len(np.unique(self.accounts))
+        return int(np.count_nonzero(np.bincount(self.accounts)))
 
     def part(self, rows: Mask) -> Block:
         """Return some of the rows."""
@@ -217,7 +248,7 @@ def _parted(
     block: Block, segments: npt.NDArray[np.object_], terms: Terms
 ) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the part of each segment (empty: all together), and a note that says so."""
-    needed = accounts_needed(terms.green[0], terms.red[0], terms.confidence, terms.min_accounts)
+    needed = accounts_needed(terms.green[0].guess, terms.red[0].guess, terms.confidence, terms.min_accounts)
     known = sorted(set(map(str, segments)))
     parted = part_segments(segments, block.accounts, needed)
     if parted:
@@ -237,7 +268,7 @@ class _Side:
     """One colour's end of the grid: its sets grow from the lowest scores (green) or from the highest (red)."""
 
     colour: Colour
-    limits: tuple[float, ...]
+    rungs: tuple[Rung, ...]
     terms: Terms
 
     @property
@@ -263,7 +294,7 @@ class _Side:
 
     def keep_rungs(self, rates: Floats) -> Mask:
         """Return which rates keep the rungs, shape (rungs, sets)."""
-        return np.array([self.keeps(rates, limit) for limit in self.limits])
+        return np.array([self.keeps(rates, rung.limit) for rung in self.rungs])
 
     def tallied(self, block: Block) -> tuple[Ints, Tally]:
         """Return the set that each row enters with, and the tally of the sets."""
@@ -272,11 +303,13 @@ class _Side:
         levels = churn_levels(block.accounts, block.labels)
         return enters, tally(enters, block.accounts, block.labels, sets=len(GRID), levels=levels)
 
-    def expected(self, found: Tally, enters: Ints, p: Floats, limit: float) -> Tally:
-        """Return the tally that the scores expect with some bad luck, churners spread over all accounts."""
+    def expected(self, found: Tally, scored: Floats, limit: float) -> Tally:
+        """Return the tally that the scores expect with some bad luck, churners spread over all accounts.
+
+        ``scored`` is the sum of the scores of each set.
+        """
         sign = -1 if self.low else 1
         best = found.rows * odds_times(limit, _BEST_FACTOR**sign)
-        scored = np.cumsum(np.bincount(enters, weights=p, minlength=len(best))[: len(best)])
         expected = np.maximum(scored, best) if self.low else np.minimum(scored, best)
         spread = np.sqrt(expected * np.maximum(1.0 - expected / np.maximum(found.rows, 1.0), 0.0))
         churned_rows = np.clip(expected - sign * _BAD_LUCK * spread, 0.0, found.rows)
@@ -285,12 +318,30 @@ class _Side:
         mean_rows = found.rows / np.maximum(found.accounts, 1.0)
         return replace(found, churned=churned, churned_exposure=churned.sum(axis=0) * mean_rows)
 
+    def tail_allows(self, found: Tally) -> Mask:
+        """Return in which sets the tenth next to the threshold does not contradict the base rate.
+
+        It is the rows that enter after the largest set with at most nine tenths of the rows, so that ties stay
+        together; they count as fewer by the mean rows of an account.
+        """
+        churned = found.churned.sum(axis=0)
+        inner = np.searchsorted(found.rows, (1.0 - _TAIL) * found.rows, side="right") - 1
+        rows, left = (np.where(inner < 0, 0.0, of[inner]) for of in (found.rows, churned))
+        repeated = np.maximum(found.rows / np.maximum(found.accounts, 1.0), 1.0)
+        k, n = (churned - left) / repeated, (found.rows - rows) / repeated
+        other = lower_bound(k, n, CONTRADICTION) if self.low else upper_bound(k, n, CONTRADICTION)
+        return self.keeps(other, self.terms.base_rate)
+
     def gained(self, p: Floats, enters: Ints, levels: Levels) -> Floats:
         """Return what each set gains in expected log score (nats) when its rows get the colour's rate, not amber's."""
         green, amber, red = levels.rates
         rate = green if self.low else red
-        gains = p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber))
-        return np.asarray(np.cumsum(np.bincount(enters, weights=gains, minlength=len(GRID) + 1))[: len(GRID)])
+        return _summed(enters, p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber)))
+
+
+def _summed(enters: Ints, weights: Floats) -> Floats:
+    """Return the sum of each set's rows."""
+    return np.asarray(np.cumsum(np.bincount(enters, weights=weights, minlength=len(GRID) + 1))[: len(GRID)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +350,8 @@ class _Claims:
 
     ``holds`` has shape (rungs, sets), strictest rung first; ``each`` holds on each of the last dates by itself too.
     ``gain`` is what a set tells about churn when its rows take the colour instead of amber, in nats; -inf where it
-    reaches beyond the base rate. ``needed`` accounts would do for the easiest rung; None: no number would.
+    reaches beyond the base rate or its tail contradicts it. ``needed`` accounts would do for the easiest rung; None: no
+    number would.
     """
 
     side: _Side
@@ -308,7 +360,6 @@ class _Claims:
     holds: Mask
     each: Mask
     gain: Floats
-    enters: Ints
     needed: int | None
 
     @classmethod
@@ -322,17 +373,19 @@ class _Claims:
         shown = np.logical_and.reduce([side.keep_rungs(side.bound(pool, confidence)), *allowed])
         large = pool.accounts >= least
         goal = max(goal, int(np.argmax(large))) if large.any() else goal
+        scored = _summed(enters, block.scores)
         room = np.full(shown.shape, -np.inf)
-        for rung, limit in enumerate(side.limits):
-            bound = side.bound(side.expected(pool, enters, block.scores, limit), confidence)
-            room[rung, : goal + 1] = (limit - bound if side.low else bound - limit)[: goal + 1]
+        for place, rung in enumerate(side.rungs):
+            bound = side.bound(side.expected(pool, scored, rung.guess), confidence)
+            room[place, : goal + 1] = (rung.guess - bound if side.low else bound - rung.guess)[: goal + 1]
         holds = walk(shown, np.where(large, room, -np.inf), goal)
         each = np.logical_and.reduce(
             [holds, *(side.keep_rungs(side.bound(one, confidence)) for one in dates)]
         )
+        legal = legal & side.tail_allows(pool)
         gain = np.where(legal, side.gained(block.shown, enters, seen), -np.inf)
-        needed = None if holds.any() else _needed(side, pool, enters, block)
-        return cls(side, name, block, holds, each, gain, enters, needed)
+        needed = None if holds.any() else _needed(side, pool, _summed(enters, block.shown), legal, block.size)
+        return cls(side, name, block, holds, each, gain, needed)
 
     def gain_of(self, rung: int) -> float:
         """Return the most that a set certified by the rung tells; 0 without one."""
@@ -341,44 +394,42 @@ class _Claims:
     def choose(self, rung: int) -> int | None:
         """Return the set that tells most of those that the rung certifies; None where none tells anything.
 
-        Sets certified on each of the last dates are preferred while they tell nearly as much. The tenth next to the
-        threshold must not contradict the base rate.
+        Sets certified on each of the last dates are preferred while they tell nearly as much.
         """
+        most = self.gain_of(rung)
         for certified in (self.each[rung], self.holds[rung]):
-            gain = np.where(certified & (self.gain > 0.0), self.gain, -np.inf)
-            if not gain.max() >= _STILL_USEFUL * self.gain_of(rung):
-                continue
-            for place in np.argsort(-gain, kind="stable")[: np.count_nonzero(gain > 0.0)]:
-                if self._tail_allows(int(place)):
-                    return int(place)
+            gain = np.where(certified, self.gain, -np.inf)
+            if most > 0.0 and gain.max() >= _STILL_USEFUL * most:
+                return int(np.argmax(gain))
         return None
-
-    def _tail_allows(self, place: int) -> bool:
-        block = self.block
-        rows = np.flatnonzero(self.enters <= place)
-        last = np.argsort(self.enters[rows], kind="stable")[-max(int(np.ceil(_TAIL * len(rows))), 1) :]
-        counted = np.zeros(len(block.scores), dtype=bool)
-        counted[rows[last]] = True
-        levels = churn_levels(block.accounts, block.labels)
-        found = tally_of(counted, block.accounts, block.labels, levels=levels)
-        return bool(self.side.keeps(self.side.other_bound(found), self.side.terms.base_rate)[0])
 
     def note(self, chosen: int | None, rung: int) -> str:
         """Return why the colour is empty, or what holds on the dates together only; empty if neither."""
         side, block, terms = self.side, self.block, self.side.terms
         where = f"{self.name}: {side.colour}" if self.name else str(side.colour)
+        confidence = f"{terms.confidence:.1%}".replace(".0%", "%")
+
+        def not_shown(place: int) -> str:
+            rate = f"at {'most' if side.low else 'least'} {side.rungs[place].limit:.2%}"
+            return (
+                f"{where} is empty: a churn rate of {rate} could not be shown with {confidence} confidence on "
+                f"{block.size:,} accounts"
+            )
+
         if not self.holds.any():
-            least = f"at {'most' if side.low else 'least'} {side.limits[-1]:.2%}"
-            ending = f"with {terms.confidence:.1%} confidence on {block.size:,} accounts".replace(".0%", "%")
             more = "no number of accounts would do with these scores"
-            if self.needed is not None:
+            if self.needed is not None and self.needed <= block.size:
+                more = "as many would do if the scores were right, so they are not, or luck was bad"
+            elif self.needed is not None:
                 when = terms.when(self.needed / block.size)
                 more = f"about {self.needed:,} would do if the scores are right{when}"
-            return f"{where} is empty: no threshold shows a churn rate of {least} {ending}; {more}"
+            return f"{not_shown(-1)}; {more}"
+        if not self.holds[rung].any():
+            return f"{not_shown(rung)}, as the other segments promise"
         if chosen is None:
             return (
-                f"{where} is empty: no threshold that keeps a promise tells anything on its side of the base rate, "
-                f"{terms.base_rate:.1%}"
+                f"{where} is empty: no threshold that keeps a promise lies on its side of the base rate, "
+                f"{terms.base_rate:.1%}, with all of its accounts"
             )
         if len(block.last) > 1 and not self.each[rung, chosen]:
             return (
@@ -405,12 +456,13 @@ def _certify(
     legal = side.keeps(thresholds, side.terms.base_rate)
     legal = legal if side.low else legal[::-1]
     claims = [_Claims.of(side, name, block, goal, legal, seen) for name, block in blocks]
-    gains = np.array([sum(claim.gain_of(rung) for claim in claims) for rung in range(len(side.limits))])
+    gains = np.array([sum(claim.gain_of(rung) for claim in claims) for rung in range(len(side.rungs))])
     rung = int(np.argmax(gains >= _STILL_USEFUL * gains.max())) if gains.max() > 0.0 else len(gains) - 1
     sets = [claim.choose(rung) for claim in claims]
     notes = (claim.note(chosen, rung) for claim, chosen in zip(claims, sets, strict=True))
     places = tuple(None if chosen is None else side.at(chosen) for chosen in sets)
-    return _Found(places, side.limits[rung:], tuple(note for note in notes if note))
+    promises = tuple(one.limit for one in side.rungs[rung:])
+    return _Found(places, promises, tuple(note for note in notes if note))
 
 
 def three_levels(p: Floats, base_rate: float | None = None) -> Levels:
@@ -462,16 +514,14 @@ def walk(passes: Mask, room: Floats, goal: int) -> Mask:
     return np.logical_or.accumulate(certified, axis=0)
 
 
-def _needed(side: _Side, found: Tally, enters: Ints, block: Block) -> int | None:
+def _needed(side: _Side, found: Tally, scored: Floats, legal: Mask, accounts: int) -> int | None:
     """Return how many accounts like these would certify a set of the easiest rung; None where no number would."""
-    limit, terms = side.limits[-1], side.terms
-    expected = side.expected(found, enters, block.shown, limit)
+    limit, terms = side.rungs[-1].limit, side.terms
     for times in np.geomspace(1.0, _LARGEST, 61):
-        names = ("accounts", "rows", "rows_squared", "churned", "churned_exposure")
-        larger = replace(expected, **{name: getattr(expected, name) * times for name in names})
-        shows = side.keeps(side.bound(larger, terms.confidence), limit) & (found.accounts > 0)
+        larger = side.expected(found.times(times), scored * times, limit)
+        shows = side.keeps(side.bound(larger, terms.confidence), limit) & legal
         if (shows & (larger.accounts >= terms.min_accounts)).any():
-            return int(np.ceil(block.size * times / 10.0) * 10)
+            return int(np.ceil(accounts * times / 10.0) * 10) if times > 1.0 else accounts
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import inf
 from typing import Any, Literal, get_args
 
 from churnrisk.errors import UsageError
@@ -176,9 +177,9 @@ def _check_promises(params: Mapping[str, Any]) -> None:
                 f"expected 0 < {name} < 1, found {params[name]}. It is a churn rate, not a percentage."
             )
     ladder, low, high = params["ladder"], params["green_cap"], params["red_cap"]
-    if not ladder or min(ladder) <= 1.0 or list(ladder) != sorted(set(ladder), reverse=True):
+    if not ladder or not 1.0 < min(ladder) <= max(ladder) < inf or list(ladder) != sorted(set(ladder))[::-1]:
         raise UsageError(
-            f"ladder expects factors of the base odds above 1, strictest first, found {list(ladder)}. "
+            f"ladder under [decision] expects factors of the base odds above 1, strictest first, found {list(ladder)}. "
             f"The default is {list(LADDER)}."
         )
     if not 0.0 < low < high < 1.0:

@@ -230,19 +230,28 @@ def light_verdict(
 ) -> LightVerdict:
     """Judge a light by its final colours on a later block.
 
-    Useless: the model's AUC may be 0.5, all rows have one colour, or the efficiency is below :data:`USELESS_BELOW`.
-    Weak: it is below :data:`WEAK_BELOW` or cannot be measured, or green or red is empty. Where nothing is known that
-    would help, more accounts do.
+    Useless: the model's AUC may be 0.5, all rows have one colour, green churns as much as red, or the efficiency is
+    below :data:`USELESS_BELOW`. Weak: it is below :data:`WEAK_BELOW` or cannot be measured, green or red is empty, or a
+    promise is broken. Where nothing is known that would help, more accounts do.
     """
-    shares = {row.colour: row.share for row in evidence if row.rows and row.colour != Colour.GREY}
-    useful = efficiency >= WEAK_BELOW and {Colour.GREEN, Colour.RED} <= set(shares)
-    helps = tuple(advice)
+    rows = {row.colour: row for row in evidence if row.rows and row.colour != Colour.GREY}
+    shares = {colour: row.share for colour, row in rows.items()}
+    broken = [
+        f"{colour} breaks its promise on the test block: churn {row.churn_rate:.1%}, {row.promise}. Newer data, or "
+        "more calibration_snapshots"
+        for colour, row in rows.items()
+        if row.kept is False
+    ]
+    both = {Colour.GREEN, Colour.RED} <= set(shares)
+    inverted = both and rows[Colour.GREEN].churn_rate >= rows[Colour.RED].churn_rate
+    useful = efficiency >= WEAK_BELOW and both and not broken
+    helps = (*broken, *advice)
     if not useful and not helps:
         amber = shares.get(Colour.AMBER, 0.0)
         helps = (
             f"amber holds {amber:.0%} of all rows: more accounts or calibration_snapshots certify more of them",
         )
-    if not auc.low > 0.5 or len(shares) < 2 or efficiency < USELESS_BELOW:
+    if not auc.low > 0.5 or len(shares) < 2 or inverted or efficiency < USELESS_BELOW:
         return LightVerdict("useless", efficiency, model_efficiency, helps)
     return LightVerdict("useful" if useful else "weak", efficiency, model_efficiency, helps)
 

@@ -86,8 +86,8 @@ class Rule:
     may_improve : bool
         False: the account is *at least* of that colour, a worse one stays. True: it *is* of that colour.
     steps : int
-        It worsens the model's colour by at most so many steps: with 1 it makes no green account red. Of rules that may
-        improve it says nothing.
+        It worsens the model's colour by at most so many steps: with 1, no account that the model calls green gets red
+        by it. Of rules that may improve it says nothing.
 
     Raises
     ------

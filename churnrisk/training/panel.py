@@ -245,8 +245,9 @@ def _calibration_snapshots(project: Project, panel: TrainingPanel) -> int:
     dates = panel.dates.unique().sort_values()
     delay = pd.Timedelta(days=project.churn.outcome_delay.days)
     before = dates[dates <= dates[-min(project.model.test_snapshots, len(dates))] - delay]
-    most = max(_CALIBRATING, len(before) // 2)
-    earlier = panel.y[panel.dates < before[-most]] if len(before) > most else panel.y[:0]
+    # as many dates that calibrate as leave at least as many, an embargo earlier, to fit
+    most = max((k for k in range(1, len(before) + 1) if (before <= before[-k] - delay).sum() >= k), default=0)
+    earlier = panel.y[panel.dates <= before[-most] - delay] if most > _CALIBRATING else panel.y[:0]
     if earlier.empty:
         return _CALIBRATING
     rows = panel.dates.value_counts().reindex(before[::-1][:most]).to_numpy()

@@ -198,8 +198,9 @@ def test_a_rule_that_moves_the_wrong_accounts_lowers_the_efficiency_and_says_so(
     assert np.isnan(rule_evidence(X, y, None, cut(p, 0.1, 0.5), rules)[0].efficiency_change)
 
 
-def judge(colours, efficiency, auc=(0.8, 0.75, 0.85), advice=()):
-    evidence, auc = colour_evidence(colours, [0, 1] * (len(colours) // 2)), Interval(*auc)
+def judge(colours, efficiency, auc=(0.8, 0.75, 0.85), advice=(), promises=()):
+    churned = [colour == "red" or (colour != "green" and place % 2) for place, colour in enumerate(colours)]
+    evidence, auc = colour_evidence(colours, churned, promises=promises), Interval(*auc)
     return light_verdict(evidence, auc=auc, efficiency=efficiency, model_efficiency=efficiency, advice=advice)
 
 
@@ -226,3 +227,12 @@ def test_the_verdict_asks_for_efficiency_both_colours_and_a_model_that_knows_som
     # Too few rows to measure it: not useful, and useless where everybody has one colour.
     assert judged(three, float("nan")) == "weak"
     assert judged(["amber", "amber", "grey", "grey"], float("nan")) == "useless"
+
+
+def test_colours_upside_down_are_useless_and_a_broken_promise_is_weak_and_named():
+    evidence = colour_evidence(["green"] * 50 + ["red"] * 50, [1] * 50 + [0] * 50)
+    found = light_verdict(evidence, auc=Interval(0.8, 0.75, 0.85), efficiency=0.9, model_efficiency=0.9)
+    assert found.verdict == "useless"
+    broken = judge(["green"] * 50 + ["red"] * 50, 0.9, promises=[Promise(Colour.RED, at_most=0.5)])
+    assert broken.verdict == "weak"
+    assert broken.advice[0].startswith("red breaks its promise on the test block: churn 100.0%")

@@ -142,8 +142,8 @@ def test_a_useless_score_leaves_green_and_red_empty_and_says_so(block):
     light = TrafficLight().fit(p, block[1])
     assert (light.amber_from_, light.red_from_) == (NO_GREEN, NO_RED)
     assert set(light.predict(p)) == {"amber"}
-    assert light.notes_[0].startswith("green is empty: no threshold shows a churn rate of at most")
-    assert light.notes_[1].startswith("red is empty: no threshold shows a churn rate of at least")
+    assert light.notes_[0].startswith("green is empty: a churn rate of at most")
+    assert light.notes_[1].startswith("red is empty: a churn rate of at least")
 
 
 def test_too_few_accounts_leave_the_colours_empty():
@@ -198,7 +198,9 @@ def test_a_broken_saved_light_is_refused():
         ({"green_cap": 0.9}, "0 < green_cap < red_cap < 1"),
         ({"ladder": (2.0, 3.0)}, "strictest first, found"),
         ({"ladder": (2.0, 1.0)}, "above 1"),
-        ({"ladder": ()}, "ladder expects factors"),
+        ({"ladder": ()}, "expects factors of the base odds above 1"),
+        ({"ladder": (float("nan"),)}, "expects factors of the base odds above 1"),
+        ({"ladder": (float("inf"), 2.0)}, "expects factors of the base odds above 1"),
         ({"confidence": 1.0}, "confidence"),
         ({"min_accounts": 0}, "min_accounts"),
     ],
@@ -214,6 +216,19 @@ def test_a_policy_that_contradicts_itself_is_refused(params, message, block):
 def test_scores_and_labels_that_do_not_fit_are_refused(p, y):
     with pytest.raises(ContractError, match="the lights expect"):
         TrafficLight().fit(p, y)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"groups": ["a", None]}, "one account id per row, found 2 for 2 rows, 1 missing"),
+        ({"groups": ["a"]}, "one account id per row, found 1 for 2 rows"),
+        ({"blocks": [1, 2, 3]}, "one as-of date per row, found 3 for 2 rows"),
+    ],
+)
+def test_accounts_and_dates_that_do_not_fit_are_refused(more, message):
+    with pytest.raises(ContractError, match=message):
+        TrafficLight().fit([0.1, 0.2], [0, 1], **more)
 
 
 def test_one_class_only_is_refused():

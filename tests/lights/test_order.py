@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit, logit
 
-from churnrisk.lights import TrafficLight
+from churnrisk.errors import UsageError
+from churnrisk.lights import TrafficLight, lower_bound, upper_bound
 from churnrisk.records import Colour
 
 _FACTORS = (4.0, 3.0, 2.0, 1.5)
@@ -83,18 +84,65 @@ def test_words_keep_their_meaning_and_promises_are_rungs_of_the_ladder(drawn):
         assert light.rungs_[colour][0] in light.promises_
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(worlds)
-def test_the_riskiest_tenth_of_green_does_not_contradict_the_base_rate(drawn):
-    p, _, _, segments = drawn
+def test_the_tenth_next_to_a_threshold_does_not_contradict_the_base_rate(drawn):
+    p, _, groups, segments = drawn
     light, y = fitted(*drawn)
     if len(light.parts_) > 1:
         return
-    green = np.flatnonzero(light.predict(p, segments=segments) == "green")
-    tenth = green[np.argsort(p[green])][-max(len(green) // 20, 1) :]
-    if len(tenth) < 100:
-        return
-    assert y[tenth].mean() < light.base_rate_ + 3 * np.sqrt(0.25 / len(tenth))
+    colours, rows_an_account = light.predict(p, segments=segments), len(p) / (groups.max() + 1)
+    for colour, sign, bound in (("green", 1, lower_bound), ("red", -1, upper_bound)):
+        inside = np.flatnonzero(colours == colour)
+        if len(inside) < 50:
+            continue
+        edge = np.quantile(sign * p[inside], 0.9)
+        tail = inside[sign * p[inside] >= edge]
+        # the grid's cells keep together what this edge may part, so a wider bound than the light's own
+        found = bound(y[tail].sum() / rows_an_account, len(tail) / rows_an_account, 0.999)
+        assert sign * (found - light.base_rate_) <= 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds, st.integers(0, 100))
+def test_the_order_of_the_rows_does_not_matter(drawn, seed):
+    p, _, groups, segments = drawn
+    _, y = fitted(*drawn)
+    p = np.round(p, 2)  # many ties
+    turn = np.random.default_rng(seed).permutation(len(p))
+    one = TrafficLight().fit(p, y, groups=groups, segments=segments)
+    other = TrafficLight().fit(p[turn], y[turn], groups=groups[turn], segments=segments[turn])
+    assert (one.amber_from_, one.red_from_) == (other.amber_from_, other.red_from_)
+
+
+@settings(max_examples=30, deadline=None)
+@given(worlds, st.floats(-1.5, 1.5), st.floats(0.4, 2.0))
+def test_order_holds_for_the_probabilities_that_people_see_and_for_unknown_segments(drawn, shift, slope):
+    p, _, groups, segments = drawn
+    _, y = fitted(*drawn)
+
+    def shown(q):
+        return expit(shift + slope * logit(np.clip(q, 1e-12, 1 - 1e-12)))
+
+    light = TrafficLight().fit(p, y, groups=groups, segments=segments, calibrate=shown)
+    for kinds in (segments, np.full(len(p), "never seen", dtype=object)):
+        colours = light.predict(shown(p), segments=kinds)
+        assert (shown(p)[colours == "green"] <= light.base_rate_).all()
+        assert (shown(p)[colours == "red"] >= light.base_rate_).all()
+
+
+def test_a_promise_that_was_given_leaves_out_the_rungs_on_its_wrong_side():
+    p, y, groups, _ = world(3, 2500, 0.03, 1.5)
+    light = TrafficLight(green_max_churn=0.055).fit(p, y, groups=groups)
+    assert light.green_max_churn_ == 0.055
+    assert min(light.red_rungs_) > 0.055
+    with pytest.raises(UsageError, match="Change the one that you gave"):
+        TrafficLight(green_max_churn=0.19, ladder=(2.0,)).fit(p, y, groups=groups)
+
+
+def test_one_rung_is_not_taken_for_a_high_base_rate():
+    p, y, _, _ = world(3, 2500, 0.14, 1.5)
+    assert not any("base rate, and green" in note for note in TrafficLight(ladder=(4.0,)).fit(p, y).notes_)
 
 
 def test_a_score_that_parts_nearly_everybody_gives_two_pure_colours():
