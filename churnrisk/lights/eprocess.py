@@ -21,7 +21,7 @@ deployed model and detecting harmful distribution shifts", ICLR.
   Only a run whose label window begins when the last counted one has ended is a new bet: the earliest such run each
   time, by its dates alone. All others are shown and prove nothing. An account counts once per window.
 - **A run published in hindsight** is no evidence: the model may have learned from its outcomes. One date scored
-  several times counts once, as published last before its outcomes were known.
+  several times counts once, as published last before its label window began, else as published first.
 - **A common shock** (a price rise, a holiday, an outage) moves all accounts of a window at once, which no test that
   takes accounts as independent can tell from drift. Therefore no stake gains more than a factor of 16 in one window: a
   single bad one never breaks a promise. A factor that is cut stays fair. ``benchmarks/promise_monitor.py`` measures
@@ -29,8 +29,9 @@ deployed model and detecting harmful distribution shifts", ICLR.
 - **Late data** may change outcomes after they were counted; the evidence is then computed again, but a promise that
   was withdrawn stays so.
 
-Each certified promise of a colour of a model version is a process of its own: the false alarms add up over them, and a
-new model starts without evidence. The cost of the cut and of the mean is time; how much, the benchmark says.
+Each certified promise of a colour of a model version is a process of its own, weighed on all windows of the colour,
+also on those in which a stricter one was made: false alarms add up over them, and a new model starts without evidence.
+The cost of the cut and of the mean is time; how much, the benchmark says.
 """
 
 from __future__ import annotations

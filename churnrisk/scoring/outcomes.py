@@ -46,7 +46,7 @@ _COLOURS = tuple(str(colour) for colour in Colour)
 
 @dataclass(frozen=True)
 class _Promised:
-    """What a model certified for its colours, the strictest promises first, and what its test block showed."""
+    """What a model certified for its colours, strictest first, what its test block showed, and what its light notes."""
 
     certified: Mapping[str, Sequence[Promise]]
     evidence: Mapping[str, Mapping[str, Any]]
@@ -96,15 +96,18 @@ def _promises_of_new(task: ScoringTask, missing: Sequence[Run]) -> dict[Run, tup
     """Return what runs without stored promises promise: what their model certified and nothing has broken."""
     if not missing:
         return {}
-    with task.store.database.reading() as connection:
-        withdrawn = read_withdrawals(connection)
     # the promises of the champion need not be loaded
     versions = {str(task.model.version): _promised(task.model)}
+    for run in missing:
+        _promises_of(task.models, run, versions)
+    _withdraw(task, versions)
+    with task.store.database.reading() as connection:
+        withdrawn = read_withdrawals(connection)
     churn = task.project.churn
     return {
         run: _unknown_yet(
             run,
-            _promises_of(task.models, run, versions),
+            versions[run.model_version],
             {one.promise for one in withdrawn if one.model_version == run.model_version},
             known_at=run.as_of + churn.outcome_delay,
             horizon_days=churn.horizon_days,
@@ -115,22 +118,38 @@ def _promises_of_new(task: ScoringTask, missing: Sequence[Run]) -> dict[Run, tup
 
 def weigh_promises(
     runs: Iterable[tuple[Run, Sequence[ColourOutcome]]],
+    certified: Mapping[str, _Promised] | None = None,
 ) -> dict[tuple[str, Promise], PromiseEvidence]:
-    """Return the evidence against every promise of every model version, from stored outcomes, replaced runs included.
+    """Return the evidence against promises, from stored outcomes, replaced runs included.
 
-    Of several runs of one date, the last published before the outcomes were known counts.
+    Every promise that a model version has made is weighed on all windows of its colour, and so is every one that a
+    version in ``certified`` could make next: they are about the same accounts, and were certified before the outcomes.
+    Of several runs of one date counts the last that was published before its label window began, else the first that
+    was published before its outcomes were known.
     """
-    latest: dict[datetime, tuple[Run, Sequence[ColourOutcome]]] = {}
+    counted: dict[datetime, tuple[Run, Sequence[ColourOutcome]]] = {}
     for run, outcomes in sorted(runs, key=lambda pair: pair[0].run_id):
-        if outcomes and run.published_at < outcomes[0].known_at:
-            latest[run.as_of] = (run, outcomes)
-    windows: dict[tuple[str, Promise], list[LabelWindow]] = {}
-    for run, outcomes in latest.values():
+        if not outcomes or run.published_at >= outcomes[0].known_at:
+            continue
+        window = label_window(run.as_of, outcomes[0])
+        if run.as_of not in counted or run.published_at <= window.known_at - timedelta(
+            days=window.horizon_days
+        ):
+            counted[run.as_of] = (run, outcomes)
+    windows: dict[tuple[str, str], list[LabelWindow]] = {}
+    made: dict[tuple[str, Promise], None] = {}
+    for run, outcomes in counted.values():
         for one in outcomes:
+            its = windows.setdefault((run.model_version, one.colour), [])
+            its += [label_window(run.as_of, one)] if one.known is not None else []
             if one.promise:
-                its = windows.setdefault((run.model_version, one.limits), [])
-                its += [label_window(run.as_of, one)] if one.known is not None else []
-    return {key: weigh(key[1], found) for key, found in windows.items()}
+                made[run.model_version, one.limits] = None
+    for version, promised in (certified or {}).items():
+        made |= {(version, promise): None for promises in promised.certified.values() for promise in promises}
+    return {
+        (version, promise): weigh(promise, windows.get((version, str(promise.colour)), ()))
+        for version, promise in made
+    }
 
 
 def label_window(as_of: datetime, outcome: ColourOutcome) -> LabelWindow:
@@ -140,15 +159,13 @@ def label_window(as_of: datetime, outcome: ColourOutcome) -> LabelWindow:
     return LabelWindow(as_of, days, outcome.known_at, outcome.known or 0, outcome.churned or 0)
 
 
-def _withdraw(task: ScoringTask) -> tuple[Withdrawal, ...]:
+def _withdraw(task: ScoringTask, certified: Mapping[str, _Promised] | None = None) -> tuple[Withdrawal, ...]:
     """Withdraw every promise that the outcomes have broken; return those that were in force until now."""
     with task.store.database.reading() as connection:
-        found = weigh_promises(read_outcomes(connection, replaced=True))
+        found = weigh_promises(read_outcomes(connection, replaced=True), certified)
     now = naive_utc(task.run.published_at)
-    broken = {key: one for key, one in found.items() if one.is_broken}
-    return add_withdrawals(
-        task.store, [_withdrawal(version, one, now) for (version, _), one in broken.items()]
-    )
+    broken = [_withdrawal(version, one, now) for (version, _), one in found.items() if one.is_broken]
+    return add_withdrawals(task.store, broken)
 
 
 def _withdrawal(version: str, found: PromiseEvidence, now: datetime) -> Withdrawal:

@@ -182,12 +182,12 @@ def test_before_the_first_outcome_it_says_when_that_will_be(project):
 
 
 class Ladder(TrafficLight):
-    """A light that has certified a second, easier promise of green."""
+    """A light that has certified two easier promises of green, of which the outcomes refute the first too."""
 
     @property
     def rungs_(self):
-        easier = Promise(Colour.GREEN, at_most=0.5)
-        return {**super().rungs_, Colour.GREEN: (*super().rungs_[Colour.GREEN], easier)}
+        easier = (Promise(Colour.GREEN, at_most=0.03), Promise(Colour.GREEN, at_most=0.5))
+        return {**super().rungs_, Colour.GREEN: (*super().rungs_[Colour.GREEN], *easier)}
 
 
 def test_the_next_certified_promise_takes_the_place_of_the_broken_one(project):
@@ -201,5 +201,8 @@ def test_the_next_certified_promise_takes_the_place_of_the_broken_one(project):
     assert {one.outcome.at_most for one in green.runs if one.as_of < when} == {0.02}
     assert {one.outcome.at_most for one in green.runs if one.as_of >= when} == {0.5}
     assert green.state == IN_FORCE
-    assert green.text.startswith("Not judged yet: the first outcomes will be known on ")
+    assert green.text.startswith(
+        "Not contradicted: in 2 separate windows of 30 days since 2025-03-01 80 of 760 churned"
+    )
+    assert [one.at_most for one in green.withdrawn] == [0.03, 0.02]
     assert f"A stricter promise is withdrawn since {gone.withdrawn_at:%Y-%m-%d}, because" in green.text
