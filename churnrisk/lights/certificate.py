@@ -1,14 +1,14 @@
 """Thresholds that a labelled block certifies: a ladder of promises, by fixed-sequence testing, per segment or for all.
 
 Below a threshold of the grid lies a set of rows; a *rung* is a limit of the set's churn rate. All claims (rung,
-threshold) of a colour stand in one order before a label is read: from the easiest rung to the strictest, and within a
-rung from the threshold where the scores expect the most room to the *goal*, where a light of three levels tells most
-about churn if the scores are right. They are tested in that order, each at the full level, until the first failure. The
-first false claim in the order stops the walk, unless its own bound fails; so with the chosen confidence **every**
-certified claim is true (fixed-sequence testing: Wiens 2003, Pharmaceutical Statistics 2, 211-215; Angelopoulos, Bates,
-Candès, Jordan & Lei 2021, "Learn then Test", arXiv:2110.01052). As all of them hold together, labels may choose among
-them: which rung and threshold, the order around the base rate, thresholds that hold on each date too. That costs no
-confidence, and wrong scores cost power only.
+threshold) of a colour stand in one order that no label moves: from the easiest rung to the strictest, and within a rung
+from the threshold where the scores expect the most room to the *goal*, where a light of three levels tells most about
+churn, or nearly, if the scores are right. They are tested in that order, each at the full level, until the first
+failure. The first false claim in the order stops the walk, unless its own bound fails; so with the chosen confidence
+**every** certified claim is true (fixed-sequence testing: Wiens 2003, Pharmaceutical Statistics 2, 211-215;
+Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn then Test", arXiv:2110.01052). As all of them hold together,
+labels may choose among them: which rung and threshold, the order around the base rate, thresholds that hold on each
+date too. That costs no confidence, and wrong scores cost power only.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ _BAD_LUCK = 0.5
 NO_GREEN, NO_RED = 0.0, 2.0
 # A stricter rung is preferred while its colour keeps this share of what the easiest one tells about churn.
 _STILL_USEFUL = 0.9
+# What tells is flat around its maximum: of sets that tell so nearly as much, the largest leaves least to amber.
+_NEARLY = 0.98
 # The share of a colour next to its threshold that must not contradict the base rate.
 _TAIL = 0.1
 # Nobody is told of more than so many times the accounts at hand.
@@ -227,8 +229,8 @@ def certify(
     thresholds = np.asarray(shown(GRID), dtype=float)
     aim, seen = three_levels(block.scores), three_levels(block.shown, terms.base_rate)
     green, red = _ordered(
-        _certify(_Side(Colour.GREEN, terms.green, terms), blocks, thresholds, aim, seen),
-        _certify(_Side(Colour.RED, terms.red, terms), blocks, thresholds, aim, seen),
+        _certify(_Side(Colour.GREEN, terms.green, terms), block, blocks, thresholds, aim, seen),
+        _certify(_Side(Colour.RED, terms.red, terms), block, blocks, thresholds, aim, seen),
         blocks,
     )
     parts = tuple(
@@ -279,6 +281,15 @@ class _Side:
     def at(self, place: int) -> int:
         """Return the set of a place on the grid, and the place of a set."""
         return place if self.low else len(GRID) - 1 - place
+
+    def aims(self, p: Floats, levels: Levels) -> tuple[int, int]:
+        """Return the set that tells most, and the largest that tells nearly as much, by the scores alone."""
+        passed = np.searchsorted(GRID, p, side="right").astype(np.int64)
+        gain = self.gained(p, passed if self.low else len(GRID) - passed, levels)
+        right_side = self.keeps(GRID, float(p.mean()))
+        gain[~(right_side if self.low else right_side[::-1])] = -np.inf
+        best = self.at(levels.below if self.low else levels.above)
+        return best, max(best, _largest(gain)) if gain.max() > 0.0 else best
 
     def bound(self, found: Tally, confidence: float) -> Floats:
         """Return the bound that shows a promise."""
@@ -339,6 +350,11 @@ class _Side:
         return _summed(enters, p * np.log(rate / amber) + (1.0 - p) * np.log((1.0 - rate) / (1.0 - amber)))
 
 
+def _largest(gain: Floats) -> int:
+    """Return the largest set that tells nearly as much as the best."""
+    return int(np.flatnonzero(gain >= _NEARLY * gain.max())[-1])
+
+
 def _summed(enters: Ints, weights: Floats) -> Floats:
     """Return the sum of each set's rows."""
     return np.asarray(np.cumsum(np.bincount(enters, weights=weights, minlength=len(GRID) + 1))[: len(GRID)])
@@ -363,8 +379,10 @@ class _Claims:
     needed: int | None
 
     @classmethod
-    def of(cls, side: _Side, name: str, block: Block, goal: int, legal: Mask, seen: Levels) -> Self:
-        """Test the sets of a part up to the goal."""
+    def of(
+        cls, side: _Side, name: str, block: Block, aims: tuple[int, int], legal: Mask, seen: Levels
+    ) -> Self:
+        """Test the sets of a part: from one up to the first aim on, up to the second."""
         confidence, least = side.terms.confidence, side.terms.min_accounts
         enters, pool = side.tallied(block)
         dates = [side.tallied(block.part(rows))[1] for rows in block.last]
@@ -372,12 +390,13 @@ class _Claims:
         allowed = [side.keep_rungs(side.other_bound(found)) for found in dates]
         shown = np.logical_and.reduce([side.keep_rungs(side.bound(pool, confidence)), *allowed])
         large = pool.accounts >= least
-        goal = max(goal, int(np.argmax(large))) if large.any() else goal
+        last_start, goal = (max(aim, int(np.argmax(large))) for aim in aims)
         scored = _summed(enters, block.scores)
         room = np.full(shown.shape, -np.inf)
         for place, rung in enumerate(side.rungs):
             bound = side.bound(side.expected(pool, scored, rung.guess), confidence)
-            room[place, : goal + 1] = (rung.guess - bound if side.low else bound - rung.guess)[: goal + 1]
+            room[place] = rung.guess - bound if side.low else bound - rung.guess
+        room[:, last_start + 1 :] = -np.inf
         holds = walk(shown, np.where(large, room, -np.inf), goal)
         each = np.logical_and.reduce(
             [holds, *(side.keep_rungs(side.bound(one, confidence)) for one in dates)]
@@ -392,7 +411,7 @@ class _Claims:
         return float(np.max(self.gain, where=self.holds[rung], initial=0.0))
 
     def choose(self, rung: int) -> int | None:
-        """Return the set that tells most of those that the rung certifies; None where none tells anything.
+        """Return the set that tells most of those that the rung certifies, or nearly; None where none tells anything.
 
         Sets certified on each of the last dates are preferred while they tell nearly as much.
         """
@@ -400,7 +419,7 @@ class _Claims:
         for certified in (self.each[rung], self.holds[rung]):
             gain = np.where(certified, self.gain, -np.inf)
             if most > 0.0 and gain.max() >= _STILL_USEFUL * most:
-                return int(np.argmax(gain))
+                return _largest(gain)
         return None
 
     def note(self, chosen: int | None, rung: int) -> str:
@@ -449,13 +468,18 @@ class _Found:
 
 
 def _certify(
-    side: _Side, blocks: Sequence[tuple[str, Block]], thresholds: Floats, aim: Levels, seen: Levels
+    side: _Side,
+    every: Block,
+    blocks: Sequence[tuple[str, Block]],
+    thresholds: Floats,
+    aim: Levels,
+    seen: Levels,
 ) -> _Found:
     """Walk over each part, choose the rung for all parts together, and the threshold in each."""
-    goal = side.at(aim.below if side.low else aim.above)
+    aims = side.aims(every.scores, aim)
     legal = side.keeps(thresholds, side.terms.base_rate)
     legal = legal if side.low else legal[::-1]
-    claims = [_Claims.of(side, name, block, goal, legal, seen) for name, block in blocks]
+    claims = [_Claims.of(side, name, block, aims, legal, seen) for name, block in blocks]
     gains = np.array([sum(claim.gain_of(rung) for claim in claims) for rung in range(len(side.rungs))])
     rung = int(np.argmax(gains >= _STILL_USEFUL * gains.max())) if gains.max() > 0.0 else len(gains) - 1
     sets = [claim.choose(rung) for claim in claims]
