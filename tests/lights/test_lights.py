@@ -124,13 +124,6 @@ def test_enough_accounts_give_all_three_colours(block):
     assert light.notes_ == ()
 
 
-def test_limits_left_open_are_a_quarter_and_four_times_the_base_odds(block):
-    light = TrafficLight().fit(*block)
-    odds = light.base_rate_ / (1 - light.base_rate_)
-    assert light.green_max_churn_ / (1 - light.green_max_churn_) == pytest.approx(odds / 4)
-    assert light.red_min_churn_ / (1 - light.red_min_churn_) == pytest.approx(odds * 4)
-
-
 def test_a_stricter_promise_never_gives_a_larger_green(block):
     strict = TrafficLight(green_max_churn=0.02, red_min_churn=0.5).fit(*block)
     loose = TrafficLight(green_max_churn=0.04, red_min_churn=0.5).fit(*block)
