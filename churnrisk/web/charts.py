@@ -303,11 +303,10 @@ def history_rows(history: Sequence[PastScore]) -> Markup:
 
 
 def _row(score: PastScore) -> str:
-    head = (
-        f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th><td>{BADGES[score.colour]}</td>'
-    )
-    rest = f'<td class="number">{percent(score.churn_probability)}</td><td>{escape(decided(score))}</td>'
-    return f"<tr>{head}{rest}</tr>"
+    run = f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th>'
+    probability = f'<td class="number">{percent(score.churn_probability)}</td>'
+    decider = escape(decided(score.decided_by, score.rule))
+    return f"<tr>{run}<td>{BADGES[score.colour]}</td>{probability}<td>{decider}</td></tr>"
 
 
 @cache

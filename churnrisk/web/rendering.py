@@ -17,12 +17,12 @@ from cachetools import LRUCache
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
-from churnrisk.present import HATCH
+from churnrisk.present import HATCH, environment_of
 from churnrisk.present import wording as report_wording
 from churnrisk.records import Role, User
 from churnrisk.web import wording
@@ -109,15 +109,8 @@ def _links(me: User | None) -> tuple[Link, ...]:
 
 @cache
 def environment() -> Environment:
-    """Return the templates of the process, compiled once."""
-    made = Environment(
-        loader=PackageLoader("churnrisk.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    """Return the templates of the pages."""
+    made = environment_of("churnrisk.web")
     # where both have a word, the pages' own counts
     made.globals["say"] = SimpleNamespace(**(vars(report_wording) | vars(wording)))
     made.globals.update(asset=asset, account_path=account_path, leading_back=leading_back)

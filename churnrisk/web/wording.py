@@ -8,7 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from churnrisk.present import FAMILIES, SHAPES, UNKNOWN, money
+from churnrisk.present import FAMILIES, SHAPES, UNKNOWN
 from churnrisk.records import Reason
 
 # Of "Call the customer (account owner, phone, within 2 days)."
@@ -46,11 +46,6 @@ def day(moment: datetime | None) -> str:
 def moment(instant: datetime | None) -> str:
     """Return an ISO date with the time to the minute."""
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
-
-
-def amount(value: float | None) -> str:
-    """Return money in whole units with thousands separators."""
-    return money(value, "")
 
 
 def accounts(number: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -104,7 +103,7 @@ def _page(
 def _account_context(view: AccountView) -> dict[str, Any]:
     return {
         "view": view,
-        "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
+        "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest.decided_by, view.latest.rule)}",
         "state": state_text(view.state),
         "on_record": _last_touch(view.state),
         "reasons": _reasons(view.row.reasons),
@@ -187,15 +186,6 @@ def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryCha
     return history_chart(view.history, [*overrides, *reviews, *complaints])
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureUse:
-    """How often a product feature was used in the last four weeks and in the four before."""
-
-    name: str
-    lately: int
-    before: int
-
-
 def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
     state, moment = request.app.state, now()
     view = view_account(state.store, account_id, scope=user.scope, now=moment)
@@ -223,12 +213,12 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     }
 
 
-def _features(history: Timeline) -> tuple[FeatureUse, ...]:
+def _features(history: Timeline) -> list[tuple[str, int, int]]:
+    """Return how often each product feature was used in the last four weeks and in the four before."""
     if not history.weeks or history.features == ("",):
-        return ()
-    last, earlier = history.weeks[-4:], history.weeks[-8:-4]
+        return []
     used = []
     for name in history.features:
-        lately, before = (sum(week.by_feature[name] for week in weeks) for weeks in (last, earlier))
-        used.append(FeatureUse(name or "no name", lately, before))
-    return tuple(feature for feature in used if feature.lately or feature.before)
+        uses = [week.by_feature[name] for week in history.weeks]
+        used.append((name or "no name", sum(uses[-4:]), sum(uses[-8:-4])))
+    return [feature for feature in used if any(feature[1:])]

@@ -24,14 +24,14 @@ from churnrisk.monitoring import (
     RunOfColour,
     promises,
 )
-from churnrisk.present import UNKNOWN, count, fold, percent
+from churnrisk.present import UNKNOWN, count, fold, money, percent
 from churnrisk.records import NONE, Colour, Places
 from churnrisk.team import RunAtRisk, TeamWeek, monday
 from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
 from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
 from churnrisk.web.security.session import Viewer
-from churnrisk.web.wording import amount, change, day, plural
+from churnrisk.web.wording import change, day, plural
 
 router = APIRouter()
 _OWN_ACCOUNTS_ONLY = (
@@ -109,10 +109,10 @@ def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile,
     latest = state.over_time[-1]
     before = state.over_time[-2].value if len(state.over_time) > 1 else None
     untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
-    worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
+    worth = f"worth {money(state.saved.annual_value)} a year" if in_money else ""
     tiles = [_newly_red(state.newly_red), *_work(state.places)]
     if in_money:
-        tiles.append(Tile("Revenue at risk", amount(latest.value), change(latest.value, before)))
+        tiles.append(Tile("Revenue at risk", money(latest.value), change(latest.value, before)))
     tiles += [
         Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
         Tile("Overdue", count(overdue), "of these, the next step is due"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -147,18 +146,6 @@ def workbook(store: Store, query: RedListQuery, *, company: str, now: datetime) 
         return write_workbook(Path(folder) / "redlist.xlsx", found, company=company).read_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a column; with ``href`` the column can be sorted by."""
-
-    text: str
-    href: str | None = None
-    is_current: bool = False
-    direction: str = "descending"
-    number: bool = False
-    unit: str = ""
-
-
 class Listing:
     """One view of the red list as links and charts."""
 
@@ -176,7 +163,6 @@ class Listing:
             "query": query,
             "link": self.link,
             "here_exactly": self.link(page=found.page),
-            "limited_to": query.scope,
             "scopes": self._scopes(),
             "places": self._places(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
@@ -194,11 +180,8 @@ class Listing:
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
-            "heads": self._heads(),
             "horizon": self.horizon,
             "empty": None if found.rows else self._empty(),
-            "export_csv": self.link(to="/redlist.csv"),
-            "export_xlsx": self.link(to="/redlist.xlsx"),
         }
 
     def link(self, *, to: str = "/", page: int = 1, **changes: Any) -> str:
@@ -295,22 +278,6 @@ class Listing:
             Link(self.link(**{name: getattr(usual, name)}), text)
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
-        )
-
-    def _heads(self) -> tuple[Head, ...]:
-        def head(text: str, sort: str, direction: str, *, number: bool = False, unit: str = "") -> Head:
-            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number, unit)
-
-        return (
-            head("Colour", "days", "descending"),
-            head("Account", "name", "ascending"),
-            Head("Owner"),
-            head("Value a year", "loss", "descending", number=True),
-            head("Renewal", "renewal", "ascending"),
-            head("Probability", "probability", "descending", number=True, unit=self.horizon),
-            Head("Why"),
-            Head("Do first"),
-            Head("Last touch"),
         )
 
     def _empty(self) -> dict[str, Any]:
