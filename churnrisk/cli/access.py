@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +14,6 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from churnrisk.auth import Store
 
 user = typer.Typer(
@@ -273,12 +270,10 @@ def _counted(rows: list[dict[str, Any]], noun: str) -> str:
     return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
 
 
-@contextmanager
-def _store(context: typer.Context) -> Iterator[Store]:
+def _store(context: typer.Context) -> Store:
     from churnrisk.auth import Store
 
-    with Store(project_of(context).store_url) as store:
-        yield store
+    return Store(project_of(context).store_url)
 
 
 def _read_password(*, from_stdin: bool) -> str:

@@ -18,7 +18,7 @@ from churnrisk.scoring import deadlines_of
 from churnrisk.settings import Project, open_store
 from churnrisk.web import security
 from churnrisk.web.api.app import install_api
-from churnrisk.web.dependencies import Assignees
+from churnrisk.web.dependencies import assignee_options
 from churnrisk.web.pages import account, audit, lead, redlist, reviews
 from churnrisk.web.rendering import FragmentCache, install_errors, page
 
@@ -44,7 +44,7 @@ def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     app.state.project = project
     app.state.store = open_store(project, pooled=True)
     app.state.fragments = FragmentCache()
-    app.state.people = Assignees(app.state.store)
+    app.state.assignee_options = assignee_options(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)
     for module in (redlist, reviews, account, lead, audit):

@@ -12,17 +12,7 @@ from churnrisk.errors import ContractError, NotFoundError, UnavailableError, Usa
 from churnrisk.present import DISPOSITIONS, decided, since
 from churnrisk.records import AccountState, MovePart, Reason, User
 from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_account
-from churnrisk.web.charts import (
-    HistoryChart,
-    Occasion,
-    RangeMark,
-    Share,
-    column_chart,
-    history_chart,
-    history_rows,
-    range_mark,
-    shares,
-)
+from churnrisk.web import charts
 from churnrisk.web.dependencies import Typed, change_of, form_context, record_change, version_of
 from churnrisk.web.pages.audit import changes, signed_text
 from churnrisk.web.process import in_thread, now
@@ -110,7 +100,7 @@ def _account_context(view: AccountView) -> dict[str, Any]:
         "no_reasons": _no_reasons(view),
         "moves": _moves(view.row.move.parts) if view.row.move else (),
         "chart": _chart(view),
-        "past_rows": history_rows(view.history),
+        "past_rows": charts.history_rows(view.history),
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.state),
@@ -153,9 +143,9 @@ def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     return (*plain, ("open", "Open again")) if state.disposition else plain
 
 
-def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
-    marks = [range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
-    bars = shares([reason.contribution for reason in reasons])
+def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.RangeMark | None, charts.Share]]:
+    marks = [charts.range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
+    bars = charts.shares([reason.contribution for reason in reasons])
     return list(zip(reasons, marks, bars, strict=True))
 
 
@@ -167,23 +157,24 @@ def _no_reasons(view: AccountView) -> str:
     return "Reasons are stored for red and amber accounts only; this one is not at risk."
 
 
-def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, Share]]:
+def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, charts.Share]]:
     shown = [part for part in parts if abs(part.log_odds) >= _SMALLEST_MOVE]
-    return list(zip(shown, shares([part.log_odds for part in shown]), strict=True))
+    return list(zip(shown, charts.shares([part.log_odds for part in shown]), strict=True))
 
 
-def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryChart | None:
+def _chart(view: AccountView, complaints: Sequence[charts.Occasion] = ()) -> charts.HistoryChart | None:
     """Return the score history with overrides, reviews and, where they are known, complaints."""
     overrides = [
-        Occasion(one.created_at, "override", f"set {one.colour} by {one.author} until {day(one.expires_at)}")
+        (one.created_at, "override", f"set {one.colour} by {one.author} until {day(one.expires_at)}")
         for one in view.overrides
     ]
     reviews = [
-        Occasion(change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
+        (change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
         for change in changes(entry for entry in view.trail if entry.field != "override")
         if change.entry.undone_by is None and change.entry.undoes is None
     ]
-    return history_chart(view.history, [*overrides, *reviews, *complaints])
+    occasions = [charts.Occasion(*one) for one in (*overrides, *reviews)]
+    return charts.history_chart(view.history, [*occasions, *complaints])
 
 
 def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
@@ -199,12 +190,14 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     except (UsageError, ContractError) as error:
         return context | {"problem": str(error)}
     complaints = [
-        Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
+        charts.Occasion(one.at, "complaint", one.text)
+        for one in history.events
+        if one.kind == "complaint opened"
     ]
     amounts = [(week.start, float(week.events + week.later)) for week in history.weeks]
     return context | {
         "timeline": history,
-        "use": column_chart(amounts, "Events by week"),
+        "use": charts.column_chart(amounts, "Events by week"),
         "features": _features(history),
         "marks": _MARKS,
         "now": moment,
