@@ -361,10 +361,7 @@ def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]
 
 
 def _write_tables(tables: Mapping[str, Any], folder: Path) -> dict[str, dict[str, str]]:
-    """Write frames as Parquet files and return how churnrisk.toml would name them.
-
-    A file whose content stays the same is left alone, so that the same frames are the same inputs.
-    """
+    """Write frames as Parquet files and return how churnrisk.toml would name them."""
     if unknown := sorted(str(name) for name in tables if name not in TABLES):
         raise UsageError(
             f"expected contract tables ({', '.join(TABLES)}), found {', '.join(unknown)}. Correct the names."
@@ -385,6 +382,7 @@ def _write(name: str, table: Any, folder: Path) -> Path:
             f"{type(table).__module__}.{type(table).__qualname__}: {reason}. Convert it first."
         ) from error
     path = folder / FOLDER / f"{name}.parquet"
+    # Left alone where the content stays the same, so that the same frames are the same inputs.
     if not (path.is_file() and path.read_bytes() == buffer.getvalue()):
         write_whole(path, buffer.getvalue())
     return path

@@ -146,10 +146,7 @@ def change_user(
     disabled: bool | None = None,
     now: datetime,
 ) -> User:
-    """Change a user from the next request on; None keeps a value, an empty owner removes it.
-
-    Disabling takes effect at once and everywhere: it ends all sessions of the user.
-    """
+    """Change a user from the next request on; None keeps a value, "" removes the owner, disabling ends all sessions."""
     changes: dict[str, Any] = {}
     if role is not None:
         changes["role"] = role.value

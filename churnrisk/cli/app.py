@@ -96,6 +96,7 @@ ToFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal."),
 ]
+
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="As-of date; default: the latest.")
 ]
@@ -186,10 +187,7 @@ class Output:
         return self.format == "table" and self.file is None
 
     def rows(self, rows: Rows, title: str, columns: dict[str, str], style: Style = lambda _: None) -> None:
-        """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV.
-
-        ``style`` gives the style of a table row.
-        """
+        """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV."""
         if self.format == "table":
             self.text(self.table(rows, title, columns, style))
         elif self.format == "json":

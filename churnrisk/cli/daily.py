@@ -229,14 +229,9 @@ def report(
     """Write the red list as one HTML file or an xlsx workbook, for those without a terminal."""
     from churnrisk.team import write_report
 
+    project, day = project_of(context), as_of.date() if as_of else None
     with progress() as show:
-        write_report(
-            project_of(context),
-            output,
-            as_of=as_of.date() if as_of else None,
-            now=datetime.now(),
-            progress=show,
-        )
+        write_report(project, output, as_of=day, now=datetime.now(), progress=show)
     say(f"wrote {output}")
 
 

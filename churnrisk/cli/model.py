@@ -165,15 +165,10 @@ def promote(
     """Make a version the champion, unless it is clearly worse than today's."""
     from churnrisk.training import promote as run_promote
 
+    project, now = project_of(context), datetime.now()
     with progress() as report:
         promotion = run_promote(
-            project_of(context),
-            version=version,
-            author=author,
-            force=force,
-            dry_run=dry_run,
-            now=datetime.now(),
-            progress=report,
+            project, version=version, author=author, force=force, dry_run=dry_run, now=now, progress=report
         )
     verb = "would become" if dry_run else "is"
     say(f"version {promotion.version.version} {verb} the champion: {promotion.why}")

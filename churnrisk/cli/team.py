@@ -99,15 +99,8 @@ def override(
     """Set an account's colour by hand; it survives every scoring run until it ends."""
     from churnrisk.team import make_override
 
-    made = make_override(
-        project_of(context),
-        account,
-        colour=colour,
-        reason=reason,
-        until=until.date(),
-        author=author,
-        now=datetime.now(),
-    )
+    project, now, end = project_of(context), datetime.now(), until.date()
+    made = make_override(project, account, colour=colour, reason=reason, until=end, author=author, now=now)
     say(
         f"override {made.override_id}: {made.name or account} is {made.colour} instead of {made.colour_before} "
         f"from the next `churnrisk score` on, until {made.expires_at:%Y-%m-%d}"

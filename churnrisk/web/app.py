@@ -29,10 +29,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
-    """Return the application of a project; its store is opened here and closed when the server stops.
-
-    It answers to ``hosts`` besides the host names of the settings.
-    """
+    """Return the application of a project, which answers to ``hosts`` too; its store closes when the server stops."""
     app = FastAPI(
         title="churnrisk",
         version=__version__,

@@ -135,23 +135,15 @@ def leading_back(up: str) -> str:
     return "" if up == "/" else "?" + urlencode({"up": up})
 
 
-def fragment(template: str, context: Mapping[str, Any]) -> Markup:
-    """Render a part of a page that needs nothing of the request."""
-    return Markup(environment().get_template(template).render(context))  # noqa: S704 - escaped by the template
-
-
 class FragmentCache:
-    """The last rendered parts of pages by key, each valid while its source is the very same object."""
+    """The last rendered parts of pages by key, each valid while the query cache returns the same source object."""
 
     def __init__(self, maxsize: int = 64) -> None:
         self._fragments: LRUCache[Hashable, tuple[object, Markup]] = LRUCache(maxsize)
         self._lock = Lock()
 
     def get(self, key: Hashable, source: object, render: Callable[[], Markup]) -> Markup:
-        """Return the fragment of a key; render it if its source has changed.
-
-        The query cache returns the same object until something changes, so identity is enough.
-        """
+        """Return the fragment of a key; render it if its source has changed."""
         with self._lock:
             cached = self._fragments.get(key)
         if cached is not None and cached[0] is source:

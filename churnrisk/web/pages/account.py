@@ -143,7 +143,7 @@ def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     return (*plain, ("open", "Open again")) if state.disposition else plain
 
 
-def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.RangeMark | None, charts.Share]]:
+def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.Mark | None, charts.Mark]]:
     marks = [charts.range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
     bars = charts.shares([reason.contribution for reason in reasons])
     return list(zip(reasons, marks, bars, strict=True))
@@ -157,7 +157,7 @@ def _no_reasons(view: AccountView) -> str:
     return "Reasons are stored for red and amber accounts only; this one is not at risk."
 
 
-def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, charts.Share]]:
+def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, charts.Mark]]:
     shown = [part for part in parts if abs(part.log_odds) >= _SMALLEST_MOVE]
     return list(zip(shown, charts.shares([part.log_odds for part in shown]), strict=True))
 

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from churnrisk.monitoring import (
@@ -27,7 +28,7 @@ from churnrisk.monitoring import (
 from churnrisk.present import UNKNOWN, count, fold, money, percent
 from churnrisk.records import NONE, Colour, Places
 from churnrisk.team import RunAtRisk, TeamWeek, monday
-from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
+from churnrisk.web.charts import Group, bar_rows, column_chart, rate_mark
 from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
 from churnrisk.web.security.session import Viewer
@@ -128,13 +129,9 @@ def _work(places: Places | None) -> tuple[Tile, ...]:
     if places is None:
         return ()
     beyond = f", {count(places.beyond)} red beyond it" if places.beyond else ""
+    capacity = f"capacity {count(places.capacity)}{beyond}"
     return (
-        Tile(
-            "Work of this run",
-            count(places.work),
-            f"capacity {count(places.capacity)}{beyond}",
-            "/?place=work",
-        ),
+        Tile("Work of this run", count(places.work), capacity, "/?place=work"),
         Tile("On watch", count(places.watch), "amber, not work yet", "/?place=watch"),
     )
 
@@ -185,17 +182,15 @@ class ColourCard:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run of a colour."""
+    """One run of a colour, with its outcomes as text."""
 
-    as_of: datetime
-    accounts: int
+    run: RunOfColour
     churned: str
     rate: str
     bounds: str
-    promise: str
     verdict: str
     verdict_class: str
-    mark: RateMark | None
+    mark: Markup | None
 
 
 def promise_view(view: Promises) -> dict[str, Any]:
@@ -205,9 +200,7 @@ def promise_view(view: Promises) -> dict[str, Any]:
         "within": _within(view.horizon_days),
         "cards": tuple(_card(promised) for promised in view.colours),
         "nothing_stored": not any(promised.runs for promised in view.colours),
-        "missed": tuple(
-            (as_of, _missed_text(view, as_of, missed)) for as_of, missed in view.missed if missed
-        ),
+        "missed": tuple((as_of, _missed_text(view, as_of, lost)) for as_of, lost in view.missed if lost),
         "missed_known": len(view.missed),
     }
 
@@ -228,21 +221,20 @@ def _missed_text(view: Promises, as_of: datetime, missed: int) -> str:
 
 def _card(promised: Promised) -> ColourCard:
     latest = promised.latest
-    verdict, verdict_class = _overall(promised)
+    promise = "It promises no churn rate."
+    if latest and promised.state == IN_FORCE:
+        promise = f"Promised: {latest.promise} {_within(latest.horizon_days)}."
     ends = [end or 0.0 for run in promised.runs for end in (run.outcome.high, _limit(run))]
     top = max([0.01, *ends]) * 1.05
     return ColourCard(
         promised.colour,
         _MEANS[promised.colour],
-        f"Promised: {latest.promise} {_within(latest.horizon_days)}."
-        if latest and promised.state == IN_FORCE
-        else "It promises no churn rate.",
+        promise,
         _tested(promised),
         _since(promised),
         "" if promised.state == NO_PROMISE else promised.text,
         (latest.note if latest else None) or "",
-        verdict,
-        verdict_class,
+        *_overall(promised),
         tuple(_line(run, top) for run in promised.runs),
     )
 
@@ -302,17 +294,8 @@ def _line(run: RunOfColour, top: float) -> RunLine:
         churned = f"{count(outcome.churned)} of {count(outcome.known)}"
         rate, bounds = percent(outcome.rate), f"{percent(outcome.low)} to {percent(outcome.high)}"
         mark = rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top)
-    return RunLine(
-        run.as_of,
-        outcome.accounts,
-        churned,
-        rate,
-        bounds,
-        outcome.promise or "none",
-        _VERDICTS[run.verdict] + (", in hindsight" if run.in_hindsight else ""),
-        _CLASSES.get(run.verdict, "unclear"),
-        mark,
-    )
+    verdict = _VERDICTS[run.verdict] + (", in hindsight" if run.in_hindsight else "")
+    return RunLine(run, churned, rate, bounds, verdict, _CLASSES.get(run.verdict, "unclear"), mark)
 
 
 def _limit(run: RunOfColour) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -24,7 +25,7 @@ from churnrisk.records import NONE, AtRisk, Colour, Place, RedList, RedListQuery
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.process import in_thread, now, run_in_thread
-from churnrisk.web.rendering import FragmentCache, Link, fragment, may_review, page
+from churnrisk.web.rendering import FragmentCache, Link, environment, may_review, page
 from churnrisk.web.security.session import Viewer
 
 router = APIRouter()
@@ -68,8 +69,11 @@ def _show(request: Request, user: User, query: RedListQuery, number: int) -> Res
     key = (query, found.page, may_review(user), user.owner, user.display_name)
 
     def render() -> Markup:
-        context = Listing(found, query, user, state.project.churn.horizon_days).context()
-        return fragment("redlist/main.html", context | {"may_review": may_review(user)})
+        context = Listing(found, query, user).context()
+        horizon = f"within {state.project.churn.horizon_days} days"
+        template = environment().get_template("redlist/main.html")
+        drawn = template.render(context, horizon=horizon, may_review=may_review(user))
+        return Markup(drawn)  # noqa: S704 - escaped by the template
 
     return page(request, "redlist.html", {"drawn": fragments.get(key, found, render)})
 
@@ -146,14 +150,13 @@ def workbook(store: Store, query: RedListQuery, *, company: str, now: datetime) 
         return write_workbook(Path(folder) / "redlist.xlsx", found, company=company).read_bytes()
 
 
+@dataclass(frozen=True)
 class Listing:
     """One view of the red list as links and charts."""
 
-    def __init__(self, found: RedList, query: RedListQuery, user: User, horizon_days: int) -> None:
-        self.found = found
-        self.horizon = f"within {horizon_days} days"
-        self.query = query
-        self.user = user
+    found: RedList
+    query: RedListQuery
+    user: User
 
     def context(self) -> dict[str, Any]:
         """Return what the template shows."""
@@ -180,7 +183,6 @@ class Listing:
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
-            "horizon": self.horizon,
             "empty": None if found.rows else self._empty(),
         }
 
