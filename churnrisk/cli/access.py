@@ -95,14 +95,10 @@ def list_users(context: typer.Context, format_: AsFormat = None, output: ToFile 
 
     with _store(context) as store:
         found = all_users(store)
-    rows = [
-        asdict(one)
-        | {
-            "sees": f"accounts of {one.scope}" if one.scope else "all accounts",
-            "state": "disabled" if one.disabled else "active",
-        }
-        for one in found
-    ]
+    rows = []
+    for one in found:
+        sees = f"accounts of {one.scope}" if one.scope else "all accounts"
+        rows.append(asdict(one) | {"sees": sees, "state": "disabled" if one.disabled else "active"})
     Output(format_, output).rows(rows, _counted(rows, "user"), _USER_COLUMNS)
 
 

@@ -286,8 +286,7 @@ class Owners:
 
     def changed_within_60(self, day: int) -> Bools:
         """Whether the owner changed in ``[day - 60, day)``."""
-        changed: Bools = self._changed_day >= day - 60
-        return changed
+        return self._changed_day >= day - 60
 
     def hand_over(self, day: int, *, who: Bools) -> None:
         """Let owners leave, and others take on their accounts, in the period from ``day``."""

@@ -97,7 +97,7 @@ def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
         "monday": state,
         "limited_to": scope,
         "tiles": _tiles(state, in_money=in_money, scope=scope),
-        "load": [(_filtered(owner=load.owner), load) for load in state.load],
+        "load": [("/?" + urlencode({"owner": load.owner}), load) for load in state.load],
         "by_place": state.places is not None,
         "nobody": NONE,
         "over_time_title": title,
@@ -149,17 +149,13 @@ def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
     return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
 
 
-def _filtered(**query: str) -> str:
-    return "/?" + urlencode(query)
-
-
 def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
     if [one.key for one in state.by_segment] == [NONE]:
         return ()
     groups = []
     for one in fold(state.by_segment, "others"):
         name = "No segment" if one.key == NONE else one.key
-        link = _filtered(segment=one.key) if one in state.by_segment else None
+        link = "/?" + urlencode({"segment": one.key}) if one in state.by_segment else None
         groups.append(Group(name, one.amounts(in_money=in_money), link))
     return bar_rows(groups)
 
