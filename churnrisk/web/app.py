@@ -30,14 +30,8 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
     """Return the application of a project, which answers to ``hosts`` too; its store closes when the server stops."""
-    app = FastAPI(
-        title="churnrisk",
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=_life,
-    )
+    # Without an OpenAPI address there are no pages of documentation either.
+    app = FastAPI(title="churnrisk", version=__version__, openapi_url=None, lifespan=_life)
     app.state.project = project
     app.state.store = open_store(project, pooled=True)
     app.state.fragments = FragmentCache()

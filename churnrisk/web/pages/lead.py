@@ -25,14 +25,14 @@ from churnrisk.monitoring import (
     RunOfColour,
     promises,
 )
-from churnrisk.present import UNKNOWN, count, fold, money, percent
-from churnrisk.records import NONE, Colour, Places
-from churnrisk.team import RunAtRisk, TeamWeek, monday
+from churnrisk.present import count, fold, percent
+from churnrisk.records import NONE, Colour
+from churnrisk.team import TeamWeek, monday
 from churnrisk.web.charts import Group, bar_rows, column_chart, rate_mark
 from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
 from churnrisk.web.security.session import Viewer
-from churnrisk.web.wording import change, day, plural
+from churnrisk.web.wording import day, plural
 
 router = APIRouter()
 _OWN_ACCOUNTS_ONLY = (
@@ -78,25 +78,19 @@ def show_help(request: Request, user: Viewer) -> Response:
     return page(request, "help.html")
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure with its caption; ``href`` leads to the accounts behind it."""
-
-    text: str
-    value: str
-    says: str
-    href: str | None = None
-
-
 def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
+    latest, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
     in_money = any(one.value for one in state.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
     title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
     return {
         "monday": state,
         "limited_to": scope,
-        "tiles": _tiles(state, in_money=in_money, scope=scope),
+        "in_money": in_money,
+        "latest": latest,
+        "before": before,
+        "missed": next((one for one in reversed(state.over_time) if one.missed is not None), None),
         "load": [("/?" + urlencode({"owner": load.owner}), load) for load in state.load],
         "by_place": state.places is not None,
         "nobody": NONE,
@@ -104,49 +98,6 @@ def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
         "chart": column_chart(amounts, title),
         "by_segment": _by_segment(state, in_money=in_money),
     }
-
-
-def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
-    latest = state.over_time[-1]
-    before = state.over_time[-2].value if len(state.over_time) > 1 else None
-    untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
-    worth = f"worth {money(state.saved.annual_value)} a year" if in_money else ""
-    tiles = [_newly_red(state.newly_red), *_work(state.places)]
-    if in_money:
-        tiles.append(Tile("Revenue at risk", money(latest.value), change(latest.value, before)))
-    tiles += [
-        Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
-        Tile("Overdue", count(overdue), "of these, the next step is due"),
-        Tile("Saved", count(state.saved.count), worth),
-    ]
-    # missed churners are counted for the whole team only
-    if not scope:
-        tiles.append(_missed(state.over_time))
-    return tuple(tiles)
-
-
-def _work(places: Places | None) -> tuple[Tile, ...]:
-    if places is None:
-        return ()
-    beyond = f", {count(places.beyond)} red beyond it" if places.beyond else ""
-    capacity = f"capacity {count(places.capacity)}{beyond}"
-    return (
-        Tile("Work of this run", count(places.work), capacity, "/?place=work"),
-        Tile("On watch", count(places.watch), "amber, not work yet", "/?place=watch"),
-    )
-
-
-def _newly_red(number: int | None) -> Tile:
-    if number is None:
-        return Tile("Newly red", UNKNOWN, "the first run: there is none to compare with")
-    return Tile("Newly red", count(number), "since the last run", "/?newly_red=1")
-
-
-def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
-    known = [one for one in over_time if one.missed is not None]
-    if not known:
-        return Tile("Missed churners", UNKNOWN, "no outcome is known yet", "/promises")
-    return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
 
 
 def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
