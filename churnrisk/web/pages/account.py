@@ -86,12 +86,7 @@ def _page(
         capacity=state.project.decision.capacity,
     )
     up = request.query_params.get("up") or typed.get("up")
-    context = _account_context(view) | form_context(request, user, typed, up=up) | {"conflict": None}
-    return page(request, "account.html", context | shown, status=status)
-
-
-def _account_context(view: AccountView) -> dict[str, Any]:
-    return {
+    context = {
         "view": view,
         "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest.decided_by, view.latest.rule)}",
         "state": state_text(view.state),
@@ -104,7 +99,10 @@ def _account_context(view: AccountView) -> dict[str, Any]:
         "reviews": changes(view.trail),
         "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.state),
+        "conflict": None,
     }
+    context |= form_context(request, user, typed, up=up) | shown
+    return page(request, "account.html", context, status=status)
 
 
 def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:

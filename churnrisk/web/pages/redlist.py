@@ -183,7 +183,10 @@ class Listing:
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
-            "empty": None if found.rows else self._empty(),
+            # the totals know no other owner's accounts where somebody is limited to one
+            "at_risk": sum(total.value for total in found.totals if total.label in ("Red", "Amber")),
+            "is_unfiltered": query
+            == RedListQuery(sort=query.sort, scope=query.scope, capacity=query.capacity),
         }
 
     def link(self, *, to: str = "/", page: int = 1, **changes: Any) -> str:
@@ -281,29 +284,3 @@ class Listing:
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
         )
-
-    def _empty(self) -> dict[str, Any]:
-        """Return why nothing is listed, and what to do."""
-        found, query = self.found, self.query
-        if found.page > 1 and found.matching:
-            return {
-                "what": "This page of the list is empty.",
-                "why": "The list has become shorter since.",
-                "ways": [Link(self.link(), "To the first page")],
-            }
-        if query == RedListQuery(sort=query.sort, scope=query.scope, capacity=query.capacity):
-            return {
-                "what": "No account is red or amber.",
-                "why": f"None of {query.scope}'s accounts is red or amber at this run."
-                if query.scope
-                else "Grey accounts lack data and are no judgement; green ones are unlikely to churn.",
-                "ways": [Link(self.link(colours=_WORST_FIRST), "Show all colours")],
-            }
-        # The totals know no other owner's accounts where somebody is limited to one.
-        at_risk = sum(total.value for total in found.totals if total.label in ("Red", "Amber"))
-        ways = [Link(chip.href, f"Without {chip.text}") for chip in self._chips()[:3]]
-        return {
-            "what": "No account fits this view.",
-            "why": f"{at_risk:,.0f} accounts are red or amber. Take a filter away:",
-            "ways": [*ways, Link("/", "All filters off")],
-        }
