@@ -48,11 +48,6 @@ def moment(instant: datetime | None) -> str:
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
 
 
-def accounts(number: int) -> str:
-    """Return a number of accounts."""
-    return plural(number, "account")
-
-
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -61,11 +56,6 @@ def plural(number: int, noun: str) -> str:
 def family(name: str) -> str:
     """Return the display name of a family of signals."""
     return FAMILIES.get(name, name.replace("_", " ").capitalize())
-
-
-def signed(number: float) -> str:
-    """Return log-odds with their sign."""
-    return f"{number:+.2f}"
 
 
 def change(now: float, before: float | None) -> str:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
-from churnrisk.present import DISPOSITIONS, decided, since
+from churnrisk.present import DISPOSITIONS
 from churnrisk.records import AccountState, MovePart, Reason, User
 from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_account
 from churnrisk.web import charts
@@ -88,16 +88,12 @@ def _page(
     up = request.query_params.get("up") or typed.get("up")
     context = {
         "view": view,
-        "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest.decided_by, view.latest.rule)}",
         "state": state_text(view.state),
-        "on_record": _last_touch(view.state),
         "reasons": _reasons(view.row.reasons),
-        "no_reasons": _no_reasons(view),
         "moves": _moves(view.row.move.parts) if view.row.move else (),
         "chart": _chart(view),
         "past_rows": charts.history_rows(view.history),
         "reviews": changes(view.trail),
-        "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.state),
         "conflict": None,
     }
@@ -130,12 +126,6 @@ def state_text(state: AccountState) -> str:
     return " ".join(parts)
 
 
-def _last_touch(state: AccountState) -> str:
-    if state.touched_at is None:
-        return ""
-    return f"Last: {state.touched_what}, {state.touched_by}, {state.touched_at:%Y-%m-%d %H:%M}."
-
-
 def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
     return (*plain, ("open", "Open again")) if state.disposition else plain
@@ -145,14 +135,6 @@ def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.Mark | None
     marks = [charts.range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
     bars = charts.shares([reason.contribution for reason in reasons])
     return list(zip(reasons, marks, bars, strict=True))
-
-
-def _no_reasons(view: AccountView) -> str:
-    if view.latest.colour == "grey":
-        return "There is not enough data on this account for a score; grey is no judgement."
-    if view.latest.colour in ("red", "amber"):
-        return "This run has no reasons on record for the account."
-    return "Reasons are stored for red and amber accounts only; this one is not at risk."
 
 
 def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, charts.Mark]]:

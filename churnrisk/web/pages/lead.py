@@ -92,7 +92,6 @@ def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
         "before": before,
         "missed": next((one for one in reversed(state.over_time) if one.missed is not None), None),
         "load": [("/?" + urlencode({"owner": load.owner}), load) for load in state.load],
-        "by_place": state.places is not None,
         "nobody": NONE,
         "over_time_title": title,
         "chart": column_chart(amounts, title),

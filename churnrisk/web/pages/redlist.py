@@ -44,7 +44,6 @@ _PLACES = {
     Place.WATCH: "on watch",
     Place.HANDLED: "handled before",
 }
-_SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
 
 
 @router.get("/")
@@ -171,12 +170,10 @@ class Listing:
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
-            "hidden_fields": self._hidden_fields(),
             "windows": self._windows(),
             "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
             "colours": _WORST_FIRST,
             "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
-            "snoozes": _SNOOZES,
             "assignees": self._assignees(),
             "more_open": self._more_open,
             "chips": self._chips(),
@@ -245,11 +242,6 @@ class Listing:
         if key == NONE:
             return _NOBODY[name]
         return key.replace("-", " ") if name == "quarter" else key
-
-    def _hidden_fields(self) -> tuple[tuple[str, str], ...]:
-        """Return the parameters that the form has no field for."""
-        parameters = self.query.to_query()
-        return tuple((name, parameters[name]) for name in ("sort", "quarter", "place") if name in parameters)
 
     def _assignees(self) -> tuple[tuple[str, str], ...]:
         mine = self.user.owner or self.user.display_name
