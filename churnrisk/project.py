@@ -16,6 +16,7 @@ import narwhals as nw
 import pandas as pd
 import pyarrow as pa
 
+from churnrisk import training
 from churnrisk.contract import TABLES
 from churnrisk.errors import ContractError, ModelInputError, UsageError
 from churnrisk.features import OwnFeature
@@ -25,29 +26,6 @@ from churnrisk.model import explain as explain_rows
 from churnrisk.records import Feature
 from churnrisk.settings import FILE_NAME, Project, project_in, read_toml, validated
 from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, ModelVersionInfo
-from churnrisk.training import (
-    CheckReport,
-    Comparison,
-    CutPanel,
-    EvaluationReport,
-    Promotion,
-    Reproduction,
-    Training,
-    TrainingPanel,
-    backtest,
-    catalogue_report,
-    check,
-    checked_tables,
-    compare,
-    evaluate_model,
-    promote,
-    reproduce,
-    rollback,
-    tracking_of,
-    train,
-    training_panel,
-    unfitted,
-)
 
 if TYPE_CHECKING:
     from churnrisk.model import Blocks, ChurnClassifier
@@ -106,17 +84,17 @@ class OpenProject:
     def _run(self) -> dict[str, Any]:
         return {"now": self._now or datetime.now(), "progress": self._progress}
 
-    def check(self, *, leaks: bool = False) -> CheckReport:
+    def check(self, *, leaks: bool = False) -> training.CheckReport:
         """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future."""
-        return check(self.settings, leaks=leaks, **self._run)
+        return training.check(self.settings, leaks=leaks, **self._run)
 
-    def panel(self) -> TrainingPanel:
+    def panel(self) -> training.TrainingPanel:
         """Return what a model learns from: ``X`` indexed by (account_id, as_of), ``y``, ``groups``, ``value``."""
-        return training_panel(self.settings, **self._run, looking_back=self._now is not None)
+        return training.training_panel(self.settings, **self._run, looking_back=self._now is not None)
 
     def signals(self) -> pd.DataFrame:
         """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
-        rows = [row.to_dict() for row in catalogue_report(self.settings, **self._run).rows]
+        rows = [row.to_dict() for row in training.catalogue_report(self.settings, **self._run).rows]
         columns = ["family", "meaning", "unit", "monotone", "coverage", "drift", "auc", "auc_low", "auc_high"]
         return pd.DataFrame(rows).set_index("feature").rename_axis("signal")[columns]
 
@@ -154,19 +132,19 @@ class OpenProject:
         **parameters
             Of :class:`churnrisk.ChurnClassifier`; they override the project's.
         """
-        return unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
+        return training.unfitted(self.settings, features).set_params(**parameters)  # type: ignore[no-any-return]
 
     def splitter(self, n_splits: int = 3) -> PanelSplit:
         """Return time-ordered folds with the project's embargo, for ``cv=`` of any scikit-learn search."""
         return PanelSplit(n_splits, embargo_days=self.settings.churn.outcome_delay.days)
 
-    def blocks(self, panel: TrainingPanel) -> Blocks:
+    def blocks(self, panel: training.TrainingPanel) -> Blocks:
         """Return the rows that :meth:`train` fits, calibrates and tests on, as masks over the panel."""
-        return CutPanel.of(self.settings, panel).cut
+        return training.CutPanel.of(self.settings, panel).cut
 
-    def train(self) -> Training:
+    def train(self) -> training.Training:
         """Train on every mature snapshot and register the model as the candidate."""
-        return train(self.settings, **self._run)
+        return training.train(self.settings, **self._run)
 
     def model(self, version: str | int = CHAMPION) -> LoadedModel:
         """Return a stored model: ``predict(X)`` gives probability, colour and reasons of each row.
@@ -176,21 +154,21 @@ class OpenProject:
         version : str or int
             "champion", "candidate" or the number of a version.
         """
-        return tracking_of(self.settings).load(version)
+        return training.tracking_of(self.settings).load(version)
 
     def models(self) -> list[ModelVersionInfo]:
         """Return all versions with their figures, newest first; empty before the first training."""
-        return tracking_of(self.settings).versions()
+        return training.tracking_of(self.settings).versions()
 
-    def evaluate(self, version: str | int = CHAMPION) -> EvaluationReport:
+    def evaluate(self, version: str | int = CHAMPION) -> training.EvaluationReport:
         """Measure a stored model on the test block beside the base rate, the recency rule and the champion."""
-        return evaluate_model(self.settings, version=str(version), **self._run)
+        return training.evaluate_model(self.settings, version=str(version), **self._run)
 
-    def compare(self, first: str | int, second: str | int) -> Comparison:
+    def compare(self, first: str | int, second: str | int) -> training.Comparison:
         """Put two versions or runs side by side on rows that neither has learned from."""
-        return compare(self.settings, str(first), str(second), **self._run)
+        return training.compare(self.settings, str(first), str(second), **self._run)
 
-    def reproduce(self, version: str | int = CHAMPION) -> Reproduction:
+    def reproduce(self, version: str | int = CHAMPION) -> training.Reproduction:
         """Train again as a version was trained, and compare the two models bit for bit.
 
         Raises
@@ -198,7 +176,7 @@ class OpenProject:
         ContractError
             If the tables are no longer those of the training.
         """
-        return reproduce(self.settings, str(version), progress=self._run["progress"])
+        return training.reproduce(self.settings, str(version), progress=self._run["progress"])
 
     def promote(
         self,
@@ -207,7 +185,7 @@ class OpenProject:
         author: str,
         force: bool = False,
         dry_run: bool = False,
-    ) -> Promotion:
+    ) -> training.Promotion:
         """Make a version the champion unless it is clearly worse; the decision is recorded with its evidence.
 
         Raises
@@ -215,13 +193,13 @@ class OpenProject:
         GuardError
             If it is worse beyond the interval of the paired bootstrap, and ``force`` is not given.
         """
-        return promote(
+        return training.promote(
             self.settings, version=str(version), author=author, force=force, dry_run=dry_run, **self._run
         )
 
     def rollback(self, *, author: str, reason: str) -> ModelVersionInfo:
         """Return to the champion before the present one; a UsageError if there is none."""
-        return rollback(self.settings, author=author, reason=reason, now=self._run["now"])
+        return training.rollback(self.settings, author=author, reason=reason, now=self._run["now"])
 
     def score(
         self, as_of: date | None = None, *, dry_run: bool = False, forced_by: str | None = None
@@ -261,13 +239,13 @@ class OpenProject:
         """Return one life per account: began_at, days, entered and lost, for :func:`churnrisk.plots.plot_survival`."""
         from churnrisk.snapshots import lifetimes
 
-        with checked_tables(self.settings, **self._run) as checked:
+        with training.checked_tables(self.settings, **self._run) as checked:
             self._progress("reading when accounts were lost")
             return lifetimes(checked.tables, self.settings.churn, data_end=checked.span.end)
 
     def backtest(self) -> pd.DataFrame:
         """Return what the colours promised at every past snapshot and what happened, one row per (as_of, colour)."""
-        return pd.DataFrame([asdict(row) for row in backtest(self.settings, **self._run).rows])
+        return pd.DataFrame([asdict(row) for row in training.backtest(self.settings, **self._run).rows])
 
     def account(self, account_id: str) -> AccountView:
         """Return one account by the published runs: reasons, what would turn it, history."""
@@ -282,7 +260,7 @@ class OpenProject:
         return missed_churners(self.settings, **self._run)
 
 
-def _refuse_leaks(report: CheckReport, names: Sequence[str]) -> None:
+def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
     changed = "; ".join(
         f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}"
         for leak in report.leaks or ()
@@ -383,10 +361,7 @@ def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]
 
 
 def _write_tables(tables: Mapping[str, Any], folder: Path) -> dict[str, dict[str, str]]:
-    """Write frames as Parquet files and return how churnrisk.toml would name them.
-
-    A file whose content stays the same is left alone, so that the same frames are the same inputs.
-    """
+    """Write frames as Parquet files and return how churnrisk.toml would name them."""
     if unknown := sorted(str(name) for name in tables if name not in TABLES):
         raise UsageError(
             f"expected contract tables ({', '.join(TABLES)}), found {', '.join(unknown)}. Correct the names."
@@ -407,6 +382,7 @@ def _write(name: str, table: Any, folder: Path) -> Path:
             f"{type(table).__module__}.{type(table).__qualname__}: {reason}. Convert it first."
         ) from error
     path = folder / FOLDER / f"{name}.parquet"
+    # Left alone where the content stays the same, so that the same frames are the same inputs.
     if not (path.is_file() and path.read_bytes() == buffer.getvalue()):
         write_whole(path, buffer.getvalue())
     return path
@@ -427,7 +403,7 @@ def explain(
     model: Any,
     X: pd.DataFrame,
     *,
-    panel: TrainingPanel | None = None,
+    panel: training.TrainingPanel | None = None,
     features: Sequence[Feature] | None = None,
     top: int = 3,
 ) -> pd.DataFrame:

@@ -91,9 +91,8 @@ class Violation:
     fix: str
 
 
-@dataclass(
-    slots=True, unsafe_hash=True
-)  # not frozen: a run makes hundreds of thousands, in a third of the time
+# Not frozen: a run makes hundreds of thousands, in a third of the time.
+@dataclass(slots=True, unsafe_hash=True)
 class Reason:
     """One feature's share in an account's churn probability.
 
@@ -394,10 +393,9 @@ class RedListRow:
     @property
     def arrow(self) -> str:
         """``↑`` riskier than at the last run, ``↓`` safer, ``→`` the same, ``•`` new or grey."""
-        if self.previous_colour is None:
+        # grey is no judgement
+        if self.previous_colour is None or Colour.GREY in (self.colour, self.previous_colour):
             return "•"
-        if Colour.GREY in (self.colour, self.previous_colour):
-            return "•"  # grey is no judgement
         order = {Colour.GREEN: 0, Colour.AMBER: 1, Colour.RED: 2}
         step = order[self.colour] - order[self.previous_colour]
         return "↑" if step > 0 else "↓" if step < 0 else "→"

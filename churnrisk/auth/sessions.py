@@ -8,19 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    DateTime,
-    Row,
-    String,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.auth.users import (
@@ -49,11 +37,11 @@ _NOBODY = "(nobody)"
 _NOTE_INTERVAL = timedelta(minutes=5)
 # Built once, since every page runs it.
 _ACTIVE_SESSION = (
-    select(*USER_COLUMNS, sessions.c.seen_at)
+    sa.select(*USER_COLUMNS, sessions.c.seen_at)
     .join(users, users.c.user_id == sessions.c.user_id)
-    .where(sessions.c.digest == bindparam("one_digest", type_=String))
-    .where(sessions.c.expires_at > bindparam("now", type_=DateTime))
-    .where(sessions.c.seen_at > bindparam("seen_after", type_=DateTime), users.c.disabled_at.is_(None))
+    .where(sessions.c.digest == sa.bindparam("one_digest", type_=sa.String))
+    .where(sessions.c.expires_at > sa.bindparam("now", type_=sa.DateTime))
+    .where(sessions.c.seen_at > sa.bindparam("seen_after", type_=sa.DateTime), users.c.disabled_at.is_(None))
 )
 
 
@@ -115,8 +103,8 @@ def admit_attempt(
     now = naive_utc(now)
     with store.database.writing() as connection:
         if connection.dialect.name == "postgresql":
-            connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _ATTEMPTS_LOCK})
-        connection.execute(delete(attempts).where(attempts.c.at < now - _ATTEMPTS_STORED))
+            connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": _ATTEMPTS_LOCK})
+        connection.execute(sa.delete(attempts).where(attempts.c.at < now - _ATTEMPTS_STORED))
         wait = max(_wait(connection, name, address, now, limit) for limit in limits)
         if wait > timedelta():
             return 0, wait
@@ -129,16 +117,16 @@ def mark_success(store: Store, attempt_id: int, name: str, address: str) -> None
     same = (attempts.c.name == name) & (attempts.c.address == address)
     this = attempts.c.attempt_id == attempt_id
     with store.database.writing() as connection:
-        connection.execute(delete(attempts).where(same, ~this))
-        connection.execute(update(attempts).where(this).values(failed=False))
+        connection.execute(sa.delete(attempts).where(same, ~this))
+        connection.execute(sa.update(attempts).where(this).values(failed=False))
 
 
-def _wait(connection: Connection, name: str, address: str, now: datetime, limit: Limit) -> timedelta:
+def _wait(connection: sa.Connection, name: str, address: str, now: datetime, limit: Limit) -> timedelta:
     """Return how long until the limit admits one more attempt."""
     given = {"name": name, "address": address}
     recent = attempts.c.failed & (attempts.c.at > now - limit.window)
     counted = [recent, *(attempts.c[column] == given[column] for column in limit.same)]
-    newest = select(attempts.c.at).where(*counted).order_by(attempts.c.at.desc()).limit(limit.failures)
+    newest = sa.select(attempts.c.at).where(*counted).order_by(attempts.c.at.desc()).limit(limit.failures)
     failures = connection.execute(newest).scalars().all()
     if len(failures) < limit.failures or (limit.spares_known and _is_known(connection, name, address)):
         return timedelta()
@@ -146,9 +134,9 @@ def _wait(connection: Connection, name: str, address: str, now: datetime, limit:
     return oldest + limit.window - now
 
 
-def _is_known(connection: Connection, name: str, address: str) -> bool:
+def _is_known(connection: sa.Connection, name: str, address: str) -> bool:
     same = (attempts.c.name == name) & (attempts.c.address == address)
-    succeeded = select(attempts.c.attempt_id).where(same, ~attempts.c.failed)
+    succeeded = sa.select(attempts.c.attempt_id).where(same, ~attempts.c.failed)
     return connection.execute(succeeded.limit(1)).first() is not None
 
 
@@ -165,8 +153,8 @@ def start_session(store: Store, user: User, *, now: datetime, lifetime: timedelt
     now = naive_utc(now)
     values = {"digest": digest(session_id), "user_id": user.user_id, "created_at": now, "seen_at": now}
     with store.database.writing() as connection:
-        connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
-        connection.execute(insert(sessions).values(**values, expires_at=now + lifetime))
+        connection.execute(sa.delete(sessions).where(sessions.c.expires_at <= now))
+        connection.execute(sa.insert(sessions).values(**values, expires_at=now + lifetime))
     return session_id
 
 
@@ -180,14 +168,14 @@ def session_user(store: Store, session_id: str, *, now: datetime, idle: timedelt
     if row is None:
         return None
     if now - row.seen_at > min(_NOTE_INTERVAL, idle / 4):
-        store.database.note(update(sessions).where(sessions.c.digest == key).values(seen_at=now))
+        store.database.note(sa.update(sessions).where(sessions.c.digest == key).values(seen_at=now))
     return to_user(row)
 
 
 def end_session(store: Store, session_id: str) -> None:
     """End a session, if it has not ended yet."""
     with store.database.writing() as connection:
-        connection.execute(delete(sessions).where(sessions.c.digest == digest(session_id)))
+        connection.execute(sa.delete(sessions).where(sessions.c.digest == digest(session_id)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +252,8 @@ def add_token(
 def all_tokens(store: Store) -> tuple[Token, ...]:
     """Return all tokens ever made, oldest first."""
     with store.database.reading() as connection:
-        return tuple(_to_token(row) for row in connection.execute(select(tokens).order_by(tokens.c.token_id)))
+        rows = connection.execute(sa.select(tokens).order_by(tokens.c.token_id))
+        return tuple(_to_token(row) for row in rows)
 
 
 def find_token(store: Store, text: str, *, now: datetime) -> Token | None:
@@ -272,14 +261,14 @@ def find_token(store: Store, text: str, *, now: datetime) -> Token | None:
     if not text.startswith(TOKEN_MARK):
         return None
     with store.database.reading() as connection:
-        row = connection.execute(select(tokens).where(tokens.c.digest == digest(text))).first()
+        row = connection.execute(sa.select(tokens).where(tokens.c.digest == digest(text))).first()
     if row is None:
         return None
     found, now = _to_token(row), naive_utc(now)
     if found.state(now) != "active":
         return None
     if found.used_at is None or now - found.used_at > _NOTE_INTERVAL:
-        store.database.note(update(tokens).where(tokens.c.token_id == found.token_id).values(used_at=now))
+        store.database.note(sa.update(tokens).where(tokens.c.token_id == found.token_id).values(used_at=now))
     return found
 
 
@@ -287,20 +276,20 @@ def revoke_token(store: Store, token_id: int, *, now: datetime) -> None:
     """End a token for good; raise UsageError if it is unknown or revoked already."""
     in_force = (tokens.c.token_id == token_id) & tokens.c.revoked_at.is_(None)
     with store.database.writing() as connection:
-        ended = connection.execute(update(tokens).where(in_force).values(revoked_at=naive_utc(now)))
+        ended = connection.execute(sa.update(tokens).where(in_force).values(revoked_at=naive_utc(now)))
     if not ended.rowcount:
         raise UsageError(
             f"expected a token in force, found none with id {token_id}. See `churnrisk token list`."
         )
 
 
-def _insert(connection: Connection, table: Table, values: dict[str, Any]) -> int:
+def _insert(connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> int:
     """Insert one row and return its id."""
-    key = connection.execute(insert(table).values(**values)).inserted_primary_key
+    key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
     assert key is not None  # noqa: S101 - every insert of one row has one
     return int(key[0])
 
 
-def _to_token(row: Row[Any]) -> Token:
+def _to_token(row: sa.Row[Any]) -> Token:
     values = {name: getattr(row, name) for name in Token.__slots__}
     return Token(**values | {"role": Role(row.role)})

@@ -67,11 +67,10 @@ class NewUser:
             if text is not None and (not text.strip() or len(text) > _MAX_TEXT):
                 raise UsageError(f"a name expects 1 to {_MAX_TEXT} characters, found {text!r}.")
         _check_scope(self.owner, self.own_only)
-        normalised = {"name": name, "display_name": (self.display_name or self.name).strip()}
-        if self.email is not None:
-            normalised["email"] = self.email.casefold()
-        for field, value in normalised.items():
-            object.__setattr__(self, field, value)
+        # the display name first: it is made of the name as typed
+        object.__setattr__(self, "display_name", (self.display_name or self.name).strip())
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "email", self.email and self.email.casefold())
 
 
 def normal_name(name: str) -> str:
@@ -146,10 +145,7 @@ def change_user(
     disabled: bool | None = None,
     now: datetime,
 ) -> User:
-    """Change a user from the next request on; None keeps a value, an empty owner removes it.
-
-    Disabling takes effect at once and everywhere: it ends all sessions of the user.
-    """
+    """Change a user from the next request on; None keeps a value, "" removes the owner, disabling ends all sessions."""
     changes: dict[str, Any] = {}
     if role is not None:
         changes["role"] = role.value

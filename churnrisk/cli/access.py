@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +14,6 @@ from churnrisk.errors import UsageError
 from churnrisk.records import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from churnrisk.auth import Store
 
 user = typer.Typer(
@@ -98,14 +95,10 @@ def list_users(context: typer.Context, format_: AsFormat = None, output: ToFile 
 
     with _store(context) as store:
         found = all_users(store)
-    rows = [
-        asdict(one)
-        | {
-            "sees": f"accounts of {one.scope}" if one.scope else "all accounts",
-            "state": "disabled" if one.disabled else "active",
-        }
-        for one in found
-    ]
+    rows = []
+    for one in found:
+        sees = f"accounts of {one.scope}" if one.scope else "all accounts"
+        rows.append(asdict(one) | {"sees": sees, "state": "disabled" if one.disabled else "active"})
     Output(format_, output).rows(rows, _counted(rows, "user"), _USER_COLUMNS)
 
 
@@ -273,12 +266,10 @@ def _counted(rows: list[dict[str, Any]], noun: str) -> str:
     return f"{len(rows)} {noun}{'' if len(rows) == 1 else 's'}"
 
 
-@contextmanager
-def _store(context: typer.Context) -> Iterator[Store]:
+def _store(context: typer.Context) -> Store:
     from churnrisk.auth import Store
 
-    with Store(project_of(context).store_url) as store:
-        yield store
+    return Store(project_of(context).store_url)
 
 
 def _read_password(*, from_stdin: bool) -> str:

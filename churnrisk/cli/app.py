@@ -88,12 +88,15 @@ def _leave(message: str, code: int) -> None:
     sys.exit(code)
 
 
+Rows = Sequence[dict[str, Any]]
+Style = Callable[[dict[str, Any]], str | None]
 Format = Literal["table", "json", "csv"]
 AsFormat = Annotated[Format | None, typer.Option("--format", "-f", help="Output format.")]
 ToFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write to a file instead of the terminal."),
 ]
+
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="As-of date; default: the latest.")
 ]
@@ -183,31 +186,16 @@ class Output:
         """Whether somebody reads a table on the screen."""
         return self.format == "table" and self.file is None
 
-    def rows(
-        self,
-        rows: Sequence[dict[str, Any]],
-        title: str,
-        columns: dict[str, str],
-        styles: Callable[[dict[str, Any]], str | None] | None = None,
-    ) -> None:
-        """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV.
-
-        ``styles`` gives the style of a table row.
-        """
+    def rows(self, rows: Rows, title: str, columns: dict[str, str], style: Style = lambda _: None) -> None:
+        """Show rows as a table of ``columns`` (key to heading), or all they hold as JSON or CSV."""
         if self.format == "table":
-            self.text(self.table(rows, title, columns, styles))
+            self.text(self.table(rows, title, columns, style))
         elif self.format == "json":
             self.json(rows, default=_plain)
         else:
             self.text(_csv(rows, columns))
 
-    def table(
-        self,
-        rows: Sequence[dict[str, Any]],
-        title: str,
-        columns: dict[str, str],
-        styles: Callable[[dict[str, Any]], str | None] | None = None,
-    ) -> str:
+    def table(self, rows: Rows, title: str, columns: dict[str, str], style: Style = lambda _: None) -> str:
         """Return rows as a table, without terminal codes unless a terminal shows it."""
         from rich.console import Console
         from rich.table import Table
@@ -227,7 +215,7 @@ class Output:
         for row in rows:
             # the user's own texts are no markup
             cells = (Text(_text(row.get(key))) for key in columns)
-            table.add_row(*cells, style=styles(row) if styles else None)
+            table.add_row(*cells, style=style(row))
         text = io.StringIO()
         if self.file is None and sys.stdout.isatty():
             Console(file=text, width=Console().width, force_terminal=True).print(table)
@@ -261,7 +249,7 @@ def _format_of(file: Path | None) -> Format:
     return formats[file.suffix]
 
 
-def _csv(rows: Sequence[dict[str, Any]], columns: dict[str, str]) -> str:
+def _csv(rows: Rows, columns: dict[str, str]) -> str:
     from churnrisk.files import csv_text
 
     header = list(rows[0]) if rows else list(columns)

@@ -27,7 +27,7 @@ from churnrisk.errors import ChurnRiskError, UsageError
 
 if TYPE_CHECKING:
     from churnrisk.monitoring import Promised, Promises
-    from churnrisk.records import AccountState, Move, Reason, RedList, RedListRow, WhatIf
+    from churnrisk.records import Move, Reason, RedList, RedListRow
     from churnrisk.settings import Project
     from churnrisk.team import AccountView, Outlook, PastScore
 
@@ -184,11 +184,8 @@ def redlist(
     if out.in_terminal:
         _show_totals(found)
     touched = any(row.state.touched_at for row in found.rows)
-    columns = {
-        name: "\n".join(name.replace("_", " ").rsplit(" ", 1))
-        for name in _TABLE
-        if name != "touched" or touched
-    }
+    shown = _TABLE if touched else _TABLE[:-1]
+    columns = {name: "\n".join(name.replace("_", " ").rsplit(" ", 1)) for name in shown}
     within = f"churn probability within {project.churn.horizon_days} days"
     title = f"{len(found.rows)} of {found.matching} accounts, worst first; {within}"
     rows = [_cells(row) for row in found.rows]
@@ -229,14 +226,9 @@ def report(
     """Write the red list as one HTML file or an xlsx workbook, for those without a terminal."""
     from churnrisk.team import write_report
 
+    project, day = project_of(context), as_of.date() if as_of else None
     with progress() as show:
-        write_report(
-            project_of(context),
-            output,
-            as_of=as_of.date() if as_of else None,
-            now=datetime.now(),
-            progress=show,
-        )
+        write_report(project, output, as_of=day, now=datetime.now(), progress=show)
     say(f"wrote {output}")
 
 
@@ -335,11 +327,15 @@ def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int)
         f"stage {view.stage}" if view.stage else "",
     ]
     lines.append("  " + ", ".join(fact for fact in facts if fact))
-    lines += [f"  {_touched(view.state)}"] if view.state.touched_at else []
+    if (desk := view.state).touched_at:
+        quoted = f'; note: "{desk.note}"' if desk.note else ""
+        lines.append(f"  {desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{quoted}")
     lines += ["", f"Do first: {view.row.next_step}"] if view.row.next_step else []
     if view.row.reasons:
         lines += ["", "Why:", *(f"  {_reason(reason)}" for reason in view.row.reasons)]
-    lines += ["", *_what_if_lines(view.row.turnaround)] if view.row.turnaround else []
+    if what_if := view.row.turnaround:
+        lines += ["", "What would turn it:", f"  {what_if.text}"]
+        lines += [f"  {one.label}: {_value(one.now)} now, {_value(one.then)} then" for one in what_if.changes]
     lines += ["", *_moved_lines(view.row.move, view.latest.colour)] if view.row.move else []
     lines += ["", f"History: colour, churn within {horizon_days} days", *map(_past_line, view.history[-12:])]
     return "\n".join(lines) + "\n"
@@ -363,16 +359,9 @@ def _account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
 
     from churnrisk.team import FullAccount
 
-    more: dict[str, Any] = {"run": asdict(view.run)}
-    more["outlook"] = asdict(outlook) | {"text": outlook.text} if outlook else None
-    more = to_jsonable_python(more)
+    to_churn = asdict(outlook) | {"text": outlook.text} if outlook else None
+    more: dict[str, Any] = to_jsonable_python({"run": asdict(view.run), "outlook": to_churn})
     return FullAccount.of_view(view).model_dump(mode="json") | more
-
-
-def _what_if_lines(what_if: WhatIf) -> list[str]:
-    """Return the smallest change that would give a better colour, with the signals that it changes."""
-    changes = [f"  {one.label}: {_value(one.now)} now, {_value(one.then)} then" for one in what_if.changes]
-    return ["What would turn it:", f"  {what_if.text}", *changes]
 
 
 def _moved_lines(move: Move, colour: str) -> list[str]:
@@ -391,11 +380,6 @@ def _moved_lines(move: Move, colour: str) -> list[str]:
     return lines
 
 
-def _touched(desk: AccountState) -> str:
-    quoted = f'; note: "{desk.note}"' if desk.note else ""
-    return f"{desk.touched_what} by {desk.touched_by} on {desk.touched_at:%Y-%m-%d}{quoted}"
-
-
 def _reason(reason: Reason) -> str:
     compared = not reason.comparison or "(usually " in reason.text
     usual = "" if compared else f"; {reason.comparison}"
@@ -410,8 +394,7 @@ def _value(value: float | str | None) -> str:
 
 
 def _past_line(past: PastScore) -> str:
-    probability = past.churn_probability
-    bar, share = (
-        (" ", "") if probability is None else (_BAR[min(7, int(probability * 8))], f"{probability:.1%}")
-    )
+    bar, share = " ", ""
+    if (probability := past.churn_probability) is not None:
+        bar, share = _BAR[min(7, int(probability * 8))], f"{probability:.1%}"
     return f"  {past.as_of:%Y-%m-%d}  {past.colour:6} {bar} {share}"

@@ -138,16 +138,11 @@ def models(context: typer.Context, format_: AsFormat = None, output: ToFile = No
         "base_rate": "base rate",
         "light_efficiency": "light efficiency",
     }
-    rows = [
-        {
-            "version": item.version,
-            "aliases": ", ".join(item.aliases),
-            "created": item.created,
-            **{name: item.metrics.get(name) for name in figures},
-            "run_id": item.run_id,
-        }
-        for item in list_models(project_of(context))
-    ]
+    rows = []
+    for item in list_models(project_of(context)):
+        known = {"version": item.version, "aliases": ", ".join(item.aliases), "created": item.created}
+        metrics = {name: item.metrics.get(name) for name in figures}
+        rows.append({**known, **metrics, "run_id": item.run_id})
     columns = {"version": "version", "aliases": "aliases", "created": "created", **figures}
     Output(format_, output).rows(rows, "Models", columns)
 
@@ -165,15 +160,10 @@ def promote(
     """Make a version the champion, unless it is clearly worse than today's."""
     from churnrisk.training import promote as run_promote
 
+    project, now = project_of(context), datetime.now()
     with progress() as report:
         promotion = run_promote(
-            project_of(context),
-            version=version,
-            author=author,
-            force=force,
-            dry_run=dry_run,
-            now=datetime.now(),
-            progress=report,
+            project, version=version, author=author, force=force, dry_run=dry_run, now=now, progress=report
         )
     verb = "would become" if dry_run else "is"
     say(f"version {promotion.version.version} {verb} the champion: {promotion.why}")

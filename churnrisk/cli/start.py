@@ -27,13 +27,7 @@ _COLUMNS = {
     "examples": "such as", "fix": "what to do",
 }  # fmt: skip
 _SIGNAL_COLUMNS = {
-    "feature": "feature",
-    "family": "family",
-    "meaning": "meaning",
-    "unit": "unit",
-    "window": "window",
-    "direction": "direction",
-    "there": "there",
+    **{name: name for name in ("feature", "family", "meaning", "unit", "window", "direction", "there")},
     "moved": "drift",
     "worth": "AUC alone",
 }
@@ -127,6 +121,9 @@ def demo(
     ] = None,
 ) -> None:
     """Run it all on the sample: check, train, promote, score, red list, report."""
+    from churnrisk.settings import load_project
+    from churnrisk.training import latest_date
+
     _empty(directory)
     shown = os.path.relpath(directory)
     if source is None:
@@ -134,7 +131,7 @@ def demo(
     else:
         shutil.copytree(source, directory, dirs_exist_ok=True)
     (directory / _MARK).touch()
-    month_ago = _latest(directory) - timedelta(days=30)
+    month_ago = latest_date(load_project(directory), now=datetime.now()) - timedelta(days=30)
     here = ("--project", shown)
     _run(*here, "check", "--leaks")
     _run(*here, "train")
@@ -163,13 +160,6 @@ def _me() -> str:
     except (KeyError, OSError):  # no name for this user, as in some containers
         return "me"
     return name if re.fullmatch(r"[a-z][a-z0-9_-]{1,30}", name) and name != "root" else "me"
-
-
-def _latest(directory: Path) -> datetime:
-    from churnrisk.settings import load_project
-    from churnrisk.training import latest_date
-
-    return latest_date(load_project(directory), now=datetime.now())
 
 
 def _empty(directory: Path) -> None:

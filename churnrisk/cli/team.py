@@ -99,15 +99,8 @@ def override(
     """Set an account's colour by hand; it survives every scoring run until it ends."""
     from churnrisk.team import make_override
 
-    made = make_override(
-        project_of(context),
-        account,
-        colour=colour,
-        reason=reason,
-        until=until.date(),
-        author=author,
-        now=datetime.now(),
-    )
+    project, now, end = project_of(context), datetime.now(), until.date()
+    made = make_override(project, account, colour=colour, reason=reason, until=end, author=author, now=now)
     say(
         f"override {made.override_id}: {made.name or account} is {made.colour} instead of {made.colour_before} "
         f"from the next `churnrisk score` on, until {made.expires_at:%Y-%m-%d}"
@@ -297,23 +290,17 @@ def _missed_row(lost: LostAccount, *, short: bool) -> dict[str, Any]:
     return row
 
 
-def _beside_flagged(caught: float | None, flagged: float | None) -> str:
-    """Return the share caught beside the share flagged: to flag everybody catches everybody."""
-    if caught is None or flagged is None:
-        return ""
-    return f"; red or amber: {caught:.0%} of those with a colour, and {flagged:.0%} of all accounts in these runs"
-
-
 def _missed_summary(ledger: MissedChurners) -> str:
-    lines = [
-        f"{days} days before: "
-        + (
-            ", ".join(f"{counts[name]:,} {name}" for name in _MISSED_ORDER if name in counts)
-            or "nobody was lost"
-        )
-        + _beside_flagged(ledger.caught[days], ledger.flagged[days])
-        for days, counts in ledger.colours.items()
-    ]
+    lines = []
+    for days, counts in ledger.colours.items():
+        lost = ", ".join(f"{counts[name]:,} {name}" for name in _MISSED_ORDER if name in counts)
+        caught, flagged = ledger.caught[days], ledger.flagged[days]
+        # to flag everybody catches everybody
+        beside = ""
+        if caught is not None and flagged is not None:
+            of_all = f"{flagged:.0%} of all accounts in these runs"
+            beside = f"; red or amber: {caught:.0%} of those with a colour, and {of_all}"
+        lines.append(f"{days} days before: {lost or 'nobody was lost'}{beside}")
     total = sum(ledger.verdicts.values())
     verdicts = ", ".join(f"{count:,} {name}" for name, count in ledger.verdicts.items()) or "none"
     lines.append(

@@ -10,18 +10,7 @@ import pandas as pd
 
 from churnrisk.errors import ContractError
 from churnrisk.model import LARGE, SOME, KaplanMeier, drift_by_snapshot
-from churnrisk.plots.canvas import (
-    GREY,
-    HATCHES,
-    LIGHTS,
-    STYLES,
-    axes_or_new,
-    by_date,
-    by_root,
-    finish,
-    in_percent,
-    next_style,
-)
+from churnrisk.plots import canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +46,13 @@ def plot_survival(
         When a column is missing or a number of days makes no sense.
     """
     _require(lifetimes, "days", "lost")
-    axes, kinds = axes_or_new(ax), np.full(len(lifetimes), name) if by is None else np.asarray(by).astype(str)
+    axes = canvas.axes_or_new(ax)
+    kinds = np.full(len(lifetimes), name) if by is None else np.asarray(by).astype(str)
     for kind in np.unique(kinds):
         _survival(axes, _estimate(lifetimes[kinds == kind]), str(kind))
     axes.set_ylim(0, 1.02)
-    in_percent(axes, y=True)
-    return finish(axes, "Customers still there", "days since sign-up", "share still there")
+    canvas.in_percent(axes, y=True)
+    return canvas.finish(axes, "Customers still there", "days since sign-up", "share still there")
 
 
 def plot_retention(
@@ -86,7 +76,7 @@ def plot_retention(
         When a column is missing, a number of days makes no sense, or no account has been seen for a month.
     """
     _require(lifetimes, "began_at", "days", "lost")
-    axes = axes_or_new(ax)
+    axes = canvas.axes_or_new(ax)
     signed_up = lifetimes["began_at"].dt.to_period("M")
     ages = np.arange(1, months + 1)
     shown = sorted(signed_up[lifetimes["days"] >= _MONTH].unique())[-cohorts:]
@@ -117,7 +107,7 @@ def plot_retention(
 
 
 def _survival(axes: Axes, found: KaplanMeier, name: str) -> None:
-    style = next_style(axes)
+    style = canvas.next_style(axes)
     days = np.concatenate([[found.since], found.days, [found.until]])
     survival, low, high = (
         np.concatenate([[1.0], part, part[-1:] if len(part) else [1.0]])
@@ -160,20 +150,20 @@ def plot_drift(X: pd.DataFrame, *, top: int = 5, ax: Axes | None = None) -> Axes
     ContractError
         When `X` has no as-of dates, or fewer than two.
     """
-    axes, drift = axes_or_new(ax), drift_by_snapshot(X)
+    axes, drift = canvas.axes_or_new(ax), drift_by_snapshot(X)
     moved = drift.max().sort_values(ascending=False)
-    named = moved.index[: min(top, len(STYLES))]
-    axes.plot(drift.index, drift[moved.index[len(named) :]], color=GREY, linewidth=0.6, alpha=0.5)
-    for name, style in zip(named, STYLES, strict=False):
+    named = moved.index[: min(top, len(canvas.STYLES))]
+    axes.plot(drift.index, drift[moved.index[len(named) :]], color=canvas.GREY, linewidth=0.6, alpha=0.5)
+    for name, style in zip(named, canvas.STYLES, strict=False):
         axes.plot(drift.index, drift[name], label=str(name), **style.drawn)
     for limit, words in {SOME: "worth a look", LARGE: "large"}.items():
         axes.axhline(limit, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
         axes.annotate(words, (0.01, limit), xycoords=("axes fraction", "data"), va="bottom", fontsize=8)
     highest = max(1.5 * LARGE, 1.1 * float(moved.iloc[0]))
-    by_root(axes.yaxis, [tick for tick in _DRIFT_TICKS if tick <= highest])
+    canvas.by_root(axes.yaxis, [tick for tick in _DRIFT_TICKS if tick <= highest])
     axes.set_ylim(0, highest)
-    by_date(axes)
-    return finish(
+    canvas.by_date(axes)
+    return canvas.finish(
         axes, "Drift since the first snapshot", "as of", "population stability index", legend_below=True
     )
 
@@ -188,8 +178,8 @@ def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ``at_least`` (the promise, missing where there is none) and ``outcome``; broken ones are marked.
     ax : Axes, optional
     """
-    axes = axes_or_new(ax)
-    for colour, style in LIGHTS.items():
+    axes = canvas.axes_or_new(ax)
+    for colour, style in canvas.LIGHTS.items():
         rows = history[(history["colour"] == colour) & history["churn_rate"].notna()]
         if rows.empty:
             continue
@@ -202,9 +192,9 @@ def plot_promises(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         broken = (rows["outcome"] == "broken").to_numpy()
         if broken.any():
             axes.plot(rows["as_of"][broken], rate[broken], "kx", markersize=10, label=f"{colour}, broken")
-    by_date(axes)
-    in_percent(axes, y=True)
-    return finish(axes, "Promised and observed", "as of", "churn rate", legend_below=True)
+    canvas.by_date(axes)
+    canvas.in_percent(axes, y=True)
+    return canvas.finish(axes, "Promised and observed", "as of", "churn rate", legend_below=True)
 
 
 def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -216,17 +206,17 @@ def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         One row per (as_of, colour) with ``share``.
     ax : Axes, optional
     """
-    axes = axes_or_new(ax)
+    axes = canvas.axes_or_new(ax)
     wide = history.pivot(index="as_of", columns="colour", values="share").fillna(0.0).sort_index()
     labels, floor = [f"{date:%Y-%m-%d}" for date in wide.index], np.zeros(len(wide))
-    for colour, style in LIGHTS.items():
+    for colour, style in canvas.LIGHTS.items():
         if colour in wide:
             axes.bar(
                 labels,
                 wide[colour],
                 bottom=floor,
                 color=style.colour,
-                hatch=HATCHES[colour],
+                hatch=canvas.HATCHES[colour],
                 edgecolor="white",
                 linewidth=0,
                 label=colour,
@@ -234,7 +224,7 @@ def plot_shares(history: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             floor = floor + wide[colour].to_numpy()
     axes.tick_params(axis="x", labelrotation=45)
     axes.set_ylim(0.0, 1.15)  # room for the legend above the bars
-    in_percent(axes, y=True)
-    finish(axes, "Shares of the colours", "as of", "share of accounts")
-    axes.legend(frameon=False, fontsize=9, loc="upper center", ncols=len(LIGHTS))
+    canvas.in_percent(axes, y=True)
+    canvas.finish(axes, "Shares of the colours", "as of", "share of accounts")
+    axes.legend(frameon=False, fontsize=9, loc="upper center", ncols=len(canvas.LIGHTS))
     return axes

@@ -12,20 +12,7 @@ import numpy.typing as npt
 from churnrisk.errors import ModelInputError, UsageError
 from churnrisk.lights import account_codes, churn_levels, known_values, tally_of, typical_value
 from churnrisk.model import Affine, Floats, Ranked, account_weights, equal_count_bins
-from churnrisk.plots.canvas import (
-    GREY,
-    MISSING,
-    STYLES,
-    Outcomes,
-    Style,
-    axes_or_new,
-    by_root,
-    finish,
-    has_label,
-    in_percent,
-    next_style,
-    outcomes_of,
-)
+from churnrisk.plots import canvas
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +31,7 @@ _CELLS = 20_000_000
 _DASHES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _LEAST = 1e-4
 # Effects; the quantiles shown, so that a few extreme values do not squeeze the rest.
-_COLOUR = STYLES[0].colour
+_COLOUR = canvas.STYLES[0].colour
 _GRID = 400
 _SHOWN = (0.005, 0.995)
 _BARS = 40
@@ -77,23 +64,24 @@ def plot_calibration(
     name, ax : str, Axes, optional
         Name in the legend; axes to draw on, which may hold other models.
     """
-    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p, groups), canvas.axes_or_new(ax)
     predicted, rate, around = _bins(rows, bins)
-    style, top = next_style(axes), min(1.0, 1.05 * float(max(predicted.max(), (rate + around[1]).max())))
-    if has_label(axes, "perfect"):
+    style = canvas.next_style(axes)
+    top = min(1.0, 1.05 * float(max(predicted.max(), (rate + around[1]).max())))
+    if canvas.has_label(axes, "perfect"):
         top = max(top, axes.get_xlim()[1])
     else:
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect")
+        axes.plot([0, 1], [0, 1], color=canvas.GREY, linestyle="--", linewidth=1, label="perfect")
     axes.errorbar(predicted, rate, yerr=around, fmt="none", ecolor=style.colour, capsize=3)
     axes.plot(predicted, rate, **style.drawn, label=f"{name}: churn rate, 95 %")
     for axis in (axes.xaxis, axes.yaxis):
-        by_root(axis, [tick for tick in _TICKS if tick <= top])
+        canvas.by_root(axis, [tick for tick in _TICKS if tick <= top])
     axes.set(xlim=(0, top), ylim=(0, top))
-    in_percent(axes, x=True, y=True)
-    return finish(axes, "Calibration", "mean predicted probability", "churn rate")
+    canvas.in_percent(axes, x=True, y=True)
+    return canvas.finish(axes, "Calibration", "mean predicted probability", "churn rate")
 
 
-def _bins(rows: Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
+def _bins(rows: canvas.Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
     """Return mean probability and churn rate per bin, and how far the interval reaches below and above."""
     member = equal_count_bins(rows.probability, bins)
     counts = np.bincount(member)
@@ -114,14 +102,14 @@ def plot_precision_recall(
     """Draw precision over recall with the base rate as the floor; parameters as in :func:`plot_lift`."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    rows, axes = outcomes_of(y, p), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p), canvas.axes_or_new(ax)
     precision, recall, _ = precision_recall_curve(rows.churned, rows.probability)
-    average, style = average_precision_score(rows.churned, rows.probability), next_style(axes)
+    average, style = average_precision_score(rows.churned, rows.probability), canvas.next_style(axes)
     label = f"{name}, average precision {average:.3f}"
     axes.step(recall, precision, where="post", **style.stroke, label=label)
     _floor(axes, rows.base_rate, f"base rate {rows.base_rate:.1%}")
-    in_percent(axes, x=True, y=True)
-    return finish(axes, "Precision and recall", "recall: share of churners found", "precision")
+    canvas.in_percent(axes, x=True, y=True)
+    return canvas.finish(axes, "Precision and recall", "recall: share of churners found", "precision")
 
 
 def plot_lift(
@@ -143,14 +131,14 @@ def plot_lift(
     name, ax : str, Axes, optional
         Name in the legend; axes to draw on, which may hold other models.
     """
-    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p, groups), canvas.axes_or_new(ax)
     # The first few rows jump between 0 and the maximum.
     shares = np.linspace(max(0.01, 1 / len(rows.churned)), 1.0, _POINTS)
     _draw_curve(axes, shares, _recalls(rows, shares) / shares, name)
     _floor(axes, 1.0, "no model")
     axes.set_ylim(bottom=0)
-    in_percent(axes, x=True)
-    return finish(axes, "Lift", "accounts contacted, riskiest first", "churn rate ÷ base rate")
+    canvas.in_percent(axes, x=True)
+    return canvas.finish(axes, "Lift", "accounts contacted, riskiest first", "churn rate ÷ base rate")
 
 
 def plot_gain(
@@ -165,15 +153,15 @@ def plot_gain(
 
     Parameters as in :func:`plot_lift`.
     """
-    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p, groups), canvas.axes_or_new(ax)
     shares = np.linspace(0.0, 1.0, _POINTS + 1)
-    if not has_label(axes, "no model"):
-        axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="no model")
+    if not canvas.has_label(axes, "no model"):
+        axes.plot([0, 1], [0, 1], color=canvas.GREY, linestyle="--", linewidth=1, label="no model")
         perfect = [0, rows.base_rate, 1], [0, 1, 1]
-        axes.plot(*perfect, color=GREY, linestyle=":", linewidth=1, label="perfect")
+        axes.plot(*perfect, color=canvas.GREY, linestyle=":", linewidth=1, label="perfect")
     _draw_curve(axes, shares, _recalls(rows, shares), name)
-    in_percent(axes, x=True, y=True)
-    return finish(axes, "Gain", "accounts contacted, riskiest first", "churners among them")
+    canvas.in_percent(axes, x=True, y=True)
+    return canvas.finish(axes, "Gain", "accounts contacted, riskiest first", "churners among them")
 
 
 def plot_recall_at_capacity(
@@ -198,7 +186,7 @@ def plot_recall_at_capacity(
     y, p, groups, name, ax
         As in :func:`plot_lift`.
     """
-    rows, axes = outcomes_of(y, p, groups), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p, groups), canvas.axes_or_new(ax)
     n = len(rows.churned)
     shown = min(n, 4 * capacity * snapshots) if capacity else n
     shares = np.linspace(0.0, shown / n, _POINTS + 1)
@@ -207,11 +195,11 @@ def plot_recall_at_capacity(
         reached = _recalls(rows, np.array([min(1.0, capacity * snapshots / n)]))[0, 0]
         label = f"{name} at {capacity:,}: {reached:.0%} of the churners"
         axes.plot(capacity, reached, "*", markersize=14, color=style.colour, mec="black", label=label)
-    in_percent(axes, y=True)
-    return finish(axes, "Recall at capacity", "accounts reviewed per snapshot", "churners among them")
+    canvas.in_percent(axes, y=True)
+    return canvas.finish(axes, "Recall at capacity", "accounts reviewed per snapshot", "churners among them")
 
 
-def _recalls(rows: Outcomes, shares: Floats) -> Floats:
+def _recalls(rows: canvas.Outcomes, shares: Floats) -> Floats:
     """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
     n = len(rows.churned)
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))
@@ -222,9 +210,9 @@ def _recalls(rows: Outcomes, shares: Floats) -> Floats:
     return Ranked(rows.churned, rows.probability).recall(weights[weights @ rows.churned > 0], shares)
 
 
-def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
+def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> canvas.Style:
     """Draw the first row, and the middle 95 % of the others as a band."""
-    style, label = next_style(axes), name if len(found) == 1 else f"{name}, 95 %"
+    style, label = canvas.next_style(axes), name if len(found) == 1 else f"{name}, 95 %"
     axes.plot(x, found[0], **style.drawn, markevery=_POINTS // 10, markersize=5, label=label)
     if len(found) > 1:
         low, high = np.quantile(found[1:], [0.025, 0.975], axis=0)
@@ -233,8 +221,8 @@ def _draw_curve(axes: Axes, x: Floats, found: Floats, name: str) -> Style:
 
 
 def _floor(axes: Axes, height: float, label: str) -> None:
-    if not has_label(axes, label):
-        axes.axhline(height, color=GREY, linestyle="--", linewidth=1, label=label)
+    if not canvas.has_label(axes, label):
+        axes.axhline(height, color=canvas.GREY, linestyle="--", linewidth=1, label=label)
 
 
 def plot_cost(
@@ -280,14 +268,14 @@ def plot_cost(
             f"expected 0 < save_rate <= 1 and cost_per_contact > 0, found save_rate={save_rate}, "
             f"cost_per_contact={cost_per_contact}. Give the share of churners that a contact keeps, and what one costs."
         )
-    rows, axes = outcomes_of(y, p), axes_or_new(ax)
+    rows, axes = canvas.outcomes_of(y, p), canvas.axes_or_new(ax)
     n = len(rows.churned)
     values = known_values(np.full(n, value) if np.ndim(value) == 0 else value, n)
     typical = typical_value(values)
     values = np.where(np.isnan(values), typical, values)
     score = rows.probability * values / typical if weighted else rows.probability
     levels, costs = _cost_by_threshold(score, rows.churned * values, cost_per_contact, save_rate)
-    style, best = next_style(axes), int(costs.argmin())
+    style, best = canvas.next_style(axes), int(costs.argmin())
     name = f"{name} × value" if weighted else name
     axes.step(levels, costs, where="pre", **style.stroke, label=name)
     _floor(axes, costs[-1], "contact nobody")
@@ -298,9 +286,9 @@ def plot_cost(
         label = f"{what} {at:.1%}, {_money(paid)}"
         axes.axvline(max(at, _LEAST), color="black", linestyle=dashes, linewidth=1.2, label=label)
     axes.set_xscale("log")
-    in_percent(axes, x=True)
+    canvas.in_percent(axes, x=True)
     x, y_label = "everybody is contacted from this probability on", "cost per account and snapshot"
-    return finish(axes, "Cost of a threshold", x, y_label, legend_below=True)
+    return canvas.finish(axes, "Cost of a threshold", x, y_label, legend_below=True)
 
 
 def _cost_by_threshold(
@@ -344,7 +332,7 @@ def plot_feature_effect(
         raise ModelInputError(
             f"expected a column of X, found {feature!r}. It has {', '.join(map(str, X.columns))}."
         )
-    rows, axes = _some(model, X), axes_or_new(ax)
+    rows, axes = _some(model, X), canvas.axes_or_new(ax)
     _draw(axes, model, rows, feature, _added(model, rows)[feature].to_numpy(dtype=np.float64))
     axes.set_title(name or feature)
     label = axes.set_ylabel if _is_numeric(rows[feature]) else axes.set_xlabel
@@ -400,7 +388,7 @@ def _draw(axes: Axes, model: ChurnClassifier, rows: pd.DataFrame, feature: str, 
     if not _is_numeric(values):
         _bars(axes, values, added)
         return
-    axes.axhline(0.0, color=GREY, linewidth=0.8)
+    axes.axhline(0.0, color=canvas.GREY, linewidth=0.8)
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     known = ~np.isnan(numbers)
     if known.any():
@@ -414,7 +402,8 @@ def _draw(axes: Axes, model: ChurnClassifier, rows: pd.DataFrame, feature: str, 
         _density(axes, numbers[shown])
     if not known.all():
         label = f"missing ({(~known).mean():.0%})"
-        axes.axhline(float(added[~known].mean()), color=MISSING, linestyle=":", linewidth=1.5, label=label)
+        height = float(added[~known].mean())
+        axes.axhline(height, color=canvas.MISSING, linestyle=":", linewidth=1.5, label=label)
         axes.legend(fontsize=8, frameon=False)
 
 
@@ -429,7 +418,7 @@ def _density(axes: Axes, numbers: Floats) -> None:
     counts, edges = np.histogram(numbers, bins=_BARS)
     heights = np.append(counts, counts[-1]) / counts.max() * _HEIGHT
     axes.fill_between(
-        edges, heights, step="post", color=GREY, alpha=0.35, linewidth=0, transform=axes.get_xaxis_transform()
+        edges, heights, step="post", color=canvas.GREY, alpha=0.35, lw=0, transform=axes.get_xaxis_transform()
     )
 
 
@@ -441,5 +430,5 @@ def _bars(axes: Axes, values: pd.Series, added: Floats) -> None:
     frequent = np.argsort(-counts, kind="stable")[:_LEVELS]
     labels = [f"{levels[k]} ({counts[k] / len(values):.0%})" for k in frequent]
     axes.barh(labels, mean[frequent], color=_COLOUR)
-    axes.axvline(0.0, color=GREY, linewidth=0.8)
+    axes.axvline(0.0, color=canvas.GREY, linewidth=0.8)
     axes.invert_yaxis()

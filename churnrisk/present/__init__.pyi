@@ -1,4 +1,4 @@
-from .html import HATCH, WIDTH, Figure, bars, fold, render_report, write_report
+from .html import HATCH, WIDTH, Figure, bars, environment_of, fold, render_report, write_report
 from .rows import COLUMNS, AccountRow, Instant, Number, RecordShape, flat, heading
 from .wording import (
     DISPOSITIONS,
@@ -33,6 +33,7 @@ __all__ = [
     "count",
     "cut",
     "decided",
+    "environment_of",
     "flat",
     "fold",
     "heading",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -88,68 +88,60 @@ def render_report(
     company: str,
     evidence: Sequence[ColourEvidence] = (),
     metrics: Sequence[Figure] = (),
-    title: str = "Red list",
-    currency: str = "",
     limit: int | None = 500,
 ) -> str:
     """Return the report as one self-contained HTML page, with at most ``limit`` rows.
 
     ``evidence``: what became of each colour on a later block. ``metrics``: the model beside simple rules.
-    ``currency`` is written before amounts.
     """
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            redlist=redlist,
-            rows=redlist.rows[:limit],
-            company=company,
-            title=title,
-            currency=currency,
-            evidence=evidence,
-            metrics=metrics,
-            metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
-            totals=totals(redlist, currency=currency),
-            charts=charts(redlist, currency=currency),
-            colours=list(dict.fromkeys(row.colour for row in redlist.rows[:limit])),
-            left_out=left_out(redlist),
-            say=wording,
-            HATCH=HATCH,
-        )
+    rows = redlist.rows[:limit]
+    template = environment_of("churnrisk.present").get_template("report.html")
+    return template.render(
+        redlist=redlist,
+        rows=rows,
+        company=company,
+        evidence=evidence,
+        metrics=metrics,
+        metric_columns=dict.fromkeys(name for figure in metrics for name in figure.values),
+        totals=totals(redlist),
+        charts=charts(redlist),
+        colours=list(dict.fromkeys(row.colour for row in rows)),
+        left_out=left_out(redlist),
+        say=wording,
+        HATCH=HATCH,
     )
 
 
 @cache
-def _environment() -> Environment:
+def environment_of(package: str) -> Environment:
+    """Return the templates of a package, compiled once per process."""
     return Environment(
-        loader=PackageLoader("churnrisk.present"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,
     )
 
 
-def totals(redlist: RedList, *, currency: str) -> tuple[TotalView, ...]:
+def totals(redlist: RedList) -> tuple[TotalView, ...]:
     """Return the totals with their change since the last run."""
-    since = wording.day(redlist.previous_run.as_of) if redlist.previous_run else ""
-    return tuple(_total(total, since, currency) for total in redlist.totals)
+    since = f" since {wording.day(redlist.previous_run.as_of)}" if redlist.previous_run else ""
+    return tuple(_total(total, since) for total in redlist.totals)
 
 
-def _total(total: Total, since: str, currency: str) -> TotalView:
+def _total(total: Total, since: str) -> TotalView:
     # the label says whether it is money
     words = {word.strip(",.()") for word in total.label.lower().split()}
-    show: Callable[[float], str] = wording.count
-    if words & _MONEY_WORDS:
-        show = partial(wording.money, currency=currency)
+    show = wording.money if words & _MONEY_WORDS else wording.count
     if total.previous is None:
         change = "nothing to compare with yet"
     elif round(total.value - total.previous, 6) == 0:
-        change = f"no change since {since}" if since else "no change"
+        change = f"no change{since}"
     else:
         step = total.value - total.previous
-        change = f"{'▲' if step > 0 else '▼'} {'+' if step > 0 else '-'}{show(abs(step))}"
-        change += f" since {since}" if since else ""
+        change = f"{'▲ +' if step > 0 else '▼ -'}{show(abs(step))}{since}"
     return TotalView(total.label, show(total.value), change)
 
 
@@ -160,31 +152,24 @@ def left_out(redlist: RedList) -> str:
     return f"Not listed: {' and '.join(said)}." if said else ""
 
 
-def charts(redlist: RedList, *, currency: str) -> tuple[Chart, ...]:
+def charts(redlist: RedList) -> tuple[Chart, ...]:
     """Return the annual value at risk, or the accounts where none has a value, by segment and renewal quarter."""
     if not (redlist.by_segment or redlist.by_quarter):
         return ()
     in_money = any(group.value for group in (*redlist.by_segment, *redlist.by_quarter))
-    segments, quarters = fold(redlist.by_segment, "others"), fold(redlist.by_quarter, "later")
     return (
-        _chart("By segment", segments, "no segment", currency, in_money=in_money),
-        _chart("By renewal quarter", quarters, "no renewal date", currency, in_money=in_money),
+        _chart("By segment", fold(redlist.by_segment, "others"), "no segment", in_money=in_money),
+        _chart("By renewal quarter", fold(redlist.by_quarter, "later"), "no renewal date", in_money=in_money),
     )
 
 
-def _chart(title: str, groups: Sequence[AtRisk], unknown: str, currency: str, *, in_money: bool) -> Chart:
+def _chart(title: str, groups: Sequence[AtRisk], unknown: str, *, in_money: bool) -> Chart:
     amounts = [group.amounts(in_money=in_money) for group in groups]
-    show: Callable[[float], str] = partial(wording.money, currency=currency) if in_money else wording.count
+    labels = [unknown if group.key == NONE else group.key.replace("-Q", " Q") for group in groups]
+    show = wording.money if in_money else wording.count
     shown = tuple(
-        Bar(
-            unknown if group.key == NONE else group.key.replace("-Q", " Q"),
-            red,
-            amber,
-            show(red),
-            show(amber),
-            drawn,
-        )
-        for group, (red, amber), drawn in zip(groups, amounts, bars(amounts), strict=True)
+        Bar(label, red, amber, show(red), show(amber), drawn)
+        for label, (red, amber), drawn in zip(labels, amounts, bars(amounts), strict=True)
     )
     return Chart(title, "annual value" if in_money else "accounts", shown)
 

@@ -8,17 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
+from churnrisk import records
 from churnrisk.present.wording import CAUSES
-from churnrisk.records import (
-    ChangedSignal,
-    Colour,
-    DecidedBy,
-    Disposition,
-    MovePart,
-    Place,
-    Reason,
-    RedListRow,
-)
 
 Cell = str | int | float | date | None
 _MONEY = frozenset(("annual_value", "expected_loss"))
@@ -52,21 +43,21 @@ class MoveShape(RecordShape):
     """Why the colour or the score is another one than at the last run."""
 
     since: Instant = Field(description="As-of date of the last run.")
-    previous_colour: Colour
+    previous_colour: records.Colour
     because: str | None = Field(description="What changed the colour.", examples=["score"])
     log_odds: Number = Field(description="The change, which the parts sum to.")
-    parts: list[MovePart]
+    parts: list[records.MovePart]
     text: str = Field(description="The parts in words.")
 
 
 class TurnaroundShape(RecordShape):
     """The smallest realistic change after which the model and the rules would give a better colour."""
 
-    colour: Colour | None
+    colour: records.Colour | None
     levers: list[str]
     steps: list[str] = Field(examples=[["resolve the open complaint"]])
     probability: Number = Field(description="The churn probability afterwards.")
-    changes: list[ChangedSignal]
+    changes: list[records.ChangedSignal]
     text: str
 
 
@@ -82,14 +73,14 @@ class AccountRow(RecordShape):
     name: str | None = Field(examples=["Cedar Bakery"])
     owner: str | None = Field(description="Who looks after the account.", examples=["Ana Castillo"])
     segment: str | None
-    colour: Colour
+    colour: records.Colour
     arrow: str = Field(description="↑ riskier than at the last run, ↓ safer, → the same, • new or grey.")
-    place: Place | None = Field(
+    place: records.Place | None = Field(
         description="Work of this run, red beyond the team's capacity, amber on watch, or handled before the run."
     )
     rank: int | None = Field(description="Place in the work of this run, from 1.", examples=[12])
-    previous_colour: Colour | None
-    decided_by: DecidedBy = Field(description="What had the last word on the colour.")
+    previous_colour: records.Colour | None
+    decided_by: records.DecidedBy = Field(description="What had the last word on the colour.")
     rule: str | None = Field(description="The rule that decided.")
     churn_probability: Number = Field(description="Of churn within the horizon.", examples=[0.62])
     previous_probability: Number = Field(description="At the last run.")
@@ -98,13 +89,13 @@ class AccountRow(RecordShape):
     renewal_at: Instant | None
     days_to_renewal: int | None = Field(description="From the run on.")
     days_in_colour: int
-    reasons: list[Reason] = Field(description="The largest contribution first.")
+    reasons: list[records.Reason] = Field(description="The largest contribution first.")
     play: str | None = Field(description="The play that fits.")
     next_step: str
     move: MoveShape | None = Field(description="Null when nothing moved.")
     turnaround: TurnaroundShape | None = Field(description="What would give it a better colour.")
     version: int = _of_state("version", "Grows with every change by the team; send it with a review.", [3])
-    disposition: Disposition | None = _of_state("disposition", "What the team has found out.")
+    disposition: records.Disposition | None = _of_state("disposition", "What the team has found out.")
     snoozed_until: Instant | None = _of_state("snoozed_until")
     snooze_reason: str | None = _of_state("snooze_reason")
     assignee: str | None = _of_state("assignee", "Who takes care of it now.")
@@ -114,7 +105,7 @@ class AccountRow(RecordShape):
     touched_what: str | None = _of_state("touched_what", examples=["contacted"])
 
     @classmethod
-    def of(cls, row: RedListRow) -> Self:
+    def of(cls, row: records.RedListRow) -> Self:
         """Return the shape of a row."""
         return cls.model_validate(row)
 
@@ -127,7 +118,7 @@ def heading(column: str) -> str:
     return column.replace("_", " ").capitalize()
 
 
-def flat(row: RedListRow, *, separator: str = "; ") -> dict[str, Cell]:
+def flat(row: records.RedListRow, *, separator: str = "; ") -> dict[str, Cell]:
     """Return a row as one cell per column: structures as their text, money in cents, days as dates."""
     shape = AccountRow.of(row)
     return {name: _cell(name, getattr(shape, name), separator) for name in COLUMNS}
@@ -147,6 +138,6 @@ def _cell(name: str, value: object, separator: str) -> Cell:
             return value.date() if name in _DAYS else value.replace(microsecond=0, tzinfo=None)
         case float() if name in _MONEY:
             return round(value, 2)
-        case Colour() | DecidedBy() | Disposition() | Place():
+        case records.Colour() | records.DecidedBy() | records.Disposition() | records.Place():
             return str(value)
     return value  # type: ignore[return-value]  # every other column holds a cell

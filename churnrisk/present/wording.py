@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Protocol, TypeGuard
+from typing import TypeGuard
 
 from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, Place, Places, RedListRow
 
@@ -54,20 +54,6 @@ FAMILIES = {
 }
 
 
-class Decided(Protocol):
-    """A colour with what had the last word on it."""
-
-    @property
-    def decided_by(self) -> str:
-        """A value of :class:`DecidedBy`."""
-        ...
-
-    @property
-    def rule(self) -> str | None:
-        """The rule's name, where there is one."""
-        ...
-
-
 def is_known(number: float | None) -> TypeGuard[float]:
     """Whether there is a finite number."""
     return number is not None and math.isfinite(number)
@@ -82,12 +68,11 @@ def count(number: float | None) -> str:
     return f"{number:,.2f}".rstrip("0").rstrip(".")
 
 
-def money(amount: float | None, currency: str) -> str:
-    """Return an amount rounded to whole units, with the currency before it."""
+def money(amount: float | None) -> str:
+    """Return an amount rounded to whole units, with thousands separators."""
     if not is_known(amount):
         return UNKNOWN
-    sign = "-" if round(amount) < 0 else ""
-    return f"{sign}{currency}{abs(amount):,.0f}"
+    return f"{round(amount):,}"
 
 
 def percent(share: float | None) -> str:
@@ -143,11 +128,9 @@ def probability_change(row: RedListRow) -> str:
 
 def place(row: RedListRow) -> str:
     """Return whether an account is work of this run, and which; empty for one without a place."""
-    return (
-        f"work {row.rank}"
-        if row.rank
-        else {"beyond": "beyond capacity"}.get(row.place or "", row.place or "")
-    )
+    if row.rank:
+        return f"work {row.rank}"
+    return "beyond capacity" if row.place == Place.BEYOND else row.place or ""
 
 
 def cut(places: Places) -> str:
@@ -163,11 +146,11 @@ def cut(places: Places) -> str:
     return said + (f", {places.handled:,} handled before this run" if places.handled else "")
 
 
-def decided(row: Decided) -> str:
+def decided(decided_by: str, rule: str | None) -> str:
     """Return what had the last word on the colour."""
-    if row.decided_by == DecidedBy.RULE and row.rule:
-        return f"by the rule {row.rule.replace('_', ' ')}"
-    return DECIDERS[DecidedBy(row.decided_by)]
+    if decided_by == DecidedBy.RULE and rule:
+        return f"by the rule {rule.replace('_', ' ')}"
+    return DECIDERS[DecidedBy(decided_by)]
 
 
 def moved(row: RedListRow) -> str:

@@ -31,25 +31,25 @@ _WRAPPED = ("reasons", "next_step", "move", "turnaround", "note")
 _WIDTHS = {"name": 32, "owner": 20, "rule": 20} | dict.fromkeys(_WRAPPED, 60)
 
 
-def write_workbook(path: str | Path, redlist: RedList, *, company: str = "", currency: str = "") -> Path:
+def write_workbook(path: str | Path, redlist: RedList, *, company: str = "") -> Path:
     """Write the totals and every row of the red list, in order, as an xlsx workbook, whole or not at all.
 
-    Text is stored as text: a name that starts like a formula is never calculated. ``currency`` is written before
-    amounts in the totals. Raises UsageError when ``path`` cannot be written.
+    Text is stored as text: a name that starts like a formula is never calculated. Raises UsageError when ``path``
+    cannot be written.
     """
     from openpyxl import Workbook
 
     book = Workbook()
     book.properties.title = "Red list"
     book.properties.creator = "churnrisk"
-    _fill_totals(book.active, redlist, company=company, currency=currency)
+    _fill_totals(book.active, redlist, company)
     _fill_list(book.create_sheet("Red list"), redlist.rows)
     content = BytesIO()
     book.save(content)
     return write_whole(path, content.getvalue())
 
 
-def _fill_totals(sheet: Worksheet, redlist: RedList, *, company: str, currency: str) -> None:
+def _fill_totals(sheet: Worksheet, redlist: RedList, company: str) -> None:
     sheet.title = "Totals"
     _line(sheet, [f"Red list of {company}" if company else "Red list"], bold=True)
     _line(sheet, [f"as of {wording.day(redlist.run.as_of)}, model {redlist.run.model_version}"])
@@ -57,9 +57,9 @@ def _fill_totals(sheet: Worksheet, redlist: RedList, *, company: str, currency: 
         _line(sheet, [wording.cut(redlist.places)])
     _line(sheet, [])
     _line(sheet, ["Total", "Value", "Change"], bold=True)
-    for total in html.totals(redlist, currency=currency):
+    for total in html.totals(redlist):
         _line(sheet, [total.label, total.value, total.change])
-    for number, chart in enumerate(html.charts(redlist, currency=currency)):
+    for number, chart in enumerate(html.charts(redlist)):
         _line(sheet, [])
         heading = _line(sheet, [f"{chart.title}, {chart.counted}", "Red", "Amber"], bold=True)
         for bar in chart.bars:

@@ -103,20 +103,18 @@ class Usage:
         account, offset = np.nonzero(counts)
         times = counts[account, offset]
         account, offset = np.repeat(account, times), np.repeat(offset, times)
-        feature = self._draw_features(account)
+        breadth = np.maximum(1, np.rint(self._customers.adopted * self._breadth)).astype(int)[account]
+        rank = (breadth * self._rng.random(len(account)) ** 1.3).astype(int)
+        feature = self._customers.feature_order[account, rank]
         user = (self._customers.users[account] * self._rng.random(len(account)) ** 1.5).astype(int)
         minute = np.clip(self._rng.normal(780.0, 170.0, len(account)), 0, MINUTES_PER_DAY - 1).astype(int)
         np.maximum.at(self._last_seen, (account, feature), day + offset)
         self._sessions = [*self._sessions[1:], counts.sum(axis=1).astype(float)]
-        seen = np.unique(account * _MOST_USERS + user) // _MOST_USERS
+        user += account * _MOST_USERS
+        seen = np.unique(user) // _MOST_USERS
         self.users_30 = np.bincount(seen, minlength=len(self.level))
         minute += (day + offset) * MINUTES_PER_DAY
-        columns = {
-            "account": account,
-            "minute": minute,
-            "feature": feature,
-            "user": account * _MOST_USERS + user,
-        }
+        columns = {"account": account, "minute": minute, "feature": feature, "user": user}
         self.rows.append(pd.DataFrame(columns))
 
     def _session_counts(self, day: int, first: Ints, end: Ints) -> NDArray[np.int64]:
@@ -129,12 +127,6 @@ class Usage:
         active = (offset >= first[:, None]) & (offset < end[:, None])
         self.level = np.maximum(self.level * self._fade, 1e-4)
         return self._rng.poisson(np.where(active, rate, 0.0))
-
-    def _draw_features(self, account: Ints) -> Ints:
-        breadth = np.maximum(1, np.rint(self._customers.adopted * self._breadth)).astype(int)[account]
-        rank = (breadth * self._rng.random(len(account)) ** 1.3).astype(int)
-        feature: Ints = self._customers.feature_order[account, rank]
-        return feature
 
 
 class Support:
@@ -294,14 +286,15 @@ class Owners:
 
     def changed_within_60(self, day: int) -> Bools:
         """Whether the owner changed in ``[day - 60, day)``."""
-        changed: Bools = self._changed_day >= day - 60
-        return changed
+        return self._changed_day >= day - 60
 
     def hand_over(self, day: int, *, who: Bools) -> None:
         """Let owners leave, and others take on their accounts, in the period from ``day``."""
         rng, size = self._rng, len(self.owner)
         leavers = self._team[rng.random(len(self._team)) < _LEAVES_SHARE]
-        self._replace(leavers)
+        hires = (self._next_hire + np.arange(len(leavers))) % len(OWNERS)
+        self._next_hire += len(leavers)
+        self._team = np.union1d(np.setdiff1d(self._team, leavers), hires)
         moved = who & (np.isin(self.owner, leavers) | (rng.random(size) < _REASSIGNED_SHARE))
         successor = self._team[rng.integers(0, len(self._team), size)]
         moved &= successor != self.owner
@@ -314,11 +307,6 @@ class Owners:
         """Return one row per account and hand-over, in days; the first is the sign-up."""
         rows = pd.concat(self._rows, ignore_index=True)
         return rows.sort_values(["valid_from", "account"], ignore_index=True, kind="stable")
-
-    def _replace(self, leavers: Ints) -> None:
-        hires = (self._next_hire + np.arange(len(leavers))) % len(OWNERS)
-        self._next_hire += len(leavers)
-        self._team = np.union1d(np.setdiff1d(self._team, leavers), hires)
 
     def _row(self, account: Ints, valid_from: Ints) -> pd.DataFrame:
         owner = np.array(OWNERS)[self.owner[account]]

@@ -133,8 +133,7 @@ class Situation:
 
 def complaint_weight(severity: Ints) -> Floats:
     """Return the log-odds that one open complaint of this severity (1 to 4) adds."""
-    weights: Floats = _SEVERITY_LOG_ODDS[severity]
-    return weights
+    return _SEVERITY_LOG_ODDS[severity]
 
 
 def contributions(now: Situation) -> dict[str, Floats]:
@@ -168,8 +167,7 @@ def contributions(now: Situation) -> dict[str, Floats]:
 def churn_probability(parts: dict[str, Floats]) -> Floats:
     """Return the probability of churn within the next 30 days that the parts add up to."""
     log_odds = INTERCEPT + sum(parts[cause] for cause in CAUSES)
-    probability: Floats = 1.0 / (1.0 + np.exp(-log_odds))
-    return probability
+    return 1.0 / (1.0 + np.exp(-log_odds))
 
 
 def main_cause(parts: dict[str, Floats]) -> NDArray[np.str_]:

@@ -6,7 +6,6 @@ import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
-from io import StringIO
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -123,8 +122,12 @@ def write_world(world: World, directory: str | Path, *, defects: bool = True) ->
         raw, found = _spoil(np.random.default_rng([world.seed, 1]), raw)
     folder.mkdir(parents=True, exist_ok=True)
     for name, table in raw.items():
-        _replace(folder / _FILES[name], _csv(table))
-    _replace(folder / "churnrisk.toml", _project_file(world).encode())
+        content = table.to_csv(index=False, lineterminator="\n").encode("utf-8")
+        if _FILES[name].endswith(".gz"):
+            # no clock in the file: same seed, same bytes
+            content = gzip.compress(content, compresslevel=9, mtime=0)
+        write_whole(folder / _FILES[name], content)
+    write_whole(folder / "churnrisk.toml", _project_file(world).encode())
     write_whole(
         folder / "truth.parquet", lambda file: world.truth.to_parquet(file, index=False, compression="zstd")
     )
@@ -165,33 +168,20 @@ def _add_crm_status(raw: Raw, world: World) -> None:
     raw["accounts"]["Status"] = np.where(customer, "Customer", "Former customer")
 
 
-def _csv(table: pd.DataFrame) -> bytes:
-    text = StringIO()
-    table.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode("utf-8")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    if path.suffix == ".gz":
-        # no clock in the file: same seed, same bytes
-        content = gzip.compress(content, compresslevel=9, mtime=0)
-    write_whole(path, content)
-
-
 def _project_file(world: World) -> str:
     template = Template(files("churnrisk.sample").joinpath("project.toml").read_text(encoding="utf-8"))
     periods = (world.end - world.start).days // 30
     windows_are_full = min(_FULL_WINDOWS_DAYS, 30 * (periods // 4))
     first = world.start + pd.Timedelta(days=windows_are_full)
-    columns = {f"{name}_columns": _mapping(name) for name in _FILES}
+    columns = {}
+    for name, mapping in _COLUMNS.items():
+        width = max(map(len, mapping))
+        columns[f"{name}_columns"] = "\n".join(
+            f'{ours:<{width}} = "{theirs}"' for ours, theirs in mapping.items()
+        )
     return template.substitute(
         first=f"{first:%Y-%m-%d}", seed=world.seed, accounts=len(world.accounts), **columns
     )
-
-
-def _mapping(name: str) -> str:
-    width = max(map(len, _COLUMNS[name]))
-    return "\n".join(f'{ours:<{width}} = "{theirs}"' for ours, theirs in _COLUMNS[name].items())
 
 
 def _spoil(rng: np.random.Generator, raw: Raw) -> tuple[Raw, tuple[Defect, ...]]:

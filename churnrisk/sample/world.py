@@ -9,16 +9,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
-from churnrisk.sample.behaviour import (
-    CATEGORIES,
-    MINUTES_PER_DAY,
-    OPEN,
-    OWNERS,
-    Owners,
-    SubscriptionTerms,
-    Support,
-    Usage,
-)
+from churnrisk.sample import behaviour
 from churnrisk.sample.customers import (
     CAUSES,
     FEATURES,
@@ -41,7 +32,7 @@ _WARM_UP_PERIODS = 3
 _ENDS_AT_RENEWAL_SHARE = 0.85
 _COMES_BACK_SHARE = 0.08
 _COMES_BACK_AFTER_DAYS = (60, 150)
-_NOT_YET = OPEN
+_NOT_YET = behaviour.OPEN
 _FIRST_ACCOUNT_NUMBER = 10_000
 _FIRST_USER_NUMBER = 100_000
 _LATE_SHARE = 0.03
@@ -119,26 +110,21 @@ class _Simulation:
         self.rng = np.random.default_rng(seed)
         self._months = months
         self.customers: Customers = draw_customers(self.rng, accounts=accounts, days=months * PERIOD_DAYS)
-        self.usage = Usage(self.rng, self.customers, first_weekday=first_weekday)
-        self.support = Support(self.rng, self.customers)
-        self.owners = Owners(self.rng, self.customers)
-        self.terms = SubscriptionTerms(self.rng, self.customers)
+        self.usage = behaviour.Usage(self.rng, self.customers, first_weekday=first_weekday)
+        self.support = behaviour.Support(self.rng, self.customers)
+        self.owners = behaviour.Owners(self.rng, self.customers)
+        self.terms = behaviour.SubscriptionTerms(self.rng, self.customers)
         self.truth: list[pd.DataFrame] = []
         self.live = self.customers.sign_up_day < -_WARM_UP_PERIODS * PERIOD_DAYS
         self._start_day = self.customers.sign_up_day.copy()
 
     def run(self) -> None:
-        self._renew_until(-_WARM_UP_PERIODS * PERIOD_DAYS)
+        while (due := self.terms.renews < -_WARM_UP_PERIODS * PERIOD_DAYS).any():
+            self.terms.renew(due)
         for period in range(-_WARM_UP_PERIODS, self._months):
             self._live_through(period * PERIOD_DAYS, may_churn=period >= 0)
         end = self._months * PERIOD_DAYS
         self._write_truth(end, contributions(self._situation(end)), churned=None)
-
-    def _renew_until(self, day: int) -> None:
-        due = self.terms.renews < day
-        while due.any():
-            self.terms.renew(due)
-            due = self.terms.renews < day
 
     def _live_through(self, day: int, *, may_churn: bool) -> None:
         parts = contributions(self._situation(day))
@@ -229,7 +215,7 @@ class _Clock:
         return pd.Series(self._start + minute * np.timedelta64(1, "m"))
 
     def minute_if_past(self, minute: Ints) -> pd.Series[Any]:
-        return self.minute(minute).where(minute < self.end_day * MINUTES_PER_DAY)
+        return self.minute(minute).where(minute < self.end_day * behaviour.MINUTES_PER_DAY)
 
 
 def _ids(account: Ints) -> pd.Series[str]:
@@ -239,11 +225,11 @@ def _ids(account: Ints) -> pd.Series[str]:
 def _delays(rng: np.random.Generator, size: int) -> Ints:
     """Return minutes between an occurrence and its record: none, but for a few that come days late."""
     late = rng.random(size) < _LATE_SHARE
-    minutes = (rng.exponential(_LATE_DAYS, size) * MINUTES_PER_DAY).astype(int)
+    minutes = (rng.exponential(_LATE_DAYS, size) * behaviour.MINUTES_PER_DAY).astype(int)
     return np.where(late, minutes, 0)
 
 
-def _accounts(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
+def _accounts(clock: _Clock, customers: Customers, owners: behaviour.Owners) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "account_id": _ids(np.arange(len(customers))),
@@ -251,15 +237,15 @@ def _accounts(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFra
             "signed_up_at": clock.day(customers.sign_up_day),
             "segment": np.array(SEGMENTS)[customers.segment],
             "industry": np.array(INDUSTRIES)[customers.industry],
-            "owner": np.array(OWNERS)[owners.owner],
+            "owner": np.array(behaviour.OWNERS)[owners.owner],
         }
     )
 
 
-def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFrame:
+def _events(rng: np.random.Generator, clock: _Clock, usage: behaviour.Usage) -> pd.DataFrame:
     rows = pd.concat(usage.rows, ignore_index=True)
     rows["recorded"] = rows["minute"] + _delays(rng, len(rows))
-    rows = rows[(rows["minute"] >= 0) & (rows["recorded"] < clock.end_day * MINUTES_PER_DAY)]
+    rows = rows[(rows["minute"] >= 0) & (rows["recorded"] < clock.end_day * behaviour.MINUTES_PER_DAY)]
     order = np.lexsort((rows["feature"], rows["account"], rows["minute"]))
     account, minute, feature, user, recorded = (rows[name].to_numpy()[order] for name in rows)
     table = pd.DataFrame(
@@ -275,7 +261,7 @@ def _events(rng: np.random.Generator, clock: _Clock, usage: Usage) -> pd.DataFra
     return table.drop_duplicates(ignore_index=True)
 
 
-def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd.DataFrame:
+def _complaints(rng: np.random.Generator, clock: _Clock, support: behaviour.Support) -> pd.DataFrame:
     rows = pd.concat(support.complaints, ignore_index=True)
     account, opened, answered, resolved, severity, category, csat = (rows[name].to_numpy() for name in rows)
     recorded = np.minimum(opened + _delays(rng, len(opened)), resolved)
@@ -286,20 +272,20 @@ def _complaints(rng: np.random.Generator, clock: _Clock, support: Support) -> pd
             "first_response_at": clock.minute_if_past(answered),
             "resolved_at": clock.minute_if_past(resolved),
             "severity": severity,
-            "category": np.array(CATEGORIES)[category],
+            "category": np.array(behaviour.CATEGORIES)[category],
             "recorded_at": clock.minute(recorded),
         }
     )
     # only some customers rate, and none before the complaint is resolved
     answers = (rng.random(len(table)) < 0.6) & table["resolved_at"].notna().to_numpy()
     table.insert(6, "csat", pd.Series(csat).astype("Int64").where(answers))
-    known: pd.DataFrame = table.loc[recorded < clock.end_day * MINUTES_PER_DAY]
+    known: pd.DataFrame = table.loc[recorded < clock.end_day * behaviour.MINUTES_PER_DAY]
     return known.sort_values(["opened_at", "account_id"], ignore_index=True, kind="stable")
 
 
 def _subscriptions(clock: _Clock, terms: pd.DataFrame) -> pd.DataFrame:
     ended = terms["ended"].to_numpy()
-    closed = ended != OPEN
+    closed = ended != behaviour.OPEN
     return pd.DataFrame(
         {
             "account_id": _ids(terms["account"].to_numpy()),
@@ -313,7 +299,7 @@ def _subscriptions(clock: _Clock, terms: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _surveys(clock: _Clock, support: Support) -> pd.DataFrame:
+def _surveys(clock: _Clock, support: behaviour.Support) -> pd.DataFrame:
     rows = pd.concat(support.surveys, ignore_index=True)
     account, minute = rows["account"].to_numpy(), rows["minute"].to_numpy()
     columns = {"account_id": _ids(account), "answered_at": clock.minute(minute), "score": rows["score"]}
@@ -321,7 +307,7 @@ def _surveys(clock: _Clock, support: Support) -> pd.DataFrame:
     return table.sort_values(["answered_at", "account_id"], ignore_index=True, kind="stable")
 
 
-def _attributes(clock: _Clock, customers: Customers, owners: Owners) -> pd.DataFrame:
+def _attributes(clock: _Clock, customers: Customers, owners: behaviour.Owners) -> pd.DataFrame:
     changes = owners.table()
     account = changes["account"].to_numpy()
     return pd.DataFrame(

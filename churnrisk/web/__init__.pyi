@@ -16,7 +16,7 @@ from .pages.audit import entry_text
 from .pages.lead import promise_view, team_view
 from .pages.redlist import chunks, csv_file
 from .process import one_line
-from .rendering import install_errors, page
+from .rendering import environment, install_errors, page
 from .security.middleware import HeadersMiddleware
 from .security.session import Require, flash, require
 from .security.signing import Signer, address_of, comes_from_here, load_secret, page_before, safe_path
@@ -40,6 +40,7 @@ __all__ = [
     "csv_file",
     "default_workers",
     "entry_text",
+    "environment",
     "flash",
     "history_chart",
     "history_rows",

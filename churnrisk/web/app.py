@@ -18,7 +18,7 @@ from churnrisk.scoring import deadlines_of
 from churnrisk.settings import Project, open_store
 from churnrisk.web import security
 from churnrisk.web.api.app import install_api
-from churnrisk.web.dependencies import Assignees
+from churnrisk.web.dependencies import assignee_options
 from churnrisk.web.pages import account, audit, lead, redlist, reviews
 from churnrisk.web.rendering import FragmentCache, install_errors, page
 
@@ -29,22 +29,13 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 def create_app(project: Project, *, hosts: Iterable[str] = ()) -> FastAPI:
-    """Return the application of a project; its store is opened here and closed when the server stops.
-
-    It answers to ``hosts`` besides the host names of the settings.
-    """
-    app = FastAPI(
-        title="churnrisk",
-        version=__version__,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=_life,
-    )
+    """Return the application of a project, which answers to ``hosts`` too; its store closes when the server stops."""
+    # Without an OpenAPI address there are no pages of documentation either.
+    app = FastAPI(title="churnrisk", version=__version__, openapi_url=None, lifespan=_life)
     app.state.project = project
     app.state.store = open_store(project, pooled=True)
     app.state.fragments = FragmentCache()
-    app.state.people = Assignees(app.state.store)
+    app.state.assignee_options = assignee_options(app.state.store)
     app.state.deadlines = deadlines_of(project)
     install_errors(app)
     for module in (redlist, reviews, account, lead, audit):

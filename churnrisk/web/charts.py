@@ -31,6 +31,8 @@ _SHARE = (
 _MOST_DATES = 8
 # What a long figure of an axis is counted in, so that it fits beside the chart.
 _UNITS = ((1e12, " tn"), (1e9, " bn"), (1e6, " M"))
+# Figures take a tenth of the width: the stylesheet sets that, so that they stay while the rest scrolls.
+_WIDTH, _LEFT, _RIGHT = 760.0, 76.0, 724.0
 #: Heights with their figures.
 Steps = Sequence[tuple[float, str]]
 _WIDEST_COLUMN = 56.0
@@ -63,116 +65,80 @@ def bar_rows(groups: Sequence[Group]) -> tuple[tuple[Group, Markup], ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class RangeMark:
-    """A value beside its usual range, on a track of ``RANGE_WIDTH``."""
+class Mark:
+    """A mark on a track as SVG, and what it says."""
 
-    usual_x: float
-    usual_width: float
-    value_x: float
+    drawn: Markup
     says: str
 
-    @property
-    def drawn(self) -> Markup:
-        """The mark as SVG."""
-        usual = (
-            f'<rect class="usual" x="{self.usual_x}" y="3" width="{self.usual_width}" height="10" rx="2"/>'
-        )
-        track = '<rect class="track" x="0" y="5" width="200" height="6" rx="3"/>'
-        here = f'<path class="here" d="M{self.value_x} 1 l5 7 -5 7 -5 -7z"/>'
-        return Markup(f"{_TRACK}{track}{usual}{here}</svg>")  # noqa: S704 - numbers only
 
-
-def range_mark(value: object, low: float | None, high: float | None) -> RangeMark | None:
-    """Place a value beside its usual range; None when one of them is not a finite number."""
+def range_mark(value: object, low: float | None, high: float | None) -> Mark | None:
+    """Draw a value beside its usual range, on a track of ``RANGE_WIDTH``; None if one of them is no finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or low is None or high is None:
         return None
     if not all(math.isfinite(number) for number in (value, low, high)):
         return None
     start, end = min(value, low), max(value, high)
-    margin = (end - start) * 0.08 or 1.0
+    # Below the smallest normal number the scale would overflow.
+    margin = (end - start) * 0.08 if end - start > 1e-300 else 1.0
     scale = RANGE_WIDTH / (end - start + 2 * margin)
 
     def place(number: float) -> float:
         return round((number - start + margin) * scale, 1)
 
     where = "above the usual range" if value > high else "below the usual range" if value < low else "usual"
-    return RangeMark(place(low), max(round((high - low) * scale, 1), 3.0), place(float(value)), where)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A contribution as a bar from the middle of a track of 100: to the right when it raises the risk."""
-
-    x: float
-    width: float
-    raises: bool
-
-    @property
-    def drawn(self) -> Markup:
-        """The bar as SVG."""
-        kind = "raises" if self.raises else "lowers"
-        bar = f'<rect class="{kind}" x="{self.x}" y="3" width="{self.width}" height="10"/>'
-        return Markup(f"{_SHARE}{bar}</svg>")  # noqa: S704 - numbers only
-
-
-def shares(contributions: Sequence[float]) -> tuple[Share, ...]:
-    """Return the contributions on one scale; the largest fills its half."""
-    largest = max((abs(part) for part in contributions), default=0.0) or 1.0
-    widths = [round(max(abs(part) / largest * 48.0, 1.0), 1) for part in contributions]
-    return tuple(
-        Share(50.0 if part >= 0 else round(50.0 - width, 1), width, part >= 0)
-        for part, width in zip(contributions, widths, strict=True)
+    width = max(round((high - low) * scale, 1), 3.0)
+    parts = (
+        '<rect class="track" x="0" y="5" width="200" height="6" rx="3"/>',
+        f'<rect class="usual" x="{place(low)}" y="3" width="{width}" height="10" rx="2"/>',
+        f'<path class="here" d="M{place(float(value))} 1 l5 7 -5 7 -5 -7z"/>',
     )
+    return Mark(Markup(f"{_TRACK}{''.join(parts)}</svg>"), where)  # noqa: S704 - numbers only
 
 
-@dataclass(frozen=True, slots=True)
-class RateMark:
-    """A churn rate with its bounds, and the promise as a line, on a track of ``RANGE_WIDTH``."""
-
-    low_x: float
-    width: float
-    rate_x: float
-    limit_x: float | None
-
-    @property
-    def drawn(self) -> Markup:
-        """The mark as SVG."""
-        x = self.limit_x
-        parts = (
-            '<rect class="track" x="0" y="6" width="200" height="4" rx="2"/>',
-            f'<rect class="bounds" x="{self.low_x}" y="4" width="{self.width}" height="8" rx="2"/>',
-            f'<path class="here" d="M{self.rate_x} 2 l4 6 -4 6 -4 -6z"/>',
-            "" if x is None else f'<line class="limit" x1="{x}" x2="{x}" y1="0" y2="16"/>',
-        )
-        return Markup(f"{_TRACK}{''.join(parts)}</svg>")  # noqa: S704 - numbers only
+def shares(contributions: Sequence[float]) -> tuple[Mark, ...]:
+    """Return the contributions on one scale, from the middle of a track of 100; the largest fills its half."""
+    largest = max((abs(part) for part in contributions), default=0.0) or 1.0
+    return tuple(_share(part, largest) for part in contributions)
 
 
-def rate_mark(rate: float, low: float, high: float, limit: float | None, *, top: float) -> RateMark:
-    """Place a rate between 0 and ``top``."""
+def _share(part: float, largest: float) -> Mark:
+    width = round(max(abs(part) / largest * 48.0, 1.0), 1)
+    kind, x, says = ("raises", 50.0, "speaks for churn")
+    if part < 0:
+        kind, x, says = ("lowers", round(50.0 - width, 1), "speaks against")
+    bar = f'<rect class="{kind}" x="{x}" y="3" width="{width}" height="10"/>'
+    return Mark(Markup(f"{_SHARE}{bar}</svg>"), says)  # noqa: S704 - numbers only
+
+
+def rate_mark(rate: float, low: float, high: float, limit: float | None, *, top: float) -> Markup:
+    """Draw a churn rate between 0 and ``top`` with its bounds, and the promise as a line."""
 
     def place(share: float) -> float:
         return round(min(share / top, 1.0) * (RANGE_WIDTH - 8) + 4, 1)
 
     width = max(round(place(high) - place(low), 1), 1.0)
-    return RateMark(place(low), width, place(rate), None if limit is None else place(limit))
+    parts = [
+        '<rect class="track" x="0" y="6" width="200" height="4" rx="2"/>',
+        f'<rect class="bounds" x="{place(low)}" y="4" width="{width}" height="8" rx="2"/>',
+        f'<path class="here" d="M{place(rate)} 2 l4 6 -4 6 -4 -6z"/>',
+    ]
+    if limit is not None:
+        parts.append(f'<line class="limit" x1="{place(limit)}" x2="{place(limit)}" y1="0" y2="16"/>')
+    return Markup(f"{_TRACK}{''.join(parts)}</svg>")  # noqa: S704 - numbers only
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Size and edges of a chart over time, in units of its SVG."""
+    """Height of a chart over time and of its ground, in units of its SVG."""
 
-    width: float
     height: float
-    left: float
-    right: float
     top: float
     bottom: float
 
     def lines(self, steps: Steps) -> str:
         """Return grid lines, each at a height."""
-        return "".join(
-            f'<line class="axis" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>' for y, _ in steps
-        )
+        return "".join(f'<line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="{y}" y2="{y}"/>' for y, _ in steps)
 
     def dates(self, dates: Sequence[tuple[float, str]]) -> str:
         """Return at most eight of the dates below the chart, the last among them, so that none overlap."""
@@ -186,12 +152,12 @@ class Frame:
     def scrolled(self, name: str, head: str, steps: Steps, drawn: str) -> Markup:
         """Return a chart that scrolls beside its figures; ``head`` is the attributes and title of the SVG."""
         # what scrolls disappears behind the ground, but for a date below, which may reach over the edge
-        ground = f'<rect class="ground" width="{self.left}" height="{self.bottom + 8}"/>'
+        ground = f'<rect class="ground" width="{_LEFT}" height="{self.bottom + 8}"/>'
         figures = ground + "".join(
-            f'<text x="{self.left - 6}" y="{y + 4}" text-anchor="end">{text}</text>' for y, text in steps
+            f'<text x="{_LEFT - 6}" y="{y + 4}" text-anchor="end">{text}</text>' for y, text in steps
         )
-        box = f'viewBox="0 0 {self.left} {self.height}" class="figures"'
-        size = f'viewBox="{self.left} 0 {self.width - self.left} {self.height}" class="history" role="img"'
+        box = f'viewBox="0 0 {_LEFT} {self.height}" class="figures"'
+        size = f'viewBox="{_LEFT} 0 {_WIDTH - _LEFT} {self.height}" class="history" role="img"'
         return Markup(  # noqa: S704 - escaped by the caller
             f'<div class="scroll" tabindex="0" role="region" aria-label="{name}, drawn"><div class="over-time">'
             f'<svg {box} aria-hidden="true" focusable="false">{figures}</svg><svg {size} {head}{drawn}</svg>'
@@ -199,9 +165,8 @@ class Frame:
         )
 
 
-# Figures take a tenth of the width: the stylesheet sets that, so that they stay while the rest scrolls.
-_COLUMNS = Frame(width=760.0, height=220.0, left=76.0, right=724.0, top=12.0, bottom=192.0)
-_HISTORY = Frame(width=760.0, height=250.0, left=76.0, right=724.0, top=30.0, bottom=220.0)
+_COLUMNS = Frame(height=220.0, top=12.0, bottom=192.0)
+_HISTORY = Frame(height=250.0, top=30.0, bottom=220.0)
 _INSIDE = _HISTORY.bottom - _HISTORY.top
 
 
@@ -211,8 +176,8 @@ def column_chart(amounts: Sequence[tuple[datetime, float]], name: str) -> Markup
         return None
     top = nice_top(max(amount for _, amount in amounts))
     scale = (_COLUMNS.bottom - _COLUMNS.top) / top
-    room = (_COLUMNS.right - _COLUMNS.left) / len(amounts)
-    middles = [round(_COLUMNS.left + room * (place + 0.5), 1) for place in range(len(amounts))]
+    room = (_RIGHT - _LEFT) / len(amounts)
+    middles = [round(_LEFT + room * (place + 0.5), 1) for place in range(len(amounts))]
     dates = [(x, day(moment)) for x, (moment, _) in zip(middles, amounts, strict=True)]
     unit, sign = next((one for one in _UNITS if top >= one[0]), (1.0, ""))
     heights = [top * step / 4 for step in range(5)]
@@ -277,10 +242,10 @@ def history_chart(history: Sequence[PastScore], occasions: Sequence[Occasion] = 
     moments = [history[0].as_of, history[-1].as_of, *(occasion.at for occasion in occasions)]
     begin, end = min(moments), max(moments)
     margin = max((end - begin) * 0.03, timedelta(days=2))
-    per_second = (_HISTORY.right - _HISTORY.left) / (end - begin + 2 * margin).total_seconds()
+    per_second = (_RIGHT - _LEFT) / (end - begin + 2 * margin).total_seconds()
 
     def place(moment: datetime) -> float:
-        return round(_HISTORY.left + (moment - begin + margin).total_seconds() * per_second, 1)
+        return round(_LEFT + (moment - begin + margin).total_seconds() * per_second, 1)
 
     # the axis ends at a round share above the greatest, so that small risks are visible too
     top = next((step for step in _TOPS if max(known) <= step), 1.0)
@@ -303,11 +268,10 @@ def history_rows(history: Sequence[PastScore]) -> Markup:
 
 
 def _row(score: PastScore) -> str:
-    head = (
-        f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th><td>{BADGES[score.colour]}</td>'
-    )
-    rest = f'<td class="number">{percent(score.churn_probability)}</td><td>{escape(decided(score))}</td>'
-    return f"<tr>{head}{rest}</tr>"
+    run = f'<th scope="row" class="plain-weight nowrap">{day(score.as_of)}</th>'
+    probability = f'<td class="number">{percent(score.churn_probability)}</td>'
+    decider = escape(decided(score.decided_by, score.rule))
+    return f"<tr>{run}<td>{BADGES[score.colour]}</td>{probability}<td>{decider}</td></tr>"
 
 
 @cache
@@ -320,7 +284,7 @@ def _bands(history: Sequence[PastScore], places: Sequence[float]) -> str:
     """Return one band for as long as a colour lasted; the last one reaches to the edge."""
     coloured = zip((score.colour for score in history), places, strict=True)
     starts = [(colour, next(group)[1]) for colour, group in groupby(coloured, lambda it: it[0])]
-    ends = [*(start for _, start in starts[1:]), _HISTORY.right]
+    ends = [*(start for _, start in starts[1:]), _RIGHT]
     return "".join(
         f'<rect class="band is-{escape(colour)}" x="{start}" y="{_HISTORY.top}" '
         f'width="{end - start:.1f}" height="{_INSIDE}"/>'

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
 from typing import Annotated, Any
 
+from cachetools import TTLCache, cached
 from fastapi import Depends, Request
 from markupsafe import Markup
 
@@ -22,7 +23,7 @@ Fields = Mapping[str, str]
 #: The largest id that PostgreSQL's integer holds.
 LARGEST_ID = 2**31 - 1
 # Names change rarely, and every account page offers them.
-_MAX_AGE = timedelta(seconds=30)
+_MAX_AGE_SECONDS = 30
 
 
 async def read_fields(request: Request) -> dict[str, str]:
@@ -44,13 +45,12 @@ Accounts = Annotated[tuple[str, ...], Depends(read_accounts)]
 
 def form_context(request: Request, user: User, typed: Fields, *, up: str | None) -> dict[str, Any]:
     """Return what the forms of a review show, whether for one account or for several."""
-    moment = now()
     return {
         "typed": typed,
         "mistake": None,
         "up": safe_path(up),
-        "people": request.app.state.people.options(scope=user.scope, now=moment),
-        "tomorrow": f"{moment + timedelta(days=1):%Y-%m-%d}",
+        "people": request.app.state.assignee_options(user.scope),
+        "tomorrow": f"{now() + timedelta(days=1):%Y-%m-%d}",
     }
 
 
@@ -123,23 +123,17 @@ def _day(typed: Fields) -> date | None:
         raise UsageError(f"an end expects a date such as 2026-12-31, found {given!r}.") from error
 
 
-class Assignees:
-    """The names to assign accounts to, cached for half a minute; safe to use from several threads."""
+def assignee_options(store: Store) -> Callable[[str | None], Markup]:
+    """Return a function of a user's scope that gives the names to assign accounts to, as ``<option>`` elements.
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._lock = threading.Lock()
-        self._options = Markup()
-        self._read_at: datetime | None = None
+    A user limited to one owner sees no others.
+    """
 
-    def options(self, *, scope: str | None, now: datetime) -> Markup:
-        """Return the names as ``<option>`` elements; a user limited to one owner sees no others."""
-        if scope is not None:
-            return _options((scope,))
-        with self._lock:
-            if self._read_at is None or now - self._read_at > _MAX_AGE:
-                self._options, self._read_at = _options(assignees(self._store)), now
-            return self._options
+    @cached(TTLCache[Any, Markup](maxsize=1, ttl=_MAX_AGE_SECONDS), lock=threading.Lock())
+    def everybody() -> Markup:
+        return _options(assignees(store))
+
+    return lambda scope: everybody() if scope is None else _options((scope,))
 
 
 def _options(names: Iterable[str]) -> Markup:

@@ -17,12 +17,12 @@ from cachetools import LRUCache
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from churnrisk.errors import ChurnRiskError, NotFoundError, UnavailableError
-from churnrisk.present import HATCH
+from churnrisk.present import HATCH, environment_of
 from churnrisk.present import wording as report_wording
 from churnrisk.records import Role, User
 from churnrisk.web import wording
@@ -109,15 +109,8 @@ def _links(me: User | None) -> tuple[Link, ...]:
 
 @cache
 def environment() -> Environment:
-    """Return the templates of the process, compiled once."""
-    made = Environment(
-        loader=PackageLoader("churnrisk.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    """Return the templates of the pages."""
+    made = environment_of("churnrisk.web")
     # where both have a word, the pages' own counts
     made.globals["say"] = SimpleNamespace(**(vars(report_wording) | vars(wording)))
     made.globals.update(asset=asset, account_path=account_path, leading_back=leading_back)
@@ -142,23 +135,15 @@ def leading_back(up: str) -> str:
     return "" if up == "/" else "?" + urlencode({"up": up})
 
 
-def fragment(template: str, context: Mapping[str, Any]) -> Markup:
-    """Render a part of a page that needs nothing of the request."""
-    return Markup(environment().get_template(template).render(context))  # noqa: S704 - escaped by the template
-
-
 class FragmentCache:
-    """The last rendered parts of pages by key, each valid while its source is the very same object."""
+    """The last rendered parts of pages by key, each valid while the query cache returns the same source object."""
 
     def __init__(self, maxsize: int = 64) -> None:
         self._fragments: LRUCache[Hashable, tuple[object, Markup]] = LRUCache(maxsize)
         self._lock = Lock()
 
     def get(self, key: Hashable, source: object, render: Callable[[], Markup]) -> Markup:
-        """Return the fragment of a key; render it if its source has changed.
-
-        The query cache returns the same object until something changes, so identity is enough.
-        """
+        """Return the fragment of a key; render it if its source has changed."""
         with self._lock:
             cached = self._fragments.get(key)
         if cached is not None and cached[0] is source:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
-from churnrisk.present import FAMILIES, SHAPES, UNKNOWN, money
+from churnrisk.present import FAMILIES, SHAPES, UNKNOWN
 from churnrisk.records import Reason
 
 # Of "Call the customer (account owner, phone, within 2 days)."
@@ -48,16 +48,6 @@ def moment(instant: datetime | None) -> str:
     return UNKNOWN if instant is None else f"{instant:%Y-%m-%d %H:%M}"
 
 
-def amount(value: float | None) -> str:
-    """Return money in whole units with thousands separators."""
-    return money(value, "")
-
-
-def accounts(number: int) -> str:
-    """Return a number of accounts."""
-    return plural(number, "account")
-
-
 def plural(number: int, noun: str) -> str:
     """Return a number with its noun."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
@@ -66,11 +56,6 @@ def plural(number: int, noun: str) -> str:
 def family(name: str) -> str:
     """Return the display name of a family of signals."""
     return FAMILIES.get(name, name.replace("_", " ").capitalize())
-
-
-def signed(number: float) -> str:
-    """Return log-odds with their sign."""
-    return f"{number:+.2f}"
 
 
 def change(now: float, before: float | None) -> str:

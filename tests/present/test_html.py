@@ -74,9 +74,9 @@ def test_a_first_run_has_nothing_to_compare_with(make_redlist: Make) -> None:
 
 
 def test_a_row_says_who_how_serious_why_and_what_next(make_redlist: Make) -> None:
-    text = _Page(render_report(make_redlist({}), company="Sample company", currency="€")).text
+    text = _Page(render_report(make_redlist({}), company="Sample company")).text
     for expected in (
-        "Cedar Bakery", "C10042", "Ana Castillo", "Enterprise", "red", "▲", "↑", "€84,000", "in 23 days",
+        "Cedar Bakery", "C10042", "Ana Castillo", "Enterprise", "red", "▲", "↑", "84,000", "in 23 days",
         "24 Jul 2026", "62 %", "+31 points", "No activity for 34 days", "2 complaints open", "for 1 day",
         "by the model", "Call the owner's contact",
     ):  # fmt: skip
@@ -141,8 +141,6 @@ def test_script_in_any_text_is_shown_and_not_run(make_redlist: Make) -> None:
     page = render_report(
         redlist,
         company=ATTACK,
-        title=ATTACK,
-        currency=ATTACK,
         evidence=(replace(EVIDENCE[0], promise=ATTACK),),
         metrics=(Figure(ATTACK, {ATTACK: 0.5}),),
     )

@@ -21,14 +21,30 @@ from churnrisk.web import (
 )
 
 
+def shape_of(kind, mark):
+    """The shape of one class in a mark."""
+    tree = ElementTree.fromstring(str(getattr(mark, "drawn", mark)))
+    (found,) = [one for one in tree.iter() if one.get("class") == kind]
+    return found
+
+
+def x_of(kind, mark):
+    shape = shape_of(kind, mark)
+    return float(shape.get("x") or shape.get("d").removeprefix("M").split()[0])
+
+
+def width_of(kind, mark):
+    return float(shape_of(kind, mark).get("width"))
+
+
 def test_a_value_beside_the_usual_range_says_on_which_side():
     above = range_mark(353.0, 7.0, 297.0)
     below = range_mark(1.0, 7.0, 297.0)
     assert above is not None
     assert below is not None
     assert (above.says, below.says) == ("above the usual range", "below the usual range")
-    assert above.value_x > above.usual_x + above.usual_width
-    assert below.value_x < below.usual_x
+    assert x_of("here", above) > x_of("usual", above) + width_of("usual", above)
+    assert x_of("here", below) < x_of("usual", below)
 
 
 @pytest.mark.parametrize(
@@ -46,14 +62,18 @@ finite = st.floats(-1e12, 1e12)
 def test_range_marks_stay_on_their_track(value, one, other):
     mark = range_mark(value, min(one, other), max(one, other))
     assert mark is not None
-    for x in (mark.usual_x, mark.value_x):
-        assert -0.1 <= x <= RANGE_WIDTH + 0.1
+    for kind in ("usual", "here"):
+        assert -0.1 <= x_of(kind, mark) <= RANGE_WIDTH + 0.1
 
 
 def test_contributions_share_one_scale_and_have_a_side():
     raises, lowers = shares([2.0, -1.0])
-    assert (raises.x, raises.width, raises.raises) == (50.0, 48.0, True)
-    assert (lowers.x, lowers.width, lowers.raises) == (26.0, 24.0, False)
+    assert (x_of("raises", raises), width_of("raises", raises), raises.says) == (
+        50.0,
+        48.0,
+        "speaks for churn",
+    )
+    assert (x_of("lowers", lowers), width_of("lowers", lowers), lowers.says) == (26.0, 24.0, "speaks against")
 
 
 rates = st.floats(0, 1)
@@ -63,10 +83,9 @@ rates = st.floats(0, 1)
 def test_rates_stay_on_their_track(one, two, three, limit, top):
     low, rate, high = sorted((one, two, three))
     mark = rate_mark(rate, low, high, limit, top=top)
-    assert 0 <= mark.low_x <= mark.rate_x <= RANGE_WIDTH
-    assert mark.low_x + mark.width <= RANGE_WIDTH + 1
-    assert (mark.limit_x is None) == (limit is None)
-    assert ('class="limit"' in mark.drawn) == (limit is not None)
+    assert 0 <= x_of("bounds", mark) <= x_of("here", mark) <= RANGE_WIDTH
+    assert x_of("bounds", mark) + width_of("bounds", mark) <= RANGE_WIDTH + 1
+    assert ('class="limit"' in mark) == (limit is not None)
 
 
 def amounts(*given):

@@ -58,8 +58,8 @@ def test_dates_are_iso():
 
 
 def test_one_is_not_many():
-    assert wording.accounts(1) == "1 account"
-    assert wording.accounts(1200) == "1,200 accounts"
+    assert wording.plural(1, "account") == "1 account"
+    assert wording.plural(1200, "account") == "1,200 accounts"
 
 
 def test_an_unknown_family_is_still_a_name():

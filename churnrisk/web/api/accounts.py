@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal, Self
 
@@ -11,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from churnrisk.errors import NotFoundError
 from churnrisk.present import Instant, Number, RecordShape
-from churnrisk.records import AuditEntry, Disposition, RedList, RedListParameters, RedListQuery, Text
+from churnrisk.records import Disposition, RedList, RedListParameters, RedListQuery, Text
 from churnrisk.team import FieldChange, read_red_list, reviews, view_account
 from churnrisk.web.api.problems import Reader, Writer, problems
 from churnrisk.web.api.shapes import Account, AccountDetail, Desk, changes_of
@@ -182,20 +181,11 @@ def changes(
 ) -> list[FieldChange]:
     """Read what people changed of an account, the newest first."""
     store = request.app.state.store
-    entries = reviews.trail(
-        store,
-        account_id=account_id,
-        scope=token.owner,
-        before_review=before,
-        limit=limit + _MOST_OF_ONE_REVIEW,
-    )
-    return changes_of(_whole_reviews(entries, limit))
-
-
-def _whole_reviews(entries: Sequence[AuditEntry], limit: int) -> Sequence[AuditEntry]:
-    """Return the first entries and the rest of the last review: the next page begins before that one."""
+    most = limit + _MOST_OF_ONE_REVIEW
+    entries = reviews.trail(store, account_id=account_id, scope=token.owner, before_review=before, limit=most)
+    # The last review comes whole: the next page begins before it.
     ends = (n for n in range(limit, len(entries)) if entries[n].review_id != entries[n - 1].review_id)
-    return entries[: next(ends, len(entries))]
+    return changes_of(entries[: next(ends, len(entries))])
 
 
 @router.post("/accounts/{account_id:path}/reviews", status_code=201, responses=problems(404, 409, 413))

@@ -163,14 +163,9 @@ def hand_out(request: Request, token: Writer, query: Annotated[ActionQuery, Quer
 
 
 def _hand_out(request: Request, token: Token, query: ActionQuery, *, record: bool) -> Actions:
-    state = request.app.state
+    project, store, asked = request.app.state.project, request.app.state.store, query.filter(token.owner)
     handed = hand_out_actions(
-        state.project,
-        now=now(),
-        query=query.filter(token.owner),
-        deliver=lambda _made: None,
-        record=record,
-        store=state.store,
+        project, now=now(), query=asked, deliver=lambda _made: None, record=record, store=store
     )
     return Actions(
         as_of=handed.run.as_of,

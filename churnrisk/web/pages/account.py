@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from churnrisk.errors import ContractError, NotFoundError, UnavailableError, UsageError
-from churnrisk.present import DISPOSITIONS, decided, since
+from churnrisk.present import DISPOSITIONS
 from churnrisk.records import AccountState, MovePart, Reason, User
 from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_account
-from churnrisk.web.charts import (
-    HistoryChart,
-    Occasion,
-    RangeMark,
-    Share,
-    column_chart,
-    history_chart,
-    history_rows,
-    range_mark,
-    shares,
-)
+from churnrisk.web import charts
 from churnrisk.web.dependencies import Typed, change_of, form_context, record_change, version_of
 from churnrisk.web.pages.audit import changes, signed_text
 from churnrisk.web.process import in_thread, now
@@ -97,25 +86,19 @@ def _page(
         capacity=state.project.decision.capacity,
     )
     up = request.query_params.get("up") or typed.get("up")
-    context = _account_context(view) | form_context(request, user, typed, up=up) | {"conflict": None}
-    return page(request, "account.html", context | shown, status=status)
-
-
-def _account_context(view: AccountView) -> dict[str, Any]:
-    return {
+    context = {
         "view": view,
-        "decided": f"{since(view.row.days_in_colour)}, {decided(view.latest)}",
         "state": state_text(view.state),
-        "on_record": _last_touch(view.state),
         "reasons": _reasons(view.row.reasons),
-        "no_reasons": _no_reasons(view),
         "moves": _moves(view.row.move.parts) if view.row.move else (),
         "chart": _chart(view),
-        "past_rows": history_rows(view.history),
+        "past_rows": charts.history_rows(view.history),
         "reviews": changes(view.trail),
-        "overrides": tuple(one for one in view.overrides if one.in_force),
         "dispositions": _dispositions(view.state),
+        "conflict": None,
     }
+    context |= form_context(request, user, typed, up=up) | shown
+    return page(request, "account.html", context, status=status)
 
 
 def _conflict(error: ConflictError, typed: Mapping[str, str]) -> dict[str, Any]:
@@ -143,57 +126,35 @@ def state_text(state: AccountState) -> str:
     return " ".join(parts)
 
 
-def _last_touch(state: AccountState) -> str:
-    if state.touched_at is None:
-        return ""
-    return f"Last: {state.touched_what}, {state.touched_by}, {state.touched_at:%Y-%m-%d %H:%M}."
-
-
 def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
     plain = tuple((name, text) for name, text in DISPOSITIONS.items() if name != "snoozed")
     return (*plain, ("open", "Open again")) if state.disposition else plain
 
 
-def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, RangeMark | None, Share]]:
-    marks = [range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
-    bars = shares([reason.contribution for reason in reasons])
+def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.Mark | None, charts.Mark]]:
+    marks = [charts.range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
+    bars = charts.shares([reason.contribution for reason in reasons])
     return list(zip(reasons, marks, bars, strict=True))
 
 
-def _no_reasons(view: AccountView) -> str:
-    if view.latest.colour == "grey":
-        return "There is not enough data on this account for a score; grey is no judgement."
-    if view.latest.colour in ("red", "amber"):
-        return "This run has no reasons on record for the account."
-    return "Reasons are stored for red and amber accounts only; this one is not at risk."
-
-
-def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, Share]]:
+def _moves(parts: Iterable[MovePart]) -> list[tuple[MovePart, charts.Mark]]:
     shown = [part for part in parts if abs(part.log_odds) >= _SMALLEST_MOVE]
-    return list(zip(shown, shares([part.log_odds for part in shown]), strict=True))
+    return list(zip(shown, charts.shares([part.log_odds for part in shown]), strict=True))
 
 
-def _chart(view: AccountView, complaints: Sequence[Occasion] = ()) -> HistoryChart | None:
+def _chart(view: AccountView, complaints: Sequence[charts.Occasion] = ()) -> charts.HistoryChart | None:
     """Return the score history with overrides, reviews and, where they are known, complaints."""
     overrides = [
-        Occasion(one.created_at, "override", f"set {one.colour} by {one.author} until {day(one.expires_at)}")
+        (one.created_at, "override", f"set {one.colour} by {one.author} until {day(one.expires_at)}")
         for one in view.overrides
     ]
     reviews = [
-        Occasion(change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
+        (change.entry.at, "review", f"{change.lines[0]} ({change.entry.author})")
         for change in changes(entry for entry in view.trail if entry.field != "override")
         if change.entry.undone_by is None and change.entry.undoes is None
     ]
-    return history_chart(view.history, [*overrides, *reviews, *complaints])
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureUse:
-    """How often a product feature was used in the last four weeks and in the four before."""
-
-    name: str
-    lately: int
-    before: int
+    occasions = [charts.Occasion(*one) for one in (*overrides, *reviews)]
+    return charts.history_chart(view.history, [*occasions, *complaints])
 
 
 def _timeline_context(request: Request, user: User, account_id: str) -> dict[str, Any]:
@@ -209,12 +170,14 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     except (UsageError, ContractError) as error:
         return context | {"problem": str(error)}
     complaints = [
-        Occasion(one.at, "complaint", one.text) for one in history.events if one.kind == "complaint opened"
+        charts.Occasion(one.at, "complaint", one.text)
+        for one in history.events
+        if one.kind == "complaint opened"
     ]
     amounts = [(week.start, float(week.events + week.later)) for week in history.weeks]
     return context | {
         "timeline": history,
-        "use": column_chart(amounts, "Events by week"),
+        "use": charts.column_chart(amounts, "Events by week"),
         "features": _features(history),
         "marks": _MARKS,
         "now": moment,
@@ -223,12 +186,12 @@ def _timeline_context(request: Request, user: User, account_id: str) -> dict[str
     }
 
 
-def _features(history: Timeline) -> tuple[FeatureUse, ...]:
+def _features(history: Timeline) -> list[tuple[str, int, int]]:
+    """Return how often each product feature was used in the last four weeks and in the four before."""
     if not history.weeks or history.features == ("",):
-        return ()
-    last, earlier = history.weeks[-4:], history.weeks[-8:-4]
+        return []
     used = []
     for name in history.features:
-        lately, before = (sum(week.by_feature[name] for week in weeks) for weeks in (last, earlier))
-        used.append(FeatureUse(name or "no name", lately, before))
-    return tuple(feature for feature in used if feature.lately or feature.before)
+        uses = [week.by_feature[name] for week in history.weeks]
+        used.append((name or "no name", sum(uses[-4:]), sum(uses[-8:-4])))
+    return [feature for feature in used if any(feature[1:])]

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from starlette.exceptions import HTTPException
 
 from churnrisk.monitoring import (
@@ -24,14 +25,14 @@ from churnrisk.monitoring import (
     RunOfColour,
     promises,
 )
-from churnrisk.present import UNKNOWN, count, fold, percent
-from churnrisk.records import NONE, Colour, Places
-from churnrisk.team import RunAtRisk, TeamWeek, monday
-from churnrisk.web.charts import Group, RateMark, bar_rows, column_chart, rate_mark
+from churnrisk.present import count, fold, percent
+from churnrisk.records import NONE, Colour
+from churnrisk.team import TeamWeek, monday
+from churnrisk.web.charts import Group, bar_rows, column_chart, rate_mark
 from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import page
 from churnrisk.web.security.session import Viewer
-from churnrisk.web.wording import amount, change, day, plural
+from churnrisk.web.wording import day, plural
 
 router = APIRouter()
 _OWN_ACCOUNTS_ONLY = (
@@ -77,83 +78,25 @@ def show_help(request: Request, user: Viewer) -> Response:
     return page(request, "help.html")
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """A figure with its caption; ``href`` leads to the accounts behind it."""
-
-    text: str
-    value: str
-    says: str
-    href: str | None = None
-
-
 def team_view(state: TeamWeek, *, scope: str | None) -> dict[str, Any]:
     """Return the context of ``monday.html``."""
+    latest, before = state.over_time[-1], state.over_time[-2] if len(state.over_time) > 1 else None
     in_money = any(one.value for one in state.over_time)
     amounts = [(one.as_of, one.value if in_money else float(one.red + one.amber)) for one in state.over_time]
     title = "Revenue at risk over time" if in_money else "Red and amber accounts over time"
     return {
         "monday": state,
         "limited_to": scope,
-        "tiles": _tiles(state, in_money=in_money, scope=scope),
-        "load": [(_filtered(owner=load.owner), load) for load in state.load],
-        "by_place": state.places is not None,
+        "in_money": in_money,
+        "latest": latest,
+        "before": before,
+        "missed": next((one for one in reversed(state.over_time) if one.missed is not None), None),
+        "load": [("/?" + urlencode({"owner": load.owner}), load) for load in state.load],
         "nobody": NONE,
         "over_time_title": title,
         "chart": column_chart(amounts, title),
         "by_segment": _by_segment(state, in_money=in_money),
     }
-
-
-def _tiles(state: TeamWeek, *, in_money: bool, scope: str | None) -> tuple[Tile, ...]:
-    latest = state.over_time[-1]
-    before = state.over_time[-2].value if len(state.over_time) > 1 else None
-    untouched, overdue = (sum(getattr(one, name) for one in state.load) for name in ("untouched", "overdue"))
-    worth = f"worth {amount(state.saved.annual_value)} a year" if in_money else ""
-    tiles = [_newly_red(state.newly_red), *_work(state.places)]
-    if in_money:
-        tiles.append(Tile("Revenue at risk", amount(latest.value), change(latest.value, before)))
-    tiles += [
-        Tile("Untouched", count(untouched), "red or amber, and nobody has been there"),
-        Tile("Overdue", count(overdue), "of these, the next step is due"),
-        Tile("Saved", count(state.saved.count), worth),
-    ]
-    # missed churners are counted for the whole team only
-    if not scope:
-        tiles.append(_missed(state.over_time))
-    return tuple(tiles)
-
-
-def _work(places: Places | None) -> tuple[Tile, ...]:
-    if places is None:
-        return ()
-    beyond = f", {count(places.beyond)} red beyond it" if places.beyond else ""
-    return (
-        Tile(
-            "Work of this run",
-            count(places.work),
-            f"capacity {count(places.capacity)}{beyond}",
-            "/?place=work",
-        ),
-        Tile("On watch", count(places.watch), "amber, not work yet", "/?place=watch"),
-    )
-
-
-def _newly_red(number: int | None) -> Tile:
-    if number is None:
-        return Tile("Newly red", UNKNOWN, "the first run: there is none to compare with")
-    return Tile("Newly red", count(number), "since the last run", "/?newly_red=1")
-
-
-def _missed(over_time: tuple[RunAtRisk, ...]) -> Tile:
-    known = [one for one in over_time if one.missed is not None]
-    if not known:
-        return Tile("Missed churners", UNKNOWN, "no outcome is known yet", "/promises")
-    return Tile("Missed churners", count(known[-1].missed), f"green on {day(known[-1].as_of)}", "/promises")
-
-
-def _filtered(**query: str) -> str:
-    return "/?" + urlencode(query)
 
 
 def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
@@ -162,7 +105,7 @@ def _by_segment(state: TeamWeek, *, in_money: bool) -> Any:
     groups = []
     for one in fold(state.by_segment, "others"):
         name = "No segment" if one.key == NONE else one.key
-        link = _filtered(segment=one.key) if one in state.by_segment else None
+        link = "/?" + urlencode({"segment": one.key}) if one in state.by_segment else None
         groups.append(Group(name, one.amounts(in_money=in_money), link))
     return bar_rows(groups)
 
@@ -185,17 +128,15 @@ class ColourCard:
 
 @dataclass(frozen=True, slots=True)
 class RunLine:
-    """One run of a colour."""
+    """One run of a colour, with its outcomes as text."""
 
-    as_of: datetime
-    accounts: int
+    run: RunOfColour
     churned: str
     rate: str
     bounds: str
-    promise: str
     verdict: str
     verdict_class: str
-    mark: RateMark | None
+    mark: Markup | None
 
 
 def promise_view(view: Promises) -> dict[str, Any]:
@@ -205,9 +146,7 @@ def promise_view(view: Promises) -> dict[str, Any]:
         "within": _within(view.horizon_days),
         "cards": tuple(_card(promised) for promised in view.colours),
         "nothing_stored": not any(promised.runs for promised in view.colours),
-        "missed": tuple(
-            (as_of, _missed_text(view, as_of, missed)) for as_of, missed in view.missed if missed
-        ),
+        "missed": tuple((as_of, _missed_text(view, as_of, lost)) for as_of, lost in view.missed if lost),
         "missed_known": len(view.missed),
     }
 
@@ -228,21 +167,20 @@ def _missed_text(view: Promises, as_of: datetime, missed: int) -> str:
 
 def _card(promised: Promised) -> ColourCard:
     latest = promised.latest
-    verdict, verdict_class = _overall(promised)
+    promise = "It promises no churn rate."
+    if latest and promised.state == IN_FORCE:
+        promise = f"Promised: {latest.promise} {_within(latest.horizon_days)}."
     ends = [end or 0.0 for run in promised.runs for end in (run.outcome.high, _limit(run))]
     top = max([0.01, *ends]) * 1.05
     return ColourCard(
         promised.colour,
         _MEANS[promised.colour],
-        f"Promised: {latest.promise} {_within(latest.horizon_days)}."
-        if latest and promised.state == IN_FORCE
-        else "It promises no churn rate.",
+        promise,
         _tested(promised),
         _since(promised),
         "" if promised.state == NO_PROMISE else promised.text,
         (latest.note if latest else None) or "",
-        verdict,
-        verdict_class,
+        *_overall(promised),
         tuple(_line(run, top) for run in promised.runs),
     )
 
@@ -302,17 +240,8 @@ def _line(run: RunOfColour, top: float) -> RunLine:
         churned = f"{count(outcome.churned)} of {count(outcome.known)}"
         rate, bounds = percent(outcome.rate), f"{percent(outcome.low)} to {percent(outcome.high)}"
         mark = rate_mark(outcome.rate, outcome.low, outcome.high, _limit(run), top=top)
-    return RunLine(
-        run.as_of,
-        outcome.accounts,
-        churned,
-        rate,
-        bounds,
-        outcome.promise or "none",
-        _VERDICTS[run.verdict] + (", in hindsight" if run.in_hindsight else ""),
-        _CLASSES.get(run.verdict, "unclear"),
-        mark,
-    )
+    verdict = _VERDICTS[run.verdict] + (", in hindsight" if run.in_hindsight else "")
+    return RunLine(run, churned, rate, bounds, verdict, _CLASSES.get(run.verdict, "unclear"), mark)
 
 
 def _limit(run: RunOfColour) -> float | None:

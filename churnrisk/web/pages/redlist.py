@@ -25,7 +25,7 @@ from churnrisk.records import NONE, AtRisk, Colour, Place, RedList, RedListQuery
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.process import in_thread, now, run_in_thread
-from churnrisk.web.rendering import FragmentCache, Link, fragment, may_review, page
+from churnrisk.web.rendering import FragmentCache, Link, environment, may_review, page
 from churnrisk.web.security.session import Viewer
 
 router = APIRouter()
@@ -44,7 +44,6 @@ _PLACES = {
     Place.WATCH: "on watch",
     Place.HANDLED: "handled before",
 }
-_SNOOZES = (("hide", "Hide"), ("only", "Only these"), ("all", "Show with the others"))
 
 
 @router.get("/")
@@ -69,8 +68,11 @@ def _show(request: Request, user: User, query: RedListQuery, number: int) -> Res
     key = (query, found.page, may_review(user), user.owner, user.display_name)
 
     def render() -> Markup:
-        context = Listing(found, query, user, state.project.churn.horizon_days).context()
-        return fragment("redlist/main.html", context | {"may_review": may_review(user)})
+        context = Listing(found, query, user).context()
+        horizon = f"within {state.project.churn.horizon_days} days"
+        template = environment().get_template("redlist/main.html")
+        drawn = template.render(context, horizon=horizon, may_review=may_review(user))
+        return Markup(drawn)  # noqa: S704 - escaped by the template
 
     return page(request, "redlist.html", {"drawn": fragments.get(key, found, render)})
 
@@ -147,26 +149,13 @@ def workbook(store: Store, query: RedListQuery, *, company: str, now: datetime) 
         return write_workbook(Path(folder) / "redlist.xlsx", found, company=company).read_bytes()
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The head of a column; with ``href`` the column can be sorted by."""
-
-    text: str
-    href: str | None = None
-    is_current: bool = False
-    direction: str = "descending"
-    number: bool = False
-    unit: str = ""
-
-
+@dataclass(frozen=True)
 class Listing:
     """One view of the red list as links and charts."""
 
-    def __init__(self, found: RedList, query: RedListQuery, user: User, horizon_days: int) -> None:
-        self.found = found
-        self.horizon = f"within {horizon_days} days"
-        self.query = query
-        self.user = user
+    found: RedList
+    query: RedListQuery
+    user: User
 
     def context(self) -> dict[str, Any]:
         """Return what the template shows."""
@@ -176,29 +165,25 @@ class Listing:
             "query": query,
             "link": self.link,
             "here_exactly": self.link(page=found.page),
-            "limited_to": query.scope,
             "scopes": self._scopes(),
             "places": self._places(),
             "counted": "Revenue at risk" if self._in_money else "Accounts at risk",
             "by_segment": self._bars(found.by_segment, "segment"),
             "by_quarter": self._bars(found.by_quarter, "quarter"),
-            "hidden_fields": self._hidden_fields(),
             "windows": self._windows(),
             "reasons": (("", "Any reason"), *((name, FAMILIES.get(name, name)) for name in found.families)),
             "colours": _WORST_FIRST,
             "dispositions": (("", "Anything but churned"), (NONE, "Nothing yet"), *DISPOSITIONS.items()),
-            "snoozes": _SNOOZES,
             "assignees": self._assignees(),
             "more_open": self._more_open,
             "chips": self._chips(),
             "pages": -(-found.matching // found.per_page) if found.per_page else 1,
             "first_row": (found.page - 1) * found.per_page + 1,
             "last_row": min(found.page * found.per_page, found.matching),
-            "heads": self._heads(),
-            "horizon": self.horizon,
-            "empty": None if found.rows else self._empty(),
-            "export_csv": self.link(to="/redlist.csv"),
-            "export_xlsx": self.link(to="/redlist.xlsx"),
+            # the totals know no other owner's accounts where somebody is limited to one
+            "at_risk": sum(total.value for total in found.totals if total.label in ("Red", "Amber")),
+            "is_unfiltered": query
+            == RedListQuery(sort=query.sort, scope=query.scope, capacity=query.capacity),
         }
 
     def link(self, *, to: str = "/", page: int = 1, **changes: Any) -> str:
@@ -258,11 +243,6 @@ class Listing:
             return _NOBODY[name]
         return key.replace("-", " ") if name == "quarter" else key
 
-    def _hidden_fields(self) -> tuple[tuple[str, str], ...]:
-        """Return the parameters that the form has no field for."""
-        parameters = self.query.to_query()
-        return tuple((name, parameters[name]) for name in ("sort", "quarter", "place") if name in parameters)
-
     def _assignees(self) -> tuple[tuple[str, str], ...]:
         mine = self.user.owner or self.user.display_name
         known = {"": "Anybody or nobody", mine: f"Me ({mine})", NONE: "Nobody"}
@@ -296,45 +276,3 @@ class Listing:
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
         )
-
-    def _heads(self) -> tuple[Head, ...]:
-        def head(text: str, sort: str, direction: str, *, number: bool = False, unit: str = "") -> Head:
-            return Head(text, self.link(sort=sort), self.query.sort == sort, direction, number, unit)
-
-        return (
-            head("Colour", "days", "descending"),
-            head("Account", "name", "ascending"),
-            Head("Owner"),
-            head("Value a year", "loss", "descending", number=True),
-            head("Renewal", "renewal", "ascending"),
-            head("Probability", "probability", "descending", number=True, unit=self.horizon),
-            Head("Why"),
-            Head("Do first"),
-            Head("Last touch"),
-        )
-
-    def _empty(self) -> dict[str, Any]:
-        """Return why nothing is listed, and what to do."""
-        found, query = self.found, self.query
-        if found.page > 1 and found.matching:
-            return {
-                "what": "This page of the list is empty.",
-                "why": "The list has become shorter since.",
-                "ways": [Link(self.link(), "To the first page")],
-            }
-        if query == RedListQuery(sort=query.sort, scope=query.scope, capacity=query.capacity):
-            return {
-                "what": "No account is red or amber.",
-                "why": f"None of {query.scope}'s accounts is red or amber at this run."
-                if query.scope
-                else "Grey accounts lack data and are no judgement; green ones are unlikely to churn.",
-                "ways": [Link(self.link(colours=_WORST_FIRST), "Show all colours")],
-            }
-        # The totals know no other owner's accounts where somebody is limited to one.
-        at_risk = sum(total.value for total in found.totals if total.label in ("Red", "Amber"))
-        ways = [Link(chip.href, f"Without {chip.text}") for chip in self._chips()[:3]]
-        return {
-            "what": "No account fits this view.",
-            "why": f"{at_risk:,.0f} accounts are red or amber. Take a filter away:",
-            "ways": [*ways, Link("/", "All filters off")],
-        }

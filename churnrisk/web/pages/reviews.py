@@ -28,7 +28,7 @@ from churnrisk.web.process import in_thread, now
 from churnrisk.web.rendering import Link, message, page
 from churnrisk.web.security.session import Reviewer, flash
 from churnrisk.web.security.signing import safe_path
-from churnrisk.web.wording import accounts
+from churnrisk.web.wording import plural
 
 router = APIRouter()
 #: As many as a page of the list shows.
@@ -58,7 +58,7 @@ def record(request: Request, user: Reviewer, chosen: Accounts, typed: Typed) -> 
         raise
     except UsageError as error:
         return _page(request, user, chosen, typed, status=400, mistake=str(error))
-    flash(request, f"Saved for {accounts(len(done.states))}: {done.what}.", undo=done.review_id)
+    flash(request, f"Saved for {plural(len(done.states), 'account')}: {done.what}.", undo=done.review_id)
     return RedirectResponse(safe_path(typed.get("up")), 303)
 
 

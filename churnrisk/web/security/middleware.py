@@ -40,6 +40,9 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 _HSTS = "max-age=31536000"
+_UNKNOWN_HOST = (
+    "Unknown host name. An administrator adds it to allowed_hosts under [web] in churnrisk.toml.\n"
+)
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(?::\d{1,5})?", re.ASCII)
 _LOG = logging.getLogger("churnrisk.web")
 
@@ -73,11 +76,7 @@ class HeadersMiddleware:
             await send(message)
 
         if not self._is_known_host(request):
-            refusal = PlainTextResponse(
-                "Unknown host name. An administrator adds it to allowed_hosts under [web] in churnrisk.toml.\n",
-                400,
-            )
-            await refusal(scope, receive, send_with_headers)
+            await PlainTextResponse(_UNKNOWN_HOST, 400)(scope, receive, send_with_headers)
             return
         try:
             await self._app(scope, receive, send_with_headers)
@@ -172,7 +171,7 @@ class AuthMiddleware:
         except HTTPException as error:
             raise HTTPException(403, "This form cannot be read. Nothing was changed.") from error
         finally:
-            body.rewind()
+            body.sent = False
         if session.user is None and request.url.path not in _OPEN:
             unsent = UnsentForm.of_fields(request.url.path, fields) if from_here else None
             target = page_before(request)
@@ -192,33 +191,28 @@ class _ReplayableBody:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._content: bytes | None = None
-        self._sent = False
+        #: Whether a reader has had it; set it back for the next one.
+        self.sent = False
 
     async def read(self) -> None:
         """Read the whole body; 413 if it is larger than any form of ours, 400 if it breaks off half-way."""
-        parts: list[bytes] = []
-        size = 0
+        content = bytearray()
         more = True
         while more:
             message = await self._receive()
             if message["type"] != "http.request":
                 raise HTTPException(400, "The form did not arrive whole. Nothing was changed.")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > _LARGEST_FORM:
+            content += message.get("body", b"")
+            if len(content) > _LARGEST_FORM:
                 raise HTTPException(413, f"A form holds at most {_LARGEST_FORM:,} bytes. Shorten the text.")
             more = message.get("more_body", False)
-        self._content = b"".join(parts)
-
-    def rewind(self) -> None:
-        """Start again for the next reader."""
-        self._sent = False
+        self._content = bytes(content)
 
     async def __call__(self) -> Message:
         """Give the body once, and then whatever the client sends."""
-        if self._content is None or self._sent:
+        if self._content is None or self.sent:
             return await self._receive()
-        self._sent = True
+        self.sent = True
         return {"type": "http.request", "body": self._content, "more_body": False}
 
 

@@ -22,6 +22,7 @@ from churnrisk.web.security.signing import Signer
 #: Cookies: the signed session id; the key of forms before sign-in; messages for the next page; single sign-on state.
 SESSION, FORM = "churnrisk_session", "churnrisk_form"
 FLASH, SSO = "churnrisk_flash", "churnrisk_sso"
+_COOKIE: dict[str, Any] = {"path": "/", "httponly": True, "samesite": "Lax"}
 _FLASH_SECONDS = 300
 _FORM_SECONDS = 12 * 3600
 _MOST_FLASHES = 5
@@ -129,11 +130,7 @@ class RequestSession:
         for name, value, seconds in self.cookies:
             full_name = self._full_name(name)
             cookie: SimpleCookie = SimpleCookie({full_name: value})
-            cookie[full_name]["path"] = "/"
-            cookie[full_name]["httponly"] = True
-            cookie[full_name]["samesite"] = "Lax"
-            cookie[full_name]["secure"] = self.https
-            cookie[full_name]["max-age"] = seconds
+            cookie[full_name].update({**_COOKIE, "secure": self.https, "max-age": seconds})
             headers.append("set-cookie", cookie[full_name].OutputString())
 
     def _end_stored(self) -> None:

@@ -130,8 +130,7 @@ def post_password(
     except SignInError as error:
         return _password_page(request, user, str(error) if error.wait else "The present password is wrong.")
     except UsageError as error:
-        text = str(error)
-        return _password_page(request, user, text[:1].upper() + text[1:])
+        return _password_page(request, user, str(error)[:1].upper() + str(error)[1:])
     session.start(user)
     flash(request, "Your password is changed. You are signed out everywhere else.")
     return RedirectResponse("/", 303)

@@ -147,8 +147,6 @@ def safe_path(path: str | None) -> str:
 def address_of(request: Request) -> str:
     """Return the client's address for counting attempts; of IPv6 the network, since one person has many addresses."""
     host = request.client.host if request.client else "unknown"
-    if ":" not in host:
-        return host[:64]
     try:
         address = ipaddress.IPv6Address(host.partition("%")[0])
     except ValueError:
