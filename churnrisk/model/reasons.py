@@ -60,14 +60,6 @@ def explain(
     return pd.DataFrame({**keys, "reasons": pd.Series(by_row, dtype=object)})
 
 
-def family_contributions(
-    contributions: pd.DataFrame, features: Sequence[Feature] | Mapping[str, Feature]
-) -> pd.DataFrame:
-    """Return log-odds summed by family, a column each; columns that no feature declares count as "attributes"."""
-    families = [feature.family for feature in declared(contributions.columns, features)]
-    return contributions.T.groupby(np.array(families)).sum().T
-
-
 def declared(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:
     """Return the feature of each column; one made from its name where none is declared."""
     known = features if isinstance(features, Mapping) else {feature.name: feature for feature in features}

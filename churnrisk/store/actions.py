@@ -25,12 +25,6 @@ _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
 _CASE = ["account_id", "play", "reason"]
 
 
-def past_actions(store: HistoryStore) -> pd.DataFrame:
-    """Return every action ever handed out, oldest first, instants in UTC."""
-    with store.database.reading() as connection:
-        return read_frame(connection, select(actions).order_by(actions.c.action_id))
-
-
 def read_candidates(
     store: HistoryStore,
     run: Run,

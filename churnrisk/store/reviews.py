@@ -46,17 +46,6 @@ class NewOverride:
             )
 
 
-def add_override(store: HistoryStore, override: NewOverride) -> int:
-    """Record an override, effective from the next scoring run on, and return its id."""
-    with store.database.writing() as connection:
-        return _insert_override(connection, override)
-
-
-def _insert_override(connection: Connection, new: NewOverride) -> int:
-    instants = {"created_at": naive_utc(new.created_at), "expires_at": naive_utc(new.expires_at)}
-    return insert_row(connection, overrides, asdict(new) | instants)
-
-
 def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
     """Return the overrides in force at an instant, indexed by account id; the last one wins."""
     moment = naive_utc(at)
@@ -253,8 +242,8 @@ def _override(
     before = [(row["override_id"], _override_text(row)) for row in in_force]
     if change.colour is not None:
         assert change.expires_at is not None  # noqa: S101 - a colour comes with an end
-        new = NewOverride(account_id, change.colour, author, change.reason, at, change.expires_at)
-        made = _insert_override(connection, new)
+        new = NewOverride(account_id, change.colour, author, change.reason, at, naive_utc(change.expires_at))
+        made = insert_row(connection, overrides, asdict(new))
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
         return [_Line("override", before[0][1] if before else None, after, made)]
     if not before:
