@@ -46,10 +46,7 @@ _OPENING = """\
 
 @dataclass(frozen=True)
 class FeatureFrame:
-    """Features by (account_id, as_of), as float64 and category columns, with their labels.
-
-    ``churned`` is 1, 0 or missing; ``grey_reason`` says why an account is not scored, and is missing where it is.
-    """
+    """Features by (account_id, as_of), as float64 and category; ``churned`` and ``grey_reason`` may be missing."""
 
     X: pd.DataFrame
     churned: pd.Series
@@ -58,10 +55,7 @@ class FeatureFrame:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Names of the relations behind a feature frame.
-
-    ``rows`` holds account_id, as_of, grey_reason, churned and a column per feature, ``inputs`` what features may name.
-    """
+    """Relations behind a feature frame: ``rows`` with a column per feature, ``inputs`` with what features may name."""
 
     rows: str = "feature_rows"
     inputs: str = "feature_inputs"
@@ -141,11 +135,7 @@ def create_feature_table(
 
 
 def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
-    """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
-
-    The columns are account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue),
-    renewal_at, tenure_days and last_survey_score.
-    """
+    """Return SQL for what the red list shows of each account of the latest panel date, one row per account."""
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
     renewal = _first(

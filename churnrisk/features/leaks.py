@@ -27,9 +27,7 @@ def find_leaks(
 ) -> list[Leak]:
     """Compute the features of a panel with one as-of date twice, with and without the future, and return what differs.
 
-    Rows that were not known before the date are deleted, later dates inside known rows and columns of ``accounts`` that
-    are not declared static are blanked, and labels and raw tables are emptied. Nothing differs when the
-    future-truncation law holds.
+    Nothing does when the future-truncation law holds; see :func:`_pasts` for what is cut away.
     """
     engine = tables.engine
     instant = timestamp_literal(engine.value(f"select max(as_of) from {panel.dates}"))
@@ -64,8 +62,7 @@ def _compare(tables: Tables, name: str, full: str, truncated: str) -> Leak | Non
 def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: str) -> dict[str, str]:
     """Return, for every relation that a feature could read, what of it was known before the instant.
 
-    Labels and outcomes lie in the future, and raw tables are not dated row by row: nothing of those is left, so a
-    feature that reads them is found out. They come last, as the typed tables may be views of them.
+    Nothing of labels, outcomes and raw tables. They come last, as the typed tables may be views of them.
     """
     pasts = {
         name: _past(tables.available, name, instant)

@@ -17,10 +17,7 @@ from churnrisk.model.splits import Bools, Floats, Ints, uniform_of
 
 
 def as_pandas(X: Any) -> Any:
-    """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is.
-
-    Text and categories stay what they are; numbers with gaps become floats.
-    """
+    """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is."""
     if isinstance(X, pd.DataFrame) or not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "collect_schema")):
         return X
     import narwhals as nw
@@ -206,8 +203,7 @@ class LevelRates:
     ) -> tuple[LevelRates, Floats]:
         """Return the rates learned on all rows, and the rows encoded without their own account's outcome.
 
-        Encoded with their own outcomes, rare levels would leak the label and the model would overrate the column. So
-        the accounts are split into five folds, and each fold is encoded with the rates of the others.
+        Else rare levels would leak the label. Each of five folds of accounts is encoded with the rates of the others.
         """
         if not wide.any():
             return cls(), encoded

@@ -235,10 +235,7 @@ class Ranked:
         return churned, rows
 
     def figures(self, weights: Floats, capacity: float) -> dict[str, Floats]:
-        """Return AUC, average precision, lift at the top 10 % and recall at capacity (a share), each shape (n_boot,).
-
-        Ties share the value of their group; where a cut falls within one, it counts in proportion.
-        """
+        """Return AUC, average precision, lift at 10 % and recall at capacity, shape (n_boot,); ties share theirs."""
         churned, rows = self._cumulated(weights)
         total, n = churned[:, -1:], rows[:, -1:]
         gained = np.diff(churned, axis=1, prepend=0.0)
@@ -282,11 +279,7 @@ class Scored:
         self.member = equal_count_bins(probability)
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
-        """Return log loss, Brier score and expected calibration error, each shape (n_boot,).
-
-        The calibration error is the mean of |mean probability - churn rate| over 10 bins of equal count, weighted by
-        rows.
-        """
+        """Return log loss, Brier score and expected calibration error (10 equal-count bins), each shape (n_boot,)."""
         n = weights.sum(axis=1)
         one_hot = (self.member[:, None] == np.arange(self.member.max() + 1)) * self.gap[:, None]
         return {
@@ -350,10 +343,7 @@ def population_stability(old: pd.Series, new: pd.Series) -> float | None:
 
 
 def drift_by_snapshot(X: pd.DataFrame) -> pd.DataFrame:
-    """Return the population stability index of each signal (column) at every later as-of date (row).
-
-    X is a panel with index (account_id, as_of); each later snapshot is compared with the first.
-    """
+    """Return the population stability index of each signal (column) at later as-of dates (rows) against the first."""
     dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else pd.Index([])
     distinct = sorted(dates.unique())
     if len(distinct) < 2:

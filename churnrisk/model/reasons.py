@@ -31,11 +31,9 @@ def explain(
 ) -> pd.DataFrame:
     """Return account_id, as_of and a tuple of :class:`churnrisk.records.Reason` for each row of `X`, in its order.
 
-    Reasons are the ``top`` largest positive contributions, at most two per family. A row without a positive one gets
-    the largest contribution of the family that speaks least against churn, worded neutrally, so every row has one.
-    Contributions are log-odds per column, as ``ChurnClassifier.contributions`` returns them; columns without a
-    declaration are described by their name. ``previous`` has the values at the previous run, by account id; ``kinds``
-    the peer group of each row, in the sense of ``profile.by``. `X` has the index (account_id, as_of).
+    Reasons are the ``top`` largest positive contributions, at most two per family; a row without any gets the largest
+    of the family that speaks least against churn, worded neutrally. Columns without a declaration go by their name.
+    ``previous`` has the values at the previous run, by account id; ``kinds`` the peer group of each row.
     """
     if top < 1:
         raise ModelInputError(f"expected at least one reason per row, found top={top}. Ask for 1 or more.")

@@ -133,23 +133,14 @@ def _log_log(survival: Floats, variance: Floats, z: float) -> tuple[Floats, Floa
 
 @dataclass(frozen=True)
 class SurvivalFigures:
-    """Figures of survival curves, with account-level bootstrap intervals.
-
-    Attributes
-    ----------
-    days : tuple of float
-        Where the curves were compared with what happened.
-    auc : tuple of Interval
-        Per day: the chance that of two accounts, one lost by then and one not, the lost one had the lower curve there.
-    brier : tuple of Interval
-        Per day: mean squared gap between the curve and 1 (still there) or 0 (lost).
-    mean_auc, integrated_brier : Interval
-        Means over the days, the Brier score's by the area under it.
-    """
+    """Figures of survival curves at some days, with account-level bootstrap intervals."""
 
     days: tuple[float, ...]
+    #: Per day: the chance that of two accounts, one lost by then and one not, the lost one had the lower curve there.
     auc: tuple[Interval, ...]
+    #: Per day: mean squared gap between the curve and 1 (still there) or 0 (lost).
     brier: tuple[Interval, ...]
+    #: Means over the days, the Brier score's by the area under it.
     mean_auc: Interval
     integrated_brier: Interval
 

@@ -39,10 +39,7 @@ PANEL = Panel()
 def build_panel(
     tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *, data_end: datetime
 ) -> Panel:
-    """Create the panel of some as-of dates (at 00:00) in the engine.
-
-    A label window that reaches beyond ``data_end`` has no label. ContractError if the definition's table is missing.
-    """
+    """Create the panel of some as-of dates in the engine; a label window beyond ``data_end`` has no label."""
     require_source(tables, churn)
     engine = tables.engine
     values = ", ".join(f"({timestamp_literal(moment)})" for moment in sorted(set(dates)))
@@ -62,10 +59,7 @@ def build_panel(
 
 
 def sample_panel(tables: Tables, *, max_rows: int, panel: Panel = PANEL) -> int:
-    """Keep a share of the accounts, so that at most about ``max_rows`` rows have a label; return its denominator.
-
-    The choice depends on account ids alone, so that the next training learns from the same accounts.
-    """
+    """Keep the same share of the accounts each time, for about ``max_rows`` labelled rows; return its denominator."""
     labelled = tables.engine.value(f"select count(*) from {panel.rows} where churned is not null")
     parts = -(-labelled // max_rows) or 1
     if parts > 1:
@@ -193,9 +187,8 @@ def follow_up(
 ) -> pd.DataFrame:
     """Return per labelled row of the panel how many ``windows`` are known, and whether it ``churned`` in the last.
 
-    Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window itself, and
-    each later one is judged by the same rule. Rows whose windows are not known to the end are censored there; rows lost
-    within the gap have 0 windows. The index is (account_id, as_of), ordered as features are by (as_of, account_id).
+    Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window. Rows are
+    censored where windows are not known; those lost within the gap have 0. Index and order are those of features.
     """
     lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](
         churn, max_windows, panel
@@ -263,11 +256,9 @@ def _until_silence(churn: ChurnConfig, max_windows: int, panel: Panel) -> str:
 def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.DataFrame:
     """Return each account's life as a customer up to its first loss, or as far as it is known to be there.
 
-    One row per account, earliest first: account_id, began_at (sign-up, at 00:00), days (until lost or last known to be
-    there), entered (days that had passed when the data begin: left truncation), lost. A loss counts once no later row
-    can undo it. An account counts from its first row in the table that churn is read from and from the first loss in
-    it, as exports often hold the long past of those who are still there and nothing of those who left. Accounts without
-    a sign-up date are left out.
+    One row per account, earliest first: account_id, began_at (sign-up, at 00:00), days, entered (days passed when the
+    data begin: left truncation), lost. An account counts from its first row in the table that churn is read from and
+    from the first loss in it: exports often hold the long past of those who are still there only.
     """
     require_source(tables, churn)
     lost = known_losses(churn, data_end)

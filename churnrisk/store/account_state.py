@@ -148,10 +148,7 @@ def trail(
     before_review: int | None = None,
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
-    """Return what people changed, the newest first, of an account, an author, an owner's accounts (``scope``).
-
-    ``before`` is an entry's id and ``before_review`` a review's: only smaller ones, for the next page.
-    """
+    """Return what people changed, the newest first; ``before`` and ``before_review`` are ids, for the next page."""
     limits: tuple[tuple[Any, Any, Any], ...] = (
         (audit.c.account_id, eq, account_id),
         (reviews.c.author, eq, author),
@@ -183,10 +180,7 @@ def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[
 
 
 def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:
-    """Return the account at every live run, oldest first.
-
-    A row is run_id, as_of, model_version, colour, decided_by, rule, probability and owner.
-    """
+    """Return the account at every live run, oldest first, as rows of run, model version and :data:`_SCORE`."""
     if account_id != clean(account_id):
         return ()
     return connection.execute(_HISTORY, {"account_id": account_id}).fetchall()
@@ -209,10 +203,7 @@ def read_actions(connection: Connection, account_id: str) -> list[Mapping[Any, A
 
 @dataclass(frozen=True, slots=True)
 class OpenWork:
-    """Red and amber accounts that nobody has touched since they have their colour, alike in what their due date needs.
-
-    ``handed_due_at`` is the due date of the last action handed out since then.
-    """
+    """Red and amber accounts that nobody has touched since they have their colour, alike in what due dates need."""
 
     owner: str | None
     colour: str
@@ -292,10 +283,7 @@ def _is_done(now: datetime) -> ColumnElement[bool]:
 def read_saved(
     connection: Connection, *, since: datetime, owners: Sequence[str | None] | None, limit: int = 200
 ) -> AllSaved:
-    """Return the accounts reviewed as saved since an instant, the latest first and each once.
-
-    Reviews that were undone, and accounts that are recorded as churned by now, do not count.
-    """
+    """Return the accounts last reviewed as saved since an instant, unless undone or churned since, the latest first."""
     said_saved = (audit.c.field == "disposition") & (audit.c.after == str(Disposition.SAVED))
     stands = (reviews.c.at >= since) & reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
     last = (

@@ -38,8 +38,7 @@ def read_candidates(
 ) -> pd.DataFrame:
     """Return columns of the red and amber accounts of a run, and of others with a play, the most urgent first.
 
-    ``previous_colour``, of the previous run, is added. ``owner`` is matched regardless of case; ``newly`` keeps those
-    whose colour got worse since then, where one without a colour counts as green.
+    ``previous_colour`` is added. ``newly`` keeps those whose colour got worse; one without a colour counts as green.
     """
     earlier = scores.alias("earlier")
     with store.database.reading() as connection:
@@ -84,12 +83,9 @@ def hand_out(
 ) -> pd.DataFrame:
     """Choose among the candidates of a run, deliver the chosen and record them, all or nothing; return the chosen.
 
-    It is one transaction that begins before past actions are read, so two of them never hand out the same. What
-    ``deliver`` raises leaves nothing recorded; without ``record`` it is a dry run.
-
-    ``candidates``, the most urgent first, have account_id, play, reason, channel, colour, due_at and whatever
-    ``deliver`` needs. ``choose`` maps fresh candidates and past actions to a mask of the candidates; a case (account,
-    play, reason) that this run has handed out already is not offered again. Past actions matter ``within`` so long.
+    One transaction, begun before past actions are read, so two of them never hand out the same; without ``record`` it
+    is a dry run. ``choose`` maps fresh candidates, the most urgent first, and past actions ``within`` so long to a
+    mask; a case (account, play, reason) that this run has handed out already is not offered again.
     """
     moment = naive_utc(at)
     database = store.database
@@ -121,12 +117,10 @@ def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
 class ColourOutcome:
     """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
-    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate;
-    ``note`` says why the light leaves the colour empty. ``tested_rate`` is that of ``tested_rows``, which hold an
-    account once per snapshot. ``known_at`` is when the outcomes of the label window (``horizon_days``) are known.
-    ``known`` and ``churned`` count accounts; ``low`` and ``high`` are exact two-sided 95 % bounds of the churn rate.
-    ``kept`` is None while open or when the counts cannot tell. ``fingerprint`` identifies the outcomes, which late data
-    may change; ``data_end`` is how far those data reached.
+    ``promise`` is in words; ``at_most`` and ``at_least`` are the promised churn rate; ``note`` says why the light
+    leaves the colour empty. ``tested_rate`` is that of ``tested_rows``, which hold an account once per snapshot;
+    ``known`` and ``churned`` count accounts, ``low`` and ``high`` are exact two-sided 95 % bounds. ``kept`` is None
+    while open or unclear. ``fingerprint`` identifies the outcomes, which late data (to ``data_end``) may change.
     """
 
     run_id: int
@@ -167,8 +161,7 @@ class ColourOutcome:
 class Withdrawal:
     """A promise of one model version that later outcomes broke, with the evidence of that moment.
 
-    ``windows`` separate label windows, of runs as of ``first_as_of`` to ``last_as_of``, hold ``rows``: accounts, each
-    once per window. ``e_value``: see :mod:`churnrisk.lights.eprocess`.
+    ``rows`` are accounts, each once per separate window. ``e_value``: see :mod:`churnrisk.lights.eprocess`.
     """
 
     model_version: str

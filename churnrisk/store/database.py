@@ -96,11 +96,7 @@ class WriteLock(IntEnum):
 
 
 class Database:
-    """One database by its SQLAlchemy URL, with the settings that publishing needs.
-
-    ``busy_seconds`` is how long to wait for another writer; ``pooled`` keeps connections open for the next use;
-    ``shown`` is the URL without its secrets.
-    """
+    """One database by its SQLAlchemy URL (``shown``: without its secrets), with the settings that publishing needs."""
 
     def __init__(self, url: str, *, busy_seconds: float = 60.0, pooled: bool = False) -> None:
         self._url = _parsed(url)
@@ -152,10 +148,7 @@ class Database:
                 yield connection
 
     def note(self, statement: Executable) -> None:
-        """Execute a statement that may be lost: it waits for no writer and fails silently.
-
-        A page must not wait for a run that is being published.
-        """
+        """Execute a statement that may be lost: no page waits for a run that is being published."""
         with (
             suppress(SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error),
             self._engine.connect() as connection,
@@ -197,10 +190,7 @@ def insert_row(connection: Connection, into: Table, values: Mapping[str, Any]) -
 
 
 def is_current(connection: Connection) -> bool:
-    """Whether the database has the newest schema; UsageError if that of a newer churnrisk.
-
-    It does without Alembic, which takes longer to import than the check.
-    """
+    """Whether the database has the newest schema, without Alembic's slow import; UsageError for a newer churnrisk's."""
     exists = connection.dialect.has_table(connection, _VERSION.name)
     found = connection.execute(select(_VERSION.c.version_num)).scalar() if exists else None
     known = schema_versions()

@@ -69,10 +69,7 @@ _HANDLED = tuple(map(str, (Disposition.CONTACTED, Disposition.SAVED, Disposition
 
 @dataclass(frozen=True)
 class WorkQueue:
-    """What the team's capacity is spent on at one run: the rank of each account that is work.
-
-    ``counts`` are each owner's accounts by colour and place: those that are work, handled, or snoozed and churned.
-    """
+    """What the team's capacity is spent on at one run: the rank of each account that is work, and counts by owner."""
 
     capacity: int
     ranks: Mapping[str, int]
@@ -94,10 +91,9 @@ class WorkQueue:
 
 @dataclass(frozen=True)
 class BuiltQuery:
-    """A query bound to one run, over the scores joined to the desk.
+    """A query bound to one run, over the scores joined to the desk; ``now`` decides which snoozes are in force.
 
-    ``owners`` and ``segments`` are spelled as the run spells them: None is any, None among them those without.
-    ``now`` decides which snoozes are in force; ``people`` are the conditions on owner and segment alone.
+    ``owners`` and ``segments`` are as the run spells them, None is any; ``people`` are the conditions on these alone.
     """
 
     run: Run

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -12,6 +11,7 @@ import pandas as pd
 from sqlalchemy import Connection, case, func, insert, null, or_, select, update
 
 from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.records import AccountState, AuditEntry
 from churnrisk.store.account_state import FIELDS, entries_where, read_states, require_accounts, state_rows
 from churnrisk.store.database import WriteLock, insert_row
@@ -69,8 +69,7 @@ def all_overrides(store: HistoryStore) -> pd.DataFrame:
 def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
     """Return the digest of the inputs and the overrides made so far; without any, that of the inputs alone.
 
-    An override that begins or ends makes a new run of the same date. Those that are over still count: the run after
-    them must not be taken for the one before them.
+    Those that are over still count: the run after them must not be taken for the one before them.
     """
     moment = pd.Timestamp(naive_utc(at))
     made = all_overrides(store)
@@ -79,15 +78,11 @@ def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
         return digest
     over = (made["expires_at"] <= moment) | (made["ended_at"] <= moment)
     states = made.assign(over=over)[["override_id", "account_id", "colour", "over"]].to_csv(index=False)
-    return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()
+    return digest_of(f"{digest}\n{states}")
 
 
 class ConflictError(UsageError):
-    """Somebody else has changed an account in the meantime; nothing was written.
-
-    ``entries`` is what they changed, the newest first; ``versions`` are the accounts' versions now: a change made
-    on these goes on top of theirs.
-    """
+    """Somebody else has changed accounts: by ``entries``, to ``versions``, which a change may go on top of."""
 
     def __init__(self, message: str, entries: Sequence[AuditEntry], versions: Mapping[str, int]) -> None:
         super().__init__(message)
@@ -139,8 +134,7 @@ def add_review(
 ) -> Reviewed:
     """Change accounts at the versions that the person saw (None takes any), all of them or none.
 
-    Raises NotFoundError for an account that no run holds or that is outside the scope, and ConflictError for one
-    that has another version.
+    NotFoundError for an account outside every run or the scope, ConflictError for one that has another version.
     """
     ids, at = list(versions), naive_utc(now)
     with store.database.writing(WriteLock.REVIEWS) as connection:
@@ -189,10 +183,9 @@ def undo(
     scope: str | None = None,
     dry_run: bool = False,
 ) -> Reviewed:
-    """Undo a review by another one that restores every field; both stay on record.
+    """Undo a review, by default the author's last one in force, by another one that restores every field.
 
-    Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
-    NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
+    ``anybodys`` lets an admin undo those of others; ConflictError if a later one in force has changed its accounts.
     """
     with store.database.writing(WriteLock.REVIEWS) as connection:
         found = _find_review(connection, review_id, author, anybodys=anybodys)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, GuardError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.records import Run
 from churnrisk.store.database import Database, QueryCache, Result, WriteLock, insert_row
 from churnrisk.store.schema import run_totals, runs, scores
@@ -51,10 +51,7 @@ _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability"
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a scoring run depends on; instants are in UTC unless they have an offset.
-
-    ``published_at`` is now, as the caller sees it; ``forced_by`` is who published it against the guard.
-    """
+    """What a scoring run depends on; instants are in UTC unless they have an offset, ``published_at`` is now."""
 
     as_of: datetime
     published_at: datetime
@@ -68,7 +65,7 @@ class NewRun:
         """Digest of as_of, inputs, model and policy: the same key is the same run."""
         as_of = naive_utc(self.as_of).isoformat()
         parts = [as_of, self.inputs_digest, self.model_version, self.policy_version]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return digest_of(json.dumps(parts))
 
     def values(self) -> dict[str, Any]:
         """Return its columns of the ``runs`` table, instants in UTC."""
@@ -87,9 +84,8 @@ class Publication:
 def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: float = 0.20) -> None:
     """Refuse a run in which the share of a colour changes by more than ``limit``; the first run is not checked.
 
-    A colour mix that jumps is more often a broken input than a bad week. With few accounts chance alone moves shares,
-    so the limit is widened by three standard errors of the difference; with 10,000 accounts that is at most 0.02.
-    The GuardError names every colour beyond the limit with its old and new share.
+    A colour mix that jumps is more often a broken input than a bad week. Chance alone moves the shares of few accounts,
+    so the limit is widened by three standard errors of the difference.
     """
     now, before = (sum(counts.get(colour, 0) for colour in _COLOURS) for counts in (new, old))
     if not before:
@@ -171,11 +167,10 @@ class HistoryStore:
     ) -> Publication:
         """Publish a run with all its scores in one transaction, or return the run already published.
 
-        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
-        is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
-        texts from :func:`churnrisk.store.with_texts`; ContractError if they have none, one twice, or wrong columns.
-        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it
-        was. ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
+        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run is
+        new, have one row per account with any of :data:`SCORE_COLUMNS`, texts from :func:`churnrisk.store.with_texts`.
+        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it was.
+        ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
         """
         if (found := self.find_run(run.run_key)) is not None:
             return Publication(found, is_new=False)

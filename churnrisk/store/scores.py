@@ -255,10 +255,7 @@ def write_scores(
     previous: int | None,
     rest: pd.DataFrame | None,
 ) -> Counter[str]:
-    """Write the scores of a run with their totals, and return how many accounts have each colour.
-
-    Colours are dated by the run ``previous``; ``rest`` is of :meth:`churnrisk.store.HistoryStore.publish`.
-    """
+    """Write the scores of a run with their totals, and return how many accounts have each colour."""
     counts: Counter[str] = Counter()
     adder = Adder(run_id, as_of)
     with Writer(connection) as writer:
@@ -363,8 +360,7 @@ def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
 class Writer:
     """Writes rows inside the caller's transaction; on PostgreSQL in a thread, while the caller prepares the next.
 
-    Inside the block only the writer may use the connection until :meth:`wait` has returned. Leaving the block by an
-    error or Ctrl-C cancels a running COPY.
+    Only the writer may use the connection until :meth:`wait` has returned; an error or Ctrl-C cancels a running COPY.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -388,10 +384,7 @@ class Writer:
         self._pool.shutdown(wait=True)
 
     def write(self, table: pa.Table) -> None:
-        """Write rows of :func:`churnrisk.store.to_table`, or start to, once earlier ones are written.
-
-        Like :meth:`wait` it raises an IntegrityError, SQLAlchemy's or the driver's, on a duplicate score.
-        """
+        """Write a table, or start to, once earlier ones are written; an IntegrityError on a duplicate score."""
         if self._pool is None:
             _write_rows(self._connection, table)
             return

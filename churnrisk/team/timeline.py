@@ -22,10 +22,7 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """A complaint opened or resolved, a survey, a contract that began or ended, or a renewal.
-
-    ``after_run`` is True when the run could not know it: it happened, or was recorded, later.
-    """
+    """A complaint, survey, contract date or renewal; ``after_run`` if the run could not know it yet."""
 
     at: datetime
     kind: str
@@ -45,10 +42,9 @@ class WeekOfUse:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened at an account in [since, until), with use by week counted back from the run.
+    """What happened at an account in [since, until), latest first, and its use by week, oldest first.
 
-    ``weeks`` are oldest first, silent ones included, and empty without an events table. ``features`` are the most
-    used, all others added up as :data:`OTHERS`; "" stands for events without a feature. ``events`` are latest first.
+    ``features`` are the most used, all others added up as :data:`OTHERS`; "" stands for events without a feature.
     """
 
     account_id: str

@@ -180,8 +180,7 @@ def _segments(tables: Tables) -> pd.Series:
     """Return today's segment of each account, indexed by account id; empty if the tables have none."""
     if not tables.available.has("accounts.segment"):
         return pd.Series(dtype=object, name="segment")
-    table = tables.engine.arrow("select account_id, segment::varchar as segment from accounts")
-    frame: pd.DataFrame = table.to_pandas()
+    frame = tables.engine.frame("select account_id, segment::varchar as segment from accounts")
     return frame.drop_duplicates("account_id").set_index("account_id")["segment"].astype(object)
 
 
@@ -291,10 +290,7 @@ class CheckedTables:
 def opened_tables(
     project: Project, *, now: datetime, progress: Progress, cached: bool = False
 ) -> Iterator[tuple[Tables, list[Violation]]]:
-    """Open the project's tables; yield them with all violations of the contract.
-
-    With ``cached``, the roll-up and the check of the events are read from and written to the project's cache.
-    """
+    """Open the project's tables, with its cache if ``cached``; yield them with all violations of the contract."""
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
@@ -315,8 +311,7 @@ def checked_tables(
 ) -> Iterator[CheckedTables]:
     """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
 
-    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cached`` is that of
-    :func:`opened_tables`.
+    With ``looking_back``, ``now`` is past, so any number of rows may be dated later.
     """
     with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
@@ -356,10 +351,7 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Usable rows per table, violations (blocking ones first), the data range and leaks.
-
-    ``span`` is None if the tables break the contract, ``leaks`` is None without a leak check.
-    """
+    """Usable rows per table, violations, the data range (None if they block), and leaks (None if not looked for)."""
 
     rows: dict[str, int]
     violations: list[Violation]
@@ -392,10 +384,7 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
 
 @dataclass(frozen=True)
 class CachedCheck:
-    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts.
-
-    Rows that were not in the future at ``now`` are not later.
-    """
+    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts."""
 
     made_from: str
     parts: dict[str, Fingerprint]

@@ -32,8 +32,7 @@ SAMPLE = 2_000
 class FeatureWorth:
     """One signal as the project's data show it; None where a figure cannot be computed.
 
-    ``coverage`` is the share of eligible rows with a value, ``drift`` the population stability index between the oldest
-    and the latest snapshot. ``auc`` is that of the signal alone in the direction that the data show, at least one half.
+    ``drift`` is between the oldest and the latest snapshot, ``auc`` in the direction that the data show.
     """
 
     feature: Feature
@@ -179,11 +178,10 @@ def _worth(feature: Feature, values: pd.Series, drift: float | None, auc: Interv
 def main_families(
     project: Project, tables: Tables, accounts: pd.DataFrame, *, always: pd.Series, data_end: datetime
 ) -> tuple[pd.Series, tuple[str, ...]]:
-    """Return the family of each account's strongest signal for churn by today's champion, and notes.
+    """Return the family of each account's strongest signal by today's champion, by account id, and notes.
 
-    ``accounts`` holds account_id and as_of, one row per account. Those in ``always`` are included in any case; of the
-    rest every n-th, so that about :data:`SAMPLE` remain. Indexed by account id; empty, with a note, if there is no
-    champion or the tables no longer feed it.
+    ``accounts`` holds account_id and as_of. Those in ``always`` are included, of the rest every n-th, so that about
+    :data:`SAMPLE` remain. Empty, with a note, if there is no champion or the tables no longer feed it.
     """
     try:
         model = tracking_of(project).load(CHAMPION)
