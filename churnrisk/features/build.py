@@ -15,7 +15,7 @@ from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
-from churnrisk.snapshots import PANEL, Panel
+from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -66,17 +66,10 @@ FEATURE_TABLE = FeatureTable()
 
 
 def build_features(
-    tables: Tables,
-    features: Sequence[Feature],
-    *,
-    key_features: tuple[str, ...] = (),
-    labelled_only: bool,
-    panel: Panel = PANEL,
+    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...] = (), labelled_only: bool
 ) -> FeatureFrame:
     """Compute the features of a panel, ordered by (as_of, account_id); ``labelled_only`` drops rows without a label."""
-    table = create_feature_table(
-        tables, features, key_features=key_features, labelled_only=labelled_only, panel=panel
-    )
+    table = create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
     frame = tables.engine.frame(f"select * from {table.rows} order by as_of, account_id")
     frame = frame.set_index(["account_id", "as_of"])
     X = frame[[feature.name for feature in features]]
@@ -85,23 +78,18 @@ def build_features(
 
 
 def create_feature_table(
-    tables: Tables,
-    features: Sequence[Feature],
-    *,
-    key_features: tuple[str, ...],
-    labelled_only: bool,
-    panel: Panel = PANEL,
+    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
 ) -> FeatureTable:
     """Create the feature table of a panel in the engine."""
     where = "where churned is not null" if labelled_only else ""
-    chosen = f"(select * from {panel.rows} {where})"
-    inputs = BlockInputs(tables, "panel_rows", "account_keys", panel.dates, key_features)
+    chosen = f"(select * from {PANEL.rows} {where})"
+    inputs = BlockInputs(tables, "panel_rows", "account_keys", PANEL.dates, key_features)
     inputs.create(inputs.keys, tables.engine.keyed(chosen))
     inputs.create(
         inputs.rows,
         "select p.*, k.account_key, f.first_seen_at, f.dated "
         f"from {chosen} p join {inputs.keys} k on k.account_id = p.account_id "
-        f"join {panel.first_seen} f on f.account_id = p.account_id",
+        f"join {PANEL.first_seen} f on f.account_id = p.account_id",
     )
     blocks = [group.prepare(inputs) for name, group in GROUPS.items() if tables.available.has(name)]
     joins = "".join(
@@ -134,7 +122,7 @@ def create_feature_table(
     return made
 
 
-def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
+def facts_query(tables: Tables) -> str:
     """Return SQL for what the red list shows of each account of the latest panel date, one row per account."""
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
@@ -155,8 +143,8 @@ def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable 
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
         f"{survey} as last_survey_score "
-        f"from {features.inputs} i join accounts a on a.account_id = i.account_id "
-        f"where i.as_of = (select max(as_of) from {panel.dates})"
+        f"from {FEATURE_TABLE.inputs} i join accounts a on a.account_id = i.account_id "
+        f"where i.as_of = (select max(as_of) from {PANEL.dates})"
     )
 
 

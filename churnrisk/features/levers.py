@@ -35,13 +35,12 @@ _A_PERSON = "greatest(coalesce(round(user_events_30 / nullif(users_30, 0)::doubl
 
 @dataclass(frozen=True)
 class Lever:
-    """One thing the team can bring about.
+    """One thing the team can bring about; ``text`` and ``texts`` say it for ``{n}`` of 1 and of more.
 
-    ``text`` and ``texts`` say it for ``{n}`` of 1 and of more. ``sets`` maps prepared columns to SQL for their values
-    afterwards, over the values before, where ``{n}`` is the dose; ``when`` is SQL for where there is something to
-    change. ``aims`` are the features it is meant to change, which must stay within what retained accounts show.
-    ``doses`` go from small to large; the value of the feature ``count``, if any, stands for ``{n}`` in the text.
-    ``requires`` names tables and columns, as "table" or "table.column".
+    ``sets`` maps prepared columns to SQL for their values afterwards, over those before, where ``{n}`` is the dose,
+    from small to large; ``when`` is SQL for where there is something to change. ``aims`` are the features to
+    change, which must stay within what retained accounts show. The feature ``count``, if any, stands for ``{n}`` in the
+    text. ``requires`` names tables and columns, as "table" or "table.column".
     """
 
     name: str

@@ -320,10 +320,9 @@ def _edges(column: Floats, most_bins: int) -> Floats:
 class Grid:
     """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
 
-    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
-    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
-    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
-    ``sides`` holds, per cell, the height up to its edge and beyond.
+    Exact: subtracting, scaling and clipping keep the order of floats, so only the edge in the value's cell, ``(value -
+    start) * scale`` clipped to [0, cells), is compared with; missing has one more cell. ``edge`` is infinite where a
+    cell has none; ``sides`` holds, per cell, the height up to its edge and beyond.
     """
 
     start: float

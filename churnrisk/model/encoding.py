@@ -31,14 +31,11 @@ def as_pandas(X: Any) -> Any:
 class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode numeric and categorical columns as one float64 matrix that boosted trees read directly.
 
-    Numeric columns pass as float64 with NaN for missing. Categorical levels seen at least `min_count` times become
-    the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and missing stays
-    NaN. A column of more than `wide_levels` levels is wide: every level seen twice has a code, and ``LevelRates``
-    turns the codes into rates, since trees sort levels by their churn rate and many small ones invite overfitting.
-    Columns without two different values are left out, as ``notes_`` say.
-
-    ``names_``, ``kept_`` (position in the input) and ``wide_`` describe the columns of the output, ``levels_`` the
-    encoded levels by output column.
+    Numbers stay, with NaN for missing. Levels seen at least `min_count` times become the codes 0, 1 … (most frequent
+    first), rare and unseen ones share one further code. A column of more than `wide_levels` levels is wide: every level
+    seen twice has a code, which ``LevelRates`` turns into a rate, since trees sort levels by their churn rate and many
+    small ones invite overfitting. Columns without two different values are left out, as ``notes_`` say.
+    ``names_``, ``kept_`` (position in the input), ``wide_`` and ``levels_`` describe the columns of the output.
     """
 
     def __init__(self, *, min_count: int = 50, wide_levels: int = 10) -> None:
@@ -181,11 +178,8 @@ class LevelRates:
     """The shrunken log-odds of churn per level of wide columns: ``tables`` by code, and last for any code beyond.
 
     A level's rate is pulled towards the overall one with the weight of as many accounts as the spread between the
-    levels suggests (empirical Bayes): levels that differ by chance alone all get the overall rate, and so does an
-    unseen level.
-
-    Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes". Not
-    scikit-learn's TargetEncoder: its shrinkage is by rows, not accounts, and its folds ignore groups.
+    levels suggests (empirical Bayes). Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality
+    categorical attributes". Not scikit-learn's TargetEncoder: it shrinks by rows, and its folds ignore groups.
     """
 
     columns: list[int] = field(default_factory=list)

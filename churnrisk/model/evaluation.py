@@ -117,9 +117,9 @@ def evaluate(
         churned=int(churned.sum()),
         base_rate=float(churned.mean()),
         capacity=reviewed,
-        figures={name: {m: _interval(v) for m, v in found.items()} for name, found in draws.items()},
+        figures={name: {m: interval_of(v) for m, v in found.items()} for name, found in draws.items()},
         differences={
-            name: {m: _interval(draws[MODEL][m] - v) for m, v in draws[name].items() if m in draws[MODEL]}
+            name: {m: interval_of(draws[MODEL][m] - v) for m, v in draws[name].items() if m in draws[MODEL]}
             for name in rivals
         },
         n_boot=n_boot,
@@ -194,7 +194,7 @@ def _auc(churned: Bools, score: Floats, weights: Floats) -> Interval | None:
     if not churned.any() or churned.all():
         return None
     ranked = Ranked(churned, score)
-    return _interval(
+    return interval_of(
         np.concatenate([ranked.figures(part, TOP_SHARE)["auc"] for part in _chunks(weights, churned)])
     )
 
@@ -318,8 +318,9 @@ def _chunks(weights: Floats, churned: Bools) -> list[Floats]:
     return [weights[i : i + at_once] for i in range(0, len(weights), at_once)]
 
 
-def _interval(values: Floats) -> Interval:
-    low, high = np.quantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
+def interval_of(values: Floats) -> Interval:
+    """Return the figure on all rows, which comes first, with the bounds of the draws where it has a value."""
+    low, high = np.nanquantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
     return Interval(float(values[0]), float(low), float(high))
 
 

@@ -41,10 +41,9 @@ class PreviousRun:
 
 @dataclass(frozen=True)
 class Mover:
-    """Splits the moves of one scoring run into parts.
+    """Splits the moves of one scoring run into parts, by this run's ``light`` (of all rows) and ``apply_rules``.
 
-    ``light`` maps the probabilities of all rows of this run to the colours of this run's thresholds; ``apply_rules``
-    maps a snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
+    The latter maps a snapshot, by account, and the model's colours there to what this run's rules make of them.
     """
 
     classifier: Any

@@ -124,10 +124,10 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     columns = tuple({feature.name: feature for feature in read}.values())
     # reasons say what changed since the previous run, so its features are computed too
     earlier = [] if previous is None or previous.as_of < task.checked.span.start else [previous.as_of]
-    panel = build_panel(tables, project.churn, [*earlier, as_of], data_end=task.checked.span.end)
+    build_panel(tables, project.churn, [*earlier, as_of], data_end=task.checked.span.end)
     task.progress(f"computing {len(features)} features as of {as_of:%Y-%m-%d}")
     keys = project.features.key_features
-    table = create_feature_table(tables, columns, key_features=keys, labelled_only=False, panel=panel)
+    table = create_feature_table(tables, columns, key_features=keys, labelled_only=False)
     today = f"from {table.rows} where as_of = {timestamp_literal(as_of)}"
     light = _light_for_batches(model, tables.engine, f"{today} and grey_reason is null")
     before, policy = None, policy_of(model, project)
@@ -151,7 +151,7 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     )
     levers = select_levers(project.features, tables.available)
     explainer = Explainer(scorer, model, features, levers, playbook, policy, before, as_of)
-    facts = facts_query(tables, panel=panel, features=table)
+    facts = facts_query(tables)
     return Prepared(task, table, facts, columns, scorer, explainer, changed_settings(model, project))
 
 

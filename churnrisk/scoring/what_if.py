@@ -29,13 +29,12 @@ _MOST_ATTEMPTS = 1_000_000
 
 @dataclass(frozen=True)
 class WhatIfFinder:
-    """Finds the what-ifs of one scoring run.
+    """Finds the what-ifs of one scoring run, by enumeration; ``levers`` are in order of preference.
 
-    ``light`` maps rows' positions and probabilities to the colours of the run's thresholds; ``levers`` are in order of
-    preference. A change is realistic when every feature that a lever aims at stays within what retained peers show
-    (or where it was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the
-    order of preference. The colour is what model and rules would say: hysteresis may hold the old one for a run, an
-    override until it ends. Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
+    A change is realistic when every feature that a lever aims at stays within what retained peers show (or where it
+    was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the preference. The
+    colour is what model and rules would say: hysteresis or an override may hold the old one. Idea: actionable recourse
+    (Ustun, Spangher, Liu 2019).
     """
 
     classifier: ChurnClassifier

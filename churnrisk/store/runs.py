@@ -24,7 +24,6 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError, GuardError, UsageError
 from churnrisk.files import digest_of
@@ -119,6 +118,10 @@ def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] |
     return None if row is None else Run(**row._mapping)
 
 
+def _by_key(connection: Connection, run_key: str) -> Run | None:
+    return one_run(connection, select(runs).where(runs.c.run_key == run_key))
+
+
 def _run(connection: Connection, run_id: int) -> Run:
     run = one_run(connection, _BY_ID, {"one_run": run_id})
     if run is None:
@@ -174,20 +177,16 @@ class HistoryStore:
         """
         if (found := self.find_run(run.run_key)) is not None:
             return Publication(found, is_new=False)
-        try:
-            # each run builds on the previous one
-            with self.database.writing(WriteLock.RUNS) as connection:
-                return self._publish(connection, run, frames, guard, rest)
-        except _TakenError:
-            won = self.find_run(run.run_key)
-            if won is None:
-                raise UsageError(f"run {run.run_key} could not be published. Run again.") from None
-            return Publication(won, is_new=False)
+        # each run builds on the previous one
+        with self.database.writing(WriteLock.RUNS) as connection:
+            if (won := _by_key(connection, run.run_key)) is not None:
+                return Publication(won, is_new=False)
+            return self._publish(connection, run, frames, guard, rest)
 
     def find_run(self, run_key: str) -> Run | None:
         """Return the published run of a key, None if there is none."""
         with self.database.reading() as connection:
-            return one_run(connection, select(runs).where(runs.c.run_key == run_key))
+            return _by_key(connection, run_key)
 
     def latest_run(self, before: datetime | None = None) -> Run | None:
         """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
@@ -241,7 +240,7 @@ class HistoryStore:
         guard: Guard | None,
         rest: pd.DataFrame | None,
     ) -> Publication:
-        run_id = _claim(connection, run)
+        run_id = insert_row(connection, runs, run.values() | _totals(Counter()) | {"accounts": 0})
         as_of = naive_utc(run.as_of)
         before = run_before(connection, as_of)
         counts = write_scores(
@@ -262,10 +261,6 @@ class HistoryStore:
         return Publication(published, is_new=True)
 
 
-class _TakenError(Exception):
-    """Another process has published a run of this key in the meantime."""
-
-
 def by_account(connection: Connection) -> ColumnElement[str]:
     """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
     if connection.dialect.name == "postgresql":
@@ -278,15 +273,6 @@ def _analyze(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         for table in (scores, run_totals):
             connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
-
-
-def _claim(connection: Connection, run: NewRun) -> int:
-    """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
-    values = run.values() | _totals(Counter()) | {"accounts": 0}
-    try:
-        return insert_row(connection, runs, values)
-    except IntegrityError as error:
-        raise _TakenError from error
 
 
 def _date_later_colours(connection: Connection, as_of: datetime) -> None:

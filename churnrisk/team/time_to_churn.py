@@ -71,7 +71,7 @@ def time_to_churn_of(
         tables.engine.run(f"delete from {panel.rows} where account_id <> {literal(view.row.account_id)}")
         progress(f"looking ahead from {as_of:%Y-%m-%d}")
         X = build_features(
-            tables, features, key_features=project.features.key_features, labelled_only=False, panel=panel
+            tables, features, key_features=project.features.key_features, labelled_only=False
         ).X[model.columns]
     if X.empty:
         return None

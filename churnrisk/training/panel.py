@@ -47,7 +47,6 @@ from churnrisk.records import Feature, Violation
 from churnrisk.settings import Project
 from churnrisk.snapshots import (
     Horizon,
-    Panel,
     build_panel,
     data_span,
     follow_up,
@@ -148,14 +147,14 @@ def training_panel(
         tables = checked.tables
         dates = snapshot_dates(checked, project)
         progress(f"labelling {len(dates)} snapshots")
-        panel = build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        build_panel(tables, project.churn, dates, data_end=checked.span.end)
         most = project.engine.max_panel_rows
-        if (parts := sample_panel(tables, max_rows=most, panel=panel)) > 1:
+        if (parts := sample_panel(tables, max_rows=most)) > 1:
             progress(f"taking one of {parts} accounts: more than {most:,} rows have a label")
         features = select_features(project.features, tables.available)
         progress(f"computing {len(features)} features")
         keys = project.features.key_features
-        frame = build_features(tables, features, key_features=keys, labelled_only=True, panel=panel)
+        frame = build_features(tables, features, key_features=keys, labelled_only=True)
         _require_rows(frame, project)
         return TrainingPanel(
             frame.X,
@@ -165,7 +164,7 @@ def training_panel(
             checked.span,
             tables.digest,
             _segments(tables),
-            _follow_up(checked, project, panel),
+            _follow_up(checked, project),
         )
 
 
@@ -184,11 +183,11 @@ def _segments(tables: Tables) -> pd.Series:
     return frame.drop_duplicates("account_id").set_index("account_id")["segment"].astype(object)
 
 
-def _follow_up(checked: CheckedTables, project: Project, panel: Panel) -> pd.DataFrame | None:
+def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
     if not project.model.time_to_churn or project.churn.definition == "labels":
         return None
     windows, end = -(-FOLLOWED_DAYS // project.churn.horizon_days), checked.span.end
-    return follow_up(checked.tables, project.churn, data_end=end, max_windows=windows, panel=panel)
+    return follow_up(checked.tables, project.churn, data_end=end, max_windows=windows)
 
 
 def _require_rows(frame: FeatureFrame, project: Project) -> None:
@@ -376,9 +375,9 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         if project.churn.definition != "labels":
             dates = training_dates(span, project.snapshots, project.churn)
             date = dates[len(dates) // 2]
-        panel = build_panel(tables, project.churn, [date], data_end=span.end)
+        build_panel(tables, project.churn, [date], data_end=span.end)
         features, keys = select_features(project.features, tables.available), project.features.key_features
-        found = find_leaks(tables, features, key_features=keys, panel=panel)
+        found = find_leaks(tables, features, key_features=keys)
         return CheckReport(rows, violations, span, found)
 
 

@@ -15,7 +15,7 @@ from churnrisk.features import build_features, create_feature_table, script_of, 
 from churnrisk.model import LARGE, SOME, population_stability, univariate_aucs
 from churnrisk.records import Feature, Interval
 from churnrisk.settings import Project
-from churnrisk.snapshots import Panel, build_panel
+from churnrisk.snapshots import build_panel
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION
 from churnrisk.training.fit import tracking_of
@@ -90,9 +90,9 @@ class CatalogueReport:
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
     """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
-        features, panel = _with_panel(project, checked, progress)
+        features = _with_panel(project, checked, progress)
         keys = project.features.key_features
-        frame = build_features(checked.tables, features, key_features=keys, labelled_only=False, panel=panel)
+        frame = build_features(checked.tables, features, key_features=keys, labelled_only=False)
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -122,11 +122,9 @@ def feature_query(project: Project, *, now: datetime, progress: Progress) -> str
     """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
-            features, panel = _with_panel(project, checked, progress)
+            features = _with_panel(project, checked, progress)
             keys = project.features.key_features
-            table = create_feature_table(
-                checked.tables, features, key_features=keys, labelled_only=False, panel=panel
-            )
+            table = create_feature_table(checked.tables, features, key_features=keys, labelled_only=False)
         columns = checked.tables.engine.columns(table.inputs)
         return script_of(statements, columns, project=project.name)
 
@@ -142,17 +140,15 @@ def window_days(feature: Feature) -> int | None:
     return int(found[1]) if found else None
 
 
-def _with_panel(
-    project: Project, checked: CheckedTables, progress: Progress
-) -> tuple[tuple[Feature, ...], Panel]:
-    """Return the features in use, and the panel of all mature snapshots and the latest date."""
+def _with_panel(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
+    """Create the panel of all mature snapshots and the latest date, and return the features in use."""
     dates = list(snapshot_dates(checked, project))
     if project.churn.definition != "labels":
         dates.append(checked.span.end)
-    panel = build_panel(checked.tables, project.churn, dates, data_end=checked.span.end)
+    build_panel(checked.tables, project.churn, dates, data_end=checked.span.end)
     features = select_features(project.features, checked.tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
-    return features, panel
+    return features
 
 
 def _aucs(
@@ -193,9 +189,9 @@ def main_families(
     rest = accounts[~named].sort_values("account_id")
     sample = pd.concat([accounts[named], rest.iloc[:: max(1, len(rest) // SAMPLE)]])
     dates = [pd.Timestamp(moment).to_pydatetime() for moment in sample["as_of"].unique()]
-    panel = build_panel(tables, project.churn, dates, data_end=data_end)
+    build_panel(tables, project.churn, dates, data_end=data_end)
     keys = project.features.key_features
-    X = build_features(tables, features, key_features=keys, labelled_only=False, panel=panel).X
+    X = build_features(tables, features, key_features=keys, labelled_only=False).X
     as_of = sample["as_of"].astype(X.index.get_level_values("as_of").dtype)
     X = X[X.index.isin(pd.MultiIndex.from_arrays([sample["account_id"], as_of]))]
     strongest = model.classifier.contributions(X[model.columns]).idxmax(axis=1)
