@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
+import sqlalchemy as sa
 
 from churnrisk.lights import Promise
 from churnrisk.records import Colour, Run
@@ -50,24 +50,24 @@ def read_candidates(
         )
         severity, severity_before = _severity(scores.c.colour), _severity(earlier.c.colour)
         query = (
-            select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
+            sa.select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
             .select_from(joined)
             .where(scores.c.run_id == run.run_id, scores.c.colour.in_(colours))
-            .where(or_(scores.c.play.is_not(None), is_listed))
+            .where(sa.or_(scores.c.play.is_not(None), is_listed))
         )
         if owner is not None:
             query = query.where(scores.c.owner.in_(within(connection, run, owner)))
         if newly:
-            query = query.where(severity > case((severity_before > 0, severity_before), else_=0))
-        loss = scores.c.probability * func.coalesce(scores.c.annual_value, 0.0)
-        order = (severity, func.coalesce(loss, -1.0), func.coalesce(scores.c.probability, -1.0))
+            query = query.where(severity > sa.case((severity_before > 0, severity_before), else_=0))
+        loss = scores.c.probability * sa.func.coalesce(scores.c.annual_value, 0.0)
+        order = (severity, sa.func.coalesce(loss, -1.0), sa.func.coalesce(scores.c.probability, -1.0))
         query = query.order_by(*(one.desc() for one in order), by_account(connection))
         return read_frame(connection, query.limit(limit).offset(offset))
 
 
-def _severity(colour: ColumnElement[str]) -> ColumnElement[int]:
+def _severity(colour: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     """Return 2 for red, 1 for amber, 0 for green and -1 without enough data."""
-    return case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
+    return sa.case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
 
 
 def hand_out(
@@ -91,13 +91,13 @@ def hand_out(
     database = store.database
     with database.writing(WriteLock.ACTIONS) if record else database.reading() as connection:
         near = actions.c.handed_out_at.between(moment - within, moment + within)
-        matters = select(actions).where(near | (actions.c.run_id == run_id))
+        matters = sa.select(actions).where(near | (actions.c.run_id == run_id))
         past = read_frame(connection, matters.order_by(actions.c.action_id))
         fresh = candidates.drop_duplicates(_CASE)
         fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
         chosen = fresh[choose(fresh, past)]
         if record and len(chosen):
-            connection.execute(insert(actions), _rows(chosen, run_id, moment))
+            connection.execute(sa.insert(actions), _rows(chosen, run_id, moment))
         deliver(chosen)
     return chosen
 
@@ -202,21 +202,21 @@ def add_withdrawals(store: HistoryStore, found: Iterable[Withdrawal]) -> tuple[W
         known = {(one.model_version, one.promise) for one in read_withdrawals(connection)}
         new = tuple(one for one in wanted if (one.model_version, one.promise) not in known)
         if new:
-            connection.execute(insert(withdrawals), [asdict(one) for one in new])
+            connection.execute(sa.insert(withdrawals), [asdict(one) for one in new])
     return new
 
 
-def read_withdrawals(connection: Connection) -> tuple[Withdrawal, ...]:
+def read_withdrawals(connection: sa.Connection) -> tuple[Withdrawal, ...]:
     """Return all withdrawn promises, the latest first."""
     columns = [column for column in withdrawals.columns if column.name != "withdrawal_id"]
-    ordered = select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
+    ordered = sa.select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
     return tuple(Withdrawal(**row) for row in connection.execute(ordered).mappings())
 
 
-def light_notes(connection: Connection, run_id: int) -> dict[str, str]:
+def light_notes(connection: sa.Connection, run_id: int) -> dict[str, str]:
     """Return what the light of a run notes on its colours: why one is empty, or says little."""
     table = run_outcomes.c
-    query = select(table.colour, table.note).where(table.run_id == run_id, table.note.is_not(None))
+    query = sa.select(table.colour, table.note).where(table.run_id == run_id, table.note.is_not(None))
     return {row.colour: row.note for row in connection.execute(query)}
 
 
@@ -227,19 +227,19 @@ def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> No
         return
     replaced = sorted({row["run_id"] for row in rows})
     with store.database.writing() as connection:
-        connection.execute(delete(run_outcomes).where(run_outcomes.c.run_id.in_(replaced)))
-        connection.execute(insert(run_outcomes), rows)
+        connection.execute(sa.delete(run_outcomes).where(run_outcomes.c.run_id.in_(replaced)))
+        connection.execute(sa.insert(run_outcomes), rows)
 
 
 def read_outcomes(
-    connection: Connection, *, replaced: bool = False
+    connection: sa.Connection, *, replaced: bool = False
 ) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
     """Return the outcomes of each live run, and of ``replaced`` ones, the latest as-of date and run first."""
-    ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+    ordered = sa.select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
     if not replaced:
         ordered = ordered.where(runs.c.run_id.in_(LIVE))
     found: dict[int, list[ColourOutcome]] = {}
-    for row in connection.execute(select(run_outcomes)).mappings():
+    for row in connection.execute(sa.select(run_outcomes)).mappings():
         found.setdefault(row["run_id"], []).append(ColourOutcome(**row))
     return [
         (Run(**row), tuple(found.get(row["run_id"], ()))) for row in connection.execute(ordered).mappings()

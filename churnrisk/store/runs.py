@@ -11,19 +11,7 @@ from math import sqrt
 from typing import Any, Self
 
 import pandas as pd
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    DateTime,
-    Integer,
-    Select,
-    bindparam,
-    collate,
-    func,
-    select,
-    text,
-    update,
-)
+import sqlalchemy as sa
 
 from churnrisk.errors import ContractError, GuardError, UsageError
 from churnrisk.files import digest_of
@@ -37,12 +25,12 @@ from churnrisk.store.totals import write_totals
 _SPREAD = 3.0
 _COLOURS = ("red", "amber", "green", "grey")
 #: Ids of the live runs: the last one published for each as-of date.
-LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+LIVE = sa.select(sa.func.max(runs.c.run_id)).group_by(runs.c.as_of)
 # Built once: every page needs them.
-_BY_DATE = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+_BY_DATE = sa.select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
 NEWEST = _BY_DATE.limit(1)
-_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
-_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < sa.bindparam("before", type_=sa.DateTime))
+_BY_ID = sa.select(runs).where(runs.c.run_id == sa.bindparam("one_run", type_=sa.Integer))
 Guard = Callable[[Run, Run | None], None]
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
@@ -105,24 +93,26 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
         )
 
 
-def run_before(connection: Connection, before: datetime | None) -> Run | None:
+def run_before(connection: sa.Connection, before: datetime | None) -> Run | None:
     """Return the live run of the latest as-of date (smaller than ``before``), None without one."""
     if before is None:
         return one_run(connection, NEWEST)
     return one_run(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
 
 
-def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
+def one_run(
+    connection: sa.Connection, query: sa.Select[Any], values: dict[str, Any] | None = None
+) -> Run | None:
     """Return the first run of a query, None without one."""
     row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
 
 
-def _by_key(connection: Connection, run_key: str) -> Run | None:
-    return one_run(connection, select(runs).where(runs.c.run_key == run_key))
+def _by_key(connection: sa.Connection, run_key: str) -> Run | None:
+    return one_run(connection, sa.select(runs).where(runs.c.run_key == run_key))
 
 
-def _run(connection: Connection, run_id: int) -> Run:
+def _run(connection: sa.Connection, run_id: int) -> Run:
     run = one_run(connection, _BY_ID, {"one_run": run_id})
     if run is None:
         raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
@@ -154,7 +144,7 @@ class HistoryStore:
         """Close all connections."""
         self.database.close()
 
-    def cached(self, connection: Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
+    def cached(self, connection: sa.Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
         """Return the cached result of a query, or compute it; without a cache always compute it."""
         if self.query_cache is None:
             return compute()
@@ -198,12 +188,12 @@ class HistoryStore:
         with self.database.reading() as connection:
             return tuple(Run(**row._mapping) for row in connection.execute(_BY_DATE))
 
-    def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
+    def live_runs(self, connection: sa.Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
         """Return the live run of an as-of date, or of the latest one, and its previous run; None without one."""
         run = one_run(connection, NEWEST if as_of is None else NEWEST.where(runs.c.as_of == as_of))
         return None if run is None else (run, run_before(connection, run.as_of))
 
-    def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
+    def runs_around(self, connection: sa.Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and its previous run."""
         run = _run(connection, run_id)
         return run, run_before(connection, run.as_of)
@@ -214,7 +204,7 @@ class HistoryStore:
         None reads all and adds ``days_in_colour``: whole days from the first as-of date of the present colour.
         """
         picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
-        query = select(*picked).where(scores.c.run_id == run_id)
+        query = sa.select(*picked).where(scores.c.run_id == run_id)
         with self.database.reading() as connection:
             run = _run(connection, run_id)
             frame = read_frame(connection, query.order_by(by_account(connection)))
@@ -224,7 +214,7 @@ class HistoryStore:
 
     def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
         """Yield account ids with colours, probability and log-odds of a run, ``size`` accounts at a time."""
-        picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
+        picked = sa.select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
         with self.database.reading() as connection:
             found = connection.execution_options(yield_per=size).execute(
                 picked.where(scores.c.run_id == run_id)
@@ -234,7 +224,7 @@ class HistoryStore:
 
     def _publish(
         self,
-        connection: Connection,
+        connection: sa.Connection,
         run: NewRun,
         frames: pd.DataFrame | Iterable[pd.DataFrame],
         guard: Guard | None,
@@ -251,7 +241,7 @@ class HistoryStore:
                 "a run needs scores, found none. Check that accounts are eligible at this as_of."
             )
         connection.execute(
-            update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
+            sa.update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
         _date_later_colours(connection, as_of)
         published = _run(connection, run_id)
@@ -261,34 +251,36 @@ class HistoryStore:
         return Publication(published, is_new=True)
 
 
-def by_account(connection: Connection) -> ColumnElement[str]:
+def by_account(connection: sa.Connection) -> sa.ColumnElement[str]:
     """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
     if connection.dialect.name == "postgresql":
-        return collate(scores.c.account_id, "C")
+        return sa.collate(scores.c.account_id, "C")
     return scores.c.account_id
 
 
-def _analyze(connection: Connection) -> None:
+def _analyze(connection: sa.Connection) -> None:
     """Update PostgreSQL's statistics: until autovacuum does, its planner would scan whole tables."""
     if connection.dialect.name == "postgresql":
         for table in (scores, run_totals):
-            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
+            connection.execute(
+                sa.text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}")
+            )
 
 
-def _date_later_colours(connection: Connection, as_of: datetime) -> None:
+def _date_later_colours(connection: sa.Connection, as_of: datetime) -> None:
     """Set the colour dates of later runs again, where this run is published for a date before them."""
-    later = select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
+    later = sa.select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
     for run_id, instant in connection.execute(later.order_by(runs.c.as_of)).all():
-        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
+        connection.execute(sa.update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
         if (previous := run_before(connection, instant)) is not None:
             _carry_over(connection, previous.run_id, run_id)
         write_totals(connection, run_id, instant)
 
 
-def _carry_over(connection: Connection, source: int, target: int) -> None:
+def _carry_over(connection: sa.Connection, source: int, target: int) -> None:
     old = scores.alias("old")
     connection.execute(
-        update(scores)
+        sa.update(scores)
         .where(
             scores.c.run_id == target,
             old.c.run_id == source,
