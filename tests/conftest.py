@@ -110,10 +110,10 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Once]:
 def blank_store(once: Once) -> Path:
     """A store of models without any, which takes MLflow seconds to make; copy it to ``models/mlflow.db``."""
 
-    from churnrisk.tracking import MlflowStore
+    from churnrisk.tracking import Tracking
 
     def fill(folder: Path) -> None:
-        with MlflowStore(None, folder).opened():
+        with Tracking(None, folder, "demo").opened():
             pass
 
     return once("blank", fill) / "models" / "mlflow.db"

@@ -105,9 +105,8 @@ class Findings:
 
 @dataclass(frozen=True)
 class TablePart:
-    """Some rows of a table, beside others that were checked before.
+    """Some rows of a table: relations in the source's types (``raw``) and, complete, in the contract's (``rows``).
 
-    ``raw`` and ``rows`` are relations of them in the source's types and, the complete ones, in the contract's;
     ``others`` holds the complete other rows that any of these may repeat, ``total`` counts all.
     """
 
@@ -309,10 +308,7 @@ def rules_of(
     date_format: str | None,
     now: datetime,
 ) -> tuple[list[ContractRule], list[ContractRule], list[ContractRule]]:
-    """Return the rules over the raw rows of a table, over its complete rows, and over the accounts of these.
-
-    The relation of accounts has account_id, is_unknown, n rows and, where they are known, first_at and signed_up_at.
-    """
+    """Return the rules over the raw rows of a table, over its complete rows, and :meth:`_TableCheck._by_account`."""
     columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
     return (
         _raw_rules(columns, native=native, date_format=date_format),
@@ -330,7 +326,14 @@ def _raw_rules(
         for column in columns
         if column.type not in ("id", "text")  # every value can be read as text
     ]
-    rules += [_missing(column.name, native[column.name]) for column in columns if column.required]
+    fix = "Fill it in; the rows are left out until then."
+    rules += [
+        ContractRule(
+            one.name, "value is missing", missing(f'"{one.name}"', native[one.name]), "'(empty)'", fix
+        )
+        for one in columns
+        if one.required
+    ]
     if date_format is None:
         texts = [column for column in columns if native[column.name] == "VARCHAR"]
         rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
@@ -345,11 +348,6 @@ def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> Contrac
     broken = f"({value}) is null and not {missing(quoted, native)}"
     fix = f"Correct the values{extra}; {handled} until then."
     return ContractRule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
-
-
-def _missing(name: str, native: str) -> ContractRule:
-    fix = "Fill it in; the rows are left out until then."
-    return ContractRule(name, "value is missing", missing(f'"{name}"', native), "'(empty)'", fix)
 
 
 def _mixed_zones(column: ColumnSpec) -> ContractRule:

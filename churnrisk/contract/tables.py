@@ -222,7 +222,8 @@ def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None
     ``date_format`` is the strptime format of text dates that are not ISO 8601.
     """
     if type_ == "timestamp":
-        return _timestamp(column, native, date_format)
+        moment = _moment(column, native, date_format)
+        return f"case when {moment} between {EARLIEST} and {LATEST} then {moment} end"
     if type_ == "severity":
         return _severity(column, native)
     if type_ == "boolean":
@@ -254,11 +255,6 @@ def missing(column: str, native: str) -> str:
         blank = f"{column} < '!' or {column} >= '{_NO_BREAK_SPACE}'"
         return f"({column} is null or case when {blank} then trim({column}) = '' else false end)"
     return f"({column} is null)"
-
-
-def _timestamp(column: str, native: str, date_format: str | None) -> str:
-    moment = _moment(column, native, date_format)
-    return f"case when {moment} between {EARLIEST} and {LATEST} then {moment} end"
 
 
 def _moment(column: str, native: str, date_format: str | None) -> str:

@@ -15,7 +15,7 @@ from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
-from churnrisk.snapshots import PANEL, Panel
+from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -46,10 +46,7 @@ _OPENING = """\
 
 @dataclass(frozen=True)
 class FeatureFrame:
-    """Features by (account_id, as_of), as float64 and category columns, with their labels.
-
-    ``churned`` is 1, 0 or missing; ``grey_reason`` says why an account is not scored, and is missing where it is.
-    """
+    """Features by (account_id, as_of), as float64 and category; ``churned`` and ``grey_reason`` may be missing."""
 
     X: pd.DataFrame
     churned: pd.Series
@@ -58,10 +55,7 @@ class FeatureFrame:
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Names of the relations behind a feature frame.
-
-    ``rows`` holds account_id, as_of, grey_reason, churned and a column per feature, ``inputs`` what features may name.
-    """
+    """Relations behind a feature frame: ``rows`` with a column per feature, ``inputs`` with what features may name."""
 
     rows: str = "feature_rows"
     inputs: str = "feature_inputs"
@@ -72,17 +66,10 @@ FEATURE_TABLE = FeatureTable()
 
 
 def build_features(
-    tables: Tables,
-    features: Sequence[Feature],
-    *,
-    key_features: tuple[str, ...] = (),
-    labelled_only: bool,
-    panel: Panel = PANEL,
+    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...] = (), labelled_only: bool
 ) -> FeatureFrame:
     """Compute the features of a panel, ordered by (as_of, account_id); ``labelled_only`` drops rows without a label."""
-    table = create_feature_table(
-        tables, features, key_features=key_features, labelled_only=labelled_only, panel=panel
-    )
+    table = create_feature_table(tables, features, key_features=key_features, labelled_only=labelled_only)
     frame = tables.engine.frame(f"select * from {table.rows} order by as_of, account_id")
     frame = frame.set_index(["account_id", "as_of"])
     X = frame[[feature.name for feature in features]]
@@ -91,23 +78,18 @@ def build_features(
 
 
 def create_feature_table(
-    tables: Tables,
-    features: Sequence[Feature],
-    *,
-    key_features: tuple[str, ...],
-    labelled_only: bool,
-    panel: Panel = PANEL,
+    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], labelled_only: bool
 ) -> FeatureTable:
     """Create the feature table of a panel in the engine."""
     where = "where churned is not null" if labelled_only else ""
-    chosen = f"(select * from {panel.rows} {where})"
-    inputs = BlockInputs(tables, "panel_rows", "account_keys", panel.dates, key_features)
+    chosen = f"(select * from {PANEL.rows} {where})"
+    inputs = BlockInputs(tables, "panel_rows", "account_keys", PANEL.dates, key_features)
     inputs.create(inputs.keys, tables.engine.keyed(chosen))
     inputs.create(
         inputs.rows,
         "select p.*, k.account_key, f.first_seen_at, f.dated "
         f"from {chosen} p join {inputs.keys} k on k.account_id = p.account_id "
-        f"join {panel.first_seen} f on f.account_id = p.account_id",
+        f"join {PANEL.first_seen} f on f.account_id = p.account_id",
     )
     blocks = [group.prepare(inputs) for name, group in GROUPS.items() if tables.available.has(name)]
     joins = "".join(
@@ -140,12 +122,8 @@ def create_feature_table(
     return made
 
 
-def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable = FEATURE_TABLE) -> str:
-    """Return SQL for what the red list shows of each account of the latest panel date, one row per account.
-
-    The columns are account_id, name, owner, segment (text or missing), annual_value (twelve times the monthly revenue),
-    renewal_at, tenure_days and last_survey_score.
-    """
+def facts_query(tables: Tables) -> str:
+    """Return SQL for what the red list shows of each account of the latest panel date, one row per account."""
     available = tables.available
     mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
     renewal = _first(
@@ -165,8 +143,8 @@ def facts_query(tables: Tables, *, panel: Panel = PANEL, features: FeatureTable 
         f"({mrr})::double * {MONTHS} as annual_value, {renewal} as renewal_at, "
         "case when i.dated then date_diff('day', i.first_seen_at, i.as_of) end::double as tenure_days, "
         f"{survey} as last_survey_score "
-        f"from {features.inputs} i join accounts a on a.account_id = i.account_id "
-        f"where i.as_of = (select max(as_of) from {panel.dates})"
+        f"from {FEATURE_TABLE.inputs} i join accounts a on a.account_id = i.account_id "
+        f"where i.as_of = (select max(as_of) from {PANEL.dates})"
     )
 
 

@@ -52,10 +52,7 @@ class CachedPart(Fingerprint):
 
 @dataclass(frozen=True)
 class CachedDay:
-    """One day of the roll-up: a row per account, user and, where rows say so, day of recording.
-
-    ``seen`` says since when each product feature's use on this day was known, by the feature's place.
-    """
+    """One day of the roll-up; ``seen`` says since when the use of each product feature (by place) was known."""
 
     files: tuple[CachedFile, ...]
     seen: dict[int, date]
@@ -71,11 +68,9 @@ class CachedBlock:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the cached roll-up consists of.
+    """What the cached roll-up consists of; ``made_from`` is a digest of how rows are read.
 
-    ``made_from`` is a digest of how rows are read, ``features`` all product features ever seen (a feature's place is
-    its bit in the masks), ``accounts`` the number of accounts that have a code, and ``names`` files of their ids with
-    these codes.
+    The place of one of ``features`` is its bit in the masks; ``names`` are files of account ids with their codes.
     """
 
     made_from: str
@@ -101,10 +96,9 @@ class Manifest:
 
 
 class RollupCache:
-    """The folder of the cached roll-up: Parquet files that never change once they have their name.
+    """The folder of the cached roll-up: Parquet files, named after their content, that never change.
 
-    Runs do not lock each other out: a file is named after its content, and the manifest is replaced in one step, so
-    each run sees the complete state that one run has left.
+    The manifest is replaced in one step, so runs without a lock each see the complete state that one run has left.
     """
 
     def __init__(self, engine: Engine, folder: Path) -> None:
@@ -164,9 +158,6 @@ class RollupCache:
             if file.name not in needed:
                 with suppress(OSError):  # it may belong to another user
                     os.utime(self.folder / file.name)  # starts its day of grace
-        self._remove_all_but(needed)
-
-    def _remove_all_but(self, needed: set[str]) -> None:
         for path in (*self.folder.glob("*.parquet"), *self.folder.glob(".new-*")):
             # another run may have removed it, or it belongs to another user
             with suppress(OSError):
@@ -176,11 +167,9 @@ class RollupCache:
 
 @dataclass(frozen=True)
 class Changes:
-    """What must be read to bring the roll-up up to date.
+    """What must be read to bring the roll-up up to date: the rows of ``to_read``, in the files ``read``.
 
-    ``parts`` are all files as they are now, ``stamps`` as they were before anything was read, and ``read`` those whose
-    rows were or are to be read. ``to_read`` are the files and days whose rows must be read. On ``rebuilt`` days rows
-    have changed or gone, so all their rows are to be read and nothing cached of them holds.
+    ``stamps`` are from before anything was read. On ``rebuilt`` days rows have changed or gone: nothing cached holds.
     """
 
     parts: dict[str, CachedPart]

@@ -60,25 +60,16 @@ class OwnFeature:
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """The settings of ``[features]``.
-
-    Attributes
-    ----------
-    key_features : tuple of str
-        Product features whose own recency matters, like "login".
-    static : tuple of str
-        Columns of ``accounts`` that never change (a country, an acquisition channel). Other columns of
-        ``accounts`` show today's state and would leak the future into older snapshots.
-    exclude : tuple of str
-        Features to leave out.
-    own : tuple of OwnFeature
-        Signals of the user's own.
-    """
+    """The settings of ``[features]``."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    #: Product features whose own recency matters, like "login".
     key_features: tuple[str, ...] = ()
+    #: Columns of ``accounts`` that never change (a country, an acquisition channel). Other columns of ``accounts`` show
+    #: today's state and would leak the future into older snapshots.
     static: tuple[str, ...] = ()
+    #: Features to leave out.
     exclude: tuple[str, ...] = ()
     own: tuple[OwnFeature, ...] = ()
 

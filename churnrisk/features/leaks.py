@@ -9,7 +9,7 @@ from functools import partial
 from churnrisk.contract import TABLES, Available, identifier, timestamp_literal
 from churnrisk.features.build import create_feature_table
 from churnrisk.records import Feature
-from churnrisk.snapshots import PANEL, Panel
+from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
 
 
@@ -22,24 +22,18 @@ class Leak:
     example: str
 
 
-def find_leaks(
-    tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...], panel: Panel = PANEL
-) -> list[Leak]:
+def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...]) -> list[Leak]:
     """Compute the features of a panel with one as-of date twice, with and without the future, and return what differs.
 
-    Rows that were not known before the date are deleted, later dates inside known rows and columns of ``accounts`` that
-    are not declared static are blanked, and labels and raw tables are emptied. Nothing differs when the
-    future-truncation law holds.
+    Nothing does when the future-truncation law holds; see :func:`_pasts` for what is cut away.
     """
     engine = tables.engine
-    instant = timestamp_literal(engine.value(f"select max(as_of) from {panel.dates}"))
-    compute = partial(
-        create_feature_table, tables, features, key_features=key_features, labelled_only=False, panel=panel
-    )
+    instant = timestamp_literal(engine.value(f"select max(as_of) from {PANEL.dates}"))
+    compute = partial(create_feature_table, tables, features, key_features=key_features, labelled_only=False)
     full = engine.create("features_full", f"select * from {compute().rows}")
     hidden: list[str] = []
     try:
-        for relation, past in _pasts(tables, features, panel, instant).items():
+        for relation, past in _pasts(tables, features, instant).items():
             engine.run(f"alter {_kind(tables, relation)} {relation} rename to whole_{relation}")
             hidden.append(relation)
             engine.run(f"create temp table {relation} as select {past}")
@@ -61,11 +55,10 @@ def _compare(tables: Tables, name: str, full: str, truncated: str) -> Leak | Non
     return Leak(name, count, str(example)) if count else None
 
 
-def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: str) -> dict[str, str]:
+def _pasts(tables: Tables, features: Sequence[Feature], instant: str) -> dict[str, str]:
     """Return, for every relation that a feature could read, what of it was known before the instant.
 
-    Labels and outcomes lie in the future, and raw tables are not dated row by row: nothing of those is left, so a
-    feature that reads them is found out. They come last, as the typed tables may be views of them.
+    Nothing of labels, outcomes and raw tables. They come last, as the typed tables may be views of them.
     """
     pasts = {
         name: _past(tables.available, name, instant)
@@ -73,10 +66,10 @@ def _pasts(tables: Tables, features: Sequence[Feature], panel: Panel, instant: s
         if TABLES[name].time and name != "labels"
     }
     pasts["accounts"] = _past_accounts(tables, features, instant)
-    pasts[panel.rows] = f"* replace (null::boolean as churned) from whole_{panel.rows}"
+    pasts[PANEL.rows] = f"* replace (null::boolean as churned) from whole_{PANEL.rows}"
     if tables.available.has("events"):
         pasts["bare_events"] = _past(tables.available, "bare_events", instant)
-    nothing = [panel.outcomes, *(["labels"] if tables.available.has("labels") else [])]
+    nothing = [PANEL.outcomes, *(["labels"] if tables.available.has("labels") else [])]
     nothing += [f"{stage}_{name}" for stage in ("raw", "source") for name in tables.available.tables]
     return pasts | {name: f"* from whole_{name} limit 0" for name in nothing}
 

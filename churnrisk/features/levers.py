@@ -35,13 +35,12 @@ _A_PERSON = "greatest(coalesce(round(user_events_30 / nullif(users_30, 0)::doubl
 
 @dataclass(frozen=True)
 class Lever:
-    """One thing the team can bring about.
+    """One thing the team can bring about; ``text`` and ``texts`` say it for ``{n}`` of 1 and of more.
 
-    ``text`` and ``texts`` say it for ``{n}`` of 1 and of more. ``sets`` maps prepared columns to SQL for their values
-    afterwards, over the values before, where ``{n}`` is the dose; ``when`` is SQL for where there is something to
-    change. ``aims`` are the features it is meant to change, which must stay within what retained accounts show.
-    ``doses`` go from small to large; the value of the feature ``count``, if any, stands for ``{n}`` in the text.
-    ``requires`` names tables and columns, as "table" or "table.column".
+    ``sets`` maps prepared columns to SQL for their values afterwards, over those before, where ``{n}`` is the dose,
+    from small to large; ``when`` is SQL for where there is something to change. ``aims`` are the features to
+    change, which must stay within what retained accounts show. The feature ``count``, if any, stands for ``{n}`` in the
+    text. ``requires`` names tables and columns, as "table" or "table.column".
     """
 
     name: str
@@ -60,10 +59,7 @@ class Lever:
 
 
 def _used(events: str, days: str) -> dict[str, str]:
-    """Add events on new active days of the last week, the last one yesterday.
-
-    They are of the account's busiest person, and of a product feature that it uses already, if it uses any.
-    """
+    """Add events of the busiest person, in a feature in use, on new active days of the last week, up to yesterday."""
     quantity = f"{events} * coalesce(quantity_365 / nullif(events_365, 0)::double, 0)"
     used = {f"events_{span}": events for span in (7, 30, 90, 365)}
     used |= {f"quantity_{span}": quantity for span in (30, 90, 365)}
@@ -201,11 +197,7 @@ def select_levers(config: FeatureConfig, available: Available) -> tuple[Lever, .
 
 
 class LeverEffects:
-    """The features of some accounts at one as-of date after levers, by the same SQL as today's.
-
-    ``inputs`` is the relation of :data:`churnrisk.features.FEATURE_TABLE`; an account's place is its position in
-    ``accounts``.
-    """
+    """The features of some accounts at one as-of date after levers; a place is a position in ``accounts``."""
 
     def __init__(
         self, engine: Engine, inputs: str, features: Sequence[Feature], accounts: pd.Index, *, as_of: datetime
@@ -225,8 +217,7 @@ class LeverEffects:
         """Yield the features that the levers change, applied one after the other, in chunks of accounts.
 
         ``doses`` says what to try of each lever (columns ``place`` and ``dose``); None tries every dose on everyone.
-        A frame has one row per account and dose of each lever, where each has something to change, in no order:
-        place, dose_0 (dose_1 … with more levers) and float64 columns of features.
+        A frame has one row per account and dose of each lever, in no order: place, dose_0 (dose_1 …) and features.
         """
         touched = influenced(self._features, levers)
         names = "".join(f", dose_{i}" for i in range(len(levers)))

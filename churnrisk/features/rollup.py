@@ -329,10 +329,7 @@ def _recent_sightings(shape: RollupShape) -> str:
 
 
 def window_columns(shape: RollupShape, active_days: Callable[[int, int], str]) -> str:
-    """Return the select list of every window, over rows with age, n, quantity, first_day, last_day and masks.
-
-    ``active_days`` returns SQL for the number of days above the first age, up to the second; null where there is none.
-    """
+    """Return the select list of every window; ``active_days`` counts days above one age, up to another, or null."""
     spans = {name: ages(*span) for name, span in _SPANS.items()}
     columns = [f"(sum(n) filter (where {where}))::bigint as events_{name}" for name, where in spans.items()]
     columns += [

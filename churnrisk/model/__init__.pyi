@@ -19,7 +19,7 @@ from .evaluation import (
 from .hazard import ChurnHazard, mean_days_of, median_days_of
 from .linear import WrappedEstimator
 from .profile import ReasonProfile, Value, kinds_with_peers, quantity, sentence
-from .reasons import cells, declared, explain, family_contributions
+from .reasons import cells, declared, explain
 from .splits import Blocks, Bools, Floats, PanelSplit, account_blocks, blocks
 from .survival import KaplanMeier, censoring_weights, evaluate_survival
 
@@ -62,7 +62,6 @@ __all__ = [
     "evaluate",
     "evaluate_survival",
     "explain",
-    "family_contributions",
     "kinds_with_peers",
     "look_up",
     "mean_days_of",

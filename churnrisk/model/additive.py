@@ -96,10 +96,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def losses_while_growing(
         self, fit: tuple[Floats, Bools], later: tuple[Floats, Bools], categorical: Bools, patience: int
     ) -> Floats:
-        """Return the log loss per later row after every 10 trees, shape (max_iter // 10 or fewer, n_later).
-
-        Growing stops after `patience` trees without a better mean loss.
-        """
+        """Return the log loss per later row after every 10 trees, until `patience` trees bring no better mean."""
         binner = Binner.learn(fit[0], categorical)
         binned, binned_later = binner.bins(fit[0]), binner.bins(later[0])
         trees = self._trees(categorical).set_params(warm_start=True)
@@ -129,8 +126,7 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
     def contributions(self, encoded: Floats, *, in_place: bool = False) -> Floats:
         """Return each column's share of the log-odds, shape (n, d); with ``baseline_`` they sum to it.
 
-        Exact for an additive model, else those of :func:`attributions`. With `in_place` they may overwrite
-        `encoded`: half the memory, and less than half the time.
+        Exact or by :func:`attributions`. With `in_place` they may overwrite `encoded`: half the memory and time.
         """
         check_is_fitted(self)
         if not self.exact_:
@@ -288,11 +284,10 @@ class Binner:
         return binned
 
     def steps(self, j: int, table: Floats) -> tuple[Floats, Floats]:
-        """Return a column's table as a step function of its values, equal neighbours joined.
+        """Return a column's table (effect per bin and, last, of missing) as a step function, equal neighbours joined.
 
-        ``table`` is the effect per bin and, last, of missing. Returned are ascending upper edges, the last one
-        infinite, and one effect more than edges: that of a value is at ``np.searchsorted(edges, value)``, which puts
-        NaN, sorted behind infinity, last.
+        Ascending upper edges, the last infinite, and one effect more: that of a value is at ``np.searchsorted(edges,
+        value)``, which puts NaN last.
         """
         if not self.known[j]:
             return np.array([np.inf]), np.array([table[0], table[0]])
@@ -325,10 +320,9 @@ def _edges(column: Floats, most_bins: int) -> Floats:
 class Grid:
     """A step function over a grid whose cells hold at most one edge: one multiplication and comparison per value.
 
-    Exact: subtracting, scaling and clipping keep the order of floats, so an edge in an earlier cell lies below the
-    value and one in a later cell above it; the one in the same cell is compared with. The cell of a value is ``(value
-    - start) * scale`` clipped to [0, cells); missing has one more cell. ``edge`` is infinite where a cell has none;
-    ``sides`` holds, per cell, the height up to its edge and beyond.
+    Exact: subtracting, scaling and clipping keep the order of floats, so only the edge in the value's cell, ``(value -
+    start) * scale`` clipped to [0, cells), is compared with; missing has one more cell. ``edge`` is infinite where a
+    cell has none; ``sides`` holds, per cell, the height up to its edge and beyond.
     """
 
     start: float
@@ -388,10 +382,7 @@ class Grid:
 
 
 def look_up(steps: tuple[Floats, Floats], column: Floats, out: Floats | None = None) -> Floats:
-    """Return the height of the steps of :meth:`Binner.steps` at each value, shape (n,), NaN for missing.
-
-    Written to ``out`` if given, which may be the column itself.
-    """
+    """Return the height of :meth:`Binner.steps` at each value (NaN: missing), in ``out`` if given, maybe the column."""
     edges, values = steps
     found = np.empty(len(column), dtype=np.float64) if out is None else out
     grid = Grid.of(edges, values) if len(column) >= WORTH_A_GRID else None

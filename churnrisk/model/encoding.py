@@ -17,10 +17,7 @@ from churnrisk.model.splits import Bools, Floats, Ints, uniform_of
 
 
 def as_pandas(X: Any) -> Any:
-    """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is.
-
-    Text and categories stay what they are; numbers with gaps become floats.
-    """
+    """Return a polars, pyarrow or DuckDB table as a pandas frame; anything else as it is."""
     if isinstance(X, pd.DataFrame) or not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "collect_schema")):
         return X
     import narwhals as nw
@@ -34,14 +31,11 @@ def as_pandas(X: Any) -> Any:
 class FrameEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode numeric and categorical columns as one float64 matrix that boosted trees read directly.
 
-    Numeric columns pass as float64 with NaN for missing. Categorical levels seen at least `min_count` times become
-    the codes 0, 1 … (most frequent first), rare and unseen ones share one further code, "other", and missing stays
-    NaN. A column of more than `wide_levels` levels is wide: every level seen twice has a code, and ``LevelRates``
-    turns the codes into rates, since trees sort levels by their churn rate and many small ones invite overfitting.
-    Columns without two different values are left out, as ``notes_`` say.
-
-    ``names_``, ``kept_`` (position in the input) and ``wide_`` describe the columns of the output, ``levels_`` the
-    encoded levels by output column.
+    Numbers stay, with NaN for missing. Levels seen at least `min_count` times become the codes 0, 1 … (most frequent
+    first), rare and unseen ones share one further code. A column of more than `wide_levels` levels is wide: every level
+    seen twice has a code, which ``LevelRates`` turns into a rate, since trees sort levels by their churn rate and many
+    small ones invite overfitting. Columns without two different values are left out, as ``notes_`` say.
+    ``names_``, ``kept_`` (position in the input), ``wide_`` and ``levels_`` describe the columns of the output.
     """
 
     def __init__(self, *, min_count: int = 50, wide_levels: int = 10) -> None:
@@ -184,11 +178,8 @@ class LevelRates:
     """The shrunken log-odds of churn per level of wide columns: ``tables`` by code, and last for any code beyond.
 
     A level's rate is pulled towards the overall one with the weight of as many accounts as the spread between the
-    levels suggests (empirical Bayes): levels that differ by chance alone all get the overall rate, and so does an
-    unseen level.
-
-    Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality categorical attributes". Not
-    scikit-learn's TargetEncoder: its shrinkage is by rows, not accounts, and its folds ignore groups.
+    levels suggests (empirical Bayes). Source: Micci-Barreca (2001), "A preprocessing scheme for high-cardinality
+    categorical attributes". Not scikit-learn's TargetEncoder: it shrinks by rows, and its folds ignore groups.
     """
 
     columns: list[int] = field(default_factory=list)
@@ -206,8 +197,7 @@ class LevelRates:
     ) -> tuple[LevelRates, Floats]:
         """Return the rates learned on all rows, and the rows encoded without their own account's outcome.
 
-        Encoded with their own outcomes, rare levels would leak the label and the model would overrate the column. So
-        the accounts are split into five folds, and each fold is encoded with the rates of the others.
+        Else rare levels would leak the label. Each of five folds of accounts is encoded with the rates of the others.
         """
         if not wide.any():
             return cls(), encoded

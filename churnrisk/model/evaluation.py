@@ -117,9 +117,9 @@ def evaluate(
         churned=int(churned.sum()),
         base_rate=float(churned.mean()),
         capacity=reviewed,
-        figures={name: {m: _interval(v) for m, v in found.items()} for name, found in draws.items()},
+        figures={name: {m: interval_of(v) for m, v in found.items()} for name, found in draws.items()},
         differences={
-            name: {m: _interval(draws[MODEL][m] - v) for m, v in draws[name].items() if m in draws[MODEL]}
+            name: {m: interval_of(draws[MODEL][m] - v) for m, v in draws[name].items() if m in draws[MODEL]}
             for name in rivals
         },
         n_boot=n_boot,
@@ -194,7 +194,7 @@ def _auc(churned: Bools, score: Floats, weights: Floats) -> Interval | None:
     if not churned.any() or churned.all():
         return None
     ranked = Ranked(churned, score)
-    return _interval(
+    return interval_of(
         np.concatenate([ranked.figures(part, TOP_SHARE)["auc"] for part in _chunks(weights, churned)])
     )
 
@@ -235,10 +235,7 @@ class Ranked:
         return churned, rows
 
     def figures(self, weights: Floats, capacity: float) -> dict[str, Floats]:
-        """Return AUC, average precision, lift at the top 10 % and recall at capacity (a share), each shape (n_boot,).
-
-        Ties share the value of their group; where a cut falls within one, it counts in proportion.
-        """
+        """Return AUC, average precision, lift at 10 % and recall at capacity, shape (n_boot,); ties share theirs."""
         churned, rows = self._cumulated(weights)
         total, n = churned[:, -1:], rows[:, -1:]
         gained = np.diff(churned, axis=1, prepend=0.0)
@@ -282,11 +279,7 @@ class Scored:
         self.member = equal_count_bins(probability)
 
     def figures(self, weights: Floats) -> dict[str, Floats]:
-        """Return log loss, Brier score and expected calibration error, each shape (n_boot,).
-
-        The calibration error is the mean of |mean probability - churn rate| over 10 bins of equal count, weighted by
-        rows.
-        """
+        """Return log loss, Brier score and expected calibration error (10 equal-count bins), each shape (n_boot,)."""
         n = weights.sum(axis=1)
         one_hot = (self.member[:, None] == np.arange(self.member.max() + 1)) * self.gap[:, None]
         return {
@@ -325,8 +318,9 @@ def _chunks(weights: Floats, churned: Bools) -> list[Floats]:
     return [weights[i : i + at_once] for i in range(0, len(weights), at_once)]
 
 
-def _interval(values: Floats) -> Interval:
-    low, high = np.quantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
+def interval_of(values: Floats) -> Interval:
+    """Return the figure on all rows, which comes first, with the bounds of the draws where it has a value."""
+    low, high = np.nanquantile(values[1:], [0.025, 0.975]) if len(values) > 1 else (np.nan, np.nan)
     return Interval(float(values[0]), float(low), float(high))
 
 
@@ -350,10 +344,7 @@ def population_stability(old: pd.Series, new: pd.Series) -> float | None:
 
 
 def drift_by_snapshot(X: pd.DataFrame) -> pd.DataFrame:
-    """Return the population stability index of each signal (column) at every later as-of date (row).
-
-    X is a panel with index (account_id, as_of); each later snapshot is compared with the first.
-    """
+    """Return the population stability index of each signal (column) at later as-of dates (rows) against the first."""
     dates = X.index.get_level_values("as_of") if "as_of" in X.index.names else pd.Index([])
     distinct = sorted(dates.unique())
     if len(distinct) < 2:

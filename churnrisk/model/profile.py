@@ -50,8 +50,7 @@ class ReasonProfile:
     """The usual range (10 %, 50 %, 90 % quantiles) of each numeric feature among retained accounts.
 
     ``peers`` are profiles by value of what peers share (`by`, like "segment"), those with at least :data:`MIN_PEERS`
-    retained accounts; ``who`` names one of them: "in segment Enterprise". A feature that no retained account has is
-    absent.
+    retained accounts; ``who`` names one of them: "in segment Enterprise".
     """
 
     low: dict[str, float]

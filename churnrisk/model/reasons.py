@@ -31,11 +31,9 @@ def explain(
 ) -> pd.DataFrame:
     """Return account_id, as_of and a tuple of :class:`churnrisk.records.Reason` for each row of `X`, in its order.
 
-    Reasons are the ``top`` largest positive contributions, at most two per family. A row without a positive one gets
-    the largest contribution of the family that speaks least against churn, worded neutrally, so every row has one.
-    Contributions are log-odds per column, as ``ChurnClassifier.contributions`` returns them; columns without a
-    declaration are described by their name. ``previous`` has the values at the previous run, by account id; ``kinds``
-    the peer group of each row, in the sense of ``profile.by``. `X` has the index (account_id, as_of).
+    Reasons are the ``top`` largest positive contributions, at most two per family; a row without any gets the largest
+    of the family that speaks least against churn, worded neutrally. Columns without a declaration go by their name.
+    ``previous`` has the values at the previous run, by account id; ``kinds`` the peer group of each row.
     """
     if top < 1:
         raise ModelInputError(f"expected at least one reason per row, found top={top}. Ask for 1 or more.")
@@ -58,14 +56,6 @@ def explain(
     by_row = [tuple(reasons[a:b]) for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     keys = {level: X.index.get_level_values(level) for level in (ACCOUNT, AS_OF)}
     return pd.DataFrame({**keys, "reasons": pd.Series(by_row, dtype=object)})
-
-
-def family_contributions(
-    contributions: pd.DataFrame, features: Sequence[Feature] | Mapping[str, Feature]
-) -> pd.DataFrame:
-    """Return log-odds summed by family, a column each; columns that no feature declares count as "attributes"."""
-    families = [feature.family for feature in declared(contributions.columns, features)]
-    return contributions.T.groupby(np.array(families)).sum().T
 
 
 def declared(columns: pd.Index, features: Sequence[Feature] | Mapping[str, Feature]) -> list[Feature]:

@@ -33,10 +33,7 @@ class Folds:
 
 
 def choose_folds(X: Any, churned: Bools, *, n_splits: int, embargo_days: int, seed: int) -> Folds:
-    """Return ``PanelSplit``'s folds, fewer where dates are few; without two dates, folds by account or stratified.
-
-    Folds in which a side lacks a class are left out.
-    """
+    """Return ``PanelSplit``'s folds with both classes, fewer where dates are few; else by account or stratified."""
     as_of = as_of_of(X)
     if as_of is not None:
         for n in range(n_splits, 0, -1):
@@ -217,10 +214,7 @@ def _best_stage(curves: list[Floats]) -> int:
 
 
 def choose(trials: list[Trial], accounts: npt.NDArray[Any]) -> tuple[Trial, str]:
-    """Return the trial with the lowest mean log loss and why; additive wins ties within one standard error.
-
-    The error is that of the paired difference by account; `accounts` are those of the out-of-fold rows.
-    """
+    """Return the trial with the lowest mean log loss and why; additive wins ties within one (paired) standard error."""
     best = min(trials, key=lambda trial: trial.mean)
     additive = [trial for trial in trials if trial.candidate == "additive"]
     if best.candidate == "additive" or not additive:

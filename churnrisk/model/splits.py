@@ -108,10 +108,7 @@ def date_folds(as_of: Dates, n_splits: int, embargo_days: int) -> list[tuple[np.
 
 @dataclass(frozen=True)
 class Blocks:
-    """Three blocks of rows, each a mask of shape (n,); a row in none of them lies in an embargo.
-
-    ``calibration`` is later than ``fit``, ``test`` latest; ``notes`` say what is smaller than requested, and why.
-    """
+    """Masks of rows, shape (n,): fit, later calibration, latest test; ``notes`` say what is smaller than requested."""
 
     fit: Bools
     calibration: Bools
@@ -194,11 +191,7 @@ def _span(dates: Dates) -> str:
 
 
 def account_blocks(account_id: Sequence[Any] | npt.NDArray[Any] | pd.Index, *, seed: int) -> Blocks:
-    """Cut rows into account-disjoint blocks of about 60, 20 and 20 %, for data of one as-of date.
-
-    An account's block depends on its id and the seed alone, so it is the same in every process and stays when other
-    accounts come or go.
-    """
+    """Cut rows into account-disjoint blocks of about 60, 20 and 20 %, by id and seed alone, for data of one date."""
     place = uniform_of(account_id, seed)
     fit, test = place < _FIT_SHARE, place >= _FIT_SHARE + _CALIBRATION_SHARE
     cut = Blocks(fit, ~fit & ~test, test, ("split by account, not by time",))

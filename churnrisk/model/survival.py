@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.evaluation import Ranked, account_weights
+from churnrisk.model.evaluation import Ranked, account_weights, interval_of
 from churnrisk.model.splits import Bools, Floats
 from churnrisk.records import Interval
 
@@ -133,23 +133,14 @@ def _log_log(survival: Floats, variance: Floats, z: float) -> tuple[Floats, Floa
 
 @dataclass(frozen=True)
 class SurvivalFigures:
-    """Figures of survival curves, with account-level bootstrap intervals.
-
-    Attributes
-    ----------
-    days : tuple of float
-        Where the curves were compared with what happened.
-    auc : tuple of Interval
-        Per day: the chance that of two accounts, one lost by then and one not, the lost one had the lower curve there.
-    brier : tuple of Interval
-        Per day: mean squared gap between the curve and 1 (still there) or 0 (lost).
-    mean_auc, integrated_brier : Interval
-        Means over the days, the Brier score's by the area under it.
-    """
+    """Figures of survival curves at some days, with account-level bootstrap intervals."""
 
     days: tuple[float, ...]
+    #: Per day: the chance that of two accounts, one lost by then and one not, the lost one had the lower curve there.
     auc: tuple[Interval, ...]
+    #: Per day: mean squared gap between the curve and 1 (still there) or 0 (lost).
     brier: tuple[Interval, ...]
+    #: Means over the days, the Brier score's by the area under it.
     mean_auc: Interval
     integrated_brier: Interval
 
@@ -210,10 +201,10 @@ def evaluate_survival(
         brier.append(weighed @ (curves[:, column] - ~gone) ** 2 / drawn.sum(axis=1))
     return SurvivalFigures(
         tuple(at_days),
-        tuple(map(_interval, auc)),
-        tuple(map(_interval, brier)),
-        _interval(np.mean(auc, axis=0)),
-        _interval(_area(at_days, np.array(brier))),
+        tuple(map(interval_of, auc)),
+        tuple(map(interval_of, brier)),
+        interval_of(np.mean(auc, axis=0)),
+        interval_of(_area(at_days, np.array(brier))),
     )
 
 
@@ -235,8 +226,3 @@ def _area(days: Floats, brier: Floats) -> Floats:
     if len(days) == 1:
         return np.asarray(brier[0])
     return np.asarray(np.trapezoid(brier, days, axis=0) / (days[-1] - days[0]))
-
-
-def _interval(values: npt.NDArray[Any]) -> Interval:
-    low, high = np.nanquantile(values[1:], [0.025, 0.975])
-    return Interval(float(values[0]), float(low), float(high))

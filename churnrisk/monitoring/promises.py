@@ -23,11 +23,9 @@ _Pairs = Sequence[tuple[Run, ColourOutcome]]
 
 @dataclass(frozen=True, slots=True)
 class RunOfColour:
-    """One colour at one run.
+    """One colour at one run; the verdict is :data:`OPEN` until the outcomes are known.
 
-    The verdict is :data:`OPEN` until the outcomes are known, and :data:`UNCLEAR` where the counts miss the promise by
-    no more than chance can explain. ``in_hindsight``: the run was published after its outcomes had happened, so the
-    model may have learned from them.
+    ``in_hindsight``: published after its outcomes had happened, so the model may have learned from them.
     """
 
     as_of: datetime
@@ -105,8 +103,7 @@ class Promised:
 class Promises:
     """Green, amber and red, and the churners that were green, by as-of date of matured runs, the latest first.
 
-    ``next_known_at`` is when the next run's outcomes will be known; ``horizon_days`` that of the latest run, None for
-    runs of earlier versions.
+    ``horizon_days`` is that of the latest run, None for runs of earlier versions.
     """
 
     run: Run | None

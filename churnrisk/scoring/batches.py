@@ -28,9 +28,8 @@ BATCH = 50_000
 class Batch:
     """Accounts of one as-of date.
 
-    ``X`` is indexed by (account_id, as_of), the rest by account id: ``grey`` (why an account is not eligible, missing
-    where it is) and ``facts`` (of :func:`churnrisk.features.facts_query`) in the order of X; ``previous`` and
-    ``X_previous``, the scores and features at the previous run, in any order.
+    ``X`` is indexed by (account_id, as_of), the rest by account id: ``grey`` (why an account is not eligible) and
+    ``facts`` in the order of X, the scores and features at the previous run in any order.
     """
 
     X: pd.DataFrame
@@ -86,11 +85,9 @@ class Scorer:
 
 @dataclass(frozen=True)
 class Computed:
-    """The scores of a run before it is published.
+    """The scores of a run before it is published: ``frames`` for the store, ``rest`` as sums of the others.
 
-    ``frames`` has the accounts that the store keeps, ``rest`` the sums of the others (see
-    :meth:`churnrisk.store.HistoryStore.publish`), ``mix`` all accounts by colour. ``discard`` removes what was
-    written beside the store, where the run is not published after all.
+    ``discard`` removes what was written beside the store, where the run is not published after all.
     """
 
     frames: Iterable[pd.DataFrame]

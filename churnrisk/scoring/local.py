@@ -29,12 +29,9 @@ _NUMBERS = ("probability", "log_odds", "annual_value", *OUTLOOK)
 
 
 def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Computed:
-    """Score all accounts, ``size`` at a time, so that memory does not grow with them.
-
-    ``outlook`` adds when each is likely to be lost.
-    """
+    """Score all accounts, ``size`` at a time; ``outlook`` adds when each is likely to be lost."""
     prepared = prepare(task, partial(previous_from_store, task))
-    engine, facts = task.checked.tables.engine, "account_facts"
+    engine, facts = prepared.engine, "account_facts"
     engine.run(f"create or replace temp table {facts} as {prepared.facts}")
     today = f"from {prepared.table.rows} where as_of = {timestamp_literal(task.run.as_of)}"
     counts = f"select count(*) filter (where grey_reason is null), count(*) {today}"
@@ -50,7 +47,7 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
     with ScoreFile(written.path) as file:
         for first, last in bounds:
             accounts = f"account_id between {literal(first)} and {literal(last)}"
-            known = prepared.read(f"select * from {facts} where {accounts}").set_index("account_id")
+            known = engine.frame(f"select * from {facts} where {accounts}").set_index("account_id")
             scores, more = _scored(prepared, prepared.batch(accounts, known), outlook=outlook)
             file.write(scores)
             mix.update(map(str, scores["colour"]))
@@ -63,7 +60,7 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
 def _scored(prepared: Prepared, batch: Batch, *, outlook: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     task = prepared.task
     scores, notes = prepared.scorer.score_batch(batch)
-    prepared.explainer.explain(scores, batch, task.checked.tables.engine, prepared.table)
+    prepared.explainer.explain(scores, batch, prepared.engine, prepared.table)
     if outlook:
         X = batch.X[list(prepared.scorer.columns)]
         add_outlook(scores, task.model.classifier, X, churn=task.project.churn, as_of=task.run.as_of)

@@ -30,8 +30,7 @@ _STEEPEST = 25.0
 class PreviousRun:
     """The previous run as published (``scores``, by account id) and its snapshot as today's data show it.
 
-    ``X``, indexed by (account_id, as_of), has no rows when the snapshot cannot be computed any more; ``log_odds`` is
-    what the model of that run makes of ``X``, None when that model is the same or gone.
+    ``X`` has no rows when it cannot be computed any more; ``log_odds`` is what that run's model makes of it, if other.
     """
 
     run: Run
@@ -42,10 +41,9 @@ class PreviousRun:
 
 @dataclass(frozen=True)
 class Mover:
-    """Splits the moves of one scoring run into parts.
+    """Splits the moves of one scoring run into parts, by this run's ``light`` (of all rows) and ``apply_rules``.
 
-    ``light`` maps the probabilities of all rows of this run to the colours of this run's thresholds; ``apply_rules``
-    maps a snapshot, indexed by account, and the model's colours there to what this run's rules make of them.
+    The latter maps a snapshot, by account, and the model's colours there to what this run's rules make of them.
     """
 
     classifier: Any
@@ -193,9 +191,8 @@ def colour_causes(
 ) -> Objects:
     """Return in one word what changed each row's colour, by deciding the earlier score and snapshot again.
 
-    ``new`` and ``old`` have colour, raw_colour, model_colour and decided_by of this run and the previous one, row by
-    row; ``by_thresholds`` is what this run's thresholds make of the earlier probability, ``by_rules`` what this run's
-    rules make of the earlier snapshot and the model's colour there.
+    ``by_thresholds`` is what this run's thresholds make of the earlier probability, ``by_rules`` what its rules make
+    of the earlier snapshot and the model's colour there.
     """
     shown, raw, model = (
         (to_codes(old[name]).astype(int), to_codes(new[name]).astype(int))

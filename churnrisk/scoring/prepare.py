@@ -74,11 +74,7 @@ class ScoringTask:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A task whose features and previous scores are relations in the engine.
-
-    ``facts`` is :func:`churnrisk.features.facts_query`; ``columns`` are the features of this run's model and the
-    previous one's.
-    """
+    """A task whose features and previous scores are relations in the engine; ``columns``: the former model's too."""
 
     task: ScoringTask
     table: FeatureTable
@@ -98,18 +94,20 @@ class Prepared:
             return batch
         return replace(
             batch,
-            previous=self.read(f"select * from {previous.scores} where {accounts}").set_index("account_id"),
+            previous=self.engine.frame(f"select * from {previous.scores} where {accounts}").set_index(
+                "account_id"
+            ),
             X_previous=self._features(accounts, previous.run.as_of),
         )
 
-    def read(self, sql: str) -> pd.DataFrame:
-        """Return the result of a query."""
-        frame: pd.DataFrame = self.task.checked.tables.engine.arrow(sql).to_pandas()
-        return frame
+    @property
+    def engine(self) -> Engine:
+        """Where the features are."""
+        return self.task.checked.tables.engine
 
     def _features(self, accounts: str, as_of: datetime) -> pd.DataFrame:
         names = [identifier(feature.name) for feature in self.columns]
-        rows = self.read(
+        rows = self.engine.frame(
             f"select {', '.join(('account_id', 'as_of', 'grey_reason', *names))} from {self.table.rows} "
             f"where as_of = {timestamp_literal(as_of)} and {accounts} order by account_id"
         ).set_index(["account_id", "as_of"])
@@ -117,10 +115,7 @@ class Prepared:
 
 
 def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
-    """Compute the features inside the engine, this run's and the previous one's, and collect what scores them.
-
-    ``open_previous`` makes the scores of a run a relation in the engine and returns its name.
-    """
+    """Compute the features inside the engine, this run's and those of the one that ``open_previous`` opens."""
     project, model, tables, as_of = task.project, task.model, task.checked.tables, task.run.as_of
     features, playbook = features_of(model, project, tables), playbook_of(project, tables.available)
     previous = task.store.latest_run(before=as_of)
@@ -129,10 +124,10 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     columns = tuple({feature.name: feature for feature in read}.values())
     # reasons say what changed since the previous run, so its features are computed too
     earlier = [] if previous is None or previous.as_of < task.checked.span.start else [previous.as_of]
-    panel = build_panel(tables, project.churn, [*earlier, as_of], data_end=task.checked.span.end)
+    build_panel(tables, project.churn, [*earlier, as_of], data_end=task.checked.span.end)
     task.progress(f"computing {len(features)} features as of {as_of:%Y-%m-%d}")
     keys = project.features.key_features
-    table = create_feature_table(tables, columns, key_features=keys, labelled_only=False, panel=panel)
+    table = create_feature_table(tables, columns, key_features=keys, labelled_only=False)
     today = f"from {table.rows} where as_of = {timestamp_literal(as_of)}"
     light = _light_for_batches(model, tables.engine, f"{today} and grey_reason is null")
     before, policy = None, policy_of(model, project)
@@ -156,7 +151,7 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     )
     levers = select_levers(project.features, tables.available)
     explainer = Explainer(scorer, model, features, levers, playbook, policy, before, as_of)
-    facts = facts_query(tables, panel=panel, features=table)
+    facts = facts_query(tables)
     return Prepared(task, table, facts, columns, scorer, explainer, changed_settings(model, project))
 
 
@@ -192,10 +187,7 @@ def no_accounts(as_of: datetime) -> ContractError:
 
 
 def _light_for_batches(model: LoadedModel, engine: Engine, eligible: str) -> TrafficLight:
-    """Return the model's light, which finds a wave of newcomers in any batch if there is one in the whole snapshot.
-
-    ``eligible`` is the end of a query, from ``from`` on, for the snapshot's eligible accounts.
-    """
+    """Return the model's light, with a wave of newcomers in any batch if there is one among all (``eligible``)."""
     newcomers = model.thresholds.newcomers_
     if newcomers is None or "tenure_days" not in model.columns:
         return model.thresholds

@@ -30,11 +30,10 @@ Take = Callable[[Iterator["pa.Table"]], object]
 
 @dataclass(frozen=True)
 class ScoringResult:
-    """The outcome of a scoring run.
+    """The outcome of a scoring run; ``run`` is None after a dry run.
 
-    ``run`` is the published run, None after a dry run; ``is_new`` is False when it had been published before, and
-    nothing was written. ``mix`` counts accounts by colour, empty when nothing was computed. ``scores`` has a row per
-    account, where the library has collected them.
+    ``is_new`` is False when it had been published before, and nothing was written: then ``mix`` is empty. ``scores``
+    has a row per account, where the library has collected them.
     """
 
     run: Run | None

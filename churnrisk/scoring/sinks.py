@@ -13,10 +13,7 @@ from churnrisk.store import HistoryStore, Withdrawal, read_totals
 
 @dataclass(frozen=True)
 class RunChanges:
-    """What a run changed: ``newly`` counts by colour the accounts that had another one, or none, at ``previous``.
-
-    ``withdrawn``: promises of the colours that the outcomes known since the run before have broken; ``text`` says it.
-    """
+    """What a run changed: ``newly`` counts accounts with a new colour, ``withdrawn`` are broken promises."""
 
     previous: Run | None
     newly: Mapping[str, int]

@@ -92,7 +92,7 @@ def _explained(prepared: Prepared, listed: int) -> Iterator[pd.DataFrame]:
     for number in range(parts):
         task.progress(f"explaining {listed:,} red and amber accounts, batch {number + 1} of {parts}")
         chosen = f"colour in ('red', 'amber') and abs(hash(account_id)) % {parts} = {number}"
-        scores = prepared.read(f"select * from {_SCORED} where {chosen} order by account_id")
+        scores = prepared.engine.frame(f"select * from {_SCORED} where {chosen} order by account_id")
         scores = scores.drop(columns="colour_before")
         accounts = f"account_id in (select account_id from {_SCORED} where {chosen})"
         batch = prepared.batch(accounts, scores.set_index("account_id"))

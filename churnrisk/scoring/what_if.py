@@ -29,13 +29,12 @@ _MOST_ATTEMPTS = 1_000_000
 
 @dataclass(frozen=True)
 class WhatIfFinder:
-    """Finds the what-ifs of one scoring run.
+    """Finds the what-ifs of one scoring run, by enumeration; ``levers`` are in order of preference.
 
-    ``light`` maps rows' positions and probabilities to the colours of the run's thresholds; ``levers`` are in order of
-    preference. A change is realistic when every feature that a lever aims at stays within what retained peers show
-    (or where it was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the
-    order of preference. The colour is what model and rules would say: hysteresis may hold the old one for a run, an
-    override until it ends. Idea: actionable recourse (Ustun, Spangher, Liu 2019), by enumeration.
+    A change is realistic when every feature that a lever aims at stays within what retained peers show (or where it
+    was), for each lever alone and for both. Smaller means fewer levers, then smaller doses, then the preference. The
+    colour is what model and rules would say: hysteresis or an override may hold the old one. Idea: actionable recourse
+    (Ustun, Spangher, Liu 2019).
     """
 
     classifier: ChurnClassifier
@@ -48,11 +47,7 @@ class WhatIfFinder:
     def find(
         self, effects: LeverEffects, X: pd.DataFrame, colours: Sequence[str], kinds: Objects | None = None
     ) -> list[WhatIf]:
-        """Return the what-if of each row.
-
-        ``effects`` is of the same accounts and date; ``X`` has their features in the order of their places (more
-        columns are for the rules); ``colours`` are those of model and rules, before hysteresis and overrides.
-        """
+        """Return the what-if of each row; ``colours`` are those of model and rules, before hysteresis and overrides."""
         if X.empty:
             return []
         search = _Search(self, X, to_codes(list(colours)), kinds)
@@ -92,10 +87,7 @@ class _Search:
     def attempt(
         self, effects: LeverEffects, levers: Sequence[Lever], doses: Sequence[pa.Table] | None = None
     ) -> pa.Table:
-        """Give a what-if to every row that the levers turn and that has no smaller one.
-
-        Return the places and doses of the first lever that are realistic.
-        """
+        """Give a what-if to rows that the levers turn with none smaller; return realistic doses of the first."""
         self._attempts += 1
         realistic = []
         for changed in effects.features(levers, doses):
@@ -207,11 +199,7 @@ def add_what_ifs(
     kinds: pd.Series | None,
     as_of: datetime,
 ) -> None:
-    """Add the column ``turnaround`` to the scores: a :class:`WhatIf` for red and amber accounts, else None.
-
-    ``scores`` (account_id, colour, raw_colour), ``X`` and ``kinds`` have the same rows; ``finder.light`` takes
-    positions in them. ``inputs`` is of :func:`churnrisk.features.create_feature_table`.
-    """
+    """Add the column ``turnaround`` to the scores: a :class:`WhatIf` for red and amber accounts, else None."""
     scores["turnaround"] = None
     rows = np.flatnonzero(scores["colour"].isin(["red", "amber"]).to_numpy())
     if not len(rows) or not finder.levers:

@@ -23,31 +23,21 @@ WARM_UP = timedelta(days=90)
 
 @dataclass(frozen=True)
 class ChurnConfig:
-    """The churn definition and its windows, in days.
-
-    Attributes
-    ----------
-    definition : {"contractual", "inactivity", "labels"}
-        ``contractual``: a subscription ends inside the label window and none covers the account
-        within ``grace_days``. ``inactivity``: active in the look-back, silent through the label window.
-        ``labels``: brought by the user.
-    horizon_days, gap_days : int
-        The label window is ``[as_of + gap, as_of + gap + horizon)``.
-    grace_days : int
-        How late a renewal may come (``contractual``).
-    lookback_days : int
-        How recent the last event must be to count as active (``inactivity``).
-    min_tenure_days : int
-        Younger accounts are not scored.
-    """
+    """The settings of ``[churn]``: the definition of churn and its windows, in days."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    #: ``contractual``: a subscription ends inside the label window and none covers the account within ``grace_days``.
+    #: ``inactivity``: active in the look-back, silent through the label window. ``labels``: brought by the user.
     definition: Literal["contractual", "inactivity", "labels"] = "inactivity"
+    #: The label window is ``[as_of + gap, as_of + gap + horizon)``.
     horizon_days: int = 30
     gap_days: int = 0
+    #: How late a renewal may come (``contractual``).
     grace_days: int = 7
+    #: How recent the last event must be to count as active (``inactivity``).
     lookback_days: int = 30
+    #: Younger accounts are not scored.
     min_tenure_days: int = 0
 
     def __post_init__(self) -> None:
@@ -70,27 +60,18 @@ class ChurnConfig:
 
 @dataclass(frozen=True)
 class SnapshotConfig:
-    """The settings of ``[snapshots]``.
-
-    Attributes
-    ----------
-    every_days : int
-        Days between training snapshots.
-    every_months : int, optional
-        Calendar months between them instead, for businesses that bill by the month.
-    first, last : date, optional
-        Bounds of the training snapshots; they are counted from ``first`` if it is given, else back from
-        the last mature day.
-    data_until : date, optional
-        The tables are complete before this day; default: the day after their last row.
-    """
+    """The settings of ``[snapshots]``."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    #: Days between training snapshots.
     every_days: int = 30
+    #: Calendar months between them instead, for businesses that bill by the month.
     every_months: int | None = None
+    #: Bounds of the training snapshots, counted from ``first`` if it is given, else back from the last mature day.
     first: date | None = None
     last: date | None = None
+    #: The tables are complete before this day; default: the day after their last row.
     data_until: date | None = None
 
     def __post_init__(self) -> None:
@@ -228,9 +209,8 @@ def _midnight(moment: date | datetime) -> datetime:
 def churn_dates(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.DataFrame:
     """Return when each lost account was last lost: account_id, churned_at (at 00:00), earliest first.
 
-    ``contractual``: the end of the subscription that none followed within the grace days, once those have passed.
-    ``inactivity``: the first day of a silence of at least ``horizon_days``. ``labels``: the end of the label window, as
-    labels carry no date of their own.
+    ``contractual``: the end of the last subscription, once the grace days have passed. ``inactivity``: the first day
+    of a silence of at least ``horizon_days``. ``labels``: the end of the label window, as labels carry no date.
     """
     require_source(tables, churn)
     when = "min" if churn.definition == "labels" else "max"

@@ -39,10 +39,7 @@ PANEL = Panel()
 def build_panel(
     tables: Tables, churn: ChurnConfig, dates: Sequence[datetime], *, data_end: datetime
 ) -> Panel:
-    """Create the panel of some as-of dates (at 00:00) in the engine.
-
-    A label window that reaches beyond ``data_end`` has no label. ContractError if the definition's table is missing.
-    """
+    """Create the panel of some as-of dates in the engine; a label window beyond ``data_end`` has no label."""
     require_source(tables, churn)
     engine = tables.engine
     values = ", ".join(f"({timestamp_literal(moment)})" for moment in sorted(set(dates)))
@@ -61,16 +58,13 @@ def build_panel(
     return PANEL
 
 
-def sample_panel(tables: Tables, *, max_rows: int, panel: Panel = PANEL) -> int:
-    """Keep a share of the accounts, so that at most about ``max_rows`` rows have a label; return its denominator.
-
-    The choice depends on account ids alone, so that the next training learns from the same accounts.
-    """
-    labelled = tables.engine.value(f"select count(*) from {panel.rows} where churned is not null")
+def sample_panel(tables: Tables, *, max_rows: int) -> int:
+    """Keep the same share of the accounts each time, for about ``max_rows`` labelled rows; return its denominator."""
+    labelled = tables.engine.value(f"select count(*) from {PANEL.rows} where churned is not null")
     parts = -(-labelled // max_rows) or 1
     if parts > 1:
         below = f"{16**8 // parts:08x}"
-        tables.engine.run(f"delete from {panel.rows} where substr(md5(account_id), 1, 8) >= '{below}'")
+        tables.engine.run(f"delete from {PANEL.rows} where substr(md5(account_id), 1, 8) >= '{below}'")
     return int(parts)
 
 
@@ -188,22 +182,17 @@ def _panel(churn: ChurnConfig, data_end: datetime, state: str) -> str:
     )
 
 
-def follow_up(
-    tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_windows: int, panel: Panel = PANEL
-) -> pd.DataFrame:
+def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_windows: int) -> pd.DataFrame:
     """Return per labelled row of the panel how many ``windows`` are known, and whether it ``churned`` in the last.
 
-    Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window itself, and
-    each later one is judged by the same rule. Rows whose windows are not known to the end are censored there; rows lost
-    within the gap have 0 windows. The index is (account_id, as_of), ordered as features are by (as_of, account_id).
+    Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window. Rows are
+    censored where windows are not known; those lost within the gap have 0. Index and order are those of features.
     """
-    lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](
-        churn, max_windows, panel
-    )
+    lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](churn, max_windows)
     frame = tables.engine.frame(
         f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
         f"coalesce(l.stayed < {max_windows}, false) as churned "
-        f"from {panel.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
+        f"from {PANEL.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
         "where p.churned is not null order by p.as_of, p.account_id"
     )
     frame = frame.set_index(["account_id", "as_of"])
@@ -228,25 +217,25 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
     )
 
 
-def _until_loss(churn: ChurnConfig, max_windows: int, panel: Panel) -> str:
+def _until_loss(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap."""
     opened = f"(p.as_of + interval {churn.gap_days} day)"
     days = f"date_diff('day', {opened}, min(l.churned_at))"
     return (
         f"select p.account_id, p.as_of, cast(floor({days} / {churn.horizon_days}) as integer) as stayed "
-        f"from {panel.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
+        f"from {PANEL.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
         f"and l.churned_at < {opened} + interval {churn.horizon_days * max_windows} day "
         "where p.churned is not null group by p.account_id, p.as_of"
     )
 
 
-def _until_silence(churn: ChurnConfig, max_windows: int, panel: Panel) -> str:
+def _until_silence(churn: ChurnConfig, max_windows: int) -> str:
     """Return SQL for (account_id, as_of, stayed): active windows before the first silent one."""
     opened = f"p.as_of + interval {churn.gap_days} day"
     active = (
         "select distinct p.account_id, p.as_of, "
         f"cast(floor(date_diff('day', {opened}, a.day) / {churn.horizon_days}) as integer) as window_no "
-        f"from {panel.rows} p join {panel.activity} a on a.account_id = p.account_id and a.day >= {opened} "
+        f"from {PANEL.rows} p join {PANEL.activity} a on a.account_id = p.account_id and a.day >= {opened} "
         f"and a.day < {opened} + interval {churn.horizon_days * max_windows} day where p.churned is not null"
     )
     # windows are counted from 0: their rank is their number only until the first one that is missing
@@ -254,7 +243,7 @@ def _until_silence(churn: ChurnConfig, max_windows: int, panel: Panel) -> str:
     ranked = f"select *, {place} as place from ({active})"
     return (
         "select p.account_id, p.as_of, count(r.place) filter (r.place = r.window_no) as stayed "
-        f"from {panel.rows} p "
+        f"from {PANEL.rows} p "
         f"left join ({ranked}) r on r.account_id = p.account_id and r.as_of = p.as_of "
         "where p.churned is not null group by p.account_id, p.as_of"
     )
@@ -263,11 +252,9 @@ def _until_silence(churn: ChurnConfig, max_windows: int, panel: Panel) -> str:
 def lifetimes(tables: Tables, churn: ChurnConfig, *, data_end: datetime) -> pd.DataFrame:
     """Return each account's life as a customer up to its first loss, or as far as it is known to be there.
 
-    One row per account, earliest first: account_id, began_at (sign-up, at 00:00), days (until lost or last known to be
-    there), entered (days that had passed when the data begin: left truncation), lost. A loss counts once no later row
-    can undo it. An account counts from its first row in the table that churn is read from and from the first loss in
-    it, as exports often hold the long past of those who are still there and nothing of those who left. Accounts without
-    a sign-up date are left out.
+    One row per account, earliest first: account_id, began_at (sign-up, at 00:00), days, entered (days passed when the
+    data begin: left truncation), lost. An account counts from its first row in the table that churn is read from and
+    from the first loss in it: exports often hold the long past of those who are still there only.
     """
     require_source(tables, churn)
     lost = known_losses(churn, data_end)

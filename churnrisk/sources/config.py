@@ -14,17 +14,6 @@ class TableConfig:
 
     Exactly one of ``path`` (a file or glob: CSV, Parquet, JSON, also .gz and .zst), ``sql`` (over files),
     ``url`` with ``table`` (a database) and ``table`` alone (of Spark's catalog) is given.
-
-    Attributes
-    ----------
-    columns : dict of str to str
-        The contract's name to the user's name; names that agree need no entry.
-    delimiter, encoding : str, optional
-        For CSV files that are not comma-separated UTF-8.
-    nulls : tuple of str
-        Texts in CSV files that mean "unknown", like "NA".
-    date_format : str, optional
-        strptime format of text dates that are not ISO 8601, like "%d/%m/%Y".
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -33,10 +22,14 @@ class TableConfig:
     sql: str | None = None
     url: str | None = None
     table: str | None = None
+    #: The contract's name to the user's; names that agree need no entry.
     columns: dict[str, str] = field(default_factory=dict)
+    #: For CSV files that are not comma-separated UTF-8.
     delimiter: str | None = None
     encoding: str | None = None
+    #: Texts in CSV files that mean "unknown", like "NA".
     nulls: tuple[str, ...] = ()
+    #: strptime format of text dates that are not ISO 8601, like "%d/%m/%Y".
     date_format: str | None = None
 
     def __post_init__(self) -> None:
@@ -52,38 +45,24 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """Which engine reads the tables, and how much of the machine it may use.
-
-    Attributes
-    ----------
-    name : {"duckdb", "spark"}
-        ``engine = "spark"`` at the top of churnrisk.toml is short for this one.
-    memory_limit : str
-        Of the engine in this process; beyond it, work spills to disk.
-    temp_directory : str, optional
-        Where it spills.
-    threads : int, optional
-        How many cores it uses; default: all.
-    max_panel_rows : int
-        Training learns from a part of the accounts, always the same, where more rows than this have a label.
-    spark : dict of str to str
-        Spark's own settings, such as "spark.master" and "spark.executor.memory".
-    scores : str, optional
-        Where Spark writes all scores as Parquet: a folder that its workers see; default: ``scores`` in the
-        project folder.
-    cache : bool
-        Scoring caches the daily roll-up of the events between runs, where DuckDB reads them from files.
-    """
+    """Which engine reads the tables, and how much of the machine it may use."""
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
+    #: ``engine = "spark"`` at the top of churnrisk.toml is short for this one.
     name: Literal["duckdb", "spark"] = "duckdb"
+    #: Of the engine in this process; beyond it, work spills to ``temp_directory``.
     memory_limit: str = "1GB"
     temp_directory: str | None = None
+    #: How many cores it uses; default: all.
     threads: int | None = None
+    #: Training learns from a part of the accounts, always the same, where more rows than this have a label.
     max_panel_rows: int = 2_000_000
+    #: Spark's own settings, such as "spark.master" and "spark.executor.memory".
     spark: dict[str, str] = field(default_factory=dict)
+    #: Where Spark writes all scores: a folder that its workers see; default: ``scores`` in the project folder.
     scores: str | None = None
+    #: Scoring caches the daily roll-up of the events between runs, where DuckDB reads them from files.
     cache: bool = True
 
     def __post_init__(self) -> None:

@@ -24,8 +24,7 @@ def read_batches(
 ) -> Iterator[pa.Table]:
     """Yield a database table as Arrow tables of text; ``${NAME}`` in the URL is replaced from the environment.
 
-    Values arrive as text, as from CSV: databases differ in what their types hold (SQLite takes any value in any
-    column), and the contract's casts count what does not fit. ``only`` is a column and the one value to read.
+    Databases differ in what their types hold; the contract's casts count what does not fit. ``only``: column, value.
     """
     import sqlalchemy as sa
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from socket import gethostname
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from churnrisk.contract import identifier, literal
@@ -95,9 +94,7 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -206,10 +203,9 @@ def _spill_parent(config: EngineConfig) -> str | None:
 
 
 class ScratchFolder:
-    """A temporary folder, locked while this process lives; folders that killed processes left beside it are removed.
+    """A temporary folder, locked while this process lives; folders that killed processes of this host left are removed.
 
-    The system releases a lock however a process ends, so a folder with a free lock is an orphan. Only folders of this
-    host are looked at: on a shared disk, one host may not see the other's locks.
+    The system releases a lock however a process ends, so a folder with a free lock is an orphan.
     """
 
     def __init__(self, parent: str | None = None) -> None:

@@ -140,10 +140,9 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class EventFiles:
-    """The Parquet files of the events, each readable without the others.
+    """The Parquet files of the events, each readable without the others; ``native`` are the types of all together.
 
-    ``native`` maps the contract's column names to the types of all files together. ``renamed`` and ``bare`` are select
-    lists from the files' columns to the contract's names, and from there to the columns of ``bare_events``.
+    ``renamed`` and ``bare`` are select lists to the contract's names, and from there to ``bare_events``.
     """
 
     engine: Engine
@@ -181,10 +180,7 @@ class EventFiles:
 def event_parts(
     engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
 ) -> EventFiles | None:
-    """Return the files of the events; None unless DuckDB reads them from Parquet.
-
-    Text files are read whole when the tables are opened, and one of them alone does not show the types of all.
-    """
+    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types."""
     if not config.path or engine.opens(config):
         return None
     files = find_files(config.path, base=engine.base, table="events")

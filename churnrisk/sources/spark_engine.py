@@ -92,7 +92,9 @@ class SparkEngine(Engine):
     def close(self) -> None:
         """Stop Spark and close DuckDB."""
         if self._session is not None:
-            _stop(self._session)
+            gateway = self._session.sparkContext._gateway
+            self._session.stop()
+            _close(gateway)
             self._session = None
         super().close()
 
@@ -149,10 +151,7 @@ class SparkEngine(Engine):
         return str(frame._jdf.queryExecution().executedPlan().toString())
 
     def write_mapped(self, sql: str, worker: Worker, *, given: bytes, schema: pa.Schema, path: str) -> None:
-        """Map the rows of a query on the workers and write the result as Parquet; what is at ``path`` is replaced.
-
-        ``worker`` must be a function of an importable module; ``given`` is copied to every worker once.
-        """
+        """Map the rows of a query by an importable function on the workers; write Parquet in place of ``path``."""
         from pyspark.sql.pandas.types import from_arrow_schema
 
         shared = self.session.sparkContext.broadcast(given)
@@ -337,14 +336,8 @@ def _start(settings: Mapping[str, str], *, folder: Path, threads: int | None, lo
         ) from error
 
 
-def _stop(session: SparkSession) -> None:
-    """Stop the session and its Java process."""
-    gateway = session.sparkContext._gateway
-    session.stop()
-    _close(gateway)
-
-
 def _close(gateway: Any) -> None:
+    """End the Java process."""
     from pyspark import SparkContext
 
     if gateway is None:

@@ -31,11 +31,9 @@ from churnrisk.sources.files import (
 
 @dataclass(frozen=True)
 class Tables:
-    """The opened tables.
+    """The opened tables; ``digest`` changes with any input file or its mapping, ``native`` are the source's types.
 
-    ``native`` holds the source's type of each raw column, ``date_formats`` the strptime format of each table's text
-    dates. ``digest`` changes with any input file or its mapping. ``event_parts`` are the files of the events where
-    DuckDB reads them from Parquet; with a ``cache`` their roll-up is reused between runs.
+    ``event_parts`` are the files of the events if DuckDB reads Parquet; a ``cache`` reuses their roll-up between runs.
     """
 
     engine: Engine
@@ -87,10 +85,7 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
 def open_account(
     engine: Engine, configs: Mapping[str, TableConfig], account_id: str, names: Sequence[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """Create the typed relations of one account's rows and return the contract's columns per table.
-
-    Each source is read once, for this account's rows only; ``names`` must not hold tables with columns of the user's.
-    """
+    """Create the typed relations of one account's rows, reading each source once; return their columns by table."""
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
         _open_raw(engine, name, configs[name], account_id)
@@ -130,10 +125,7 @@ def _open_raw(
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
-    """Create ``source_<name>`` with the user's columns as they are, and return its fingerprint.
-
-    For one account each source is read once, so it is a view, and nothing asks for a fingerprint.
-    """
+    """Create ``source_<name>`` as it is and return its fingerprint; for one account a view without a fingerprint."""
     once = account_id is not None
     if engine.opens(config):
         return engine.open_source(name, config)
@@ -257,10 +249,7 @@ def _open_typed(
     own: Mapping[str, str],
     account_id: str | None = None,
 ) -> None:
-    """Create the typed relation of a raw one: a view over Parquet, else a table.
-
-    Events get a second view, ``bare_events``, with ids and texts as the source spells them.
-    """
+    """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
     typed = (
         (column, _typed(column, spec.column(column), type_, own.get(column), config.date_format))
         for column, type_ in native.items()

@@ -8,18 +8,7 @@ from datetime import datetime
 from operator import eq, lt
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Row,
-    Text,
-    and_,
-    bindparam,
-    func,
-    literal_column,
-    or_,
-    select,
-)
+import sqlalchemy as sa
 
 from churnrisk.errors import NotFoundError
 from churnrisk.records import AccountState, AuditEntry, Disposition, Run, clean
@@ -42,26 +31,28 @@ FIELDS = ("disposition", "snoozed_until", "snooze_reason", "assignee", "note")
 # Databases limit the number of parameters of a statement.
 _CHUNK = 400
 _MOST_ACTIONS, _MOST_ENTRIES = 20, 100
-_LATEST = select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1).scalar_subquery()
-_ENTRIES = select(
+_LATEST = (
+    sa.select(runs.c.run_id).order_by(runs.c.as_of.desc(), runs.c.run_id.desc()).limit(1).scalar_subquery()
+)
+_ENTRIES = sa.select(
     audit.c.audit_id, audit.c.review_id, reviews.c.at, reviews.c.author, reviews.c.via, audit.c.account_id,
     audit.c.field, audit.c.before, audit.c.after, audit.c.version, reviews.c.undoes, reviews.c.undone_by,
 ).join(reviews, reviews.c.review_id == audit.c.review_id).order_by(audit.c.audit_id.desc())  # fmt: skip
 # Built once: every account page needs them, and building them costs more than running them.
-_ACCOUNT = bindparam("account_id", type_=Text)
+_ACCOUNT = sa.bindparam("account_id", type_=sa.Text)
 _SCORE = tuple(scores.c[name] for name in ("colour", "decided_by", "rule", "probability", "owner"))
 _HISTORY = (
-    select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
+    sa.select(runs.c.run_id, runs.c.as_of, runs.c.model_version, *_SCORE)
     .join(scores, scores.c.run_id == runs.c.run_id)
     .where(runs.c.run_id.in_(LIVE), scores.c.account_id == _ACCOUNT)
     .order_by(runs.c.as_of)
 )
 _CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
 _OVERRIDES = (
-    select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
+    sa.select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
 )
 _ACTIONS = (
-    select(actions)
+    sa.select(actions)
     .where(actions.c.account_id == _ACCOUNT)
     .order_by(actions.c.action_id.desc())
     .limit(_MOST_ACTIONS)
@@ -69,12 +60,14 @@ _ACTIONS = (
 
 
 def read_states(
-    connection: Connection, account_ids: Iterable[str], *, now: datetime
+    connection: sa.Connection, account_ids: Iterable[str], *, now: datetime
 ) -> dict[str, AccountState]:
     """Return the state of accounts; one that nobody has reviewed has version 0."""
     ids = list(account_ids)
     touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched)
-    query = select(desk.c.account_id, *state_columns).select_from(touched).where(desk.c.account_id.in_(ids))
+    query = (
+        sa.select(desk.c.account_id, *state_columns).select_from(touched).where(desk.c.account_id.in_(ids))
+    )
     found = {row["account_id"]: state_of(row, now=now) for row in connection.execute(query).mappings()}
     return {account_id: found.get(account_id, AccountState()) for account_id in ids}
 
@@ -87,12 +80,12 @@ def state_of(row: Mapping[Any, Any], *, now: datetime) -> AccountState:
     return AccountState(**state)
 
 
-def state_rows(connection: Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
+def state_rows(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Mapping[Any, Any]]:
     """Return the row of each account; one that nobody has reviewed has version 0."""
     empty = {"version": 0, "touched": None} | dict.fromkeys(FIELDS)
     found: dict[str, Mapping[Any, Any]] = {one: empty | {"account_id": one} for one in ids}
     for some in _chunks(ids):
-        for row in connection.execute(select(desk).where(desk.c.account_id.in_(some))).mappings():
+        for row in connection.execute(sa.select(desk).where(desk.c.account_id.in_(some))).mappings():
             found[row["account_id"]] = row
     return found
 
@@ -102,13 +95,13 @@ def _chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[first : first + _CHUNK]
 
 
-def require_accounts(connection: Connection, account_ids: Sequence[str], scope: str | None) -> None:
+def require_accounts(connection: sa.Connection, account_ids: Sequence[str], scope: str | None) -> None:
     """Raise NotFoundError for the first account that no run holds or that is another owner's: both look the same."""
     owners: dict[str, str | None] = {}
     # an id that no database takes is none that a run holds
     for some in _chunks([one for one in account_ids if one == clean(one)]):
         query = (
-            select(scores.c.account_id, scores.c.owner)
+            sa.select(scores.c.account_id, scores.c.owner)
             .join(runs, runs.c.run_id == scores.c.run_id)
             .where(scores.c.run_id.in_(LIVE), scores.c.account_id.in_(some))
             .order_by(runs.c.as_of)
@@ -131,7 +124,7 @@ def no_account(account_id: str) -> NotFoundError:
 
 
 def entries_where(
-    connection: Connection, *conditions: ColumnElement[bool], limit: int | None = None
+    connection: sa.Connection, *conditions: sa.ColumnElement[bool], limit: int | None = None
 ) -> tuple[AuditEntry, ...]:
     """Return the entries that meet conditions on audit and reviews, the newest first."""
     found = connection.execute(_ENTRIES.where(*conditions).limit(limit))
@@ -148,10 +141,7 @@ def trail(
     before_review: int | None = None,
     limit: int = 100,
 ) -> tuple[AuditEntry, ...]:
-    """Return what people changed, the newest first, of an account, an author, an owner's accounts (``scope``).
-
-    ``before`` is an entry's id and ``before_review`` a review's: only smaller ones, for the next page.
-    """
+    """Return what people changed, the newest first; ``before`` and ``before_review`` are ids, for the next page."""
     limits: tuple[tuple[Any, Any, Any], ...] = (
         (audit.c.account_id, eq, account_id),
         (reviews.c.author, eq, author),
@@ -160,8 +150,8 @@ def trail(
     )
     conditions = [compare(column, value) for column, compare, value in limits if value is not None]
     if scope is not None and account_id is None:
-        mine = (scores.c.run_id == _LATEST) & (func.lower(scores.c.owner) == func.lower(scope))
-        conditions.append(audit.c.account_id.in_(select(scores.c.account_id).where(mine)))
+        mine = (scores.c.run_id == _LATEST) & (sa.func.lower(scores.c.owner) == sa.func.lower(scope))
+        conditions.append(audit.c.account_id.in_(sa.select(scores.c.account_id).where(mine)))
     with store.database.reading() as connection:
         if account_id is not None:
             require_accounts(connection, [account_id], scope)
@@ -171,7 +161,7 @@ def trail(
 def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[str, Any]]:
     """Return every review in force that gave an account one of the dispositions, the newest first."""
     query = (
-        select(audit.c.review_id, audit.c.account_id, reviews.c.author, reviews.c.at)
+        sa.select(audit.c.review_id, audit.c.account_id, reviews.c.author, reviews.c.at)
         .add_columns(audit.c.after.label("disposition"))
         .join(reviews, reviews.c.review_id == audit.c.review_id)
         .where(audit.c.field == "disposition", audit.c.after.in_([str(one) for one in dispositions]))
@@ -182,37 +172,31 @@ def reviews_with(store: HistoryStore, dispositions: Sequence[str]) -> list[dict[
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def read_history(connection: Connection, account_id: str) -> Sequence[Row[Any]]:
-    """Return the account at every live run, oldest first.
-
-    A row is run_id, as_of, model_version, colour, decided_by, rule, probability and owner.
-    """
+def read_history(connection: sa.Connection, account_id: str) -> Sequence[sa.Row[Any]]:
+    """Return the account at every live run, oldest first, as rows of run, model version and :data:`_SCORE`."""
     if account_id != clean(account_id):
         return ()
     return connection.execute(_HISTORY, {"account_id": account_id}).fetchall()
 
 
-def read_changes(connection: Connection, account_id: str) -> tuple[AuditEntry, ...]:
+def read_changes(connection: sa.Connection, account_id: str) -> tuple[AuditEntry, ...]:
     """Return the last changes of the account by people, the newest first."""
     return tuple(AuditEntry(*row) for row in connection.execute(_CHANGES, {"account_id": account_id}))
 
 
-def read_overrides(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
+def read_overrides(connection: sa.Connection, account_id: str) -> list[Mapping[Any, Any]]:
     """Return every override of the account, the newest first."""
     return list(connection.execute(_OVERRIDES, {"account_id": account_id}).mappings())
 
 
-def read_actions(connection: Connection, account_id: str) -> list[Mapping[Any, Any]]:
+def read_actions(connection: sa.Connection, account_id: str) -> list[Mapping[Any, Any]]:
     """Return the last actions handed out for the account, the newest first."""
     return list(connection.execute(_ACTIONS, {"account_id": account_id}).mappings())
 
 
 @dataclass(frozen=True, slots=True)
 class OpenWork:
-    """Red and amber accounts that nobody has touched since they have their colour, alike in what their due date needs.
-
-    ``handed_due_at`` is the due date of the last action handed out since then.
-    """
+    """Red and amber accounts that nobody has touched since they have their colour, alike in what due dates need."""
 
     owner: str | None
     colour: str
@@ -244,7 +228,7 @@ class AllSaved:
 
 
 def open_work(
-    connection: Connection,
+    connection: sa.Connection,
     run: Run,
     *,
     now: datetime,
@@ -253,7 +237,7 @@ def open_work(
 ) -> list[OpenWork]:
     """Return what nobody has touched at a run; accounts that are snoozed or churned are nobody's work."""
     handed_due_at = (
-        select(actions.c.due_at)
+        sa.select(actions.c.due_at)
         .where(actions.c.account_id == scores.c.account_id, actions.c.handed_out_at >= scores.c.colour_since)
         .order_by(actions.c.action_id.desc())
         .limit(1)
@@ -267,22 +251,24 @@ def open_work(
     if account_id is not None:
         conditions.append(scores.c.account_id == account_id)
     statement = (
-        select(*groups, handed_due_at, func.count()).where(*conditions).group_by(*groups, "handed_due_at")
+        sa.select(*groups, handed_due_at, sa.func.count())
+        .where(*conditions)
+        .group_by(*groups, "handed_due_at")
     )
     return [OpenWork(*row) for row in connection.execute(statement)]
 
 
-def _is_done(now: datetime) -> ColumnElement[bool]:
+def _is_done(now: datetime) -> sa.ColumnElement[bool]:
     touched = desk.join(reviews, reviews.c.review_id == desk.c.touched)
     return (
-        select(literal_column("1"))
+        sa.select(sa.literal_column("1"))
         .select_from(touched)
         .where(desk.c.account_id == scores.c.account_id)
         .where(
-            or_(
+            sa.or_(
                 reviews.c.at >= scores.c.colour_since,
                 desk.c.disposition == str(Disposition.CHURNED),
-                and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now),
+                sa.and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now),
             )
         )
         .exists()
@@ -290,16 +276,13 @@ def _is_done(now: datetime) -> ColumnElement[bool]:
 
 
 def read_saved(
-    connection: Connection, *, since: datetime, owners: Sequence[str | None] | None, limit: int = 200
+    connection: sa.Connection, *, since: datetime, owners: Sequence[str | None] | None, limit: int = 200
 ) -> AllSaved:
-    """Return the accounts reviewed as saved since an instant, the latest first and each once.
-
-    Reviews that were undone, and accounts that are recorded as churned by now, do not count.
-    """
+    """Return the accounts last reviewed as saved since an instant, unless undone or churned since, the latest first."""
     said_saved = (audit.c.field == "disposition") & (audit.c.after == str(Disposition.SAVED))
     stands = (reviews.c.at >= since) & reviews.c.undoes.is_(None) & reviews.c.undone_by.is_(None)
     last = (
-        select(func.max(audit.c.audit_id))
+        sa.select(sa.func.max(audit.c.audit_id))
         .join(reviews, reviews.c.review_id == audit.c.review_id)
         .where(said_saved, stands)
         .group_by(audit.c.account_id)
@@ -315,11 +298,11 @@ def read_saved(
         desk.c.disposition.is_distinct_from(str(Disposition.CHURNED)),
         *([] if owners is None else [is_one_of(scores.c.owner, owners)]),
     ]
-    counted = select(func.count(), func.coalesce(func.sum(scores.c.annual_value), 0.0))
+    counted = sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(scores.c.annual_value), 0.0))
     count, value = connection.execute(counted.select_from(joined).where(*conditions)).one()
     shown = (audit.c.account_id, scores.c.name, scores.c.owner, scores.c.annual_value)
     listed = (
-        select(*shown, reviews.c.at, reviews.c.author)
+        sa.select(*shown, reviews.c.at, reviews.c.author)
         .select_from(joined)
         .where(*conditions)
         .order_by(reviews.c.review_id.desc())

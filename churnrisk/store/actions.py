@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, case, delete, func, insert, or_, select
+import sqlalchemy as sa
 
 from churnrisk.lights import Promise
 from churnrisk.records import Colour, Run
@@ -23,12 +23,6 @@ from churnrisk.store.scores import naive_utc, read_frame
 Mask = npt.NDArray[np.bool_]
 _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
 _CASE = ["account_id", "play", "reason"]
-
-
-def past_actions(store: HistoryStore) -> pd.DataFrame:
-    """Return every action ever handed out, oldest first, instants in UTC."""
-    with store.database.reading() as connection:
-        return read_frame(connection, select(actions).order_by(actions.c.action_id))
 
 
 def read_candidates(
@@ -44,8 +38,7 @@ def read_candidates(
 ) -> pd.DataFrame:
     """Return columns of the red and amber accounts of a run, and of others with a play, the most urgent first.
 
-    ``previous_colour``, of the previous run, is added. ``owner`` is matched regardless of case; ``newly`` keeps those
-    whose colour got worse since then, where one without a colour counts as green.
+    ``previous_colour`` is added. ``newly`` keeps those whose colour got worse; one without a colour counts as green.
     """
     earlier = scores.alias("earlier")
     with store.database.reading() as connection:
@@ -57,24 +50,24 @@ def read_candidates(
         )
         severity, severity_before = _severity(scores.c.colour), _severity(earlier.c.colour)
         query = (
-            select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
+            sa.select(*(scores.c[name] for name in columns), earlier.c.colour.label("previous_colour"))
             .select_from(joined)
             .where(scores.c.run_id == run.run_id, scores.c.colour.in_(colours))
-            .where(or_(scores.c.play.is_not(None), is_listed))
+            .where(sa.or_(scores.c.play.is_not(None), is_listed))
         )
         if owner is not None:
             query = query.where(scores.c.owner.in_(within(connection, run, owner)))
         if newly:
-            query = query.where(severity > case((severity_before > 0, severity_before), else_=0))
-        loss = scores.c.probability * func.coalesce(scores.c.annual_value, 0.0)
-        order = (severity, func.coalesce(loss, -1.0), func.coalesce(scores.c.probability, -1.0))
+            query = query.where(severity > sa.case((severity_before > 0, severity_before), else_=0))
+        loss = scores.c.probability * sa.func.coalesce(scores.c.annual_value, 0.0)
+        order = (severity, sa.func.coalesce(loss, -1.0), sa.func.coalesce(scores.c.probability, -1.0))
         query = query.order_by(*(one.desc() for one in order), by_account(connection))
         return read_frame(connection, query.limit(limit).offset(offset))
 
 
-def _severity(colour: ColumnElement[str]) -> ColumnElement[int]:
+def _severity(colour: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
     """Return 2 for red, 1 for amber, 0 for green and -1 without enough data."""
-    return case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
+    return sa.case((colour == "red", 2), (colour == "amber", 1), (colour == "green", 0), else_=-1)
 
 
 def hand_out(
@@ -90,24 +83,21 @@ def hand_out(
 ) -> pd.DataFrame:
     """Choose among the candidates of a run, deliver the chosen and record them, all or nothing; return the chosen.
 
-    It is one transaction that begins before past actions are read, so two of them never hand out the same. What
-    ``deliver`` raises leaves nothing recorded; without ``record`` it is a dry run.
-
-    ``candidates``, the most urgent first, have account_id, play, reason, channel, colour, due_at and whatever
-    ``deliver`` needs. ``choose`` maps fresh candidates and past actions to a mask of the candidates; a case (account,
-    play, reason) that this run has handed out already is not offered again. Past actions matter ``within`` so long.
+    One transaction, begun before past actions are read, so two of them never hand out the same; without ``record`` it
+    is a dry run. ``choose`` maps fresh candidates, the most urgent first, and past actions ``within`` so long to a
+    mask; a case (account, play, reason) that this run has handed out already is not offered again.
     """
     moment = naive_utc(at)
     database = store.database
     with database.writing(WriteLock.ACTIONS) if record else database.reading() as connection:
         near = actions.c.handed_out_at.between(moment - within, moment + within)
-        matters = select(actions).where(near | (actions.c.run_id == run_id))
+        matters = sa.select(actions).where(near | (actions.c.run_id == run_id))
         past = read_frame(connection, matters.order_by(actions.c.action_id))
         fresh = candidates.drop_duplicates(_CASE)
         fresh = fresh[~_known(fresh, past[past["run_id"] == run_id])]
         chosen = fresh[choose(fresh, past)]
         if record and len(chosen):
-            connection.execute(insert(actions), _rows(chosen, run_id, moment))
+            connection.execute(sa.insert(actions), _rows(chosen, run_id, moment))
         deliver(chosen)
     return chosen
 
@@ -127,12 +117,10 @@ def _known(candidates: pd.DataFrame, past: pd.DataFrame) -> Mask:
 class ColourOutcome:
     """One colour of one run: its promise, the test of the run's model, and the outcomes once they are known.
 
-    ``promise`` is in words, empty where there is none; ``at_most`` and ``at_least`` are the promised churn rate;
-    ``note`` says why the light leaves the colour empty. ``tested_rate`` is that of ``tested_rows``, which hold an
-    account once per snapshot. ``known_at`` is when the outcomes of the label window (``horizon_days``) are known.
-    ``known`` and ``churned`` count accounts; ``low`` and ``high`` are exact two-sided 95 % bounds of the churn rate.
-    ``kept`` is None while open or when the counts cannot tell. ``fingerprint`` identifies the outcomes, which late data
-    may change; ``data_end`` is how far those data reached.
+    ``promise`` is in words; ``at_most`` and ``at_least`` are the promised churn rate; ``note`` says why the light
+    leaves the colour empty. ``tested_rate`` is that of ``tested_rows``, which hold an account once per snapshot;
+    ``known`` and ``churned`` count accounts, ``low`` and ``high`` are exact two-sided 95 % bounds. ``kept`` is None
+    while open or unclear. ``fingerprint`` identifies the outcomes, which late data (to ``data_end``) may change.
     """
 
     run_id: int
@@ -173,8 +161,7 @@ class ColourOutcome:
 class Withdrawal:
     """A promise of one model version that later outcomes broke, with the evidence of that moment.
 
-    ``windows`` separate label windows, of runs as of ``first_as_of`` to ``last_as_of``, hold ``rows``: accounts, each
-    once per window. ``e_value``: see :mod:`churnrisk.lights.eprocess`.
+    ``rows`` are accounts, each once per separate window. ``e_value``: see :mod:`churnrisk.lights.eprocess`.
     """
 
     model_version: str
@@ -215,21 +202,21 @@ def add_withdrawals(store: HistoryStore, found: Iterable[Withdrawal]) -> tuple[W
         known = {(one.model_version, one.promise) for one in read_withdrawals(connection)}
         new = tuple(one for one in wanted if (one.model_version, one.promise) not in known)
         if new:
-            connection.execute(insert(withdrawals), [asdict(one) for one in new])
+            connection.execute(sa.insert(withdrawals), [asdict(one) for one in new])
     return new
 
 
-def read_withdrawals(connection: Connection) -> tuple[Withdrawal, ...]:
+def read_withdrawals(connection: sa.Connection) -> tuple[Withdrawal, ...]:
     """Return all withdrawn promises, the latest first."""
     columns = [column for column in withdrawals.columns if column.name != "withdrawal_id"]
-    ordered = select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
+    ordered = sa.select(*columns).order_by(withdrawals.c.withdrawal_id.desc())
     return tuple(Withdrawal(**row) for row in connection.execute(ordered).mappings())
 
 
-def light_notes(connection: Connection, run_id: int) -> dict[str, str]:
+def light_notes(connection: sa.Connection, run_id: int) -> dict[str, str]:
     """Return what the light of a run notes on its colours: why one is empty, or says little."""
     table = run_outcomes.c
-    query = select(table.colour, table.note).where(table.run_id == run_id, table.note.is_not(None))
+    query = sa.select(table.colour, table.note).where(table.run_id == run_id, table.note.is_not(None))
     return {row.colour: row.note for row in connection.execute(query)}
 
 
@@ -240,19 +227,19 @@ def write_outcomes(store: HistoryStore, outcomes: Iterable[ColourOutcome]) -> No
         return
     replaced = sorted({row["run_id"] for row in rows})
     with store.database.writing() as connection:
-        connection.execute(delete(run_outcomes).where(run_outcomes.c.run_id.in_(replaced)))
-        connection.execute(insert(run_outcomes), rows)
+        connection.execute(sa.delete(run_outcomes).where(run_outcomes.c.run_id.in_(replaced)))
+        connection.execute(sa.insert(run_outcomes), rows)
 
 
 def read_outcomes(
-    connection: Connection, *, replaced: bool = False
+    connection: sa.Connection, *, replaced: bool = False
 ) -> list[tuple[Run, tuple[ColourOutcome, ...]]]:
     """Return the outcomes of each live run, and of ``replaced`` ones, the latest as-of date and run first."""
-    ordered = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+    ordered = sa.select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
     if not replaced:
         ordered = ordered.where(runs.c.run_id.in_(LIVE))
     found: dict[int, list[ColourOutcome]] = {}
-    for row in connection.execute(select(run_outcomes)).mappings():
+    for row in connection.execute(sa.select(run_outcomes)).mappings():
         found.setdefault(row["run_id"], []).append(ColourOutcome(**row))
     return [
         (Run(**row), tuple(found.get(row["run_id"], ()))) for row in connection.execute(ordered).mappings()

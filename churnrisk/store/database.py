@@ -11,23 +11,8 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+import sqlalchemy as sa
 from cachetools import LRUCache
-from sqlalchemy import (
-    URL,
-    Connection,
-    Engine,
-    Executable,
-    Table,
-    column,
-    create_engine,
-    event,
-    func,
-    insert,
-    make_url,
-    select,
-    table,
-    text,
-)
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -38,10 +23,10 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 #: A transaction, for use cases that do not know the library behind it.
-Transaction: TypeAlias = Connection
+Transaction: TypeAlias = sa.Connection
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
-_VERSION = table("alembic_version", column("version_num"))
+_VERSION = sa.table("alembic_version", sa.column("version_num"))
 _WRITES = "churnrisk_writes"
 # KiB of pages that each SQLite connection caches: a pool holds many connections.
 _CACHE, _POOLED_CACHE = 65_536, 8_192
@@ -76,13 +61,13 @@ _FIXES = {
 _SECRET = re.compile(r"(?<=:)[^:@/]*(?=@)|(?<=pass=)[^&]*|(?<=password=)[^&]*")
 Result = TypeVar("Result")
 #: Changes with everything that a result is made of, whichever process writes it.
-_STATE = select(
-    select(func.max(runs.c.run_id)).scalar_subquery(),
-    select(func.max(reviews.c.review_id)).scalar_subquery(),
-    select(func.max(actions.c.action_id)).scalar_subquery(),
-    func.count(run_outcomes.c.data_end),
-    func.max(run_outcomes.c.data_end),
-    func.sum(run_outcomes.c.churned),
+_STATE = sa.select(
+    sa.select(sa.func.max(runs.c.run_id)).scalar_subquery(),
+    sa.select(sa.func.max(reviews.c.review_id)).scalar_subquery(),
+    sa.select(sa.func.max(actions.c.action_id)).scalar_subquery(),
+    sa.func.count(run_outcomes.c.data_end),
+    sa.func.max(run_outcomes.c.data_end),
+    sa.func.sum(run_outcomes.c.churned),
 )
 
 
@@ -96,11 +81,7 @@ class WriteLock(IntEnum):
 
 
 class Database:
-    """One database by its SQLAlchemy URL, with the settings that publishing needs.
-
-    ``busy_seconds`` is how long to wait for another writer; ``pooled`` keeps connections open for the next use;
-    ``shown`` is the URL without its secrets.
-    """
+    """One database by its SQLAlchemy URL (``shown``: without its secrets), with the settings that publishing needs."""
 
     def __init__(self, url: str, *, busy_seconds: float = 60.0, pooled: bool = False) -> None:
         self._url = _parsed(url)
@@ -109,8 +90,8 @@ class Database:
         self._is_sqlite = self._url.get_backend_name() == "sqlite"
         self._engine = _engine(self._url, busy_seconds if self._is_sqlite else None, pooled=pooled)
         if self._is_sqlite:
-            event.listen(self._engine, "connect", _set_up_sqlite(_POOLED_CACHE if pooled else _CACHE))
-            event.listen(self._engine, "begin", _begin_sqlite)
+            sa.event.listen(self._engine, "connect", _set_up_sqlite(_POOLED_CACHE if pooled else _CACHE))
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
 
     def prepare(self) -> None:
         """Bring the schema up to date; a no-op on a current one, so a read-only copy can be read."""
@@ -129,7 +110,7 @@ class Database:
                 command.upgrade(alembic_config(connection), "head")
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
         """Open a transaction that reads one consistent state."""
         with self._errors_in_plain_words(), self._engine.connect() as connection:
             if not self._is_sqlite:
@@ -139,23 +120,20 @@ class Database:
                 yield connection
 
     @contextmanager
-    def writing(self, lock: WriteLock | None = None) -> Iterator[Connection]:
+    def writing(self, lock: WriteLock | None = None) -> Iterator[sa.Connection]:
         """Open a transaction that writes all or nothing; it waits for others with the lock, on SQLite for all."""
         with self._errors_in_plain_words(), self._engine.connect() as connection:
             connection.execution_options(**{_WRITES: True})
             with connection.begin():
                 if not self._is_sqlite:
-                    wait = text("select set_config('lock_timeout', :wait, true)")
+                    wait = sa.text("select set_config('lock_timeout', :wait, true)")
                     connection.execute(wait, {"wait": f"{round(self._busy_seconds * 1000)}ms"})
                 if lock is not None and connection.dialect.name == "postgresql":
-                    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": int(lock)})
+                    connection.execute(sa.text("select pg_advisory_xact_lock(:lock)"), {"lock": int(lock)})
                 yield connection
 
-    def note(self, statement: Executable) -> None:
-        """Execute a statement that may be lost: it waits for no writer and fails silently.
-
-        A page must not wait for a run that is being published.
-        """
+    def note(self, statement: sa.Executable) -> None:
+        """Execute a statement that may be lost: no page waits for a run that is being published."""
         with (
             suppress(SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error),
             self._engine.connect() as connection,
@@ -172,7 +150,7 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
-    def _wait_for_writers(self, connection: Connection, seconds: float) -> None:
+    def _wait_for_writers(self, connection: sa.Connection, seconds: float) -> None:
         if self._is_sqlite:
             cursor = connection.connection.cursor()
             cursor.execute(f"pragma busy_timeout = {round(seconds * 1000):d}")
@@ -189,20 +167,17 @@ class Database:
             raise UnavailableError(f"the history at {self.shown}{fix} ({cause}).") from error
 
 
-def insert_row(connection: Connection, into: Table, values: Mapping[str, Any]) -> int:
+def insert_row(connection: sa.Connection, into: sa.Table, values: Mapping[str, Any]) -> int:
     """Insert one row and return its id."""
-    key = connection.execute(insert(into).values(**values)).inserted_primary_key
+    key = connection.execute(sa.insert(into).values(**values)).inserted_primary_key
     assert key is not None  # noqa: S101 - every insert of one row has one
     return int(key[0])
 
 
-def is_current(connection: Connection) -> bool:
-    """Whether the database has the newest schema; UsageError if that of a newer churnrisk.
-
-    It does without Alembic, which takes longer to import than the check.
-    """
+def is_current(connection: sa.Connection) -> bool:
+    """Whether the database has the newest schema, without Alembic's slow import; UsageError for a newer churnrisk's."""
     exists = connection.dialect.has_table(connection, _VERSION.name)
-    found = connection.execute(select(_VERSION.c.version_num)).scalar() if exists else None
+    found = connection.execute(sa.select(_VERSION.c.version_num)).scalar() if exists else None
     known = schema_versions()
     if found is not None and found not in known:
         raise UsageError(
@@ -219,7 +194,7 @@ def schema_versions() -> tuple[str, ...]:
     return tuple(sorted(path.name[1:5] for path in files))
 
 
-def alembic_config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: sa.Connection | None = None) -> Config:
     """Return the settings with which Alembic runs the migrations inside the connection's transaction."""
     from alembic.config import Config
 
@@ -231,9 +206,9 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str) -> sa.URL:
     try:
-        parsed = make_url(url)
+        parsed = sa.make_url(url)
     except ArgumentError as error:
         raise UsageError(
             f"the history expects a database URL such as sqlite:///history.db, found "
@@ -252,12 +227,12 @@ def _without_secrets(url: str) -> str:
     return _SECRET.sub("***", url)
 
 
-def _engine(url: URL, busy_seconds: float | None, *, pooled: bool) -> Engine:
+def _engine(url: sa.URL, busy_seconds: float | None, *, pooled: bool) -> sa.Engine:
     options: dict[str, Any] = {} if busy_seconds is None else {"connect_args": {"timeout": busy_seconds}}
     # Runs are few and long: outside a server a pool would only keep files open.
     pool: dict[str, Any] = _POOL if pooled else {"poolclass": NullPool}
     try:
-        return create_engine(url, **pool, **options)
+        return sa.create_engine(url, **pool, **options)
     except (NoSuchModuleError, ImportError) as error:
         postgres = url.get_backend_name() == "postgresql"
         raise UsageError(
@@ -280,7 +255,7 @@ def _set_up_sqlite(cache: int) -> Callable[[Any, Any], None]:
     return set_up
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     if connection.get_execution_options().get(_WRITES, False):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         return
@@ -300,7 +275,7 @@ class QueryCache:
     def __len__(self) -> int:
         return len(self._results)
 
-    def get(self, connection: Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
+    def get(self, connection: sa.Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
         """Return the cached result; recompute if the store has changed. The transaction sees one state of it."""
         key = (tuple(connection.execute(_STATE).one()), query)
         with self._lock:

@@ -9,24 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    BindParameter,
-    ColumnElement,
-    Connection,
-    DateTime,
-    Integer,
-    Select,
-    Text,
-    and_,
-    bindparam,
-    case,
-    false,
-    func,
-    literal_column,
-    null,
-    or_,
-    select,
-)
+import sqlalchemy as sa
 
 from churnrisk.records import (
     NONE,
@@ -49,7 +32,7 @@ _LISTED = frozenset((Colour.RED, Colour.AMBER))
 # Snoozed or churned: not a place that anybody sees.
 _HIDDEN = "hidden"
 Names = tuple[str | None, ...]
-Condition = ColumnElement[bool]
+Condition = sa.ColumnElement[bool]
 _BATCH = 500
 _NO_RUN = -1
 _SHOWN = (
@@ -69,10 +52,7 @@ _HANDLED = tuple(map(str, (Disposition.CONTACTED, Disposition.SAVED, Disposition
 
 @dataclass(frozen=True)
 class WorkQueue:
-    """What the team's capacity is spent on at one run: the rank of each account that is work.
-
-    ``counts`` are each owner's accounts by colour and place: those that are work, handled, or snoozed and churned.
-    """
+    """What the team's capacity is spent on at one run: the rank of each account that is work, and counts by owner."""
 
     capacity: int
     ranks: Mapping[str, int]
@@ -94,10 +74,9 @@ class WorkQueue:
 
 @dataclass(frozen=True)
 class BuiltQuery:
-    """A query bound to one run, over the scores joined to the desk.
+    """A query bound to one run, over the scores joined to the desk; ``now`` decides which snoozes are in force.
 
-    ``owners`` and ``segments`` are spelled as the run spells them: None is any, None among them those without.
-    ``now`` decides which snoozes are in force; ``people`` are the conditions on owner and segment alone.
+    ``owners`` and ``segments`` are as the run spells them, None is any; ``people`` are the conditions on these alone.
     """
 
     run: Run
@@ -108,13 +87,13 @@ class BuiltQuery:
     segments: Names | None
     people: tuple[Condition, ...]
     conditions: tuple[Condition, ...]
-    order: tuple[ColumnElement[Any], ...]
+    order: tuple[sa.ColumnElement[Any], ...]
     queue: WorkQueue | None
 
 
 def build_query(
     store: HistoryStore,
-    connection: Connection,
+    connection: sa.Connection,
     run: Run,
     previous_run: Run | None,
     query: RedListQuery,
@@ -147,7 +126,7 @@ def build_query(
 
 
 def read_queue(
-    store: HistoryStore, connection: Connection, run: Run, *, capacity: int | None, now: datetime
+    store: HistoryStore, connection: sa.Connection, run: Run, *, capacity: int | None, now: datetime
 ) -> WorkQueue | None:
     """Return what is work at a run, None without a capacity; see :class:`churnrisk.records.Place`."""
     if capacity is None:
@@ -157,28 +136,32 @@ def read_queue(
     return store.cached(connection, key, lambda: _queue(connection, run, capacity, now))
 
 
-def _queue(connection: Connection, run: Run, capacity: int, now: datetime) -> WorkQueue:
+def _queue(connection: sa.Connection, run: Run, capacity: int, now: datetime) -> WorkQueue:
     counts: defaultdict[str | None, Counter[tuple[str, str]]] = defaultdict(Counter)
     work = connection.execute(_work(connection, run, capacity, now)).all()
     for _, owner, colour in work:
         counts[owner][colour, Place.WORK] += 1
     # outer joins begin with the desk, which is short, and not with the run, which is long
     touched = desk.outerjoin(reviews, reviews.c.review_id == desk.c.touched).outerjoin(
-        scores, and_(scores.c.run_id == run.run_id, scores.c.account_id == desk.c.account_id)
+        scores, sa.and_(scores.c.run_id == run.run_id, scores.c.account_id == desk.c.account_id)
     )
     place = _waiting(run.published_at, now)
     groups = (scores.c.owner, scores.c.colour, place.label("place"))
-    aside = select(*groups, func.count()).select_from(touched).where(place.in_((_HIDDEN, str(Place.HANDLED))))
+    aside = (
+        sa.select(*groups, sa.func.count())
+        .select_from(touched)
+        .where(place.in_((_HIDDEN, str(Place.HANDLED))))
+    )
     for owner, colour, name, accounts in connection.execute(aside.group_by(*groups[:2], "place")):
         counts[owner][colour, name] += accounts
     return WorkQueue(capacity, {row.account_id: rank for rank, row in enumerate(work, 1)}, counts)
 
 
-def _work(connection: Connection, run: Run, capacity: int, now: datetime) -> Select[Any]:
+def _work(connection: sa.Connection, run: Run, capacity: int, now: datetime) -> sa.Select[Any]:
     """Return the query of the accounts that are work, in order, with owner and colour."""
     waits = _waiting(run.published_at, now).in_((str(Place.BEYOND), str(Place.WATCH)))
     return (
-        select(scores.c.account_id, scores.c.owner, scores.c.colour)
+        sa.select(scores.c.account_id, scores.c.owner, scores.c.colour)
         .select_from(_WITH_DESK)
         .where(scores.c.run_id == run.run_id, is_listed, waits)
         .order_by(*_order(RedListQuery(), run.as_of), by_account(connection))
@@ -186,22 +169,22 @@ def _work(connection: Connection, run: Run, capacity: int, now: datetime) -> Sel
     )
 
 
-def _waiting(published_at: Any, now: Any) -> ColumnElement[Any]:
+def _waiting(published_at: Any, now: Any) -> sa.ColumnElement[Any]:
     """Return the place of a red or amber account that is not work, or that it is hidden; null for other colours."""
-    handled = and_(
+    handled = sa.and_(
         desk.c.disposition.in_(_HANDLED),
         reviews.c.at >= scores.c.colour_since,
         reviews.c.at < published_at,
     )
-    return case(
-        (~is_listed, null()),
-        (or_(is_snoozed(now), desk.c.disposition == str(Disposition.CHURNED)), _HIDDEN),
+    return sa.case(
+        (~is_listed, sa.null()),
+        (sa.or_(is_snoozed(now), desk.c.disposition == str(Disposition.CHURNED)), _HIDDEN),
         (handled, str(Place.HANDLED)),
-        else_=case((scores.c.colour == "red", str(Place.BEYOND)), else_=str(Place.WATCH)),
+        else_=sa.case((scores.c.colour == "red", str(Place.BEYOND)), else_=str(Place.WATCH)),
     )
 
 
-def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
+def within(connection: sa.Connection, run: Run, scope: str) -> tuple[str, ...]:
     """Return the owners of a run that a scope covers: the one it names, as the run spells it, or none."""
     return tuple(owner for owner in owners_of(connection, run.run_id) if _same(owner, scope))
 
@@ -209,7 +192,7 @@ def within(connection: Connection, run: Run, scope: str) -> tuple[str, ...]:
 def _of_colours(query: RedListQuery) -> list[Condition]:
     colours = {Colour.RED} if query.newly_red else set(query.colours)
     if not colours <= set(query.colours):
-        return [false()]
+        return [sa.false()]
     if not colours <= _LISTED:
         return [scores.c.colour.in_(sorted(map(str, colours)))]
     return [is_listed] if colours == _LISTED else [is_listed, scores.c.colour == str(colours.pop())]
@@ -238,32 +221,32 @@ def _of_desk(query: RedListQuery, now: datetime) -> Iterator[Condition]:
     if query.snoozed == "only":
         yield snoozed
     elif query.snoozed == "hide" and query.disposition != Disposition.SNOOZED:
-        yield func.coalesce(~snoozed, True)
+        yield sa.func.coalesce(~snoozed, True)
     if query.disposition == Disposition.SNOOZED:
         yield snoozed
     elif query.disposition == NONE:
         # a snooze that is over leaves nothing behind
-        yield or_(desk.c.disposition.is_(None), and_(desk.c.disposition == "snoozed", ~snoozed))
+        yield sa.or_(desk.c.disposition.is_(None), sa.and_(desk.c.disposition == "snoozed", ~snoozed))
     elif query.disposition is not None:
         yield desk.c.disposition == str(query.disposition)
     else:
-        yield or_(desk.c.disposition.is_(None), desk.c.disposition != str(Disposition.CHURNED))
+        yield sa.or_(desk.c.disposition.is_(None), desk.c.disposition != str(Disposition.CHURNED))
     if query.assignee == NONE:
         yield desk.c.assignee.is_(None)
     elif query.assignee is not None:
-        yield func.lower(desk.c.assignee) == func.lower(query.assignee)
+        yield sa.func.lower(desk.c.assignee) == sa.func.lower(query.assignee)
 
 
 def is_snoozed(now: Any) -> Condition:
     """Return whether a snooze is in force."""
-    return and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now)
+    return sa.and_(desk.c.disposition == str(Disposition.SNOOZED), desk.c.snoozed_until > now)
 
 
-def _of_place(connection: Connection, run: Run, query: RedListQuery, now: datetime) -> Iterator[Condition]:
+def _of_place(connection: sa.Connection, run: Run, query: RedListQuery, now: datetime) -> Iterator[Condition]:
     if query.place is None:
         return
     if query.capacity is None:
-        yield false()
+        yield sa.false()
         return
     work = _work(connection, run, query.capacity, now).with_only_columns(scores.c.account_id).correlate(None)
     is_work = scores.c.account_id.in_(work)
@@ -280,23 +263,23 @@ def _contains(text: str) -> Condition:
     usual = (text,) if text.isascii() else (text, text.lower(), text.upper(), text.title())
     spellings = dict.fromkeys(usual)
     columns = (scores.c.account_id, scores.c.name)
-    return or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
+    return sa.or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
 
 
-def _order(query: RedListQuery, as_of: datetime) -> list[ColumnElement[Any]]:
+def _order(query: RedListQuery, as_of: datetime) -> list[sa.ColumnElement[Any]]:
     listed = set(query.colours) <= _LISTED
     # "red" comes after "amber"; beside other colours the name no longer puts red first
-    red_first = scores.c.colour if listed else case((scores.c.colour == "red", 1), else_=0)
-    probability = scores.c.probability if listed else func.coalesce(scores.c.probability, -1.0)
-    orders: dict[str, list[ColumnElement[Any]]] = {
+    red_first = scores.c.colour if listed else sa.case((scores.c.colour == "red", 1), else_=0)
+    probability = scores.c.probability if listed else sa.func.coalesce(scores.c.probability, -1.0)
+    orders: dict[str, list[sa.ColumnElement[Any]]] = {
         "loss": [red_first.desc(), expected_loss.desc(), probability.desc()],
-        "probability": [func.coalesce(scores.c.probability, -1.0).desc()],
+        "probability": [sa.func.coalesce(scores.c.probability, -1.0).desc()],
         "renewal": [
-            case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < as_of, 1), else_=0),
+            sa.case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < as_of, 1), else_=0),
             scores.c.renewal_at,
         ],
         "days": [scores.c.colour_since],
-        "name": [func.lower(func.coalesce(scores.c.name, scores.c.account_id))],
+        "name": [sa.func.lower(sa.func.coalesce(scores.c.name, scores.c.account_id))],
     }
     return orders[query.sort]
 
@@ -345,7 +328,7 @@ def _to_row(row: Mapping[Any, Any], run: Run, now: datetime, queue: WorkQueue | 
 
 
 def read_page(
-    connection: Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
+    connection: sa.Connection, built: BuiltQuery, hidden: Mapping[str, int], *, limit: int, offset: int
 ) -> tuple[list[RedListRow], int]:
     """Return the rows of one page and how many rows match on all pages; ``hidden`` is from :func:`count_hidden`."""
     keys = _matching(built, scores.c.account_id).order_by(*built.order)
@@ -364,7 +347,7 @@ def read_page(
 
 
 def read_row(
-    connection: Connection,
+    connection: sa.Connection,
     run: Run,
     previous_run: Run | None,
     account_id: str,
@@ -385,16 +368,16 @@ def read_row(
 
 
 @cache
-def _one_row() -> Select[Any]:
+def _one_row() -> sa.Select[Any]:
     """Return the statement of :func:`read_row`; building it costs more than running it."""
-    waiting = _waiting(bindparam("published", type_=DateTime), bindparam("today", type_=DateTime))
-    return _full(bindparam("previous_run_id", type_=Integer), waiting).where(
-        scores.c.run_id == bindparam("run_id", type_=Integer),
-        scores.c.account_id == bindparam("account", type_=Text),
+    waiting = _waiting(sa.bindparam("published", type_=sa.DateTime), sa.bindparam("today", type_=sa.DateTime))
+    return _full(sa.bindparam("previous_run_id", type_=sa.Integer), waiting).where(
+        scores.c.run_id == sa.bindparam("run_id", type_=sa.Integer),
+        scores.c.account_id == sa.bindparam("account", type_=sa.Text),
     )
 
 
-def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[RedListRow]:
+def stream_rows(connection: sa.Connection, built: BuiltQuery) -> Iterator[RedListRow]:
     """Yield all rows in order, a batch at a time."""
     statement = _full_of(built).where(*built.conditions).order_by(*built.order)
     result = connection.execution_options(yield_per=_BATCH).execute(statement)
@@ -402,26 +385,28 @@ def stream_rows(connection: Connection, built: BuiltQuery) -> Iterator[RedListRo
         yield _to_row(row, built.run, built.now, built.queue)
 
 
-def count_hidden(connection: Connection, built: BuiltQuery) -> dict[str, int]:
+def count_hidden(connection: sa.Connection, built: BuiltQuery) -> dict[str, int]:
     """Return how many accounts of the chosen colours, owner and segment are not listed: snoozed and churned."""
-    hidden = or_(is_snoozed(built.now), desk.c.disposition == str(Disposition.CHURNED))
+    hidden = sa.or_(is_snoozed(built.now), desk.c.disposition == str(Disposition.CHURNED))
     # not a join, which may be done from the wrong end: the desk is short and the run is long
     listed = (
-        select(literal_column("1"))
+        sa.select(sa.literal_column("1"))
         .where(scores.c.run_id == built.run.run_id, scores.c.account_id == desk.c.account_id)
         .where(*built.people, scores.c.colour.in_(map(str, built.query.colours)))
         .exists()
     )
-    statement = select(desk.c.disposition, func.count()).where(hidden, listed).group_by(desk.c.disposition)
+    statement = (
+        sa.select(desk.c.disposition, sa.func.count()).where(hidden, listed).group_by(desk.c.disposition)
+    )
     return {"snoozed": 0, "churned": 0} | {str(name): int(n) for name, n in connection.execute(statement)}
 
 
-def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
+def _count(connection: sa.Connection, built: BuiltQuery, hidden: Mapping[str, int]) -> int:
     """Return how many rows match: from the totals of the run where they say it, as counting takes longer."""
     query = built.query
     names = ("owner", "scope", "sort", "capacity", *(("place",) if query.place else ("colours", "segment")))
     if query != RedListQuery().model_copy(update={name: getattr(query, name) for name in names}):
-        return int(connection.execute(_matching(built, func.count())).scalar_one())
+        return int(connection.execute(_matching(built, sa.func.count())).scalar_one())
     sums = read_totals(connection, [built.run.run_id], owners=built.owners)
     if query.place is not None:
         return 0 if built.queue is None else getattr(built.queue.places(sums, built.owners), query.place)
@@ -433,13 +418,13 @@ def _count(connection: Connection, built: BuiltQuery, hidden: Mapping[str, int])
     return accounts - sum(hidden.values())
 
 
-def _full_of(built: BuiltQuery) -> Select[Any]:
+def _full_of(built: BuiltQuery) -> sa.Select[Any]:
     return _full(_id_of(built.previous_run), _waiting(built.run.published_at, built.now))
 
 
-def _full(previous_run: BindParameter[int] | int, waiting: ColumnElement[Any]) -> Select[Any]:
-    at_previous_run = and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
-    return select(
+def _full(previous_run: sa.BindParameter[int] | int, waiting: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    at_previous_run = sa.and_(_EARLIER.c.run_id == previous_run, _EARLIER.c.account_id == scores.c.account_id)
+    return sa.select(
         *(scores.c[name] for name in _SHOWN),
         _EARLIER.c.colour.label("previous_colour"),
         _EARLIER.c.probability.label("previous_probability"),
@@ -453,5 +438,5 @@ def _id_of(run: Run | None) -> int:
     return run.run_id if run else _NO_RUN
 
 
-def _matching(built: BuiltQuery, *columns: ColumnElement[Any]) -> Select[Any]:
-    return select(*columns).select_from(_WITH_DESK).where(*built.conditions)
+def _matching(built: BuiltQuery, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
+    return sa.select(*columns).select_from(_WITH_DESK).where(*built.conditions)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Connection, case, func, insert, null, or_, select, update
+import sqlalchemy as sa
 
 from churnrisk.errors import NotFoundError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.records import AccountState, AuditEntry
 from churnrisk.store.account_state import FIELDS, entries_where, read_states, require_accounts, state_rows
 from churnrisk.store.database import WriteLock, insert_row
@@ -46,24 +46,13 @@ class NewOverride:
             )
 
 
-def add_override(store: HistoryStore, override: NewOverride) -> int:
-    """Record an override, effective from the next scoring run on, and return its id."""
-    with store.database.writing() as connection:
-        return _insert_override(connection, override)
-
-
-def _insert_override(connection: Connection, new: NewOverride) -> int:
-    instants = {"created_at": naive_utc(new.created_at), "expires_at": naive_utc(new.expires_at)}
-    return insert_row(connection, overrides, asdict(new) | instants)
-
-
 def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
     """Return the overrides in force at an instant, indexed by account id; the last one wins."""
     moment = naive_utc(at)
     query = (
-        select(overrides)
+        sa.select(overrides)
         .where(overrides.c.created_at <= moment, overrides.c.expires_at > moment)
-        .where(or_(overrides.c.ended_at.is_(None), overrides.c.ended_at > moment))
+        .where(sa.or_(overrides.c.ended_at.is_(None), overrides.c.ended_at > moment))
         .order_by(overrides.c.override_id)
     )
     with store.database.reading() as connection:
@@ -74,14 +63,13 @@ def active_overrides(store: HistoryStore, *, at: datetime) -> pd.DataFrame:
 def all_overrides(store: HistoryStore) -> pd.DataFrame:
     """Return every override ever made, oldest first: the columns of the table, instants in UTC."""
     with store.database.reading() as connection:
-        return read_frame(connection, select(overrides).order_by(overrides.c.override_id))
+        return read_frame(connection, sa.select(overrides).order_by(overrides.c.override_id))
 
 
 def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
     """Return the digest of the inputs and the overrides made so far; without any, that of the inputs alone.
 
-    An override that begins or ends makes a new run of the same date. Those that are over still count: the run after
-    them must not be taken for the one before them.
+    Those that are over still count: the run after them must not be taken for the one before them.
     """
     moment = pd.Timestamp(naive_utc(at))
     made = all_overrides(store)
@@ -90,15 +78,11 @@ def with_overrides(store: HistoryStore, digest: str, *, at: datetime) -> str:
         return digest
     over = (made["expires_at"] <= moment) | (made["ended_at"] <= moment)
     states = made.assign(over=over)[["override_id", "account_id", "colour", "over"]].to_csv(index=False)
-    return hashlib.sha256(f"{digest}\n{states}".encode()).hexdigest()
+    return digest_of(f"{digest}\n{states}")
 
 
 class ConflictError(UsageError):
-    """Somebody else has changed an account in the meantime; nothing was written.
-
-    ``entries`` is what they changed, the newest first; ``versions`` are the accounts' versions now: a change made
-    on these goes on top of theirs.
-    """
+    """Somebody else has changed accounts: by ``entries``, to ``versions``, which a change may go on top of."""
 
     def __init__(self, message: str, entries: Sequence[AuditEntry], versions: Mapping[str, int]) -> None:
         super().__init__(message)
@@ -150,8 +134,7 @@ def add_review(
 ) -> Reviewed:
     """Change accounts at the versions that the person saw (None takes any), all of them or none.
 
-    Raises NotFoundError for an account that no run holds or that is outside the scope, and ConflictError for one
-    that has another version.
+    NotFoundError for an account outside every run or the scope, ConflictError for one that has another version.
     """
     ids, at = list(versions), naive_utc(now)
     with store.database.writing(WriteLock.REVIEWS) as connection:
@@ -176,11 +159,11 @@ def end_override(store: HistoryStore, override_id: int, *, author: str, via: str
     named, moment, what = overrides.c.override_id == override_id, naive_utc(at), "override ended"
     with store.database.writing(WriteLock.REVIEWS) as connection:
         is_open = named & overrides.c.ended_at.is_(None)
-        if not connection.execute(update(overrides).where(is_open).values(ended_at=moment)).rowcount:
+        if not connection.execute(sa.update(overrides).where(is_open).values(ended_at=moment)).rowcount:
             raise UsageError(
                 f"expected an open override, found none with id {override_id}. See the list of overrides."
             )
-        ended = connection.execute(select(overrides).where(named)).mappings().one()
+        ended = connection.execute(sa.select(overrides).where(named)).mappings().one()
         account_id = ended["account_id"]
         review_id = _insert_review(connection, at=moment, author=author, via=via, what=what)
         line = _Line("override", _override_text(ended), None, override_id)
@@ -200,10 +183,9 @@ def undo(
     scope: str | None = None,
     dry_run: bool = False,
 ) -> Reviewed:
-    """Undo a review by another one that restores every field; both stay on record.
+    """Undo a review, by default the author's last one in force, by another one that restores every field.
 
-    Without an id it undoes the author's last one in force; ``anybodys`` lets an admin undo those of others. Raises
-    NotFoundError if there is none, and ConflictError if a later one in force has changed one of its accounts.
+    ``anybodys`` lets an admin undo those of others; ConflictError if a later one in force has changed its accounts.
     """
     with store.database.writing(WriteLock.REVIEWS) as connection:
         found = _find_review(connection, review_id, author, anybodys=anybodys)
@@ -211,17 +193,19 @@ def undo(
         return _dry(connection, done) if dry_run else done
 
 
-def _dry(connection: Connection, done: Reviewed) -> Reviewed:
+def _dry(connection: sa.Connection, done: Reviewed) -> Reviewed:
     connection.rollback()
     return replace(done, review_id=None)
 
 
-def _refuse_stale(connection: Connection, versions: Mapping[str, int | None], rows: Rows) -> None:
+def _refuse_stale(connection: sa.Connection, versions: Mapping[str, int | None], rows: Rows) -> None:
     now = {account_id: row["version"] for account_id, row in rows.items()}
     stale = {name: seen for name, seen in versions.items() if seen is not None and seen != now[name]}
     if not stale:
         return
-    changed = or_(*((audit.c.account_id == name) & (audit.c.version > seen) for name, seen in stale.items()))
+    changed = sa.or_(
+        *((audit.c.account_id == name) & (audit.c.version > seen) for name, seen in stale.items())
+    )
     raise _conflict(entries_where(connection, changed), now, sorted(stale))
 
 
@@ -241,11 +225,11 @@ def _conflict(
 
 
 def _override(
-    connection: Connection, account_id: str, change: OverrideChange, *, author: str, at: datetime
+    connection: sa.Connection, account_id: str, change: OverrideChange, *, author: str, at: datetime
 ) -> list[_Line]:
     """Set or end the account's override."""
     in_force = connection.execute(
-        select(overrides)
+        sa.select(overrides)
         .where(overrides.c.account_id == account_id, overrides.c.ended_at.is_(None))
         .where(overrides.c.expires_at > at)
         .order_by(overrides.c.override_id.desc())
@@ -253,8 +237,8 @@ def _override(
     before = [(row["override_id"], _override_text(row)) for row in in_force]
     if change.colour is not None:
         assert change.expires_at is not None  # noqa: S101 - a colour comes with an end
-        new = NewOverride(account_id, change.colour, author, change.reason, at, change.expires_at)
-        made = _insert_override(connection, new)
+        new = NewOverride(account_id, change.colour, author, change.reason, at, naive_utc(change.expires_at))
+        made = insert_row(connection, overrides, asdict(new))
         after = f"{change.colour} until {change.expires_at:%Y-%m-%d}: {change.reason}"
         return [_Line("override", before[0][1] if before else None, after, made)]
     if not before:
@@ -262,7 +246,7 @@ def _override(
             f"expected an override of {account_id} in force, found none. See the list of overrides."
         )
     ids = [override_id for override_id, _ in before]
-    connection.execute(update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=at))
+    connection.execute(sa.update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=at))
     return [_Line("override", said, None, override_id) for override_id, said in before]
 
 
@@ -271,9 +255,9 @@ def _override_text(row: Mapping[Any, Any]) -> str:
 
 
 def _find_review(
-    connection: Connection, review_id: int | None, author: str, *, anybodys: bool
+    connection: sa.Connection, review_id: int | None, author: str, *, anybodys: bool
 ) -> Mapping[Any, Any]:
-    query = select(reviews).where(_IN_FORCE)
+    query = sa.select(reviews).where(_IN_FORCE)
     query = query if anybodys and review_id is not None else query.where(reviews.c.author == author)
     query = query if review_id is None else query.where(reviews.c.review_id == review_id)
     found = connection.execute(query.order_by(reviews.c.review_id.desc()).limit(1)).mappings().first()
@@ -284,7 +268,7 @@ def _find_review(
 
 
 def _undo(
-    connection: Connection,
+    connection: sa.Connection,
     found: Mapping[Any, Any],
     *,
     author: str,
@@ -293,7 +277,7 @@ def _undo(
     scope: str | None,
 ) -> Reviewed:
     undone, what = found["review_id"], f"undid: {found['what']}"
-    entries = select(audit).where(audit.c.review_id == undone).order_by(audit.c.audit_id.desc())
+    entries = sa.select(audit).where(audit.c.review_id == undone).order_by(audit.c.audit_id.desc())
     lines: dict[str, list[_Line]] = {}
     for row in connection.execute(entries).mappings():
         line = _Line(row["field"], row["after"], stored(row["field"], row["before"]), row["override_id"])
@@ -303,7 +287,7 @@ def _undo(
     rows = state_rows(connection, ids)
     _refuse_newer(connection, undone, rows)
     review_id = _insert_review(connection, at=at, author=author, via=via, what=what, undoes=undone)
-    connection.execute(update(reviews).where(reviews.c.review_id == undone).values(undone_by=review_id))
+    connection.execute(sa.update(reviews).where(reviews.c.review_id == undone).values(undone_by=review_id))
     touched = _last_touches(connection, ids)
     for account_id, its_lines in lines.items():
         _switch_overrides(connection, its_lines, at)
@@ -313,7 +297,7 @@ def _undo(
     return Reviewed(review_id, what, read_states(connection, ids, now=at))
 
 
-def _refuse_newer(connection: Connection, review_id: int, rows: Rows) -> None:
+def _refuse_newer(connection: sa.Connection, review_id: int, rows: Rows) -> None:
     newer = entries_where(
         connection, audit.c.account_id.in_(list(rows)), audit.c.review_id > review_id, _IN_FORCE
     )
@@ -322,10 +306,10 @@ def _refuse_newer(connection: Connection, review_id: int, rows: Rows) -> None:
         raise _conflict(newer, versions, sorted({entry.account_id for entry in newer}))
 
 
-def _last_touches(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+def _last_touches(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
     """Return the last review in force of each account that has one."""
     query = (
-        select(audit.c.account_id, func.max(audit.c.review_id))
+        sa.select(audit.c.account_id, sa.func.max(audit.c.review_id))
         .join(reviews, reviews.c.review_id == audit.c.review_id)
         .where(audit.c.account_id.in_(ids), _IN_FORCE)
         .group_by(audit.c.account_id)
@@ -333,25 +317,25 @@ def _last_touches(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def _switch_overrides(connection: Connection, lines: Sequence[_Line], at: datetime) -> None:
+def _switch_overrides(connection: sa.Connection, lines: Sequence[_Line], at: datetime) -> None:
     """End the overrides that the review set, and reopen those that it ended."""
     ids = [line.override_id for line in lines if line.override_id is not None]
     if ids:
-        switched = case((overrides.c.ended_at.is_(None), at), else_=null())
+        switched = sa.case((overrides.c.ended_at.is_(None), at), else_=sa.null())
         connection.execute(
-            update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=switched)
+            sa.update(overrides).where(overrides.c.override_id.in_(ids)).values(ended_at=switched)
         )
 
 
 def _insert_review(
-    connection: Connection, *, at: datetime, author: str, via: str, what: str, undoes: int | None = None
+    connection: sa.Connection, *, at: datetime, author: str, via: str, what: str, undoes: int | None = None
 ) -> int:
     values = {"at": at, "author": author, "via": via, "what": what, "undoes": undoes}
     return insert_row(connection, reviews, values)
 
 
 def _write_lines(
-    connection: Connection,
+    connection: sa.Connection,
     row: Mapping[str, Any],
     lines: Sequence[_Line],
     *,
@@ -363,9 +347,9 @@ def _write_lines(
     changed = {line.field: line.after for line in lines if line.field in FIELDS}
     values = {"version": version, "touched": touched, **changed}
     if row["version"]:
-        connection.execute(update(desk).where(desk.c.account_id == account_id).values(**values))
+        connection.execute(sa.update(desk).where(desk.c.account_id == account_id).values(**values))
     else:
-        connection.execute(insert(desk).values(account_id=account_id, **values))
+        connection.execute(sa.insert(desk).values(account_id=account_id, **values))
     entries = [
         {
             "review_id": review_id, "account_id": account_id, "field": line.field, "before": _shown(line.before),
@@ -373,7 +357,7 @@ def _write_lines(
         }
         for line in lines
     ]  # fmt: skip
-    connection.execute(insert(audit), entries)
+    connection.execute(sa.insert(audit), entries)
 
 
 def _shown(value: Any) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -12,22 +11,10 @@ from math import sqrt
 from typing import Any, Self
 
 import pandas as pd
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    DateTime,
-    Integer,
-    Select,
-    bindparam,
-    collate,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.exc import IntegrityError
+import sqlalchemy as sa
 
 from churnrisk.errors import ContractError, GuardError, UsageError
+from churnrisk.files import digest_of
 from churnrisk.records import Run
 from churnrisk.store.database import Database, QueryCache, Result, WriteLock, insert_row
 from churnrisk.store.schema import run_totals, runs, scores
@@ -38,12 +25,12 @@ from churnrisk.store.totals import write_totals
 _SPREAD = 3.0
 _COLOURS = ("red", "amber", "green", "grey")
 #: Ids of the live runs: the last one published for each as-of date.
-LIVE = select(func.max(runs.c.run_id)).group_by(runs.c.as_of)
+LIVE = sa.select(sa.func.max(runs.c.run_id)).group_by(runs.c.as_of)
 # Built once: every page needs them.
-_BY_DATE = select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
+_BY_DATE = sa.select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
 NEWEST = _BY_DATE.limit(1)
-_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < bindparam("before", type_=DateTime))
-_BY_ID = select(runs).where(runs.c.run_id == bindparam("one_run", type_=Integer))
+_NEWEST_BEFORE = NEWEST.where(runs.c.as_of < sa.bindparam("before", type_=sa.DateTime))
+_BY_ID = sa.select(runs).where(runs.c.run_id == sa.bindparam("one_run", type_=sa.Integer))
 Guard = Callable[[Run, Run | None], None]
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
@@ -51,10 +38,7 @@ _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability"
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """What a scoring run depends on; instants are in UTC unless they have an offset.
-
-    ``published_at`` is now, as the caller sees it; ``forced_by`` is who published it against the guard.
-    """
+    """What a scoring run depends on; instants are in UTC unless they have an offset, ``published_at`` is now."""
 
     as_of: datetime
     published_at: datetime
@@ -68,7 +52,7 @@ class NewRun:
         """Digest of as_of, inputs, model and policy: the same key is the same run."""
         as_of = naive_utc(self.as_of).isoformat()
         parts = [as_of, self.inputs_digest, self.model_version, self.policy_version]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return digest_of(json.dumps(parts))
 
     def values(self) -> dict[str, Any]:
         """Return its columns of the ``runs`` table, instants in UTC."""
@@ -87,9 +71,8 @@ class Publication:
 def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: float = 0.20) -> None:
     """Refuse a run in which the share of a colour changes by more than ``limit``; the first run is not checked.
 
-    A colour mix that jumps is more often a broken input than a bad week. With few accounts chance alone moves shares,
-    so the limit is widened by three standard errors of the difference; with 10,000 accounts that is at most 0.02.
-    The GuardError names every colour beyond the limit with its old and new share.
+    A colour mix that jumps is more often a broken input than a bad week. Chance alone moves the shares of few accounts,
+    so the limit is widened by three standard errors of the difference.
     """
     now, before = (sum(counts.get(colour, 0) for colour in _COLOURS) for counts in (new, old))
     if not before:
@@ -110,20 +93,26 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
         )
 
 
-def run_before(connection: Connection, before: datetime | None) -> Run | None:
+def run_before(connection: sa.Connection, before: datetime | None) -> Run | None:
     """Return the live run of the latest as-of date (smaller than ``before``), None without one."""
     if before is None:
         return one_run(connection, NEWEST)
     return one_run(connection, _NEWEST_BEFORE, {"before": naive_utc(before)})
 
 
-def one_run(connection: Connection, query: Select[Any], values: dict[str, Any] | None = None) -> Run | None:
+def one_run(
+    connection: sa.Connection, query: sa.Select[Any], values: dict[str, Any] | None = None
+) -> Run | None:
     """Return the first run of a query, None without one."""
     row = connection.execute(query, values or {}).first()
     return None if row is None else Run(**row._mapping)
 
 
-def _run(connection: Connection, run_id: int) -> Run:
+def _by_key(connection: sa.Connection, run_key: str) -> Run | None:
+    return one_run(connection, sa.select(runs).where(runs.c.run_key == run_key))
+
+
+def _run(connection: sa.Connection, run_id: int) -> Run:
     run = one_run(connection, _BY_ID, {"one_run": run_id})
     if run is None:
         raise UsageError(f"expected a published run, found no run {run_id}. See the list of runs.")
@@ -155,7 +144,7 @@ class HistoryStore:
         """Close all connections."""
         self.database.close()
 
-    def cached(self, connection: Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
+    def cached(self, connection: sa.Connection, query: Hashable, compute: Callable[[], Result]) -> Result:
         """Return the cached result of a query, or compute it; without a cache always compute it."""
         if self.query_cache is None:
             return compute()
@@ -171,28 +160,23 @@ class HistoryStore:
     ) -> Publication:
         """Publish a run with all its scores in one transaction, or return the run already published.
 
-        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run
-        is new, have one row per account: ``account_id``, ``colour``, ``decided_by`` and any of :data:`SCORE_COLUMNS`,
-        texts from :func:`churnrisk.store.with_texts`; ContractError if they have none, one twice, or wrong columns.
-        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it
-        was. ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
+        A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run is
+        new, have one row per account with any of :data:`SCORE_COLUMNS`, texts from :func:`churnrisk.store.with_texts`.
+        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it was.
+        ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
         """
         if (found := self.find_run(run.run_key)) is not None:
             return Publication(found, is_new=False)
-        try:
-            # each run builds on the previous one
-            with self.database.writing(WriteLock.RUNS) as connection:
-                return self._publish(connection, run, frames, guard, rest)
-        except _TakenError:
-            won = self.find_run(run.run_key)
-            if won is None:
-                raise UsageError(f"run {run.run_key} could not be published. Run again.") from None
-            return Publication(won, is_new=False)
+        # each run builds on the previous one
+        with self.database.writing(WriteLock.RUNS) as connection:
+            if (won := _by_key(connection, run.run_key)) is not None:
+                return Publication(won, is_new=False)
+            return self._publish(connection, run, frames, guard, rest)
 
     def find_run(self, run_key: str) -> Run | None:
         """Return the published run of a key, None if there is none."""
         with self.database.reading() as connection:
-            return one_run(connection, select(runs).where(runs.c.run_key == run_key))
+            return _by_key(connection, run_key)
 
     def latest_run(self, before: datetime | None = None) -> Run | None:
         """Return the live run of the latest as-of date (smaller than ``before``), None if there is none."""
@@ -204,12 +188,12 @@ class HistoryStore:
         with self.database.reading() as connection:
             return tuple(Run(**row._mapping) for row in connection.execute(_BY_DATE))
 
-    def live_runs(self, connection: Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
+    def live_runs(self, connection: sa.Connection, as_of: datetime | None) -> tuple[Run, Run | None] | None:
         """Return the live run of an as-of date, or of the latest one, and its previous run; None without one."""
         run = one_run(connection, NEWEST if as_of is None else NEWEST.where(runs.c.as_of == as_of))
         return None if run is None else (run, run_before(connection, run.as_of))
 
-    def runs_around(self, connection: Connection, run_id: int) -> tuple[Run, Run | None]:
+    def runs_around(self, connection: sa.Connection, run_id: int) -> tuple[Run, Run | None]:
         """Return a run and its previous run."""
         run = _run(connection, run_id)
         return run, run_before(connection, run.as_of)
@@ -220,7 +204,7 @@ class HistoryStore:
         None reads all and adds ``days_in_colour``: whole days from the first as-of date of the present colour.
         """
         picked = [scores.c[name] for name in columns] if columns is not None else list(scores.columns)
-        query = select(*picked).where(scores.c.run_id == run_id)
+        query = sa.select(*picked).where(scores.c.run_id == run_id)
         with self.database.reading() as connection:
             run = _run(connection, run_id)
             frame = read_frame(connection, query.order_by(by_account(connection)))
@@ -230,7 +214,7 @@ class HistoryStore:
 
     def batches_of(self, run_id: int, size: int) -> Iterator[pd.DataFrame]:
         """Yield account ids with colours, probability and log-odds of a run, ``size`` accounts at a time."""
-        picked = select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
+        picked = sa.select(scores.c.account_id, *(scores.c[name] for name in _PREVIOUS))
         with self.database.reading() as connection:
             found = connection.execution_options(yield_per=size).execute(
                 picked.where(scores.c.run_id == run_id)
@@ -240,13 +224,13 @@ class HistoryStore:
 
     def _publish(
         self,
-        connection: Connection,
+        connection: sa.Connection,
         run: NewRun,
         frames: pd.DataFrame | Iterable[pd.DataFrame],
         guard: Guard | None,
         rest: pd.DataFrame | None,
     ) -> Publication:
-        run_id = _claim(connection, run)
+        run_id = insert_row(connection, runs, run.values() | _totals(Counter()) | {"accounts": 0})
         as_of = naive_utc(run.as_of)
         before = run_before(connection, as_of)
         counts = write_scores(
@@ -257,7 +241,7 @@ class HistoryStore:
                 "a run needs scores, found none. Check that accounts are eligible at this as_of."
             )
         connection.execute(
-            update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
+            sa.update(runs).where(runs.c.run_id == run_id).values(**_totals(counts), accounts=counts.total())
         )
         _date_later_colours(connection, as_of)
         published = _run(connection, run_id)
@@ -267,47 +251,36 @@ class HistoryStore:
         return Publication(published, is_new=True)
 
 
-class _TakenError(Exception):
-    """Another process has published a run of this key in the meantime."""
-
-
-def by_account(connection: Connection) -> ColumnElement[str]:
+def by_account(connection: sa.Connection) -> sa.ColumnElement[str]:
     """Return the account id in byte order, as SQLite and Python sort it, whatever the server's collation."""
     if connection.dialect.name == "postgresql":
-        return collate(scores.c.account_id, "C")
+        return sa.collate(scores.c.account_id, "C")
     return scores.c.account_id
 
 
-def _analyze(connection: Connection) -> None:
+def _analyze(connection: sa.Connection) -> None:
     """Update PostgreSQL's statistics: until autovacuum does, its planner would scan whole tables."""
     if connection.dialect.name == "postgresql":
         for table in (scores, run_totals):
-            connection.execute(text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}"))
+            connection.execute(
+                sa.text(f"analyze {connection.dialect.identifier_preparer.format_table(table)}")
+            )
 
 
-def _claim(connection: Connection, run: NewRun) -> int:
-    """Insert the run; its unique key keeps a second publisher out until this transaction ends."""
-    values = run.values() | _totals(Counter()) | {"accounts": 0}
-    try:
-        return insert_row(connection, runs, values)
-    except IntegrityError as error:
-        raise _TakenError from error
-
-
-def _date_later_colours(connection: Connection, as_of: datetime) -> None:
+def _date_later_colours(connection: sa.Connection, as_of: datetime) -> None:
     """Set the colour dates of later runs again, where this run is published for a date before them."""
-    later = select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
+    later = sa.select(runs.c.run_id, runs.c.as_of).where(runs.c.run_id.in_(LIVE), runs.c.as_of > as_of)
     for run_id, instant in connection.execute(later.order_by(runs.c.as_of)).all():
-        connection.execute(update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
+        connection.execute(sa.update(scores).where(scores.c.run_id == run_id).values(colour_since=instant))
         if (previous := run_before(connection, instant)) is not None:
             _carry_over(connection, previous.run_id, run_id)
         write_totals(connection, run_id, instant)
 
 
-def _carry_over(connection: Connection, source: int, target: int) -> None:
+def _carry_over(connection: sa.Connection, source: int, target: int) -> None:
     old = scores.alias("old")
     connection.execute(
-        update(scores)
+        sa.update(scores)
         .where(
             scores.c.run_id == target,
             old.c.run_id == source,

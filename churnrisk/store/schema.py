@@ -5,80 +5,67 @@ Instants are in UTC without an offset. Change a table only together with a new m
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    DateTime,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    literal_column,
-)
+import sqlalchemy as sa
 
-metadata = MetaData()
+metadata = sa.MetaData()
 
-runs = Table(
+runs = sa.Table(
     "runs",
     metadata,
-    Column("run_id", Integer, primary_key=True),
-    Column("run_key", String(64), nullable=False, unique=True),
-    Column("as_of", DateTime, nullable=False, index=True),
-    Column("published_at", DateTime, nullable=False),
-    Column("model_version", Text, nullable=False),
-    Column("policy_version", Text, nullable=False),
-    Column("inputs_digest", Text, nullable=False),
-    *(Column(name, BigInteger, nullable=False) for name in ("accounts", "red", "amber", "green", "grey")),
-    Column("forced_by", Text),
+    sa.Column("run_id", sa.Integer, primary_key=True),
+    sa.Column("run_key", sa.String(64), nullable=False, unique=True),
+    sa.Column("as_of", sa.DateTime, nullable=False, index=True),
+    sa.Column("published_at", sa.DateTime, nullable=False),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("policy_version", sa.Text, nullable=False),
+    sa.Column("inputs_digest", sa.Text, nullable=False),
+    *(
+        sa.Column(name, sa.BigInteger, nullable=False)
+        for name in ("accounts", "red", "amber", "green", "grey")
+    ),
+    sa.Column("forced_by", sa.Text),
 )
 
 # No index by account: its score history is one primary-key look-up per run, and a second index would double the cost
 # of writing. No foreign key either: scores are written with their run only, and PostgreSQL would take longer to check
 # the key of each than to write it.
-scores = Table(
+scores = sa.Table(
     "scores",
     metadata,
-    Column("run_id", Integer, primary_key=True, autoincrement=False),
-    Column("account_id", Text, primary_key=True),
-    Column("name", Text),
-    Column("owner", Text),
-    Column("segment", Text),
-    Column("probability", Float),
-    Column("log_odds", Float),
-    Column("colour", String(8), nullable=False),
-    Column("raw_colour", String(8)),
-    Column("model_colour", String(8)),
-    Column("decided_by", String(16), nullable=False),
-    Column("rule", Text),
-    Column("colour_since", DateTime, nullable=False),
-    Column("annual_value", Float),
-    Column("renewal_at", DateTime),
-    Column("reasons", Text),
-    Column("contributions", Text),
-    Column("stage", Text),
-    Column("next_step", Text),
-    Column("play", Text),
-    Column("moved", Text),
-    Column("family", String(16)),
-    Column("turnaround", Text),
+    sa.Column("run_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text),
+    sa.Column("owner", sa.Text),
+    sa.Column("segment", sa.Text),
+    sa.Column("probability", sa.Float),
+    sa.Column("log_odds", sa.Float),
+    sa.Column("colour", sa.String(8), nullable=False),
+    sa.Column("raw_colour", sa.String(8)),
+    sa.Column("model_colour", sa.String(8)),
+    sa.Column("decided_by", sa.String(16), nullable=False),
+    sa.Column("rule", sa.Text),
+    sa.Column("colour_since", sa.DateTime, nullable=False),
+    sa.Column("annual_value", sa.Float),
+    sa.Column("renewal_at", sa.DateTime),
+    sa.Column("reasons", sa.Text),
+    sa.Column("contributions", sa.Text),
+    sa.Column("stage", sa.Text),
+    sa.Column("next_step", sa.Text),
+    sa.Column("play", sa.Text),
+    sa.Column("moved", sa.Text),
+    sa.Column("family", sa.String(16)),
+    sa.Column("turnaround", sa.Text),
 )
 
 #: Sort key of the red list; an account without an annual value comes after all others.
-expected_loss = func.coalesce(scores.c.probability * scores.c.annual_value, literal_column("-1.0"))
+expected_loss = sa.func.coalesce(scores.c.probability * scores.c.annual_value, sa.literal_column("-1.0"))
 
 #: The condition of the index below, verbatim: only then do the databases use it.
-is_listed = scores.c.colour.in_([literal_column("'red'"), literal_column("'amber'")])
+is_listed = scores.c.colour.in_([sa.literal_column("'red'"), sa.literal_column("'amber'")])
 
 # Red and amber are a small part of a run, so the red list has a covering index in its order, with the columns of its
 # filters.
-Index(
+sa.Index(
     "ix_scores_listed",
     scores.c.run_id,
     scores.c.colour.desc(),
@@ -96,140 +83,140 @@ Index(
 
 # Sums over the scores of a run, written with it. Every account counts in the row of its owner and again in the
 # team's; the renewal quarter (20263 is the third of 2026) is kept for red and amber only.
-run_totals = Table(
+run_totals = sa.Table(
     "run_totals",
     metadata,
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
-    Column("covers", String(8), nullable=False),
-    Column("owner", Text),
-    Column("segment", Text),
-    Column("quarter", Integer),
-    Column("colour", String(8), nullable=False),
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.run_id"), nullable=False),
+    sa.Column("covers", sa.String(8), nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("segment", sa.Text),
+    sa.Column("quarter", sa.Integer),
+    sa.Column("colour", sa.String(8), nullable=False),
     *(
-        Column(name, BigInteger, nullable=False)
+        sa.Column(name, sa.BigInteger, nullable=False)
         for name in ("accounts", "newly", "renewing", "dated", "valued")
     ),
-    Column("annual_value", Float, nullable=False),
-    Column("expected_loss", Float, nullable=False),
-    Index("ix_run_totals", "run_id", "covers", "owner"),
+    sa.Column("annual_value", sa.Float, nullable=False),
+    sa.Column("expected_loss", sa.Float, nullable=False),
+    sa.Index("ix_run_totals", "run_id", "covers", "owner"),
 )
 
 # The promises of a run's colours, the test of its model, and the outcomes, which are null until they are known.
-run_outcomes = Table(
+run_outcomes = sa.Table(
     "run_outcomes",
     metadata,
-    Column("run_id", Integer, ForeignKey("runs.run_id"), primary_key=True),
-    Column("colour", String(8), primary_key=True),
-    Column("promise", Text, nullable=False),
-    Column("note", Text),
-    Column("at_most", Float),
-    Column("at_least", Float),
-    Column("tested_accounts", BigInteger),
-    Column("tested_rows", BigInteger),
-    Column("tested_rate", Float),
-    Column("tested_low", Float),
-    Column("tested_high", Float),
-    Column("tested_kept", Boolean),
-    Column("known_at", DateTime, nullable=False),
-    Column("horizon_days", Integer),
-    Column("accounts", BigInteger, nullable=False),
-    Column("known", BigInteger),
-    Column("churned", BigInteger),
-    Column("low", Float),
-    Column("high", Float),
-    Column("kept", Boolean),
-    Column("fingerprint", String(64)),
-    Column("data_end", DateTime),
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.run_id"), primary_key=True),
+    sa.Column("colour", sa.String(8), primary_key=True),
+    sa.Column("promise", sa.Text, nullable=False),
+    sa.Column("note", sa.Text),
+    sa.Column("at_most", sa.Float),
+    sa.Column("at_least", sa.Float),
+    sa.Column("tested_accounts", sa.BigInteger),
+    sa.Column("tested_rows", sa.BigInteger),
+    sa.Column("tested_rate", sa.Float),
+    sa.Column("tested_low", sa.Float),
+    sa.Column("tested_high", sa.Float),
+    sa.Column("tested_kept", sa.Boolean),
+    sa.Column("known_at", sa.DateTime, nullable=False),
+    sa.Column("horizon_days", sa.Integer),
+    sa.Column("accounts", sa.BigInteger, nullable=False),
+    sa.Column("known", sa.BigInteger),
+    sa.Column("churned", sa.BigInteger),
+    sa.Column("low", sa.Float),
+    sa.Column("high", sa.Float),
+    sa.Column("kept", sa.Boolean),
+    sa.Column("fingerprint", sa.String(64)),
+    sa.Column("data_end", sa.DateTime),
 )
 
 # Promises that later outcomes broke, with the evidence as it was then.
-withdrawals = Table(
+withdrawals = sa.Table(
     "withdrawals",
     metadata,
-    Column("withdrawal_id", Integer, primary_key=True),
-    Column("model_version", Text, nullable=False),
-    Column("colour", String(8), nullable=False),
-    Column("at_most", Float),
-    Column("at_least", Float),
-    Column("withdrawn_at", DateTime, nullable=False),
-    Column("horizon_days", Integer, nullable=False),
-    Column("first_as_of", DateTime, nullable=False),
-    Column("last_as_of", DateTime, nullable=False),
-    Column("windows", Integer, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("churned", BigInteger, nullable=False),
-    Column("e_value", Float, nullable=False),
+    sa.Column("withdrawal_id", sa.Integer, primary_key=True),
+    sa.Column("model_version", sa.Text, nullable=False),
+    sa.Column("colour", sa.String(8), nullable=False),
+    sa.Column("at_most", sa.Float),
+    sa.Column("at_least", sa.Float),
+    sa.Column("withdrawn_at", sa.DateTime, nullable=False),
+    sa.Column("horizon_days", sa.Integer, nullable=False),
+    sa.Column("first_as_of", sa.DateTime, nullable=False),
+    sa.Column("last_as_of", sa.DateTime, nullable=False),
+    sa.Column("windows", sa.Integer, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("churned", sa.BigInteger, nullable=False),
+    sa.Column("e_value", sa.Float, nullable=False),
 )
 
-overrides = Table(
+overrides = sa.Table(
     "overrides",
     metadata,
-    Column("override_id", Integer, primary_key=True),
-    Column("account_id", Text, nullable=False, index=True),
-    Column("colour", String(8), nullable=False),
-    Column("author", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("created_at", DateTime, nullable=False),
-    Column("expires_at", DateTime, nullable=False),
-    Column("ended_at", DateTime),
+    sa.Column("override_id", sa.Integer, primary_key=True),
+    sa.Column("account_id", sa.Text, nullable=False, index=True),
+    sa.Column("colour", sa.String(8), nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False),
+    sa.Column("ended_at", sa.DateTime),
 )
 
-actions = Table(
+actions = sa.Table(
     "actions",
     metadata,
-    Column("action_id", Integer, primary_key=True),
-    Column("run_id", Integer, ForeignKey("runs.run_id"), nullable=False),
-    Column("account_id", Text, nullable=False, index=True),
-    Column("play", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("colour", String(8), nullable=False),
-    Column("handed_out_at", DateTime, nullable=False, index=True),
-    Column("due_at", DateTime, nullable=False),
-    UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
+    sa.Column("action_id", sa.Integer, primary_key=True),
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.run_id"), nullable=False),
+    sa.Column("account_id", sa.Text, nullable=False, index=True),
+    sa.Column("play", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("channel", sa.Text, nullable=False),
+    sa.Column("colour", sa.String(8), nullable=False),
+    sa.Column("handed_out_at", sa.DateTime, nullable=False, index=True),
+    sa.Column("due_at", sa.DateTime, nullable=False),
+    sa.UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
 )
 
 # One review is one change of one or several accounts, the audit holds it field by field, and the desk is the
 # resulting state of each account.
-reviews = Table(
+reviews = sa.Table(
     "reviews",
     metadata,
-    Column("review_id", Integer, primary_key=True),
-    Column("at", DateTime, nullable=False),
-    Column("author", Text, nullable=False, index=True),
-    Column("via", String(8), nullable=False),
-    Column("what", Text, nullable=False),
-    Column("undoes", Integer, ForeignKey("reviews.review_id")),
-    Column("undone_by", Integer, ForeignKey("reviews.review_id")),
+    sa.Column("review_id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.DateTime, nullable=False),
+    sa.Column("author", sa.Text, nullable=False, index=True),
+    sa.Column("via", sa.String(8), nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("undoes", sa.Integer, sa.ForeignKey("reviews.review_id")),
+    sa.Column("undone_by", sa.Integer, sa.ForeignKey("reviews.review_id")),
 )
 
-audit = Table(
+audit = sa.Table(
     "audit",
     metadata,
-    Column("audit_id", Integer, primary_key=True),
-    Column("review_id", Integer, ForeignKey("reviews.review_id"), nullable=False, index=True),
-    Column("account_id", Text, nullable=False),
-    Column("field", String(16), nullable=False),
-    Column("before", Text),
-    Column("after", Text),
-    Column("override_id", Integer, ForeignKey("overrides.override_id")),
-    Column("version", Integer, nullable=False),
-    Index("ix_audit_account_id", "account_id", "audit_id"),
+    sa.Column("audit_id", sa.Integer, primary_key=True),
+    sa.Column("review_id", sa.Integer, sa.ForeignKey("reviews.review_id"), nullable=False, index=True),
+    sa.Column("account_id", sa.Text, nullable=False),
+    sa.Column("field", sa.String(16), nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("after", sa.Text),
+    sa.Column("override_id", sa.Integer, sa.ForeignKey("overrides.override_id")),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Index("ix_audit_account_id", "account_id", "audit_id"),
 )
 
-desk = Table(
+desk = sa.Table(
     "desk",
     metadata,
-    Column("account_id", Text, primary_key=True),
-    Column("version", Integer, nullable=False),
-    Column("disposition", String(16)),
-    Column("snoozed_until", DateTime),
-    Column("snooze_reason", Text),
-    Column("assignee", Text),
-    Column("note", Text),
-    Column("touched", Integer, ForeignKey("reviews.review_id")),
-    Index("ix_desk_disposition", "disposition"),
-    Index("ix_desk_assignee", "assignee"),
+    sa.Column("account_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("disposition", sa.String(16)),
+    sa.Column("snoozed_until", sa.DateTime),
+    sa.Column("snooze_reason", sa.Text),
+    sa.Column("assignee", sa.Text),
+    sa.Column("note", sa.Text),
+    sa.Column("touched", sa.Integer, sa.ForeignKey("reviews.review_id")),
+    sa.Index("ix_desk_disposition", "disposition"),
+    sa.Index("ix_desk_assignee", "assignee"),
 )
 
 #: The account state, from the desk and its last review that was not undone.
@@ -244,58 +231,58 @@ state_columns = (
 )
 
 # Users, their sessions and the tokens of programs; secrets are stored as digests only.
-users = Table(
+users = sa.Table(
     "users",
     metadata,
-    Column("user_id", Integer, primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
-    Column("display_name", Text, nullable=False),
-    Column("role", String(16), nullable=False),
-    Column("owner", Text),
-    Column("own_only", Boolean, nullable=False),
-    Column("email", String(254), unique=True),
-    Column("password_hash", Text),
-    Column("issuer", Text),
-    Column("subject", Text),
-    Column("created_at", DateTime, nullable=False),
-    Column("disabled_at", DateTime),
-    UniqueConstraint("issuer", "subject", name="uq_users_identity"),
+    sa.Column("user_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False, unique=True),
+    sa.Column("display_name", sa.Text, nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("own_only", sa.Boolean, nullable=False),
+    sa.Column("email", sa.String(254), unique=True),
+    sa.Column("password_hash", sa.Text),
+    sa.Column("issuer", sa.Text),
+    sa.Column("subject", sa.Text),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("disabled_at", sa.DateTime),
+    sa.UniqueConstraint("issuer", "subject", name="uq_users_identity"),
 )
 
-sessions = Table(
+sessions = sa.Table(
     "sessions",
     metadata,
-    Column("digest", String(64), primary_key=True),
-    Column("user_id", Integer, ForeignKey("users.user_id"), nullable=False, index=True),
-    Column("created_at", DateTime, nullable=False),
-    Column("seen_at", DateTime, nullable=False),
-    Column("expires_at", DateTime, nullable=False, index=True),
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("user_id", sa.Integer, sa.ForeignKey("users.user_id"), nullable=False, index=True),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("seen_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False, index=True),
 )
 
-tokens = Table(
+tokens = sa.Table(
     "tokens",
     metadata,
-    Column("token_id", Integer, primary_key=True),
-    Column("name", String(64), nullable=False, unique=True),
-    Column("prefix", String(16), nullable=False),
-    Column("digest", String(64), nullable=False, unique=True),
-    Column("role", String(16), nullable=False),
-    Column("owner", Text),
-    Column("created_by", Text, nullable=False),
-    Column("created_at", DateTime, nullable=False),
-    Column("expires_at", DateTime),
-    Column("used_at", DateTime),
-    Column("revoked_at", DateTime),
+    sa.Column("token_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False, unique=True),
+    sa.Column("prefix", sa.String(16), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("owner", sa.Text),
+    sa.Column("created_by", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("expires_at", sa.DateTime),
+    sa.Column("used_at", sa.DateTime),
+    sa.Column("revoked_at", sa.DateTime),
 )
 
-sign_in_attempts = Table(
+sign_in_attempts = sa.Table(
     "sign_in_attempts",
     metadata,
-    Column("attempt_id", Integer, primary_key=True),
-    Column("name", String(64), nullable=False),
-    Column("address", String(64), nullable=False),
-    Column("at", DateTime, nullable=False, index=True),
-    Column("failed", Boolean, nullable=False),
-    Index("ix_sign_in_attempts_name", "name", "at"),
-    Index("ix_sign_in_attempts_address", "address", "at"),
+    sa.Column("attempt_id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("at", sa.DateTime, nullable=False, index=True),
+    sa.Column("failed", sa.Boolean, nullable=False),
+    sa.Index("ix_sign_in_attempts_name", "name", "at"),
+    sa.Index("ix_sign_in_attempts_address", "address", "at"),
 )

@@ -17,20 +17,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import (
-    ARRAY,
-    Column,
-    Connection,
-    DateTime,
-    Float,
-    Integer,
-    Select,
-    Text,
-    func,
-    insert,
-    literal,
-    select,
-)
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from churnrisk.errors import ContractError
@@ -233,10 +220,10 @@ def to_table(frame: pd.DataFrame, *, run_id: int, as_of: datetime) -> pa.Table:
     return pa.table({column.name: (given | absent)[column.name] for column in scores.columns})
 
 
-def _with_colour_since(connection: Connection, table: pa.Table, previous: int) -> pa.Table:
+def _with_colour_since(connection: sa.Connection, table: pa.Table, previous: int) -> pa.Table:
     """Carry ``colour_since`` over from the previous run for accounts that keep their colour."""
     accounts = table["account_id"].to_pylist()
-    query = select(scores.c.account_id, scores.c.colour, scores.c.colour_since).where(
+    query = sa.select(scores.c.account_id, scores.c.colour, scores.c.colour_since).where(
         scores.c.run_id == previous, scores.c.account_id.in_(_many(connection, accounts))
     )
     then = read_frame(connection, query).set_index("account_id").reindex(accounts)
@@ -247,7 +234,7 @@ def _with_colour_since(connection: Connection, table: pa.Table, previous: int) -
 
 
 def write_scores(
-    connection: Connection,
+    connection: sa.Connection,
     run_id: int,
     as_of: datetime,
     frames: pd.DataFrame | Iterable[pd.DataFrame],
@@ -255,10 +242,7 @@ def write_scores(
     previous: int | None,
     rest: pd.DataFrame | None,
 ) -> Counter[str]:
-    """Write the scores of a run with their totals, and return how many accounts have each colour.
-
-    Colours are dated by the run ``previous``; ``rest`` is of :meth:`churnrisk.store.HistoryStore.publish`.
-    """
+    """Write the scores of a run with their totals, and return how many accounts have each colour."""
     counts: Counter[str] = Counter()
     adder = Adder(run_id, as_of)
     with Writer(connection) as writer:
@@ -285,7 +269,7 @@ def write_scores(
 
 
 @contextmanager
-def _one_score_each(connection: Connection) -> Iterator[None]:
+def _one_score_each(connection: sa.Connection) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, connection.dialect.loaded_dbapi.IntegrityError) as error:
@@ -303,15 +287,15 @@ def naive_utc(instant: datetime) -> datetime:
     return instant if instant.tzinfo is None else instant.astimezone(UTC).replace(tzinfo=None)
 
 
-def _type(column: Column[Any]) -> pa.DataType:
-    if isinstance(column.type, Float):
+def _type(column: sa.Column[Any]) -> pa.DataType:
+    if isinstance(column.type, sa.Float):
         return pa.float64()
-    if isinstance(column.type, Integer):
+    if isinstance(column.type, sa.Integer):
         return pa.int32()
-    return INSTANT if isinstance(column.type, DateTime) else pa.string()
+    return INSTANT if isinstance(column.type, sa.DateTime) else pa.string()
 
 
-def _given(frame: pd.DataFrame, column: Column[Any]) -> pa.Array:
+def _given(frame: pd.DataFrame, column: sa.Column[Any]) -> pa.Array:
     values, kind = frame[column.name], _type(column)
     if kind == pa.float64():
         return pa.array(pd.to_numeric(values).to_numpy(dtype=float, na_value=float("nan")), from_pandas=True)
@@ -333,16 +317,18 @@ def _naive_instants(instants: pd.Series) -> pd.Series:
     return moments.astype("datetime64[us]")
 
 
-def _many(connection: Connection, texts: Sequence[str]) -> Any:
+def _many(connection: sa.Connection, texts: Sequence[str]) -> Any:
     """Pass any number of texts as one parameter: databases limit how many there may be."""
     if connection.dialect.name == "postgresql":
-        return select(func.unnest(literal(list(texts), ARRAY(Text))))
+        return sa.select(sa.func.unnest(sa.literal(list(texts), sa.ARRAY(sa.Text))))
     if connection.dialect.name == "sqlite":
-        return select(func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value)
+        return sa.select(
+            sa.func.json_each(json.dumps(texts, ensure_ascii=False)).table_valued("value").c.value
+        )
     return texts
 
 
-def read_frame(connection: Connection, query: Select[Any]) -> pd.DataFrame:
+def read_frame(connection: sa.Connection, query: sa.Select[Any]) -> pd.DataFrame:
     """Run a query; see :func:`frame_of`."""
     result = connection.execute(query)
     return frame_of(list(result.keys()), result.fetchall())
@@ -363,11 +349,10 @@ def _typed(name: str, column: tuple[Any, ...]) -> pd.Series:
 class Writer:
     """Writes rows inside the caller's transaction; on PostgreSQL in a thread, while the caller prepares the next.
 
-    Inside the block only the writer may use the connection until :meth:`wait` has returned. Leaving the block by an
-    error or Ctrl-C cancels a running COPY.
+    Only the writer may use the connection until :meth:`wait` has returned; an error or Ctrl-C cancels a running COPY.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
         self._pool = ThreadPoolExecutor(1) if connection.dialect.driver == "psycopg" else None
         # taken now: a broken connection no longer gives it
@@ -388,10 +373,7 @@ class Writer:
         self._pool.shutdown(wait=True)
 
     def write(self, table: pa.Table) -> None:
-        """Write rows of :func:`churnrisk.store.to_table`, or start to, once earlier ones are written.
-
-        Like :meth:`wait` it raises an IntegrityError, SQLAlchemy's or the driver's, on a duplicate score.
-        """
+        """Write a table, or start to, once earlier ones are written; an IntegrityError on a duplicate score."""
         if self._pool is None:
             _write_rows(self._connection, table)
             return
@@ -406,9 +388,9 @@ class Writer:
             self._under_way = None
 
 
-def _write_rows(connection: Connection, table: pa.Table) -> None:
+def _write_rows(connection: sa.Connection, table: pa.Table) -> None:
     if connection.dialect.name != "sqlite":
-        connection.execute(insert(scores), table.to_pylist())
+        connection.execute(sa.insert(scores), table.to_pylist())
         return
     listed = pc.is_in(table["colour"], value_set=_LISTED)
     # green and grey accounts leave most columns empty: empty and constant columns need no parameter
@@ -417,7 +399,7 @@ def _write_rows(connection: Connection, table: pa.Table) -> None:
             _insert(connection, part)
 
 
-def _insert(connection: Connection, table: pa.Table) -> None:
+def _insert(connection: sa.Connection, table: pa.Table) -> None:
     names, marks, columns = [], [], []
     for name in table.column_names:
         column = table[name].combine_chunks()
@@ -448,12 +430,12 @@ def _plain(column: pa.Array, *, distinct: bool) -> Any:
     return np.array([*known, None], dtype=object)[encoded.indices.fill_null(len(known)).to_numpy()].tolist()
 
 
-def _literal(connection: Connection, value: str | int) -> str:
-    compiled = literal(value).compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
+def _literal(connection: sa.Connection, value: str | int) -> str:
+    compiled = sa.literal(value).compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
     return str(compiled)
 
 
-def _binary(connection: Connection, table: pa.Table) -> tuple[str, pa.Buffer]:
+def _binary(connection: sa.Connection, table: pa.Table) -> tuple[str, pa.Buffer]:
     """Return the COPY command and the rows in PostgreSQL's binary format, which the server need not parse."""
     sent = [name for name in table.column_names if table[name].null_count < len(table)]
     fields = [part for name in sent for part in _field(table[name].combine_chunks())]

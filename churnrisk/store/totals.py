@@ -9,24 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 from pyarrow.dataset import dataset
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    DateTime,
-    Integer,
-    Select,
-    case,
-    cast,
-    delete,
-    extract,
-    func,
-    insert,
-    literal,
-    null,
-    or_,
-    select,
-)
 
 from churnrisk.store.schema import is_listed, run_totals, scores
 
@@ -91,11 +75,13 @@ def _soon(as_of: datetime) -> datetime:
     return as_of + timedelta(days=RENEWAL_WINDOW_DAYS + 1)
 
 
-def _sql_sums(of: Callable[[str], Any], as_of: datetime) -> list[ColumnElement[Any]]:
-    first, soon = (literal(instant, DateTime) for instant in (as_of, _soon(as_of)))
+def _sql_sums(of: Callable[[str], Any], as_of: datetime) -> list[sa.ColumnElement[Any]]:
+    first, soon = (sa.literal(instant, sa.DateTime) for instant in (as_of, _soon(as_of)))
     return [
         (
-            func.coalesce(func.sum(measure), 0.0) if name in _MONEY else func.sum(case((measure, 1), else_=0))
+            sa.func.coalesce(sa.func.sum(measure), 0.0)
+            if name in _MONEY
+            else sa.func.sum(sa.case((measure, 1), else_=0))
         ).label(name)
         for name, measure in _measures(of, first, soon).items()
     ]
@@ -125,11 +111,11 @@ class Adder:
         }
         self._parts.append(_grouped(pa.table(columns | {"quarter": pa.nulls(len(sums))})))
 
-    def write(self, connection: Connection) -> None:
+    def write(self, connection: sa.Connection) -> None:
         """Write the sums inside the caller's transaction."""
         mine = {"run_id": self._run_id, "covers": "owner"}
         rows = _grouped(pa.concat_tables(self._parts)).to_pylist()
-        connection.execute(insert(run_totals), [row | mine for row in rows])
+        connection.execute(sa.insert(run_totals), [row | mine for row in rows])
         _insert(connection, _of_team(self._run_id))
 
 
@@ -140,29 +126,29 @@ def _grouped(rows: pa.Table) -> pa.Table:
     return pa.table([*(summed[name] for name in _GROUPS), *zeros], names=_GROUPED.names)
 
 
-def write_totals(connection: Connection, run_id: int, as_of: datetime) -> None:
+def write_totals(connection: sa.Connection, run_id: int, as_of: datetime) -> None:
     """Add up scores that are stored already, inside the caller's transaction, and replace earlier totals.
 
     Colours of which the run keeps sums only stay as they are.
     """
-    stored = select(scores.c.colour).where(scores.c.run_id == run_id)
-    replaced = or_(run_totals.c.covers == "team", run_totals.c.colour.in_(stored))
-    connection.execute(delete(run_totals).where(run_totals.c.run_id == run_id, replaced))
+    stored = sa.select(scores.c.colour).where(scores.c.run_id == run_id)
+    replaced = sa.or_(run_totals.c.covers == "team", run_totals.c.colour.in_(stored))
+    connection.execute(sa.delete(run_totals).where(run_totals.c.run_id == run_id, replaced))
     _insert(connection, _by_owner(run_id, as_of))
     _insert(connection, _of_team(run_id))
 
 
-def _insert(connection: Connection, rows: Select[Any]) -> None:
+def _insert(connection: sa.Connection, rows: sa.Select[Any]) -> None:
     columns = [run_totals.c[name] for name in (*_KEYS, *_SUMS)]
-    connection.execute(insert(run_totals).from_select(columns, rows))
+    connection.execute(sa.insert(run_totals).from_select(columns, rows))
 
 
 def read_totals(
-    connection: Connection, run_ids: Sequence[int], *, owners: Sequence[str | None] | None = None
+    connection: sa.Connection, run_ids: Sequence[int], *, owners: Sequence[str | None] | None = None
 ) -> list[Sums]:
     """Return the sums of runs for the whole team, or for some owners only, one item per group and owner."""
     shown = (run_totals.c[name] for name in ("run_id", *_GROUPS, *_SUMS))
-    statement = select(*shown).where(
+    statement = sa.select(*shown).where(
         run_totals.c.run_id.in_(run_ids), run_totals.c.covers == ("team" if owners is None else "owner")
     )
     if owners is not None:
@@ -171,14 +157,14 @@ def read_totals(
 
 
 def read_by_owner(
-    connection: Connection, run_id: int, *, owners: Sequence[str | None] | None = None
+    connection: sa.Connection, run_id: int, *, owners: Sequence[str | None] | None = None
 ) -> list[Sums]:
     """Return the sums of every owner of a run, accounts without an owner included, or of some owners only."""
     covered = (run_totals.c.run_id == run_id) & (run_totals.c.covers == "owner")
-    groups = [run_totals.c.run_id, run_totals.c.owner, null().label("segment"), null().label("quarter")]
+    groups = [run_totals.c.run_id, run_totals.c.owner, sa.null().label("segment"), sa.null().label("quarter")]
     # PostgreSQL adds whole numbers up to decimals
-    added = [cast(func.sum(run_totals.c[name]), run_totals.c[name].type) for name in _SUMS]
-    statement: Select[Any] = select(*groups, run_totals.c.colour, *added).where(covered)
+    added = [sa.cast(sa.func.sum(run_totals.c[name]), run_totals.c[name].type) for name in _SUMS]
+    statement: sa.Select[Any] = sa.select(*groups, run_totals.c.colour, *added).where(covered)
     statement = statement.group_by(run_totals.c.run_id, run_totals.c.owner, run_totals.c.colour)
     if owners is not None:
         statement = statement.where(is_one_of(run_totals.c.owner, owners))
@@ -190,36 +176,36 @@ def total(sums: Sequence[Sums], measure: str, *colours: str) -> float:
     return float(sum(getattr(one, measure) for one in sums if one.colour in colours))
 
 
-def owners_of(connection: Connection, run_id: int) -> tuple[str, ...]:
+def owners_of(connection: sa.Connection, run_id: int) -> tuple[str, ...]:
     """Return the owners of a run's accounts, sorted."""
-    statement = select(run_totals.c.owner).distinct()
+    statement = sa.select(run_totals.c.owner).distinct()
     statement = statement.where(run_totals.c.run_id == run_id, run_totals.c.covers == "owner")
     return tuple(sorted(name for name in connection.execute(statement).scalars() if name is not None))
 
 
-def is_one_of(names: ColumnElement[Any], chosen: Sequence[str | None]) -> ColumnElement[bool]:
+def is_one_of(names: sa.ColumnElement[Any], chosen: Sequence[str | None]) -> sa.ColumnElement[bool]:
     """Return whether a column holds one of some names; None among them stands for rows without one."""
     known = [name for name in chosen if name is not None]
     if None not in chosen:
         return names.in_(known)
-    return or_(names.is_(None), names.in_(known)) if known else names.is_(None)
+    return sa.or_(names.is_(None), names.in_(known)) if known else names.is_(None)
 
 
-def _by_owner(run_id: int, as_of: datetime) -> Select[Any]:
-    year, month = (cast(extract(part, scores.c.renewal_at), Integer) for part in ("year", "month"))
-    quarter = case((is_listed, year * 10 + (month + 2) // 3), else_=null()).label("quarter")
+def _by_owner(run_id: int, as_of: datetime) -> sa.Select[Any]:
+    year, month = (sa.cast(sa.extract(part, scores.c.renewal_at), sa.Integer) for part in ("year", "month"))
+    quarter = sa.case((is_listed, year * 10 + (month + 2) // 3), else_=sa.null()).label("quarter")
     groups = (scores.c.owner, scores.c.segment, quarter, scores.c.colour)
     sums = _sql_sums(scores.c.__getitem__, as_of)
-    rows = select(literal(run_id), literal("owner"), *groups, *sums).where(scores.c.run_id == run_id)
+    rows = sa.select(sa.literal(run_id), sa.literal("owner"), *groups, *sums).where(scores.c.run_id == run_id)
     # by its label: the constants inside the quarter would be sent as other parameters a second time
     return rows.group_by(scores.c.owner, scores.c.segment, "quarter", scores.c.colour)
 
 
-def _of_team(run_id: int) -> Select[Any]:
+def _of_team(run_id: int) -> sa.Select[Any]:
     groups = (run_totals.c.segment, run_totals.c.quarter, run_totals.c.colour)
-    sums = (func.sum(run_totals.c[name]) for name in _SUMS)
+    sums = (sa.func.sum(run_totals.c[name]) for name in _SUMS)
     return (
-        select(literal(run_id), literal("team"), null(), *groups, *sums)
+        sa.select(sa.literal(run_id), sa.literal("team"), sa.null(), *groups, *sums)
         .where(run_totals.c.run_id == run_id, run_totals.c.covers == "owner")
         .group_by(*groups)
     )

@@ -85,10 +85,9 @@ class PastAction(RecordShape):
 class AccountView:
     """What is known of one account at ``run``, the latest that holds it.
 
-    ``row`` is the account as the red list shows it, whatever its colour; ``history`` is oldest first, the latest
-    run included; ``trail``, ``overrides`` and ``actions`` are newest first. ``due_at`` is None when nothing is due;
-    ``overdue`` accounts were due and nobody has touched them since they have their colour. ``light_notes`` say which
-    colours no account can have, and why.
+    ``history`` is oldest first, the latest run included; ``trail``, ``overrides`` and ``actions`` are newest first.
+    ``overdue``: due, and nobody has touched it since it has its colour. ``light_notes`` say which colours no account
+    can have, and why.
     """
 
     row: RedListRow
@@ -166,10 +165,9 @@ def view_account(
     deadlines: Mapping[str, int] | None = None,
     capacity: int | None = None,
 ) -> AccountView:
-    """Return an account; NotFoundError if no published run holds it, or it is outside the scope.
+    """Return an account; NotFoundError if no published run holds it, or it is outside the scope (an owner).
 
-    ``scope``: the owner that the user is limited to. ``deadlines``: days that each play leaves. ``capacity``: accounts
-    that the team can review between two runs; without it the account has no place.
+    ``deadlines``: days that each play leaves. Without ``capacity`` (accounts between two runs) it has no place.
     """
     days = deadlines or {}
     with store.database.reading() as connection:
@@ -211,10 +209,7 @@ def due_date(
     handed_due_at: datetime | None,
     deadlines: Mapping[str, int],
 ) -> datetime | None:
-    """Return by when something is due: by the action handed out for this colour, else by the play or the colour.
-
-    ``deadlines`` are the days that each play leaves; None for a colour that needs nothing.
-    """
+    """Return by when something is due: by the action handed out for this colour, else by the play or the colour."""
     if handed_due_at is not None:
         return handed_due_at
     if colour not in DEADLINE_DAYS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
@@ -12,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import UsageError
+from churnrisk.files import digest_of
 from churnrisk.lights import Playbook, may_go_out
 from churnrisk.records import Colour, Reason, Run
 from churnrisk.scoring import playbook_of
@@ -31,11 +31,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class ActionFilter:
-    """Which accounts get actions; an empty field does not filter.
-
-    ``newly`` keeps the accounts whose colour got worse since the previous run; one without a colour then counts as
-    green. ``limit`` takes so many, after the ``offset`` most urgent ones.
-    """
+    """Which accounts get actions; empty fields do not filter. ``newly``: the colour got worse since the last run."""
 
     colours: tuple[str, ...] = ("red", "amber", "green", "grey")
     owner: str | None = None
@@ -54,8 +50,7 @@ class Action:
     """One thing to do for one account.
 
     ``key`` is the same for the same account, play and reason, whatever the run: what a CRM merges on. ``reason`` is
-    the rule that decided, else the signal of the main reason, else empty; ``why`` says it in words. ``role`` is whose
-    job it is by the playbook.
+    the rule that decided, else the main signal; ``why`` says it in words. ``role``: whose job it is by the playbook.
     """
 
     key: str
@@ -99,8 +94,7 @@ def hand_out_actions(
 ) -> HandedOut:
     """Hand out and record the actions of the latest run that are neither done nor in their cooldown at ``now``.
 
-    ``deliver`` writes the actions somewhere; when it fails nothing is recorded. ``record`` is False for a dry run.
-    A server hands in its open ``store``. Raises UsageError if nothing has been scored.
+    When ``deliver`` fails nothing is recorded; nor without ``record``. A server hands in its open ``store``.
     """
     playbook = playbook_of(project)
     cooldowns = {play.name: play.cooldown_days for play in playbook.plays}
@@ -189,7 +183,7 @@ def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
     return tuple(
         Action(
             **{name: row[name] for name in same} | {"next_step": row["next_step"] or ""},
-            key=_key(row["account_id"], row["play"], row["reason"]),
+            key=digest_of("\n".join((row["account_id"], row["play"], row["reason"])))[:16],
             why=_why(row["decided_by"], row["rule"], row["main"]),
             as_of=run.as_of,
         )
@@ -200,7 +194,3 @@ def _actions(chosen: pd.DataFrame, run: Run) -> tuple[Action, ...]:
 def _why(decided_by: str, rule: str | None, main: Reason | None) -> str:
     by_rule = f"Rule: {rule}" if decided_by == "rule" and rule else ""
     return "; ".join(part for part in (by_rule, main.text if main else "") if part)
-
-
-def _key(account_id: str, play: str, reason: str) -> str:
-    return hashlib.sha256("\n".join((account_id, play, reason)).encode()).hexdigest()[:16]

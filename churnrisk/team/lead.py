@@ -36,9 +36,8 @@ _RISKY = ("red", "amber")
 class OwnerLoad:
     """One owner's part of the latest run; ``(none)`` stands for the accounts without an owner.
 
-    ``value`` and ``expected_loss`` are of red and amber accounts a year; ``newly_red`` is None at the very first
-    run; ``untouched`` accounts are red or amber and nobody has touched them since; ``overdue`` is a part of those.
-    ``places``: what the team's capacity makes of them, None without one.
+    ``newly_red`` is None at the very first run; ``untouched`` accounts are red or amber and nobody has touched them
+    since; ``overdue`` is a part of those.
     """
 
     owner: str
@@ -54,11 +53,7 @@ class OwnerLoad:
 
 @dataclass(frozen=True, slots=True)
 class RunAtRisk:
-    """What was at risk at one run.
-
-    ``newly_red`` is None at the very first run. ``missed`` counts the accounts that were green then and churned;
-    None until the outcomes are known, and for one owner alone.
-    """
+    """What was at risk at one run; ``missed`` are the accounts that were green then and churned, None while unknown."""
 
     as_of: datetime
     accounts: int
@@ -99,22 +94,15 @@ def monday(
     deadlines: Mapping[str, int] | None = None,
     capacity: int | None = None,
 ) -> TeamWeek:
-    """Return the state of the team's work over the latest ``most_runs`` runs.
+    """Return the state of the team's work over the latest ``most_runs`` runs; UsageError if nothing has been published.
 
     ``days``: how far back saved accounts are listed. ``scope``: the owner that the user is limited to.
     ``deadlines``: days that each play leaves. ``capacity``: accounts that the team can review between two runs.
-    Raises UsageError if nothing has been published.
     """
     # to the day, since everything that this counts begins or ends with a day
-    today = day_of(now)
-    play_days = dict(deadlines or {})
-    key = ("team week", today, days, most_runs, scope, capacity, *play_days.items())
+    asked = (day_of(now), days, most_runs, scope, tuple((deadlines or {}).items()), capacity)
     with store.database.reading() as connection:
-        return store.cached(
-            connection,
-            key,
-            lambda: _read(store, connection, today, days, most_runs, scope, play_days, capacity),
-        )
+        return store.cached(connection, ("team week", *asked), lambda: _read(store, connection, *asked))
 
 
 def _read(
@@ -124,7 +112,7 @@ def _read(
     days: int,
     most_runs: int,
     scope: str | None,
-    deadlines: Mapping[str, int],
+    deadlines: tuple[tuple[str, int], ...],
     capacity: int | None,
 ) -> TeamWeek:
     every_run = read_outcomes(connection)
@@ -148,7 +136,7 @@ def _read(
         run=run,
         before=found[1][0] if len(found) > 1 else None,
         since=since,
-        load=_load(by_owner, work, queue, deadlines, today, is_first=run == first),
+        load=_load(by_owner, work, queue, dict(deadlines), today, is_first=run == first),
         by_segment=at_risk(of_run[run.run_id], "segment"),
         over_time=tuple(
             RunAtRisk(

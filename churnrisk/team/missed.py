@@ -41,11 +41,7 @@ class ScoreBefore:
 
 @dataclass(frozen=True, slots=True)
 class LostAccount:
-    """A lost account and its scores by days before the loss.
-
-    ``verdict`` is "seen coming" if any of the runs showed it red or amber, "never seen coming" if it was green
-    whenever it had a colour, "never scored" if it never had one.
-    """
+    """A lost account, its scores by days before the loss, and a verdict: SEEN, MISSED or UNSCORED."""
 
     account_id: str
     name: str | None
@@ -74,11 +70,9 @@ class InCommon:
 class MissedChurners:
     """The lost accounts near a run (latest loss first), and what the missed have in common (highest ratio first).
 
-    ``colours`` counts colours, "not in the run" and "no run" by days before the loss, over all lost accounts;
-    ``caught`` is the share of those with a colour that were red or amber, ``flagged`` that of all accounts of the same
-    runs: as much a light catches that knows nothing (None without any). ``verdicts`` counts those of ``accounts``.
-    ``out_of_reach`` are lost accounts without a run near any of the days, ``green`` the accounts that were green in
-    these runs, ``notes`` what is missing.
+    ``colours`` counts colours, "not in the run" and "no run" by days before the loss; ``caught`` is the share of those
+    with a colour that were red or amber, ``flagged`` that of all accounts of the same runs: as much a light catches
+    that knows nothing. ``out_of_reach`` are lost accounts without a run near, ``green`` the green ones of these runs.
     """
 
     accounts: tuple[LostAccount, ...]
@@ -142,10 +136,7 @@ def _near(lost: pd.DataFrame, as_ofs: list[datetime]) -> pd.DataFrame:
 def _look_up(
     store: HistoryStore, near: pd.DataFrame, live: Mapping[datetime, int]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[pd.Timestamp, float | None]]:
-    """Return ``near`` with the scores, the accounts green in these runs, and the share flagged in each.
-
-    The green ones have the last as_of that shows it.
-    """
+    """Return ``near`` with the scores, the accounts last green in these runs, and the share flagged in each."""
     parts, greens, flagged = [near[near["as_of"].isna()]], [], {}
     for as_of, group in near.dropna(subset="as_of").groupby("as_of"):
         moment = pd.Timestamp(str(as_of))
@@ -239,8 +230,7 @@ def _plans(tables: Tables) -> pd.Series:
         query = "select account_id, plan from accounts"
     else:
         return pd.Series(dtype=object)
-    frame: pd.DataFrame = tables.engine.arrow(query).to_pandas()
-    return frame.set_index("account_id")["plan"].astype(object)
+    return tables.engine.frame(query).set_index("account_id")["plan"].astype(object)
 
 
 def _accounts(seen: pd.DataFrame, verdicts: pd.Series, plans: pd.Series) -> tuple[LostAccount, ...]:

@@ -68,8 +68,7 @@ def read_red_list(
 ) -> RedList:
     """Return one page of the red list of a published run (default: the latest) with the totals over it.
 
-    ``query`` chooses the rows; its scope and owner limit the totals too. ``now`` decides which snoozes are in force.
-    ``page`` counts from 1; ``per_page=None`` puts all rows on it. Raises UsageError if nothing is published.
+    The scope and owner of ``query`` limit the totals too; ``now`` decides which snoozes are in force.
     """
     if page < 1 or (per_page is not None and not 1 <= per_page <= _LARGEST_PAGE):
         raise UsageError(

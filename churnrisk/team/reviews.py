@@ -48,9 +48,8 @@ _AT_RISK = ("amber", "red")
 class Change:
     """What a person wants to change of an account; None leaves a field as it is.
 
-    ``disposition`` is a :class:`churnrisk.records.Disposition` or :data:`OPEN`; ``override`` is a colour from the next
-    scoring run on, or :data:`END`. Snooze and override need ``until``, the day on whose beginning they end, and a
-    ``reason``. An empty ``assignee`` is nobody.
+    ``disposition`` is a :class:`Disposition` or :data:`OPEN`, ``override`` a colour or :data:`END`. Snooze
+    and override need ``until``, the day on whose beginning they end, and a ``reason``. An empty ``assignee`` is nobody.
     """
 
     disposition: str | None = None
@@ -116,8 +115,7 @@ def review(
 ) -> Reviewed:
     """Record one change of several accounts (id to the version that the person saw; None takes any), all or none.
 
-    Raises UsageError, NotFoundError for an account outside every run or the scope, and ConflictError if somebody
-    changed one of them in the meantime.
+    NotFoundError for an account outside every run or the scope, ConflictError if one was changed in the meantime.
     """
     if not accounts or len(accounts) > _MOST_ACCOUNTS:
         raise UsageError(
@@ -253,11 +251,7 @@ def _states(frame: pd.DataFrame, now: datetime) -> pd.Series:
 
 @dataclass(frozen=True, slots=True)
 class JudgedReview:
-    """A review in force as saved or as a false alarm, and the outcome.
-
-    ``churned`` is None while the outcome is open or when the account was not eligible; ``right`` says whether the
-    account stayed, as both dispositions claim.
-    """
+    """A review in force as saved or as a false alarm, and the outcome; ``right`` if the account stayed."""
 
     review_id: int
     account_id: str
@@ -271,10 +265,9 @@ class JudgedReview:
 
 @dataclass(frozen=True, slots=True)
 class ReviewedOverride:
-    """An override and the outcome; ``model_colour`` is what model and rules said at the last run before it.
+    """An override, what model and rules said at the last run before it, and the outcome.
 
-    ``churned`` is None while the outcome is open or when the account was not eligible. Right is who said green of an
-    account that stayed, or amber or red of one that churned.
+    Right is who said green of an account that stayed, or amber or red of one that churned; None while it is open.
     """
 
     override_id: int

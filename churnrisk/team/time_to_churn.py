@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,17 +17,13 @@ from churnrisk.snapshots import build_panel
 from churnrisk.team.account import AccountView
 from churnrisk.training import Progress, checked_tables, features_of, outlook, tracking_of
 
-if TYPE_CHECKING:
-    from churnrisk.tracking import LoadedModel
-
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """Time to churn of an account as of a date; see :func:`churnrisk.training.outlook`.
 
-    ``renewal_at``, with the chance and the expected annual loss by then, is None without a renewal ahead.
-    ``half_lost_days`` is when half of such accounts are gone, None where not within ``outlook_days``;
-    ``expected_days`` is how many of the next ``outlook_days`` the account is expected to stay.
+    ``renewal_at``, and chance and expected loss by then, are None without a renewal ahead; ``half_lost_days`` where
+    half of such accounts are not gone within ``outlook_days``.
     """
 
     as_of: datetime
@@ -56,10 +52,7 @@ class Outlook:
 def time_to_churn_of(
     project: Project, view: AccountView, *, now: datetime, progress: Progress
 ) -> Outlook | None:
-    """Return the outlook of an account as of its latest run, by that run's model; None without a score or hazard.
-
-    Raises ChurnRiskError if the model or the tables are not there, or no longer fit each other.
-    """
+    """Return the outlook of an account as of its latest run, by that run's model; None without a score or hazard."""
     if view.latest.churn_probability is None:
         return None
     progress("loading the model")
@@ -70,12 +63,6 @@ def time_to_churn_of(
         )
     if model.hazard is None:
         return None
-    return _computed(project, model, view, now, progress)
-
-
-def _computed(
-    project: Project, model: LoadedModel, view: AccountView, now: datetime, progress: Progress
-) -> Outlook | None:
     as_of = view.run.as_of
     with checked_tables(project, now=now, progress=progress) as checked:
         tables = checked.tables
@@ -84,7 +71,7 @@ def _computed(
         tables.engine.run(f"delete from {panel.rows} where account_id <> {literal(view.row.account_id)}")
         progress(f"looking ahead from {as_of:%Y-%m-%d}")
         X = build_features(
-            tables, features, key_features=project.features.key_features, labelled_only=False, panel=panel
+            tables, features, key_features=project.features.key_features, labelled_only=False
         ).X[model.columns]
     if X.empty:
         return None

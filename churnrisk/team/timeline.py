@@ -22,10 +22,7 @@ _WEEK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class TimelineEvent:
-    """A complaint opened or resolved, a survey, a contract that began or ended, or a renewal.
-
-    ``after_run`` is True when the run could not know it: it happened, or was recorded, later.
-    """
+    """A complaint, survey, contract date or renewal; ``after_run`` if the run could not know it yet."""
 
     at: datetime
     kind: str
@@ -45,10 +42,9 @@ class WeekOfUse:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happened at an account in [since, until), with use by week counted back from the run.
+    """What happened at an account in [since, until), latest first, and its use by week, oldest first.
 
-    ``weeks`` are oldest first, silent ones included, and empty without an events table. ``features`` are the most
-    used, all others added up as :data:`OTHERS`; "" stands for events without a feature. ``events`` are latest first.
+    ``features`` are the most used, all others added up as :data:`OTHERS`; "" stands for events without a feature.
     """
 
     account_id: str
@@ -76,7 +72,7 @@ def timeline(
     since = as_of - _WEEK * -(-days // 7)
     with Engine(project.engine, base=project.data) as engine:
         columns = open_account(engine, project.tables, account_id, _TABLES)
-        tables = _AccountTables(engine, columns, since, as_of, now)
+        tables = _AccountTables(engine, Available(columns, {}), since, as_of, now)
         until = _until(tables)
         features, weeks = _use(tables, until) if "events" in columns else ((), ())
         events = sorted(_events(tables), key=lambda one: (one.at, one.kind), reverse=True)
@@ -88,21 +84,14 @@ class _AccountTables:
     """The tables of the account, with their columns, and the instants that bound the timeline."""
 
     engine: Engine
-    columns: Mapping[str, tuple[str, ...]]
+    available: Available
     since: datetime
     as_of: datetime
     now: datetime
 
-    def has(self, table: str, column: str) -> bool:
-        return column in self.columns.get(table, ())
-
-    def known_at(self, table: str) -> str:
-        """When a row could be known: when it happened, or was recorded if that is later."""
-        return Available(self.columns, {}).known_at(table)
-
     def column(self, table: str, name: str) -> str:
         """Return the column, or null where the table has none."""
-        return name if self.has(table, name) else f"null as {name}"
+        return name if self.available.has(f"{table}.{name}") else f"null as {name}"
 
 
 def _until(tables: _AccountTables) -> datetime:
@@ -110,7 +99,7 @@ def _until(tables: _AccountTables) -> datetime:
     last = tables.as_of
     dated = {"events": "occurred_at", "complaints": "opened_at", "surveys": "answered_at"}
     for table, column in dated.items():
-        if table in tables.columns:
+        if tables.available.has(table):
             query = f"select max({column}) from {table} where {column} <= {_stamp(tables.now)}"
             ((found,),) = tables.engine.rows(query)
             last = max(last, found or last)
@@ -118,10 +107,10 @@ def _until(tables: _AccountTables) -> datetime:
 
 
 def _use(tables: _AccountTables, until: datetime) -> tuple[tuple[str, ...], tuple[WeekOfUse, ...]]:
-    feature = "coalesce(feature, '')" if tables.has("events", "feature") else "''"
+    feature = "coalesce(feature, '')" if tables.available.has("events.feature") else "''"
     counted = tables.engine.rows(
         f"select floor(date_diff('day', {_stamp(tables.since)}, occurred_at) / 7)::integer as week, "
-        f"{feature} as feature, {tables.known_at('events')} >= {_stamp(tables.as_of)} as later, "
+        f"{feature} as feature, {tables.available.known_at('events')} >= {_stamp(tables.as_of)} as later, "
         f"count(*) from events where occurred_at >= {_stamp(tables.since)} and occurred_at < {_stamp(until)} "
         "group by all"
     )
@@ -151,14 +140,14 @@ def _week(
 
 def _events(tables: _AccountTables) -> Iterator[TimelineEvent]:
     for table, found in (("complaints", _complaints), ("surveys", _surveys), ("subscriptions", _contracts)):
-        if table in tables.columns:
+        if tables.available.has(table):
             yield from (one for one in found(tables) if tables.since <= one.at)
 
 
 def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
     optional = ("resolved_at", "severity", "category", "csat")
     columns = ", ".join(tables.column("complaints", name) for name in optional)
-    known_at = tables.known_at("complaints")
+    known_at = tables.available.known_at("complaints")
     rows = tables.engine.rows(
         f"select opened_at, {known_at} as known_at, {columns} from complaints "
         f"where opened_at <= {_stamp(tables.now)}"
@@ -177,7 +166,7 @@ def _complaints(tables: _AccountTables) -> Iterator[TimelineEvent]:
 
 def _surveys(tables: _AccountTables) -> Iterator[TimelineEvent]:
     rows = tables.engine.rows(
-        f"select answered_at, {tables.known_at('surveys')} as known_at, score, "
+        f"select answered_at, {tables.available.known_at('surveys')} as known_at, score, "
         f"{tables.column('surveys', 'kind')} from surveys where answered_at <= {_stamp(tables.now)}"
     )
     for answered_at, known, score, kind in rows:
@@ -191,7 +180,7 @@ def _contracts(tables: _AccountTables) -> Iterator[TimelineEvent]:
         tables.column("subscriptions", name) for name in ("ended_at", "plan", "mrr", "renewal_at")
     )
     rows = tables.engine.rows(
-        f"select started_at, {tables.known_at('subscriptions')} as known_at, {columns} "
+        f"select started_at, {tables.available.known_at('subscriptions')} as known_at, {columns} "
         f"from subscriptions where started_at <= {_stamp(tables.now)} order by started_at"
     )
     for started_at, known, ended_at, plan, mrr, _ in rows:

@@ -1,5 +1,5 @@
 from .bundle import Bundle, BundledModel, build, is_bundle, pack, unpack
-from .registry import MlflowStore, ModelVersionInfo, Tracking, VersionDetails, masked
+from .registry import ModelVersionInfo, Tracking, VersionDetails, masked
 from .served import plain_example, probability_signature
 from .stored import (
     CANDIDATE,
@@ -21,7 +21,6 @@ __all__ = [
     "DatasetRecord",
     "LoadedModel",
     "MODEL_CARD",
-    "MlflowStore",
     "ModelVersionInfo",
     "Models",
     "StoredModel",

@@ -70,10 +70,7 @@ class ModelVersionInfo:
 
 @dataclass(frozen=True)
 class VersionDetails:
-    """One registered version with its training.
-
-    ``params`` are the settings as MLflow keeps them; ``datasets`` come in the order fit, calibration, policy, test.
-    """
+    """One registered version with its training; ``params`` are the settings as MLflow keeps them."""
 
     info: ModelVersionInfo
     params: dict[str, str]
@@ -86,9 +83,8 @@ class Tracking:
 
     A version is named by alias, number or the id of its run; NoChampionError if no version carries the alias,
     UsageError if there is no such version, ChurnRiskError if a model is unsafe or damaged or the store fails.
-
-    ``uri`` is an MLflow tracking URI (server or database); None means SQLite in ``<workspace>/models/mlflow.db`` with
-    files in ``<workspace>/models/artifacts``. ``workspace`` is the project folder.
+    ``uri`` is an MLflow tracking URI; None means SQLite in ``<workspace>/models/mlflow.db`` with files beside it in
+    ``artifacts``. A relative SQLite path starts at ``workspace``, the project folder.
     """
 
     uri: str | None
@@ -109,8 +105,30 @@ class Tracking:
             )
 
     @property
-    def _store(self) -> MlflowStore:
-        return MlflowStore(self.uri, self.workspace)
+    def address(self) -> str:
+        """The URI that MLflow is given."""
+        return f"{_SQLITE}{self.database}" if self.database else str(self.uri)
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; None when the store is another database or a server."""
+        if self.uri is None:
+            return self.workspace.absolute() / "models" / "mlflow.db"
+        if not self.uri.startswith(_SQLITE):
+            return None
+        return self.workspace.absolute() / self.uri.removeprefix(_SQLITE)
+
+    @property
+    def artifacts(self) -> Path | None:
+        """Folder for files; None when a tracking server decides."""
+        if self.uri is not None and re.match(r"(https?|databricks|uc)\b", self.uri):
+            return None
+        return self.workspace.absolute() / "models" / "artifacts"
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing was ever stored here; answered without importing MLflow."""
+        return self.database is not None and not self.database.exists()
 
     def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
         """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
@@ -127,7 +145,7 @@ class Tracking:
 
     def versions(self) -> list[ModelVersionInfo]:
         """Return all registered versions, newest first; empty before the first training."""
-        if self._store.is_empty:
+        if self.is_empty:
             return []
         with self._open() as versions:
             return sorted(versions.described(versions.all()), key=lambda info: -info.version)
@@ -192,14 +210,33 @@ class Tracking:
     @contextmanager
     def _open(self, name: str | int | None = None) -> Iterator[Versions]:
         """Yield the versions; refuse at once to look for one by name in an empty store."""
-        if name is not None and self._store.is_empty:
+        if name is not None and self.is_empty:
             raise _absent(name, known=[])
-        with self._store.opened() as client:
+        with self.opened() as client:
             yield Versions(client, self.model_name)
 
+    @contextmanager
+    def opened(self) -> Iterator[MlflowClient]:
+        """Yield a client; a store that is away, locked, damaged or of another version is one ChurnRiskError."""
+        with _quiet():
+            try:
+                if self.database is not None:
+                    _check_sqlite(self.database)
+                yield _client(self.address)
+            except ChurnRiskError:
+                raise
+            except Exception as cause:
+                root = type(cause).__module__.partition(".")[0]
+                if root not in _FOREIGN and not isinstance(cause, OSError | sqlite3.Error | ImportError):
+                    raise
+                raise ChurnRiskError(
+                    f"expected a working model store at {masked(self.address)}, found: "
+                    f"{masked(_first_line(cause))} Check that it is reachable, writable and not in use by "
+                    "another program; its address is `uri` under [tracking] in churnrisk.toml."
+                ) from cause
+
     def _experiment_id(self, client: MlflowClient) -> str:
-        artifacts = self._store.artifacts
-        location = artifacts.as_uri() if artifacts else None
+        location = self.artifacts.as_uri() if self.artifacts else None
         found = client.get_experiment_by_name(self.experiment)
         if found is not None and self.uri is None and found.artifact_location != location:
             # The project folder was moved: MLflow would go on writing to the old place.
@@ -214,15 +251,14 @@ class Tracking:
         from mlflow.artifacts import download_artifacts
 
         location = client.get_model_version_download_uri(self.model_name, version.version)
-        artifacts = self._store.artifacts
-        if self.uri is None and artifacts:
+        if self.uri is None and self.artifacts:
             # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
             # They end in models/<model id>/artifacts.
-            own = artifacts.joinpath(*location.split("/")[-3:])
+            own = self.artifacts.joinpath(*location.split("/")[-3:])
             if own.is_dir():
                 return own
         fetched = download_artifacts(
-            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self._store.address
+            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self.address
         )
         return Path(fetched)
 
@@ -322,67 +358,6 @@ def _absent(name: str | int, known: list[int]) -> ChurnRiskError:
         return UsageError(f"there is no model version {name}; there are {listed}")
     what = "model" if str(name).isdecimal() else name
     return NoChampionError(f"there is no {what} yet; {_FIXES.get(str(name), _FIXES[CANDIDATE])}")
-
-
-@dataclass(frozen=True)
-class MlflowStore:
-    """Where the runs and models of one project are; as in :class:`churnrisk.tracking.Tracking`.
-
-    A relative SQLite path starts at the workspace.
-    """
-
-    uri: str | None
-    workspace: Path
-
-    @property
-    def address(self) -> str:
-        """The URI that MLflow is given."""
-        return f"{_SQLITE}{self.database}" if self.database else str(self.uri)
-
-    @property
-    def database(self) -> Path | None:
-        """The SQLite file; None when the store is another database or a server."""
-        if self.uri is None:
-            return self.workspace.absolute() / "models" / "mlflow.db"
-        if not self.uri.startswith(_SQLITE):
-            return None
-        return self.workspace.absolute() / self.uri.removeprefix(_SQLITE)
-
-    @property
-    def artifacts(self) -> Path | None:
-        """Folder for files; None when a tracking server decides."""
-        if self.uri is not None and re.match(r"(https?|databricks|uc)\b", self.uri):
-            return None
-        return self.workspace.absolute() / "models" / "artifacts"
-
-    @property
-    def is_empty(self) -> bool:
-        """True when nothing was ever stored here; answered without importing MLflow."""
-        return self.database is not None and not self.database.exists()
-
-    @contextmanager
-    def opened(self) -> Iterator[MlflowClient]:
-        """Yield a client; a store that is away, locked, damaged or of another version is one ChurnRiskError."""
-        with _quiet(), self._translated():
-            if self.database is not None:
-                _check_sqlite(self.database)
-            yield _client(self.address)
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ChurnRiskError:
-            raise
-        except Exception as cause:
-            root = type(cause).__module__.partition(".")[0]
-            if root not in _FOREIGN and not isinstance(cause, OSError | sqlite3.Error | ImportError):
-                raise
-            raise ChurnRiskError(
-                f"expected a working model store at {masked(self.address)}, found: "
-                f"{masked(_first_line(cause))} Check that it is reachable, writable and not in use by "
-                "another program; its address is `uri` under [tracking] in churnrisk.toml."
-            ) from cause
 
 
 def masked(text: str) -> str:

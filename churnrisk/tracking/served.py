@@ -65,10 +65,7 @@ def _plain(column: pd.Series) -> pd.Series:
 
 
 def probability_signature(X: pd.DataFrame) -> ModelSignature:
-    """Return the signature of a classifier whose ``predict_proba`` is served: optional columns in, (n, 2) float64 out.
-
-    MLflow infers ``long`` for probabilities from an example, and nothing at all when an integer column has gaps.
-    """
+    """Return the signature of ``predict_proba``, which MLflow infers wrongly: optional columns in, (n, 2) out."""
     from mlflow.models import ModelSignature
     from mlflow.types import DataType, Schema, TensorSpec
 
@@ -77,10 +74,7 @@ def probability_signature(X: pd.DataFrame) -> ModelSignature:
 
 
 def _answer_signature(X: pd.DataFrame) -> ModelSignature:
-    """Return the signature of a churn model that is served with colours and reasons.
-
-    Names are of type "any", as MLflow takes no pandas category for a string.
-    """
+    """Return the signature of answers; names are "any", as MLflow takes no pandas category for a string."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import AnyType, Array

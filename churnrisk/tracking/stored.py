@@ -98,10 +98,7 @@ class StoredModel:
     tags: dict[str, str]
 
     def built(self) -> LoadedModel:
-        """Build the classifier through the allow-list and decode the documents.
-
-        A ChurnRiskError if it holds types that are not trusted, is damaged, or fits other versions only.
-        """
+        """Build the classifier through the allow-list and decode the documents; ChurnRiskError if it is not safe."""
         return LoadedModel(
             load_trusted(self.model),
             *_decoded(self.documents),
@@ -114,23 +111,11 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model version ready to score.
+    """A model version ready to score; rules, profile and features are those of the training."""
 
-    Attributes
-    ----------
-    classifier : ChurnClassifier
-        The fitted classifier; any other classifier with ``predict_proba`` that was logged.
-    light : TrafficLight or None
-        Its thresholds; None for a classifier stored without any, which has no rules, profile and features either.
-    rules, profile, features
-        The rules, the usual ranges of retained accounts and the declared columns, as of the training.
-    documents : dict of str to object
-        All JSON documents by file name, as stored.
-    version, run_id, tags
-        The registered version, the MLflow run of the training, tags of the version.
-    """
-
+    #: A :class:`churnrisk.ChurnClassifier`, or any other classifier with ``predict_proba`` that was logged.
     classifier: Any
+    #: None for a classifier stored without thresholds, which has no rules, profile and features either.
     light: TrafficLight | None
     rules: tuple[Rule, ...]
     profile: ReasonProfile
@@ -167,29 +152,11 @@ class LoadedModel:
         return found
 
     def predict(self, X: Any, *, top: int = 3) -> pd.DataFrame:
-        """Return probability, colour and reasons of each row by itself.
+        """Return probability, colour and reasons (at most ``top``) of each row by itself: columns :data:`PREDICTED`.
 
-        The colour is that of the thresholds and rules stored with the model. What needs more than the row is left to
-        ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
-
-        Parameters
-        ----------
-        X : DataFrame of shape (n, d)
-            The model's columns, in any order and beside others; any frame that narwhals knows. A missing value is
-            unknown, a missing column is an error.
-        top : int, default 3
-            Most reasons per row.
-
-        Returns
-        -------
-        DataFrame of shape (n, 5), indexed like X
-            churn_probability; colour; decided_by ("model" or "rule"); rule (its name, else None); reasons (list of
-            sentences).
-
-        Raises
-        ------
-        UsageError
-            If columns are missing, or the model was stored without thresholds.
+        X is any frame that narwhals knows, with the model's columns in any order and beside others. A missing value is
+        unknown, a missing column a UsageError. The colour is that of the stored thresholds and rules; what needs more
+        than the row is left to ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
         """
         from churnrisk.lights import apply_rules, segments_of
 

@@ -39,10 +39,7 @@ _REQUIREMENTS = ("churnrisk", "numpy", "pandas", "scikit-learn", "skops")
 
 @dataclass(frozen=True)
 class DatasetRecord:
-    """One block of the panel that a training read; its description is logged, never its rows.
-
-    Both dates are included; ``digest`` is a fingerprint of the rows. The metrics of the run belong to "test".
-    """
+    """One block of the panel that a training read, both dates included; never its rows, only their ``digest``."""
 
     block: Literal["fit", "calibration", "policy", "test"]
     first_as_of: datetime
@@ -77,10 +74,9 @@ class TrialRecord:
 class TrainingRecord:
     """Everything worth keeping of one training; metrics are those of the test block.
 
-    ``X_example`` holds a few rows as the classifier takes them. Figures are logged as ``plots/<name>.png``, trials as
-    runs below that of the training, tags on the run and on the version. ``texts`` and ``jsons`` are documents by file
-    name: ``model_card.md`` is shown on MLflow's pages, and :class:`churnrisk.tracking.LoadedModel` is decoded from
-    ``policy.json``, ``profile.json`` and ``features.json``. MLflow invents a run name if there is none.
+    Trials become runs below that of the training; tags go on the run and the version. ``texts`` and ``jsons`` are
+    documents by file name: ``model_card.md`` is shown on MLflow's pages, and
+    :class:`churnrisk.tracking.LoadedModel` is decoded from ``policy.json``, ``profile.json`` and ``features.json``.
     """
 
     classifier: Any
@@ -118,10 +114,9 @@ def write_training(
     model_name: str,
     trusted_types: list[str],
 ) -> ModelVersion:
-    """Write one run, its model, and a new version with the alias ``candidate``.
+    """Write one run, its model, and a new version with the alias ``candidate``, which is set last.
 
-    The alias is set last, so nobody sees a version before everything about it is stored. On any
-    failure the version is deleted and the run and its model are marked FAILED.
+    On any failure the version is deleted and the run and its model are marked FAILED.
     """
     note = {_NOTE_TAG: card} if (card := _card(record)) else {}
     run = client.create_run(experiment_id, tags=_texts(record.tags) | note, run_name=record.run_name)

@@ -123,8 +123,7 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
 def learn(data: CutPanel, *, progress: Progress) -> tuple[ChurnClassifier, TrafficLight]:
     """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
 
-    Each of the averaged models leaves out a share of the second block's accounts. Its predictions for them are out of
-    fold: they calibrate the model and certify the colours.
+    Predictions for the second block are out of fold, so they calibrate the model and certify the colours.
     """
     project, cut, X, y = data.project, data.cut, data.panel.X, data.panel.y
     progress(f"comparing {len(project.model.candidates)} candidates on {int(cut.fit.sum()):,} rows")
@@ -293,10 +292,7 @@ def _unmeasured(champion: LoadedModel | None, X: pd.DataFrame) -> tuple[str, ...
 
 
 def _learn_hazard(data: CutPanel) -> tuple[ChurnHazard | None, tuple[str, ...]]:
-    """Fit the hazard of the windows after the first on all rows before the test block, as far as known by then.
-
-    The hazard is None, with a note, if the data cover no later windows or too few losses.
-    """
+    """Fit the hazard of the windows after the first, as known before the test block; None, with a note, if not."""
     panel, project = data.panel, data.project
     if panel.follow_up is None:
         return None, ()
@@ -326,13 +322,11 @@ def outlook(
     renewal_at: npt.ArrayLike,
     annual_value: npt.ArrayLike,
 ) -> pd.DataFrame | None:
-    """Return when accounts are likely to be lost, aligned with X; None if the model has no time to churn.
+    """Return :data:`OUTLOOK`, when accounts are likely to be lost, aligned with X; None without a hazard.
 
     The first window is the churn probability itself, so that curve and score never disagree; the hazard covers the
-    windows after it. ``lost_by_renewal`` is the probability of being lost by the end of the window of the next renewal
-    (missing beyond ``outlook_days``), ``loss_by_renewal`` that times the value a year, ``lost_by_end`` the probability
-    within ``outlook_days``, ``half_lost_days`` when half of such accounts are gone (missing if later than
-    ``outlook_days``), ``expected_days`` the expected stay out of the next ``outlook_days``.
+    windows after it. ``lost_by_renewal`` counts to the end of the window of the next renewal, ``loss_by_renewal`` is
+    that times the value a year; ``half_lost_days`` is when half of such accounts are gone. Missing: beyond the end.
     """
     hazard = getattr(classifier, "hazard_", None)
     if hazard is None:

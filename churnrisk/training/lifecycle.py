@@ -77,8 +77,7 @@ def promote(
 ) -> Promotion:
     """Make a version (default: the candidate) the champion, unless it is clearly worse than today's.
 
-    The evidence is a paired account-level bootstrap of log loss: that of the training if it was measured beside
-    today's champion, else a new one on rows that neither has learned from. It is stored with the decision.
+    The evidence is that of the training if it was measured beside today's champion, else a new one; it is stored.
     """
     tracking = tracking_of(project)
     progress("reading the registry")
@@ -89,11 +88,10 @@ def promote(
         return Promotion(versions[current], None, "it is the champion already")
     evidence = None if current is None else _evidence(project, candidate, current, now=now, progress=progress)
     why = _verdict(evidence, has_champion=current is not None)
-    if evidence is not None and evidence.log_loss.low > 0 and not force:
-        low, high = evidence.log_loss.low, evidence.log_loss.high
+    if evidence is not None and (loss := evidence.log_loss).low > 0 and not force:
         raise GuardError(
             f"version {candidate.version} is worse than the champion, version {current}: its log loss is higher by "
-            f"{evidence.log_loss.value:.4f} ({low:.4f} to {high:.4f}). The champion stays. "
+            f"{loss.value:.4f} ({loss.low:.4f} to {loss.high:.4f}). The champion stays. "
             "Use --force to promote it anyway."
         )
     decision = {
@@ -169,10 +167,7 @@ def _verdict(evidence: PromotionEvidence | None, *, has_champion: bool) -> str:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A repeated training: ``identical`` if every probability and threshold is the same, bit for bit.
-
-    ``rows`` of the panel were compared; ``notes`` name packages of other versions than at the training.
-    """
+    """A repeated training: ``identical`` if every probability and threshold is the same, bit for bit."""
 
     version: int
     identical: bool

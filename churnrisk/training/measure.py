@@ -62,6 +62,8 @@ _STAND_IN = "additive"
 _FOLDS_EMBARGO_DAYS = 30
 #: Of a promise at one snapshot; empty without one.
 Outcome = Literal["kept", "broken", "unclear", ""]
+#: What :class:`ColourAtSnapshot` takes over from the evidence.
+_MEASURED = ("colour", "accounts", "share", "recall", "churned", "churn_rate", "churn_low", "churn_high")
 
 
 def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
@@ -131,8 +133,7 @@ class Pair:
 class Comparison:
     """Two versions side by side; params, data blocks and thresholds hold what differs only.
 
-    ``block`` names the rows that both were measured on, empty if they could not be. The evaluation has the second as
-    "model" and the first as the baseline "first"; differences are second minus first, paired by account.
+    The evaluation has the second as "model" and the first as the baseline :data:`FIRST`; None if not measured.
     """
 
     first: VersionDetails
@@ -282,10 +283,9 @@ def _differing(first: dict[str, str], second: dict[str, str]) -> tuple[Pair, ...
 class ColourAtSnapshot:
     """What one colour promised at one snapshot (``at_most``, ``at_least``: churn rates), and what happened.
 
-    ``share`` is that of all accounts with a colour, ``recall`` that of all churned ones. ``outcome`` is "kept" if the
-    rate keeps the promise, "broken" if an exact 95 % bound contradicts it, "unclear" if the rate misses it by no more
-    than chance; empty without promise or accounts. ``model_outcome`` is the same for the model's own colour, before
-    rules and hysteresis.
+    ``share`` is that of all accounts with a colour, ``recall`` that of all churned ones. ``outcome`` is "broken" if an
+    exact 95 % bound contradicts the promise, "unclear" if the rate misses it by no more than chance.
+    ``model_outcome`` is that of the model's own colour, before rules and hysteresis.
     """
 
     as_of: datetime
@@ -305,11 +305,9 @@ class ColourAtSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class LightAtSnapshot:
-    """How good the model and its light were at one snapshot.
+    """How good the model and its light were at one snapshot; NaN where a figure cannot be computed.
 
-    AUCs are NaN if only one class is there, the recency rule's also without events. ``efficiency`` is that of the final
-    colours, ``model_efficiency`` that of the model's own, before rules and hysteresis; see
-    :func:`churnrisk.lights.efficiency`.
+    ``model_efficiency`` is that of the model's own colours; see :func:`churnrisk.lights.efficiency`.
     """
 
     as_of: datetime
@@ -325,9 +323,7 @@ class LightAtSnapshot:
 class Backtest:
     """The final colours of every snapshot with enough history, oldest first, and what happened.
 
-    One kind of model (``candidate``) was trained at every snapshot. ``final`` and ``without_hysteresis`` hold flaps and
-    recall; evidence and efficiency are those of all snapshots together. ``within`` is the label window in words,
-    ``notes`` are those of the latest training.
+    One kind of model (``candidate``) was trained at every snapshot; evidence and efficiency are those of all together.
     """
 
     candidate: str
@@ -461,10 +457,7 @@ def _candidate(project: Project) -> tuple[Any, str]:
 
 @dataclass(frozen=True)
 class SnapshotColours:
-    """The colours of one snapshot, ``probability`` and ``churned`` beside them, indexed by (account_id, as_of).
-
-    ``recency`` is the score of the recency rule, aligned; None without events.
-    """
+    """The colours of one snapshot by (account_id, as_of), and the recency rule's scores (None without events)."""
 
     date: pd.Timestamp
     colours: pd.DataFrame
@@ -497,14 +490,7 @@ class SnapshotColours:
         return [
             ColourAtSnapshot(
                 as_of=self.date.to_pydatetime(),
-                colour=row.colour,
-                accounts=row.accounts,
-                share=row.share,
-                recall=row.recall,
-                churned=row.churned,
-                churn_rate=row.churn_rate,
-                churn_low=row.churn_low,
-                churn_high=row.churn_high,
+                **{name: getattr(row, name) for name in _MEASURED},
                 at_most=promises[row.colour].at_most,
                 at_least=promises[row.colour].at_least,
                 outcome=_outcome(row),

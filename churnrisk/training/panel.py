@@ -47,7 +47,6 @@ from churnrisk.records import Feature, Violation
 from churnrisk.settings import Project
 from churnrisk.snapshots import (
     Horizon,
-    Panel,
     build_panel,
     data_span,
     follow_up,
@@ -148,14 +147,14 @@ def training_panel(
         tables = checked.tables
         dates = snapshot_dates(checked, project)
         progress(f"labelling {len(dates)} snapshots")
-        panel = build_panel(tables, project.churn, dates, data_end=checked.span.end)
+        build_panel(tables, project.churn, dates, data_end=checked.span.end)
         most = project.engine.max_panel_rows
-        if (parts := sample_panel(tables, max_rows=most, panel=panel)) > 1:
+        if (parts := sample_panel(tables, max_rows=most)) > 1:
             progress(f"taking one of {parts} accounts: more than {most:,} rows have a label")
         features = select_features(project.features, tables.available)
         progress(f"computing {len(features)} features")
         keys = project.features.key_features
-        frame = build_features(tables, features, key_features=keys, labelled_only=True, panel=panel)
+        frame = build_features(tables, features, key_features=keys, labelled_only=True)
         _require_rows(frame, project)
         return TrainingPanel(
             frame.X,
@@ -165,7 +164,7 @@ def training_panel(
             checked.span,
             tables.digest,
             _segments(tables),
-            _follow_up(checked, project, panel),
+            _follow_up(checked, project),
         )
 
 
@@ -180,16 +179,15 @@ def _segments(tables: Tables) -> pd.Series:
     """Return today's segment of each account, indexed by account id; empty if the tables have none."""
     if not tables.available.has("accounts.segment"):
         return pd.Series(dtype=object, name="segment")
-    table = tables.engine.arrow("select account_id, segment::varchar as segment from accounts")
-    frame: pd.DataFrame = table.to_pandas()
+    frame = tables.engine.frame("select account_id, segment::varchar as segment from accounts")
     return frame.drop_duplicates("account_id").set_index("account_id")["segment"].astype(object)
 
 
-def _follow_up(checked: CheckedTables, project: Project, panel: Panel) -> pd.DataFrame | None:
+def _follow_up(checked: CheckedTables, project: Project) -> pd.DataFrame | None:
     if not project.model.time_to_churn or project.churn.definition == "labels":
         return None
     windows, end = -(-FOLLOWED_DAYS // project.churn.horizon_days), checked.span.end
-    return follow_up(checked.tables, project.churn, data_end=end, max_windows=windows, panel=panel)
+    return follow_up(checked.tables, project.churn, data_end=end, max_windows=windows)
 
 
 def _require_rows(frame: FeatureFrame, project: Project) -> None:
@@ -292,10 +290,7 @@ class CheckedTables:
 def opened_tables(
     project: Project, *, now: datetime, progress: Progress, cached: bool = False
 ) -> Iterator[tuple[Tables, list[Violation]]]:
-    """Open the project's tables; yield them with all violations of the contract.
-
-    With ``cached``, the roll-up and the check of the events are read from and written to the project's cache.
-    """
+    """Open the project's tables, with its cache if ``cached``; yield them with all violations of the contract."""
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
@@ -316,8 +311,7 @@ def checked_tables(
 ) -> Iterator[CheckedTables]:
     """Open the project's tables if they meet the contract; rows dated after ``now`` are set aside.
 
-    With ``looking_back``, ``now`` is past and any number of rows may be dated later; ``cached`` is that of
-    :func:`opened_tables`.
+    With ``looking_back``, ``now`` is past, so any number of rows may be dated later.
     """
     with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
@@ -357,10 +351,7 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Usable rows per table, violations (blocking ones first), the data range and leaks.
-
-    ``span`` is None if the tables break the contract, ``leaks`` is None without a leak check.
-    """
+    """Usable rows per table, violations, the data range (None if they block), and leaks (None if not looked for)."""
 
     rows: dict[str, int]
     violations: list[Violation]
@@ -385,18 +376,15 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         if project.churn.definition != "labels":
             dates = training_dates(span, project.snapshots, project.churn)
             date = dates[len(dates) // 2]
-        panel = build_panel(tables, project.churn, [date], data_end=span.end)
+        build_panel(tables, project.churn, [date], data_end=span.end)
         features, keys = select_features(project.features, tables.available), project.features.key_features
-        found = find_leaks(tables, features, key_features=keys, panel=panel)
+        found = find_leaks(tables, features, key_features=keys)
         return CheckReport(rows, violations, span, found)
 
 
 @dataclass(frozen=True)
 class CachedCheck:
-    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts.
-
-    Rows that were not in the future at ``now`` are not later.
-    """
+    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts."""
 
     made_from: str
     parts: dict[str, Fingerprint]

@@ -47,9 +47,7 @@ TOLERANCE = 1e-6
 class Trained:
     """A trained model with everything that was measured about it on the test block.
 
-    ``evidence`` is what happened to the final colours, ``model_evidence`` to the model's own without the rules,
-    ``rules`` to the accounts of each rule; ``light_verdict`` says whether that helps anybody. ``notes`` name smaller
-    blocks, columns left out and empty colours.
+    ``evidence`` is what happened to the final colours, ``model_evidence`` to the model's own without the rules.
     """
 
     classifier: ChurnClassifier
@@ -246,10 +244,7 @@ def light_lines(verdict: LightVerdict, evidence: Sequence[ColourEvidence]) -> li
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """Metrics of one model ("version 3", "5 folds by account") on one block, and what happened to its colours.
-
-    Folds have no colours and no verdict. ``within`` is the label window in words.
-    """
+    """Metrics of one model on one block ("5 folds by account"), and its colours, which folds do not have."""
 
     model: str
     block: str

@@ -15,7 +15,7 @@ from churnrisk.features import build_features, create_feature_table, script_of, 
 from churnrisk.model import LARGE, SOME, population_stability, univariate_aucs
 from churnrisk.records import Feature, Interval
 from churnrisk.settings import Project
-from churnrisk.snapshots import Panel, build_panel
+from churnrisk.snapshots import build_panel
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION
 from churnrisk.training.fit import tracking_of
@@ -32,8 +32,7 @@ SAMPLE = 2_000
 class FeatureWorth:
     """One signal as the project's data show it; None where a figure cannot be computed.
 
-    ``coverage`` is the share of eligible rows with a value, ``drift`` the population stability index between the oldest
-    and the latest snapshot. ``auc`` is that of the signal alone in the direction that the data show, at least one half.
+    ``drift`` is between the oldest and the latest snapshot, ``auc`` in the direction that the data show.
     """
 
     feature: Feature
@@ -91,9 +90,9 @@ class CatalogueReport:
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
     """Measure every signal that the project's tables feed, at all mature snapshots and the latest date."""
     with checked_tables(project, now=now, progress=progress) as checked:
-        features, panel = _with_panel(project, checked, progress)
+        features = _with_panel(project, checked, progress)
         keys = project.features.key_features
-        frame = build_features(checked.tables, features, key_features=keys, labelled_only=False, panel=panel)
+        frame = build_features(checked.tables, features, key_features=keys, labelled_only=False)
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -123,11 +122,9 @@ def feature_query(project: Project, *, now: datetime, progress: Progress) -> str
     """Return the query behind the features as one commented script, after running it."""
     with checked_tables(project, now=now, progress=progress) as checked:
         with checked.tables.engine.recording() as statements:
-            features, panel = _with_panel(project, checked, progress)
+            features = _with_panel(project, checked, progress)
             keys = project.features.key_features
-            table = create_feature_table(
-                checked.tables, features, key_features=keys, labelled_only=False, panel=panel
-            )
+            table = create_feature_table(checked.tables, features, key_features=keys, labelled_only=False)
         columns = checked.tables.engine.columns(table.inputs)
         return script_of(statements, columns, project=project.name)
 
@@ -143,17 +140,15 @@ def window_days(feature: Feature) -> int | None:
     return int(found[1]) if found else None
 
 
-def _with_panel(
-    project: Project, checked: CheckedTables, progress: Progress
-) -> tuple[tuple[Feature, ...], Panel]:
-    """Return the features in use, and the panel of all mature snapshots and the latest date."""
+def _with_panel(project: Project, checked: CheckedTables, progress: Progress) -> tuple[Feature, ...]:
+    """Create the panel of all mature snapshots and the latest date, and return the features in use."""
     dates = list(snapshot_dates(checked, project))
     if project.churn.definition != "labels":
         dates.append(checked.span.end)
-    panel = build_panel(checked.tables, project.churn, dates, data_end=checked.span.end)
+    build_panel(checked.tables, project.churn, dates, data_end=checked.span.end)
     features = select_features(project.features, checked.tables.available)
     progress(f"computing {len(features)} features at {len(dates)} snapshots")
-    return features, panel
+    return features
 
 
 def _aucs(
@@ -179,11 +174,10 @@ def _worth(feature: Feature, values: pd.Series, drift: float | None, auc: Interv
 def main_families(
     project: Project, tables: Tables, accounts: pd.DataFrame, *, always: pd.Series, data_end: datetime
 ) -> tuple[pd.Series, tuple[str, ...]]:
-    """Return the family of each account's strongest signal for churn by today's champion, and notes.
+    """Return the family of each account's strongest signal by today's champion, by account id, and notes.
 
-    ``accounts`` holds account_id and as_of, one row per account. Those in ``always`` are included in any case; of the
-    rest every n-th, so that about :data:`SAMPLE` remain. Indexed by account id; empty, with a note, if there is no
-    champion or the tables no longer feed it.
+    ``accounts`` holds account_id and as_of. Those in ``always`` are included, of the rest every n-th, so that about
+    :data:`SAMPLE` remain. Empty, with a note, if there is no champion or the tables no longer feed it.
     """
     try:
         model = tracking_of(project).load(CHAMPION)
@@ -195,9 +189,9 @@ def main_families(
     rest = accounts[~named].sort_values("account_id")
     sample = pd.concat([accounts[named], rest.iloc[:: max(1, len(rest) // SAMPLE)]])
     dates = [pd.Timestamp(moment).to_pydatetime() for moment in sample["as_of"].unique()]
-    panel = build_panel(tables, project.churn, dates, data_end=data_end)
+    build_panel(tables, project.churn, dates, data_end=data_end)
     keys = project.features.key_features
-    X = build_features(tables, features, key_features=keys, labelled_only=False, panel=panel).X
+    X = build_features(tables, features, key_features=keys, labelled_only=False).X
     as_of = sample["as_of"].astype(X.index.get_level_values("as_of").dtype)
     X = X[X.index.isin(pd.MultiIndex.from_arrays([sample["account_id"], as_of]))]
     strongest = model.classifier.contributions(X[model.columns]).idxmax(axis=1)

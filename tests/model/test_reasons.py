@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
-from churnrisk.model import ReasonProfile, explain, family_contributions, quantity, sentence
+from churnrisk.model import ReasonProfile, explain, quantity, sentence
 from churnrisk.records import Feature
 
 from .conftest import FEATURES
@@ -99,11 +99,6 @@ def test_reasons_are_positive_and_no_text_ever_says_nan(cells):
         assert 1 <= len(reasons) <= 2
         assert all(r.contribution > 0 for r in reasons) or share <= 3e-4
         assert "nan" not in json.dumps([r.text for r in reasons]).lower()
-
-
-def test_families_sum_to_the_whole(additive, panel):
-    shares = additive.contributions(panel[0].iloc[:50])
-    assert np.allclose(family_contributions(shares, FEATURES).sum(axis=1), shares.sum(axis=1))
 
 
 def test_the_planted_cause_is_the_first_reason(additive, panel):

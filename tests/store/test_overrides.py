@@ -6,8 +6,9 @@ from churnrisk.errors import UsageError
 from churnrisk.store import (
     HistoryStore,
     NewOverride,
+    OverrideChange,
     active_overrides,
-    add_override,
+    add_review,
     end_override,
     with_overrides,
 )
@@ -16,21 +17,34 @@ START = datetime(2026, 1, 1)
 END = datetime(2026, 2, 1)
 
 
-def override(account_id="a0", colour="green", **changes):
-    made = {"author": "kim", "reason": "renewed by phone", "created_at": START, "expires_at": END}
-    return NewOverride(account_id, colour, **(made | changes))
+@pytest.fixture
+def store(store, new_run, scored):
+    store.publish(new_run(), scored("red"))
+    return store
+
+
+def override(**changes):
+    made = {"colour": "green", "author": "kim", "reason": "renewed by phone", "created_at": START}
+    return NewOverride("a0", **({"expires_at": END} | made | changes))
+
+
+def add(store, colour="green"):
+    change = OverrideChange(colour, "renewed by phone", END)
+    review = add_review(store, {"a0": None}, {}, change, author="kim", via="cli", now=START, what="override")
+    return review.override_ids[0]
 
 
 def test_an_override_is_in_force_from_its_start_to_just_before_its_expiry(store):
-    add_override(store, override())
+    add(store)
     moments = [START - timedelta(seconds=1), START, END - timedelta(seconds=1), END]
     assert [len(active_overrides(store, at=moment)) for moment in moments] == [0, 1, 1, 0]
 
 
 def test_an_override_survives_scoring_runs(url, new_run, scored):
     with HistoryStore(url) as store:
-        add_override(store, override())
         store.publish(new_run(), scored("red"))
+        add(store)
+        store.publish(new_run(month=2), scored("red"))
     with HistoryStore(url) as store:
         found = active_overrides(store, at=START)
         assert found.loc["a0", ["colour", "author", "reason"]].tolist() == [
@@ -41,13 +55,13 @@ def test_an_override_survives_scoring_runs(url, new_run, scored):
 
 
 def test_the_last_override_of_an_account_wins(store):
-    add_override(store, override(colour="green"))
-    add_override(store, override(colour="red"))
+    add(store, "green")
+    add(store, "red")
     assert active_overrides(store, at=START)["colour"].to_dict() == {"a0": "red"}
 
 
 def test_an_override_can_be_ended_once(store):
-    made = add_override(store, override())
+    made = add(store)
     end_override(store, made, author="Ada", via="cli", at=START + timedelta(days=3))
     assert len(active_overrides(store, at=START + timedelta(days=2))) == 1
     assert active_overrides(store, at=START + timedelta(days=3)).empty
@@ -65,7 +79,7 @@ def test_an_override_without_author_reason_or_expiry_is_refused(changes):
 
 def test_an_override_that_begins_or_ends_changes_the_inputs_and_nothing_else_does(store):
     seen = [with_overrides(store, "i", at=START)]
-    made = add_override(store, override())
+    made = add(store)
     seen += [with_overrides(store, "i", at=moment) for moment in (START, START + timedelta(days=1), END)]
     end_override(store, made, author="Ada", via="cli", at=START + timedelta(days=3))
     seen.append(with_overrides(store, "i", at=START + timedelta(days=4)))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from churnrisk.errors import UsageError
 from churnrisk.lights import load_playbook
 from churnrisk.settings import load_project
-from churnrisk.store import HistoryStore, NewRun, past_actions
+from churnrisk.store import HistoryStore, NewRun, read_actions
 from churnrisk.team import ActionFilter, hand_out_actions
 
 START = datetime(2026, 1, 1, 7)
@@ -186,4 +186,5 @@ def test_an_open_history_is_used_and_left_open(project):
             project, now=START, query=ActionFilter(), deliver=lambda made: None, record=True, store=store
         )
         assert accounts(handed) == ["a"]
-        assert len(past_actions(store)) == 1
+        with store.database.reading() as connection:
+            assert len(read_actions(connection, "a")) == 1

@@ -7,7 +7,7 @@ import pytest
 
 from churnrisk.errors import UsageError
 from churnrisk.settings import load_project
-from churnrisk.store import HistoryStore, NewOverride, NewRun, active_overrides, add_override
+from churnrisk.store import HistoryStore, NewRun, active_overrides
 from churnrisk.team import finish_override, list_overrides, make_override, review_overrides
 from tests.projects import INACTIVITY
 
@@ -32,12 +32,6 @@ def project(tmp_path):
     with HistoryStore(made.store_url) as store:
         store.publish(NewRun(SCORED, SCORED, "i", "m", "p"), frame.assign(raw_colour=frame["colour"]))
     return made
-
-
-def made(project, account, colour, *, at=NOW):
-    override = NewOverride(account, colour, "Ada", "I know them", at, at + timedelta(days=60))
-    with HistoryStore(project.store_url) as store:
-        return add_override(store, override)
 
 
 def make(project, account="stays1", **changes):
@@ -85,7 +79,7 @@ def test_the_list_tells_active_replaced_expired_and_ended_apart(project):
 
 def test_a_review_says_who_was_right(project):
     for account, colour in (("left1", "red"), ("left2", "green"), ("stays1", "green"), ("stays2", "amber")):
-        made(project, account, colour)
+        make(project, account, colour=colour)
     found = reviewed(project)
     verdicts = {
         name: (one.churned, one.model_colour, one.person_right, one.model_right)
@@ -101,21 +95,21 @@ def test_a_review_says_who_was_right(project):
 
 
 def test_nobody_is_right_before_the_outcome_is_known(project):
-    made(project, "stays1", "green", at=datetime(2026, 6, 20))
+    make(project, now=datetime(2026, 6, 20), until=date(2026, 8, 1))
     (one,) = reviewed(project).values()
     assert (one.churned, one.person_right, one.model_right) == (None, None, None)
     assert one.outcome == "open until 2026-07-20"
 
 
 def test_an_override_of_an_account_that_was_gone_already_is_not_judged(project):
-    made(project, "gone", "red")
+    make(project, "gone", colour="red")
     (one,) = reviewed(project).values()
     assert (one.person_right, one.model_right, one.model_colour) == (None, None, None)
     assert one.outcome.startswith("not eligible: no activity")
 
 
 def test_the_model_is_not_judged_by_runs_after_the_override(project):
-    made(project, "stays1", "green", at=datetime(2026, 3, 20))
+    make(project, now=datetime(2026, 3, 20))
     (one,) = reviewed(project).values()
     assert (one.person_right, one.model_colour, one.model_right) == (True, None, None)
 

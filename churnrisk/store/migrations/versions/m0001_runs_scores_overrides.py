@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -20,11 +18,10 @@ def upgrade() -> None:
         sa.Column("model_version", sa.Text, nullable=False),
         sa.Column("policy_version", sa.Text, nullable=False),
         sa.Column("inputs_digest", sa.Text, nullable=False),
-        sa.Column("accounts", sa.BigInteger, nullable=False),
-        sa.Column("red", sa.BigInteger, nullable=False),
-        sa.Column("amber", sa.BigInteger, nullable=False),
-        sa.Column("green", sa.BigInteger, nullable=False),
-        sa.Column("grey", sa.BigInteger, nullable=False),
+        *(
+            sa.Column(name, sa.BigInteger, nullable=False)
+            for name in ("accounts", "red", "amber", "green", "grey")
+        ),
         sa.Column("forced_by", sa.Text),
     )
     op.create_index("ix_runs_as_of", "runs", ["as_of"])
@@ -62,9 +59,3 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime),
     )
     op.create_index("ix_overrides_account_id", "overrides", ["account_id"])
-
-
-def downgrade() -> None:
-    """Drop everything."""
-    for table in ("overrides", "scores", "runs"):
-        op.drop_table(table)

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -26,10 +24,3 @@ def upgrade() -> None:
         sa.UniqueConstraint("run_id", "account_id", "play", "reason", name="uq_actions_case"),
     )
     op.create_index("ix_actions_handed_out_at", "actions", ["handed_out_at"])
-
-
-def downgrade() -> None:
-    """Drop what this revision added."""
-    op.drop_table("actions")
-    with op.batch_alter_table("scores") as batch:
-        batch.drop_column("play")

@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 _LISTED = "colour in ('red', 'amber')"
 _ORDER = (
@@ -33,16 +31,6 @@ def upgrade() -> None:
     _fill_totals()
     listed = sa.text(_LISTED)
     op.create_index("ix_scores_listed", "scores", list(_ORDER), sqlite_where=listed, postgresql_where=listed)
-
-
-def downgrade() -> None:
-    """Drop what this revision added."""
-    op.drop_index("ix_scores_listed", "scores")
-    op.drop_index("ix_actions_account_id", "actions")
-    for table in ("desk", "audit", "reviews", "run_outcomes", "run_totals"):
-        op.drop_table(table)
-    with op.batch_alter_table("scores") as batch:
-        batch.drop_column("family")
 
 
 def _create_desk() -> None:
@@ -137,7 +125,7 @@ def _fill_families() -> None:
 
 
 def _fill_totals() -> None:
-    """Write the sums as the store does today; see ``history/totals.py``."""
+    """Write the sums as the store does today; see ``store/totals.py``."""
     connection = op.get_bind()
     postgres = connection.dialect.name == "postgresql"
     soon = (

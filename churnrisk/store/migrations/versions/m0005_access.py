@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0005"
 down_revision = "0004"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -62,9 +60,3 @@ def upgrade() -> None:
     op.create_index("ix_sign_in_attempts_at", "sign_in_attempts", ["at"])
     op.create_index("ix_sign_in_attempts_name", "sign_in_attempts", ["name", "at"])
     op.create_index("ix_sign_in_attempts_address", "sign_in_attempts", ["address", "at"])
-
-
-def downgrade() -> None:
-    """Drop what this revision added."""
-    for table in ("sign_in_attempts", "tokens", "sessions", "users"):
-        op.drop_table(table)

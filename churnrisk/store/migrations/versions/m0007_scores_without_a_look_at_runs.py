@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 _NAME = "scores_run_id_fkey"
 _REFERENCE = "FOREIGN KEY(run_id) REFERENCES runs (run_id)"
@@ -21,12 +19,6 @@ def upgrade() -> None:
         op.execute(sa.text(f"alter table scores drop constraint if exists {_NAME}"))
     elif not op.get_bind().scalar(sa.text("select exists (select 1 from scores)")):
         _make_anew()
-
-
-def downgrade() -> None:
-    """Put the foreign key back; a SQLite file does without it."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.create_foreign_key(_NAME, "scores", "runs", ["run_id"], ["run_id"])
 
 
 def _make_anew() -> None:

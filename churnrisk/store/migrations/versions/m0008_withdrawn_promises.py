@@ -5,8 +5,6 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -30,12 +28,3 @@ def upgrade() -> None:
         sa.Column("churned", sa.BigInteger, nullable=False),
         sa.Column("e_value", sa.Float, nullable=False),
     )
-
-
-def downgrade() -> None:
-    """Drop what this revision added."""
-    op.drop_table("withdrawals")
-    with op.batch_alter_table("run_outcomes") as batch:
-        batch.drop_column("note")
-        batch.drop_column("horizon_days")
-        batch.drop_column("tested_rows")
