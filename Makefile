@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format quick test system demo docs notebooks bench bench-monitor bench-peers bench-quality results clean
+.PHONY: help setup lint format quick test system demo docs notebooks bench bench-monitor bench-peers bench-promise bench-quality results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +95,9 @@ bench-peers: setup .venv-peers/.ready ## Run the benchmark of the reasons beside
 
 bench-monitor: setup .venv-monitor/.ready ## Measure false withdrawals of promises and how soon a broken one is noticed, beside MAPIE
 	$(BIN)/python benchmarks/promise_monitor.py --peers .venv-monitor/bin/python
+
+bench-promise: setup .venv-monitor/.ready ## Count broken promises in 1,000 simulated worlds, beside MAPIE's risk control
+	$(BIN)/python benchmarks/promise.py --peers .venv-monitor/bin/python
 
 .venv-quality/.ready: benchmarks/quality_peers.txt
 	@test -x .venv-quality/bin/python || $(PYTHON) -m venv .venv-quality

@@ -474,12 +474,18 @@ def _reasons() -> str:
 
 def _promises() -> str:
     """Run the benchmarks of the promises and show what they printed."""
+    peers = ROOT / ".venv-monitor" / "bin" / "python"
+    beside = ["--peers", str(peers)] if peers.exists() else []
     return (
-        "\n## Promises over 200 worlds\n\n`benchmarks/promise.py`, whose head says what it simulates: worlds with "
-        f"known probabilities, and a stand-in for the model.\n\n{_printed('promise.py')}\n"
+        "\n## Promises over 1,000 worlds\n\n`make bench-promise`, benchmarks/promise.py, whose head says what it "
+        "simulates: worlds with known probabilities,\nand a stand-in for the model.\n\n"
+        f"{_printed('promise.py', '1000', *beside)}\n"
         "`benchmarks/promise_trained.py`: other worlds, in which the model is trained, cross-fitted as "
         f"`churnrisk train` does,\nand held out for comparison (decision 0019).\n\n"
         f"{_printed('promise_trained.py', '100')}"
+        "\n\n## Promises watched for a year\n\n`make bench-monitor`, benchmarks/promise_monitor.py: false "
+        "withdrawals, and how soon a broken promise is noticed (decision 0021).\n\n"
+        f"{_printed('promise_monitor.py', *beside)}"
     )
 
 
