@@ -20,11 +20,11 @@ from churnrisk.errors import UsageError
 from churnrisk.lights.bounds import CONTRADICTION, Ints, Mask, Tally, account_codes, churn_levels, tally_of
 from churnrisk.lights.rules import (
     GREY_CODE,
+    ORDER,
     Codes,
     Rule,
     apply_rules,
     conditions_hold,
-    severity,
     to_codes,
     to_colours,
 )
@@ -290,7 +290,13 @@ def _of_rule(
     accounts, churned, rate, low, high, rows = _figures(block.tally(conditions_hold(rule.conditions, X)))
     joined = block.tally(after != before)
     moved, moved_churned, *_ = _figures(joined)
-    own = float(block.tally(before == severity(Colour(rule.colour))).rate[0])
+    # what accounts churn that have the colours of the moved ones by the model
+    joins = np.bincount(after[block.labelled & (after != before)], minlength=len(ORDER))
+    own = sum(
+        share * float(block.tally(before == code).rate[0])
+        for code, share in enumerate(joins / max(joins.sum(), 1))
+        if share
+    )
     safer, riskier = joined.upper(CONTRADICTION)[0] < own, joined.lower(CONTRADICTION)[0] > own
     change = efficiency(to_colours(after), p, labels) - efficiency(to_colours(before), p, labels)
     return RuleEvidence(
