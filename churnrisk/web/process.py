@@ -10,6 +10,9 @@ from typing import Any, ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
+from starlette.requests import Request
+
+from churnrisk.team import AccountView, view_account
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,6 +24,14 @@ _LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("churnrisk_slow_work")
 def now() -> datetime:
     """Return the current time in UTC without an offset, as the store keeps instants."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def account_of(request: Request, account_id: str, *, scope: str | None) -> AccountView:
+    """Return an account as the latest run and the team's records have it, for who may see the accounts in ``scope``."""
+    state, capacity = request.app.state, request.app.state.project.decision.capacity
+    return view_account(
+        state.store, account_id, now=now(), scope=scope, deadlines=state.deadlines, capacity=capacity
+    )
 
 
 def in_thread(route: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:

@@ -120,11 +120,11 @@ def test_several_accounts_are_reviewed_and_undone_at_once(signed_in):
     expect(page).to_have_url(re.compile(r"\?sort=name"))
     flash = page.get_by_role("status").filter(has_text="Saved for 2 accounts: false alarm")
     expect(flash).to_be_visible()
-    expect(page.locator("[data-row] .tag")).to_have_text(["False alarm"] * 2)
+    expect(page.locator("[data-row] .touch .tag")).to_have_text(["False alarm"] * 2)
     flash.get_by_role("button", name="Undo").click()
     expect(page.get_by_role("status").filter(has_text="Undone")).to_be_visible()
     page.wait_for_load_state()
-    expect(page.locator("[data-row] .tag")).to_have_count(0)
+    expect(page.locator("[data-row] .touch .tag")).to_have_count(0)
 
 
 def test_two_people_on_one_account_never_overwrite_each_other_in_silence(signed_in):

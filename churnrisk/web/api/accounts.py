@@ -11,10 +11,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from churnrisk.errors import NotFoundError
 from churnrisk.present import Instant, Number, RecordShape
 from churnrisk.records import Disposition, RedList, RedListParameters, RedListQuery, Text
-from churnrisk.team import FieldChange, read_red_list, reviews, view_account
+from churnrisk.team import FieldChange, read_red_list, reviews
 from churnrisk.web.api.problems import Reader, Writer, problems
 from churnrisk.web.api.shapes import Account, AccountDetail, Desk, changes_of
-from churnrisk.web.process import in_thread, now
+from churnrisk.web.process import account_of, in_thread, now
 
 router = APIRouter(tags=["accounts"])
 # Fields and overrides that one review changes of an account are far fewer.
@@ -156,13 +156,9 @@ def redlist(request: Request, token: Reader, query: Annotated[Filter, Query()]) 
     store = request.app.state.store
     if query.as_of is not None and query.as_of not in {run.as_of.date() for run in store.runs()}:
         raise NotFoundError(f"no run is published as of {query.as_of}. See the list of runs.")
+    asked = query.query(token.owner, request.app.state.project.decision.capacity)
     found = read_red_list(
-        store,
-        as_of=query.as_of,
-        query=query.query(token.owner, request.app.state.project.decision.capacity),
-        now=now(),
-        page=query.page,
-        per_page=query.per_page,
+        store, as_of=query.as_of, query=asked, now=now(), page=query.page, per_page=query.per_page
     )
     return RedListPage.of(found)
 
@@ -194,15 +190,8 @@ def review(request: Request, token: Writer, account_id: AccountId, body: Review)
     """Record a review; 409 says what somebody else changed in the meantime."""
     change = reviews.Change(**body.model_dump(exclude={"version", "author"}))
     author = f"{body.author} (via {token.name})" if body.author else token.name
-    made = reviews.review(
-        request.app.state.store,
-        {account_id: body.version},
-        change,
-        author=author,
-        via="api",
-        now=now(),
-        scope=token.owner,
-    )
+    store, versions = request.app.state.store, {account_id: body.version}
+    made = reviews.review(store, versions, change, author=author, via="api", now=now(), scope=token.owner)
     assert made.review_id is not None  # noqa: S101 - only a dry run has none
     desk = Desk.model_validate(made.states[account_id])
     return Recorded(review_id=made.review_id, what=made.what, desk=desk)
@@ -211,13 +200,4 @@ def review(request: Request, token: Writer, account_id: AccountId, body: Review)
 @router.get("/accounts/{account_id:path}", responses=problems(404))
 def account(request: Request, token: Reader, account_id: AccountId) -> AccountDetail:
     """Read one account: its colour, why, how it came there, and what people did about it."""
-    state = request.app.state
-    view = view_account(
-        state.store,
-        account_id,
-        now=now(),
-        scope=token.owner,
-        deadlines=state.deadlines,
-        capacity=state.project.decision.capacity,
-    )
-    return AccountDetail.of_view(view)
+    return AccountDetail.of_view(account_of(request, account_id, scope=token.owner))

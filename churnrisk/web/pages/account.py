@@ -15,7 +15,7 @@ from churnrisk.team import AccountView, ConflictError, Timeline, timeline, view_
 from churnrisk.web import charts
 from churnrisk.web.dependencies import Typed, change_of, form_context, record_change, version_of
 from churnrisk.web.pages.audit import changes, signed_text
-from churnrisk.web.process import in_thread, now
+from churnrisk.web.process import account_of, in_thread, now
 from churnrisk.web.rendering import account_path, leading_back, page
 from churnrisk.web.security.session import Reviewer, Viewer, flash
 from churnrisk.web.security.signing import safe_path
@@ -76,15 +76,7 @@ def _page(
     status: int = 200,
     **shown: Any,
 ) -> Response:
-    state = request.app.state
-    view = view_account(
-        state.store,
-        account_id,
-        scope=user.scope,
-        now=now(),
-        deadlines=state.deadlines,
-        capacity=state.project.decision.capacity,
-    )
+    view = account_of(request, account_id, scope=user.scope)
     up = request.query_params.get("up") or typed.get("up")
     context = {
         "view": view,
