@@ -270,8 +270,8 @@ def _advice_on_rules(found: Sequence[RuleEvidence], rules: Sequence[Rule]) -> li
     by_name = {rule.name: rule for rule in rules}
     costly = [one for one in found if one.misplaced and one.efficiency_change <= -_COSTLY]
     return [
-        f"the rule '{one.rule}' lowers the efficiency by {-one.efficiency_change:.2f}: of the {one.moved:,} accounts whose "
-        f"colour it worsens {one.moved_churned:,} churned. {_switch_off(by_name[one.rule])}"
+        f"the rule '{one.rule}' lowers the efficiency by {-one.efficiency_change:.2f}: of the {one.moved:,} accounts "
+        f"whose colour it worsens {one.moved_churned:,} churned. {_switch_off(by_name[one.rule])}"
         for one in sorted(costly, key=lambda one: one.efficiency_change)
     ]
 
