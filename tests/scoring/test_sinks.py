@@ -91,4 +91,5 @@ def test_a_run_that_withdraws_a_promise_says_so_to_the_sinks_and_makes_it_no_lon
     by_date = {run.as_of: run.outcome for run in green.runs}
     assert by_date[datetime(2026, 6, 15)].promise == ""
     assert by_date[datetime(2026, 6, 1)].at_most is not None
-    assert [one.text for one in green.withdrawn] == [said]
+    # the easier promises of the ladder are refuted by the same outcomes
+    assert said in [one.text for one in green.withdrawn]
