@@ -58,7 +58,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     min_accounts : int
         A colour certified on fewer accounts stays empty.
     last_blocks : int
-        On how many of the latest as-of dates the bound has to hold by itself; 0 for none.
+        How many of the latest as-of dates must not contradict a promise; 0 for none.
     segment_by : str
         What the segments given to ``fit`` and ``predict`` are (``certified``), see
         :func:`churnrisk.lights.segments_of`.
@@ -121,8 +121,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     that people see: the expected log score, at the rates of the three levels of most mutual information.
 
     **How**: :mod:`churnrisk.lights.certificate` says in which order claims are tested, and why the rung may be chosen
-    afterwards. Start, goal, parts and rungs of the walk are read from scores and sizes, never from labels. One thing is
-    not exact: the limits that are tested are multiples of a base rate that comes from the same labels. Each bound by
+    afterwards. Start, goal, parts and rungs of the walk are read from scores and sizes, never from labels (but for how
+    often one account churns at most). One thing is not exact: the limits that are tested are multiples of a base rate
+    that comes from the same labels. Each bound by
     itself holds for whatever limit it is compared with, since it bounds the true rate; but the place in the order where
     the first false claim lies moves with the base rate. Its standard error in log-odds is 1 / sqrt(n b (1 - b)): 0.26,
     or seven steps of the grid, for 300 accounts at 5 %, 0.05 for 4,000 at 10 %. ``benchmarks/promise.py`` counts how
