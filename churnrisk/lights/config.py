@@ -184,7 +184,8 @@ def _check_promises(params: Mapping[str, Any]) -> None:
         )
     if not 0.0 < low < high < 1.0:
         raise UsageError(
-            f"expected 0 < green_cap < red_cap < 1, found {low} and {high}. They are churn rates."
+            f"expected 0 < green_cap < red_cap < 1 under [decision], found {low} and {high}. They are churn rates, not "
+            "percentages."
         )
     green, least = params["green_max_churn"], params["red_min_churn"]
     for name, rate, cap, limit in (
