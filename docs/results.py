@@ -88,7 +88,7 @@ def main() -> None:
         return
     histories = [_history(one.case, one.history) for one in found if one.history]
     sections = [_HEAD, *map(_section, found), _lights(found), _BACKTEST_HEAD, *histories]
-    print("promises over 200 worlds", file=sys.stderr, flush=True)
+    print("promises over 1,000 worlds", file=sys.stderr, flush=True)
     sections.append(_promises())
     print("reasons", file=sys.stderr, flush=True)
     sections.append(_reasons())
