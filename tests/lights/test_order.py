@@ -46,7 +46,7 @@ def fitted(p, y, groups, segments):
     return TrafficLight().fit(p, y, groups=groups, segments=segments), y
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds)
 def test_no_account_above_the_base_rate_is_green_and_none_below_it_is_red(drawn):
     p, _, _, segments = drawn
@@ -58,7 +58,7 @@ def test_no_account_above_the_base_rate_is_green_and_none_below_it_is_red(drawn)
     assert means == sorted(means)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds)
 def test_a_colour_gets_worse_with_p_within_a_segment(drawn):
     p, _, _, segments = drawn
@@ -69,7 +69,7 @@ def test_a_colour_gets_worse_with_p_within_a_segment(drawn):
         assert (np.diff(codes[inside][np.argsort(p[inside])]) >= 0).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds)
 def test_words_keep_their_meaning_and_promises_are_rungs_of_the_ladder(drawn):
     light, _ = fitted(*drawn)
@@ -84,7 +84,7 @@ def test_words_keep_their_meaning_and_promises_are_rungs_of_the_ladder(drawn):
         assert light.rungs_[colour][0] in light.promises_
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(worlds)
 def test_the_tenth_next_to_a_threshold_does_not_contradict_the_base_rate(drawn):
     p, _, groups, segments = drawn
@@ -103,7 +103,7 @@ def test_the_tenth_next_to_a_threshold_does_not_contradict_the_base_rate(drawn):
         assert sign * (found - light.base_rate_) <= 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds, st.integers(0, 100))
 def test_the_order_of_the_rows_does_not_matter(drawn, seed):
     p, _, groups, segments = drawn
@@ -115,7 +115,7 @@ def test_the_order_of_the_rows_does_not_matter(drawn, seed):
     assert (one.amber_from_, one.red_from_) == (other.amber_from_, other.red_from_)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(worlds, st.floats(-1.5, 1.5), st.floats(0.4, 2.0))
 def test_order_holds_for_the_probabilities_that_people_see_and_for_unknown_segments(drawn, shift, slope):
     p, _, groups, segments = drawn
