@@ -153,7 +153,7 @@ _LIGHTS_HEAD = """
 Are they useful, beside being honest? Final colours, rules included, on rows that the model never saw: the test block of
 `churnrisk train`, for flat tables a held-out share of accounts. A *row* is an account at a snapshot, rates are churned
 rows per row within the label window. *Efficiency* is the mutual information of colour and outcome over that of the
-probability (20 bins) and outcome: 1 if the colours pass on all that the probability tells, in brackets that of the
+probability (20 bins) and outcome: 1 if the colours keep all of the probability's information, in brackets that of the
 model's own colours before the rules. *Caught* is the share of the churned rows that were flagged, red or amber: the
 share flagged stands beside it. Green: share, rate, promise. Red: share, rate, recall, promise.
 

@@ -371,7 +371,7 @@ def _backtest_summary(found: Backtest) -> list[str]:
     lines.append(f"shares on average: {shares}")
     own = _share(summary["median_efficiency_of_model"])
     lines.append(
-        f"efficiency (share of what the probability tells that the colours pass on): median of the snapshots "
+        f"efficiency (share of the probability's information that the colours keep): median of the snapshots "
         f"{_share(summary['median_efficiency'])}, of the model's own colours {own}"
     )
     for name, words in (("flap_rate", "colours that change and are back at the next snapshot"),

@@ -1,14 +1,14 @@
 """Thresholds that a labelled block certifies: a ladder of promises, by fixed-sequence testing, per segment or for all.
 
 Below a threshold of the grid lies a set of rows; a *rung* is a limit of the set's churn rate. All claims (rung,
-threshold) of a colour stand in one order that no label moves: from the easiest rung to the strictest, and within a rung
-from the threshold where the scores expect the most room to the *goal*, where a light of three levels tells most about
-churn, or nearly, if the scores are right. They are tested in that order, each at the full level, until the first
-failure. The first false claim in the order stops the walk, unless its own bound fails; so with the chosen confidence
-**every** certified claim is true (fixed-sequence testing: Wiens 2003, Pharmaceutical Statistics 2, 211-215;
-Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn then Test", arXiv:2110.01052). As all of them hold together,
-labels may choose among them: which rung and threshold, the order around the base rate, thresholds that hold on each
-date too. That costs no confidence, and wrong scores cost power only.
+threshold) of a colour stand in one order that no label moves: from the easiest rung to the strictest, and within a
+rung from the threshold where the scores expect the most room to the *goal*, where a light of three levels has most
+information about churn, or nearly, if the scores are right. They are tested in that order, each at the full level,
+until the first failure. The first false claim in the order stops the walk, unless its own bound fails; so with the
+chosen confidence **every** certified claim is true (fixed-sequence testing: Wiens 2003, Pharmaceutical Statistics 2,
+211-215; Angelopoulos, Bates, Candès, Jordan & Lei 2021, "Learn then Test", arXiv:2110.01052). As all of them hold
+together, labels may choose among them: which rung and threshold, the order around the base rate, thresholds that hold
+on each date too. That costs no confidence, and wrong scores cost power only.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ _BEST_FACTOR = 4.0
 _BAD_LUCK = 0.5
 #: Thresholds of empty colours: no probability lies below 0, none reaches 2.
 NO_GREEN, NO_RED = 0.0, 2.0
-# A stricter rung is preferred while its colour keeps this share of what the easiest one tells about churn.
+# A stricter rung is preferred while its colour keeps this share of the easiest one's information about churn.
 _STILL_USEFUL = 0.9
-# What tells is flat around its maximum: of sets that tell so nearly as much, the largest leaves least to amber.
+# Information is flat around its maximum: of sets with so nearly as much, the largest leaves least to amber.
 _NEARLY = 0.98
 # The share of a colour next to its threshold that must not contradict the base rate.
 _TAIL = 0.1
-# Nobody is told of more than so many times the accounts at hand.
+# More accounts than so many times those at hand count as out of reach.
 _LARGEST = 1000.0
 _FAR_DAYS = 5 * 365
 
@@ -283,7 +283,7 @@ class _Side:
         return place if self.low else len(GRID) - 1 - place
 
     def aims(self, p: Floats, levels: Levels) -> tuple[int, int]:
-        """Return the set that tells most, and the largest that tells nearly as much, by the scores alone."""
+        """Return the set of most information, and the largest of nearly as much, by the scores alone."""
         passed = np.searchsorted(GRID, p, side="right").astype(np.int64)
         gain = self.gained(p, passed if self.low else len(GRID) - passed, levels)
         right_side = self.keeps(GRID, float(p.mean()))
@@ -351,7 +351,7 @@ class _Side:
 
 
 def _largest(gain: Floats) -> int:
-    """Return the largest set that tells nearly as much as the best."""
+    """Return the largest set of nearly as much information as the best."""
     return int(np.flatnonzero(gain >= _NEARLY * gain.max())[-1])
 
 
@@ -365,9 +365,9 @@ class _Claims:
     """What one part certifies of one colour.
 
     ``holds`` has shape (rungs, sets), strictest rung first; ``each`` holds on each of the last dates by itself too.
-    ``gain`` is what a set tells about churn when its rows take the colour instead of amber, in nats; -inf where it
-    reaches beyond the base rate or its tail contradicts it. ``needed`` accounts would do for the easiest rung; None: no
-    number would.
+    ``gain`` is a set's information gain about churn (nats) when its rows take the colour instead of amber; -inf where
+    it reaches beyond the base rate or its tail contradicts it. ``needed`` accounts would do for the easiest rung;
+    None: no number would.
     """
 
     side: _Side
@@ -407,13 +407,13 @@ class _Claims:
         return cls(side, name, block, holds, each, gain, needed)
 
     def gain_of(self, rung: int) -> float:
-        """Return the most that a set certified by the rung tells; 0 without one."""
+        """Return the largest gain of a set certified by the rung; 0 without one."""
         return float(np.max(self.gain, where=self.holds[rung], initial=0.0))
 
     def choose(self, rung: int) -> int | None:
-        """Return the set that tells most of those that the rung certifies, or nearly; None where none tells anything.
+        """Return the largest of the sets of nearly most gain that the rung certifies; None where none gains.
 
-        Sets certified on each of the last dates are preferred while they tell nearly as much.
+        Sets certified on each of the last dates are preferred while they gain nearly as much.
         """
         most = self.gain_of(rung)
         for certified in (self.each[rung], self.holds[rung]):
@@ -490,33 +490,33 @@ def _certify(
 
 
 def three_levels(p: Floats, base_rate: float | None = None) -> Levels:
-    """Return the three levels of p that tell most about churn if every p is right, parted by the base rate."""
+    """Return the three levels of p with most information about churn if every p is right, parted by the base rate."""
     cells = np.searchsorted(GRID, p, side="right")
     rows = np.cumsum(np.bincount(cells, minlength=len(GRID) + 1)).astype(float)
     churn = np.cumsum(np.bincount(cells, weights=p, minlength=len(GRID) + 1))
     base = float(churn[-1] / rows[-1]) if base_rate is None else base_rate
     base = min(max(base, GRID[0]), GRID[-1])
 
-    def told(n: Floats, s: Floats) -> Floats:
+    def log_likelihood(n: Floats, s: Floats) -> Floats:
         rate = np.clip(s / np.maximum(n, 1.0), 0.0, 1.0)
         return np.asarray(xlogy(s, rate) + xlogy(n - s, 1.0 - rate))
 
-    # Thresholds between the same two rows tell the same: one of them will do.
+    # Thresholds between the same two rows are alike: one of them will do.
     other = np.flatnonzero(np.diff(rows[:-1], prepend=-1.0))
     lows, highs = other[GRID[other] <= base], np.append(other, len(GRID) - 1)
     highs = highs[GRID[highs] >= base]
     n_low, s_low = rows[lows][:, None], churn[lows][:, None]
     n_rest, s_rest = rows[highs][None, :], churn[highs][None, :]
-    tells = told(n_low, s_low) + told(rows[-1] - n_rest, churn[-1] - s_rest)
-    tells = tells + told(n_rest - n_low, np.clip(s_rest - s_low, 0.0, n_rest - n_low))
-    low, high = np.unravel_index(np.argmax(tells), tells.shape)
+    total = log_likelihood(n_low, s_low) + log_likelihood(rows[-1] - n_rest, churn[-1] - s_rest)
+    total = total + log_likelihood(n_rest - n_low, np.clip(s_rest - s_low, 0.0, n_rest - n_low))
+    low, high = np.unravel_index(np.argmax(total), total.shape)
     below, above = int(lows[low]), int(highs[high])
     sums = (
         (churn[below], rows[below]),
         (churn[above] - churn[below], rows[above] - rows[below]),
         (churn[-1] - churn[above], rows[-1] - rows[above]),
     )
-    # one row at the base rate is added to each level, so that an empty one tells nothing
+    # one row at the base rate is added to each level, so that an empty one gains nothing
     green, amber, red = (float((s + base) / (n + 1.0)) for s, n in sums)
     return Levels(below, above, (green, amber, red))
 

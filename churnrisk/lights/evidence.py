@@ -2,7 +2,7 @@
 
 Rates are churned rows per row: an account that is green at three snapshots and churns after the third gives three
 rows, one of them churned. It counts once among ``accounts``; the bounds are those that certified the lights.
-:func:`efficiency` says how much of the model's knowledge the colours pass on, :class:`LightVerdict` whether they help.
+:func:`efficiency` says how much of the model's information the colours keep, :class:`LightVerdict` whether they help.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from churnrisk.records import Colour, ColourEvidence, Interval
 USELESS_BELOW, WEAK_BELOW = 0.25, 0.60
 _TWO_SIDED = 0.975
 _BINS = 20
-# Of the G-test that the probability tells anything of the outcome.
+# Of the G-test that the probability has any information about the outcome.
 _BY_CHANCE = 0.05
 
 
@@ -168,7 +168,7 @@ def rule_evidence(
 def efficiency(
     colours: npt.ArrayLike | pd.Series, p: npt.ArrayLike | pd.Series, y: npt.ArrayLike | pd.Series
 ) -> float:
-    """Return how much of what the probability tells of the outcome the colours tell: 0 nothing, 1 all of it.
+    """Return the share of the probability's information about the outcome that the colours keep, 0 to 1.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def efficiency(
     -------
     float
         I(colour; outcome) / I(probability in 20 bins; outcome). NaN where a G-test at 5 % finds nothing in the
-        probability, so that there is nothing to pass on or there are too few rows to see it.
+        probability, so that there is nothing to keep or there are too few rows to see it.
 
     Notes
     -----
@@ -196,10 +196,10 @@ def efficiency(
     if not len(scores):
         return float("nan")
     edges = np.quantile(scores, np.arange(1, _BINS) / _BINS)
-    told, by_chance = _information(np.searchsorted(edges, scores, side="right"), churned)
+    known, by_chance = _information(np.searchsorted(edges, scores, side="right"), churned)
     return (
-        _information(codes.astype(np.int64), churned)[0] / told
-        if told > 0 and not by_chance
+        _information(codes.astype(np.int64), churned)[0] / known
+        if known > 0 and not by_chance
         else float("nan")
     )
 

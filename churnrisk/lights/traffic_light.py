@@ -47,8 +47,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         Largest churn rate of green and least of red (``certified``); None: a rung of the ladder.
     ladder : tuple of float
         Promises to try, strictest first: green at most the base odds of the block given to ``fit`` divided by one of
-        these factors, red at least the base odds times it. The strictest in which a colour keeps nine tenths of what
-        the easiest tells about churn is in force.
+        these factors, red at least the base odds times it. The strictest in which a colour keeps nine tenths of the
+        easiest one's information about churn is in force.
     green_cap, red_cap : float
         Green never promises more than the first, red never asks for more than the second.
     confidence : float
@@ -117,8 +117,8 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     **Order.** The probabilities of green lie at or below the base rate, those of red at or above it, amber's mean
     between; the tenth of a colour next to its threshold does not contradict the base rate by an exact one-sided 95 %
-    bound. Of the thresholds that keep promise and order, the one in force tells most about churn by the probabilities
-    that people see: the expected log score, at the rates of the three levels of most mutual information.
+    bound. Of the thresholds that keep promise and order, the one in force has most information about churn by the
+    probabilities that people see: the expected log score, at the rates of the three levels of most mutual information.
 
     **How**: :mod:`churnrisk.lights.certificate` says in which order claims are tested, and why the rung may be chosen
     afterwards. Start, goal, parts and rungs of the walk are read from scores and sizes, never from labels (but for how
@@ -135,7 +135,7 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
 
     **Drift.** Where ``fit`` is given the as-of dates (``blocks``), none of the last ``last_blocks`` dates may
     contradict the promise by an exact one-sided 95 % bound, and thresholds whose bound holds on each of these dates by
-    itself are preferred while they tell nine tenths as much. A drift that sets in after the last date is not seen,
+    itself are preferred while they have nine tenths as much. A drift that sets in after the last date is not seen,
     except a wave of new accounts, see :class:`churnrisk.lights.Newcomers`.
     """
 

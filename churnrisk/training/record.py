@@ -230,10 +230,10 @@ def within(churn: ChurnConfig) -> str:
 def light_lines(verdict: LightVerdict, evidence: Sequence[ColourEvidence]) -> list[str]:
     """Return the verdict on a light as one line, then what would help, the most important first."""
     passed_on = (
-        f"the colours pass on {verdict.efficiency:.0%} of what the probability tells of the outcome "
+        f"the colours keep {verdict.efficiency:.0%} of the probability's information about churn "
         f"(the model's own {verdict.model_efficiency:.0%})"
         if np.isfinite(verdict.efficiency)
-        else "on these rows the probability tells nothing for sure that the colours could pass on"
+        else "on these rows the probability has no certain information about churn that the colours could keep"
     )
     shares = ", ".join(f"{row.colour} {row.share:.0%}" for row in evidence)
     flagged = [row for row in evidence if row.colour in (Colour.AMBER, Colour.RED)]

@@ -27,7 +27,7 @@ def test_the_backtest_shows_promises_outcomes_and_stability_in_every_form(cli, s
     assert "(the champion's)" in said
     assert "without rules and hysteresis" in said
     assert "colours that change and are back at the next snapshot" in said
-    assert "efficiency (share of what the probability tells that the colours pass on): median" in said
+    assert "efficiency (share of the probability's information that the colours keep): median" in said
     assert "within 30 days" in said
     assert "is left out" in ran.err
     assert "snapshot 3 of" in ran.err

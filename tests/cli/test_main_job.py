@@ -28,7 +28,10 @@ def test_train_registers_a_candidate_and_promote_makes_it_the_champion(cli, proj
     assert set(figures) == {"model", "base rate", "recency rule"}
     assert figures["model"]["auc"]["value"] > figures["recency rule"]["auc"]["value"]
     light = json.loads(trained.out)["light"]
-    assert f"light: {light['verdict']}; the colours pass on {light['efficiency']:.0%} of what" in trained.err
+    assert (
+        f"light: {light['verdict']}; the colours keep {light['efficiency']:.0%} of the probability's information"
+        in trained.err
+    )
     promoted = cli("--project", project, "promote", "--author", "Ada")
     assert "version 1 is the champion: the first champion" in promoted.err
     listed = json.loads(cli("--project", project, "models", "--format", "json").out)
@@ -47,7 +50,7 @@ def test_a_rule_that_makes_the_light_useless_is_named_with_the_way_to_switch_it_
     ran = cli("--project", project, "train")
     assert ran.code == 0, ran.err
     said = [line for line in ran.out.splitlines() if line.startswith(("light: ", "  would help: "))]
-    assert said[0].startswith("light: useless; the colours pass on 0% of what the probability tells")
+    assert said[0].startswith("light: useless; the colours keep 0% of the probability's information")
     assert said[0].endswith("100% flagged (red or amber) hold 100% of the churned")
     assert any("green is empty: the rules leave none of the model's" in line for line in said)
     (named,) = [line for line in said if "the rule 'everybody' lowers the efficiency by" in line]
