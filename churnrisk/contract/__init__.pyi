@@ -14,12 +14,14 @@ from .check import (
     validate,
 )
 from .tables import (
+    AS_IT_IS,
     EARLIEST,
     LATEST,
     TABLES,
     Available,
     ColumnSpec,
     ColumnType,
+    Reading,
     TableSpec,
     as_double,
     cast,
@@ -31,6 +33,7 @@ from .tables import (
 )
 
 __all__ = [
+    "AS_IT_IS",
     "Available",
     "COMPARED_ROWS",
     "ColumnSpec",
@@ -40,6 +43,7 @@ __all__ = [
     "FUTURE",
     "Findings",
     "LATEST",
+    "Reading",
     "TABLES",
     "TablePart",
     "TableSpec",

@@ -8,12 +8,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from churnrisk.contract.tables import (
+    AS_IT_IS,
     EARLIEST,
     EXPECTED,
     LATEST,
     TABLES,
     Available,
     ColumnSpec,
+    Reading,
     TableSpec,
     cast,
     missing,
@@ -121,7 +123,7 @@ def validate(
     available: Available,
     *,
     native: Mapping[str, Mapping[str, str]],
-    date_formats: Mapping[str, str | None],
+    readings: Mapping[str, Reading],
     now: datetime,
     known: Mapping[str, Findings] | None = None,
 ) -> list[Violation]:
@@ -131,7 +133,7 @@ def validate(
     are planned. ``known`` holds findings by table that need not be computed again.
     """
     findings = {
-        name: find(rows, name, available, native=native[name], date_format=date_formats.get(name), now=now)
+        name: find(rows, name, available, native=native[name], reading=readings.get(name, AS_IT_IS), now=now)
         for name in available.tables
         if name not in (known or {})
     } | dict(known or {})
@@ -145,12 +147,12 @@ def find(
     available: Available,
     *,
     native: Mapping[str, str],
-    date_format: str | None,
+    reading: Reading,
     now: datetime,
     part: TablePart | None = None,
 ) -> Findings:
     """Check one table, or a part of its rows; see :func:`validate`."""
-    rules = rules_of(TABLES[name], available, native=native, date_format=date_format, now=now)
+    rules = rules_of(TABLES[name], available, native=native, reading=reading, now=now)
     return _TableCheck(rows, TABLES[name], available, part).findings(*rules)
 
 
@@ -305,24 +307,24 @@ def rules_of(
     available: Available,
     *,
     native: Mapping[str, str],
-    date_format: str | None,
+    reading: Reading,
     now: datetime,
 ) -> tuple[list[ContractRule], list[ContractRule], list[ContractRule]]:
     """Return the rules over the raw rows of a table, over its complete rows, and :meth:`_TableCheck._by_account`."""
     columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
     return (
-        _raw_rules(columns, native=native, date_format=date_format),
+        _raw_rules(columns, native=native, reading=reading),
         _typed_rules(spec, frozenset(column.name for column in columns), now=now),
         _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
     )
 
 
 def _raw_rules(
-    columns: Sequence[ColumnSpec], *, native: Mapping[str, str], date_format: str | None
+    columns: Sequence[ColumnSpec], *, native: Mapping[str, str], reading: Reading
 ) -> list[ContractRule]:
     """Return the rules over values as the source delivers them, in the contract's names."""
     rules = [
-        _misfit(column, native[column.name], date_format)
+        _misfit(column, native[column.name], reading)
         for column in columns
         if column.type not in ("id", "text")  # every value can be read as text
     ]
@@ -334,15 +336,14 @@ def _raw_rules(
         for one in columns
         if one.required
     ]
-    if date_format is None:
-        texts = [column for column in columns if native[column.name] == "VARCHAR"]
-        rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
+    texts = [one for one in columns if native[one.name] == "VARCHAR" and reading.format_of(one.name) is None]
+    rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
     return rules
 
 
-def _misfit(column: ColumnSpec, native: str, date_format: str | None) -> ContractRule:
+def _misfit(column: ColumnSpec, native: str, reading: Reading) -> ContractRule:
     quoted = f'"{column.name}"'
-    value = cast(quoted, column.type, native=native, date_format=date_format)
+    value = cast(quoted, column.type, native=native, reading=reading)
     handled = "their rows are left out" if column.required else "they count as unknown"
     extra = " or set date_format" if column.type == "timestamp" else ""
     broken = f"({value}) is null and not {missing(quoted, native)}"

@@ -34,6 +34,37 @@ _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How the raw values of one table are to be read; what is not given is never guessed.
+
+    ``date_format`` is for text dates that are not ISO 8601: a strptime format, ``epoch_s``, ``epoch_ms`` or ``excel``,
+    for all columns or per contract column. ``timezone`` is that of times without a zone (default UTC).
+    ``decimal`` and ``thousands`` are the separators of numbers, ``nulls`` the texts that mean "unknown".
+    ``scale`` is that of satisfaction scores, like "1-5", also per kind of survey; ``severity_order`` says whether
+    number 1 is the worst or the least severity; ``status`` lists the states of subscriptions that make a customer.
+    """
+
+    date_format: str | dict[str, str] | None = None
+    timezone: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    nulls: tuple[str, ...] = ()
+    scale: str | dict[str, str] | None = None
+    severity_order: Literal["1 is worst", "1 is least"] | None = None
+    status: tuple[str, ...] | None = None
+
+    def format_of(self, column: str) -> str | None:
+        """Return the date format of a contract column, if one is given."""
+        if isinstance(self.date_format, Mapping):
+            return self.date_format.get(column)
+        return self.date_format
+
+
+#: A table without settings.
+AS_IT_IS = Reading()
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
     """One column of a contract table."""
@@ -121,10 +152,11 @@ TABLES: dict[str, TableSpec] = {
             "subscriptions",
             columns_of(
                 "account_id:id! started_at:timestamp! ended_at:timestamp plan:text mrr:number "
-                "seats:number renewal_at:timestamp auto_renew:boolean recorded_at:timestamp"
+                "seats:number renewal_at:timestamp auto_renew:boolean recorded_at:timestamp "
+                "subscription_id:id status:text trial_ends_at:timestamp cancelled_at:timestamp"
             ),
             time="started_at",
-            later=("ended_at",),
+            later=("ended_at", "cancelled_at"),
             planned=("ended_at", "renewal_at"),
             words="subscription contract term purchase licen",
         ),
@@ -216,13 +248,10 @@ def timestamp_literal(moment: datetime) -> str:
     return f"timestamp '{moment.isoformat(' ')}'"
 
 
-def cast(column: str, type_: ColumnType, *, native: str, date_format: str | None = None) -> str:
-    """Cast a quoted raw column of DuckDB's type ``native``; null where the value does not fit, so that it is counted.
-
-    ``date_format`` is the strptime format of text dates that are not ISO 8601.
-    """
+def cast(column: str, type_: ColumnType, *, native: str, reading: Reading = AS_IT_IS) -> str:
+    """Cast a quoted raw column of DuckDB's type ``native``; null where the value does not fit, and counted."""
     if type_ == "timestamp":
-        moment = _moment(column, native, date_format)
+        moment = _moment(column, native, reading.format_of(column.strip('"')))
         return f"case when {moment} between {EARLIEST} and {LATEST} then {moment} end"
     if type_ == "severity":
         return _severity(column, native)

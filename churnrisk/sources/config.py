@@ -5,15 +5,32 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from churnrisk.contract import Reading
 from churnrisk.errors import UsageError
 
 
 @dataclass(frozen=True)
-class TableConfig:
-    """Where one contract table comes from.
+class Via:
+    """A table that leads from the key of a row to the account it belongs to.
 
-    Exactly one of ``path`` (a file or glob: CSV, Parquet, JSON, also .gz and .zst), ``sql`` (over files),
-    ``url`` with ``table`` (a database) and ``table`` alone (of Spark's catalog) is given.
+    ``key`` is its column that holds the row's key, ``account`` the one that holds the account's id, or the key of the
+    next table on the way; both are found by their values if they are not given.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
+
+    path: str
+    key: str | None = None
+    account: str | None = None
+
+
+@dataclass(frozen=True)
+class TableConfig(Reading):
+    """Where one contract table comes from, and how its values are to be read.
+
+    Exactly one of ``path`` (a file or glob: CSV, Parquet, JSON, also .gz and .zst, or a workbook's sheet as
+    ``book.xlsx#Usage``), ``sql`` (over files), ``url`` with ``table`` (a database) and ``table`` alone (of Spark's
+    catalog) is given.
     """
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
@@ -22,15 +39,25 @@ class TableConfig:
     sql: str | None = None
     url: str | None = None
     table: str | None = None
-    #: The contract's name to the user's; names that agree need no entry.
-    columns: dict[str, str] = field(default_factory=dict)
+    #: The contract's name to the user's; names that agree need no entry. A dotted path leads into nested JSON; of
+    #: several names, the first that is filled counts.
+    columns: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
     #: For CSV files that are not comma-separated UTF-8.
     delimiter: str | None = None
     encoding: str | None = None
-    #: Texts in CSV files that mean "unknown", like "NA".
-    nulls: tuple[str, ...] = ()
-    #: strptime format of text dates that are not ISO 8601, like "%d/%m/%Y".
-    date_format: str | None = None
+    #: SQL condition over the source's columns; other rows do not count.
+    where: str | None = None
+    #: Format of the date in the files' names, like "%Y-%m": adds the columns file_from and file_until, the first and
+    #: the last day of that period.
+    file_date: str | None = None
+    #: Format of the columns whose names are periods, like "%Y-%m": each becomes a row with column_from, column_until
+    #: and column_value.
+    unpivot: str | None = None
+    #: What makes ids of this table those of accounts: "exact", "upper", "lower", "no_leading_zeros", "no_decimals",
+    #: "no_exponents", "no_spaces", "first_15"; several are applied in turn.
+    ids: str | tuple[str, ...] | None = None
+    #: Tables that lead from what account_id is mapped to, such as a user's id, to the account.
+    via: str | Via | tuple[str | Via, ...] = ()
 
     def __post_init__(self) -> None:
         given = [name for name in ("path", "sql", "url") if getattr(self, name)]

@@ -12,7 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import TABLES, Available, ColumnSpec, TableSpec, as_double, cast, identifier, literal
+from churnrisk.contract import (
+    TABLES,
+    Available,
+    ColumnSpec,
+    Reading,
+    TableSpec,
+    as_double,
+    cast,
+    identifier,
+    literal,
+)
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import EngineConfig, TableConfig
@@ -39,7 +49,7 @@ class Tables:
     engine: Engine
     available: Available
     native: Mapping[str, Mapping[str, str]]
-    date_formats: Mapping[str, str | None]
+    readings: Mapping[str, Reading]
     digest: str
     event_parts: EventFiles | None = None
     cache: CacheConfig | None = None
@@ -78,8 +88,7 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
             bare = _bare_columns(TABLES[name], native[name], config)
             parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
     digest = digest_of(json.dumps(marks, default=str))[:16]
-    formats = {name: config.date_format for name, config in configs.items()}
-    return Tables(engine, Available(columns, categorical), native, formats, digest, parts)
+    return Tables(engine, Available(columns, categorical), native, configs, digest, parts)
 
 
 def open_account(
@@ -130,7 +139,9 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        only = None if account_id is None else (config.columns.get("account_id", "account_id"), account_id)
+        only = (
+            None if account_id is None else (str(config.columns.get("account_id", "account_id")), account_id)
+        )
         batches = read_batches(config.url, config.table, base=engine.base, only=only)
         for number, batch in enumerate(batches):
             engine.table_from("batch", batch)
@@ -178,6 +189,10 @@ def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, s
     spelled = {column.strip().lower(): column for column in there}
     chosen: dict[str, str] = {}
     for contract_name, own_name in config.columns.items():
+        if not isinstance(own_name, str):
+            raise UsageError(
+                f"[tables.{name}.columns] {contract_name}: several names are not understood yet."
+            )
         if own_name.strip().lower() not in spelled:
             raise UsageError(
                 f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, but {name} has no such column; "
@@ -251,7 +266,7 @@ def _open_typed(
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
     typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config.date_format))
+        (column, _typed(column, spec.column(column), type_, own.get(column), config))
         for column, type_ in native.items()
     )
     expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
@@ -270,11 +285,11 @@ def _open_typed(
 
 
 def _typed(
-    column: str, declared: ColumnSpec | None, native: str, own: str | None, date_format: str | None
+    column: str, declared: ColumnSpec | None, native: str, own: str | None, reading: Reading
 ) -> str | None:
     quoted = identifier(column)
     if declared:
-        return cast(quoted, declared.type, native=native, date_format=date_format)
+        return cast(quoted, declared.type, native=native, reading=reading)
     if own == "flag":
         return f"cast({quoted} as integer)"
     if own in ("number", "text"):
@@ -289,7 +304,7 @@ def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfi
         declared, quoted = spec.column(column), identifier(column)
         if declared is None:
             continue
-        value = cast(quoted, declared.type, native=type_, date_format=config.date_format)
+        value = cast(quoted, declared.type, native=type_, reading=config)
         if declared.type in ("id", "text"):
             value = quoted
         elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):

@@ -330,7 +330,7 @@ def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
         tables.engine.rows,
         tables.available,
         native=tables.native,
-        date_formats=tables.date_formats,
+        readings=tables.readings,
         now=now,
         known=_check_events(tables, now=now),
     )
@@ -398,10 +398,10 @@ def _check_events(tables: Tables, *, now: datetime) -> dict[str, Findings]:
     cache, parts = tables.cache, tables.event_parts
     if cache is None or parts is None:
         return {}
-    native, date_format = tables.native["events"], tables.date_formats.get("events")
+    native, reading = tables.native["events"], tables.readings["events"]
     # rules about the present are compared as of a fixed time
     by_relation = rules_of(
-        TABLES["events"], tables.available, native=native, date_format=date_format, now=datetime.min
+        TABLES["events"], tables.available, native=native, reading=reading, now=datetime.min
     )
     rules = list(chain(*by_relation))
     if any(rule.only_among != "false" for rule in rules):
@@ -501,7 +501,7 @@ class _EventCheck:
             "events",
             tables.available,
             native=tables.native["events"],
-            date_format=tables.date_formats.get("events"),
+            reading=tables.readings["events"],
             now=self._now,
             part=part,
         )

@@ -25,7 +25,7 @@ def violations(
     with Engine(EngineConfig(threads=1), base=folder) as engine:
         opened = open_tables(engine, files)
         return validate(
-            engine.rows, opened.available, native=opened.native, date_formats=opened.date_formats, now=NOW
+            engine.rows, opened.available, native=opened.native, readings=opened.readings, now=NOW
         )
 
 

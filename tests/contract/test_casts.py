@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from churnrisk.contract import ColumnType, cast, literal
+from churnrisk.contract import ColumnType, Reading, cast, literal
 from churnrisk.sources import Engine, EngineConfig
 
 
@@ -20,7 +20,7 @@ def engine() -> Iterator[Engine]:
 
 
 def read(engine: Engine, text: str, type_: ColumnType, *, date_format: str | None = None) -> Any:
-    expression = cast("v", type_, native="VARCHAR", date_format=date_format)
+    expression = cast("v", type_, native="VARCHAR", reading=Reading(date_format=date_format))
     return engine.value(f"select {expression} from (select {literal(text)} as v)")
 
 

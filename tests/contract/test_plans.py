@@ -29,9 +29,7 @@ def test_every_join_of_the_check_has_an_equality(tmp_path: Path) -> None:
             plans.append(plan)
             return engine.rows(sql)
 
-        found = validate(
-            rows, opened.available, native=opened.native, date_formats=opened.date_formats, now=NOW
-        )
+        found = validate(rows, opened.available, native=opened.native, readings=opened.readings, now=NOW)
     assert {violation.table for violation in found} >= {"events", "complaints"}, found
     assert any("HASH_JOIN" in plan for plan in plans)
 
