@@ -1,4 +1,5 @@
 from .config import EngineConfig, TableConfig
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
 from .engine import Engine
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -9,15 +10,18 @@ from .tables import Tables, open_account, open_engine, open_tables
 
 __all__ = [
     "CacheConfig",
+    "Connector",
     "Engine",
     "EngineConfig",
     "EventFiles",
     "Fingerprint",
     "GuessedTable",
+    "Recognition",
     "SparkEngine",
     "Stamp",
     "TableConfig",
     "Tables",
+    "connectors",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -26,5 +30,7 @@ __all__ = [
     "open_tables",
     "parse",
     "read_batches",
+    "read_connector",
+    "recognise",
     "to_spark",
 ]
