@@ -31,6 +31,7 @@ from .tables import (
     tidy,
     timestamp_literal,
 )
+from .trust import Reach, distrust, reaches
 
 __all__ = [
     "AS_IT_IS",
@@ -43,6 +44,7 @@ __all__ = [
     "FUTURE",
     "Findings",
     "LATEST",
+    "Reach",
     "Reading",
     "TABLES",
     "TablePart",
@@ -53,9 +55,11 @@ __all__ = [
     "cast",
     "columns_of",
     "complete_events",
+    "distrust",
     "find",
     "identifier",
     "literal",
+    "reaches",
     "rules_of",
     "shares",
     "sign_ups",

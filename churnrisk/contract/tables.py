@@ -53,6 +53,8 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
+    ids: str | tuple[str, ...] | None = None
 
     def format_of(self, column: str) -> str | None:
         """Return the date format of a contract column, if one is given."""
@@ -317,3 +319,4 @@ def _boolean(column: str, native: str) -> str:
     text = f"lower(trim(cast({column} as varchar)))"
     true, false = (", ".join(map(literal, words)) for words in (_TRUE, _FALSE))
     return f"case when {text} in ({true}) then true when {text} in ({false}) then false end"
+
