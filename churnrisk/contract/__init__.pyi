@@ -16,6 +16,7 @@ from .check import (
 from .tables import (
     AS_IT_IS,
     EARLIEST,
+    ID_RULES,
     LATEST,
     TABLES,
     Available,
@@ -28,6 +29,7 @@ from .tables import (
     columns_of,
     identifier,
     literal,
+    normal_id,
     tidy,
     timestamp_literal,
 )
@@ -42,6 +44,7 @@ __all__ = [
     "EARLIEST",
     "FUTURE",
     "Findings",
+    "ID_RULES",
     "LATEST",
     "Reading",
     "TABLES",
@@ -56,6 +59,7 @@ __all__ = [
     "find",
     "identifier",
     "literal",
+    "normal_id",
     "rules_of",
     "shares",
     "sign_ups",
