@@ -16,6 +16,7 @@ from .check import (
 from .tables import (
     AS_IT_IS,
     EARLIEST,
+    ID_RULES,
     LATEST,
     TABLES,
     Available,
@@ -28,6 +29,7 @@ from .tables import (
     columns_of,
     identifier,
     literal,
+    normal_id,
     tidy,
     timestamp_literal,
 )
@@ -43,6 +45,7 @@ __all__ = [
     "EARLIEST",
     "FUTURE",
     "Findings",
+    "ID_RULES",
     "LATEST",
     "Reach",
     "Reading",
@@ -59,6 +62,7 @@ __all__ = [
     "find",
     "identifier",
     "literal",
+    "normal_id",
     "reaches",
     "rules_of",
     "shares",

@@ -244,9 +244,9 @@ def _spelt_differently(rows: Rows, table: str) -> list[Violation]:
         "where account_id not in (select account_id from accounts))"
     )
     best: tuple[int, str, str, bool, int] | None = None
-    for form in ID_RULES:
-        their, our = normal_id("theirs", form), normal_id("account_id", form)
-        for both in (False, True):
+    for both in (False, True):
+        for form in ID_RULES:
+            their, our = normal_id("theirs", form), normal_id("account_id", form)
             known = our if both else "account_id"
             matched = (
                 f"from (select {their} as form, min(theirs) as theirs from {unknown} group by 1) u join "
