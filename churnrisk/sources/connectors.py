@@ -230,11 +230,17 @@ class _Match:
         self.connector = connector
         self._there = there
         self._found: dict[str, list[_Columns]] = {}
+        #: Files that fit, but less well than others do.
+        self._weaker: list[tuple[_Columns, str]] = []
         for one in there:
             fitting = [name for name, file in connector.files.items() if one.fits(file)]
             if fitting:
                 best = max(fitting, key=lambda name: one.weight(name, connector.files[name]))
                 self._found.setdefault(best, []).append(one)
+        for name, found in self._found.items():
+            weights = {one.path: one.weight(name, connector.files[name]) for one in found}
+            self._found[name] = [one for one in found if weights[one.path] == max(weights.values())]
+            self._weaker += [(one, name) for one in found if weights[one.path] < max(weights.values())]
 
     @cached_property
     def weight(self) -> int:
@@ -338,6 +344,10 @@ class _Match:
             f"{self.connector.title}: no file for {table}"
             for table in self.connector.tables
             if table not in self.tables
+        ]
+        notes += [
+            f"{one.path} was not taken for {name}: {self._found[name][0].path} fits better"
+            for one, name in self._weaker
         ]
         for name, found in self._found.items():
             file = self.connector.files[name]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
-START, END = datetime(2025, 1, 6), datetime(2026, 1, 5)
+START, END = datetime(2025, 1, 6), datetime(2025, 10, 6)
 OWNERS = ("Ada", "Ben", "Cleo")
 PLANS = {"starter": 100.0, "team": 300.0, "scale": 900.0}
 FEATURES = ("report", "export", "login")
@@ -37,14 +37,14 @@ def make_company(key: Callable[[int], str]) -> dict[str, pd.DataFrame]:
 def _add_account(
     rows: dict[str, list[dict[str, object]]], number: int, account_id: str, random: np.random.Generator
 ) -> None:
-    signed_up = START + timedelta(days=int(random.integers(0, 120)), hours=9, minutes=number % 60)
+    signed_up = START + timedelta(days=int(random.integers(0, 270)), hours=9, minutes=number)
     plan = list(PLANS)[number % 2]
     trial = number % 4 == 0
     unpaid = number % 12 == 4
-    leaves = number % 3 == 1 and not unpaid
+    left = signed_up + timedelta(days=int(random.integers(60, 160)))
+    leaves = number % 2 == 1 and not unpaid and left < END - timedelta(days=10)
     trial_ends = signed_up + timedelta(days=14) if trial else None
-    left = signed_up + timedelta(days=int(random.integers(100, 220))) if leaves else None
-    ended = trial_ends if unpaid else left
+    ended = trial_ends if unpaid else left if leaves else None
     rows["accounts"].append(
         {
             "account_id": account_id,
@@ -64,10 +64,10 @@ def _add_account(
         "seats": 5.0,
         "status": "canceled" if ended else "active",
         "trial_ends_at": trial_ends,
-        "cancelled_at": left - timedelta(days=20) if left and number % 2 else None,
+        "cancelled_at": left - timedelta(days=20) if leaves and number % 3 else None,
     }
-    if number % 5 == 3 and not unpaid:
-        upgraded = signed_up + timedelta(days=70)
+    if number % 5 == 3 and signed_up < END - timedelta(days=50):
+        upgraded = signed_up + timedelta(days=40)
         rows["subscriptions"].append(
             {**term, "ended_at": upgraded, "status": "canceled", "cancelled_at": None}
         )
@@ -95,27 +95,28 @@ def _add_account(
             )
         # those who will leave use it less and less
         day += timedelta(
-            days=int(random.integers(2, 6)) * (2 if left and day > left - timedelta(days=60) else 1)
+            days=int(random.integers(2, 6)) * (2 if leaves and day > left - timedelta(days=60) else 1)
         )
-    for _ in range(int(random.integers(0, 4)) + 2 * leaves):
-        opened = signed_up + timedelta(hours=int(random.integers(24, 2400)))
+    for day in pd.date_range(signed_up, last, freq="25D")[1:]:
+        opened = day.to_pydatetime() + timedelta(hours=int(random.integers(0, 400 if leaves else 600)))
         solved = opened + timedelta(hours=int(random.integers(2, 200))) if random.random() < 0.8 else None
-        rows["complaints"].append(
-            {
-                "account_id": account_id,
-                "opened_at": opened,
-                "resolved_at": solved,
-                "first_response_at": opened + timedelta(hours=1),
-                "severity": ("low", "normal", "high", "urgent")[int(random.integers(4))],
-                "category": ("bug", "question")[int(random.integers(2))],
-                "csat": float(random.choice([1, 5])) if solved else None,
-            }
-        )
-    for wave in range(3):
+        if (solved or opened) < END:
+            rows["complaints"].append(
+                {
+                    "account_id": account_id,
+                    "opened_at": opened,
+                    "resolved_at": solved,
+                    "first_response_at": opened + timedelta(hours=1),
+                    "severity": ("low", "normal", "high", "urgent")[int(random.integers(4))],
+                    "category": ("bug", "question")[int(random.integers(2))],
+                    "csat": float(random.choice([1, 5])) if solved else None,
+                }
+            )
+    for day in pd.date_range(signed_up, last, freq="45D")[1:]:
         rows["surveys"].append(
             {
                 "account_id": account_id,
-                "answered_at": signed_up + timedelta(days=30 + 60 * wave, hours=2),
+                "answered_at": day.to_pydatetime() + timedelta(hours=2),
                 "score": float(random.integers(0, 6) if leaves else random.integers(5, 11)),
                 "kind": "nps",
             }

@@ -19,7 +19,7 @@ _WHOLE_EVENTS = "account_id occurred_at recorded_at feature user_id"
 
 @dataclass(frozen=True)
 class Shape:
-    """A connector's shape: ``carries`` are the contract's columns that it holds, ``plain`` makes tables as exact as it."""
+    """A connector's shape: ``carries`` are the contract's columns that it holds, ``plain`` makes tables as exact."""
 
     connector: str
     key: Callable[[int], str]
@@ -75,7 +75,7 @@ def stripe_dashboard(of: Frames, to: Path) -> None:
         "Status": terms["status"],
         "Created (UTC)": terms["started_at"],
         "Start (UTC)": terms["started_at"],
-        "Current Period End (UTC)": pd.Timestamp("2026-02-01"),
+        "Current Period End (UTC)": pd.Timestamp("2025-11-01"),
         "Trial End (UTC)": terms["trial_ends_at"],
         "Canceled At (UTC)": terms["cancelled_at"],
         "Ended At (UTC)": terms["ended_at"],
@@ -97,7 +97,7 @@ def stripe_warehouse(of: Frames, to: Path) -> None:
             "customer_id": terms["account_id"],
             "status": terms["status"],
             "start_date": terms["started_at"],
-            "current_period_end": pd.Timestamp("2026-02-01"),
+            "current_period_end": pd.Timestamp("2025-11-01"),
             "trial_end": terms["trial_ends_at"],
             "canceled_at": terms["cancelled_at"],
             "ended_at": terms["ended_at"],
@@ -226,7 +226,7 @@ def zuora(of: Frames, to: Path) -> None:
                     "Status": ("Cancelled" if lost else "Active") if latest else "Expired",
                     "SubscriptionStartDate": terms["started_at"].iloc[0],
                     "SubscriptionEndDate": last["ended_at"] if latest else None,
-                    "TermEndDate": pd.Timestamp("2026-12-31"),
+                    "TermEndDate": pd.Timestamp("2026-09-30"),
                     # the day of the cancellation; without one that was asked for, the end itself
                     "CancelledDate": last["cancelled_at"] if latest and lost else None,
                 }
@@ -242,7 +242,7 @@ def zuora(of: Frames, to: Path) -> None:
                         "MRR": term["mrr"],
                         "Quantity": term["seats"],
                         "EffectiveStartDate": term["started_at"],
-                        "EffectiveEndDate": pd.Timestamp("2026-12-31") if pd.isna(ends) else ends,
+                        "EffectiveEndDate": pd.Timestamp("2026-09-30") if pd.isna(ends) else ends,
                     }
                 )
     for name, rows in (("Subscription", versions), ("RatePlan", plans), ("RatePlanCharge", charges)):
@@ -587,7 +587,7 @@ def pendo(of: Frames, to: Path) -> None:
             "accountId": accounts["account_id"],
             "metadata_agent_name": accounts["name"],
             "metadata_auto_firstvisit": _epoch(accounts["signed_up_at"], 1000),
-            "metadata_auto_lastvisit": 1767571200000,
+            "metadata_auto_lastvisit": 1759708800000,
         },
     )
     _csv(
@@ -683,7 +683,7 @@ def shopify_api(of: Frames, to: Path) -> None:
             "test": "false",
         }
     )
-    _csv(to, "orders.csv", _append(orders, test="true"), iso)
+    _csv(to, "orders.csv", _append(orders, id=1, test="true"), iso)
     first = orders.drop_duplicates("customer_id").set_index("customer_id")["id"]
     _csv(
         to,
