@@ -34,6 +34,8 @@ def test_train_registers_a_candidate_and_promote_makes_it_the_champion(cli, proj
         f"light: {light['verdict']}; the colours keep {light['efficiency']:.0%} of the probability's information"
         in trained.err
     )
+    measured = json.loads(cli("--project", project, "evaluate", "--format", "json").out)
+    assert measured["model"] == "version 1, the candidate: nothing is promoted yet"
     promoted = cli("--project", project, "promote", "--author", "Ada")
     assert "version 1 is the champion: the first champion" in promoted.err
     listed = json.loads(cli("--project", project, "models", "--format", "json").out)
