@@ -54,13 +54,18 @@ class Connector:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
-    name: str
+    path: Path
     title: str
     export: str
     files: dict[str, ConnectorFile]
     tables: dict[str, tuple[dict[str, Any], ...]]
     #: How ids meet, what money means, who is a customer, notice against end, which rows do not count.
     says: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Its name is that of its file."""
+        return self.path.stem
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.tables) - set(TABLES)):
@@ -111,7 +116,7 @@ def read_connector(path: Path) -> Connector:
             table: [given] if isinstance(given, Mapping) else given
             for table, given in raw.get("tables", {}).items()
         }
-        connector = TypeAdapter(Connector).validate_python({**raw, "name": path.stem, "tables": variants})
+        connector = TypeAdapter(Connector).validate_python({**raw, "path": path, "tables": variants})
         for table, settings in connector.tables.items():
             TypeAdapter(dict[str, tuple[TableConfig, ...]]).validate_python({table: settings})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
