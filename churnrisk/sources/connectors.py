@@ -7,11 +7,12 @@ folder ``connectors``; those in ``connectors/`` beside churnrisk.toml are the us
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from churnrisk.contract import TABLES, identifier
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.files import file_kind, scan
+from churnrisk.sources.files import file_kind, find_files, scan
 
 #: Folder beside churnrisk.toml with the connectors of a user.
 OWN_CONNECTORS = "connectors"
@@ -108,7 +109,7 @@ def connectors(folder: Path | None = None) -> dict[str, Connector]:
 
 def read_connector(path: Path) -> Connector:
     """Read one connector; a UsageError names what is wrong with it."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
@@ -116,9 +117,8 @@ def read_connector(path: Path) -> Connector:
             table: [given] if isinstance(given, Mapping) else given
             for table, given in raw.get("tables", {}).items()
         }
-        connector = TypeAdapter(Connector).validate_python({**raw, "path": path, "tables": variants})
-        for table, settings in connector.tables.items():
-            TypeAdapter(dict[str, tuple[TableConfig, ...]]).validate_python({table: settings})
+        connector: Connector = _validator(Connector)({**raw, "path": path, "tables": variants})
+        _validator(dict[str, tuple[TableConfig, ...]])(connector.tables)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise UsageError(f"{path} is not valid TOML for a connector: {error}. Correct it.") from error
     except ValidationError as error:
@@ -133,6 +133,13 @@ def read_connector(path: Path) -> Connector:
     return connector
 
 
+@cache
+def _validator(kind: Any) -> Callable[[Any], Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_python
+
+
 def recognise(folder: Path) -> Recognition:
     """Find the connectors whose files lie in a folder, by the columns of the files.
 
@@ -142,13 +149,55 @@ def recognise(folder: Path) -> Recognition:
     known = connectors(folder)
     with Engine(EngineConfig(), base=folder) as engine:
         there = _data_files(engine, folder)
-    matches = [_Match(connector, there) for connector in known.values()]
-    whole = sorted((one for one in matches if one.is_whole), key=lambda one: -one.weight)
-    if not whole:
-        partly = [one for one in matches if one.halfway]
-        best = max(partly, key=lambda one: one.weight, default=None)
-        return Recognition(notes=(best.halfway,) if best else ())
-    return _together(whole)
+        matches = [_Match(connector, there) for connector in known.values()]
+        whole = sorted((one for one in matches if one.is_whole), key=lambda one: -one.weight)
+        if whole:
+            found = _together(whole)
+            return replace(
+                found, tables={name: _dated(engine, name, one) for name, one in found.tables.items()}
+            )
+    best = max((one for one in matches if one.halfway), key=lambda one: one.weight, default=None)
+    return Recognition(notes=(best.halfway,) if best else ())
+
+
+def _dated(engine: Engine, table: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a table's settings with the epochs that its dates are in, which exports of one product differ in."""
+    times = {column.name for column in TABLES[table].columns if column.type == "timestamp"}
+    if "sql" in settings:
+        relation = f"({settings['sql']})"
+        own = {name: identifier(name) for name in engine.columns(relation) if name in times}
+    else:
+        files = find_files(settings["path"], base=engine.base, table=table)
+        relation = scan(files, TableConfig(path=settings["path"]))
+        there = engine.columns(relation)
+        own = {
+            name: identifier(column) if column in there else ".".join(map(identifier, column.split(".")))
+            for name, column in settings.get("columns", {}).items()
+            if name in times and isinstance(column, str)
+        }
+    given = settings.get("date_format")
+    formats = {}
+    for name, column in own.items():
+        form = given.get(name) if isinstance(given, Mapping) else given
+        if (form := _date_format(engine, relation, column, form)) is not None:
+            formats[name] = form
+    same = len(set(formats.values())) == 1 and len(formats) == len(own)
+    others = {key: value for key, value in settings.items() if key != "date_format"}
+    return others | ({"date_format": next(iter(formats.values())) if same else formats} if formats else {})
+
+
+def _date_format(engine: Engine, relation: str, column: str, given: str | None) -> str | None:
+    """Return the epoch that a column's values are in, else the given format unless that is an epoch."""
+    ((filled, seconds, milliseconds),) = engine.rows(
+        r"select count(*), bool_and(regexp_full_match(v, '\d{9,10}(\.0+)?')), "
+        r"bool_and(regexp_full_match(v, '\d{12,13}(\.0+)?')) from (select cast(v as varchar) as v from "
+        f"(select {column} as v from {relation}) where v is not null limit 1000)"
+    )
+    if not filled:
+        return given
+    if seconds or milliseconds:
+        return "epoch_s" if seconds else "epoch_ms"
+    return None if given in ("epoch_s", "epoch_ms") else given
 
 
 def _together(whole: Sequence[_Match]) -> Recognition:
@@ -356,8 +405,15 @@ class _Match:
         ]
         for name, found in self._found.items():
             file = self.connector.files[name]
-            lacking = [column for column in file.helps if found[0].find(column) is None]
-            if lacking and name in self.used.values():
+            if name not in self.used.values():
+                continue
+            read = json.dumps(list(self.connector.tables.values()))
+            lacking = [
+                first
+                for column in file.helps
+                if found[0].find(column) is None and (first := column.split("|")[0]) in read
+            ]
+            if lacking:
                 notes.append(f"{found[0].path} has no {', '.join(lacking)}")
         return notes
 
