@@ -160,7 +160,7 @@ class EventFiles:
     @property
     def made_from(self) -> str:
         """How rows are read; when it changes, everything cached from them is void."""
-        return f"{self.config!r} {self.native!r} {self.raw_rows.columns}{self.raw_rows.where} {self.bare}"
+        return f"{self.config!r} {self.native!r} {self.raw_rows.of('')} {self.bare}"
 
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some files: the columns of ``bare_events``, and the ``file`` of each row."""
@@ -173,17 +173,17 @@ class EventFiles:
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
-        return (
-            f"(select {self.raw_rows.columns}, {_FILE_COLUMN} "
-            f"from (from events_shape union all by name from {some}){self.raw_rows.where})"
-        )
+        return f"({self.raw_rows.of(f'(from events_shape union all by name from {some})', _FILE_COLUMN)})"
 
 
 def event_parts(
     engine: Engine, config: TableConfig, *, native: Mapping[str, str], raw: RawRows, bare: str
 ) -> EventFiles | None:
-    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types."""
-    if not config.path or engine.opens(config):
+    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types.
+
+    None too where a join says whose they are: a day's rows may be another account's tomorrow.
+    """
+    if not config.path or engine.opens(config) or raw.join:
         return None
     files = find_files(config.path, base=engine.base, table="events")
     if file_kind(files[0]) != "parquet":
