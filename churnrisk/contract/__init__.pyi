@@ -33,6 +33,7 @@ from .tables import (
     tidy,
     timestamp_literal,
 )
+from .trust import Reach, distrust, reaches
 
 __all__ = [
     "AS_IT_IS",
@@ -46,6 +47,7 @@ __all__ = [
     "Findings",
     "ID_RULES",
     "LATEST",
+    "Reach",
     "Reading",
     "TABLES",
     "TablePart",
@@ -56,10 +58,12 @@ __all__ = [
     "cast",
     "columns_of",
     "complete_events",
+    "distrust",
     "find",
     "identifier",
     "literal",
     "normal_id",
+    "reaches",
     "rules_of",
     "shares",
     "sign_ups",

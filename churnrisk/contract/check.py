@@ -33,7 +33,8 @@ SEEN_ROWS = 100_000
 _EXAMPLES = 50
 #: A defect in more than this share of a table's rows blocks: then the mapping is wrong, not a few rows.
 MAX_DEFECT_SHARE = 0.05
-MAX_UNKNOWN_SHARE = 0.5
+#: More unknown accounts than this block: the ids do not meet. Fewer do not count; the trust gate looks at who lost all.
+MAX_UNKNOWN_SHARE = 0.99
 
 #: What the two rules say that the cached check asks about.
 FUTURE = "date lies in the future"
@@ -394,7 +395,10 @@ def _order(earlier: str, later: str) -> ContractRule:
 def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:
     if spec.name == "accounts":
         return []
-    fix = "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
+    fix = (
+        f"Rows without an account do not count. Add the accounts, or say under [tables.{spec.name}] how the ids meet: "
+        "`ids` if they are spelled in another way, `via` if they are those of users or contacts."
+    )
     unknown = ContractRule("account_id", UNKNOWN, "is_unknown", "account_id", fix, share=MAX_UNKNOWN_SHARE)
     if not (sign_up_known and spec.time and spec.is_log):
         return [unknown]

@@ -77,6 +77,8 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
+    ids: str | tuple[str, ...] | None = None
 
     def format_of(self, column: str) -> str | None:
         """Return the date format of a contract column, if one is given."""
