@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import literal
-from churnrisk.errors import UsageError
+from churnrisk.contract import TABLES, literal
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
@@ -84,6 +84,30 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
     if config.nulls:
         options.append("nullstr = [" + ", ".join(literal(text) for text in ("", *config.nulls)) + "]")
     return f"read_csv({names}, {', '.join(options)})"
+
+
+def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> None:
+    """Refuse a CSV file that has two columns of a name that is used: DuckDB would call the second one ``<name>_1``."""
+    there = engine.columns(f"source_{name}")
+    spelled = set(map(str.lower, there))
+    doubled = [own for own in there if f"{own}_1".lower() in spelled]
+    if not doubled or file_kind(config.path or "") != "csv":
+        return
+    files = find_files(str(config.path), base=engine.base, table=name)
+    header = scan(files[:1], config).replace("header = true", "header = false")
+    names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
+    chosen = {
+        own.lower()
+        for given in config.columns.values()
+        for own in ([given] if isinstance(given, str) else given)
+    }
+    expected = {column.name for column in TABLES[name].columns} - set(config.columns)
+    for own in doubled:
+        if names.count(own.strip().lower()) > 1 and own.strip().lower() in chosen | expected:
+            raise ContractError(
+                f"[tables.{name}] {files[0].name} has several columns {own!r}, so which one counts is not known. "
+                f"Rename one in the file, or map the second as {own + '_1'!r} under [tables.{name}.columns]."
+            )
 
 
 def file_list(files: Iterable[Path]) -> str:

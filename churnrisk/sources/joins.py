@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from churnrisk.contract import ID_RULES, TABLES, identifier, literal, normal_id, tidy
@@ -58,10 +57,9 @@ def raw_rows(
         if name == "events" and of_users:
             columns.setdefault("user_id", key)
         columns["account_id"], join, mark = joiner.account(key), joiner.clause(key), joiner.mark
-    elif config.ids is not None and "account_id" in columns:
-        normal = normal_id(columns["account_id"], config.ids)
-        # ids that are vouched for stay in the source's type, which is quicker to group by
-        columns["account_id"] = columns["account_id"] if normal == tidy(columns["account_id"]) else normal
+    # ids that are vouched for stay in the source's type, which is quicker to group by
+    elif "account_id" in columns and config.ids not in (None, "exact", ("exact",)):
+        columns["account_id"] = _normal_form(config)(columns["account_id"])
     listed = ", ".join(f"{value} as {identifier(new)}" for new, value in columns.items())
     return RawRows(listed, where, join, left_out, mark)
 
@@ -71,6 +69,15 @@ def account_column(config: TableConfig) -> str | None:
     own = config.columns.get("account_id", "account_id")
     as_it_is = isinstance(own, str) and config.ids in (None, "exact") and not config.via
     return str(own) if as_it_is else None
+
+
+def _normal_form(config: TableConfig, rule: str | None = None) -> Callable[[str], str]:
+    """Return what brings the expression of an id to the form of ``ids``, or of one rule; unknown ones become null."""
+    how = rule or ("exact" if config.ids is None else config.ids)
+    unknown = ", ".join(map(literal, config.nulls))
+    return lambda value: normal_id(
+        f"case when {tidy(value)} not in ({unknown}) then {value} end" if unknown else value, how
+    )
 
 
 def _starts(name: str, config: TableConfig, columns: Mapping[str, str]) -> dict[str, str]:
@@ -130,7 +137,7 @@ class _Joiner:
                 'Join them by sql, or set engine = "duckdb" in churnrisk.toml.'
             )
         self._engine, self._name, self._config = engine, name, config
-        self._normal = partial(normal_id, how="exact" if config.ids is None else config.ids)
+        self._normal = _normal_form(config)
         given = (config.via,) if isinstance(config.via, str | Via) else config.via
         hops = [Via(one) if isinstance(one, str) else one for one in given]
         opened = [self._open(number, via, open_source) for number, via in enumerate(hops, 1)]
@@ -150,7 +157,7 @@ class _Joiner:
                 f"[tables.{self._name}] via {via.path!r} is the table itself. Name the file that leads from its keys "
                 "to accounts, or leave via out."
             )
-        config = TableConfig(path=via.path, nulls=self._config.nulls)
+        config = TableConfig(path=via.path)
         try:
             mark = open_source(alias, config)
         except (UsageError, ContractError) as error:
@@ -363,7 +370,7 @@ class _Joiner:
     def _fitting(self, hop: _Hop, value: str, rows: str) -> str | None:
         """Return the rule for ids by which most keys match."""
         for rule in ID_RULES:
-            normal = partial(normal_id, how=rule)
+            normal = _normal_form(self._config, rule)
             way = self._start("", value, rows, normal)
             if way and max(self._held(way, hop, normal).values()) >= _CLEAR_SHARE:
                 return rule

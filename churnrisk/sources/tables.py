@@ -35,6 +35,7 @@ from churnrisk.sources.files import (
     file_kind,
     find_files,
     fingerprint,
+    require_distinct_names,
     scan,
 )
 from churnrisk.sources.joins import account_column, raw_rows
@@ -145,6 +146,7 @@ def _open_raw(
 
     try:
         mark = source(name, configs[name])
+        require_distinct_names(engine, name, configs[name])
         raw = raw_rows(
             engine, name, configs[name], whole=account_id is None, source=source, accounts=accounts
         )

@@ -13,6 +13,8 @@ from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources import TableConfig, Tables, Via, open_account, open_tables
 from tests.sources.reading import engine, write_parquet
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+
 ACCOUNTS = [f"A{n:02}" for n in range(12)]
 NUMBERED = [str(n) for n in range(1, 13)]
 
@@ -198,3 +200,20 @@ def test_one_account_is_found_by_way_of_its_users(tmp_path: Path, ending: str) -
         assert columns["events"] == ("account_id", "occurred_at", "user_id")
         found = one.rows("select account_id, count(*), count(distinct user_id) from events group by 1")
         assert found == [("A03", 6, 2)]
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the case folders are not beside the project")
+def test_tracks_of_users_are_those_of_their_accounts() -> None:
+    names = {"occurred_at": "timestamp", "feature": "event"}
+    via = TableConfig(path="tracks.jsonl", columns={"account_id": "userId", **names}, via="users.csv")
+    joined = (
+        "select u.account_id, t.* from read_json('tracks.jsonl') t join 'users.csv' u on u.user_id = t.userId"
+    )
+    sql = TableConfig(sql=joined, columns={"user_id": "userId", **names})
+    rows = []
+    for config in (via, sql):
+        with engine(CASES / "13-events-keyed-by-user" / "input") as one:
+            open_tables(one, {"accounts": TableConfig(path="accounts.csv"), "events": config})
+            rows.append(one.rows("select account_id, occurred_at, feature, user_id from events order by all"))
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 496
