@@ -217,3 +217,20 @@ def test_tracks_of_users_are_those_of_their_accounts() -> None:
             rows.append(one.rows("select account_id, occurred_at, feature, user_id from events order by all"))
     assert rows[0] == rows[1]
     assert len(rows[0]) == 496
+
+
+def test_files_of_events_are_read_one_by_one_as_they_are_all_together(tmp_path: Path) -> None:
+    for number in (1, 2):
+        rows = f"('a{number}', '2025-03-01', 1), ('a{number}', '2025-03-02', 2)"
+        write_parquet(tmp_path / f"{number}.parquet", f"from (values {rows}) t(account_id, occurred_at, n)")
+    config = TableConfig(path="?.parquet", ids="upper", where="n < 2")
+    with engine(tmp_path) as one:
+        accounts = TableConfig(sql="select 'A1' as account_id")
+        parts = open_tables(one, {"accounts": accounts, "events": config}).event_parts
+        assert parts is not None
+        found = [one.rows(f"select account_id from {parts.raw([name])}") for name in parts.parts]
+        assert found == [[("A1",)], [("A2",)]]
+        bare = " union all ".join(f"select account_id from {parts.rows([name])}" for name in parts.parts)
+        assert one.rows(f"from ({bare}) order by 1") == one.rows(
+            "select account_id from bare_events order by 1"
+        )
