@@ -29,6 +29,9 @@ _USERS = re.compile(
     "user|person|people|contact|member|visitor|login|mail|distinct_?id|anonymous", re.IGNORECASE
 )
 
+#: What was found, by project, settings and the tables on the way: looking at one account repeats no search.
+_FOUND: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {}
+
 #: Creates ``source_<name>`` of a table's files and returns their fingerprint.
 OpenSource = Callable[[str, TableConfig], object]
 
@@ -53,7 +56,7 @@ def raw_rows(
     if config.via:
         joiner = _Joiner(engine, name, config, source)
         rows = f"(select * from source_{name}{where})"
-        key, of_users = joiner.join(_starts(name, config, columns), rows, accounts)
+        key, of_users = joiner.join(_starts(name, config, columns), rows, accounts, whole=whole)
         if name == "events" and of_users:
             columns.setdefault("user_id", key)
         columns["account_id"], join, mark = joiner.account(key), joiner.clause(key), joiner.mark
@@ -171,19 +174,25 @@ class _Joiner:
                 columns[own] = source.value(role, own).sql
         return _Hop(f"source_{alias}", via.path, columns, via.key, via.account), mark
 
-    def join(self, starts: Mapping[str, str], rows: str, accounts: Callable[[], str]) -> tuple[str, bool]:
+    def join(
+        self, starts: Mapping[str, str], rows: str, accounts: Callable[[], str], *, whole: bool
+    ) -> tuple[str, bool]:
         """Create ``via_<table>``; return the expression of the key, and whether it is that of a user.
 
         ``starts`` are the columns of ``rows`` that may hold it, by name; ``accounts`` opens the relation of ids.
         """
+        place = f"{self._engine.base} {self._name} {self._config!r} {self.mark}"
         if len(starts) == 1 and all(hop.key and hop.account for hop in self._hops):
             (start,) = starts
             columns = tuple((str(hop.key), str(hop.account)) for hop in self._hops)
+        elif not whole and place in _FOUND:
+            start, columns = _FOUND[place]
         else:
             way = self._find(starts, rows, accounts())
-            start, columns = way.start, way.columns
+            _FOUND[place] = start, columns = way.start, way.columns
         self._engine.create(f"via_{self._name}", self._led(columns))
-        self._require_one_account(self._normal(starts[start]), rows, columns)
+        if whole:
+            self._require_one_account(self._normal(starts[start]), rows, columns)
         names = " ".join((start, columns[0][0], self._hops[0].file))
         return starts[start], bool(_USERS.search(names))
 

@@ -141,15 +141,13 @@ def _open_raw(
             _open_raw(engine, "accounts", configs, ("accounts",))
         return "raw_accounts"
 
-    def source(name: str, config: TableConfig) -> object:
-        return _open_source(engine, name, config, account_id)
+    def way(alias: str, config: TableConfig) -> object:
+        return _open_source(engine, alias, config, None)
 
     try:
-        mark = source(name, configs[name])
+        mark = _open_source(engine, name, configs[name], account_id)
         require_distinct_names(engine, name, configs[name])
-        raw = raw_rows(
-            engine, name, configs[name], whole=account_id is None, source=source, accounts=accounts
-        )
+        raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
     except (ContractError, UsageError) as error:
         prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
