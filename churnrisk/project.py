@@ -280,8 +280,9 @@ def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
 def load(
     directory: str | Path | None = None,
     *,
+    data: str | Path | None = None,
     tables: Mapping[str, Any] | None = None,
-    columns: Mapping[str, Mapping[str, str]] | None = None,
+    columns: Mapping[str, Mapping[str, str | Sequence[str]]] | None = None,
     horizon_days: int | None = None,
     gap_days: int | None = None,
     now: datetime | None = None,
@@ -295,11 +296,14 @@ def load(
     directory : str or Path, optional
         The project folder, by default the current one. Its churnrisk.toml is read if it exists; models and
         store live there. With tables and without a folder the project lives in a temporary one, as long as the object.
+    data : str or Path, optional
+        Where relative table paths start, like ``--data``; default: ``CHURNRISK_DATA`` or the project folder.
     tables : dict of str to frame, optional
         Contract tables ("accounts", "events" …) as pandas, polars, pyarrow or DuckDB tables; they replace those in
         churnrisk.toml.
     columns : dict of str to dict, optional
-        Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``.
+        Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``; of
+        several names the first that is filled counts.
     horizon_days, gap_days : int, optional
         Short for ``churn={"horizon_days": …, "gap_days": …}``.
     now : datetime, optional
@@ -342,7 +346,8 @@ def load(
     if tables is not None:
         raw["tables"] = _write_tables(tables, folder.resolve())
     _map_columns(raw.setdefault("tables", {}), columns or {})
-    project = project_in(validated(raw, origin="what load() was given"), folder)
+    base = None if data is None else Path(data)
+    project = project_in(validated(raw, origin="what load() was given"), folder, data=base)
     return OpenProject(project, now=now, progress=progress, scratch=scratch)
 
 
@@ -353,7 +358,7 @@ def _require_mappings(given: Mapping[str, Any]) -> None:
         raise UsageError(f"[{name}]: expected settings as a dict, found {value!r:.80}. Write {name}={{…}}.")
 
 
-def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]]) -> None:
+def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> None:
     if unknown := sorted(set(columns) - set(tables)):
         raise UsageError(
             f"columns names {', '.join(unknown)}, found the tables {', '.join(tables) or 'none'}. "

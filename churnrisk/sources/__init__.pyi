@@ -1,4 +1,4 @@
-from .config import EngineConfig, TableConfig
+from .config import EngineConfig, TableConfig, Via
 from .database import read_batches
 from .engine import Engine
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -18,6 +18,7 @@ __all__ = [
     "Stamp",
     "TableConfig",
     "Tables",
+    "Via",
     "file_kind",
     "file_list",
     "guess_tables",
