@@ -13,6 +13,7 @@ from .check import (
     sign_ups,
     validate,
 )
+from .counted import TermRows, markers
 from .tables import (
     AS_IT_IS,
     EARLIEST,
@@ -47,6 +48,7 @@ __all__ = [
     "TABLES",
     "TablePart",
     "TableSpec",
+    "TermRows",
     "UNKNOWN",
     "as_double",
     "blocking",
@@ -56,6 +58,7 @@ __all__ = [
     "find",
     "identifier",
     "literal",
+    "markers",
     "rules_of",
     "shares",
     "sign_ups",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from churnrisk.contract.counted import TermRows, row_violations
 from churnrisk.contract.tables import (
     AS_IT_IS,
     EARLIEST,
@@ -138,6 +139,8 @@ def validate(
         if name not in (known or {})
     } | dict(known or {})
     found = [violation for name in available.tables for violation in findings[name].violations(name)]
+    for name in available.tables:
+        found += row_violations(rows, name, native[name], readings.get(name, AS_IT_IS))
     return sorted(found, key=lambda one: (one.level != "error", one.table, one.column, one.rule))
 
 
@@ -312,8 +315,11 @@ def rules_of(
 ) -> tuple[list[ContractRule], list[ContractRule], list[ContractRule]]:
     """Return the rules over the raw rows of a table, over its complete rows, and :meth:`_TableCheck._by_account`."""
     columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
+    raw = _raw_rules(columns, native=native, reading=reading)
+    if available.has("subscriptions.ended_at") and spec.name == "subscriptions":
+        raw.append(_order_of_terms(TermRows(native, reading)))
     return (
-        _raw_rules(columns, native=native, reading=reading),
+        raw,
         _typed_rules(spec, frozenset(column.name for column in columns), now=now),
         _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
     )
@@ -378,7 +384,8 @@ def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> li
         for name in ("mrr", "seats", "quantity")
         if name in names
     ]
-    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
+    # whether a term's end is a date without a time is seen in the raw rows
+    rules += [_order(str(spec.time), name) for name in spec.later if name in names and name != "ended_at"]
     if spec.name == "surveys":
         scale = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
         rules.append(ContractRule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
@@ -389,6 +396,11 @@ def _order(earlier: str, later: str) -> ContractRule:
     example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
     fix = f"Correct one of the dates; {later} counts as {earlier} until then."
     return ContractRule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
+
+
+def _order_of_terms(terms: TermRows) -> ContractRule:
+    example = f"{terms.account} || ': ' || {terms.starts_at} || ' > ' || {terms.ends_at}"
+    return replace(_order("started_at", "ended_at"), where=terms.ends_before_it_starts, example=example)
 
 
 def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:

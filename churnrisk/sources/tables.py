@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from churnrisk.contract import (
@@ -18,10 +18,12 @@ from churnrisk.contract import (
     ColumnSpec,
     Reading,
     TableSpec,
+    TermRows,
     as_double,
     cast,
     identifier,
     literal,
+    markers,
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
@@ -129,8 +131,25 @@ def _open_raw(
         prefix = "" if f"[tables.{name}]" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
     renamed = _renamed(engine, name, config)
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
+    config = _counted(engine, name, config)
+    rows = f" where {config.where}" if config.where else ""
+    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}{rows}")
     return mark, renamed
+
+
+def _counted(engine: Engine, name: str, config: TableConfig) -> TableConfig:
+    """Return the config whose ``where`` leaves out the rows that the source marks as deleted or superseded."""
+    mapped = {
+        own.strip().lower()
+        for names in config.columns.values()
+        for own in ([names] if isinstance(names, str) else names)
+    }
+    there = engine.columns(f"source_{name}")
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
+    if not gone:
+        return config
+    return replace(config, where=" and ".join([f"({config.where})" if config.where else "true", *gone]))
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -265,20 +284,22 @@ def _open_typed(
     account_id: str | None = None,
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
-    typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config))
+    typed = {
+        column: value
         for column, type_ in native.items()
-    )
-    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
+        if (value := _typed(column, spec.column(column), type_, own.get(column), config))
+    }
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
+    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    if spec.name == "subscriptions":
+        # computed once, as terms are compared with each other
+        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+    engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
         engine.run(f"create temp view bare_events as select {bare}")
