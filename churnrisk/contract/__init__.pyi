@@ -14,9 +14,13 @@ from .check import (
     validate,
 )
 from .counted import TermRows, markers
+from .proposals import NULL_WORDS, date_formats, null_texts, number_separators
 from .tables import (
     AS_IT_IS,
     EARLIEST,
+    EPOCHS,
+    GROUPS,
+    ID_RULES,
     LATEST,
     TABLES,
     Available,
@@ -29,9 +33,12 @@ from .tables import (
     columns_of,
     identifier,
     literal,
+    normal_id,
+    scale_bounds,
     tidy,
     timestamp_literal,
 )
+from .trust import Reach, distrust, reaches
 
 __all__ = [
     "AS_IT_IS",
@@ -41,9 +48,14 @@ __all__ = [
     "ColumnType",
     "ContractRule",
     "EARLIEST",
+    "EPOCHS",
     "FUTURE",
     "Findings",
+    "GROUPS",
+    "ID_RULES",
     "LATEST",
+    "NULL_WORDS",
+    "Reach",
     "Reading",
     "TABLES",
     "TablePart",
@@ -55,11 +67,18 @@ __all__ = [
     "cast",
     "columns_of",
     "complete_events",
+    "date_formats",
+    "distrust",
     "find",
     "identifier",
     "literal",
     "markers",
+    "normal_id",
+    "null_texts",
+    "number_separators",
+    "reaches",
     "rules_of",
+    "scale_bounds",
     "shares",
     "sign_ups",
     "tidy",

@@ -290,7 +290,7 @@ def row_violations(rows: Rows, table: str, native: Mapping[str, str], reading: R
 
 def _marked_rows(rows: Rows, table: str, own: Mapping[str, str], reading: Reading) -> Iterator[Violation]:
     for column, where in markers(table, own, reading).items():
-        chosen = f"({reading.where}) and " if reading.where else ""
+        chosen = f"({reading.where}\n) and " if reading.where else ""
         total, count = rows(f"select count(*), count(*) filter (where {chosen}{where}) from source_{table}")[
             0
         ]

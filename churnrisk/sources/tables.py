@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churnrisk.contract import (
@@ -27,7 +27,7 @@ from churnrisk.contract import (
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -39,12 +39,14 @@ from churnrisk.sources.files import (
     fingerprint,
     scan,
 )
+from churnrisk.sources.mapping import RawRows, account_column, raw_rows
 
 
 @dataclass(frozen=True)
 class Tables:
     """The opened tables; ``digest`` changes with any input file or its mapping, ``native`` are the source's types.
 
+    ``left_out`` are the rows that ``where`` leaves out, by table.
     ``event_parts`` are the files of the events if DuckDB reads Parquet; a ``cache`` reuses their roll-up between runs.
     """
 
@@ -53,6 +55,7 @@ class Tables:
     native: Mapping[str, Mapping[str, str]]
     readings: Mapping[str, Reading]
     digest: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
     event_parts: EventFiles | None = None
     cache: CacheConfig | None = None
 
@@ -75,22 +78,24 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     columns: dict[str, tuple[str, ...]] = {}
     categorical: dict[str, tuple[str, ...]] = {}
     native: dict[str, Mapping[str, str]] = {}
+    left_out: dict[str, int] = {}
     marks: list[object] = []
     parts: EventFiles | None = None
     for name, config in configs.items():
-        mark, renamed = _open_raw(engine, name, config)
+        mark, raw = _open_raw(engine, name, config)
+        left_out[name] = raw.left_out
         marks.append([name, repr(config), mark])
         native[name] = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native[name])
-        types = _own_types(engine, TABLES[name], native[name])
+        _require_columns(TABLES[name], native[name], config)
+        types = _own_types(engine, TABLES[name], native[name], config)
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         _open_typed(engine, TABLES[name], config, native[name], types)
         if name == "events":
             bare = _bare_columns(TABLES[name], native[name], config)
-            parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
+            parts = event_parts(engine, config, native=native[name], raw=raw, bare=bare)
     digest = digest_of(json.dumps(marks, default=str))[:16]
-    return Tables(engine, Available(columns, categorical), native, configs, digest, parts)
+    return Tables(engine, Available(columns, categorical), native, configs, digest, left_out, parts)
 
 
 def open_account(
@@ -101,7 +106,7 @@ def open_account(
     for name in (name for name in names if name in configs):
         _open_raw(engine, name, configs[name], account_id)
         native = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native)
+        _require_columns(TABLES[name], native, configs[name])
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
         _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
@@ -123,22 +128,22 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 
 def _open_raw(
     engine: Engine, name: str, config: TableConfig, account_id: str | None = None
-) -> tuple[object, str]:
-    """Create ``raw_<name>``, of one account if given; return its fingerprint and the select list that renames."""
+) -> tuple[object, RawRows]:
+    """Create ``raw_<name>``, of one account if given; return its fingerprint and how it reads the source."""
+    require_applicable(name, config, engine.rows)
     try:
         mark = _open_source(engine, name, config, account_id)
+        raw = raw_rows(engine, name, config, whole=account_id is None)
+        raw = _counted(engine, name, config, raw)
     except (ContractError, UsageError) as error:
-        prefix = "" if f"[tables.{name}]" in str(error) else f"[tables.{name}] "
+        prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
-    renamed = _renamed(engine, name, config)
-    config = _counted(engine, name, config)
-    rows = f" where {config.where}" if config.where else ""
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}{rows}")
-    return mark, renamed
+    engine.run(f"create temp view raw_{name} as select {raw.columns} from source_{name}{raw.where}")
+    return mark, raw
 
 
-def _counted(engine: Engine, name: str, config: TableConfig) -> TableConfig:
-    """Return the config whose ``where`` leaves out the rows that the source marks as deleted or superseded."""
+def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
+    """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
     mapped = {
         own.strip().lower()
         for names in config.columns.values()
@@ -148,8 +153,8 @@ def _counted(engine: Engine, name: str, config: TableConfig) -> TableConfig:
     unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
     gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
     if not gone:
-        return config
-    return replace(config, where=" and ".join([f"({config.where})" if config.where else "true", *gone]))
+        return raw
+    return replace(raw, where=f"{raw.where} {'and' if raw.where else 'where'} {' and '.join(gone)}")
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -158,9 +163,8 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        only = (
-            None if account_id is None else (str(config.columns.get("account_id", "account_id")), account_id)
-        )
+        column = account_column(config)
+        only = (column, account_id) if column and account_id is not None else None
         batches = read_batches(config.url, config.table, base=engine.base, only=only)
         for number, batch in enumerate(batches):
             engine.table_from("batch", batch)
@@ -182,52 +186,13 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
-def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
-    """Return the select list from the source's columns to the contract's names."""
-    there = engine.columns(f"source_{name}")
-    chosen = _mapped(name, config, list(there))
-    # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
-    taken = {new.lower() for new in chosen}
-    for own in there:
-        plain = own.strip()
-        new = plain.lower() if TABLES[name].column(plain.lower()) else plain
-        if own not in chosen.values() and new.lower() not in taken:
-            chosen[new] = own
-            taken.add(new.lower())
-    # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
-    return ", ".join(
-        f"({identifier(own)} ->> '$') as {identifier(new)}"
-        if there[own] == "JSON"
-        else f"{identifier(own)} as {identifier(new)}"
-        for new, own in chosen.items()
-    )
-
-
-def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, str]:
-    """Return the configured columns, contract name to source name as the source spells it."""
-    spelled = {column.strip().lower(): column for column in there}
-    chosen: dict[str, str] = {}
-    for contract_name, own_name in config.columns.items():
-        if not isinstance(own_name, str):
-            raise UsageError(
-                f"[tables.{name}.columns] {contract_name}: several names are not understood yet."
-            )
-        if own_name.strip().lower() not in spelled:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, but {name} has no such column; "
-                f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
-            )
-        if TABLES[name].column(contract_name) is None and not TABLES[name].open:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name}, which is not a column of {name}; the contract has "
-                f"{', '.join(column.name for column in TABLES[name].columns)}. Correct the name in churnrisk.toml."
-            )
-        chosen[contract_name] = spelled[own_name.strip().lower()]
-    return chosen
-
-
-def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
+def _require_columns(spec: TableSpec, there: Mapping[str, str], reading: Reading) -> None:
     missing = [column for column in spec.required if column not in there]
+    if isinstance(reading.scale, Mapping) and "kind" not in there:
+        raise UsageError(
+            f"[tables.{spec.name}] scale is given per kind, but {spec.name} has no column 'kind'. "
+            "Map it, or give one scale."
+        )
     if missing and len(there) == 1 and re.search(r"[,;|\t]", next(iter(there))):
         raise ContractError(
             f"[tables.{spec.name}] is read as one column, {next(iter(there))!r}: its lines do not all have as many "
@@ -240,7 +205,9 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
         )
 
 
-def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+def _own_types(
+    engine: Engine, spec: TableSpec, native: Mapping[str, str], reading: Reading
+) -> dict[str, str]:
     """Classify each column of the user's own as "number", "flag", "text" or "other"."""
     own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
     types = (
@@ -252,7 +219,7 @@ def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> di
     if not text:
         return types
     counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR', reading)}), "
         f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
         for column in text
     )
@@ -314,7 +281,7 @@ def _typed(
     if own == "flag":
         return f"cast({quoted} as integer)"
     if own in ("number", "text"):
-        return cast(quoted, "number" if own == "number" else "text", native=native)
+        return cast(quoted, "number" if own == "number" else "text", native=native, reading=reading)
     return None
 
 
@@ -328,7 +295,7 @@ def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfi
         value = cast(quoted, declared.type, native=type_, reading=config)
         if declared.type in ("id", "text"):
             value = quoted
-        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):
+        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")) and not config.timezone:
             value = f"cast({quoted} as timestamp)"
         columns.append(f"{value} as {quoted}")
     return ", ".join(columns)
