@@ -18,10 +18,12 @@ from churnrisk.contract import (
     ColumnSpec,
     Reading,
     TableSpec,
+    TermRows,
     as_double,
     cast,
     identifier,
     literal,
+    markers,
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
@@ -149,11 +151,27 @@ def _open_raw(
         mark = _open_source(engine, name, configs[name], account_id)
         require_distinct_names(engine, name, configs[name])
         raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
+        raw = _counted(engine, name, configs[name], raw)
     except (ContractError, UsageError) as error:
         prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
     engine.run(f"create temp view raw_{name} as {raw.of(f'source_{name}')}")
     return replace(raw, mark=[mark, raw.mark])
+
+
+def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
+    """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
+    mapped = {
+        own.strip().lower()
+        for names in config.columns.values()
+        for own in ([names] if isinstance(names, str) else names)
+    }
+    there = engine.columns(f"source_{name}")
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
+    if not gone:
+        return raw
+    return replace(raw, where=f"{raw.where} {'and' if raw.where else 'where'} {' and '.join(gone)}")
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -250,20 +268,22 @@ def _open_typed(
     account_id: str | None = None,
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
-    typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config))
+    typed = {
+        column: value
         for column, type_ in native.items()
-    )
-    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
+        if (value := _typed(column, spec.column(column), type_, own.get(column), config))
+    }
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
+    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    if spec.name == "subscriptions":
+        # computed once, as terms are compared with each other
+        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+    engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
         engine.run(f"create temp view bare_events as select {bare}")
