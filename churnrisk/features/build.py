@@ -108,18 +108,22 @@ def create_feature_table(
         f"{''.join(f', {block.columns}' for block in blocks)}{static} from {inputs.rows} p"
         f"{' join accounts a on a.account_id = p.account_id' if static else ''}{joins}"
     )
-    columns = "".join(
-        f", ({feature.sql})::{'varchar' if feature.categorical else 'double'} as {identifier(feature.name)}"
-        for feature in features
-    )
     # features are computed where the label is out of sight: a user's own cannot name it
     inputs.create(
         made.rows,
         "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
-        f"from (select account_id, as_of{columns} from {made.inputs}) v "
+        f"from (select account_id, as_of{feature_columns(features)} from {made.inputs}) v "
         f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of",
     )
     return made
+
+
+def feature_columns(features: Sequence[Feature]) -> str:
+    """Return the features as a select list over the inputs, with a leading comma; each may name those before it."""
+    return "".join(
+        f", ({feature.sql})::{'varchar' if feature.categorical else 'double'} as {identifier(feature.name)}"
+        for feature in features
+    )
 
 
 def facts_query(tables: Tables) -> str:
