@@ -41,7 +41,7 @@ from churnrisk.contract import (
     timestamp_literal,
     validate,
 )
-from churnrisk.errors import ChurnRiskError, ContractError
+from churnrisk.errors import ChurnRiskError, ContractError, TooYoungError
 from churnrisk.features import (
     FeatureFrame,
     Leak,
@@ -269,8 +269,8 @@ def _require_rows(frame: FeatureFrame, project: Project) -> None:
             "Check [churn] in churnrisk.toml and that account ids agree between the tables."
         )
     if frame.churned.nunique() < 2:
-        what = "churned" if frame.churned.iloc[0] else "stayed"
-        raise ContractError(
+        what, error = ("churned", ContractError) if frame.churned.iloc[0] else ("stayed", TooYoungError)
+        raise error(
             f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
             "Check the definition and its windows under [churn] in churnrisk.toml."
         )
