@@ -1,7 +1,8 @@
 from .config import EngineConfig, TableConfig
 from .connectors import Connector, Recognition, connectors, read_connector, recognise
+from .config import EngineConfig, TableConfig, Via
 from .database import read_batches
-from .engine import Engine
+from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import GuessedTable, guess_tables
 from .spark_engine import SparkEngine
@@ -22,9 +23,11 @@ __all__ = [
     "TableConfig",
     "Tables",
     "connectors",
+    "Via",
     "file_kind",
     "file_list",
     "guess_tables",
+    "names_in",
     "open_account",
     "open_engine",
     "open_tables",

@@ -18,7 +18,7 @@ from tests.sources.shapes import SHAPES, Frames
 
 SETTINGS = '[churn]\ndefinition = "contractual"\nhorizon_days = 30\ngrace_days = 7\n'
 #: They need settings that are still being built.
-WAITING = ("salesforce", "intercom", "segment", "mixpanel", "spreadsheet")
+WAITING = ("spreadsheet",)
 
 
 def toml(value: Any) -> str:
