@@ -1,6 +1,5 @@
-from .config import EngineConfig, TableConfig
-from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .config import EngineConfig, TableConfig, Via
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -22,8 +21,8 @@ __all__ = [
     "Stamp",
     "TableConfig",
     "Tables",
-    "connectors",
     "Via",
+    "connectors",
     "file_kind",
     "file_list",
     "guess_tables",

@@ -16,6 +16,7 @@ from churnrisk.sources import connectors, read_connector, recognise
 from tests.sources.company import make_company
 from tests.sources.shapes import SHAPES, Frames
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 SETTINGS = '[churn]\ndefinition = "contractual"\nhorizon_days = 30\ngrace_days = 7\n'
 #: They need settings that are still being built.
 WAITING = ("spreadsheet",)
@@ -213,3 +214,13 @@ def test_every_connector_says_what_must_be_known(tmp_path: Path) -> None:
     assert len(connectors()) == 16
     assert list(connectors(own(tmp_path)))[-1] == "billing"
     assert read_connector(tmp_path / "connectors" / "billing.toml").title == "Our billing"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}")
+@pytest.mark.parametrize(
+    ("case", "connector"),
+    [("09-*", "stripe_warehouse"), ("12-*", "stripe_warehouse"), ("15-*", "recurly"), ("0[1-8]-*", "")],
+)
+def test_exports_of_real_products_are_recognised_and_others_are_not(case: str, connector: str) -> None:
+    for folder in CASES.glob(f"{case}/input"):
+        assert recognise(folder).connector == connector, folder
