@@ -1,4 +1,6 @@
 from .config import EngineConfig, TableConfig, Via
+from .config import EngineConfig, TableConfig
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -9,16 +11,19 @@ from .tables import Tables, open_account, open_engine, open_tables
 
 __all__ = [
     "CacheConfig",
+    "Connector",
     "Engine",
     "EngineConfig",
     "EventFiles",
     "Fingerprint",
     "GuessedTable",
+    "Recognition",
     "SparkEngine",
     "Stamp",
     "TableConfig",
     "Tables",
     "Via",
+    "connectors",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -28,5 +33,7 @@ __all__ = [
     "open_tables",
     "parse",
     "read_batches",
+    "read_connector",
+    "recognise",
     "to_spark",
 ]
