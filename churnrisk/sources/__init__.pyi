@@ -1,5 +1,4 @@
 from .config import EngineConfig, TableConfig, Via
-from .config import EngineConfig, TableConfig
 from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
 from .engine import Engine, names_in
