@@ -1,4 +1,5 @@
 from .config import EngineConfig, TableConfig
+from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .engine import Engine
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -18,6 +19,7 @@ __all__ = [
     "Stamp",
     "TableConfig",
     "Tables",
+    "detect_encoding",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -26,5 +28,6 @@ __all__ = [
     "open_tables",
     "parse",
     "read_batches",
+    "sheet_names",
     "to_spark",
 ]
