@@ -1,7 +1,7 @@
-from .config import EngineConfig, TableConfig
+from .config import EngineConfig, TableConfig, Via
 from .convert import detect_encoding, sheet_names
 from .database import read_batches
-from .engine import Engine
+from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import GuessedTable, guess_tables
 from .spark_engine import SparkEngine
@@ -19,10 +19,12 @@ __all__ = [
     "Stamp",
     "TableConfig",
     "Tables",
+    "Via",
     "detect_encoding",
     "file_kind",
     "file_list",
     "guess_tables",
+    "names_in",
     "open_account",
     "open_engine",
     "open_tables",

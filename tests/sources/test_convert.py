@@ -152,7 +152,7 @@ def test_workbooks_of_one_shape_are_one_table(tmp_path: Path) -> None:
 
 def test_columns_of_one_name_are_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text("account_id,Feature,occurred_at,feature\nA,x,2025-03-01,login\n")
-    with pytest.raises(ContractError, match=r"e.csv has several columns named 'feature'"):
+    with pytest.raises(ContractError, match=r"e.csv has several columns 'Feature'"):
         read(tmp_path, path="e.csv")
     assert read(tmp_path, path="e.csv", columns={"feature": "feature_1"})[0][2] == "login"
     (tmp_path / "e.csv").write_text("account_id,feature,feature_1,occurred_at\nA,login,y,2025-03-01\n")
