@@ -11,6 +11,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -19,8 +20,9 @@ from typing import Any
 from churnrisk.contract import TABLES, identifier
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.convert import detect_encoding, sheet_names
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.files import file_kind, find_files, scan
+from churnrisk.sources.files import file_kind, file_list, find_files, scan
 
 #: Folder beside churnrisk.toml with the connectors of a user.
 OWN_CONNECTORS = "connectors"
@@ -168,7 +170,8 @@ def _dated(engine: Engine, table: str, settings: dict[str, Any]) -> dict[str, An
         own = {name: identifier(name) for name in engine.columns(relation) if name in times}
     else:
         files = find_files(settings["path"], base=engine.base, table=table)
-        relation = scan(files, TableConfig(path=settings["path"]))
+        config = TableConfig(path=settings["path"], encoding=settings.get("encoding"))
+        relation = scan(files, config, engine=engine)
         there = engine.columns(relation)
         own = {
             name: identifier(column) if column in there else ".".join(map(identifier, column.split(".")))
@@ -234,6 +237,12 @@ class _Columns:
 
     path: str
     spelled: Mapping[str, str]
+    encoding: str | None = None
+
+    @property
+    def is_readable_by_sql(self) -> bool:
+        """Say whether SQL can read it: neither a sheet nor text that must be converted first."""
+        return "#" not in self.path and self.encoding is None
 
     def find(self, column: str) -> str | None:
         """Return how the file spells a column, by any of its names."""
@@ -254,16 +263,25 @@ class _Columns:
 
 
 def _data_files(engine: Engine, folder: Path) -> list[_Columns]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
-    return [_Columns(path.name, _spelled(engine, path)) for path in paths]
+    """Return the data files of a folder and the sheets of its workbooks; without columns where they cannot be read."""
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path)):
+        names, encoding = [path.name], None
+        with suppress(ChurnRiskError):
+            if file_kind(path) == "workbook":
+                names = [f"{path.name}#{sheet}" for sheet in sheet_names(path)]
+            elif file_kind(path) == "csv":
+                encoding = detect_encoding(path)
+        found += [_Columns(name, _spelled(engine, path, name, encoding), encoding) for name in names]
+    return found
 
 
-def _spelled(engine: Engine, path: Path) -> dict[str, str]:
+def _spelled(engine: Engine, path: Path, name: str, encoding: str | None) -> dict[str, str]:
     """Return a file's columns by lower-case name, those inside of structures as dotted paths; none if unreadable."""
     import duckdb
 
     try:
-        columns = engine.columns(scan([path], TableConfig(path=path.name)))
+        columns = engine.columns(scan([path], TableConfig(path=name, encoding=encoding), engine=engine))
     except ChurnRiskError:
         return {}
     paths = (one for name, type_ in columns.items() for one in _paths(name, duckdb.type(type_)))
@@ -321,7 +339,10 @@ class _Match:
     def _ambiguous(self) -> list[str]:
         """Names of files for which several of different shape stand."""
         return [
-            name for name, found in self._found.items() if len({frozenset(one.spelled) for one in found}) > 1
+            name
+            for name, found in self._found.items()
+            if len({(frozenset(one.spelled), one.encoding) for one in found}) > 1
+            or (len(found) > 1 and any("#" in one.path for one in found))
         ]
 
     @cached_property
@@ -340,9 +361,17 @@ class _Match:
             if name not in close
         ]
         reasons += [
-            f"{' and '.join(one.path for one in self._found[name])} are both {name}, with different columns"
+            f"{' and '.join(one.path for one in self._found[name])} are both {name}, and cannot be read as one"
             for name in self._ambiguous
         ]
+        reasons += [
+            f"{one.path} must be saved as UTF-8 CSV first"
+            for found in self._found.values()
+            for one in found
+            if not (reasons or one.is_readable_by_sql)
+        ]
+        if not reasons:
+            return ""
         seen = ", ".join(one.path for name in distinct for one in self._found[name])
         return (
             f"the folder looks like an export of {self.connector.title}{f' ({seen})' if seen else ''}, but "
@@ -372,11 +401,18 @@ class _Match:
         chosen: dict[str, tuple[dict[str, Any], set[str]]] = {}
         for table, variants in self.connector.tables.items():
             for variant in (one for one in variants if _files_of(one) <= set(self._found)):
+                if "sql" in variant and self._unreadable(variant):
+                    continue
                 settings = self._filled(variant)
                 if "sql" in settings or self._is_complete(table, variant, settings):
                     chosen[table] = (settings, _files_of(variant))
                     break
         return chosen
+
+    def _unreadable(self, variant: Mapping[str, Any]) -> list[str]:
+        """Return the files that the SQL of a variant cannot read."""
+        files = (one for name in _files_of(variant) for one in self._found[name])
+        return [one.path for one in files if not one.is_readable_by_sql]
 
     def _is_complete(self, table: str, variant: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         """Say whether the file has every column that the contract requires."""
@@ -398,6 +434,13 @@ class _Match:
             f"{self.connector.title}: no file for {table}"
             for table in self.connector.tables
             if table not in self.tables
+        ]
+        notes += [
+            f"{path} must be saved as UTF-8 CSV first to be read for {table}"
+            for table, variants in self.connector.tables.items()
+            for variant in variants
+            if table not in self.tables and "sql" in variant and _files_of(variant) <= set(self._found)
+            for path in self._unreadable(variant)
         ]
         notes += [
             f"{one.path} was not taken for {name}: {self._found[name][0].path} fits better"
@@ -429,6 +472,8 @@ class _Match:
         settings["path"] = _FILE.sub(lambda _: self._pattern(name), settings["path"])
         if columns := _spelled_columns(settings.get("columns", {}), file, one):
             settings["columns"] = columns
+        if one.encoding:
+            settings["encoding"] = one.encoding
         if "where" in settings:
             settings["where"] = _condition(settings["where"], file, one)
         if "via" in settings:
@@ -456,8 +501,11 @@ class _Match:
         if name not in self._found:
             return match[0]
         file, one = self.connector.files[name], self._found[name][0]
-        paths = [Path(found.path) for found in self._found[name]]
-        reader = scan(paths, TableConfig(path=one.path))
+        paths = file_list(Path(found.path) for found in self._found[name])
+        options = (
+            ", all_varchar = true, null_padding = false" if (kind := file_kind(one.path)) == "csv" else ""
+        )
+        reader = f"read_{kind}({paths}, union_by_name = true{options})"
         renamed = []
         for column in (*file.needs, *file.helps):
             first, own = column.split("|")[0], one.find(column)
