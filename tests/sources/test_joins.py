@@ -150,7 +150,7 @@ def test_ids_are_normal_on_the_whole_way(tmp_path: Path) -> None:
     _, found = opened(tmp_path, columns={"account_id": "userId"}, via="users.csv", ids="upper")
     assert found == EXPECTED
     with pytest.raises(
-        UsageError, match=r"no column of users.csv holds most values of userId.*unless ids = \"upper\""
+        UsageError, match=r"no column of users.csv holds most values of userId.*Set ids = \"upper\""
     ):
         opened(tmp_path, columns={"account_id": "userId"}, via="users.csv")
 
