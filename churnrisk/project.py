@@ -85,7 +85,7 @@ class OpenProject:
         return {"now": self._now or datetime.now(), "progress": self._progress}
 
     def check(self, *, leaks: bool = False) -> training.CheckReport:
-        """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future."""
+        """Check the tables against the contract and, with ``leaks``, every signal for what it cannot have known."""
         return training.check(self.settings, leaks=leaks, **self._run)
 
     def panel(self) -> training.TrainingPanel:
@@ -93,9 +93,20 @@ class OpenProject:
         return training.training_panel(self.settings, **self._run, looking_back=self._now is not None)
 
     def signals(self) -> pd.DataFrame:
-        """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
+        """Return all signals, worth most first: meaning, coverage, drift, AUC of each alone, whether it is left out."""
         rows = [row.to_dict() for row in training.catalogue_report(self.settings, **self._run).rows]
-        columns = ["family", "meaning", "unit", "monotone", "coverage", "drift", "auc", "auc_low", "auc_high"]
+        columns = [
+            "family",
+            "meaning",
+            "unit",
+            "monotone",
+            "coverage",
+            "drift",
+            "auc",
+            "auc_low",
+            "auc_high",
+            "left_out",
+        ]
         return pd.DataFrame(rows).set_index("feature").rename_axis("signal")[columns]
 
     def with_features(self, signals: Sequence[Signal], *, check_leaks: bool = True) -> OpenProject:
@@ -265,11 +276,7 @@ class OpenProject:
 
 
 def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
-    changed = "; ".join(
-        f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}"
-        for leak in report.leaks or ()
-        if leak.feature in names
-    )
+    changed = "; ".join(leak.text for leak in report.leaks or () if leak.feature in names)
     if changed:
         raise ContractError(
             f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "

@@ -28,7 +28,8 @@ class ChurnConfig:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
-    #: ``contractual``: a subscription ends inside the label window and none covers the account within ``grace_days``.
+    #: ``contractual``: a subscription ends inside the label window, or up to ``grace_days`` before it, and none covers
+    #: the account within ``grace_days`` of that end.
     #: ``inactivity``: active in the look-back, silent through the label window. ``labels``: brought by the user.
     definition: Literal["contractual", "inactivity", "labels"] = "inactivity"
     #: The label window is ``[as_of + gap, as_of + gap + horizon)``.
@@ -266,7 +267,8 @@ def lost_terms(churn: ChurnConfig) -> str:
         f"left join subscriptions n on n.account_id = s.account_id "
         f"and n.started_at <= {end} + interval {churn.grace_days} day "
         f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
-        f"where s.ended_at is not null and n.account_id is null"
+        # an end that completes a term is no loss
+        "where s.ended_at is not null and not s.completed and n.account_id is null"
     )
 
 

@@ -1,6 +1,6 @@
 from .config import EngineConfig, TableConfig, Via
 from .database import read_batches
-from .engine import Engine
+from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import GuessedTable, guess_tables
 from .spark_engine import SparkEngine
@@ -22,6 +22,7 @@ __all__ = [
     "file_kind",
     "file_list",
     "guess_tables",
+    "names_in",
     "open_account",
     "open_engine",
     "open_tables",

@@ -18,14 +18,16 @@ from churnrisk.contract import (
     ColumnSpec,
     Reading,
     TableSpec,
+    TermRows,
     as_double,
     cast,
     identifier,
     literal,
+    markers,
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -87,8 +89,8 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         left_out[name] = raw.left_out
         marks.append([name, repr(config), raw.mark])
         native[name] = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native[name])
-        types = _own_types(engine, TABLES[name], native[name])
+        _require_columns(TABLES[name], native[name], config)
+        types = _own_types(engine, TABLES[name], native[name], config)
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         _open_typed(engine, TABLES[name], config, native[name], types)
@@ -107,7 +109,7 @@ def open_account(
     for name in (name for name in names if name in configs):
         _open_raw(engine, name, configs, there, account_id)
         native = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native)
+        _require_columns(TABLES[name], native, configs[name])
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
         _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
@@ -135,6 +137,7 @@ def _open_raw(
     account_id: str | None = None,
 ) -> RawRows:
     """Create ``raw_<name>``, of one account if given, and return how it reads its source."""
+    require_applicable(name, configs[name], engine.rows)
 
     def accounts() -> str:
         if "accounts" not in opened:
@@ -148,11 +151,27 @@ def _open_raw(
         mark = _open_source(engine, name, configs[name], account_id)
         require_distinct_names(engine, name, configs[name])
         raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
+        raw = _counted(engine, name, configs[name], raw)
     except (ContractError, UsageError) as error:
         prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
     engine.run(f"create temp view raw_{name} as {raw.of(f'source_{name}')}")
     return replace(raw, mark=[mark, raw.mark])
+
+
+def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
+    """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
+    mapped = {
+        own.strip().lower()
+        for names in config.columns.values()
+        for own in ([names] if isinstance(names, str) else names)
+    }
+    there = engine.columns(f"source_{name}")
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
+    if not gone:
+        return raw
+    return replace(raw, where=f"{raw.where} {'and' if raw.where else 'where'} {' and '.join(gone)}")
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -184,8 +203,13 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
-def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
+def _require_columns(spec: TableSpec, there: Mapping[str, str], reading: Reading) -> None:
     missing = [column for column in spec.required if column not in there]
+    if isinstance(reading.scale, Mapping) and "kind" not in there:
+        raise UsageError(
+            f"[tables.{spec.name}] scale is given per kind, but {spec.name} has no column 'kind'. "
+            "Map it, or give one scale."
+        )
     if missing and len(there) == 1 and re.search(r"[,;|\t]", next(iter(there))):
         raise ContractError(
             f"[tables.{spec.name}] is read as one column, {next(iter(there))!r}: its lines do not all have as many "
@@ -198,7 +222,9 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
         )
 
 
-def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+def _own_types(
+    engine: Engine, spec: TableSpec, native: Mapping[str, str], reading: Reading
+) -> dict[str, str]:
     """Classify each column of the user's own as "number", "flag", "text" or "other"."""
     own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
     types = (
@@ -210,7 +236,7 @@ def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> di
     if not text:
         return types
     counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR', reading)}), "
         f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
         for column in text
     )
@@ -242,20 +268,22 @@ def _open_typed(
     account_id: str | None = None,
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
-    typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config))
+    typed = {
+        column: value
         for column, type_ in native.items()
-    )
-    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
+        if (value := _typed(column, spec.column(column), type_, own.get(column), config))
+    }
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
+    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    if spec.name == "subscriptions":
+        # computed once, as terms are compared with each other
+        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+    engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
         engine.run(f"create temp view bare_events as select {bare}")
@@ -270,7 +298,7 @@ def _typed(
     if own == "flag":
         return f"cast({quoted} as integer)"
     if own in ("number", "text"):
-        return cast(quoted, "number" if own == "number" else "text", native=native)
+        return cast(quoted, "number" if own == "number" else "text", native=native, reading=reading)
     return None
 
 
@@ -284,7 +312,7 @@ def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfi
         value = cast(quoted, declared.type, native=type_, reading=config)
         if declared.type in ("id", "text"):
             value = quoted
-        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):
+        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")) and not config.timezone:
             value = f"cast({quoted} as timestamp)"
         columns.append(f"{value} as {quoted}")
     return ", ".join(columns)
