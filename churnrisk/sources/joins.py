@@ -50,6 +50,9 @@ def raw_rows(
     where = where_clause(engine, name, config)
     left_out = rows_left_out(engine, name, where) if where and whole else 0
     columns = own_columns(engine, name, config, trusted=not whole)
+    normalised = config.ids not in (None, "exact", ("exact",))
+    if normalised and whole and name != "accounts":
+        _require_apart(engine, name, config, accounts())
     join, mark = "", None
     if config.via:
         joiner = _Joiner(engine, name, config, source)
@@ -59,7 +62,7 @@ def raw_rows(
             columns.setdefault("user_id", key)
         columns["account_id"], join, mark = joiner.account(key), joiner.clause(key), joiner.mark
     # ids that are vouched for stay in the source's type, which is quicker to group by
-    elif "account_id" in columns and config.ids not in (None, "exact", ("exact",)):
+    elif "account_id" in columns and normalised:
         columns["account_id"] = _normal_form(config)(columns["account_id"])
     listed = ", ".join(f"{value} as {identifier(new)}" for new, value in columns.items())
     return RawRows(listed, where, join, left_out, mark)
@@ -79,6 +82,21 @@ def _normal_form(config: TableConfig, rule: str | None = None) -> Callable[[str]
     return lambda value: normal_id(
         f"case when {tidy(value)} not in ({unknown}) then {value} end" if unknown else value, how
     )
+
+
+def _require_apart(engine: Engine, name: str, config: TableConfig, accounts: str) -> None:
+    """Refuse a normal form that makes one account of two: all rows would count for one of them."""
+    ids = f"select distinct {tidy('account_id')} as own from {accounts}"
+    forms = f"select own, {_normal_form(config)('own')} as form from ({ids}) where own is not null"
+    met = f"select form, min(own) as one, max(own) as other from ({forms}) group by form having count(*) > 1"
+    # two spellings of which neither is the form meet no row at all, which the check of ids sees
+    lost = f"select * from ({met}) where form in (select own from ({forms})) order by form limit 1"
+    for form, one, other in engine.rows(lost):
+        how = repr(config.ids) if isinstance(config.ids, str) else list(config.ids or ())
+        raise ContractError(
+            f"[tables.{name}] ids = {how} makes one account of two: {one!r} and {other!r} both become {form!r}. "
+            'Choose another rule, or set ids = "exact" if they are different accounts.'
+        )
 
 
 def _starts(name: str, config: TableConfig, columns: Mapping[str, str]) -> dict[str, str]:
@@ -254,9 +272,9 @@ class _Joiner:
         self, starts: Mapping[str, str], rows: str, accounts: str
     ) -> tuple[list[_Way], list[_Way], _Hop]:
         """Return all ways to accounts, and where they end: those so far, and the next table."""
-        self._engine.create(
-            "way_accounts", f"select distinct {self._normal('account_id')} as value from {accounts}"
-        )
+        # Spark may have read the accounts, but the way there is DuckDB's
+        ids = self._engine.arrow(f"select distinct {self._normal('account_id')} as value from {accounts}")
+        self._engine.table_from("way_accounts", ids)
         ways = [way for start, value in starts.items() if (way := self._start(start, value, rows))]
         before, hop = ways, self._hops[0]
         for hop in self._hops:
