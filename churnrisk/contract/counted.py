@@ -279,10 +279,8 @@ class TermRows:
             f"where {known} < cast(started_at as date) + interval 1 day group by 1, 2"
         )
         day = f"least(t.ended_at + interval 1 day, {LATEST})"
-        columns["ended_at"] = (
-            f"case when t.covers and t.ended_at is not null and coalesce(f.runs_until <= t.ended_at, true) then {day} else t.ended_at end "
-            "as ended_at"
-        )
+        whole = "t.covers and t.ended_at is not null and coalesce(f.runs_until <= t.ended_at, true)"
+        columns["ended_at"] = f"case when {whole} then {day} else t.ended_at end as ended_at"
         return (
             f"with terms as ({terms}) select {', '.join(columns.values())}, t.completed "
             f"from (select * from terms where {complete}) t "
