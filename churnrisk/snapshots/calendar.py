@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from churnrisk.contract import EARLIEST, TABLES, Reach, reaches, timestamp_literal
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.errors import ContractError, TooYoungError, UsageError
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
         dates = sorted(_steps(last, earliest, config, forward=False))
     dates = [as_of for as_of in dates if _sees_usage(as_of, span, churn)]
     if not dates:
-        raise ContractError(
+        raise TooYoungError(
             f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
             f"is known {churn.outcome_delay.days} days after its as-of date. Bring a longer history, or lower "
             "horizon_days under [churn] in churnrisk.toml."
