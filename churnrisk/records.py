@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -322,6 +323,34 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A signal that tells the outcome better than what was known before should: how, and what was done about it.
+
+    ``left_out`` is False for a signal of the catalogue, which reads dated rows only and is therefore only named.
+    ``auc`` is that of the signal alone, None where its values are too few for one.
+    """
+
+    feature: str
+    why: str
+    left_out: bool
+    auc: Interval | None = None
+
+    @property
+    def text(self) -> str:
+        """What was found, what was done and which setting decides otherwise, in one line."""
+        quoted = json.dumps(self.feature, ensure_ascii=False)
+        if self.left_out:
+            return (
+                f"{self.feature} is left out as a suspected leak: {self.why}. If its values were known before each "
+                f"as-of date, vouch for it: trust = [{quoted}] under [features]"
+            )
+        return (
+            f"{self.feature} may be a leak: {self.why}. It stays, as it reads dated rows only; if those are written "
+            f"because a customer leaves, leave it out: exclude = [{quoted}] under [features]"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-from .config import EngineConfig, TableConfig
+from .config import EngineConfig, TableConfig, Via
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
-from .engine import Engine
+from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import GuessedTable, guess_tables
 from .spark_engine import SparkEngine
@@ -9,22 +10,29 @@ from .tables import Tables, open_account, open_engine, open_tables
 
 __all__ = [
     "CacheConfig",
+    "Connector",
     "Engine",
     "EngineConfig",
     "EventFiles",
     "Fingerprint",
     "GuessedTable",
+    "Recognition",
     "SparkEngine",
     "Stamp",
     "TableConfig",
     "Tables",
+    "Via",
+    "connectors",
     "file_kind",
     "file_list",
     "guess_tables",
+    "names_in",
     "open_account",
     "open_engine",
     "open_tables",
     "parse",
     "read_batches",
+    "read_connector",
+    "recognise",
     "to_spark",
 ]

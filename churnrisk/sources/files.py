@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import literal
-from churnrisk.errors import UsageError
+from churnrisk.contract import TABLES, literal
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
+from churnrisk.sources.mapping import RawRows
 
 _COMPRESSED = (".gz", ".zst")
 _KINDS = {
@@ -80,9 +81,31 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
         options.append(f"delim = {literal(config.delimiter or chr(9))}")
     if config.encoding:
         options.append(f"encoding = {literal(config.encoding)}")
-    if config.nulls:
-        options.append("nullstr = [" + ", ".join(literal(text) for text in ("", *config.nulls)) + "]")
     return f"read_csv({names}, {', '.join(options)})"
+
+
+def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> None:
+    """Refuse a CSV file that has two columns of a name that is used: DuckDB would call the second one ``<name>_1``."""
+    there = engine.columns(f"source_{name}")
+    spelled = set(map(str.lower, there))
+    doubled = [own for own in there if f"{own}_1".lower() in spelled]
+    if not doubled or file_kind(config.path or "") != "csv":
+        return
+    files = find_files(str(config.path), base=engine.base, table=name)
+    header = scan(files[:1], config).replace("header = true", "header = false")
+    names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
+    chosen = {
+        own.lower()
+        for given in config.columns.values()
+        for own in ([given] if isinstance(given, str) else given)
+    }
+    expected = {column.name for column in TABLES[name].columns} - set(config.columns)
+    for own in doubled:
+        if names.count(own.strip().lower()) > 1 and own.strip().lower() in chosen | expected:
+            raise ContractError(
+                f"[tables.{name}] {files[0].name} has several columns {own!r}, so which one counts is not known. "
+                f"Rename one in the file, or map the second as {own + '_1'!r} under [tables.{name}.columns]."
+            )
 
 
 def file_list(files: Iterable[Path]) -> str:
@@ -142,14 +165,14 @@ class SourceFile:
 class EventFiles:
     """The Parquet files of the events, each readable without the others; ``native`` are the types of all together.
 
-    ``renamed`` and ``bare`` are select lists to the contract's names, and from there to ``bare_events``.
+    ``raw_rows`` says how they become ``raw_events``; ``bare`` is the select list from there to ``bare_events``.
     """
 
     engine: Engine
     config: TableConfig
     parts: Mapping[str, SourceFile]
     native: Mapping[str, str]
-    renamed: str
+    raw_rows: RawRows
     bare: str
 
     def stamps(self) -> dict[str, Stamp]:
@@ -159,7 +182,7 @@ class EventFiles:
     @property
     def made_from(self) -> str:
         """How rows are read; when it changes, everything cached from them is void."""
-        return f"{self.config!r} {self.native!r} {self.renamed} {self.bare}"
+        return f"{self.config!r} {self.native!r} {self.raw_rows.of('')} {self.bare}"
 
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some files: the columns of ``bare_events``, and the ``file`` of each row."""
@@ -172,19 +195,20 @@ class EventFiles:
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
-        return (
-            f"(select {self.renamed}, {_FILE_COLUMN} from (from events_shape union all by name from {some}))"
-        )
+        return f"({self.raw_rows.of(f'(from events_shape union all by name from {some})', _FILE_COLUMN)})"
 
 
 def event_parts(
-    engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
+    engine: Engine, config: TableConfig, *, native: Mapping[str, str], raw: RawRows, bare: str
 ) -> EventFiles | None:
-    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types."""
-    if not config.path or engine.opens(config):
+    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types.
+
+    None too where a join says whose they are: a day's rows may be another account's tomorrow.
+    """
+    if not config.path or engine.opens(config) or raw.join:
         return None
     files = find_files(config.path, base=engine.base, table="events")
     if file_kind(files[0]) != "parquet":
         return None
     parts = [SourceFile(os.path.relpath(file, engine.base), file) for file in files]
-    return EventFiles(engine, config, {part.name: part for part in parts}, native, renamed, bare)
+    return EventFiles(engine, config, {part.name: part for part in parts}, native, raw, bare)

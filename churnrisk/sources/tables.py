@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churnrisk.contract import (
@@ -18,14 +18,16 @@ from churnrisk.contract import (
     ColumnSpec,
     Reading,
     TableSpec,
+    TermRows,
     as_double,
     cast,
     identifier,
     literal,
+    markers,
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -35,14 +37,18 @@ from churnrisk.sources.files import (
     file_kind,
     find_files,
     fingerprint,
+    require_distinct_names,
     scan,
 )
+from churnrisk.sources.joins import account_column, raw_rows
+from churnrisk.sources.mapping import RawRows
 
 
 @dataclass(frozen=True)
 class Tables:
     """The opened tables; ``digest`` changes with any input file or its mapping, ``native`` are the source's types.
 
+    ``left_out`` are the rows that ``where`` leaves out, by table.
     ``event_parts`` are the files of the events if DuckDB reads Parquet; a ``cache`` reuses their roll-up between runs.
     """
 
@@ -51,6 +57,7 @@ class Tables:
     native: Mapping[str, Mapping[str, str]]
     readings: Mapping[str, Reading]
     digest: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
     event_parts: EventFiles | None = None
     cache: CacheConfig | None = None
 
@@ -73,22 +80,25 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     columns: dict[str, tuple[str, ...]] = {}
     categorical: dict[str, tuple[str, ...]] = {}
     native: dict[str, Mapping[str, str]] = {}
+    left_out: dict[str, int] = {}
     marks: list[object] = []
     parts: EventFiles | None = None
-    for name, config in configs.items():
-        mark, renamed = _open_raw(engine, name, config)
-        marks.append([name, repr(config), mark])
+    # accounts come first: other tables may be joined to them
+    for name, config in sorted(configs.items(), key=lambda item: item[0] != "accounts"):
+        raw = _open_raw(engine, name, configs, columns)
+        left_out[name] = raw.left_out
+        marks.append([name, repr(config), raw.mark])
         native[name] = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native[name])
-        types = _own_types(engine, TABLES[name], native[name])
+        _require_columns(TABLES[name], native[name], config)
+        types = _own_types(engine, TABLES[name], native[name], config)
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         _open_typed(engine, TABLES[name], config, native[name], types)
         if name == "events":
             bare = _bare_columns(TABLES[name], native[name], config)
-            parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
+            parts = event_parts(engine, config, native=native[name], raw=raw, bare=bare)
     digest = digest_of(json.dumps(marks, default=str))[:16]
-    return Tables(engine, Available(columns, categorical), native, configs, digest, parts)
+    return Tables(engine, Available(columns, categorical), native, configs, digest, left_out, parts)
 
 
 def open_account(
@@ -97,9 +107,9 @@ def open_account(
     """Create the typed relations of one account's rows, reading each source once; return their columns by table."""
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
-        _open_raw(engine, name, configs[name], account_id)
+        _open_raw(engine, name, configs, there, account_id)
         native = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native)
+        _require_columns(TABLES[name], native, configs[name])
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
         _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
@@ -120,17 +130,48 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 
 
 def _open_raw(
-    engine: Engine, name: str, config: TableConfig, account_id: str | None = None
-) -> tuple[object, str]:
-    """Create ``raw_<name>``, of one account if given; return its fingerprint and the select list that renames."""
+    engine: Engine,
+    name: str,
+    configs: Mapping[str, TableConfig],
+    opened: Collection[str],
+    account_id: str | None = None,
+) -> RawRows:
+    """Create ``raw_<name>``, of one account if given, and return how it reads its source."""
+    require_applicable(name, configs[name], engine.rows)
+
+    def accounts() -> str:
+        if "accounts" not in opened:
+            _open_raw(engine, "accounts", configs, ("accounts",))
+        return "raw_accounts"
+
+    def way(alias: str, config: TableConfig) -> object:
+        return _open_source(engine, alias, config, None)
+
     try:
-        mark = _open_source(engine, name, config, account_id)
+        mark = _open_source(engine, name, configs[name], account_id)
+        require_distinct_names(engine, name, configs[name])
+        raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
+        raw = _counted(engine, name, configs[name], raw)
     except (ContractError, UsageError) as error:
-        prefix = "" if f"[tables.{name}]" in str(error) else f"[tables.{name}] "
+        prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
-    renamed = _renamed(engine, name, config)
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
-    return mark, renamed
+    engine.run(f"create temp view raw_{name} as {raw.of(f'source_{name}')}")
+    return replace(raw, mark=[mark, raw.mark])
+
+
+def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
+    """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
+    mapped = {
+        own.strip().lower()
+        for names in config.columns.values()
+        for own in ([names] if isinstance(names, str) else names)
+    }
+    there = engine.columns(f"source_{name}")
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
+    if not gone:
+        return raw
+    return replace(raw, where=f"{raw.where} {'and' if raw.where else 'where'} {' and '.join(gone)}")
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -139,9 +180,8 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        only = (
-            None if account_id is None else (str(config.columns.get("account_id", "account_id")), account_id)
-        )
+        column = account_column(config)
+        only = (column, account_id) if column and account_id is not None else None
         batches = read_batches(config.url, config.table, base=engine.base, only=only)
         for number, batch in enumerate(batches):
             engine.table_from("batch", batch)
@@ -163,52 +203,13 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
-def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
-    """Return the select list from the source's columns to the contract's names."""
-    there = engine.columns(f"source_{name}")
-    chosen = _mapped(name, config, list(there))
-    # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
-    taken = {new.lower() for new in chosen}
-    for own in there:
-        plain = own.strip()
-        new = plain.lower() if TABLES[name].column(plain.lower()) else plain
-        if own not in chosen.values() and new.lower() not in taken:
-            chosen[new] = own
-            taken.add(new.lower())
-    # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
-    return ", ".join(
-        f"({identifier(own)} ->> '$') as {identifier(new)}"
-        if there[own] == "JSON"
-        else f"{identifier(own)} as {identifier(new)}"
-        for new, own in chosen.items()
-    )
-
-
-def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, str]:
-    """Return the configured columns, contract name to source name as the source spells it."""
-    spelled = {column.strip().lower(): column for column in there}
-    chosen: dict[str, str] = {}
-    for contract_name, own_name in config.columns.items():
-        if not isinstance(own_name, str):
-            raise UsageError(
-                f"[tables.{name}.columns] {contract_name}: several names are not understood yet."
-            )
-        if own_name.strip().lower() not in spelled:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, but {name} has no such column; "
-                f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
-            )
-        if TABLES[name].column(contract_name) is None and not TABLES[name].open:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name}, which is not a column of {name}; the contract has "
-                f"{', '.join(column.name for column in TABLES[name].columns)}. Correct the name in churnrisk.toml."
-            )
-        chosen[contract_name] = spelled[own_name.strip().lower()]
-    return chosen
-
-
-def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
+def _require_columns(spec: TableSpec, there: Mapping[str, str], reading: Reading) -> None:
     missing = [column for column in spec.required if column not in there]
+    if isinstance(reading.scale, Mapping) and "kind" not in there:
+        raise UsageError(
+            f"[tables.{spec.name}] scale is given per kind, but {spec.name} has no column 'kind'. "
+            "Map it, or give one scale."
+        )
     if missing and len(there) == 1 and re.search(r"[,;|\t]", next(iter(there))):
         raise ContractError(
             f"[tables.{spec.name}] is read as one column, {next(iter(there))!r}: its lines do not all have as many "
@@ -221,7 +222,9 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
         )
 
 
-def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+def _own_types(
+    engine: Engine, spec: TableSpec, native: Mapping[str, str], reading: Reading
+) -> dict[str, str]:
     """Classify each column of the user's own as "number", "flag", "text" or "other"."""
     own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
     types = (
@@ -233,7 +236,7 @@ def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> di
     if not text:
         return types
     counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR', reading)}), "
         f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
         for column in text
     )
@@ -265,20 +268,22 @@ def _open_typed(
     account_id: str | None = None,
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
-    typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config))
+    typed = {
+        column: value
         for column, type_ in native.items()
-    )
-    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
+        if (value := _typed(column, spec.column(column), type_, own.get(column), config))
+    }
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
+    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    if spec.name == "subscriptions":
+        # computed once, as terms are compared with each other
+        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+    engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
         engine.run(f"create temp view bare_events as select {bare}")
@@ -293,7 +298,7 @@ def _typed(
     if own == "flag":
         return f"cast({quoted} as integer)"
     if own in ("number", "text"):
-        return cast(quoted, "number" if own == "number" else "text", native=native)
+        return cast(quoted, "number" if own == "number" else "text", native=native, reading=reading)
     return None
 
 
@@ -307,7 +312,7 @@ def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfi
         value = cast(quoted, declared.type, native=type_, reading=config)
         if declared.type in ("id", "text"):
             value = quoted
-        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):
+        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")) and not config.timezone:
             value = f"cast({quoted} as timestamp)"
         columns.append(f"{value} as {quoted}")
     return ", ".join(columns)

@@ -169,7 +169,14 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, data, evaluation),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_unmeasured(champion, X)),
+        notes=(
+            *(one.text for one in panel.suspects),
+            *cut.notes,
+            *classifier.notes_,
+            *light.notes_,
+            *hazard_notes,
+            *_unmeasured(champion, X),
+        ),
     )
 
 
