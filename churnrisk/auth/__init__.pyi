@@ -1,5 +1,6 @@
 from .sessions import (
     TOKEN_MARK,
+    Identity,
     Limit,
     SignInError,
     Token,
@@ -12,10 +13,10 @@ from .sessions import (
     revoke_token,
     session_user,
     sign_in,
+    signed_on_user,
     start_session,
 )
 from .settings import OidcConfig, WebConfig
-from .single_sign_on import Identity, signed_on_user
 from .users import (
     NewUser,
     Store,

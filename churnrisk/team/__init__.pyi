@@ -1,4 +1,13 @@
-from .account import AccountView, FieldChange, FullAccount, PastScore, account_view, view_account
+from .account import (
+    AccountView,
+    FieldChange,
+    FullAccount,
+    Outlook,
+    PastScore,
+    account_view,
+    time_to_churn_of,
+    view_account,
+)
 from .actions import Action, ActionFilter, hand_out_actions
 from .lead import RunAtRisk, TeamWeek, monday
 from .missed import MISSED, SEEN, UNSCORED, LostAccount, MissedChurners, ScoreBefore, missed_churners
@@ -19,7 +28,6 @@ from .reviews import (
     trail,
     undo,
 )
-from .time_to_churn import Outlook, time_to_churn_of
 from .timeline import Timeline, timeline
 
 __all__ = [
