@@ -217,7 +217,12 @@ class OpenProject:
         return training.rollback(self.settings, author=author, reason=reason, now=self._run["now"])
 
     def score(
-        self, as_of: date | None = None, *, dry_run: bool = False, forced_by: str | None = None
+        self,
+        as_of: date | None = None,
+        *,
+        dry_run: bool = False,
+        forced_by: str | None = None,
+        rules_only: bool = False,
     ) -> ScoringResult:
         """Score every account at one as-of date with the champion and publish the run.
 
@@ -229,6 +234,9 @@ class OpenProject:
             Compute, but publish nothing.
         forced_by : str, optional
             Who overrides the guard on the colour mix.
+        rules_only : bool
+            For a company too young for a model: the rules alone colour (open complaints, silence, dissatisfaction),
+            and no account has a probability; what no rule speaks of is grey. A UsageError where there is a champion.
 
         Raises
         ------
@@ -239,7 +247,13 @@ class OpenProject:
 
         parts: list[pa.Table] = []
         scored = score(
-            self.settings, as_of=as_of, dry_run=dry_run, forced_by=forced_by, take=parts.extend, **self._run
+            self.settings,
+            as_of=as_of,
+            dry_run=dry_run,
+            forced_by=forced_by,
+            take=parts.extend,
+            rules_only=rules_only,
+            **self._run,
         )
         return replace(scored, scores=pa.concat_tables(parts).to_pandas()) if parts else scored
 

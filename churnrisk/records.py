@@ -98,7 +98,8 @@ class Reason:
     """One feature's share in an account's churn probability.
 
     ``value`` is the account's at the as-of date and ``previous`` the one at the previous run; None when unknown.
-    ``contribution`` is added to the average account's log-odds; a positive one speaks for churn. ``usual_low`` and
+    ``contribution`` is added to the average account's log-odds; a positive one speaks for churn; None where a rule
+    names the reason and no model weighs it. ``usual_low`` and
     ``usual_high`` enclose the middle 80 % of retained accounts: of its ``peers``, like "in segment Enterprise", or of
     all where that is empty.
     """
@@ -107,7 +108,7 @@ class Reason:
     family: str
     text: str
     value: float | str | None
-    contribution: float
+    contribution: float | None
     usual_low: float | None = None
     usual_high: float | None = None
     previous: float | str | None = None
@@ -285,6 +286,12 @@ class User:
         return self.owner if self.own_only else None
 
 
+#: The model version of a run whose colours are those of the rules alone, before there is a model.
+RULES_ONLY = "rules"
+#: Why an account of which no rule speaks is grey there.
+NO_MODEL_YET = "no model yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One published scoring run."""
@@ -302,6 +309,11 @@ class Run:
     green: int
     grey: int
     forced_by: str | None = None
+
+    @property
+    def has_model(self) -> bool:
+        """False: its colours are those of the rules alone, and no account has a probability."""
+        return self.model_version != RULES_ONLY
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,35 @@ def init(
     say(f"Look it over, then run: churnrisk --project {folder} check")
 
 
+@app.command(epilog="Example: `churnrisk connectors`, `churnrisk connectors stripe_dashboard`.")
+def connectors(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one: its files and settings, as TOML.")
+    ] = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
+) -> None:
+    """List the products whose exports `init` knows, with those of connectors/ in the project folder."""
+    from churnrisk.sources import connectors as known
+
+    directory, _ = context.obj
+    there, out = known(directory), Output(format_, output)
+    if name is None:
+        shown = list if out.format == "json" else ", ".join
+        rows = [
+            {"name": one.name, "title": one.title, "files": shown(one.files), "tables": shown(one.tables)}
+            for one in there.values()
+        ]
+        out.rows(rows, f"{len(rows)} connectors", {key: key for key in ("name", "title", "files", "tables")})
+    elif name not in there:
+        raise UsageError(f"expected a connector, found {name!r}. There is {', '.join(there)}.")
+    elif out.format == "json":
+        out.json(asdict(there[name]) | {"path": f"{name}.toml"})
+    else:
+        out.text(there[name].path.read_text("utf-8"))
+
+
 @app.command(epilog="Example: `churnrisk check --leaks --format json`.")
 def check(
     context: typer.Context,

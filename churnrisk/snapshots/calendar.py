@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from churnrisk.contract import EARLIEST, TABLES, Reach, reaches, timestamp_literal
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.errors import ContractError, TooYoungError, UsageError
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
         dates = sorted(_steps(last, earliest, config, forward=False))
     dates = [as_of for as_of in dates if _sees_usage(as_of, span, churn)]
     if not dates:
-        raise ContractError(
+        raise TooYoungError(
             f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
             f"is known {churn.outcome_delay.days} days after its as-of date. Bring a longer history, or lower "
             "horizon_days under [churn] in churnrisk.toml."
@@ -261,14 +261,18 @@ def known_losses(churn: ChurnConfig, data_end: datetime) -> str:
 
 def lost_terms(churn: ChurnConfig) -> str:
     """Return SQL for (account_id, churned_at): ends of subscriptions that none followed within the grace days."""
+    return f"select account_id, churned_at from ({last_terms(churn)}) where not completed"
+
+
+def last_terms(churn: ChurnConfig) -> str:
+    """Return SQL for (account_id, churned_at, completed): ends that none followed; a ``completed`` one is no loss."""
     end = "greatest(s.ended_at, s.started_at)"
     return (
-        f"select distinct s.account_id, {end} as churned_at from subscriptions s "
+        f"select distinct s.account_id, {end} as churned_at, s.completed from subscriptions s "
         f"left join subscriptions n on n.account_id = s.account_id "
         f"and n.started_at <= {end} + interval {churn.grace_days} day "
         f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
-        # an end that completes a term is no loss
-        "where s.ended_at is not null and not s.completed and n.account_id is null"
+        "where s.ended_at is not null and n.account_id is null"
     )
 
 

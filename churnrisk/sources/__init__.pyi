@@ -1,4 +1,6 @@
 from .config import EngineConfig, TableConfig, Via
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
+from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -9,16 +11,20 @@ from .tables import Tables, open_account, open_engine, open_tables
 
 __all__ = [
     "CacheConfig",
+    "Connector",
     "Engine",
     "EngineConfig",
     "EventFiles",
     "Fingerprint",
     "GuessedTable",
+    "Recognition",
     "SparkEngine",
     "Stamp",
     "TableConfig",
     "Tables",
     "Via",
+    "connectors",
+    "detect_encoding",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -28,5 +34,8 @@ __all__ = [
     "open_tables",
     "parse",
     "read_batches",
+    "read_connector",
+    "recognise",
+    "sheet_names",
     "to_spark",
 ]

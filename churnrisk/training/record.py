@@ -385,8 +385,10 @@ def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
 
 
 def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns."""
+    """Return today's declarations of the model's columns; without a model all that the rules and plays may read."""
     today = select_features(project.features, tables.available)
+    if not model.version:
+        return today
     if why := mismatch(model, today):
         raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
     by_name = {feature.name: feature for feature in today}
