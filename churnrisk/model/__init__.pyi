@@ -1,7 +1,7 @@
 from .additive import WORTH_A_GRID, Binner, BoostedTrees, Grid, look_up
 from .calibration import Affine, RecencyRule
 from .candidates import CANDIDATES, Candidate, SklearnClassifier, unknown_candidates
-from .classifier import ChurnClassifier
+from .classifier import ChurnClassifier, two_classes
 from .encoding import FrameEncoder, LevelRates, as_pandas
 from .evaluation import (
     HIGHER_IS_BETTER,
@@ -73,6 +73,7 @@ __all__ = [
     "population_stability",
     "quantity",
     "sentence",
+    "two_classes",
     "univariate_aucs",
     "unknown_candidates",
 ]

@@ -88,6 +88,12 @@ class ReasonProfile:
         """Return the profile of the peers of one kind; of all retained accounts where there are too few."""
         return self.peers.get(kind, self) if isinstance(kind, str) else self
 
+    def usual(self, feature: Feature, value: Value) -> tuple[float | None, float | None]:
+        """Return the usual range beside a value; none for a missing one ("never complained"), a name or a flag."""
+        if value is None or isinstance(value, str) or feature.unit in _FLAGS:
+            return None, None
+        return self.low.get(feature.name), self.high.get(feature.name)
+
     def bounds(self, feature: str, kinds: npt.NDArray[np.object_]) -> tuple[Floats, Floats]:
         """Return a feature's usual low and high for accounts of some kinds, each shape (n,); NaN if unknown."""
         codes, distinct = pd.factorize(kinds, use_na_sentinel=False)
@@ -169,8 +175,8 @@ def _why(feature: Feature, value: Value) -> str | None:
 
 
 def _usually(feature: Feature, value: Value, profile: ReasonProfile) -> str:
-    low, high = profile.low.get(feature.name), profile.high.get(feature.name)
-    if isinstance(value, str) or low is None or high is None or feature.unit in _FLAGS:
+    low, high = profile.usual(feature, value)
+    if low is None or high is None:
         return ""
     peers = f" {profile.who}" if profile.who else ""
     if low == high:

@@ -143,5 +143,5 @@ class _ReasonFactory:
         text = self._sentences.get(key)
         if text is None:
             text = self._sentences[key] = sentence(feature, now, profile, for_churn=key[2])
-        low, high = profile.low.get(feature.name), profile.high.get(feature.name)
+        low, high = profile.usual(feature, now)
         return Reason(feature.name, feature.family, text, now, part, low, high, then, profile.who)

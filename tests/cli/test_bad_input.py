@@ -106,7 +106,7 @@ def test_another_encoding_names_the_setting_that_reads_it(cli, tiny):
     accounts.write_bytes(text.encode("latin-1"))
     ran = cli("--project", tiny, "check")
     assert ran.code == 3
-    assert 'encoding = "latin-1"' in ran.err
+    assert 'accounts.csv is not UTF-8. Set encoding = "cp1252"' in ran.err
 
 
 def test_a_label_window_beyond_the_data_says_what_to_lower(cli, tiny):
