@@ -1,5 +1,6 @@
 from .config import EngineConfig, TableConfig, Via
 from .connectors import Connector, Recognition, connectors, read_connector, recognise
+from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
@@ -23,6 +24,7 @@ __all__ = [
     "Tables",
     "Via",
     "connectors",
+    "detect_encoding",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -34,5 +36,6 @@ __all__ = [
     "read_batches",
     "read_connector",
     "recognise",
+    "sheet_names",
     "to_spark",
 ]

@@ -77,7 +77,7 @@ def guess_tables(folder: Path) -> list[GuessedTable]:
 
 def _columns(engine: Engine, path: Path) -> tuple[str, ...]:
     try:
-        return tuple(engine.columns(scan([path], TableConfig(path=path.name))))
+        return tuple(engine.columns(scan([path], TableConfig(path=path.name), engine=engine)))
     except ChurnRiskError:
         return ()  # the file is shown as one that nothing fits
 
@@ -109,7 +109,7 @@ def _match(contract_name: str, columns: Sequence[str]) -> str | None:
 
 
 def _is_unique(engine: Engine, path: Path, column: str) -> bool:
-    relation = scan([path], TableConfig(path=path.name))
+    relation = scan([path], TableConfig(path=path.name), engine=engine)
     quoted = identifier(column)
     return bool(engine.value(f"select count(*) = count(distinct {quoted}) and count(*) > 0 from {relation}"))
 
