@@ -35,6 +35,7 @@ lookback_days = 30
     "labels": """
 [churn]
 definition = "labels"        # your own labels, one row per (account_id, as_of)
+horizon_days = 30            # over how many days after as_of they look: say it, the labels do not
 """,
 }
 
