@@ -237,6 +237,8 @@ class _Columns:
 
     path: str
     spelled: Mapping[str, str]
+    #: SQL of each column as spelled.
+    sql: Mapping[str, str]
     encoding: str | None = None
 
     @property
@@ -276,27 +278,30 @@ def _data_files(engine: Engine, folder: Path) -> list[_Columns]:
                 names = [f"{path.name}#{sheet}" for sheet in sheet_names(path)]
             elif file_kind(path) == "csv":
                 encoding = detect_encoding(path)
-        found += [_Columns(name, _spelled(engine, path, name, encoding), encoding) for name in names]
+        for name in names:
+            sql = _columns(engine, path, name, encoding)
+            found.append(_Columns(name, {own.strip().lower(): own for own in sql}, sql, encoding))
     return found
 
 
-def _spelled(engine: Engine, path: Path, name: str, encoding: str | None) -> dict[str, str]:
-    """Return a file's columns by lower-case name, those inside of structures as dotted paths; none if unreadable."""
+def _columns(engine: Engine, path: Path, name: str, encoding: str | None) -> dict[str, str]:
+    """Return the SQL of a file's columns, those inside of structures by dotted paths; none if it is unreadable."""
     import duckdb
 
     try:
         columns = engine.columns(scan([path], TableConfig(path=name, encoding=encoding), engine=engine))
     except ChurnRiskError:
         return {}
-    paths = (one for name, type_ in columns.items() for one in _paths(name, duckdb.type(type_)))
-    return {path.strip().lower(): path for path in paths}
+    return dict(
+        one for own, type_ in columns.items() for one in _paths(own, identifier(own), duckdb.type(type_))
+    )
 
 
-def _paths(name: str, type_: Any) -> Iterable[str]:
-    yield name
+def _paths(name: str, sql: str, type_: Any) -> Iterable[tuple[str, str]]:
+    yield name, sql
     if type_.id == "struct":
         for child, inner in type_.children:
-            yield from _paths(f"{name}.{child}", inner)
+            yield from _paths(f"{name}.{child}", f"{sql}.{identifier(child)}", inner)
 
 
 class _Match:
@@ -419,9 +424,9 @@ class _Match:
         return [one.path for one in files if not one.is_readable_by_sql]
 
     def _is_complete(self, table: str, variant: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-        """Say whether the file has every column that the contract requires."""
+        """Say whether the files have all columns that the contract requires, and the keys on the way to the account."""
         one = self._found[_FILE.findall(variant["path"])[0]][0]
-        return all(
+        return None not in (key for hop in settings.get("via", ()) for key in hop.values()) and all(
             column in settings.get("columns", {}) or (one.find(column) and column not in variant["columns"])
             for column in TABLES[table].required
         )
@@ -484,10 +489,10 @@ class _Match:
             settings["via"] = [self._hop(hop) for hop in settings["via"]]
         return {key: value for key, value in settings.items() if value}
 
-    def _hop(self, hop: Mapping[str, str]) -> dict[str, str]:
+    def _hop(self, hop: Mapping[str, str]) -> dict[str, str | None]:
         name = _FILE.findall(hop["path"])[0]
         file, one = self.connector.files[name], self._found[name][0]
-        keys = {key: _own_name(hop[key], file, one) or hop[key] for key in ("key", "account") if key in hop}
+        keys = {key: _own_name(hop[key], file, one) for key in ("key", "account") if key in hop}
         return {"path": self._pattern(name), **keys}
 
     def _pattern(self, name: str) -> str:
@@ -516,7 +521,7 @@ class _Match:
             if own is None:
                 renamed.append(f"null::varchar as {identifier(first)}")
             elif own.strip().lower() != first.lower() or own != own.strip():
-                renamed.append(f"{identifier(own)} as {identifier(first)}")
+                renamed.append(f"{one.sql[own]} as {identifier(first)}")
         return f"(select *, {', '.join(renamed)} from {reader})" if renamed else reader
 
 
