@@ -25,6 +25,7 @@ class Via:
     path: str
     key: str | None = None
     account: str | None = None
+    encoding: str | None = None
 
 
 @dataclass(frozen=True)

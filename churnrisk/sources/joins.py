@@ -160,7 +160,7 @@ class _Joiner:
                 f"[tables.{self._name}] via {via.path!r} is the table itself. Name the file that leads from its keys "
                 "to accounts, or leave via out."
             )
-        config = TableConfig(path=via.path)
+        config = TableConfig(path=via.path, encoding=via.encoding)
         try:
             mark = open_source(alias, config)
         except (UsageError, ContractError) as error:
