@@ -79,6 +79,17 @@ def test_given_columns_count(tmp_path: Path) -> None:
         opened(tmp_path, columns={"account_id": "userId"}, via=Via("users.csv", key="uid"))
 
 
+def test_given_columns_may_lie_in_nested_values(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    lines = [
+        f'{{"contact": {{"id": "u{n}"}}, "companies": [{{"id": "{ACCOUNTS[n // 2]}"}}]}}' for n in range(24)
+    ]
+    (tmp_path / "contacts.jsonl").write_text("\n".join(lines))
+    via = Via("contacts.jsonl", key="contact.id", account="companies.0.id")
+    _, found = opened(tmp_path, columns={"account_id": "userId"}, via=via)
+    assert found == EXPECTED
+
+
 def test_an_external_id_leads_to_the_accounts_own(tmp_path: Path) -> None:
     rows = [(account, f"crm-{n}", "x") for n, account in enumerate(ACCOUNTS)]
     write(tmp_path / "accounts.csv", "account_id,external_id,name", rows)
