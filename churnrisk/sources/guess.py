@@ -1,125 +1,650 @@
-"""Guess which contract table each file of a folder is, and which of its columns is which."""
+"""Guess which contract table each file of a folder is, by its ids, dates and values; names break ties."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from churnrisk.contract import TABLES, TableSpec, identifier
-from churnrisk.errors import ChurnRiskError
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.contract import TABLES, ColumnSpec, TableSpec, identifier, literal
+from churnrisk.sources.config import EngineConfig
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.files import file_kind, scan
+from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
+from churnrisk.sources.mapping import (
+    Ask,
+    Columns,
+    MappedTable,
+    Question,
+    Way,
+    by_path,
+    flags_of,
+    from_files,
+    from_periods,
+    reader,
+    sql_of,
+    term_ends,
+)
+from churnrisk.sources.profile import (
+    ColumnProfile,
+    FileProfile,
+    Link,
+    find_links,
+    is_date,
+    profile_folder,
+)
 
 #: Common names of the contract's columns, letters and digits only, best first.
 _SYNONYMS = {
-    "account_id": "accountid customerid clientid companyid organizationid orgid studentid memberid custid "
-    "acctid acct account customer client userid id",
-    "name": "name accountname companyname customername organization",
-    "signed_up_at": "signedupat signupdate signup createdat created dateregistered registeredat begindate "
-    "customersince joined joindate",
-    "owner": "owner csm accountmanager accountowner customersuccessmanager",
-    "segment": "segment industry tier vertical",
-    "plan": "plan plantier planname purchasetype type product",
-    "mrr": "mrr mrramount mrreur mrrusd monthlycharges monthlyrevenue monthlyfee amount",
-    "seats": "seats licenses seatcount",
-    "renewal_at": "renewalat renewaldate renewson nextrenewal termend",
+    "account_id": "accountid customerid clientid companyid organizationid organisationid orgid studentid memberid "
+    "tenantid workspaceid custid acctid kundennummer kundennr kundenid clientnum account customer client groupid "
+    "userid id",
+    "name": "name accountname companyname customername organization company firma",
+    "signed_up_at": "signedupat signupdate signup createdat created createddate dateregistered registeredat "
+    "registrationdate begindate customersince joined joindate joinedat kundeseit startdate",
+    "owner": "owner csm accountmanager accountowner customersuccessmanager betreuer",
+    "segment": "segment industry tier vertical branche",
+    "plan": "plan plantier planname planid planfamily purchasetype producttype product tarif contracttype type",
+    "mrr": "mrr mrramount mrreur mrrusd monthlycharges monthlyrevenue monthlyfee monthlyprice unitamount amount",
+    "seats": "seats licenses licences seatcount quantity",
+    "renewal_at": "renewalat renewaldate renewson nextrenewal termend currentperiodend currenttermend",
     "contacts": "contacts contactcount knowncontacts",
-    "occurred_at": "occurredat timestamp eventtime eventdate ts time date datewatched dateengaged usagedate "
-    "invoicedate orderdate createdat datetime",
-    "feature": "feature featurename event eventname action courseid stockcode module",
-    "user_id": "userid user useremail personid contactid",
-    "quantity": "quantity count usagecount minuteswatched amount units",
-    "recorded_at": "recordedat loadedat ingestedat syncedat receivedat logged loggedat",
-    "opened_at": "openedat opened submittedat createdat created dateopened opendate",
-    "resolved_at": "resolvedat resolved closedat closed solvedat closedate",
-    "severity": "severity priority urgency",
-    "category": "category topic reason type",
+    "occurred_at": "occurredat timestamp eventtime eventdate eventts ts time date datewatched dateengaged usagedate "
+    "invoicedate orderdate day createdat created datetime",
+    "feature": "feature featurename event eventname eventtype action courseid stockcode module product",
+    "user_id": "userid user useremail personid contactid distinctid",
+    "quantity": "quantity count usagecount minuteswatched amount units value",
+    "recorded_at": "recordedat loadedat ingestedat syncedat logged loggedat",
+    "opened_at": "openedat opened submittedat createdat created dateopened opendate createddate",
+    "resolved_at": "resolvedat resolved closedat closed solvedat closedate closeddate",
+    "severity": "severity priority urgency prio",
+    "category": "category topic reason tickettype type",
     "csat": "csat satisfactionscore satisfaction rating",
-    "first_response_at": "firstresponseat firstreplyat respondedat firstreply",
-    "started_at": "startedat startdate start begindate datepurchased from validfrom",
-    "ended_at": "endedat enddate end canceledat cancelledat to validto",
+    "first_response_at": "firstresponseat firstreplyat firstrespondedat respondedat firstreply",
+    "started_at": "startedat startdate start starts activatedat activated begindate begin datepurchased purchasedat "
+    "termstart from validfrom signupdate subscribedat vertragsbeginn createdat created",
+    "ended_at": "endedat enddate end ends expiresat expiredat expirydate expirationdate terminatedat "
+    "terminationdate churndate churnedat leftat to validto vertragsende canceledat cancelledat canceldate "
+    "cancellationdate cancelleddate",
     "auto_renew": "autorenew autorenewflag autorenewal",
+    "subscription_id": "subscriptionid subid contractid id",
+    "status": "status state subscriptionstatus",
+    "trial_ends_at": "trialendsat trialend trialenddate trialendedat",
+    "cancelled_at": "cancelledat canceledat cancelat canceldate cancellationdate cancelleddate noticeat noticedate",
     "answered_at": "answeredat answeredon respondedon date respondedat daterated submittedat surveydate "
-    "createdat",
-    "score": "score nps npsscore rating courserating",
-    "kind": "kind surveytype survey",
-    "valid_from": "validfrom effectivefrom since from changedat startdate",
+    "createdat created timestamp",
+    "score": "score nps npsscore rating courserating csat stars",
+    "kind": "kind surveytype survey type",
+    "valid_from": "validfrom effectivefrom since from changedat startdate snapshotdate date",
     "as_of": "asof asofdate snapshotdate date",
     "churned": "churned churn churnflag ischurned label target exited attrition",
-}
+}  # fmt: skip
+#: Words in file names that speak against a table of accounts, and of files that tell of losses.
+_NO_ACCOUNTS = (
+    "plan price product charge payment invoice refund user contact person ticket event usage log session course "
+    "order transaction"
+)
+_BILLING = "charge payment invoice refund billing payout"
+_OUTCOMES = "churn cancellation attrition loss"
+#: Facts about an account that do not change, by their names.
+_STATIC = re.compile(
+    r"(country|region|gender|^sex$|industry|channel|referral|acquisition|language|senior|partner|dependent)",
+    re.I,
+)
+#: Names of consequences of a loss.
+_AFTERWARDS = re.compile(r"(churn|attrition|cancel|terminat|exited|win.?back)", re.I)
 
 
-@dataclass(frozen=True)
-class GuessedTable:
-    """One file, the contract table that fits it (None if none does), and its columns by contract name."""
+@dataclass
+class Guess:
+    """What the files of a folder were taken for.
 
-    path: str
-    table: str | None
-    columns: dict[str, str]
-    all_columns: tuple[str, ...]
+    ``left`` are files that nothing uses, each with why; ``choices`` what was decided, ``open`` what only the user knows;
+    ``label`` the label column of a flat table, ``static`` the columns of accounts that never change.
+    """
+
+    tables: dict[str, MappedTable] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    choices: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+    label: str = ""
+    static: tuple[str, ...] = ()
+    key_features: tuple[str, ...] = ()
+    rules_off: tuple[str, ...] = ()
 
 
-def guess_tables(folder: Path) -> list[GuessedTable]:
-    """Guess which contract table each data file of a folder is; a table goes to the file that fits it best."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
-    guesses: list[GuessedTable] = []
+def default_answer(question: Question) -> str | None:
+    """Answer a question as ``--yes`` does."""
+    return question.default
+
+
+def guess_tables(folder: Path, *, ask: Ask = default_answer) -> Guess:
+    """Guess the mapping of the files in a folder."""
     with Engine(EngineConfig(), base=folder) as engine:
-        for path in files:
-            columns = _columns(engine, path)
-            fits = [_fit(path, columns, spec, engine) for spec in TABLES.values()]
-            score, best = max(fits, key=lambda fit: fit[0])
-            guesses.append(best if score > 0 else GuessedTable(path.name, None, {}, columns))
-    return _one_file_per_table(guesses)
+        return _Guesser(engine, profile_folder(engine, folder), ask).guess()
 
 
-def _columns(engine: Engine, path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(engine.columns(scan([path], TableConfig(path=path.name))))
-    except ChurnRiskError:
-        return ()  # the file is shown as one that nothing fits
+class _Guesser:
+    """Decides file by file; what it decides is said in ``result``."""
+
+    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask) -> None:
+        self.engine, self.ask, self.result = engine, ask, Guess()
+        self.result.left |= {file.path: f"cannot be read: {file.problem}" for file in files if file.problem}
+        self.files = [file for file in files if not file.problem]
+        self.links = find_links(engine, self.files)
+        self.used: set[str] = set()
+        self.mapped: dict[str, list[tuple[FileProfile, Columns, Way]]] = {}
+        self.common = os.path.commonprefix([file.words for file in files]) if len(files) > 1 else ""
+        self.ways: dict[str, Way] = {}
+
+    def guess(self) -> Guess:
+        """Choose the accounts, then what every other file is to them."""
+        if not self.files:
+            return self.result
+        chosen = self._choose_accounts()
+        if chosen is None:
+            chosen = self._choose_id()
+        if chosen is None:
+            self._leave_all()
+            return self.result
+        self.accounts, self.key = chosen
+        self.engine.create(
+            "account_ids", f"select distinct {self.key.value} as v from {self.accounts.relation}"
+        )
+        listed = self.accounts.is_unique(self.key.name, share=0.98)
+        self.ways = {file.path: way for file in self.files if (way := self._way(file))}
+        roles = self._roles(listed=listed)
+        if "file_date" in self.accounts.reading:
+            self._periods()
+        elif listed:
+            self._flat(roles)
+            if not self.result.label:
+                self._map("accounts", [self.accounts])
+        for name in TABLES:
+            if (
+                name != "accounts"
+                and name not in self.result.tables
+                and (files := [file for file, role in roles.items() if role == name])
+            ):
+                self._map(name, files)
+        if not listed and "accounts" not in self.result.tables:
+            self._derive_accounts()
+        self._side_facts(roles)
+        self._leave_all()
+        order = {name: position for position, name in enumerate(TABLES)}
+        self.result.tables = dict(sorted(self.result.tables.items(), key=lambda item: order[item[0]]))
+        return self.result
+
+    # which file lists the accounts
+
+    def _choose_accounts(self) -> tuple[FileProfile, ColumnProfile] | None:
+        """Return the file whose unique key most other files refer to, and that key."""
+        fits: dict[str, tuple[float, float, ColumnProfile, FileProfile]] = {}
+        for file in self.files:
+            keys = [one for one in file.columns.values() if one.may_be_id and self._is_key(file, one)]
+            named = self._name_score(file)
+            for key in keys:
+                reach = sum(self._reach(other, file, key.name) for other in self.files if other is not file)
+                better = (reach + named + 0.1 * _is_named(key, "account_id"), reach, key, file)
+                if file.path not in fits or better[0] > fits[file.path][0]:
+                    fits[file.path] = better
+        ranked = sorted(fits.values(), key=lambda fit: -fit[0])
+        ranked = [
+            fit for fit in ranked if fit[1] > 0 or fit[0] > 0.5 or (len(self.files) == 1 and fit[0] >= 0)
+        ]
+        if not ranked:
+            return None
+        best = ranked[0]
+        close = [fit for fit in ranked[1:] if fit[0] > best[0] - 0.3 and fit[1] > 0]
+        others = [one.path for _, _, _, one in ranked]
+        answer = self.ask(
+            Question(
+                "accounts",
+                f"which file lists the accounts, one row each? {_reached(best)}"
+                + "".join(f"; {_reached(fit)}" for fit in close),
+                tuple(others),
+                best[3].path,
+                close=bool(close),
+            )
+        )
+        chosen = next((fit for fit in ranked if fit[3].path == answer), best)
+        for fit in ranked:
+            if fit is not chosen and fit[1] > 0:
+                self.result.left[fit[3].path] = (
+                    f"fits accounts less well than {chosen[3].path}: {fit[1]:.1f} files refer to its ids, against {chosen[1]:.1f}"
+                )
+        if len(self.files) > 1:
+            self.result.choices.append(f"accounts are {_reached(chosen)}")
+        return chosen[3], chosen[2]
+
+    def _is_key(self, file: FileProfile, column: ColumnProfile) -> bool:
+        if "file_date" in file.reading:  # one row per account and period
+            periods = f"count(*) = count(distinct ({column.value}, churnrisk_file))"
+            return bool(self.engine.value(f"select {periods} from {file.relation}")) and bool(
+                _is_named(column, "account_id")
+            )
+        return file.is_unique(column.name, share=0.98) and column.filled == file.rows
+
+    def _name_score(self, file: FileProfile) -> float:
+        words = TABLES["accounts"].words.split()
+        against = [word for name, spec in TABLES.items() if name != "accounts" for word in spec.words.split()]
+        if any(word in file.words for word in words) and not _named(file, _BILLING + " user contact"):
+            return 0.6
+        return -0.6 if any(word in file.words for word in (*against, *_NO_ACCOUNTS.split())) else 0.0
+
+    def _reach(self, file: FileProfile, key_file: FileProfile, key: str) -> float:
+        """Return the share of a file's ids that lead to a key, directly or over one other file."""
+        direct = [
+            one.share
+            for one in self.links
+            if one.file is file and one.key_file is key_file and one.key == key
+        ]
+        over = [
+            one.share * two.share
+            for one in self.links if one.file is file and one.key_file is not key_file
+            for two in self.links if two.file is one.key_file and two.key_file is key_file and two.key == key
+        ]  # fmt: skip
+        return max([*direct, *over], default=0.0)
+
+    def _choose_id(self) -> tuple[FileProfile, ColumnProfile] | None:
+        """Return the column that names the account where no file lists them."""
+        dated = [file for file in self.files if file.dates]
+        named = [
+            (rank, file, column)
+            for file in dated
+            for column in file.columns.values()
+            if column.may_be_id and (rank := _is_named(column, "account_id", most="orgid"))
+        ]
+        best = max(named, key=lambda one: (one[0], one[2].distinct), default=None)
+        ids = [
+            column.name for file in dated for column in file.columns.values()
+            if column.may_be_id and 1 < column.distinct < 0.9 * column.filled
+        ]  # fmt: skip
+        answer = self.ask(
+            Question(
+                "account_id",
+                "no file lists the accounts one row each; which column says whose row it is?",
+                tuple(dict.fromkeys(ids)),
+                best[2].name if best else None,
+            )
+        )
+        if answer is None:
+            self.result.open.append(
+                "account_id: no file lists the accounts, and no column is named like an account's id; "
+                f"say which it is: --answer account_id=COLUMN, one of {', '.join(dict.fromkeys(ids)) or 'none'}"
+            )
+            return None
+        holders = [(file, file.columns[answer]) for file in dated if answer in file.columns]
+        if not holders:
+            return None
+        self.result.choices.append(
+            f"no file lists the accounts one row each, so they are the ids in {answer}"
+        )
+        return max(holders, key=lambda one: one[1].distinct)
+
+    # how the other files lead to it
+
+    def _way(self, file: FileProfile) -> Way | None:
+        """Return the column whose values are ids of accounts, or the hops to one."""
+        if file is self.accounts:
+            return Way(self.key.name, 1.0)
+        direct = self._direct(file)
+        if direct and direct.share >= 0.5:
+            return direct
+        for link in sorted((one for one in self.links if one.file is file), key=lambda one: -one.share):
+            if link.key_file is self.accounts:
+                # a second key of the accounts, such as an external id
+                return Way(link.column, link.share, (_hop(link, self.key.name),))
+            onward = self._direct(link.key_file, but=link.key)
+            if onward and onward.share >= 0.5:
+                return Way(link.column, link.share * onward.share, (_hop(link, onward.column),))
+            for second in (one for one in self.links if one.file is link.key_file and one.column != link.key):
+                last = self._direct(second.key_file, but=second.key)
+                if second.key_file not in (file, self.accounts) and last and last.share >= 0.5:
+                    hops = (_hop(link, second.column), _hop(second, last.column))
+                    return Way(link.column, link.share * second.share * last.share, hops)
+        return direct
+
+    def _direct(self, file: FileProfile, but: str = "") -> Way | None:
+        best: Way | None = None
+        far = (self.key.high or 0) > 100 * self.key.distinct
+        for column in file.columns.values():
+            if not column.may_be_id or column.name == but:
+                continue
+            named = column.plain == self.key.plain or bool(_is_named(column, "account_id"))
+            met = self.engine.value(
+                f"select count(*) from (select distinct {column.value} as v from {file.relation}) c "
+                "join account_ids using (v)"
+            )
+            share = met / column.distinct
+            if column.kind != "text" and not (named or (far and share >= 0.9)):
+                continue
+            if (share >= 0.5 or (named and met)) and (best is None or share + 0.1 * named > best.share):
+                best = Way(column.name, share)
+        return best
+
+    # what they are
+
+    def _roles(self, *, listed: bool) -> list[tuple[FileProfile, str]]:
+        """Return what each file that leads to accounts is: a table of the contract, or "" for facts without a date."""
+        roles: list[tuple[FileProfile, str]] = []
+        billing: list[FileProfile] = []
+        for file in self.files:
+            way = self.ways.get(file.path)
+            if (listed and file is self.accounts) or way is None:
+                continue
+            role = self._role(file, way)
+            if role == "events" and _named(file, _BILLING):
+                billing.append(file)
+            elif role is not None:
+                roles.append((file, role))
+        held = {role for _, role in roles}
+        for file in billing:
+            if held & {"events", "subscriptions"}:
+                self.result.left.setdefault(
+                    file.path, "holds payments, which say neither what is used nor who is a customer"
+                )
+            else:
+                roles.append((file, "events"))
+        if listed and "subscriptions" not in held and self._has_terms(self.accounts):
+            roles.append((self.accounts, "subscriptions"))
+        return roles
+
+    def _has_terms(self, file: FileProfile) -> bool:
+        found = self._columns(TABLES["subscriptions"], file, self.key.name)
+        return "started_at" in found and "ended_at" in found
+
+    def _role(self, file: FileProfile, way: Way) -> str | None:
+        if _named(file, _OUTCOMES):
+            self.result.left[file.path] = (
+                "tells of losses: what is known only afterwards would foretell too well"
+            )
+            return None
+        fits = {
+            spec.name: score
+            for spec in TABLES.values()
+            if spec.name != "accounts" and (score := self._fit(spec, file, way)) > 0
+        }
+        if fits:
+            return max(fits, key=lambda name: fits[name])
+        if not file.dates and file.is_unique(way.column, share=0.98) and not way.hops:
+            return ""
+        return None
+
+    def _fit(self, spec: TableSpec, file: FileProfile, way: Way) -> float:
+        """Score how well a file fits a table; 0 if it cannot be it."""
+        found = self._columns(spec, file, way.column)
+        if any(name not in found for name in spec.required if name != "account_id"):
+            return 0.0
+        named = _named(file, spec.words)
+        optional = [name for name in found if name not in spec.required and found[name].kind != "empty"]
+        typical = {
+            "events": ["feature", "user_id"],
+            "complaints": ["resolved_at", "severity", "first_response_at"],
+            "subscriptions": ["ended_at", "trial_ends_at", "auto_renew", "renewal_at", "cancelled_at"],
+            "surveys": ["score"],
+        }
+        shown = [name for name in typical.get(spec.name, ()) if name in found]
+        if spec.name == "events":
+            return 1.0 + 2 * named + 0.5 * len(shown)
+        if spec.name == "labels":
+            return (
+                (4.0 if file.columns and found["churned"].kind == "flag" else 0.0)
+                if named or "churn" in found["churned"].plain
+                else 0.0
+            )
+        # other logs without a typical name or column are events
+        if not named and (spec.name not in typical or not shown):
+            return 0.0
+        return 3.0 * named + len(shown) + 0.1 * len(optional)
+
+    def _columns(self, spec: TableSpec, file: FileProfile, account: str) -> dict[str, ColumnProfile]:
+        """Return the columns of a file by contract name; dates and numbers only where the values are some."""
+        free = {name: column for name, column in file.columns.items() if name != account}
+        found: dict[str, ColumnProfile] = {}
+        strip = [*spec.words.split(), *(TABLES["accounts"].words.split() if spec.name == "accounts" else ())]
+        for wanted in spec.columns:
+            if wanted.name == "account_id":
+                continue
+            own = _match(wanted, [one for one in free.values() if one not in found.values()], strip)
+            if own is None and wanted.required and wanted.type == "timestamp":
+                dates = [
+                    one
+                    for one in free.values()
+                    if is_date(one) and one not in found.values() and one.filled > 0.9 * file.rows
+                ]
+                own = dates[0] if len(dates) == 1 else None
+            if own:
+                found[wanted.name] = own
+        return found
+
+    # what is written
+
+    def _map(self, name: str, files: Sequence[FileProfile]) -> None:
+        """Map the files of one table: one by its path, several by SQL."""
+        spec = TABLES[name]
+        mapped = [
+            (file, self._columns(spec, file, self.ways[file.path].column), self.ways[file.path])
+            for file in files
+        ]
+        self.mapped[name] = mapped
+        self.used |= {file.path for file in files}
+        self.used |= {hop["path"] for _, _, way in mapped for hop in way.hops}
+        (file, columns, way), *more = mapped
+        extra = self._term_ends(file, columns) if name == "subscriptions" and not more else {}
+        if more or extra or (name == "events" and flags_of(file)):
+            table = from_files(name, mapped, common=self.common, ask=self.ask, extra=extra)
+            self.result.choices.append(f"{name} are the rows of {table.source}")
+        else:
+            table = by_path(name, file, columns, way, self.ask)
+        self.result.tables[name] = table
+        self.result.open += [f"{name}: {line}" for line in table.unanswered]
+        if name == "accounts":
+            self.result.static = tuple(
+                one.name for one in file.columns.values()
+                if _STATIC.search(one.name) and one.kind in ("text", "flag") and 1 < one.distinct <= 200
+            )  # fmt: skip
+        if name == "surveys":
+            self._rated(mapped)
+
+    def _term_ends(self, file: FileProfile, columns: Columns) -> dict[str, str]:
+        """Return SQL for when terms end, where their kind says how long they last."""
+        if "ended_at" in columns or "plan" not in columns:
+            return {}
+        ends = term_ends(columns["plan"], sql_of(columns["started_at"]))
+        if ends is None:
+            return {}
+        self.result.choices.append(f"{file.path} has no end dates: terms end as {columns['plan'].name} says")
+        return {"ended_at": ends, "renewal_at": ends}
+
+    def _rated(self, mapped: Sequence[tuple[FileProfile, Columns, Way]]) -> None:
+        """Say so where people rate something else than the company."""
+        for file, _, way in mapped:
+            for link in self.links:
+                if link.file is file and link.column != way.column and link.key_file is not self.accounts:
+                    self.result.rules_off = ("stated dissatisfaction",)
+                    self.result.choices.append(
+                        f"{file.path} rates what {link.column} names, so a low score is no stated wish to leave"
+                    )
+                    return
+
+    def _periods(self) -> None:
+        """Map files of one period each."""
+        file = self.accounts
+        columns = self._columns(TABLES["accounts"], file, self.key.name)
+        self.result.tables |= from_periods(file, self.key, columns)
+        self.used.add(file.path)
+        self.result.choices.append(
+            f"{file.path}: {len(file.files)} files of one shape; the date in their names says when a row was true, and "
+            "whoever is missing from one has left"
+        )
+
+    def _derive_accounts(self) -> None:
+        """Take the accounts from the ids of another table."""
+        file, account = self.accounts, sql_of(self.key)
+        where = [f"{account} is not null"] if self.key.filled < file.rows else []
+        events = self.result.tables.get("events")
+        if events and "where" in events.settings and self.mapped["events"][0][0] is file:
+            where = [str(events.settings["where"])]
+        facts = [
+            one
+            for one in file.columns.values()
+            if one.kind == "text" and one.distinct <= 200 and self._is_fact(one)
+        ]
+        shown = "".join(f", any_value({identifier(one.name)}) as {identifier(one.name)}" for one in facts)
+        condition = f"\nwhere {' and '.join(where)}" if where else ""
+        query = f"select {account} as account_id{shown}\nfrom {reader(file)}{condition} group by 1"
+        parts = [
+            f"select {sql_of(other.columns[way.column])} from {reader(other)}"
+            for other in self.files
+            if other is not file
+            and (way := self.ways.get(other.path))
+            and other.path in self.used
+            and not way.hops
+        ]
+        if parts and not facts:
+            query = f"select distinct account_id from (select {account} as account_id from {reader(file)}\nunion all {' union all '.join(parts)})\nwhere account_id is not null"
+        self.result.tables["accounts"] = MappedTable(
+            {"sql": query}, file.path, ["no file lists the accounts one row each"]
+        )
+        self.result.static = tuple(one.name for one in facts)
+
+    def _is_fact(self, column: ColumnProfile) -> bool:
+        """Say whether a column has one value per account, but for a few."""
+        several = f"select count(distinct {column.value}) > 1 as moves from {self.accounts.relation} group by {self.key.value}"
+        return bool(self.engine.value(f"select avg(cast(moves as integer)) < 0.01 from ({several})"))
+
+    def _flat(self, roles: Sequence[tuple[FileProfile, str]]) -> None:
+        """Map one table of customers with a label, if that is all there is."""
+        file = self.accounts
+        if {role for _, role in roles} & {"events", "subscriptions", "labels"}:
+            return
+        found = flat_label(file, self.ask)
+        if found is None:
+            return
+        label, lost = found
+        outcome = f"{sql_of(label)} in ({', '.join(map(literal, lost))})"
+        leaks = leaks_of(self.engine, file, label, lost, but=self.key.name)
+        sides = [(other, self.ways[other.path]) for other, role in roles if not role]
+        self.result.tables |= flat_tables(file, self.key, label, outcome, tuple(leaks), sides)
+        self.used |= {file.path, *(other.path for other, _ in sides)}
+        self.result.label = label.name
+        self.result.left |= {f"{file.path}, column {name}": why for name, why in leaks.items()}
+        self.result.choices.append(
+            f"{label.name} was taken for the label, {' or '.join(lost)} for lost; if your table has a date of observation, "
+            "use it in [tables.labels]"
+        )
+
+    def _side_facts(self, roles: Sequence[tuple[FileProfile, str]]) -> None:
+        """Map facts without a date, known from the start of an account on."""
+        sides = [
+            (file, self.ways[file.path]) for file, role in roles if not role and file.path not in self.used
+        ]
+        if "attributes" in self.result.tables or self.result.label:
+            return
+        dated = next(
+            ((name, one) for name in ("subscriptions", "events") for one in self.mapped.get(name, [])), None
+        )
+        if dated is None:
+            return
+        name, (file, columns, way) = dated
+        own = []
+        if name == "subscriptions" and file.is_unique(way.column):
+            taken = {way.column, *(one.name for one in columns.values())}
+            own = [one for one in file.columns.values() if one.name not in taken]
+        facts = [(file, way, one) for one in own] + [
+            (side, side_way, one)
+            for side, side_way in sides
+            for one in side.columns.values()
+            if one.name != side_way.column
+        ]
+        chosen = [(one, way_, column) for one, way_, column in facts if _is_category(column)]
+        numbers = [
+            f"{one.path}: {column.name}"
+            for one, _, column in facts
+            if not _is_category(column) and column.kind != "empty"
+        ]
+        if not chosen or way.hops:
+            return
+        start = columns["started_at" if name == "subscriptions" else "occurred_at"]
+        self.result.tables["attributes"] = side_facts(file, way, start, chosen)
+        self.used |= {one.path for one, _, _ in chosen}
+        self.result.choices.append(
+            f"{', '.join(dict.fromkeys(one.path for one, _, _ in chosen))} has facts without a date: they count as known from "
+            "an account's start; take out of [tables.attributes] what changes"
+        )
+        if numbers:
+            self.result.choices.append(
+                f"today's numbers would tell the outcome, so they are left out: {', '.join(numbers)}"
+            )
+
+    def _leave_all(self) -> None:
+        """Say why a file is not used."""
+        for file in self.files:
+            if file.path in self.used or file.path in self.result.left:
+                continue
+            refer = [link for link in self.links if link.key_file is file]
+            if refer:
+                why = f"lists what {refer[0].column} in {refer[0].file.path} names"
+            elif file.path in self.ways:
+                why = "fits no table of the contract"
+            else:
+                why = "no column holds ids of accounts"
+            self.result.left[file.path] = f"{why}; it has {', '.join(file.columns) or 'no columns'}"
 
 
-def _fit(path: Path, columns: tuple[str, ...], spec: TableSpec, engine: Engine) -> tuple[float, GuessedTable]:
-    """Score how well a file fits a table: its required columns, its optional ones, and its name."""
-    found: dict[str, str] = {}
-    for column in spec.columns:
-        own = _match(column.name, [name for name in columns if name not in found.values()])
-        if own:
-            found[column.name] = own
-    named = any(word in path.stem.lower() for word in spec.words.split())
-    guess = GuessedTable(path.name, spec.name, found, columns)
-    if (
-        any(name not in found for name in spec.required)
-        or (spec.name == "accounts" and not _is_unique(engine, path, found["account_id"]))
-        or (spec.name in ("labels", "attributes") and not named)
-    ):
-        return 0.0, guess
-    return 10.0 * named + len(found), guess
+def _hop(link: Link, account: str) -> dict[str, str]:
+    return {"path": link.key_file.path, "key": link.key, "account": account}
 
 
-def _match(contract_name: str, columns: Sequence[str]) -> str | None:
-    plain = {re.sub(r"[^a-z0-9]", "", column.lower()): column for column in columns}
-    for word in (contract_name.replace("_", ""), *_SYNONYMS.get(contract_name, "").split()):
-        if word in plain:
-            return plain[word]
+def _named(file: FileProfile, words: str) -> bool:
+    return any(word in file.words for word in words.split())
+
+
+def _is_named(column: ColumnProfile, contract_name: str, *, most: str = "") -> int:
+    """Say whether a column is named like one of the contract; higher for better names, up to the one named ``most``."""
+    names = _SYNONYMS[contract_name].split()
+    names = names[: names.index(most) + 1] if most else names
+    return len(names) - names.index(column.plain) if column.plain in names else 0
+
+
+def _match(
+    wanted: ColumnSpec, columns: Sequence[ColumnProfile], strip: Sequence[str]
+) -> ColumnProfile | None:
+    """Return the column that is named and filled like one of the contract."""
+    fitting = [one for one in columns if _holds(one, wanted)]
+    plain = {one.plain: one for one in reversed(fitting)}
+    bare = {
+        one.plain.removeprefix(word): one
+        for one in reversed(fitting)
+        for word in strip
+        if one.plain.startswith(word)
+    }
+    for names in (plain, bare):
+        for word in (wanted.name.replace("_", ""), *_SYNONYMS.get(wanted.name, "").split()):
+            if word in names:
+                return names[word]
     return None
 
 
-def _is_unique(engine: Engine, path: Path, column: str) -> bool:
-    relation = scan([path], TableConfig(path=path.name))
-    quoted = identifier(column)
-    return bool(engine.value(f"select count(*) = count(distinct {quoted}) and count(*) > 0 from {relation}"))
+def _holds(column: ColumnProfile, wanted: ColumnSpec) -> bool:
+    """Say whether a column's values fit the type of a column of the contract."""
+    if column.kind == "empty":
+        return not wanted.required
+    numbers = column.low is not None or column.decimal is not None or column.kind == "number"
+    return {
+        "timestamp": is_date(column),
+        "number": numbers,
+        "integer": numbers,
+        "severity": column.distinct <= 12 and not is_date(column),
+        "boolean": column.kind == "flag",
+        "id": column.kind == "text" or column.whole,
+        "text": not is_date(column) and (wanted.name != "name" or column.kind == "text"),
+    }[wanted.type]
 
 
-def _one_file_per_table(guesses: Sequence[GuessedTable]) -> list[GuessedTable]:
-    """Leave each table to the file with more mapped columns, or else with fewer others."""
-    best: dict[str | None, GuessedTable] = {}
-    for guess in sorted(guesses, key=lambda one: (-len(one.columns), len(one.all_columns))):
-        best.setdefault(guess.table, guess)
-    return [
-        guess if best[guess.table] is guess else GuessedTable(guess.path, None, {}, guess.all_columns)
-        for guess in guesses
-    ]
+def _is_category(column: ColumnProfile) -> bool:
+    return (
+        column.kind in ("text", "flag") and 1 < column.distinct <= 40 and not _AFTERWARDS.search(column.name)
+    )
