@@ -73,7 +73,10 @@ def check(
     rows = [asdict(one) | {"examples": ", ".join(one.examples)} for one in found.violations]
     if rows or out.format == "json":
         out.rows(rows, "Contract", _COLUMNS, lambda row: "red" if row["level"] == "error" else None)
-    say(", ".join(f"{name} {count:,} rows" for name, count in found.rows.items()))
+    for name, count in found.rows.items():
+        reach = found.reach.get(name)
+        covered = f", {reach.first} to {reach.last}" if reach else ""
+        say(f"{name}: {count:,} rows{covered}")
     if found.span:
         say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
     for leak in found.leaks or ():

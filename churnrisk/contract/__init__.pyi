@@ -16,6 +16,7 @@ from .check import (
 from .tables import (
     AS_IT_IS,
     EARLIEST,
+    ID_RULES,
     LATEST,
     TABLES,
     Available,
@@ -28,9 +29,11 @@ from .tables import (
     columns_of,
     identifier,
     literal,
+    normal_id,
     tidy,
     timestamp_literal,
 )
+from .trust import Reach, distrust, reaches
 
 __all__ = [
     "AS_IT_IS",
@@ -42,7 +45,9 @@ __all__ = [
     "EARLIEST",
     "FUTURE",
     "Findings",
+    "ID_RULES",
     "LATEST",
+    "Reach",
     "Reading",
     "TABLES",
     "TablePart",
@@ -53,9 +58,12 @@ __all__ = [
     "cast",
     "columns_of",
     "complete_events",
+    "distrust",
     "find",
     "identifier",
     "literal",
+    "normal_id",
+    "reaches",
     "rules_of",
     "shares",
     "sign_ups",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
+
+from churnrisk.errors import UsageError
 
 ColumnType = Literal["id", "text", "timestamp", "number", "integer", "severity", "boolean"]
 
@@ -27,6 +29,28 @@ EXPECTED = MappingProxyType(
 EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
 #: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
 LARGEST = "1e14"
+
+#: What ``ids`` may say, "exact" beside, and the SQL that it stands for.
+_NORMAL_IDS = MappingProxyType(
+    {
+        "upper": "upper({id})",
+        "lower": "lower({id})",
+        "no_leading_zeros": "case when {id} like '0%' then coalesce(nullif(ltrim({id}, '0'), ''), '0') else {id} end",
+        "no_decimals": (
+            r"case when regexp_matches({id}, '^\d+(\.0+|,00?)$') "
+            "then split_part(replace({id}, ',', '.'), '.', 1) else {id} end"
+        ),
+        "no_exponents": (
+            r"case when regexp_matches({id}, '^[1-9]([.,]\d+)?[eE]\+?\d{{1,2}}$') and {digits} <= {exponent} "
+            # six digits are what spreadsheets leave of a longer number
+            "and not ({digits} = 5 and {exponent} > 5) "
+            "then left({id}, 1) || {decimals} || repeat('0', {exponent} - {digits}) else {id} end"
+        ),
+        "no_spaces": r"nullif(regexp_replace({id}, '[\s\p{{Z}}\x{{200B}}\x{{FEFF}}]', '', 'g'), '')",
+        "first_15": "case when length({id}) = 18 then left({id}, 15) else {id} end",
+    }
+)
+ID_RULES = tuple(_NORMAL_IDS)
 
 _NO_BREAK_SPACE = "\u00a0"
 _SEVERITIES = (("low", "minor"), ("medium", "normal"), ("high", "major"), ("critical", "urgent"))
@@ -53,6 +77,8 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
+    ids: str | tuple[str, ...] | None = None
 
     def format_of(self, column: str) -> str | None:
         """Return the date format of a contract column, if one is given."""
@@ -269,6 +295,33 @@ def cast(column: str, type_: ColumnType, *, native: str, reading: Reading = AS_I
 def tidy(column: str) -> str:
     """Cast an id or text as its source spells it to the contract's; also works after grouping by spelling."""
     return f"nullif(trim(cast({column} as varchar)), '')"
+
+
+def normal_id(expression: str, how: str | Sequence[str]) -> str:
+    """Return the SQL of an id in its normal form: :data:`ID_RULES` applied in turn; blank ids become null.
+
+    >>> normal_id("id", "upper")
+    "upper(nullif(trim(cast(id as varchar)), ''))"
+    """
+    rules = (how,) if isinstance(how, str) else tuple(how)
+    unknown = [rule for rule in rules if rule != "exact" and rule not in ID_RULES]
+    if unknown or not rules:
+        raise UsageError(
+            f"ids: expected {', '.join(map(repr, ('exact', *ID_RULES)))}, or a list of them; "
+            f"found {', '.join(map(repr, unknown)) or 'an empty list'}. Correct it in churnrisk.toml."
+        )
+    value = tidy(expression)
+    for rule in rules:
+        if rule != "exact":
+            number = f"replace(lower({value}), ',', '.')"
+            decimals = f"rtrim(split_part(split_part({number}, 'e', 1), '.', 2), '0')"
+            value = _NORMAL_IDS[rule].format(
+                id=value,
+                decimals=decimals,
+                digits=f"length({decimals})",
+                exponent=f"try_cast(replace(split_part({number}, 'e', 2), '+', '') as integer)",
+            )
+    return value
 
 
 def as_double(column: str, native: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Literal
 
-from churnrisk.contract import EARLIEST, TABLES, timestamp_literal
+from churnrisk.contract import EARLIEST, TABLES, Reach, reaches, timestamp_literal
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources import Tables
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 #: The longest default feature window; the first snapshot leaves this much history before it if it can.
 WARM_UP = timedelta(days=90)
+_MONTH = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -85,33 +86,46 @@ class SnapshotConfig:
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
-    """The span that the data cover: ``[start, end)``, both at 00:00."""
+    """The span that the data cover: ``[start, end)``, both at 00:00; ``usage`` is what the events cover of it."""
 
     start: datetime
     end: datetime
+    usage: Reach | None = field(default=None, compare=False)
 
 
-def data_span(tables: Tables, config: SnapshotConfig, *, now: datetime) -> Horizon:
-    """Return the span of days that the tables cover; rows dated after ``now`` do not count."""
-    horizons = [
-        tables.engine.rows(
-            f"select min({column}), max({column}) from {table} "
-            f"where {column} between {EARLIEST} and {timestamp_literal(now)}"
-        )[0]
-        for table, column in _dated_columns(tables)
-    ]
-    starts = [row[0] for row in horizons if row[0]]
-    ends = [row[1] for row in horizons if row[1]]
+def data_span(
+    tables: Tables, config: SnapshotConfig, *, now: datetime, reach: Mapping[str, Reach] | None = None
+) -> Horizon:
+    """Return the span of days that the tables cover; rows dated after ``now`` do not count.
+
+    It ends after the last thing that happened in any table, and begins with the usage, if there is any: without it an
+    earlier snapshot would see silence only.
+    """
+    if reach is None:
+        reach = reaches(tables.engine.rows, tables.available, now=now)
+    usage = reach.get("events")
+    starts = [usage.first] if usage else [one.first for one in reach.values()]
+    ends = [one.last + timedelta(days=1) for one in reach.values()]
+    if _is_flat(tables):
+        # a flat table's snapshot is its label's date
+        starts, ends = _flat_span(tables, now)
     if not starts:
         raise ContractError(
             f"no table holds a row dated before {now:%Y-%m-%d}, so there is nothing to learn from. "
             "Check the date columns in churnrisk.toml."
         )
-    if config.data_until:
-        return Horizon(_midnight(min(starts)), _midnight(config.data_until))
-    # a flat table's snapshot is its label's date; logs cover their whole last day
-    last_day = timedelta(days=0 if _is_flat(tables) else 1)
-    return Horizon(_midnight(min(starts)), _midnight(max(ends)) + last_day)
+    return Horizon(_midnight(min(starts)), _midnight(config.data_until or max(ends)), usage)
+
+
+def _flat_span(tables: Tables, now: datetime) -> tuple[list[date], list[date]]:
+    table, column = ("labels", "as_of") if tables.available.has("labels") else ("attributes", "valid_from")
+    if not tables.available.has(table):
+        return [], []
+    first, last = tables.engine.rows(
+        f"select min({column}), max({column}) from {table} "
+        f"where {column} between {EARLIEST} and {timestamp_literal(now)}"
+    )[0]
+    return ([first], [last]) if first else ([], [])
 
 
 def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) -> list[datetime]:
@@ -124,6 +138,7 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
     else:
         earliest = span.start + min(WARM_UP, (last_mature - span.start) / 3)
         dates = sorted(_steps(last, earliest, config, forward=False))
+    dates = [as_of for as_of in dates if _sees_usage(as_of, span, churn)]
     if not dates:
         raise ContractError(
             f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
@@ -131,6 +146,16 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
             "horizon_days under [churn] in churnrisk.toml."
         )
     return dates
+
+
+def _sees_usage(as_of: datetime, span: Horizon, churn: ChurnConfig) -> bool:
+    """Say whether a snapshot lies in no hole of the events: there everybody would look silent."""
+    if span.usage is None:
+        return True
+    silent = churn.definition == "inactivity"
+    before = max(_MONTH, timedelta(days=churn.lookback_days if silent else 0))
+    after = churn.outcome_delay if silent else timedelta(0)
+    return span.usage.sees((as_of - before).date(), (as_of + after).date())
 
 
 def _steps(start: datetime, stop: datetime, config: SnapshotConfig, *, forward: bool) -> Iterator[datetime]:
@@ -179,23 +204,12 @@ def scoring_date(span: Horizon, requested: date | None) -> datetime:
             f"as-of date {as_of:%Y-%m-%d} lies outside the data, which cover {span.start:%Y-%m-%d} to "
             f"{span.end:%Y-%m-%d}. Choose a date in between, or bring newer data."
         )
+    if span.usage and not span.usage.sees((as_of - _MONTH).date(), as_of.date()):
+        raise ContractError(
+            f"the events have a hole in the {_MONTH.days} days before {as_of:%Y-%m-%d}: everybody would look silent. "
+            "Choose another date, or export that time again."
+        )
     return as_of
-
-
-def _dated_columns(tables: Tables) -> list[tuple[str, str]]:
-    """Return (relation, column) pairs that show how far the data reach; planned dates do not."""
-    # for speed, events are read without trimming their ids
-    timed = "(select occurred_at from bare_events where cast(account_id as varchar) <> '')"
-    dated = [
-        (timed if name == "events" else name, spec.time)
-        for name, spec in TABLES.items()
-        if spec.time and spec.is_log and tables.available.has(name)
-    ]
-    if tables.available.has("subscriptions.ended_at"):
-        dated.append(("subscriptions", "ended_at"))
-    if _is_flat(tables):
-        dated = [("labels", "as_of")] if tables.available.has("labels") else [("attributes", "valid_from")]
-    return dated
 
 
 def _is_flat(tables: Tables) -> bool:

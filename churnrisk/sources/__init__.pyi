@@ -3,7 +3,7 @@ from .database import read_batches
 from .engine import Engine
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import Guess, default_answer, guess_tables
-from .mapping import Ask, MappedTable, Question
+from .draft import Ask, MappedTable, Question
 from .spark_engine import SparkEngine
 from .spark_sql import parse, to_spark
 from .tables import Tables, open_account, open_engine, open_tables

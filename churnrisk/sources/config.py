@@ -53,9 +53,6 @@ class TableConfig(Reading):
     #: Format of the columns whose names are periods, like "%Y-%m": each becomes a row with column_from, column_until
     #: and column_value.
     unpivot: str | None = None
-    #: What makes ids of this table those of accounts: "exact", "upper", "lower", "no_leading_zeros", "no_decimals",
-    #: "no_exponents", "no_spaces", "first_15"; several are applied in turn.
-    ids: str | tuple[str, ...] | None = None
     #: Tables that lead from what account_id is mapped to, such as a user's id, to the account.
     via: str | Via | tuple[str | Via, ...] = ()
 

@@ -15,6 +15,7 @@ from churnrisk.errors import UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
+from churnrisk.sources.mapping import RawRows
 
 _COMPRESSED = (".gz", ".zst")
 _KINDS = {
@@ -142,14 +143,14 @@ class SourceFile:
 class EventFiles:
     """The Parquet files of the events, each readable without the others; ``native`` are the types of all together.
 
-    ``renamed`` and ``bare`` are select lists to the contract's names, and from there to ``bare_events``.
+    ``raw_rows`` says how they become ``raw_events``; ``bare`` is the select list from there to ``bare_events``.
     """
 
     engine: Engine
     config: TableConfig
     parts: Mapping[str, SourceFile]
     native: Mapping[str, str]
-    renamed: str
+    raw_rows: RawRows
     bare: str
 
     def stamps(self) -> dict[str, Stamp]:
@@ -159,7 +160,7 @@ class EventFiles:
     @property
     def made_from(self) -> str:
         """How rows are read; when it changes, everything cached from them is void."""
-        return f"{self.config!r} {self.native!r} {self.renamed} {self.bare}"
+        return f"{self.config!r} {self.native!r} {self.raw_rows.columns}{self.raw_rows.where} {self.bare}"
 
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some files: the columns of ``bare_events``, and the ``file`` of each row."""
@@ -173,12 +174,13 @@ class EventFiles:
             self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
         return (
-            f"(select {self.renamed}, {_FILE_COLUMN} from (from events_shape union all by name from {some}))"
+            f"(select {self.raw_rows.columns}, {_FILE_COLUMN} "
+            f"from (from events_shape union all by name from {some}){self.raw_rows.where})"
         )
 
 
 def event_parts(
-    engine: Engine, config: TableConfig, *, native: Mapping[str, str], renamed: str, bare: str
+    engine: Engine, config: TableConfig, *, native: Mapping[str, str], raw: RawRows, bare: str
 ) -> EventFiles | None:
     """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types."""
     if not config.path or engine.opens(config):
@@ -187,4 +189,4 @@ def event_parts(
     if file_kind(files[0]) != "parquet":
         return None
     parts = [SourceFile(os.path.relpath(file, engine.base), file) for file in files]
-    return EventFiles(engine, config, {part.name: part for part in parts}, native, renamed, bare)
+    return EventFiles(engine, config, {part.name: part for part in parts}, native, raw, bare)

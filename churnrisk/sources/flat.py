@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from churnrisk.contract import identifier, literal
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.mapping import Ask, MappedTable, Question, Way, reader, sql_of
+from churnrisk.sources.draft import Ask, MappedTable, Question, Way, reader, sql_of
 from churnrisk.sources.profile import ColumnProfile, FileProfile
 
 #: Names of labels, best first, and of columns that speak of the loss.

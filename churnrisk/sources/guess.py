@@ -12,7 +12,7 @@ from churnrisk.contract import TABLES, ColumnSpec, TableSpec, identifier, litera
 from churnrisk.sources.config import EngineConfig
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
-from churnrisk.sources.mapping import (
+from churnrisk.sources.draft import (
     Ask,
     Columns,
     MappedTable,

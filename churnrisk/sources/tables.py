@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from churnrisk.contract import (
@@ -37,12 +37,14 @@ from churnrisk.sources.files import (
     fingerprint,
     scan,
 )
+from churnrisk.sources.mapping import RawRows, account_column, raw_rows
 
 
 @dataclass(frozen=True)
 class Tables:
     """The opened tables; ``digest`` changes with any input file or its mapping, ``native`` are the source's types.
 
+    ``left_out`` are the rows that ``where`` leaves out, by table.
     ``event_parts`` are the files of the events if DuckDB reads Parquet; a ``cache`` reuses their roll-up between runs.
     """
 
@@ -51,6 +53,7 @@ class Tables:
     native: Mapping[str, Mapping[str, str]]
     readings: Mapping[str, Reading]
     digest: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
     event_parts: EventFiles | None = None
     cache: CacheConfig | None = None
 
@@ -73,10 +76,12 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     columns: dict[str, tuple[str, ...]] = {}
     categorical: dict[str, tuple[str, ...]] = {}
     native: dict[str, Mapping[str, str]] = {}
+    left_out: dict[str, int] = {}
     marks: list[object] = []
     parts: EventFiles | None = None
     for name, config in configs.items():
-        mark, renamed = _open_raw(engine, name, config)
+        mark, raw = _open_raw(engine, name, config)
+        left_out[name] = raw.left_out
         marks.append([name, repr(config), mark])
         native[name] = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native[name])
@@ -86,9 +91,9 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         _open_typed(engine, TABLES[name], config, native[name], types)
         if name == "events":
             bare = _bare_columns(TABLES[name], native[name], config)
-            parts = event_parts(engine, config, native=native[name], renamed=renamed, bare=bare)
+            parts = event_parts(engine, config, native=native[name], raw=raw, bare=bare)
     digest = digest_of(json.dumps(marks, default=str))[:16]
-    return Tables(engine, Available(columns, categorical), native, configs, digest, parts)
+    return Tables(engine, Available(columns, categorical), native, configs, digest, left_out, parts)
 
 
 def open_account(
@@ -121,16 +126,16 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 
 def _open_raw(
     engine: Engine, name: str, config: TableConfig, account_id: str | None = None
-) -> tuple[object, str]:
-    """Create ``raw_<name>``, of one account if given; return its fingerprint and the select list that renames."""
+) -> tuple[object, RawRows]:
+    """Create ``raw_<name>``, of one account if given; return its fingerprint and how it reads the source."""
     try:
         mark = _open_source(engine, name, config, account_id)
+        raw = raw_rows(engine, name, config, whole=account_id is None)
     except (ContractError, UsageError) as error:
-        prefix = "" if f"[tables.{name}]" in str(error) else f"[tables.{name}] "
+        prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
-    renamed = _renamed(engine, name, config)
-    engine.run(f"create temp view raw_{name} as select {renamed} from source_{name}")
-    return mark, renamed
+    engine.run(f"create temp view raw_{name} as select {raw.columns} from source_{name}{raw.where}")
+    return mark, raw
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -139,9 +144,8 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     if engine.opens(config):
         return engine.open_source(name, config)
     if config.url and config.table:
-        only = (
-            None if account_id is None else (str(config.columns.get("account_id", "account_id")), account_id)
-        )
+        column = account_column(config)
+        only = (column, account_id) if column and account_id is not None else None
         batches = read_batches(config.url, config.table, base=engine.base, only=only)
         for number, batch in enumerate(batches):
             engine.table_from("batch", batch)
@@ -161,50 +165,6 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
         return fingerprint(files)
     # a sum, not an exclusive or, in which two equal rows would cancel out
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
-
-
-def _renamed(engine: Engine, name: str, config: TableConfig) -> str:
-    """Return the select list from the source's columns to the contract's names."""
-    there = engine.columns(f"source_{name}")
-    chosen = _mapped(name, config, list(there))
-    # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
-    taken = {new.lower() for new in chosen}
-    for own in there:
-        plain = own.strip()
-        new = plain.lower() if TABLES[name].column(plain.lower()) else plain
-        if own not in chosen.values() and new.lower() not in taken:
-            chosen[new] = own
-            taken.add(new.lower())
-    # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
-    return ", ".join(
-        f"({identifier(own)} ->> '$') as {identifier(new)}"
-        if there[own] == "JSON"
-        else f"{identifier(own)} as {identifier(new)}"
-        for new, own in chosen.items()
-    )
-
-
-def _mapped(name: str, config: TableConfig, there: Sequence[str]) -> dict[str, str]:
-    """Return the configured columns, contract name to source name as the source spells it."""
-    spelled = {column.strip().lower(): column for column in there}
-    chosen: dict[str, str] = {}
-    for contract_name, own_name in config.columns.items():
-        if not isinstance(own_name, str):
-            raise UsageError(
-                f"[tables.{name}.columns] {contract_name}: several names are not understood yet."
-            )
-        if own_name.strip().lower() not in spelled:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name} to {own_name!r}, but {name} has no such column; "
-                f"it has {', '.join(there)}. Correct the mapping in churnrisk.toml."
-            )
-        if TABLES[name].column(contract_name) is None and not TABLES[name].open:
-            raise UsageError(
-                f"[tables.{name}.columns] maps {contract_name}, which is not a column of {name}; the contract has "
-                f"{', '.join(column.name for column in TABLES[name].columns)}. Correct the name in churnrisk.toml."
-            )
-        chosen[contract_name] = spelled[own_name.strip().lower()]
-    return chosen
 
 
 def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:

@@ -6,11 +6,11 @@ The check of the events is cached: it reads new files only, as long as the rest 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,11 +26,14 @@ from churnrisk.contract import (
     UNKNOWN,
     ContractRule,
     Findings,
+    Reach,
     TablePart,
     blocking,
     complete_events,
+    distrust,
     find,
     literal,
+    reaches,
     rules_of,
     shares,
     sign_ups,
@@ -289,15 +292,17 @@ class CheckedTables:
 @contextmanager
 def opened_tables(
     project: Project, *, now: datetime, progress: Progress, cached: bool = False
-) -> Iterator[tuple[Tables, list[Violation]]]:
-    """Open the project's tables, with its cache if ``cached``; yield them with all violations of the contract."""
+) -> Iterator[tuple[Tables, list[Violation], dict[str, Reach]]]:
+    """Open the project's tables, with its cache if ``cached``; yield them, all violations, and how far they reach."""
     with open_engine(project.engine, base=project.data) as engine:
         progress("reading tables")
         tables = open_tables(engine, project.tables)
         if cached and project.engine.cache:
             tables = replace(tables, cache=CacheConfig(project.directory / EVENT_CACHE, progress))
         progress("checking the contract")
-        yield tables, check_tables(tables, now=now)
+        reach = reaches(tables.engine.rows, tables.available, now=now)
+        until = project.snapshots.data_until
+        yield tables, check_tables(tables, now=now, reach=reach, data_until=until), reach
 
 
 @contextmanager
@@ -313,9 +318,10 @@ def checked_tables(
 
     With ``looking_back``, ``now`` is past, so any number of rows may be dated later.
     """
-    with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations):
+    with opened_tables(project, now=now, progress=progress, cached=cached) as (tables, violations, reach):
         refuse([item for item in violations if not (looking_back and item.rule == FUTURE)])
-        yield CheckedTables(tables, violations, data_span(tables, project.snapshots, now=now))
+        span = data_span(tables, project.snapshots, now=now, reach=reach)
+        yield CheckedTables(tables, violations, span)
 
 
 def latest_date(project: Project, *, now: datetime) -> datetime:
@@ -324,9 +330,15 @@ def latest_date(project: Project, *, now: datetime) -> datetime:
         return data_span(open_tables(engine, project.tables), project.snapshots, now=now).end
 
 
-def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
-    """Return all violations of the contract, blocking ones first; checks of events are cached."""
-    return validate(
+def check_tables(
+    tables: Tables,
+    *,
+    now: datetime,
+    reach: Mapping[str, Reach] | None = None,
+    data_until: date | None = None,
+) -> list[Violation]:
+    """Return all violations of the contract and of trust, blocking ones first; checks of events are cached."""
+    found = validate(
         tables.engine.rows,
         tables.available,
         native=tables.native,
@@ -334,6 +346,16 @@ def check_tables(tables: Tables, *, now: datetime) -> list[Violation]:
         now=now,
         known=_check_events(tables, now=now),
     )
+    doubts = distrust(
+        tables.engine.rows,
+        tables.available,
+        readings=tables.readings,
+        reach=reach or {},
+        found=found,
+        now=now,
+        data_until=data_until,
+    )
+    return sorted([*doubts, *found], key=lambda one: one.level != "error")
 
 
 def refuse(violations: Sequence[Violation]) -> None:
@@ -351,9 +373,13 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Usable rows per table, violations, the data range (None if they block), and leaks (None if not looked for)."""
+    """Usable rows per table, violations, the data range (None if they block), and leaks (None if not looked for).
+
+    ``reach`` is what each table of happenings covers.
+    """
 
     rows: dict[str, int]
+    reach: dict[str, Reach]
     violations: list[Violation]
     span: Horizon | None
     leaks: list[Leak] | None
@@ -361,16 +387,16 @@ class CheckReport:
 
 def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
     """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
-    with opened_tables(project, now=now, progress=progress) as (tables, violations):
+    with opened_tables(project, now=now, progress=progress) as (tables, violations, reach):
         names = tables.available.tables
         rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
         if leaks:
             refuse(violations)
         if blocking(violations):
-            return CheckReport(rows, violations, None, None)
-        span = data_span(tables, project.snapshots, now=now)
+            return CheckReport(rows, reach, violations, None, None)
+        span = data_span(tables, project.snapshots, now=now, reach=reach)
         if not leaks:
-            return CheckReport(rows, violations, span, None)
+            return CheckReport(rows, reach, violations, span, None)
         progress("cutting away the future")
         date = span.end
         if project.churn.definition != "labels":
@@ -379,7 +405,7 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         build_panel(tables, project.churn, [date], data_end=span.end)
         features, keys = select_features(project.features, tables.available), project.features.key_features
         found = find_leaks(tables, features, key_features=keys)
-        return CheckReport(rows, violations, span, found)
+        return CheckReport(rows, reach, violations, span, found)
 
 
 @dataclass(frozen=True)

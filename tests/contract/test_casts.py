@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from churnrisk.contract import ColumnType, Reading, cast, literal
+from churnrisk.contract import ColumnType, Reading, cast, literal, normal_id
 from churnrisk.sources import Engine, EngineConfig
 
 
@@ -114,3 +114,31 @@ def test_typed_values_are_converted(engine: Engine, value: str, type_: ColumnTyp
 def test_ids_are_trimmed_and_empty_ones_are_null(engine: Engine) -> None:
     assert read(engine, "  A1 ", "id") == "A1"
     assert read(engine, "  ", "id") is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "written", "normal"),
+    [
+        ("upper", " a1 ", "A1"),
+        ("lower", "A1", "a1"),
+        ("no_leading_zeros", "0012", "12"),
+        ("no_leading_zeros", "000", "0"),
+        ("no_decimals", "12.0", "12"),
+        ("no_decimals", "12,00", "12"),
+        ("no_decimals", "12.5", "12.5"),
+        ("no_decimals", "12,000", "12,000"),
+        ("no_exponents", "1.2E+05", "120000"),
+        ("no_exponents", "1.234567e6", "1234567"),
+        ("no_exponents", "1.23457E+08", "1.23457E+08"),
+        ("no_exponents", "1.25E1", "1.25E1"),
+        ("no_spaces", "A\u00a01\t", "A1"),
+        ("first_15", "0015g00000AbCdEAAZ", "0015g00000AbCdE"),
+        ("first_15", "0015g00000AbCdE", "0015g00000AbCdE"),
+        (("no_decimals", "no_leading_zeros"), "007.0", "7"),
+        ("upper", "  ", None),
+    ],
+)
+def test_ids_have_a_normal_form(
+    engine: Engine, rule: str | tuple[str, ...], written: str, normal: str | None
+) -> None:
+    assert engine.value(f"select {normal_id('id', rule)} from (select {literal(written)} as id)") == normal

@@ -147,7 +147,7 @@ def test_the_span_ends_after_the_last_day_with_a_row() -> None:
     assert span_of(events=events) == Horizon(on("2025-03-01"), on("2025-07-01"))
 
 
-def test_the_span_reaches_over_all_dated_tables_but_not_over_plans() -> None:
+def test_the_span_reaches_over_all_that_happened_but_not_over_ends_and_plans() -> None:
     terms = [
         row(
             "subscriptions",
@@ -158,7 +158,7 @@ def test_the_span_reaches_over_all_dated_tables_but_not_over_plans() -> None:
         )
     ]
     surveys = [row("surveys", account_id="A", answered_at=on("2025-01-15"), score=5.0)]
-    assert span_of(subscriptions=terms, surveys=surveys) == Horizon(on("2025-01-15"), on("2025-10-01"))
+    assert span_of(subscriptions=terms, surveys=surveys) == Horizon(on("2025-01-15"), on("2025-02-02"))
 
 
 def test_rows_dated_in_the_future_do_not_stretch_the_span() -> None:
