@@ -1,9 +1,9 @@
 from .config import EngineConfig, TableConfig
 from .database import read_batches
+from .draft import Ask, MappedTable, Question
 from .engine import Engine
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import Guess, default_answer, guess_tables
-from .draft import Ask, MappedTable, Question
 from .spark_engine import SparkEngine
 from .spark_sql import parse, to_spark
 from .tables import Tables, open_account, open_engine, open_tables

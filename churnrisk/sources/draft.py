@@ -19,6 +19,9 @@ _TERMS = {
 }  # fmt: skip
 
 
+_LEAVE_OUT = "leave out"
+
+
 @dataclass(frozen=True)
 class Question:
     """A question to the user; ``default`` is None where no answer is safe, ``close`` marks two close fits."""
@@ -95,7 +98,7 @@ def _set_formats(
             format_ = ask(
                 Question(
                     f"{name}.date_format",
-                    f"are dates like {own.common[0] if own.common else own.name} in {file.path} written day first or month first?",
+                    f"are the dates in {own.name} of {file.path} written day first or month first?",
                     (str(own.date_format), own.rival_format),
                 )
             )
@@ -153,24 +156,25 @@ def _ask_meaning(name: str, file: FileProfile, columns: Columns, table: MappedTa
         answer = ask(
             Question(
                 f"{name}.severity_order",
-                f"{severity.name} in {file.path} is a number from {severity.low:g} to {severity.high:g}: which is the most severe?",
+                f"{severity.name} in {file.path} runs from {severity.low:g} to {severity.high:g}: which end is worst?",
                 ("1 is worst", "1 is least"),
             )
         )
         _answered(table, "severity_order", answer, '"1 is worst"   # or "1 is least"')
     score = columns.get("score" if name == "surveys" else "csat")
     if score and score.high is not None and (score.high <= 7 or score.high > 10):
-        tops = [top for top in (5, 7, 10, 100) if score.high <= top] or [score.high]
+        tops: list[float] = [top for top in (5, 7, 10, 100) if score.high <= top] or [score.high]
         low = 0 if score.low == 0 else 1
         scales = [f"{low}-{tops[0]:g}", *(f"0-{top:g}" for top in tops[1:] if top in (10, 100))]
         answer = ask(
             Question(
                 f"{name}.scale",
                 f"{score.name} in {file.path} runs from {score.low:g} to {score.high:g}: on which scale is it?",
-                tuple(scales),
+                tuple(scales) if name == "surveys" else (*scales, _LEAVE_OUT),
+                None if name == "surveys" else _LEAVE_OUT,
             )
         )
-        if answer is None and name != "surveys":
+        if answer == _LEAVE_OUT:
             table.notes.append(f'{score.name} is left out until its scale is known: scale = "{scales[0]}"')
             table.settings["columns"].pop("csat", None)
         else:
@@ -256,7 +260,9 @@ def flags_of(file: FileProfile) -> list[ColumnProfile]:
 
 def kind_word(file: FileProfile, common: str) -> str:
     """Return what a file holds in a word: its name without what all names begin with."""
-    return re.sub(r"[_\W]+", " ", file.words.removeprefix(common)).strip() or file.words
+    words = re.split(r"[_\W]+", file.words.removeprefix(common))
+    whose = TABLES["accounts"].words.split()
+    return " ".join(word for word in words if word and word not in whose) or file.words
 
 
 def _selects(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from churnrisk.contract import TABLES, ColumnSpec, TableSpec, identifier, literal
+from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.sources.config import EngineConfig
-from churnrisk.sources.engine import Engine
-from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
 from churnrisk.sources.draft import (
     Ask,
     Columns,
@@ -26,6 +23,9 @@ from churnrisk.sources.draft import (
     sql_of,
     term_ends,
 )
+from churnrisk.sources.engine import Engine
+from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
+from churnrisk.sources.names import is_named, match_column
 from churnrisk.sources.profile import (
     ColumnProfile,
     FileProfile,
@@ -35,51 +35,6 @@ from churnrisk.sources.profile import (
     profile_folder,
 )
 
-#: Common names of the contract's columns, letters and digits only, best first.
-_SYNONYMS = {
-    "account_id": "accountid customerid clientid companyid organizationid organisationid orgid studentid memberid "
-    "tenantid workspaceid custid acctid kundennummer kundennr kundenid clientnum account customer client groupid "
-    "userid id",
-    "name": "name accountname companyname customername organization company firma",
-    "signed_up_at": "signedupat signupdate signup createdat created createddate dateregistered registeredat "
-    "registrationdate begindate customersince joined joindate joinedat kundeseit startdate",
-    "owner": "owner csm accountmanager accountowner customersuccessmanager betreuer",
-    "segment": "segment industry tier vertical branche",
-    "plan": "plan plantier planname planid planfamily purchasetype producttype product tarif contracttype type",
-    "mrr": "mrr mrramount mrreur mrrusd monthlycharges monthlyrevenue monthlyfee monthlyprice unitamount amount",
-    "seats": "seats licenses licences seatcount quantity",
-    "renewal_at": "renewalat renewaldate renewson nextrenewal termend currentperiodend currenttermend",
-    "contacts": "contacts contactcount knowncontacts",
-    "occurred_at": "occurredat timestamp eventtime eventdate eventts ts time date datewatched dateengaged usagedate "
-    "invoicedate orderdate day createdat created datetime",
-    "feature": "feature featurename event eventname eventtype action courseid stockcode module product",
-    "user_id": "userid user useremail personid contactid distinctid",
-    "quantity": "quantity count usagecount minuteswatched amount units value",
-    "recorded_at": "recordedat loadedat ingestedat syncedat logged loggedat",
-    "opened_at": "openedat opened submittedat createdat created dateopened opendate createddate",
-    "resolved_at": "resolvedat resolved closedat closed solvedat closedate closeddate",
-    "severity": "severity priority urgency prio",
-    "category": "category topic reason tickettype type",
-    "csat": "csat satisfactionscore satisfaction rating",
-    "first_response_at": "firstresponseat firstreplyat firstrespondedat respondedat firstreply",
-    "started_at": "startedat startdate start starts activatedat activated begindate begin datepurchased purchasedat "
-    "termstart from validfrom signupdate subscribedat vertragsbeginn createdat created",
-    "ended_at": "endedat enddate end ends expiresat expiredat expirydate expirationdate terminatedat "
-    "terminationdate churndate churnedat leftat to validto vertragsende canceledat cancelledat canceldate "
-    "cancellationdate cancelleddate",
-    "auto_renew": "autorenew autorenewflag autorenewal",
-    "subscription_id": "subscriptionid subid contractid id",
-    "status": "status state subscriptionstatus",
-    "trial_ends_at": "trialendsat trialend trialenddate trialendedat",
-    "cancelled_at": "cancelledat canceledat cancelat canceldate cancellationdate cancelleddate noticeat noticedate",
-    "answered_at": "answeredat answeredon respondedon date respondedat daterated submittedat surveydate "
-    "createdat created timestamp",
-    "score": "score nps npsscore rating courserating csat stars",
-    "kind": "kind surveytype survey type",
-    "valid_from": "validfrom effectivefrom since from changedat startdate snapshotdate date",
-    "as_of": "asof asofdate snapshotdate date",
-    "churned": "churned churn churnflag ischurned label target exited attrition",
-}  # fmt: skip
 #: Words in file names that speak against a table of accounts, and of files that tell of losses.
 _NO_ACCOUNTS = (
     "plan price product charge payment invoice refund user contact person ticket event usage log session course "
@@ -100,14 +55,13 @@ _AFTERWARDS = re.compile(r"(churn|attrition|cancel|terminat|exited|win.?back)", 
 class Guess:
     """What the files of a folder were taken for.
 
-    ``left`` are files that nothing uses, each with why; ``choices`` what was decided, ``open`` what only the user knows;
-    ``label`` the label column of a flat table, ``static`` the columns of accounts that never change.
+    ``left`` are files that nothing uses, each with why; ``choices`` what was decided; ``label`` is the
+    label column of a flat table; ``static``, ``key_features`` and ``rules_off`` go into the settings of those names.
     """
 
     tables: dict[str, MappedTable] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
     choices: list[str] = field(default_factory=list)
-    open: list[str] = field(default_factory=list)
     label: str = ""
     static: tuple[str, ...] = ()
     key_features: tuple[str, ...] = ()
@@ -134,8 +88,8 @@ class _Guesser:
         self.files = [file for file in files if not file.problem]
         self.links = find_links(engine, self.files)
         self.used: set[str] = set()
-        self.mapped: dict[str, list[tuple[FileProfile, Columns, Way]]] = {}
-        self.common = os.path.commonprefix([file.words for file in files]) if len(files) > 1 else ""
+        self.mapped: dict[str, Sequence[tuple[FileProfile, Columns, Way]]] = {}
+        self.common = _common([file.words for file in files])
         self.ways: dict[str, Way] = {}
 
     def guess(self) -> Guess:
@@ -165,13 +119,14 @@ class _Guesser:
             if (
                 name != "accounts"
                 and name not in self.result.tables
-                and (files := [file for file, role in roles.items() if role == name])
+                and (files := [file for file, role in roles if role == name])
             ):
                 self._map(name, files)
         if not listed and "accounts" not in self.result.tables:
             self._derive_accounts()
         self._side_facts(roles)
         self._leave_all()
+        self.result.left = {path: why for path, why in self.result.left.items() if path not in self.used}
         order = {name: position for position, name in enumerate(TABLES)}
         self.result.tables = dict(sorted(self.result.tables.items(), key=lambda item: order[item[0]]))
         return self.result
@@ -186,7 +141,7 @@ class _Guesser:
             named = self._name_score(file)
             for key in keys:
                 reach = sum(self._reach(other, file, key.name) for other in self.files if other is not file)
-                better = (reach + named + 0.1 * _is_named(key, "account_id"), reach, key, file)
+                better = (reach + named + 0.1 * bool(is_named(key, "account_id")), reach, key, file)
                 if file.path not in fits or better[0] > fits[file.path][0]:
                     fits[file.path] = better
         ranked = sorted(fits.values(), key=lambda fit: -fit[0])
@@ -212,7 +167,8 @@ class _Guesser:
         for fit in ranked:
             if fit is not chosen and fit[1] > 0:
                 self.result.left[fit[3].path] = (
-                    f"fits accounts less well than {chosen[3].path}: {fit[1]:.1f} files refer to its ids, against {chosen[1]:.1f}"
+                    f"fits accounts less well than {chosen[3].path}: {fit[1]:.1f} files refer to its ids, "
+                    f"against {chosen[1]:.1f}"
                 )
         if len(self.files) > 1:
             self.result.choices.append(f"accounts are {_reached(chosen)}")
@@ -222,7 +178,7 @@ class _Guesser:
         if "file_date" in file.reading:  # one row per account and period
             periods = f"count(*) = count(distinct ({column.value}, churnrisk_file))"
             return bool(self.engine.value(f"select {periods} from {file.relation}")) and bool(
-                _is_named(column, "account_id")
+                is_named(column, "account_id")
             )
         return file.is_unique(column.name, share=0.98) and column.filled == file.rows
 
@@ -254,7 +210,7 @@ class _Guesser:
             (rank, file, column)
             for file in dated
             for column in file.columns.values()
-            if column.may_be_id and (rank := _is_named(column, "account_id", most="orgid"))
+            if column.may_be_id and (rank := is_named(column, "account_id", most="orgid"))
         ]
         best = max(named, key=lambda one: (one[0], one[2].distinct), default=None)
         ids = [
@@ -270,10 +226,6 @@ class _Guesser:
             )
         )
         if answer is None:
-            self.result.open.append(
-                "account_id: no file lists the accounts, and no column is named like an account's id; "
-                f"say which it is: --answer account_id=COLUMN, one of {', '.join(dict.fromkeys(ids)) or 'none'}"
-            )
             return None
         holders = [(file, file.columns[answer]) for file in dated if answer in file.columns]
         if not holders:
@@ -312,7 +264,7 @@ class _Guesser:
         for column in file.columns.values():
             if not column.may_be_id or column.name == but:
                 continue
-            named = column.plain == self.key.plain or bool(_is_named(column, "account_id"))
+            named = column.plain == self.key.plain or bool(is_named(column, "account_id"))
             met = self.engine.value(
                 f"select count(*) from (select distinct {column.value} as v from {file.relation}) c "
                 "join account_ids using (v)"
@@ -387,6 +339,10 @@ class _Guesser:
         }
         shown = [name for name in typical.get(spec.name, ()) if name in found]
         if spec.name == "events":
+            # a list of things with a date each, such as users, is no log
+            listed = any(link.key_file is file for link in self.links) or file.is_unique(way.column)
+            if listed and not named:
+                return 0.0
             return 1.0 + 2 * named + 0.5 * len(shown)
         if spec.name == "labels":
             return (
@@ -407,7 +363,7 @@ class _Guesser:
         for wanted in spec.columns:
             if wanted.name == "account_id":
                 continue
-            own = _match(wanted, [one for one in free.values() if one not in found.values()], strip)
+            own = match_column(wanted, [one for one in free.values() if one not in found.values()], strip)
             if own is None and wanted.required and wanted.type == "timestamp":
                 dates = [
                     one
@@ -439,7 +395,6 @@ class _Guesser:
         else:
             table = by_path(name, file, columns, way, self.ask)
         self.result.tables[name] = table
-        self.result.open += [f"{name}: {line}" for line in table.unanswered]
         if name == "accounts":
             self.result.static = tuple(
                 one.name for one in file.columns.values()
@@ -495,16 +450,15 @@ class _Guesser:
         shown = "".join(f", any_value({identifier(one.name)}) as {identifier(one.name)}" for one in facts)
         condition = f"\nwhere {' and '.join(where)}" if where else ""
         query = f"select {account} as account_id{shown}\nfrom {reader(file)}{condition} group by 1"
-        parts = [
-            f"select {sql_of(other.columns[way.column])} from {reader(other)}"
+        others = [
+            f"union all select {sql_of(other.columns[way.column])} from {reader(other)}"
             for other in self.files
-            if other is not file
-            and (way := self.ways.get(other.path))
-            and other.path in self.used
-            and not way.hops
+            if other is not file and other.path in self.used
+            if (way := self.ways.get(other.path)) and not way.hops
         ]
-        if parts and not facts:
-            query = f"select distinct account_id from (select {account} as account_id from {reader(file)}\nunion all {' union all '.join(parts)})\nwhere account_id is not null"
+        if others and not facts:
+            union = "\n".join([f"select {account} as account_id from {reader(file)}", *others])
+            query = f"select distinct account_id from (\n{union}\n) where account_id is not null"
         self.result.tables["accounts"] = MappedTable(
             {"sql": query}, file.path, ["no file lists the accounts one row each"]
         )
@@ -512,8 +466,12 @@ class _Guesser:
 
     def _is_fact(self, column: ColumnProfile) -> bool:
         """Say whether a column has one value per account, but for a few."""
-        several = f"select count(distinct {column.value}) > 1 as moves from {self.accounts.relation} group by {self.key.value}"
-        return bool(self.engine.value(f"select avg(cast(moves as integer)) < 0.01 from ({several})"))
+        return bool(
+            self.engine.value(
+                f"select avg(cast(moves as integer)) < 0.01 from (select count(distinct {column.value}) > 1 as moves "
+                f"from {self.accounts.relation} group by {self.key.value})"
+            )
+        )
 
     def _flat(self, roles: Sequence[tuple[FileProfile, str]]) -> None:
         """Map one table of customers with a label, if that is all there is."""
@@ -526,14 +484,14 @@ class _Guesser:
         label, lost = found
         outcome = f"{sql_of(label)} in ({', '.join(map(literal, lost))})"
         leaks = leaks_of(self.engine, file, label, lost, but=self.key.name)
+        self.result.choices += [f"{name} is left out: it {why}" for name, why in leaks.items()]
         sides = [(other, self.ways[other.path]) for other, role in roles if not role]
-        self.result.tables |= flat_tables(file, self.key, label, outcome, tuple(leaks), sides)
+        self.result.tables |= flat_tables(file, self.key, label, outcome, leaks, sides)
         self.used |= {file.path, *(other.path for other, _ in sides)}
         self.result.label = label.name
-        self.result.left |= {f"{file.path}, column {name}": why for name, why in leaks.items()}
         self.result.choices.append(
-            f"{label.name} was taken for the label, {' or '.join(lost)} for lost; if your table has a date of observation, "
-            "use it in [tables.labels]"
+            f"{label.name} was taken for the label, {' or '.join(lost)} for lost; if your table has a date of "
+            "observation, use it in [tables.labels]"
         )
 
     def _side_facts(self, roles: Sequence[tuple[FileProfile, str]]) -> None:
@@ -571,8 +529,8 @@ class _Guesser:
         self.result.tables["attributes"] = side_facts(file, way, start, chosen)
         self.used |= {one.path for one, _, _ in chosen}
         self.result.choices.append(
-            f"{', '.join(dict.fromkeys(one.path for one, _, _ in chosen))} has facts without a date: they count as known from "
-            "an account's start; take out of [tables.attributes] what changes"
+            f"{self.result.tables['attributes'].source}: facts without a date count as known from an account's start; "
+            "take out of [tables.attributes] what changes"
         )
         if numbers:
             self.result.choices.append(
@@ -594,54 +552,27 @@ class _Guesser:
             self.result.left[file.path] = f"{why}; it has {', '.join(file.columns) or 'no columns'}"
 
 
+def _reached(fit: tuple[float, float, ColumnProfile, FileProfile]) -> str:
+    _, reach, key, file = fit
+    return f"{file.path} ({file.rows:,} rows, {key.name} is what {reach:.1f} other files refer to)"
+
+
+def _common(words: Sequence[str]) -> str:
+    """Return what all names begin with."""
+    if len(words) < 2:
+        return ""
+    different = (
+        position for position, letters in enumerate(zip(*words, strict=False)) if len(set(letters)) > 1
+    )
+    return words[0][: next(different, min(map(len, words)))]
+
+
 def _hop(link: Link, account: str) -> dict[str, str]:
     return {"path": link.key_file.path, "key": link.key, "account": account}
 
 
 def _named(file: FileProfile, words: str) -> bool:
     return any(word in file.words for word in words.split())
-
-
-def _is_named(column: ColumnProfile, contract_name: str, *, most: str = "") -> int:
-    """Say whether a column is named like one of the contract; higher for better names, up to the one named ``most``."""
-    names = _SYNONYMS[contract_name].split()
-    names = names[: names.index(most) + 1] if most else names
-    return len(names) - names.index(column.plain) if column.plain in names else 0
-
-
-def _match(
-    wanted: ColumnSpec, columns: Sequence[ColumnProfile], strip: Sequence[str]
-) -> ColumnProfile | None:
-    """Return the column that is named and filled like one of the contract."""
-    fitting = [one for one in columns if _holds(one, wanted)]
-    plain = {one.plain: one for one in reversed(fitting)}
-    bare = {
-        one.plain.removeprefix(word): one
-        for one in reversed(fitting)
-        for word in strip
-        if one.plain.startswith(word)
-    }
-    for names in (plain, bare):
-        for word in (wanted.name.replace("_", ""), *_SYNONYMS.get(wanted.name, "").split()):
-            if word in names:
-                return names[word]
-    return None
-
-
-def _holds(column: ColumnProfile, wanted: ColumnSpec) -> bool:
-    """Say whether a column's values fit the type of a column of the contract."""
-    if column.kind == "empty":
-        return not wanted.required
-    numbers = column.low is not None or column.decimal is not None or column.kind == "number"
-    return {
-        "timestamp": is_date(column),
-        "number": numbers,
-        "integer": numbers,
-        "severity": column.distinct <= 12 and not is_date(column),
-        "boolean": column.kind == "flag",
-        "id": column.kind == "text" or column.whole,
-        "text": not is_date(column) and (wanted.name != "name" or column.kind == "text"),
-    }[wanted.type]
 
 
 def _is_category(column: ColumnProfile) -> bool:

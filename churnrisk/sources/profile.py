@@ -19,7 +19,27 @@ Kind = Literal["empty", "date", "number", "flag", "text"]
 
 #: Texts that stand for "unknown", in lower case.
 NULL_WORDS = frozenset(
-    "na n/a #n/a nan null none nil (null) (none) (empty) \\n - -- --- . ? unknown missing undefined".split()
+    [
+        "na",
+        "n/a",
+        "#n/a",
+        "nan",
+        "null",
+        "none",
+        "nil",
+        "(null)",
+        "(none)",
+        "(empty)",
+        "\\n",
+        "-",
+        "--",
+        "---",
+        ".",
+        "?",
+        "unknown",
+        "missing",
+        "undefined",
+    ]
 )
 #: Names of times, in which a plain number may be an epoch or a day of Excel.
 _TIME_NAME = re.compile(
@@ -260,7 +280,7 @@ def _numbered_date(column: ColumnProfile) -> str | None:
         or column.kind != "number"
     ):
         return None
-    if column.whole and 19_000_101 <= column.low and column.high <= 20_991_231:
+    if column.whole and column.low >= 19_000_101 and column.high <= 20_991_231:
         return "%Y%m%d"
     return next(
         (name for name, least, most in _NUMBERED_DATES if least <= column.low and column.high <= most), None
