@@ -160,9 +160,13 @@ class OpenProject:
         """Return all versions with their figures, newest first; empty before the first training."""
         return training.tracking_of(self.settings).versions()
 
-    def evaluate(self, version: str | int = CHAMPION) -> training.EvaluationReport:
-        """Measure a stored model on the test block beside the base rate, the recency rule and the champion."""
-        return training.evaluate_model(self.settings, version=str(version), **self._run)
+    def evaluate(self, version: str | int | None = None) -> training.EvaluationReport:
+        """Measure a stored model on the test block beside the base rate, the recency rule and the champion.
+
+        Without a version it is the champion, or the candidate before the first promotion.
+        """
+        named = None if version is None else str(version)
+        return training.evaluate_model(self.settings, version=named, **self._run)
 
     def compare(self, first: str | int, second: str | int) -> training.Comparison:
         """Put two versions or runs side by side on rows that neither has learned from."""

@@ -32,6 +32,7 @@ _ARROW = {
     "timestamp": pa.timestamp("us"),
     "number": pa.float64(),
     "integer": pa.int64(),
+    "score": pa.float64(),
     "severity": pa.float64(),
     "boolean": pa.bool_(),
 }

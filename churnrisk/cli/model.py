@@ -70,7 +70,12 @@ def train(context: typer.Context, format_: AsFormat = None, output: ToFile = Non
 )
 def evaluate(
     context: typer.Context,
-    model: Annotated[str, typer.Option("--model", help="champion, candidate or a version.")] = "champion",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", help="champion, candidate or a version; default: the champion if there is one."
+        ),
+    ] = None,
     folds: Annotated[
         int | None, typer.Option(min=2, max=20, help="Folds of accounts, for flat tables.")
     ] = None,
@@ -104,15 +109,13 @@ def evaluate(
 
 
 def _backtest(
-    context: typer.Context, *, model: str, folds: int | None, plot: Path | None, out: Output
+    context: typer.Context, *, model: str | None, folds: int | None, plot: Path | None, out: Output
 ) -> None:
     from churnrisk.training import backtest
 
-    if model != "champion" or folds is not None:
-        raise UsageError(
-            "--backtest trains at every snapshot, found "
-            f"{'--model' if model != 'champion' else '--folds'} beside it. Give one of them."
-        )
+    if model is not None or folds is not None:
+        other = "--folds" if model is None else "--model"
+        raise UsageError(f"--backtest trains at every snapshot, found {other} beside it. Give one of them.")
     if plot and plot.suffix not in _PICTURES:
         raise UsageError(
             f"--plot expects a file ending in {', '.join(_PICTURES)}, found {plot.name}. Rename it."

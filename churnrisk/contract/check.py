@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
+from churnrisk.contract.proposals import doubtful_numbers, explained
 from churnrisk.contract.tables import (
     AS_IT_IS,
     EARLIEST,
     EXPECTED,
     LATEST,
     TABLES,
+    ZONED,
     Available,
     ColumnSpec,
     Reading,
     TableSpec,
     cast,
+    literal,
     missing,
     tidy,
     timestamp_literal,
@@ -33,7 +37,20 @@ SEEN_ROWS = 100_000
 _EXAMPLES = 50
 #: A defect in more than this share of a table's rows blocks: then the mapping is wrong, not a few rows.
 MAX_DEFECT_SHARE = 0.05
-MAX_UNKNOWN_SHARE = 0.5
+#: More unknown accounts than this block: the ids do not meet. Fewer do not count; the trust gate looks at who lost all.
+MAX_UNKNOWN_SHARE = 0.99
+
+#: The settings that may read values which do not fit a type.
+_RESOLVED_BY = MappingProxyType(
+    {
+        "timestamp": "date_format (a strptime format, epoch_s, epoch_ms or excel) or nulls",
+        "number": "decimal, thousands or nulls",
+        "integer": "thousands or nulls",
+        "score": "decimal or nulls",
+        "severity": "severity_order or nulls",
+        "boolean": "nulls",
+    }
+)
 
 #: What the two rules say that the cached check asks about.
 FUTURE = "date lies in the future"
@@ -138,6 +155,11 @@ def validate(
         if name not in (known or {})
     } | dict(known or {})
     found = [violation for name in available.tables for violation in findings[name].violations(name)]
+    read = {name: readings.get(name, AS_IT_IS) for name in available.tables}
+    specs = {name: TABLES[name] for name in available.tables}
+    found = explained(found, rows, specs=specs, native=native, readings=read, now=now)
+    for name, spec in specs.items():
+        found += doubtful_numbers(rows, spec, native=native[name], reading=read[name])
     return sorted(found, key=lambda one: (one.level != "error", one.table, one.column, one.rule))
 
 
@@ -314,7 +336,7 @@ def rules_of(
     columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
     return (
         _raw_rules(columns, native=native, reading=reading),
-        _typed_rules(spec, frozenset(column.name for column in columns), now=now),
+        _typed_rules(spec, frozenset(column.name for column in columns), reading=reading, now=now),
         _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
     )
 
@@ -337,7 +359,8 @@ def _raw_rules(
         if one.required
     ]
     texts = [one for one in columns if native[one.name] == "VARCHAR" and reading.format_of(one.name) is None]
-    rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
+    if reading.timezone is None:
+        rules += [_mixed_zones(column) for column in texts if column.type == "timestamp"]
     return rules
 
 
@@ -345,9 +368,8 @@ def _misfit(column: ColumnSpec, native: str, reading: Reading) -> ContractRule:
     quoted = f'"{column.name}"'
     value = cast(quoted, column.type, native=native, reading=reading)
     handled = "their rows are left out" if column.required else "they count as unknown"
-    extra = " or set date_format" if column.type == "timestamp" else ""
     broken = f"({value}) is null and not {missing(quoted, native)}"
-    fix = f"Correct the values{extra}; {handled} until then."
+    fix = f"Correct the values, or set {_RESOLVED_BY[column.type]}; {handled} until then."
     return ContractRule(column.name, f"not {EXPECTED[column.type]}", broken, quoted, fix)
 
 
@@ -356,15 +378,17 @@ def _mixed_zones(column: ColumnSpec) -> ContractRule:
     return ContractRule(
         column.name,
         "some times have a zone and some have none",
-        rf"regexp_matches({text}, '\d{{2}}:\d{{2}}.*(Z|[+-]\d{{2}}(:?\d{{2}})?)$')",
+        f"regexp_matches({text}, {literal(ZONED)})",
         f'"{column.name}"',
-        "Write all times with their zone, or all in UTC; times without one are read as UTC.",
+        'Set the zone of those without one, such as timezone = "Europe/Berlin"; they are read as UTC until then.',
         only_among=f"contains({text}, ':')",
         level="warn",
     )
 
 
-def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> list[ContractRule]:
+def _typed_rules(
+    spec: TableSpec, names: frozenset[str], *, reading: Reading, now: datetime
+) -> list[ContractRule]:
     """Return the rules over values of the contract's types."""
     in_time = "Correct the dates; a snapshot counts such rows only once their date has come."
     rules = [
@@ -379,10 +403,23 @@ def _typed_rules(spec: TableSpec, names: frozenset[str], *, now: datetime) -> li
         if name in names
     ]
     rules += [_order(str(spec.time), later) for later in spec.later if later in names]
-    if spec.name == "surveys":
-        scale = "Bring scores to 0-10 by sql in churnrisk.toml, such as score * 2 for five stars."
-        rules.append(ContractRule("score", "is outside 0-10", "score not between 0 and 10", "score", scale))
+    scored = [column.name for column in spec.columns if column.name in names and column.type == "score"]
+    rules += [
+        _outside(name, spec.name, reading.scale) for name in scored if spec.name == "surveys" or reading.scale
+    ]
     return rules
+
+
+def _outside(column: str, table: str, scale: str | Mapping[str, str] | None) -> ContractRule:
+    if scale is None:
+        problem = "is outside 0-10"
+        fix = f'Set the scale under [tables.{table}] in churnrisk.toml, such as scale = "1-5".'
+    else:
+        named = scale if isinstance(scale, str) else ", ".join(f"{kind} {one}" for kind, one in scale.items())
+        problem = f"is outside the scale {named} (shown as brought to 0-10)"
+        fix = f"Correct the scores, or scale under [tables.{table}] in churnrisk.toml."
+    # in doubles an end of a scale may miss 0 or 10 by a little
+    return ContractRule(column, problem, f"{column} not between -1e-9 and 10.000000001", column, fix)
 
 
 def _order(earlier: str, later: str) -> ContractRule:
@@ -394,7 +431,10 @@ def _order(earlier: str, later: str) -> ContractRule:
 def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:
     if spec.name == "accounts":
         return []
-    fix = "Add the accounts, or check that both tables use the same ids; the rows are ignored until then."
+    fix = (
+        f"Rows without an account do not count. Add the accounts, or say under [tables.{spec.name}] how the ids meet: "
+        "`ids` if they are spelled in another way, `via` if they are those of users or contacts."
+    )
     unknown = ContractRule("account_id", UNKNOWN, "is_unknown", "account_id", fix, share=MAX_UNKNOWN_SHARE)
     if not (sign_up_known and spec.time and spec.is_log):
         return [unknown]

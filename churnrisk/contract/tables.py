@@ -10,7 +10,7 @@ from typing import Literal
 
 from churnrisk.errors import UsageError
 
-ColumnType = Literal["id", "text", "timestamp", "number", "integer", "severity", "boolean"]
+ColumnType = Literal["id", "text", "timestamp", "number", "integer", "score", "severity", "boolean"]
 
 #: What a value of each type looks like, for messages.
 EXPECTED = MappingProxyType(
@@ -20,6 +20,7 @@ EXPECTED = MappingProxyType(
         "timestamp": "a date or time like 2026-03-31 or 2026-03-31 14:05:00",
         "number": "a number like 12.5",
         "integer": "a whole number",
+        "score": "a number like 8",
         "severity": "1 to 4, or low, medium, high, critical",
         "boolean": "true/false, yes/no or 1/0",
     }
@@ -30,6 +31,14 @@ EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999
 #: Numbers beyond are taken for mistakes; fourteen digits fit into the decimals that are summed.
 LARGEST = "1e14"
 
+#: Microseconds in a unit of the date formats that count; Excel counts days.
+EPOCHS = MappingProxyType({"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1, "excel": 0})
+#: What ``thousands`` may be, and the characters that it stands for.
+GROUPS = MappingProxyType(
+    {".": "[.]", ",": "[,]", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]", "_": "[_]"}
+)
+#: A text that ends in a time and its zone.
+ZONED = r"\d{2}:\d{2}.*(Z|[A-Za-z]{2,}.*|[-+]\d{2}(:?\d{2})?)$"
 #: What ``ids`` may say, "exact" beside, and the SQL that it stands for.
 _NORMAL_IDS = MappingProxyType(
     {
@@ -53,7 +62,17 @@ _NORMAL_IDS = MappingProxyType(
 ID_RULES = tuple(_NORMAL_IDS)
 
 _NO_BREAK_SPACE = "\u00a0"
-_SEVERITIES = (("low", "minor"), ("medium", "normal"), ("high", "major"), ("critical", "urgent"))
+_SPACES = "[\\s\u00a0\u202f]*"
+_CURRENCY = (
+    r"(?i:[A-Z]{0,2}\p{Sc}|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|"
+    r"MXN|MYR|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR|kr\.?|zł|Kč|Ft|lei|Fr\.?|Rs\.?)"
+)
+_SEVERITIES = (
+    ("low", "minor", "lowest", "trivial", "planning"),
+    ("medium", "normal", "moderate"),
+    ("high", "major"),
+    ("critical", "urgent", "highest", "blocker"),
+)
 _TRUE = ("true", "t", "yes", "y", "1", "1.0")
 _FALSE = ("false", "f", "no", "n", "0", "0.0")
 
@@ -62,8 +81,9 @@ _FALSE = ("false", "f", "no", "n", "0", "0.0")
 class Reading:
     """How the raw values of one table are to be read; what is not given is never guessed.
 
-    ``date_format`` is for text dates that are not ISO 8601: a strptime format, ``epoch_s``, ``epoch_ms`` or ``excel``,
-    for all columns or per contract column. ``timezone`` is that of times without a zone (default UTC).
+    ``date_format`` is for dates that are not ISO 8601: a strptime format, ``epoch_s``, ``epoch_ms``, ``epoch_us`` or
+    ``excel``, for all columns or per contract column. ``timezone`` is that of times without a zone (default UTC);
+    midnight is a date without a time, and stays on its day.
     ``decimal`` and ``thousands`` are the separators of numbers, ``nulls`` the texts that mean "unknown".
     ``scale`` is that of satisfaction scores, like "1-5", also per kind of survey; ``severity_order`` says whether
     number 1 is the worst or the least severity; ``status`` lists the states of subscriptions that make a customer.
@@ -79,6 +99,11 @@ class Reading:
     status: tuple[str, ...] | None = None
     #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
     ids: str | tuple[str, ...] | None = None
+
+    @property
+    def point(self) -> str:
+        """The decimal sign: a point, or a comma where points separate thousands."""
+        return self.decimal or ("," if self.thousands == "." else ".")
 
     def format_of(self, column: str) -> str | None:
         """Return the date format of a contract column, if one is given."""
@@ -168,7 +193,7 @@ TABLES: dict[str, TableSpec] = {
             "complaints",
             columns_of(
                 "account_id:id! opened_at:timestamp! resolved_at:timestamp severity:severity "
-                "category:text csat:number first_response_at:timestamp recorded_at:timestamp"
+                "category:text csat:score first_response_at:timestamp recorded_at:timestamp"
             ),
             time="opened_at",
             later=("resolved_at", "first_response_at"),
@@ -188,7 +213,7 @@ TABLES: dict[str, TableSpec] = {
         ),
         TableSpec(
             "surveys",
-            columns_of("account_id:id! answered_at:timestamp! score:number! kind:text recorded_at:timestamp"),
+            columns_of("account_id:id! answered_at:timestamp! score:score! kind:text recorded_at:timestamp"),
             time="answered_at",
             words="survey nps csat rating feedback",
         ),
@@ -277,14 +302,16 @@ def timestamp_literal(moment: datetime) -> str:
 def cast(column: str, type_: ColumnType, *, native: str, reading: Reading = AS_IT_IS) -> str:
     """Cast a quoted raw column of DuckDB's type ``native``; null where the value does not fit, and counted."""
     if type_ == "timestamp":
-        moment = _moment(column, native, reading.format_of(column.strip('"')))
+        moment = _moment(column, native, reading, reading.format_of(column.strip('"')))
         return f"case when {moment} between {EARLIEST} and {LATEST} then {moment} end"
     if type_ == "severity":
-        return _severity(column, native)
+        return _severity(column, native, reading)
     if type_ == "boolean":
         return _boolean(column, native)
-    if type_ in ("number", "integer"):
-        number = as_double(column, native)
+    if type_ in ("number", "integer", "score"):
+        number = as_double(column, native, reading)
+        if type_ == "score":
+            number = _to_ten(number, reading.scale, is_survey=column == '"score"')
         # nan and infinity are no quantities; sums run over decimals, which end at LARGEST
         return f"case when abs({number}) < {LARGEST} then {number} end"
     if native == "VARCHAR":
@@ -324,10 +351,31 @@ def normal_id(expression: str, how: str | Sequence[str]) -> str:
     return value
 
 
-def as_double(column: str, native: str) -> str:
-    """Read a number, or null where there is none."""
-    # DuckDB 2.0 pushes a bare try_cast into the CSV reader, where it fails instead of yielding null
-    return f"try_cast(trim({column}) as double)" if native == "VARCHAR" else f"try_cast({column} as double)"
+def as_double(column: str, native: str, reading: Reading = AS_IT_IS) -> str:
+    """Read a number, without a currency sign beside it; null where there is none."""
+    if native != "VARCHAR":
+        return f"try_cast({column} as double)"
+    text = f"trim({column})"
+    point, group = reading.point, GROUPS.get(reading.thousands or "", "")
+    if point == "." and not group:
+        # DuckDB 2.0 pushes a bare try_cast into the CSV reader, where it fails instead of yielding null
+        return f"coalesce(try_cast({text} as double), try_cast({without_currency(text)} as double))"
+    # groups are of three digits, of two in India; anything else is no thousands separator
+    grouped = rf"|\d{{1,3}}(?:{group}\d{{2,3}})*{group}\d{{3}}" if group else ""
+    shape = rf"^[-+]?(?:\d+{grouped})?(?:[{point}]\d*)?(?:[eE][-+]?\d+)?$"
+    bare = without_currency(text)
+    digits = f"regexp_replace({bare}, {literal(group)}, '', 'g')" if group else bare
+    number = f"try_cast(replace({digits}, {literal(point)}, '.') as double)"
+    return f"case when regexp_matches({bare}, {literal(shape)}) then {number} end"
+
+
+def without_currency(text: str) -> str:
+    """Drop a currency's sign or code at either end of a number."""
+    front, back = (
+        literal(rf"^([-+]?){_SPACES}(?:{_CURRENCY}){_SPACES}"),
+        literal(rf"{_SPACES}(?:{_CURRENCY})$"),
+    )
+    return f"regexp_replace(regexp_replace({text}, {front}, '\\1'), {back}, '')"
 
 
 def missing(column: str, native: str) -> str:
@@ -339,29 +387,113 @@ def missing(column: str, native: str) -> str:
     return f"({column} is null)"
 
 
-def _moment(column: str, native: str, date_format: str | None) -> str:
+def _moment(column: str, native: str, reading: Reading, date_format: str | None) -> str:
+    zone = None if reading.timezone in (None, "UTC") else reading.timezone
     if native.startswith(("TIMESTAMP", "DATE")):
-        return f"cast({column} as timestamp)"
+        moment = f"cast({column} as timestamp)"
+        return moment if "ZONE" in native or native == "DATE" else _in_utc(moment, zone)
+    if date_format in EPOCHS:
+        return _serial(as_double(column, native), str(date_format), zone)
     if native != "VARCHAR":
         # the engine cannot cast a number to a date: as text it is read or counted as wrong
         column = f"cast({column} as varchar)"
     text = f"trim({column})"
     if date_format:
-        return f"try_strptime({text}, {literal(date_format)})"
+        return _by_format(text, date_format, zone)
     # a cast to timestamp drops an offset in the text, one to timestamptz honours it (the session's zone is
     # UTC) but takes twice as long: it is for texts that have room for an offset
     plain = f"length({column}) = 10 or length({column}) = 19 and substr({column}, 17, 1) = ':'"
-    aware = f"cast(try_cast({text} as timestamptz) as timestamp)"
-    return f"case when {plain} then try_cast({column} as timestamp) else {aware} end"
+    joined = f"regexp_replace({text}, ' ([-+]\\d\\d)', '\\1')"
+    aware = f"cast(coalesce(try_cast({text} as timestamptz), try_cast({joined} as timestamptz)) as timestamp)"
+    if zone is None:
+        return f"case when {plain} then try_cast({column} as timestamp) else {aware} end"
+    zoned = f"regexp_matches({text}, {literal(ZONED)})"
+    return f"case when {zoned} then {aware} else {_in_utc(f'try_cast({text} as timestamp)', zone)} end"
 
 
-def _severity(column: str, native: str) -> str:
+def _by_format(text: str, date_format: str, zone: str | None) -> str:
+    if not date_format.endswith("%z"):
+        moment = f"try_strptime({text}, {literal(date_format)})"
+        return f"cast({moment} as timestamp)" if "%Z" in date_format else _in_utc(moment, zone)
+    # the engine knows offsets of four digits only
+    zulu = rf"regexp_replace({text}, '\s*(Z|UTC|GMT)$', '+0000')"
+    hours = rf"regexp_replace({zulu}, '\s*([-+]\d\d)$', '\1:00')"
+    joined = rf"regexp_replace({hours}, '\s+([-+]\d\d:?\d\d)$', '\1')"
+    return f"cast(try_strptime({joined}, {literal(date_format[:-2].rstrip() + '%z')}) as timestamp)"
+
+
+def _serial(number: str, unit: str, zone: str | None) -> str:
+    """Read seconds or the like since 1970, or Excel's days since 1899-12-30 (with its times to the second)."""
+    if unit == "excel":
+        days = f"case when {number} between 1 and 2958465 then {number} end"
+        moment = f"timestamp '1899-12-30' + to_seconds(cast(round(({days}) * 86400) as bigint))"
+        return _in_utc(moment, zone)
+    micros = f"{number} * {EPOCHS[unit]}"
+    return f"make_timestamp(cast(case when abs({micros}) < 253402300800000000 then {micros} end as bigint))"
+
+
+def _in_utc(moment: str, zone: str | None) -> str:
+    """Convert times of a zone to UTC; midnight is a date, which is the same day everywhere."""
+    if zone is None:
+        return moment
+    return (
+        f"case when {moment} = date_trunc('day', {moment}) then {moment} "
+        f"else cast(timezone({literal(zone)}, {moment}) as timestamp) end"
+    )
+
+
+def scale_bounds(scale: str) -> tuple[float, float]:
+    """Return the ends of a scale like "1-5"; ValueError if it is none.
+
+    >>> scale_bounds("1-5")
+    (1.0, 5.0)
+    """
+    low, high = map(float, scale.split("-"))
+    if not low < high:
+        raise ValueError(scale)
+    return low, high
+
+
+def _to_ten(number: str, scale: str | Mapping[str, str] | None, *, is_survey: bool) -> str:
+    """Bring a score from its scale to 0-10; scores of kinds without a scale are left as they are."""
+    if scale is None or (isinstance(scale, Mapping) and not is_survey):
+        return number
+    if isinstance(scale, str):
+        return _linear(number, scale)
+    whens = " ".join(
+        f"when {literal(kind.strip().lower())} then {_linear(number, one)}" for kind, one in scale.items()
+    )
+    return f'case lower(trim(cast("kind" as varchar))) {whens} else {number} end'
+
+
+def _linear(number: str, scale: str) -> str:
+    low, high = scale_bounds(scale)
+    return f"(({number}) - {low}) * {10 / (high - low)!r}"
+
+
+def _severity(column: str, native: str, reading: Reading) -> str:
+    """Read a severity from its words, or else from its number by the order that is set.
+
+    Where 1 is the worst, it is critical, 2 high, 3 medium, and 4, 5 and so on low; 0 is as bad as 1. Where 1 is the
+    least, it is low, 2 medium, 3 high, and 4 and 5 critical. Numbers with letters like P1 are read with an order only.
+    """
     whens = " ".join(
         f"when '{word}' then {level}" for level, words in enumerate(_SEVERITIES, 1) for word in words
     )
     text = f"lower(trim(cast({column} as varchar)))"
+    every = "|".join(word for words in _SEVERITIES for word in words)
+    inside = f"regexp_extract({text}, '(?:^|[^a-z])({every})(?:[^a-z]|$)', 1)"
+    words = f"case {text} {whens} end, case {inside} {whens} end"
     number = as_double(column, native)
-    return f"coalesce(case {text} {whens} end, case when {number} between 1 and 4 then {number} end)"
+    if reading.severity_order is None:
+        return f"coalesce({words}, case when {number} between 1 and 4 then {number} end)"
+    lettered = (
+        f"regexp_extract({text}, '^(?:p|s|sev|prio|priority|severity|level)[- _:]*([0-9])(?:[^0-9]|$)', 1)"
+    )
+    leading = f"regexp_extract({text}, '^([0-9])(?:[^0-9.,]|$)', 1)"
+    level = f"coalesce({number}, try_cast({lettered} as double), try_cast({leading} as double))"
+    ordered = f"5 - {level}" if reading.severity_order == "1 is worst" else level
+    return f"coalesce({words}, case when {level} between 0 and 10 then least(4, greatest(1, {ordered})) end)"
 
 
 def _boolean(column: str, native: str) -> str:

@@ -123,9 +123,10 @@ def _hand_on(computed: Computed, take: Take | None) -> None:
         take(computed.frames.tables())
 
 
-def _guard(limit: float, new: Run, previous: Run | None) -> None:
-    if previous is not None:
-        check_colour_jump(_mix(new), _mix(previous), limit)
+def _guard(limit: float, new: Run, earlier: Run) -> None:
+    same_date = "the run of the same date that it would replace, " if earlier.as_of == new.as_of else ""
+    since = f"{same_date}run {earlier.run_id} as of {earlier.as_of:%Y-%m-%d}"
+    check_colour_jump(_mix(new), _mix(earlier), limit, since=since)
 
 
 def _mix(run: Run) -> dict[str, int]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import difflib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from churnrisk.contract import Reading
-from churnrisk.errors import UsageError
+from churnrisk.contract import EPOCHS, GROUPS, TABLES, Reading, literal, scale_bounds
+from churnrisk.errors import ChurnRiskError, UsageError
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,70 @@ class TableConfig(Reading):
             )
         if given and bool(self.url) != bool(self.table):
             raise UsageError('url and table go together: url = "postgresql://…", table = "public.events".')
+        self._require_values()
+
+    def _require_values(self) -> None:
+        """Refuse values of settings that mean nothing."""
+        if self.decimal not in (None, ".", ",") or (self.thousands and self.thousands not in GROUPS):
+            raise UsageError(
+                f'decimal is "." or ",", and thousands one of {", ".join(f"{one!r}" for one in GROUPS)}; '
+                f"found decimal = {self.decimal!r}, thousands = {self.thousands!r}."
+            )
+        if self.point == self.thousands:
+            raise UsageError(f"decimal and thousands are both {self.thousands!r}; one of them is another.")
+        for scale in self.scale.values() if isinstance(self.scale, Mapping) else (self.scale,):
+            try:
+                scale_bounds(scale or "0-10")
+            except ValueError as error:
+                raise UsageError(
+                    f'scale is written like "1-5", lowest to highest; found {scale!r}.'
+                ) from error
+        for one in self.date_formats.values():
+            if "%" not in one and one not in EPOCHS:
+                raise UsageError(
+                    f'date_format is a strptime format like "%d/%m/%Y", or {", ".join(EPOCHS)}; found {one!r}.'
+                )
+        try:
+            codecs.lookup(self.encoding or "utf-8")
+        except LookupError as error:
+            raise UsageError(
+                f'encoding {self.encoding!r} is unknown. Write for example "cp1252", "latin-1" or "utf-16".'
+            ) from error
+
+    @property
+    def date_formats(self) -> Mapping[str, str]:
+        """The date formats by column; "" stands for all."""
+        if isinstance(self.date_format, Mapping):
+            return self.date_format
+        return {"": self.date_format} if self.date_format else {}
+
+
+def require_applicable(name: str, config: TableConfig, rows: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    """Refuse settings that the engine or the table's columns cannot follow; ``rows`` runs SQL."""
+    columns = TABLES[name].columns
+    for column, date_format in config.date_formats.items():
+        times = [one.name for one in columns if one.type == "timestamp"]
+        if column and column not in times:
+            raise UsageError(
+                f"[tables.{name}] date_format names {column!r}; the dates of {name} are {', '.join(times)}."
+            )
+        if date_format not in EPOCHS:
+            try:
+                rows(f"select try_strptime('', {literal(date_format)})")
+            except ChurnRiskError as error:
+                raise UsageError(
+                    f'[tables.{name}] date_format {date_format!r} is no strptime format. Write it like "%d/%m/%Y".'
+                ) from error
+    for setting, type_ in (("scale", "score"), ("severity_order", "severity")):
+        if getattr(config, setting) and not any(one.type == type_ for one in columns):
+            raise UsageError(f"[tables.{name}] {setting} does nothing: {name} has no {type_}. Remove it.")
+    if config.timezone and config.timezone != "UTC":
+        zones = [zone for (zone,) in rows("select name from pg_timezone_names()")]
+        if config.timezone.lower() not in {zone.lower() for zone in zones}:
+            near = difflib.get_close_matches(config.timezone, zones, 1) or ["Europe/Berlin"]
+            raise UsageError(
+                f'[tables.{name}] timezone {config.timezone!r} is unknown. Write it like "{near[0]}".'
+            )
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,6 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
         options.append(f"delim = {literal(config.delimiter or chr(9))}")
     if config.encoding:
         options.append(f"encoding = {literal(config.encoding)}")
-    if config.nulls:
-        options.append("nullstr = [" + ", ".join(literal(text) for text in ("", *config.nulls)) + "]")
     return f"read_csv({names}, {', '.join(options)})"
 
 

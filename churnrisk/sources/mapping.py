@@ -180,8 +180,15 @@ class _Source:
         return f"case when trim({text}) not in ({unknown}) then {text} end"
 
     def column(self, own: str) -> _Value:
-        """Return a column of the source as it is."""
-        return _plain(identifier(own), self.there[own])
+        """Return a column of the source as it is, but for texts that mean "unknown"."""
+        return self._known(_plain(identifier(own), self.there[own]))
+
+    def _known(self, value: _Value) -> _Value:
+        """Turn the texts that mean "unknown" to null."""
+        if not self._config.nulls or value.type != "VARCHAR":
+            return value
+        unknown = ", ".join(literal(text.strip()) for text in self._config.nulls)
+        return _Value(f"case when trim({value.sql}) not in ({unknown}) then {value.sql} end", "VARCHAR")
 
     def ambiguous(self, name: str, found: Iterable[str]) -> UsageError:
         """Return the error about several columns of one name."""
@@ -212,7 +219,8 @@ class _Source:
                         f"[tables.{self._name}.columns] {new} = {name!r}: Spark follows no path into nested values. "
                         'Write the values into a column of their own, or set engine = "duckdb".'
                     )
-                return self._inside(_Value(identifier(own), self.there[own]), steps[length:], new, name)
+                inside = self._inside(_Value(identifier(own), self.there[own]), steps[length:], new, name)
+                return self._known(inside)
         raise self._absent(new, name, self._name, self.there)
 
     def _absent(self, new: str, name: str, place: str, there: Iterable[str]) -> UsageError:

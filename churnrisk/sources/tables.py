@@ -25,7 +25,7 @@ from churnrisk.contract import (
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -84,8 +84,8 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
         left_out[name] = raw.left_out
         marks.append([name, repr(config), mark])
         native[name] = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native[name])
-        types = _own_types(engine, TABLES[name], native[name])
+        _require_columns(TABLES[name], native[name], config)
+        types = _own_types(engine, TABLES[name], native[name], config)
         columns[name] = tuple(column for column in native[name] if types.get(column) != "other")
         categorical[name] = tuple(column for column in columns[name] if types.get(column) == "text")
         _open_typed(engine, TABLES[name], config, native[name], types)
@@ -104,7 +104,7 @@ def open_account(
     for name in (name for name in names if name in configs):
         _open_raw(engine, name, configs[name], account_id)
         native = engine.columns(f"raw_{name}")
-        _require_columns(TABLES[name], native)
+        _require_columns(TABLES[name], native, configs[name])
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
         _open_typed(engine, TABLES[name], configs[name], native, own, account_id)
         there[name] = tuple(column for column in native if column not in own)
@@ -128,6 +128,7 @@ def _open_raw(
     engine: Engine, name: str, config: TableConfig, account_id: str | None = None
 ) -> tuple[object, RawRows]:
     """Create ``raw_<name>``, of one account if given; return its fingerprint and how it reads the source."""
+    require_applicable(name, config, engine.rows)
     try:
         mark = _open_source(engine, name, config, account_id)
         raw = raw_rows(engine, name, config, whole=account_id is None)
@@ -167,8 +168,13 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
 
 
-def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
+def _require_columns(spec: TableSpec, there: Mapping[str, str], reading: Reading) -> None:
     missing = [column for column in spec.required if column not in there]
+    if isinstance(reading.scale, Mapping) and "kind" not in there:
+        raise UsageError(
+            f"[tables.{spec.name}] scale is given per kind, but {spec.name} has no column 'kind'. "
+            "Map it, or give one scale."
+        )
     if missing and len(there) == 1 and re.search(r"[,;|\t]", next(iter(there))):
         raise ContractError(
             f"[tables.{spec.name}] is read as one column, {next(iter(there))!r}: its lines do not all have as many "
@@ -181,7 +187,9 @@ def _require_columns(spec: TableSpec, there: Mapping[str, str]) -> None:
         )
 
 
-def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> dict[str, str]:
+def _own_types(
+    engine: Engine, spec: TableSpec, native: Mapping[str, str], reading: Reading
+) -> dict[str, str]:
     """Classify each column of the user's own as "number", "flag", "text" or "other"."""
     own = {column: type_ for column, type_ in native.items() if spec.column(column) is None}
     types = (
@@ -193,7 +201,7 @@ def _own_types(engine: Engine, spec: TableSpec, native: Mapping[str, str]) -> di
     if not text:
         return types
     counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR')}), "
+        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR', reading)}), "
         f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
         for column in text
     )
@@ -253,7 +261,7 @@ def _typed(
     if own == "flag":
         return f"cast({quoted} as integer)"
     if own in ("number", "text"):
-        return cast(quoted, "number" if own == "number" else "text", native=native)
+        return cast(quoted, "number" if own == "number" else "text", native=native, reading=reading)
     return None
 
 
@@ -267,7 +275,7 @@ def _bare_columns(spec: TableSpec, native: Mapping[str, str], config: TableConfi
         value = cast(quoted, declared.type, native=type_, reading=config)
         if declared.type in ("id", "text"):
             value = quoted
-        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")):
+        elif column == spec.time and type_.startswith(("TIMESTAMP", "DATE")) and not config.timezone:
             value = f"cast({quoted} as timestamp)"
         columns.append(f"{value} as {quoted}")
     return ", ".join(columns)

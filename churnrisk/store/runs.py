@@ -31,7 +31,7 @@ _BY_DATE = sa.select(runs).order_by(runs.c.as_of.desc(), runs.c.run_id.desc())
 NEWEST = _BY_DATE.limit(1)
 _NEWEST_BEFORE = NEWEST.where(runs.c.as_of < sa.bindparam("before", type_=sa.DateTime))
 _BY_ID = sa.select(runs).where(runs.c.run_id == sa.bindparam("one_run", type_=sa.Integer))
-Guard = Callable[[Run, Run | None], None]
+Guard = Callable[[Run, Run], None]
 _WAIT, _POOLED_WAIT = 60.0, 5.0
 _PREVIOUS = ("colour", "raw_colour", "model_colour", "decided_by", "probability", "log_odds")
 
@@ -68,8 +68,10 @@ class Publication:
     is_new: bool
 
 
-def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: float = 0.20) -> None:
-    """Refuse a run in which the share of a colour changes by more than ``limit``; the first run is not checked.
+def check_colour_jump(
+    new: Mapping[str, int], old: Mapping[str, int], limit: float = 0.20, *, since: str = "the last run"
+) -> None:
+    """Refuse a run in which the share of a colour changes by more than ``limit`` since an earlier run.
 
     A colour mix that jumps is more often a broken input than a bad week. Chance alone moves the shares of few accounts,
     so the limit is widened by three standard errors of the difference.
@@ -87,9 +89,9 @@ def check_colour_jump(new: Mapping[str, int], old: Mapping[str, int], limit: flo
             jumps.append(f"{colour} from {old_share:.1%} to {share:.1%}")
     if jumps:
         raise GuardError(
-            f"not published: {', '.join(jumps)} of all accounts, the limit is a change of {limit:.0%} "
-            f"({before} accounts at the last run, {now} now). Look for missing or late input; "
-            "publish with --force if the change is real."
+            f"not published: {', '.join(jumps)} of all accounts since {since} ({before:,} accounts then, {now:,} "
+            f"now); the limit is a change of {limit:.0%}. Look for missing or late input; if the change is real, "
+            "publish with --force (in Python: forced_by)."
         )
 
 
@@ -162,7 +164,8 @@ class HistoryStore:
 
         A run of the same key is published only once, also by two processes at once. ``frames``, read only if the run is
         new, have one row per account with any of :data:`SCORE_COLUMNS`, texts from :func:`churnrisk.store.with_texts`.
-        ``guard`` gets the new run and the previous one just before the end; what it raises leaves everything as it was.
+        ``guard`` gets the new run and, one after the other, the one that it replaces and the previous one, just before
+        the end; what it raises leaves everything as it was.
         ``rest``: :class:`churnrisk.store.Sums` by owner, segment and colour of scores that are stored elsewhere.
         """
         if (found := self.find_run(run.run_key)) is not None:
@@ -230,9 +233,10 @@ class HistoryStore:
         guard: Guard | None,
         rest: pd.DataFrame | None,
     ) -> Publication:
-        run_id = insert_row(connection, runs, run.values() | _totals(Counter()) | {"accounts": 0})
         as_of = naive_utc(run.as_of)
+        replaced = one_run(connection, NEWEST.where(runs.c.as_of == as_of))
         before = run_before(connection, as_of)
+        run_id = insert_row(connection, runs, run.values() | _totals(Counter()) | {"accounts": 0})
         counts = write_scores(
             connection, run_id, as_of, frames, previous=before.run_id if before else None, rest=rest
         )
@@ -245,8 +249,9 @@ class HistoryStore:
         )
         _date_later_colours(connection, as_of)
         published = _run(connection, run_id)
-        if guard is not None:
-            guard(published, before)
+        for earlier in (replaced, before) if guard is not None else ():
+            if earlier is not None:
+                guard(published, earlier)
         _analyze(connection)
         return Publication(published, is_new=True)
 

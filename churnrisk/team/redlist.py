@@ -93,7 +93,10 @@ def red_list(
     """Return the red list of a project, at most ``limit`` rows of it, cut at the project's capacity."""
     query = query.model_copy(update={"capacity": project.decision.capacity})
     with HistoryStore(project.store_url) as store:
-        return read_red_list(store, as_of=as_of, query=query, now=now, per_page=limit)
+        if limit is None or limit <= _LARGEST_PAGE:
+            return read_red_list(store, as_of=as_of, query=query, now=now, per_page=limit)
+        found = read_red_list(store, as_of=as_of, query=query, now=now, per_page=None)
+        return replace(found, rows=found.rows[:limit])
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from .panel import (
     checked_tables,
     kinds_of,
     latest_date,
+    snapshot_dates,
     training_panel,
 )
 from .record import EvaluationReport, changed_settings, features_of, require_own_thresholds, within
@@ -85,6 +86,7 @@ __all__ = [
     "reproduce",
     "require_own_thresholds",
     "rollback",
+    "snapshot_dates",
     "start_project",
     "tracking_of",
     "train",

@@ -92,7 +92,7 @@ def promote(
         raise GuardError(
             f"version {candidate.version} is worse than the champion, version {current}: its log loss is higher by "
             f"{loss.value:.4f} ({loss.low:.4f} to {loss.high:.4f}). The champion stays. "
-            "Use --force to promote it anyway."
+            "Use --force (in Python: force=True) to promote it anyway."
         )
     decision = {
         "author": author,

@@ -30,7 +30,7 @@ from churnrisk.lights import (
 from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate
 from churnrisk.records import Colour, ColourEvidence, Interval
 from churnrisk.settings import Project
-from churnrisk.tracking import CHAMPION, LoadedModel, VersionDetails
+from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, VersionDetails
 from churnrisk.training.fit import (
     RECENCY,
     champion_of,
@@ -66,12 +66,19 @@ Outcome = Literal["kept", "broken", "unclear", ""]
 _MEASURED = ("colour", "accounts", "share", "recall", "churned", "churn_rate", "churn_low", "churn_high")
 
 
-def evaluate_model(project: Project, *, version: str, now: datetime, progress: Progress) -> EvaluationReport:
-    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion."""
+def evaluate_model(
+    project: Project, *, version: str | None, now: datetime, progress: Progress
+) -> EvaluationReport:
+    """Measure a stored version on the test block, beside the base rate, the recency rule and the champion.
+
+    Without a version it is the champion, or the candidate before the first promotion.
+    """
     tracking = tracking_of(project)
     progress("loading the model")
-    model = tracking.load(version)
     champion = None if version == CHAMPION else champion_of(tracking)
+    model = champion if version is None and champion else tracking.load(version or CANDIDATE)
+    which = "" if version or champion else ", the candidate: nothing is promoted yet"
+    champion = None if model is champion else champion
     panel = training_panel(project, now=now, progress=progress)
     require_columns(model, panel.X)
     data = CutPanel.of(project, replace(panel, X=panel.X[model.columns]))
@@ -79,7 +86,7 @@ def evaluate_model(project: Project, *, version: str, now: datetime, progress: P
     evaluation = measure(model.classifier, data, champion=champion)
     dates = panel.dates[data.cut.test]
     return EvaluationReport(
-        f"version {model.version}",
+        f"version {model.version}{which}",
         f"{len(dates):,} rows, as of {dates.min():%Y-%m-%d} to {dates.max():%Y-%m-%d}",
         within(project.churn),
         evaluation,

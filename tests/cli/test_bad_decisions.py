@@ -125,7 +125,8 @@ def test_a_read_only_history_can_be_read_but_not_scored_to(cli, scored, monkeypa
     ran = cli("--project", scored, *OTHER_DATE)
     assert ran.code == 2
     assert "write access" in ran.err
-    assert cli("--project", scored, "redlist", "--limit", 1).code == 0
+    # more rows than a page of the API has are no error
+    assert cli("--project", scored, "redlist", "--limit", 1_000_000).code == 0
     assert contents(scored) == before
 
 

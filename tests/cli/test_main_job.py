@@ -11,6 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from churnrisk.store import HistoryStore
+
 
 def test_check_shows_every_warning_with_its_mend_and_finds_no_leak(cli, project):
     ran = cli("--project", project, "check", "--leaks", "--format", "json")
@@ -32,6 +34,8 @@ def test_train_registers_a_candidate_and_promote_makes_it_the_champion(cli, proj
         f"light: {light['verdict']}; the colours keep {light['efficiency']:.0%} of the probability's information"
         in trained.err
     )
+    measured = json.loads(cli("--project", project, "evaluate", "--format", "json").out)
+    assert measured["model"] == "version 1, the candidate: nothing is promoted yet"
     promoted = cli("--project", project, "promote", "--author", "Ada")
     assert "version 1 is the champion: the first champion" in promoted.err
     listed = json.loads(cli("--project", project, "models", "--format", "json").out)
@@ -195,6 +199,20 @@ def test_the_guard_refuses_a_jump_of_the_colour_mix_and_force_records_its_author
     with sqlite3.connect(scored / "history.db") as connection:
         assert connection.execute("select forced_by from runs order by run_id").fetchall()[-1] == ("Ada",)
     connection.close()
+
+
+def test_the_guard_compares_with_the_run_of_the_same_date_that_would_be_replaced(cli, scored):
+    tickets = pd.read_csv(scored / "tickets.csv")
+    accounts = pd.read_csv(scored / "crm_accounts.csv")["AccountID"]
+    opened = {"Opened": "2026-05-20", "Logged": "2026-05-20", "Priority": "critical"}
+    pd.concat([tickets, pd.DataFrame({"Account": accounts.drop_duplicates(), **opened})]).to_csv(
+        scored / "tickets.csv", index=False
+    )
+    runs = HistoryStore(f"sqlite:///{scored / 'history.db'}").runs()
+    refused = cli("--project", scored, "score", "--as-of", f"{runs[-1].as_of:%Y-%m-%d}")
+    assert refused.code == 4
+    assert f"since the run of the same date that it would replace, run {runs[-1].run_id} " in refused.err
+    assert _runs(scored) == 2
 
 
 def test_score_without_a_champion_ends_with_code_5_and_the_mend(cli, project):

@@ -142,3 +142,129 @@ def test_ids_have_a_normal_form(
     engine: Engine, rule: str | tuple[str, ...], written: str, normal: str | None
 ) -> None:
     assert engine.value(f"select {normal_id('id', rule)} from (select {literal(written)} as id)") == normal
+
+
+def with_settings(engine: Engine, text: str, type_: ColumnType, **settings: Any) -> Any:
+    expression = cast("v", type_, native="VARCHAR", reading=Reading(**settings))
+    return engine.value(f"select {expression} from (select {literal(text)} as v)")
+
+
+@pytest.mark.parametrize(
+    ("text", "date_format", "moment"),
+    [
+        ("1764547200", "epoch_s", "2025-12-01 00:00"),
+        ("1764547200.5", "epoch_s", "2025-12-01 00:00:00.500"),
+        ("1767607200000", "epoch_ms", "2026-01-05 10:00"),
+        ("1767607200000000", "epoch_us", "2026-01-05 10:00"),
+        ("46266.4167", "excel", "2026-09-01 10:00:03"),
+        ("46266", "excel", "2026-09-01 00:00"),
+        ("2025-03-31 14:05:06 +0200", None, "2025-03-31 12:05:06"),
+        ("2025-03-31 14:05:06 -05:00", None, "2025-03-31 19:05:06"),
+        ("2025-03-31 14:05:06 UTC", None, "2025-03-31 14:05:06"),
+        ("31.03.2025 14:05 +0200", "%d.%m.%Y %H:%M %z", "2025-03-31 12:05"),
+        ("31.03.2025 14:05+02:00", "%d.%m.%Y %H:%M %z", "2025-03-31 12:05"),
+        ("31.03.2025 14:05 +02", "%d.%m.%Y %H:%M%z", "2025-03-31 12:05"),
+        ("31.03.2025 14:05Z", "%d.%m.%Y %H:%M%z", "2025-03-31 14:05"),
+        ("31.03.2025 14:05 CET", "%d.%m.%Y %H:%M %Z", "2025-03-31 12:05"),
+    ],
+)
+def test_dates_that_count_and_dates_with_zones(
+    engine: Engine, text: str, date_format: str | None, moment: str
+) -> None:
+    expected = datetime.fromisoformat(moment)
+    if text.endswith("CET"):  # summer time is not told from the name
+        expected = datetime(2025, 3, 31, 12, 5)
+    assert read(engine, text, "timestamp", date_format=date_format) == expected
+
+
+@pytest.mark.parametrize("unit", ["epoch_s", "epoch_ms", "epoch_us", "excel"])
+@pytest.mark.parametrize("text", ["soon", "", "1e300", "-1e300", "nan", "inf"])
+def test_what_counts_no_time_is_null(engine: Engine, unit: str, text: str) -> None:
+    assert read(engine, text, "timestamp", date_format=unit) is None
+
+
+def test_numbers_in_typed_columns_may_count_time(engine: Engine) -> None:
+    engine.run("create or replace temp table given as select 1767607200000 as v")
+    ms = cast("v", "timestamp", native="BIGINT", reading=Reading(date_format={"v": "epoch_ms"}))
+    assert engine.value(f"select {ms} from given") == datetime(2026, 1, 5, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2025-03-31", "2025-03-31 00:00"),
+        ("2025-03-31 00:00:00", "2025-03-31 00:00"),
+        ("2025-07-01 10:00", "2025-07-01 08:00"),
+        ("2025-01-01 10:00:00.5", "2025-01-01 09:00:00.500"),
+        ("2025-07-01T10:00:00Z", "2025-07-01 10:00"),
+        ("2025-07-01 10:00:00 +0300", "2025-07-01 07:00"),
+        ("2025-03-30 02:30:00", "2025-03-30 01:30"),  # skipped by the clocks
+        ("2025-10-26 02:30:00", "2025-10-26 01:30"),  # there twice
+    ],
+)
+def test_times_without_a_zone_are_of_the_timezone(engine: Engine, text: str, moment: str) -> None:
+    found = with_settings(engine, text, "timestamp", timezone="Europe/Berlin")
+    assert found == datetime.fromisoformat(moment)
+    engine.run(f"create or replace temp table given as select cast({literal(text[:19])} as timestamp) as v")
+    typed = cast("v", "timestamp", native="TIMESTAMP", reading=Reading(timezone="Europe/Berlin"))
+    if not text.endswith(("Z", "0300")):
+        assert engine.value(f"select {typed} from given") == datetime.fromisoformat(moment).replace(
+            microsecond=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("12.5 EUR", 12.5), ("€12.5", 12.5), ("-$3", -3), ("$-3", -3), ("R$ 7", 7), ("US$7", 7), ("7 kr", 7), ("usd 7", 7),
+     ("7\u00a0€", 7), ("7 %", None), ("(7)", None), ("EUR", None), ("XYZ 7", None), ("ABC7", None), ("7-", None)],
+)  # fmt: skip
+def test_currencies_are_dropped(engine: Engine, text: str, number: float | None) -> None:
+    assert read(engine, text, "number") == number
+
+
+@pytest.mark.parametrize(
+    ("text", "settings", "number"),
+    [
+        ("1.234,50 €", {"decimal": ",", "thousands": "."}, 1234.5),
+        ("-1.234.567", {"thousands": "."}, -1234567),
+        ("12,5", {"thousands": "."}, 12.5),
+        ("12.5", {"decimal": ",", "thousands": "."}, None),
+        ("1.234", {"decimal": ","}, None),
+        ("1.234", {"decimal": "."}, 1.234),
+        ("1,234.5", {"thousands": ","}, 1234.5),
+        ("12,34,567", {"thousands": ","}, 1234567),
+        ("1,23", {"thousands": ","}, None),
+        ("1 234", {"thousands": " "}, 1234),
+        ("1\u202f234\u00a0567,5", {"decimal": ",", "thousands": " "}, 1234567.5),
+        ("1\u2019234.50", {"thousands": "'"}, 1234.5),
+        ("1,5e3", {"decimal": ","}, 1500),
+        ("", {"decimal": ","}, None),
+        ("-", {"decimal": ","}, None),
+    ],
+)
+def test_separators_are_followed_strictly(
+    engine: Engine, text: str, settings: dict[str, str], number: float | None
+) -> None:
+    assert with_settings(engine, text, "number", **settings) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "worst", "least"),
+    [("1", 4, 1), ("2", 3, 2), ("3", 2, 3), ("4", 1, 4), ("5", 1, 4), ("0", 4, 1), ("P1", 4, 1), ("sev-2", 3, 2),
+     ("Priority 3", 2, 3), ("1 - Critical", 4, 4), ("4 - Low", 1, 1), ("P1 (urgent)", 4, 4), ("3 - Moderate", 2, 2),
+     ("Highest", 4, 4), ("2: whatever", 3, 2), ("P12", None, None), ("11", None, None), ("yellow", None, None)],
+)  # fmt: skip
+def test_severities_follow_their_order_unless_they_have_words(
+    engine: Engine, text: str, worst: int | None, least: int | None
+) -> None:
+    assert with_settings(engine, text, "severity", severity_order="1 is worst") == worst
+    assert with_settings(engine, text, "severity", severity_order="1 is least") == least
+
+
+def test_scores_are_brought_to_ten_from_their_scale(engine: Engine) -> None:
+    assert [with_settings(engine, text, "score", scale="1-5") for text in "135"] == [0, 5, 10]
+    assert with_settings(engine, "70", "score", scale="0-100") == 7
+    assert with_settings(engine, "7", "score") == 7
+    by_kind = cast('"score"', "score", native="DOUBLE", reading=Reading(scale={"CSAT": "1-5"}))
+    kinds = "(values ('csat ', 5.0, 1), ('nps', 9.0, 2), (null, 3.0, 3)) t(kind, score, i)"
+    assert engine.rows(f"select {by_kind} from {kinds} order by i") == [(10,), (9,), (3,)]

@@ -78,6 +78,14 @@ def test_a_table_may_be_behind_by_its_own_gaps(tmp_path: Path, behind: int) -> N
     assert doubts(tmp_path, **tables)[0] == []
 
 
+def test_accounts_that_still_sign_up_show_that_the_events_stopped(tmp_path: Path) -> None:
+    accounts = "account_id,signed_up_at\n" + "".join(
+        f"A{n:03},{START + timedelta(days=13 * n)}\n" for n in range(20)
+    )
+    (found,), _ = doubts(tmp_path, None, accounts, events=events(list(range(200))))
+    assert "days before accounts" in found.rule
+
+
 def test_a_rare_table_has_no_rhythm_to_be_behind_of(tmp_path: Path) -> None:
     tables = {"events": events(list(range(300))), "complaints": complaints([10, 90])}
     assert doubts(tmp_path, **tables)[0] == []

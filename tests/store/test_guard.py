@@ -9,8 +9,8 @@ MIX = st.fixed_dictionaries({c: st.integers(0, 10_000) for c in ("red", "amber",
 
 
 def test_a_jump_is_refused_with_old_and_new_share_and_the_way_out():
-    with pytest.raises(GuardError, match=r"red from 5\.0% to 50\.0%.*--force") as caught:
-        check_colour_jump({"red": 5000, "green": 5000}, {"red": 500, "green": 9500})
+    with pytest.raises(GuardError, match=r"red from 5\.0% to 50\.0%.* since run 3 .*--force") as caught:
+        check_colour_jump({"red": 5000, "green": 5000}, {"red": 500, "green": 9500}, since="run 3")
     assert caught.value.exit_code == 4
 
 

@@ -171,6 +171,16 @@ def test_what_the_guard_refuses_is_not_published(store, new_run, scored):
     assert len(store.runs()) == 1
 
 
+def test_the_guard_sees_the_run_that_is_replaced_and_then_the_one_before(store, new_run, scored):
+    store.publish(new_run(month=1), scored("amber"))
+    store.publish(new_run(month=2), scored("green"))
+    seen = []
+    again = store.publish(
+        new_run(month=2, inputs_digest="other"), scored("red"), guard=lambda *runs: seen.append(runs)
+    )
+    assert [(new.run_id, earlier.run_id) for new, earlier in seen] == [(again.run.run_id, n) for n in (2, 1)]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
