@@ -342,27 +342,31 @@ def from_periods(file: FileProfile, key: ColumnProfile, columns: Columns) -> dic
         f"strptime(regexp_extract(parse_filename(filename), {literal(_look_of(str(file.reading['file_date'])))}), "
         f"{literal(str(file.reading['file_date']))})"
     )
-    account = sql_of(key)
-    rows = (
-        f"(select {account} as account_id, {day} as day, * from {reader(file)} where {account} is not null)"
-    )
-    name = f", arg_max({sql_of(columns['name'])}, day) as name" if "name" in columns else ""
-    kept = [one for one in ("plan", "mrr", "seats") if one in columns]
+    account, kept = sql_of(key), [one for one in ("name", "plan", "mrr", "seats") if one in columns]
     values = "".join(f", {sql_of(columns[one])} as {one}" for one in kept)
+    months = (
+        f"with months as (select {account} as account_id, {day} as day{values}\n"
+        f"  from {reader(file)} where {account} is not null)"
+    )
+    name = ", arg_max(name, day) as name" if "name" in kept else ""
+    accounts = (
+        f"{months}\nselect account_id, nullif(min(day), (select min(day) from months)) as signed_up_at{name}\n"
+        "from months group by account_id"
+    )
+    kept = [one for one in kept if one != "name"]
     firsts = "".join(f", arg_min({one}, n) as {one}" for one in kept)
     terms = (
-        f"with days as (select day, row_number() over (order by day) as n from (select distinct day from {rows})),\n"
-        f"months as (select account_id, day, n{values}\n  from {rows} join days using (day)),\n"
-        "runs as (select *, n - row_number() over (partition by account_id order by n) as run from months)\n"
+        f"{months},\ndays as (select day, row_number() over (order by day) as n from (select distinct day from months)),\n"
+        "runs as (select *, n - row_number() over (partition by account_id order by n) as run\n"
+        "  from months join days using (day))\n"
         f"select r.account_id, r.started_at, e.day as ended_at{''.join(f', r.{one}' for one in kept)}\nfrom ("
-        f"select account_id, min(day) as started_at, max(n) as last{firsts} from runs group by account_id, run) r\n"
+        f"select account_id, min(day) as started_at, max(n) as last{firsts}\n  from runs group by account_id, run) r\n"
         "left join days e on e.n = r.last + 1"
     )
-    signed_up = f"nullif(min(day), (select min(day) from {rows})) as signed_up_at"
     source = file.path
     return {
         "accounts": MappedTable(
-            {"sql": f"select account_id, {signed_up}{name}\nfrom {rows} group by account_id"},
+            {"sql": accounts},
             source,
             ["one file per period; whoever is in the first may have been there longer"],
         ),

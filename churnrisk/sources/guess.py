@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal
@@ -73,10 +74,10 @@ def default_answer(question: Question) -> str | None:
     return question.default
 
 
-def guess_tables(folder: Path, *, ask: Ask = default_answer) -> Guess:
+def guess_tables(folder: Path, *, now: datetime, ask: Ask = default_answer) -> Guess:
     """Guess the mapping of the files in a folder."""
     with Engine(EngineConfig(), base=folder) as engine:
-        return _Guesser(engine, profile_folder(engine, folder), ask).guess()
+        return _Guesser(engine, profile_folder(engine, folder, now=now), ask).guess()
 
 
 class _Guesser:
@@ -262,9 +263,9 @@ class _Guesser:
         best: Way | None = None
         far = (self.key.high or 0) > 100 * self.key.distinct
         for column in file.columns.values():
-            if not column.may_be_id or column.name == but:
-                continue
             named = column.plain == self.key.plain or bool(is_named(column, "account_id"))
+            if column.name == but or not (column.may_be_id or (named and column.distinct == 1)):
+                continue
             met = self.engine.value(
                 f"select count(*) from (select distinct {column.value} as v from {file.relation}) c "
                 "join account_ids using (v)"

@@ -85,12 +85,14 @@ def holds(column: ColumnProfile, wanted: ColumnSpec) -> bool:
     if column.kind == "empty":
         return not wanted.required
     numbers = column.low is not None or column.decimal is not None or column.kind == "number"
-    return {
-        "timestamp": is_date(column),
-        "number": numbers,
-        "integer": numbers,
-        "severity": column.distinct <= 12 and not is_date(column),
-        "boolean": column.kind == "flag",
-        "id": column.kind == "text" or column.whole,
-        "text": not is_date(column) and (wanted.name != "name" or column.kind == "text"),
-    }[wanted.type]
+    if wanted.type == "timestamp":
+        return is_date(column)
+    if wanted.type == "severity":
+        return column.distinct <= 12 and not is_date(column)
+    if wanted.type == "boolean":
+        return column.kind == "flag"
+    if wanted.type == "id":
+        return column.kind == "text" or column.whole
+    if wanted.type == "text":
+        return not is_date(column) and (wanted.name != "name" or column.kind == "text")
+    return numbers

@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from churnrisk.contract import identifier, literal
+from churnrisk.contract import NULL_WORDS, date_formats, identifier, literal, number_separators
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
@@ -17,42 +18,11 @@ from churnrisk.sources.files import file_kind, find_files, scan
 
 Kind = Literal["empty", "date", "number", "flag", "text"]
 
-#: Texts that stand for "unknown", in lower case.
-NULL_WORDS = frozenset(
-    [
-        "na",
-        "n/a",
-        "#n/a",
-        "nan",
-        "null",
-        "none",
-        "nil",
-        "(null)",
-        "(none)",
-        "(empty)",
-        "\\n",
-        "-",
-        "--",
-        "---",
-        ".",
-        "?",
-        "unknown",
-        "missing",
-        "undefined",
-    ]
-)
 #: Names of times, in which a plain number may be an epoch or a day of Excel.
 _TIME_NAME = re.compile(
     r"(date|time|_at|at$|^ts$|_on$|timestamp|created|started|ended|opened|closed|since|until)", re.I
 )
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)? ?(Z|UTC|[+-]\d{2}(:?\d{2})?)?$"
-_DAYS = (
-    "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%d.%m.%y",
-    "%d/%m/%y", "%m/%d/%y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%Y-%m",
-    "%m/%Y", "%b %Y",
-)  # fmt: skip
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", ", %H:%M", "T%H:%M:%S")
-FORMATS = tuple(day + time for day in _DAYS for time in _TIMES)
 #: Formats of a date in the names of files, longest first, and what it looks like.
 _FILE_DATES = (
     ("%Y-%m-%d", r"\d{4}-\d{2}-\d{2}"), ("%Y_%m_%d", r"\d{4}_\d{2}_\d{2}"), ("%Y%m%d", r"20\d{6}"),
@@ -60,9 +30,10 @@ _FILE_DATES = (
 )  # fmt: skip
 #: Plausible dates as numbers: seconds and milliseconds since 1970, days of Excel.
 _NUMBERED_DATES = (("epoch_s", 6e8, 2.2e9), ("epoch_ms", 6e11, 2.2e12), ("excel", 2e4, 6e4))
-_CURRENCY = r"^\s*(?:[€$£¥]|[A-Z]{3})?\s*|\s*(?:[€$£¥]|[A-Z]{3})?\s*$"
+#: What texts with digits look like at first sight.
+_LIKE_DATE = r"^\D{0,12}\d{1,4}\D{1,12}\d{1,4}|^\d{6,14}$|^[A-Za-z]{3,9}\W\d{2,4}$"
+_LIKE_NUMBER = r"^\D{0,5}\d[\d.,'\s\x{a0}\x{202f}]*\D{0,5}$"
 _FLAGS = frozenset({"yes", "no", "true", "false", "t", "f", "y", "n"})
-_MOST_VALUES = 10_000
 _EXACT_ROWS = 5_000_000
 
 
@@ -138,7 +109,7 @@ def is_date(column: ColumnProfile) -> bool:
     return column.kind == "date" or bool(column.date_format)
 
 
-def profile_folder(engine: Engine, folder: Path) -> list[FileProfile]:
+def profile_folder(engine: Engine, folder: Path, *, now: datetime) -> list[FileProfile]:
     """Profile every data file of a folder; files of one shape whose names differ in a number are one."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
     alike: dict[tuple[object, ...], list[FileProfile]] = defaultdict(list)
@@ -149,7 +120,8 @@ def profile_folder(engine: Engine, folder: Path) -> list[FileProfile]:
             tuple(engine.columns(opened.relation)) if opened.relation else (),
         )
         alike[shape].append(opened)
-    return [_profiled(engine, one) for group in alike.values() for one in _united(engine, group)]
+    found = [_profiled(engine, one, now) for group in alike.values() for one in _united(engine, group, now)]
+    return [replace(file, columns=_settled(file, found)) for file in found]
 
 
 def _opened(engine: Engine, path: str, relation: str, reading: dict[str, Any]) -> FileProfile:
@@ -164,7 +136,7 @@ def _opened(engine: Engine, path: str, relation: str, reading: dict[str, Any]) -
     return FileProfile(path, relation, rows, {}, reading, (path,))
 
 
-def _united(engine: Engine, group: Sequence[FileProfile]) -> list[FileProfile]:
+def _united(engine: Engine, group: Sequence[FileProfile], now: datetime) -> list[FileProfile]:
     """Make one of files of one shape."""
     if len(group) == 1 or not group[0].relation:
         return list(group)
@@ -177,7 +149,7 @@ def _united(engine: Engine, group: Sequence[FileProfile]) -> list[FileProfile]:
     if len(globs) > 1:
         return list(group)
     (path,) = globs
-    dated = all(not _has_dates(engine, one.relation) for one in group[:1])
+    dated = all(not _has_dates(engine, one.relation, now) for one in group[:1])
     reading = {"file_date": format_} if format_ and dated else {}
     rows = " union all ".join(
         f"select *, {literal(name)} as churnrisk_file from {one.relation}"
@@ -187,16 +159,16 @@ def _united(engine: Engine, group: Sequence[FileProfile]) -> list[FileProfile]:
     return [FileProfile(path, relation, sum(one.rows for one in group), {}, reading, tuple(names))]
 
 
-def _has_dates(engine: Engine, relation: str) -> bool:
-    return bool(_profiled(engine, FileProfile("", relation, 1, {}, {}, ())).dates)
+def _has_dates(engine: Engine, relation: str, now: datetime) -> bool:
+    return bool(_profiled(engine, FileProfile("", relation, 1, {}, {}, ()), now).dates)
 
 
-def _profiled(engine: Engine, file: FileProfile) -> FileProfile:
+def _profiled(engine: Engine, file: FileProfile, now: datetime) -> FileProfile:
     if not file.relation:
         return file
     texts = dict(_texts(engine, file.relation))
     texts.pop("churnrisk_file", None)
-    columns = {name: _profile(engine, file, name, value) for name, value in texts.items()}
+    columns = {name: _profile(engine, file, name, value, now) for name, value in texts.items()}
     return replace(file, columns=columns)
 
 
@@ -213,7 +185,7 @@ def _texts(engine: Engine, relation: str, path: str = "", depth: int = 2) -> Ite
             yield name, f"nullif(trim({text}), '')"
 
 
-def _profile(engine: Engine, file: FileProfile, name: str, value: str) -> ColumnProfile:
+def _profile(engine: Engine, file: FileProfile, name: str, value: str, now: datetime) -> ColumnProfile:
     distinct = "count(distinct v)" if file.rows < _EXACT_ROWS else "approx_count_distinct(v)"
     source = f"(select {value} as v from {file.relation})"
     filled, different, iso, numbers, whole, low, high = engine.rows(
@@ -251,7 +223,7 @@ def _profile(engine: Engine, file: FileProfile, name: str, value: str) -> Column
         "n",
     } and found.common:
         return replace(found, kind="flag")
-    return _formatted(engine, source, found)
+    return _formatted(engine, source, found, now)
 
 
 def _odd(engine: Engine, source: str, fits: str) -> tuple[str, ...]:
@@ -287,46 +259,53 @@ def _numbered_date(column: ColumnProfile) -> str | None:
     )
 
 
-def _formatted(engine: Engine, source: str, found: ColumnProfile) -> ColumnProfile:
+def _formatted(engine: Engine, source: str, found: ColumnProfile, now: datetime) -> ColumnProfile:
     """Recognise dates and numbers that are written in a format of their own."""
-    sample = f"(select distinct v from {source} where v is not null limit {_MOST_VALUES})"
-    with_digits = f"(select v from {sample} where regexp_matches(v, '\\d'))"
-    total = int(engine.value(f"select count(*) from {sample}"))
-    digits = int(engine.value(f"select count(*) from {with_digits}"))
-    if not digits:
+    digits = "regexp_matches(v, '\\d')"
+    with_digits, dates, numbers = engine.rows(
+        f"select count(*), count(*) filter (where regexp_matches(v, {literal(_LIKE_DATE)})), "
+        f"count(*) filter (where regexp_matches(v, {literal(_LIKE_NUMBER)})) from {source} where {digits}"
+    )[0]
+    if not with_digits or with_digits not in (dates, numbers):
         return found
-    odd = () if digits == total else _odd(engine, source, "regexp_matches(v, '\\d')")
-    if len(odd) <= 3:
-        counts = ", ".join(f"count(try_strptime(v, {literal(one)}))" for one in FORMATS)
-        fits = [
-            one
-            for one, n in zip(FORMATS, engine.rows(f"select {counts} from {with_digits}")[0], strict=True)
-            if n == digits
-        ]
-        if fits:
-            rival = next((one for one in fits[1:] if _day_month(one) != _day_month(fits[0])), None)
-            return replace(found, kind="date", date_format=fits[0], rival_format=rival, odd=odd)
-    if not _all_null_words(odd):
+    odd = _odd(engine, source, digits)
+    if not _few_words(odd):
         return found
-    bare = f"(select regexp_replace(v, {literal(_CURRENCY)}, '', 'g') as v from {with_digits})"
-    patterns = {
-        (None, None): r"^-?\d+(\.\d+)?$",
-        (",", "."): r"^-?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?$",
-        (".", ","): r"^-?(\d{1,3}(,\d{3})+|\d+)(\.\d+)?$",
-        (",", " "): "^-?(\\d{1,3}([ \u00a0\u202f]\\d{3})+|\\d+)(,\\d+)?$",
-    }
-    counts = ", ".join(
-        f"count(*) filter (where regexp_matches(v, {literal(look)}))" for look in patterns.values()
+    nulls = [text.lower() for text in odd]
+    formats, share = (
+        date_formats(engine.rows, source, "v", native="VARCHAR", now=now, nulls=nulls)
+        if dates == with_digits
+        else ((), 0.0)
     )
-    row = engine.rows(f"select {counts} from {bare}")[0]
-    for (decimal, thousands), n in zip(patterns, row, strict=True):
-        if n == digits:
-            return replace(found, kind="number", odd=odd, decimal=decimal, thousands=thousands)
+    if formats and share == 1:
+        rival = formats[1] if len(formats) > 1 else None
+        return replace(found, kind="date", date_format=formats[0], rival_format=rival, odd=odd)
+    separators = number_separators(engine.rows, source, "v", nulls=nulls) if _all_null_words(odd) else []
+    if separators:
+        return replace(found, kind="number", odd=odd, **separators[0])  # type: ignore[arg-type]
     return found
 
 
-def _day_month(format_: str) -> tuple[int, int]:
-    return format_.find("%d"), format_.find("%m")
+def _settled(file: FileProfile, files: Sequence[FileProfile]) -> dict[str, ColumnProfile]:
+    """Choose between day first and month first as other columns do, of the same file or else of all files."""
+    settled = dict(file.columns)
+    for column in file.columns.values():
+        if column.rival_format and column.date_format:
+            orders = _orders([file]) or _orders(files)
+            fits = [one for one in (column.date_format, column.rival_format) if _day_first(one) in orders]
+            if len(fits) == 1:
+                settled[column.name] = replace(column, date_format=fits[0], rival_format=None)
+    return settled
+
+
+def _orders(files: Sequence[FileProfile]) -> set[bool]:
+    columns = [one for file in files for one in file.columns.values() if not one.rival_format]
+    formats = [one.date_format for one in columns if one.date_format]
+    return {_day_first(one) for one in formats if "%d" in one and "%m" in one and not one.startswith("%Y")}
+
+
+def _day_first(format_: str) -> bool:
+    return format_.find("%d") < format_.find("%m")
 
 
 @dataclass(frozen=True)

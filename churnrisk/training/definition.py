@@ -14,6 +14,8 @@ from churnrisk.sources import Ask, Question, Tables
 _HORIZONS = (30, 90, 180)
 #: So many ends tell how terms end.
 _ENOUGH = 20
+#: With fewer dates to learn from before the two that test a model, one date tests it.
+_TESTING, _LEARNING = 2, 6
 
 
 @dataclass
@@ -161,6 +163,8 @@ def plan_dates(found: Definition, span: Horizon) -> date | None:
         found.snapshots["every_days"] = every
     delay = churn.outcome_delay
     if dates and dates[0] <= dates[-1] - delay:
+        if sum(day <= dates[-_TESTING] - 2 * delay for day in dates) < _LEARNING:
+            found.model |= {"test_snapshots": 1, "calibration_snapshots": 1}
         return None
     first = found.snapshots.get("first")
     begin = datetime.combine(first, datetime.min.time()) if isinstance(first, date) else span.start

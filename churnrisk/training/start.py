@@ -140,7 +140,7 @@ def start_project(
         )
     asked = Answers(answers, prompt)
     progress("looking at the files")
-    guess = guess_tables(folder, ask=asked)
+    guess = guess_tables(folder, now=now, ask=asked)
     if not guess.tables and not guess.left:
         raise UsageError(
             f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url."
