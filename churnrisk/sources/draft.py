@@ -24,13 +24,17 @@ _LEAVE_OUT = "leave out"
 
 @dataclass(frozen=True)
 class Question:
-    """A question to the user; ``default`` is None where no answer is safe, ``close`` marks two close fits."""
+    """A question to the user; ``default`` is None where no answer is safe, ``close`` marks two close fits.
+
+    The answer need not be one of the ``choices`` if it is ``free``.
+    """
 
     key: str
     text: str
     choices: tuple[str, ...] = ()
     default: str | None = None
     close: bool = False
+    free: bool = False
 
 
 Ask = Callable[[Question], str | None]
@@ -100,6 +104,7 @@ def _set_formats(
                     f"{name}.date_format",
                     f"are the dates in {own.name} of {file.path} written day first or month first?",
                     (str(own.date_format), own.rival_format),
+                    free=True,
                 )
             )
             if format_ is None:
@@ -172,6 +177,7 @@ def _ask_meaning(name: str, file: FileProfile, columns: Columns, table: MappedTa
                 f"{score.name} in {file.path} runs from {score.low:g} to {score.high:g}: on which scale is it?",
                 tuple(scales) if name == "surveys" else (*scales, _LEAVE_OUT),
                 None if name == "surveys" else _LEAVE_OUT,
+                free=True,
             )
         )
         if answer == _LEAVE_OUT:
@@ -229,12 +235,12 @@ def from_files(
     name: str,
     files: Sequence[tuple[FileProfile, Columns, Way]],
     *,
-    common: str,
     ask: Ask,
     extra: Mapping[str, str] = MappingProxyType({}),
 ) -> MappedTable:
     """Map several files to one table: the rows of all, with the kind of each, and ``extra`` columns as SQL."""
     table = MappedTable({}, ", ".join(file.path for file, _, _ in files))
+    common = _common([file.words for file, _, _ in files])
     selects = [
         select
         for file, columns, way in files
@@ -263,6 +269,16 @@ def kind_word(file: FileProfile, common: str) -> str:
     words = re.split(r"[_\W]+", file.words.removeprefix(common))
     whose = TABLES["accounts"].words.split()
     return " ".join(word for word in words if word and word not in whose) or file.words
+
+
+def _common(words: Sequence[str]) -> str:
+    """Return what all names begin with."""
+    if len(words) < 2:
+        return ""
+    different = (
+        position for position, letters in enumerate(zip(*words, strict=False)) if len(set(letters)) > 1
+    )
+    return words[0][: next(different, min(map(len, words)))]
 
 
 def _selects(
@@ -356,7 +372,8 @@ def from_periods(file: FileProfile, key: ColumnProfile, columns: Columns) -> dic
     kept = [one for one in kept if one != "name"]
     firsts = "".join(f", arg_min({one}, n) as {one}" for one in kept)
     terms = (
-        f"{months},\ndays as (select day, row_number() over (order by day) as n from (select distinct day from months)),\n"
+        f"{months},\ndays as (select day, row_number() over (order by day) as n\n"
+        "  from (select distinct day from months)),\n"
         "runs as (select *, n - row_number() over (partition by account_id order by n) as run\n"
         "  from months join days using (day))\n"
         f"select r.account_id, r.started_at, e.day as ended_at{''.join(f', r.{one}' for one in kept)}\nfrom ("

@@ -90,6 +90,7 @@ def flat_label(file: FileProfile, ask: Ask) -> tuple[ColumnProfile, tuple[str, .
             f"which value of {label} means lost?",
             column.common,
             None if doubtful or not lost else ",".join(lost),
+            free=True,
         )
     )
     if answer is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,20 @@ class Guess:
     rules_off: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class AccountFit:
+    """A file that may list the accounts: its key, how well it fits, and how many other files name the key."""
+
+    file: FileProfile
+    key: ColumnProfile
+    score: float
+    named_by: int
+
+    def __str__(self) -> str:
+        others = f"{self.named_by} other file{'s' if self.named_by != 1 else ''}"
+        return f"{self.file.path} ({self.file.rows:,} rows; {others} name its {self.key.name})"
+
+
 def default_answer(question: Question) -> str | None:
     """Answer a question as ``--yes`` does."""
     return question.default
@@ -89,8 +104,8 @@ class _Guesser:
         self.files = [file for file in files if not file.problem]
         self.links = find_links(engine, self.files)
         self.used: set[str] = set()
+        self.unsure = False
         self.mapped: dict[str, Sequence[tuple[FileProfile, Columns, Way]]] = {}
-        self.common = _common([file.words for file in files])
         self.ways: dict[str, Way] = {}
 
     def guess(self) -> Guess:
@@ -98,7 +113,7 @@ class _Guesser:
         if not self.files:
             return self.result
         chosen = self._choose_accounts()
-        if chosen is None:
+        if chosen is None and not self.unsure:
             chosen = self._choose_id()
         if chosen is None:
             self._leave_all()
@@ -136,44 +151,52 @@ class _Guesser:
 
     def _choose_accounts(self) -> tuple[FileProfile, ColumnProfile] | None:
         """Return the file whose unique key most other files refer to, and that key."""
-        fits: dict[str, tuple[float, float, ColumnProfile, FileProfile]] = {}
-        for file in self.files:
-            keys = [one for one in file.columns.values() if one.may_be_id and self._is_key(file, one)]
-            named = self._name_score(file)
-            for key in keys:
-                reach = sum(self._reach(other, file, key.name) for other in self.files if other is not file)
-                better = (reach + named + 0.1 * bool(is_named(key, "account_id")), reach, key, file)
-                if file.path not in fits or better[0] > fits[file.path][0]:
-                    fits[file.path] = better
-        ranked = sorted(fits.values(), key=lambda fit: -fit[0])
-        ranked = [
-            fit for fit in ranked if fit[1] > 0 or fit[0] > 0.5 or (len(self.files) == 1 and fit[0] >= 0)
-        ]
+        fits = [fit for file in self.files if (fit := self._account_fit(file))]
+        ranked = sorted(fits, key=lambda fit: -fit.score)
         if not ranked:
             return None
         best = ranked[0]
-        close = [fit for fit in ranked[1:] if fit[0] > best[0] - 0.3 and fit[1] > 0]
-        others = [one.path for _, _, _, one in ranked]
+        close = [fit for fit in ranked[1:] if fit.score > best.score - 0.3 and fit.named_by]
+        tied = any(fit.score > best.score - 0.05 for fit in close)
+        shown = "; ".join(map(str, (best, *close)))
         answer = self.ask(
             Question(
                 "accounts",
-                f"which file lists the accounts, one row each? {_reached(best)}"
-                + "".join(f"; {_reached(fit)}" for fit in close),
-                tuple(others),
-                best[3].path,
+                f"which file lists the accounts, one row each? {shown}",
+                tuple(fit.file.path for fit in ranked),
+                None if tied else best.file.path,
                 close=bool(close),
             )
         )
-        chosen = next((fit for fit in ranked if fit[3].path == answer), best)
-        for fit in ranked:
-            if fit is not chosen and fit[1] > 0:
-                self.result.left[fit[3].path] = (
-                    f"fits accounts less well than {chosen[3].path}: {fit[1]:.1f} files refer to its ids, "
-                    f"against {chosen[1]:.1f}"
-                )
+        if answer is None:
+            self.unsure = True
+            return None
+        chosen = next(fit for fit in ranked if fit.file.path == answer)
+        self.result.left |= {
+            fit.file.path: f"fits accounts less well than {chosen.file.path}: {fit.named_by} other files name its ids, "
+            f"against {chosen.named_by}"
+            for fit in ranked
+            if fit is not chosen and fit.named_by
+        }
         if len(self.files) > 1:
-            self.result.choices.append(f"accounts are {_reached(chosen)}")
-        return chosen[3], chosen[2]
+            self.result.choices.append(f"accounts are {chosen}")
+        return chosen.file, chosen.key
+
+    def _account_fit(self, file: FileProfile) -> AccountFit | None:
+        """Return how well a file fits accounts, by the best of its keys; None if it has none that others name."""
+        named = self._name_score(file)
+        best: AccountFit | None = None
+        for key in (one for one in file.columns.values() if one.may_be_id and self._is_key(file, one)):
+            reach = [self._reach(other, file, key.name) for other in self.files if other is not file]
+            names = named + 0.1 * bool(is_named(key, "account_id"))
+            # of two that fit alike, the finer one
+            score = sum(reach) + names + 0.02 * math.log10(key.distinct)
+            fit = AccountFit(file, key, score, sum(one > 0.5 for one in reach))
+            if best is None or fit.score > best.score:
+                best = fit
+        if best and (best.named_by or best.score > 0.5 or (len(self.files) == 1 and best.score >= 0)):
+            return best
+        return None
 
     def _is_key(self, file: FileProfile, column: ColumnProfile) -> bool:
         if "file_date" in file.reading:  # one row per account and period
@@ -191,14 +214,14 @@ class _Guesser:
         return -0.6 if any(word in file.words for word in (*against, *_NO_ACCOUNTS.split())) else 0.0
 
     def _reach(self, file: FileProfile, key_file: FileProfile, key: str) -> float:
-        """Return the share of a file's ids that lead to a key, directly or over one other file."""
+        """Return the share of a file's ids that lead to a key; over another file, as to a region, it counts half."""
         direct = [
             one.share
             for one in self.links
             if one.file is file and one.key_file is key_file and one.key == key
         ]
         over = [
-            one.share * two.share
+            0.5 * one.share * two.share
             for one in self.links if one.file is file and one.key_file is not key_file
             for two in self.links if two.file is one.key_file and two.key_file is key_file and two.key == key
         ]  # fmt: skip
@@ -391,7 +414,7 @@ class _Guesser:
         (file, columns, way), *more = mapped
         extra = self._term_ends(file, columns) if name == "subscriptions" and not more else {}
         if more or extra or (name == "events" and flags_of(file)):
-            table = from_files(name, mapped, common=self.common, ask=self.ask, extra=extra)
+            table = from_files(name, mapped, ask=self.ask, extra=extra)
             self.result.choices.append(f"{name} are the rows of {table.source}")
         else:
             table = by_path(name, file, columns, way, self.ask)
@@ -551,21 +574,6 @@ class _Guesser:
             else:
                 why = "no column holds ids of accounts"
             self.result.left[file.path] = f"{why}; it has {', '.join(file.columns) or 'no columns'}"
-
-
-def _reached(fit: tuple[float, float, ColumnProfile, FileProfile]) -> str:
-    _, reach, key, file = fit
-    return f"{file.path} ({file.rows:,} rows, {key.name} is what {reach:.1f} other files refer to)"
-
-
-def _common(words: Sequence[str]) -> str:
-    """Return what all names begin with."""
-    if len(words) < 2:
-        return ""
-    different = (
-        position for position, letters in enumerate(zip(*words, strict=False)) if len(set(letters)) > 1
-    )
-    return words[0][: next(different, min(map(len, words)))]
 
 
 def _hop(link: Link, account: str) -> dict[str, str]:

@@ -67,7 +67,12 @@ class Answers:
     def _answer(self, question: Question) -> str | None:
         for key in (question.key, question.key.rpartition(".")[2]):
             if key in self._given:
-                return self._given[key]
+                answer = self._given[key]
+                if question.choices and answer not in question.choices and not question.free:
+                    raise UsageError(
+                        f"--answer {key}={answer}: expected one of {', '.join(map(repr, question.choices))}."
+                    )
+                return answer
         if self._prompt and (question.close or question.default is None):
             return self._prompt(question)
         return question.default
