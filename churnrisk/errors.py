@@ -27,6 +27,10 @@ class ContractError(ChurnRiskError):
     exit_code = 3
 
 
+class TooYoungError(ContractError):
+    """The history is too short, or too few have churned in it, for a model."""
+
+
 class ModelInputError(ContractError, ValueError):
     """The rows given to a model lack what it needs; a ``ValueError`` too, as scikit-learn expects."""
 

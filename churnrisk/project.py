@@ -85,7 +85,7 @@ class OpenProject:
         return {"now": self._now or datetime.now(), "progress": self._progress}
 
     def check(self, *, leaks: bool = False) -> training.CheckReport:
-        """Check the tables against the contract and, with ``leaks``, every signal by cutting away the future."""
+        """Check the tables against the contract and, with ``leaks``, every signal for what it cannot have known."""
         return training.check(self.settings, leaks=leaks, **self._run)
 
     def panel(self) -> training.TrainingPanel:
@@ -93,9 +93,20 @@ class OpenProject:
         return training.training_panel(self.settings, **self._run, looking_back=self._now is not None)
 
     def signals(self) -> pd.DataFrame:
-        """Return the signals in use, worth most first: meaning, coverage, drift and AUC of each alone."""
+        """Return all signals, worth most first: meaning, coverage, drift, AUC of each alone, whether it is left out."""
         rows = [row.to_dict() for row in training.catalogue_report(self.settings, **self._run).rows]
-        columns = ["family", "meaning", "unit", "monotone", "coverage", "drift", "auc", "auc_low", "auc_high"]
+        columns = [
+            "family",
+            "meaning",
+            "unit",
+            "monotone",
+            "coverage",
+            "drift",
+            "auc",
+            "auc_low",
+            "auc_high",
+            "left_out",
+        ]
         return pd.DataFrame(rows).set_index("feature").rename_axis("signal")[columns]
 
     def with_features(self, signals: Sequence[Signal], *, check_leaks: bool = True) -> OpenProject:
@@ -206,7 +217,12 @@ class OpenProject:
         return training.rollback(self.settings, author=author, reason=reason, now=self._run["now"])
 
     def score(
-        self, as_of: date | None = None, *, dry_run: bool = False, forced_by: str | None = None
+        self,
+        as_of: date | None = None,
+        *,
+        dry_run: bool = False,
+        forced_by: str | None = None,
+        rules_only: bool = False,
     ) -> ScoringResult:
         """Score every account at one as-of date with the champion and publish the run.
 
@@ -218,6 +234,9 @@ class OpenProject:
             Compute, but publish nothing.
         forced_by : str, optional
             Who overrides the guard on the colour mix.
+        rules_only : bool
+            For a company too young for a model: the rules alone colour (open complaints, silence, dissatisfaction),
+            and no account has a probability; what no rule speaks of is grey. A UsageError where there is a champion.
 
         Raises
         ------
@@ -228,7 +247,13 @@ class OpenProject:
 
         parts: list[pa.Table] = []
         scored = score(
-            self.settings, as_of=as_of, dry_run=dry_run, forced_by=forced_by, take=parts.extend, **self._run
+            self.settings,
+            as_of=as_of,
+            dry_run=dry_run,
+            forced_by=forced_by,
+            take=parts.extend,
+            rules_only=rules_only,
+            **self._run,
         )
         return replace(scored, scores=pa.concat_tables(parts).to_pandas()) if parts else scored
 
@@ -265,11 +290,7 @@ class OpenProject:
 
 
 def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
-    changed = "; ".join(
-        f"{leak.feature} changes for {leak.accounts:,} accounts, such as {leak.example}"
-        for leak in report.leaks or ()
-        if leak.feature in names
-    )
+    changed = "; ".join(leak.text for leak in report.leaks or () if leak.feature in names)
     if changed:
         raise ContractError(
             f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "
@@ -280,8 +301,9 @@ def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
 def load(
     directory: str | Path | None = None,
     *,
+    data: str | Path | None = None,
     tables: Mapping[str, Any] | None = None,
-    columns: Mapping[str, Mapping[str, str]] | None = None,
+    columns: Mapping[str, Mapping[str, str | Sequence[str]]] | None = None,
     horizon_days: int | None = None,
     gap_days: int | None = None,
     now: datetime | None = None,
@@ -295,11 +317,14 @@ def load(
     directory : str or Path, optional
         The project folder, by default the current one. Its churnrisk.toml is read if it exists; models and
         store live there. With tables and without a folder the project lives in a temporary one, as long as the object.
+    data : str or Path, optional
+        Where relative table paths start, like ``--data``; default: ``CHURNRISK_DATA`` or the project folder.
     tables : dict of str to frame, optional
         Contract tables ("accounts", "events" …) as pandas, polars, pyarrow or DuckDB tables; they replace those in
         churnrisk.toml.
     columns : dict of str to dict, optional
-        Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``.
+        Per table given here, the contract's column names to yours: ``{"events": {"account_id": "CustomerID"}}``; of
+        several names the first that is filled counts.
     horizon_days, gap_days : int, optional
         Short for ``churn={"horizon_days": …, "gap_days": …}``.
     now : datetime, optional
@@ -342,7 +367,8 @@ def load(
     if tables is not None:
         raw["tables"] = _write_tables(tables, folder.resolve())
     _map_columns(raw.setdefault("tables", {}), columns or {})
-    project = project_in(validated(raw, origin="what load() was given"), folder)
+    base = None if data is None else Path(data)
+    project = project_in(validated(raw, origin="what load() was given"), folder, data=base)
     return OpenProject(project, now=now, progress=progress, scratch=scratch)
 
 
@@ -353,7 +379,7 @@ def _require_mappings(given: Mapping[str, Any]) -> None:
         raise UsageError(f"[{name}]: expected settings as a dict, found {value!r:.80}. Write {name}={{…}}.")
 
 
-def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, str]]) -> None:
+def _map_columns(tables: dict[str, Any], columns: Mapping[str, Mapping[str, Any]]) -> None:
     if unknown := sorted(set(columns) - set(tables)):
         raise UsageError(
             f"columns names {', '.join(unknown)}, found the tables {', '.join(tables) or 'none'}. "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -97,7 +98,8 @@ class Reason:
     """One feature's share in an account's churn probability.
 
     ``value`` is the account's at the as-of date and ``previous`` the one at the previous run; None when unknown.
-    ``contribution`` is added to the average account's log-odds; a positive one speaks for churn. ``usual_low`` and
+    ``contribution`` is added to the average account's log-odds; a positive one speaks for churn; None where a rule
+    names the reason and no model weighs it. ``usual_low`` and
     ``usual_high`` enclose the middle 80 % of retained accounts: of its ``peers``, like "in segment Enterprise", or of
     all where that is empty.
     """
@@ -106,7 +108,7 @@ class Reason:
     family: str
     text: str
     value: float | str | None
-    contribution: float
+    contribution: float | None
     usual_low: float | None = None
     usual_high: float | None = None
     previous: float | str | None = None
@@ -284,6 +286,12 @@ class User:
         return self.owner if self.own_only else None
 
 
+#: The model version of a run whose colours are those of the rules alone, before there is a model.
+RULES_ONLY = "rules"
+#: Why an account of which no rule speaks is grey there.
+NO_MODEL_YET = "no model yet"
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One published scoring run."""
@@ -302,6 +310,11 @@ class Run:
     grey: int
     forced_by: str | None = None
 
+    @property
+    def has_model(self) -> bool:
+        """False: its colours are those of the rules alone, and no account has a probability."""
+        return self.model_version != RULES_ONLY
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -310,6 +323,34 @@ class Interval:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A signal that tells the outcome better than what was known before should: how, and what was done about it.
+
+    ``left_out`` is False for a signal of the catalogue, which reads dated rows only and is therefore only named.
+    ``auc`` is that of the signal alone, None where its values are too few for one.
+    """
+
+    feature: str
+    why: str
+    left_out: bool
+    auc: Interval | None = None
+
+    @property
+    def text(self) -> str:
+        """What was found, what was done and which setting decides otherwise, in one line."""
+        quoted = json.dumps(self.feature, ensure_ascii=False)
+        if self.left_out:
+            return (
+                f"{self.feature} is left out as a suspected leak: {self.why}. If its values were known before each "
+                f"as-of date, vouch for it: trust = [{quoted}] under [features]"
+            )
+        return (
+            f"{self.feature} may be a leak: {self.why}. It stays, as it reads dated rows only; if those are written "
+            f"because a customer leaves, leave it out: exclude = [{quoted}] under [features]"
+        )
 
 
 @dataclass(frozen=True, slots=True)

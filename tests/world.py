@@ -170,17 +170,20 @@ def _complaint(rng: random.Random, account: str) -> Row:
 
 def _subscription(rng: random.Random, account: str) -> Row:
     started = moment(rng)
+    ended = maybe(rng, 0.7, started + rng.randrange(-5, 120) * DAY)
     return row(
         "subscriptions",
         account_id=account,
         started_at=started,
-        ended_at=maybe(rng, 0.7, started + rng.randrange(-5, 120) * DAY),
+        ended_at=ended,
         plan=rng.choice(("basic", "pro", None)),
         mrr=maybe(rng, 0.85, rng.randrange(1_000, 90_000) / 100),
         seats=maybe(rng, 0.85, float(rng.randrange(0, 9))),
         renewal_at=maybe(rng, 0.7, started + rng.randrange(1, 400) * DAY),
         auto_renew=rng.choice((True, False, None)),
         recorded_at=recorded(rng, started),
+        status=rng.choice(("active", "cancelled", "completed", None)) if ended else "active",
+        cancelled_at=maybe(rng, 0.3, started + rng.randrange(-5, 120) * DAY),
     )
 
 

@@ -58,6 +58,12 @@ def score(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Read all events; ignore the cached roll-up.")
     ] = False,
+    rules_only: Annotated[
+        bool,
+        typer.Option(
+            "--rules-only", help="Too young for a model: colour by the rules alone, without probabilities."
+        ),
+    ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
     from churnrisk.scoring import require_ending, write_scores
@@ -83,6 +89,7 @@ def score(
             models=bundled,
             cache=not no_cache,
             take=partial(write_scores, path=output) if output else None,
+            rules_only=rules_only,
         )
     note(*notes, *scored.notes)
     run = scored.run
@@ -148,7 +155,7 @@ def redlist(
 ) -> None:
     """List who to call first, why, and what to do next."""
     from churnrisk.files import csv_text
-    from churnrisk.present import COLUMNS, AccountRow, flat
+    from churnrisk.present import COLUMNS, AccountRow, flat, wording
     from churnrisk.records import RedListQuery
     from churnrisk.team import red_list
 
@@ -184,9 +191,10 @@ def redlist(
     if out.in_terminal:
         _show_totals(found)
     touched = any(row.state.touched_at for row in found.rows)
-    shown = _TABLE if touched else _TABLE[:-1]
+    there = {"touched": touched, "churn_probability": found.run.has_model}
+    shown = [name for name in _TABLE if there.get(name, True)]
     columns = {name: "\n".join(name.replace("_", " ").rsplit(" ", 1)) for name in shown}
-    within = f"churn probability within {project.churn.horizon_days} days"
+    within = wording.basis(found.run) or f"churn probability within {project.churn.horizon_days} days"
     title = f"{len(found.rows)} of {found.matching} accounts, worst first; {within}"
     rows = [_cells(row) for row in found.rows]
     out.rows(rows, title, columns, lambda row: "red" if " red " in row["colour"] else None)
@@ -384,7 +392,9 @@ def _reason(reason: Reason) -> str:
     compared = not reason.comparison or "(usually " in reason.text
     usual = "" if compared else f"; {reason.comparison}"
     before = "" if reason.previous is None else f"; at the last run: {_value(reason.previous)}"
-    return f"{reason.text} ({reason.contribution:+.2f} log-odds{usual}{before})"
+    weight = "" if reason.contribution is None else f"{reason.contribution:+.2f} log-odds"
+    more = f"{weight}{usual}{before}".removeprefix("; ")
+    return f"{reason.text} ({more})" if more else reason.text
 
 
 def _value(value: float | str | None) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from churnrisk.cli.app import AsFormat, DryRun, Output, ToFile, app, progress, project_of, say
+from churnrisk.cli.app import AsFormat, DryRun, Output, ToFile, app, note, progress, project_of, say
 from churnrisk.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
@@ -110,11 +110,44 @@ def _prompt(question: Question) -> str | None:
     return answer.strip() or question.default
 
 
+@app.command(epilog="Example: `churnrisk connectors`, `churnrisk connectors stripe_dashboard`.")
+def connectors(
+    context: typer.Context,
+    name: Annotated[
+        str | None, typer.Argument(help="Show this one: its files and settings, as TOML.")
+    ] = None,
+    format_: AsFormat = None,
+    output: ToFile = None,
+) -> None:
+    """List the products whose exports `init` knows, with those of connectors/ in the project folder."""
+    from churnrisk.sources import connectors as known
+
+    directory, _ = context.obj
+    there, out = known(directory), Output(format_, output)
+    if name is None:
+        shown = list if out.format == "json" else ", ".join
+        rows = [
+            {"name": one.name, "title": one.title, "files": shown(one.files), "tables": shown(one.tables)}
+            for one in there.values()
+        ]
+        out.rows(rows, f"{len(rows)} connectors", {key: key for key in ("name", "title", "files", "tables")})
+    elif name not in there:
+        raise UsageError(f"expected a connector, found {name!r}. There is {', '.join(there)}.")
+    elif out.format == "json":
+        out.json(asdict(there[name]) | {"path": f"{name}.toml"})
+    else:
+        out.text(there[name].path.read_text("utf-8"))
+
+
 @app.command(epilog="Example: `churnrisk check --leaks --format json`.")
 def check(
     context: typer.Context,
     leaks: Annotated[
-        bool, typer.Option("--leaks", help="Cut away the future and see whether any feature changes.")
+        bool,
+        typer.Option(
+            "--leaks",
+            help="Cut away the future and see whether any feature changes, or tells the outcome alone.",
+        ),
     ] = False,
     format_: AsFormat = None,
     output: ToFile = None,
@@ -135,9 +168,10 @@ def check(
     if found.span:
         say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
     for leak in found.leaks or ():
-        say(f"leak: {leak.feature} changes for {leak.accounts} accounts, such as {leak.example}")
+        say(f"leak: {leak.text}")
     if found.leaks == []:
-        say("no feature sees the future")
+        say(f"no feature sees the future at {', '.join(f'{date:%Y-%m-%d}' for date in found.leak_dates)}")
+    note(*(suspect.text for suspect in found.suspects))
     errors = sum(one.level == "error" for one in found.violations)
     if errors:
         raise ContractError(
@@ -145,7 +179,7 @@ def check(
         )
     if found.leaks:
         raise ContractError(
-            f"{len(found.leaks)} features see the future. Fix or exclude them under [features]."
+            f"{len(found.leaks)} features see the future or change by themselves. Fix or exclude them under [features]."
         )
     say(f"the tables meet the contract{f', with {len(rows)} warnings' if rows else ''}")
 
@@ -256,6 +290,7 @@ def features(
         out.text(script)
     else:
         _show_signals(found, out)
+        note(*(suspect.text for suspect in found.suspects))
 
 
 def _show_signals(found: CatalogueReport, out: Output) -> None:
@@ -281,5 +316,6 @@ def _cells(row: FeatureWorth) -> dict[str, Any]:
         "direction": _ARROWS[row.feature.monotone] + (f" (the data say {shown})" if row.contradicts else ""),
         "there": f"{row.coverage:.0%}",
         "moved": "–" if row.drift is None else f"{row.drift:.2f} {row.drift_size}".rstrip(),
-        "worth": f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–",
+        "worth": (f"{shown} {auc.value:.3f} ({auc.low:.3f}–{auc.high:.3f})".strip() if auc else "–")
+        + (" left out" if row.left_out else ""),
     }

@@ -13,6 +13,7 @@ from .check import (
     sign_ups,
     validate,
 )
+from .counted import TermRows, markers
 from .proposals import NULL_WORDS, date_formats, null_texts, number_separators
 from .tables import (
     AS_IT_IS,
@@ -59,6 +60,7 @@ __all__ = [
     "TABLES",
     "TablePart",
     "TableSpec",
+    "TermRows",
     "UNKNOWN",
     "as_double",
     "blocking",
@@ -70,6 +72,7 @@ __all__ = [
     "find",
     "identifier",
     "literal",
+    "markers",
     "normal_id",
     "null_texts",
     "number_separators",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
+from churnrisk.contract.counted import TermRows, row_violations
 from churnrisk.contract.proposals import doubtful_numbers, explained
 from churnrisk.contract.tables import (
     AS_IT_IS,
@@ -160,6 +161,7 @@ def validate(
     found = explained(found, rows, specs=specs, native=native, readings=read, now=now)
     for name, spec in specs.items():
         found += doubtful_numbers(rows, spec, native=native[name], reading=read[name])
+        found += row_violations(rows, name, native[name], read[name])
     return sorted(found, key=lambda one: (one.level != "error", one.table, one.column, one.rule))
 
 
@@ -334,8 +336,11 @@ def rules_of(
 ) -> tuple[list[ContractRule], list[ContractRule], list[ContractRule]]:
     """Return the rules over the raw rows of a table, over its complete rows, and :meth:`_TableCheck._by_account`."""
     columns = [column for column in spec.columns if available.has(f"{spec.name}.{column.name}")]
+    raw = _raw_rules(columns, native=native, reading=reading)
+    if available.has("subscriptions.ended_at") and spec.name == "subscriptions":
+        raw.append(_order_of_terms(TermRows(native, reading)))
     return (
-        _raw_rules(columns, native=native, reading=reading),
+        raw,
         _typed_rules(spec, frozenset(column.name for column in columns), reading=reading, now=now),
         _account_rules(spec, sign_up_known=available.has("accounts.signed_up_at")),
     )
@@ -402,7 +407,8 @@ def _typed_rules(
         for name in ("mrr", "seats", "quantity")
         if name in names
     ]
-    rules += [_order(str(spec.time), later) for later in spec.later if later in names]
+    # whether a term's end is a date without a time is seen in the raw rows
+    rules += [_order(str(spec.time), name) for name in spec.later if name in names and name != "ended_at"]
     scored = [column.name for column in spec.columns if column.name in names and column.type == "score"]
     rules += [
         _outside(name, spec.name, reading.scale) for name in scored if spec.name == "surveys" or reading.scale
@@ -426,6 +432,11 @@ def _order(earlier: str, later: str) -> ContractRule:
     example = f"account_id || ': ' || {earlier} || ' > ' || {later}"
     fix = f"Correct one of the dates; {later} counts as {earlier} until then."
     return ContractRule(later, f"is before {earlier}", f"{later} < {earlier}", example, fix)
+
+
+def _order_of_terms(terms: TermRows) -> ContractRule:
+    example = f"{terms.account} || ': ' || {terms.starts_at} || ' > ' || {terms.ends_at}"
+    return replace(_order("started_at", "ended_at"), where=terms.ends_before_it_starts, example=example)
 
 
 def _account_rules(spec: TableSpec, *, sign_up_known: bool) -> list[ContractRule]:

@@ -87,6 +87,7 @@ class Reading:
     ``decimal`` and ``thousands`` are the separators of numbers, ``nulls`` the texts that mean "unknown".
     ``scale`` is that of satisfaction scores, like "1-5", also per kind of survey; ``severity_order`` says whether
     number 1 is the worst or the least severity; ``status`` lists the states of subscriptions that make a customer.
+    ``where`` is a SQL condition over the source's columns: other rows do not count.
     """
 
     date_format: str | dict[str, str] | None = None
@@ -97,6 +98,7 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    where: str | None = None
     #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
     ids: str | tuple[str, ...] | None = None
 

@@ -241,7 +241,8 @@ def _ends_without_witness(rows: Rows, starts: Reach, now: datetime) -> list[Viol
     """Say that past ends after the last start count as planned where no other table shows how far the data reach."""
     after = timestamp_literal(datetime.combine(starts.last, datetime.min.time()) + timedelta(days=1))
     count, last = rows(
-        "select count(*), max(cast(ended_at as date)) from subscriptions "
+        # an end at 00:00 closes the day before
+        "select count(*), max(cast(ended_at - interval 1 microsecond as date)) from subscriptions "
         f"where ended_at >= {after} and ended_at <= {timestamp_literal(now)}"
     )[0]
     if not count:

@@ -1,3 +1,4 @@
+from .attributes import lasting_features
 from .block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from .build import (
     FEATURE_TABLE,
@@ -39,6 +40,7 @@ __all__ = [
     "facts_query",
     "find_leaks",
     "influenced",
+    "lasting_features",
     "lay_out",
     "pairs_of",
     "script_of",

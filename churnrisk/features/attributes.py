@@ -5,8 +5,13 @@ A relationship that hangs on one person is at risk when that person leaves.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from churnrisk.contract import identifier
 from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
+from churnrisk.records import Feature
+from churnrisk.snapshots import PANEL
+from churnrisk.sources import Tables
 
 _feature = FeatureFamily("relationship", ("attributes.owner",))
 _FEATURES = (
@@ -60,3 +65,32 @@ ATTRIBUTES = FeatureGroup(
     _FEATURES,
     {"attribute_columns": "The last known value of each slowly changing fact before each date."},
 )
+
+#: So many of the accounts must have one row, dated at their start, for a table to count as today's state dated back.
+_NEARLY_ALL = 0.95
+
+
+def lasting_features(tables: Tables, features: Sequence[Feature]) -> frozenset[str]:
+    """Return the names of the features of a panel that have one value per account, from its start on.
+
+    Those are static columns of accounts, and columns of attributes if it has one row per account, of one date for all
+    or of the account's first day.
+    """
+    sources = {"accounts."} | ({"attributes."} if _is_dated_back(tables) else set())
+    return frozenset(
+        feature.name
+        for feature in features
+        if feature.family == "attributes" and feature.requires[0].startswith(tuple(sources))
+    )
+
+
+def _is_dated_back(tables: Tables) -> bool:
+    if not tables.available.has("attributes"):
+        return False
+    rows, accounts, dates, at_start = tables.engine.rows(
+        "select count(*), count(distinct t.account_id), count(distinct cast(t.valid_from as date)), "
+        "count(*) filter (where cast(t.valid_from as date) <= cast(f.first_seen_at as date)) "
+        f"from attributes t join {PANEL.first_seen} f using (account_id)"
+    )[0]
+    one_each = rows > 0 and accounts >= _NEARLY_ALL * rows
+    return bool(one_each and (dates == 1 or at_start >= _NEARLY_ALL * rows))

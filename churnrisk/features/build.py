@@ -12,16 +12,32 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from churnrisk.contract import identifier
+from churnrisk.errors import UsageError
 from churnrisk.features.block import BlockInputs
 from churnrisk.features.catalogue import GROUPS
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL
-from churnrisk.sources import Tables
+from churnrisk.sources import Tables, names_in
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MONTHS = 12
+#: Types of DuckDB that are no numbers.
+_NO_NUMBERS = (
+    "VARCHAR",
+    "ENUM",
+    "DATE",
+    "TIME",
+    "INTERVAL",
+    "UUID",
+    "BLOB",
+    "BIT",
+    "JSON",
+    "STRUCT",
+    "MAP",
+    "UNION",
+)
 _CREATED = re.compile(r"create or replace temp (?:table|view) (\w+) as ")
 _STEPS = {
     "as_of_dates": "The dates at which the accounts are looked at; everything below is known before them.",
@@ -103,23 +119,69 @@ def create_feature_table(
         if feature.sql == identifier(f"accounts.{feature.name}")
     )
     made = FEATURE_TABLE
+    require_prepared(tables, features)
     tables.engine.run(
         f"create or replace temp view {made.inputs} as select p.account_id, p.as_of, p.first_seen_at, p.dated"
         f"{''.join(f', {block.columns}' for block in blocks)}{static} from {inputs.rows} p"
         f"{' join accounts a on a.account_id = p.account_id' if static else ''}{joins}"
     )
-    columns = "".join(
-        f", ({feature.sql})::{'varchar' if feature.categorical else 'double'} as {identifier(feature.name)}"
-        for feature in features
-    )
+    _require_numbers(tables, features)
     # features are computed where the label is out of sight: a user's own cannot name it
     inputs.create(
         made.rows,
         "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
-        f"from (select account_id, as_of{columns} from {made.inputs}) v "
+        f"from (select account_id, as_of{feature_columns(features)} from {made.inputs}) v "
         f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of",
     )
     return made
+
+
+def require_prepared(tables: Tables, features: Sequence[Feature]) -> None:
+    """Refuse own signals that read more than the prepared tables, or whose value depends on the day of the run."""
+    bare = {"bare_events"} if tables.available.has("events") else set()
+    known = {PANEL.rows, PANEL.dates, PANEL.first_seen, FEATURE_TABLE.inputs}
+    allowed = {*tables.available.tables, *bare, *known}
+    for feature in features:
+        if feature.family != "own":
+            continue
+        try:
+            names = names_in(feature.sql)
+        except UsageError as error:
+            raise UsageError(f"[[features.own]] {feature.name}: {error}") from error
+        if names.unsteady:
+            raise UsageError(
+                f"[[features.own]] {feature.name}: found {', '.join(sorted(names.unsteady))} in its sql; a signal must "
+                "come out the same on every run, so it reads no clock, random numbers, settings or files. Use as_of "
+                "for the time, and map files under [tables]."
+            )
+        if unknown := sorted(name for name in names.relations if name.lower() not in allowed):
+            raise UsageError(
+                f"[[features.own]] {feature.name}: found the relation {', '.join(unknown)} in its sql; a signal may "
+                f"read {', '.join(sorted(allowed))}, and the columns that `churnrisk features --sql` lists."
+            )
+
+
+def _require_numbers(tables: Tables, features: Sequence[Feature]) -> None:
+    """Refuse own signals that are no numbers."""
+    own = {feature.name for feature in features if feature.family == "own"}
+    if not own:
+        return
+    columns = "".join(f", ({feature.sql}) as {identifier(feature.name)}" for feature in features)
+    types = tables.engine.columns(f"(select account_id{columns} from {FEATURE_TABLE.inputs})")
+    for name in sorted(own):
+        if types[name].startswith(_NO_NUMBERS) or types[name].endswith("[]"):
+            raise UsageError(
+                f"[[features.own]] {name}: expected a number or a condition, found {types[name]}. Turn it into one, "
+                "such as (plan = 'Team')::int for a text or date_diff('day', opened_at, as_of) for a date."
+            )
+
+
+def feature_columns(features: Sequence[Feature]) -> str:
+    """Return the features as a select list over the inputs, with a leading comma; each may name those before it."""
+    return "".join(
+        f", ({feature.sql})::{'varchar' if feature.categorical else 'double'} as {identifier(feature.name)}"
+        for feature in features
+    )
 
 
 def facts_query(tables: Tables) -> str:

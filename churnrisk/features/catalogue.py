@@ -71,6 +71,9 @@ class FeatureConfig:
     static: tuple[str, ...] = ()
     #: Features to leave out.
     exclude: tuple[str, ...] = ()
+    #: Signals that tell the outcome so well that they look like leaks, and that you vouch for: their values were known
+    #: before each as-of date.
+    trust: tuple[str, ...] = ()
     own: tuple[OwnFeature, ...] = ()
 
 
@@ -85,11 +88,11 @@ def select_features(config: FeatureConfig, available: Available) -> tuple[Featur
         *(own.declare() for own in config.own),
     )
     names = {feature.name for feature in offered}
-    unknown = sorted(set(config.exclude) - names)
-    if unknown:
-        raise UsageError(
-            f"[features] exclude names {', '.join(unknown)}, which are not features of this project."
-        )
+    for setting, named in (("exclude", config.exclude), ("trust", config.trust)):
+        if unknown := sorted(set(named) - names):
+            raise UsageError(
+                f"[features] {setting} names {', '.join(unknown)}, which are not features of this project."
+            )
     chosen = tuple(
         feature
         for feature in offered

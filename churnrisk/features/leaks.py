@@ -1,13 +1,17 @@
-"""The leak check: features at an as-of date must not change when everything from that date on is cut away."""
+"""The leak check: features at an as-of date must not change when everything from that date on is cut away.
+
+Nor when they are computed again, with their rows in another order.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from churnrisk.contract import TABLES, Available, identifier, timestamp_literal
-from churnrisk.features.build import create_feature_table
+from churnrisk.features.build import create_feature_table, feature_columns
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables
@@ -15,11 +19,23 @@ from churnrisk.sources import Tables
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A feature that saw the future: how many accounts change, and one of them."""
+    """A feature that saw the future at a date, or that ``varies`` by itself: how many accounts change, and one."""
 
     feature: str
     accounts: int
     example: str
+    as_of: datetime
+    varies: bool = False
+
+    @property
+    def text(self) -> str:
+        """What was found, in one line."""
+        cause = (
+            f"it is computed again at {self.as_of:%Y-%m-%d}"
+            if self.varies
+            else f"everything from {self.as_of:%Y-%m-%d} on is cut away"
+        )
+        return f"{self.feature} changes for {self.accounts:,} accounts, such as {self.example}, when {cause}"
 
 
 def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tuple[str, ...]) -> list[Leak]:
@@ -28,9 +44,22 @@ def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tup
     Nothing does when the future-truncation law holds; see :func:`_pasts` for what is cut away.
     """
     engine = tables.engine
-    instant = timestamp_literal(engine.value(f"select max(as_of) from {PANEL.dates}"))
+    as_of: datetime = engine.value(f"select max(as_of) from {PANEL.dates}")
+    instant = timestamp_literal(as_of)
     compute = partial(create_feature_table, tables, features, key_features=key_features, labelled_only=False)
-    full = engine.create("features_full", f"select * from {compute().rows}")
+    made = compute()
+    full = engine.create("features_full", f"select * from {made.rows}")
+    own = [feature for feature in features if feature.family == "own"]
+    compare = partial(_compare, tables, full=full, as_of=as_of)
+    varying: list[Leak] = []
+    if own:
+        # under the same name, so that correlated subqueries find it
+        shuffled = f"(select * from {made.inputs} order by md5(account_id)) {made.inputs}"
+        again = engine.create(
+            "features_again", f"select account_id, as_of{feature_columns(features)} from {shuffled}"
+        )
+        varying = [leak for one in own if (leak := compare(one.name, again, varies=True))]
+    steady = [feature for feature in features if feature.name not in {leak.feature for leak in varying}]
     hidden: list[str] = []
     try:
         for relation, past in _pasts(tables, features, instant).items():
@@ -38,21 +67,23 @@ def find_leaks(tables: Tables, features: Sequence[Feature], *, key_features: tup
             hidden.append(relation)
             engine.run(f"create temp table {relation} as select {past}")
         truncated = compute().rows
-        return [leak for feature in features if (leak := _compare(tables, feature.name, full, truncated))]
+        return varying + [leak for feature in steady if (leak := compare(feature.name, truncated))]
     finally:
         for relation in reversed(hidden):
             engine.run(f"drop table if exists {relation}")
             engine.run(f"alter {_kind(tables, f'whole_{relation}')} whole_{relation} rename to {relation}")
 
 
-def _compare(tables: Tables, name: str, full: str, truncated: str) -> Leak | None:
+def _compare(
+    tables: Tables, name: str, other: str, *, full: str, as_of: datetime, varies: bool = False
+) -> Leak | None:
     column = identifier(name)
     differing = (
-        f"from {full} f left join {truncated} t using (account_id, as_of) "
+        f"from {full} f left join {other} t using (account_id, as_of) "
         f"where f.{column} is distinct from t.{column}"
     )
     count, example = tables.engine.rows(f"select count(*), min(account_id) {differing}")[0]
-    return Leak(name, count, str(example)) if count else None
+    return Leak(name, count, str(example), as_of, varies) if count else None
 
 
 def _pasts(tables: Tables, features: Sequence[Feature], instant: str) -> dict[str, str]:

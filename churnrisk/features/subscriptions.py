@@ -1,7 +1,8 @@
 """Subscriptions: what the account is worth and what its contract says.
 
-An end date counts only once it has passed: nothing says since when a later cancellation was known, so the contract runs
-on at ``as_of``.
+An end counts only once it has passed: nothing says since when a later one was known, so the contract runs on at
+``as_of``. Notice counts from the day that it was given. A flag that a subscription will be cancelled at the end of its
+period is today's state: since when it was set is not known, so that it is not used.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ _FEATURES = (
         "Renewed {value:.0f} times so far"),
     _feature("term_age_days", "days", "date_diff('day', last_term_started_at, as_of)",
         "days since the current term began", "The current term began {value:.0f} days ago"),
+    _feature("days_lapsed", "days", "date_diff('day', lapsed_at, as_of)", "days since the last term ended",
+        "Lapsed {value:.0f} days ago", requires=("subscriptions.ended_at",)),
+    _feature("notice_given_days", "days", "date_diff('day', notice_at, as_of)", "days since notice was given",
+        "Notice was given {value:.0f} days ago", +1, ("subscriptions.cancelled_at",)),
     _feature("auto_renew", "yes/no", "auto_renew", "automatic renewal", "Automatic renewal is off", -1,
         ("subscriptions.auto_renew",)),
     Feature("plan", "value", "", "plan", "plan", "On plan {value}", requires=("subscriptions.plan",),
@@ -43,15 +48,20 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
     seats = f"cast({optional('subscriptions.seats', 's', 'double')} as decimal(18, 4))"
     renewal = optional("subscriptions.renewal_at", "s", "timestamp")
     auto_renew = optional("subscriptions.auto_renew", "s", "boolean")
+    notice = optional("subscriptions.cancelled_at", "s", "timestamp")
     runs = "(s.ended_at is null or s.ended_at >= p.as_of)"
     then = "p.as_of - interval 90 day"
     ran = f"(s.started_at < {then} and (s.ended_at is null or s.ended_at >= {then}))"
+    # an account whose last term was completed has not lapsed
+    end = "max(s.ended_at) filter (where not s.completed)"
+    lapsed = f"not bool_or({runs}) and coalesce({end} >= max(s.ended_at), true)"
     terms = inputs.create(
         "subscription_terms",
         "select k.account_key, s.started_at, "
         f"{known} as known_at, case when {ended} is not null then greatest({ended}, s.started_at) end as ended_at, "
         f"{plan} as plan, {mrr} as mrr, {seats} as seats, {renewal} as renewal_at, "
         f"cast({auto_renew} as integer) as auto_renew, "
+        f"case when {notice} is not null then greatest({notice}, s.started_at) end as cancelled_at, s.completed, "
         # the name breaks ties, so that the plan of the newest term never varies
         f"row_number() over (partition by k.account_key order by s.started_at, {plan}) as place, "
         f"row_number() over (partition by k.account_key, s.started_at order by {known}) = 1 as starts "
@@ -66,6 +76,8 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
         f"min(s.renewal_at) filter (where {runs} and s.renewal_at >= p.as_of) as next_renewal_at, "
         f"arg_max(s.plan, s.place) filter (where {runs} and s.plan is not null) as plan, "
         f"min(s.auto_renew) filter (where {runs}) as auto_renew, "
+        f"min(s.cancelled_at) filter (where {runs} and s.cancelled_at < p.as_of) as notice_at, "
+        f"case when {lapsed} then {end} end as lapsed_at, "
         # terms that start at the same instant count once
         "count(*) filter (where s.starts) as terms_started, "
         "max(s.started_at) as last_term_started_at "

@@ -21,7 +21,7 @@ from .evidence import (
     rule_evidence,
 )
 from .playbook import Play, Playbook, load_playbook, may_go_out, parse_playbook
-from .rules import DEFAULT_RULES, Codes, Rule, apply_rules, severity, to_codes
+from .rules import DEFAULT_RULES, Codes, Rule, apply_rules, conditions_hold, severity, to_codes
 from .segments import REST, Newcomers, accounts_needed, lifecycle_stage, mark_wave, part_segments, segments_of
 from .traffic_light import TrafficLight, known_values, typical_value
 
@@ -51,6 +51,7 @@ __all__ = [
     "churn_levels",
     "colour_evidence",
     "colours_after_rules",
+    "conditions_hold",
     "decide",
     "efficiency",
     "e_values",

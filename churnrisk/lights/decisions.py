@@ -17,7 +17,7 @@ from churnrisk.lights.config import DEFAULT_MARGIN
 from churnrisk.lights.rules import DEFAULT_RULES, GREY_CODE, Rule, apply_rules, severity, to_codes, to_colours
 from churnrisk.lights.segments import mark_wave, segments_of
 from churnrisk.lights.traffic_light import TrafficLight
-from churnrisk.records import Colour, DecidedBy
+from churnrisk.records import NO_MODEL_YET, Colour, DecidedBy
 
 # Red needs only this share of the margin: green is a promise, red a call to act.
 _OUT_OF_RED = 0.5
@@ -44,7 +44,8 @@ def decide(
 
     Returns, indexed like X, ``colour`` (final), ``raw_colour`` (before hysteresis and override), ``model_colour``,
     ``decided_by`` and ``rule`` (the deciding rule, or why an account is grey; else None); ``attrs["notes"]`` names
-    the rules not applicable.
+    the rules not applicable. A blank `light` says that there is no model: the rules alone colour, and an account of
+    which none speaks is grey, since green would be a promise.
     """
     scores = np.asarray(p, dtype=float)
     if len(scores) != len(X):
@@ -52,16 +53,20 @@ def decide(
     accounts = _account_ids(X)
     reasons = None if grey is None else grey.reindex(accounts)
     colour_by_model = partial(light.predict, value=value, segments=segments_of(X, light.segment_by))
-    model = colour_by_model(scores)
+    model = colour_by_model(np.zeros_like(scores) if light.is_blank else scores)
     scored = ~np.isnan(scores) if reasons is None else ~np.isnan(scores) & reasons.isna().to_numpy()
     decided = colours_after_rules(X, model, light=light, rules=rules, scored=scored)
     decided["raw_colour"], decided["model_colour"] = decided["colour"], model
-    if previous is not None and len(previous):
+    if previous is not None and len(previous) and not light.is_blank:
         _hold_back(decided, scores, colour_by_model, previous.reindex(accounts), margin)
     if overrides is not None and len(overrides):
         codes = to_codes(overrides.reindex(accounts))
         _set(decided, codes != GREY_CODE, to_colours(codes), DecidedBy.OVERRIDE)
-    _turn_grey(decided, np.isnan(scores), reasons)
+    unscored, why = np.isnan(scores), "no probability"
+    if light.is_blank:
+        unscored, why = (decided["decided_by"] == DecidedBy.MODEL).to_numpy(), NO_MODEL_YET
+        decided["model_colour"] = str(Colour.GREY)
+    _turn_grey(decided, unscored, reasons, why)
     return decided[["colour", "raw_colour", "model_colour", "decided_by", "rule"]]
 
 
@@ -125,10 +130,12 @@ def _shift(p: npt.NDArray[np.float64], margin: float) -> npt.NDArray[np.float64]
     return np.asarray(p * factor / (1.0 - p + p * factor))
 
 
-def _turn_grey(decided: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None) -> None:
+def _turn_grey(
+    decided: pd.DataFrame, unscored: npt.NDArray[np.bool_], reasons: pd.Series | None, otherwise: str
+) -> None:
     ineligible = np.zeros(len(decided), dtype=bool) if reasons is None else reasons.notna().to_numpy()
     grey = ineligible | unscored
-    why = np.full(len(decided), "no probability", dtype=object)
+    why = np.full(len(decided), otherwise, dtype=object)
     if reasons is not None:
         why[ineligible] = reasons.to_numpy(dtype=object)[ineligible]
     _set(decided, grey, np.full(len(decided), str(Colour.GREY), dtype=object), DecidedBy.ELIGIBILITY)

@@ -21,13 +21,11 @@ from churnrisk.lights.rules import GREY_CODE, to_colours
 from churnrisk.lights.segments import REST, Newcomers
 from churnrisk.records import Colour, ColourEvidence
 
-_NOT_A_NUMBER = ("green_max_churn_", "red_min_churn_", "value_")
+_NAN = float("nan")
 _FITTED = (
     "amber_from_",
     "red_from_",
     "base_rate_",
-    "green_max_churn_",
-    "red_min_churn_",
     "accounts_",
     "notes_",
 )
@@ -85,10 +83,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         See :meth:`watch_newcomers`.
     base_rate_, accounts_ : float, int
         Churned rows per row, and accounts with at least one row.
-    green_max_churn_, red_min_churn_ : float
-        The promises as numbers; NaN unless ``certified``.
     green_rungs_, red_rungs_ : tuple of float
-        The promise in force and the weaker ones that the same thresholds keep too, strictest first.
+        The promise in force and the weaker ones that the same thresholds keep too, strictest first; empty unless
+        ``certified``.
     value_ : float
         Median annual value of the paying accounts, used where a value is missing; NaN unless ``cost``.
     evidence_ : tuple of ColourEvidence
@@ -138,6 +135,17 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     itself are preferred while they have nine tenths as much. A drift that sets in after the last date is not seen,
     except a wave of new accounts, see :class:`churnrisk.lights.Newcomers`.
     """
+
+    amber_from_: float
+    red_from_: float
+    base_rate_: float
+    accounts_: int
+    value_: float
+    notes_: tuple[str, ...]
+    parts_: tuple[Part, ...]
+    newcomers_: Newcomers | None
+    green_rungs_: tuple[float, ...]
+    red_rungs_: tuple[float, ...]
 
     def __init__(
         self,
@@ -218,14 +226,9 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         scores, labels = checked(p, y)
         accounts = account_codes(groups, len(scores))
         shown = calibrate or np.asarray
+        self.blank()
         self.accounts_ = int(accounts.max()) + 1
         self.base_rate_ = float(labels.mean())
-        self.notes_: tuple[str, ...] = ()
-        self.parts_: tuple[Part, ...] = ()
-        self.newcomers_: Newcomers | None = None
-        self.green_rungs_: tuple[float, ...] = ()
-        self.red_rungs_: tuple[float, ...] = ()
-        self.green_max_churn_ = self.red_min_churn_ = self.value_ = float("nan")
         dates = None if blocks is None else np.asarray(pd.factorize(np.asarray(blocks), sort=True)[0])
         if dates is not None and len(dates) != len(scores):
             raise ContractError(
@@ -253,6 +256,20 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             self.predict(shown(scores), value, segments), labels, accounts, self.promises_
         )
         return self
+
+    def blank(self) -> Self:
+        """Make it the light of a project without a model: it has seen nothing, and leaves the colours to the rules."""
+        self.amber_from_ = self.red_from_ = NO_RED
+        self.accounts_, self.base_rate_, self.value_ = 0, _NAN, _NAN
+        self.notes_, self.parts_, self.newcomers_ = (), (), None
+        self.green_rungs_, self.red_rungs_ = (), ()
+        return self
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no model stands behind it, see :meth:`blank`."""
+        check_is_fitted(self, "amber_from_")
+        return self.accounts_ == 0
 
     def watch_newcomers(self, tenure_days: pd.Series, as_of: pd.Index) -> Self:
         """Learn how many newcomers are usual, so that a wave of them is detected (``certified``).
@@ -303,15 +320,22 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
     def rungs_(self) -> dict[Colour, tuple[Promise, ...]]:
         """What green and red can promise on their thresholds, strictest first; the first is in force."""
         check_is_fitted(self, "amber_from_")
-        if self.policy != "certified":
+        if not self.green_rungs_:
             return {}
-        most, least = self.green_max_churn_, self.red_min_churn_
-        green = (most, *(rate for rate in self.green_rungs_ if rate > most))
-        red = (least, *(rate for rate in self.red_rungs_ if rate < least))
         return {
-            Colour.GREEN: tuple(Promise(Colour.GREEN, at_most=rate) for rate in green),
-            Colour.RED: tuple(Promise(Colour.RED, at_least=rate) for rate in red),
+            Colour.GREEN: tuple(Promise(Colour.GREEN, at_most=rate) for rate in self.green_rungs_),
+            Colour.RED: tuple(Promise(Colour.RED, at_least=rate) for rate in self.red_rungs_),
         }
+
+    @property
+    def green_max_churn_(self) -> float:
+        """The largest churn rate of green that is promised; NaN without a promise."""
+        return self.green_rungs_[0] if self.green_rungs_ else _NAN
+
+    @property
+    def red_min_churn_(self) -> float:
+        """The least churn rate of red that is promised; NaN without a promise."""
+        return self.red_rungs_[0] if self.red_rungs_ else _NAN
 
     def to_dict(self) -> dict[str, Any]:
         """Return parameters and thresholds as plain JSON values (NaN as None)."""
@@ -338,14 +362,15 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             fitted["value_"] = saved["fitted"].get("value_")
             parts = tuple(Part.from_dict(part) for part in saved["fitted"].get("parts_", ()))
             watched = saved["fitted"].get("newcomers_")
-            rungs = {name: tuple(saved["fitted"].get(name, ())) for name in ("green_rungs_", "red_rungs_")}
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"the saved traffic light cannot be read ({error}); expected {', '.join(_FITTED)}. "
                 "Train again."
             ) from error
-        fitted |= {name: float("nan") for name in _NOT_A_NUMBER if fitted[name] is None}
-        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts, **rungs}
+        fitted["value_"] = _NAN if fitted["value_"] is None else fitted["value_"]
+        fitted |= {"notes_": tuple(fitted["notes_"]), "parts_": parts}
+        fitted["green_rungs_"] = _rungs(saved["fitted"], "green_rungs_", "green_max_churn_")
+        fitted["red_rungs_"] = _rungs(saved["fitted"], "red_rungs_", "red_min_churn_")
         fitted["newcomers_"] = None if watched is None else Newcomers(**watched)
         for name, value in fitted.items():
             setattr(light, name, value)
@@ -389,7 +414,6 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
         found = certify(block, segments, terms, shown)
         self.parts_, self.notes_ = found.parts, (*self._room(terms), *found.notes)
         self.green_rungs_, self.red_rungs_ = found.green, found.red
-        self.green_max_churn_, self.red_min_churn_ = found.green[0], found.red[0]
         self.amber_from_ = min(part.amber_from for part in self.parts_)
         self.red_from_ = max(part.red_from for part in self.parts_)
 
@@ -403,6 +427,15 @@ class TrafficLight(BaseEstimator):  # type: ignore[misc]  # scikit-learn publish
             f"green at most {terms.green[0].limit:.0%}. A shorter horizon or look-back under [churn] may part the "
             "accounts better; policy = 'capacity' ranks them",
         )
+
+
+def _rungs(fitted: Mapping[str, Any], name: str, in_force: str) -> tuple[float, ...]:
+    """Return saved promises, strictest first; lights of earlier versions name the one in force by itself."""
+    rungs, first = tuple(fitted.get(name, ())), fitted.get(in_force)
+    if first is None:
+        return rungs
+    weaker = (rate for rate in rungs if (rate > first if name == "green_rungs_" else rate < first))
+    return (first, *weaker)
 
 
 def growth_of(blocks: npt.ArrayLike | pd.Series | pd.Index | None) -> tuple[float, pd.Timestamp | None]:

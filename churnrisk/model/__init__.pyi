@@ -6,6 +6,7 @@ from .encoding import FrameEncoder, LevelRates, as_pandas
 from .evaluation import (
     HIGHER_IS_BETTER,
     LARGE,
+    MOST_ROWS,
     SOME,
     Evaluation,
     Ranked,
@@ -13,6 +14,7 @@ from .evaluation import (
     drift_by_snapshot,
     equal_count_bins,
     evaluate,
+    find_suspects,
     population_stability,
     univariate_aucs,
 )
@@ -41,6 +43,7 @@ __all__ = [
     "KaplanMeier",
     "LARGE",
     "LevelRates",
+    "MOST_ROWS",
     "PanelSplit",
     "Ranked",
     "ReasonProfile",
@@ -62,6 +65,7 @@ __all__ = [
     "evaluate",
     "evaluate_survival",
     "explain",
+    "find_suspects",
     "kinds_with_peers",
     "look_up",
     "mean_days_of",

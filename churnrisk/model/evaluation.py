@@ -1,18 +1,20 @@
-"""How good a model is and how far signals drift: figures with account-level intervals, one bootstrap for all."""
+"""How good a model is, which signals tell too much, how far they drift: intervals by account, one bootstrap for all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import binom
 
 from churnrisk.errors import ContractError, ModelInputError
 from churnrisk.model.splits import Bools, Floats, Ints
-from churnrisk.records import Interval
+from churnrisk.records import Feature, Interval, Suspect
 
 BINS = 10
 TOP_SHARE = 0.1
@@ -24,6 +26,17 @@ _SCRATCH_CELLS = 4_000_000
 _PRIOR_ROWS = 20.0
 #: Thresholds of a change worth a look and of a large one (the usual reading of the index).
 SOME, LARGE = 0.1, 0.25
+#: From this AUC on, a signal alone tells too much to have been known before.
+TELLING = 0.95
+#: The same for losses beyond the horizon and signals with one value per account: from the first if the accounts that
+#: stay show no trace of selection, from the second in any case; and the rank correlation with the days to the loss.
+TELLING_LATER, SURELY_LATER, TELLING_WHEN = 0.75, 0.90, 0.6
+#: The most that chance may have to do with it, and how far a trace of selection lies from chance (standard errors).
+CHANCE, TRACE = 1e-4, 3.0
+#: Numbers with more distinct values are cut into so many bins; bootstraps of suspects, and the rows that they rank.
+_LEVELS, _DRAWS, MOST_ROWS = 64, 200, 50_000
+#: How many times as frequent a value must be in its class where a few of the other class may have it.
+_TIMES = 20
 
 
 @dataclass(frozen=True)
@@ -216,6 +229,234 @@ def _rates(codes: npt.NDArray[np.integer], churned: Bools, half: Bools) -> Float
         # relative to the half's overall rate, which differs from the other's by chance
         rates[side] = by_level[codes[side]] - overall
     return rates
+
+
+def find_suspects(
+    X: pd.DataFrame,
+    churned: npt.ArrayLike,
+    account_id: npt.ArrayLike,
+    features: Sequence[Feature],
+    *,
+    trust: Collection[str] = (),
+    lasting: Collection[str] = (),
+    stayed: Collection[str] | None = None,
+    seed: int = 0,
+) -> list[Suspect]:
+    """Return the signals that tell the outcome too well to have been known before, in the order of ``features``.
+
+    The user's own columns and signals are left out if one alone has an AUC of :data:`TELLING`, or if its values, or
+    the lack of one, occur in one class only, beyond chance; unless ``trust`` names them. Those of the catalogue read
+    dated rows, so they are named from the same AUC on, and stay.
+
+    ``lasting`` have one value per account, the same at all snapshots. Nothing says when it was set; if that was after
+    the loss, it tells the later losses at every snapshot, however far off they are. So these are judged once more, at
+    one snapshot: by whether accounts that are not lost within the horizon are gone in the end (``stayed`` are those
+    still there, by default all that never churn in the panel), and when. Facts that never change can tell that too, up
+    to a point (the kind of contract: AUC 0.74 on the set interconnect), but then the accounts that stay are a
+    selection: the longer they are there, the rarer are the values of those who leave. Without a trace of that,
+    :data:`TELLING_LATER` is enough.
+    """
+    rows = Outcomes(np.asarray(churned).astype(bool), pd.factorize(np.asarray(account_id))[0], seed)
+    later = LaterOutcomes.of(X, rows, stayed) if lasting else None
+    found = []
+    for feature in features:
+        column = X[feature.name]
+        if feature.family not in ("attributes", "own"):
+            auc = rows.sample.auc_alone(column[rows.sampled], TELLING)
+            found += [Suspect(feature.name, _telling(auc), False, auc)] if auc else []
+        elif feature.name not in trust:
+            why, auc = rows.given_away(column)
+            if not why and later and feature.name in lasting:
+                why, auc = later.given_away(column)
+            found += [Suspect(feature.name, why, True, auc)] if why else []
+    return found
+
+
+def _telling(auc: Interval, what: str = "who churns") -> str:
+    return f"alone it tells {what}, AUC {auc.value:.3f} (95 % interval {auc.low:.3f} to {auc.high:.3f})"
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """The outcome of each row and its account, as a number from 0 on, to judge single columns by."""
+
+    churned: Bools
+    account: Ints
+    seed: int
+
+    @cached_property
+    def sampled(self) -> Bools:
+        """Rows of so many accounts that about :data:`MOST_ROWS` remain."""
+        share = min(1.0, MOST_ROWS / max(1, len(self.account)))
+        drawn = np.random.default_rng(self.seed).permutation(self.account.max(initial=0) + 1)
+        return np.asarray(drawn[self.account] < max(1.0, share * len(drawn)), dtype=bool)
+
+    @cached_property
+    def sample(self) -> Outcomes:
+        """The sampled rows."""
+        kept = self.sampled
+        return self if kept.all() else Outcomes(self.churned[kept], self.account[kept], self.seed)
+
+    @cached_property
+    def _weights(self) -> Floats:
+        return account_weights(self.account.astype(object), n_boot=_DRAWS, seed=self.seed)
+
+    @cached_property
+    def _half(self) -> Bools:
+        return _half(self.account.astype(str), self.seed)
+
+    def given_away(self, column: pd.Series) -> tuple[str, Interval | None]:
+        """Return how a column gives the outcome away, empty if it does not, and its AUC."""
+        auc = self.sample.auc_alone(column[self.sampled], TELLING)
+        only = self.of_one_class(column)
+        return "; ".join(filter(None, (only, _telling(auc) if auc else ""))), auc
+
+    def auc_alone(self, column: pd.Series, least: float) -> Interval | None:
+        """Return the AUC of a column alone if it is at least so high, and not by chance.
+
+        Numbers count in either direction. Categories, numbers in bins and missing values are ranked by their churn
+        rate among the other half of the accounts, so that rare levels cannot leak their own rows.
+        """
+        known = column.notna().to_numpy()
+        everywhere = np.ones(len(known), dtype=bool)
+        rates = _rates(_codes(column), self.churned, self._half)
+        rankings = [(everywhere, rates)]
+        if not isinstance(column.dtype, pd.CategoricalDtype):
+            values = column.to_numpy(dtype=float)[known]
+            rankings += [(known, values), (known, -values)]
+        for rows, score in rankings:
+            churned, weights = self.churned[rows], np.ones((1, len(score)))
+            auc = _auc(churned, score, weights)
+            if auc is not None and auc.value >= least and not self._by_chance(auc.value, rows):
+                return _auc(churned, score, self._weights[:, rows])
+        return None
+
+    def _by_chance(self, auc: float, rows: Bools) -> bool:
+        """Say whether scores without meaning could reach an AUC; by the normal approximation of Mann and Whitney."""
+        churned = len(np.unique(self.account[rows & self.churned]))
+        others = len(np.unique(self.account[rows & ~self.churned]))
+        return bool(abs(auc - 0.5) < 3.9 * np.sqrt((churned + others + 1) / (12.0 * churned * others)))
+
+    def of_one_class(self, column: pd.Series, *, purity: float = 1.0) -> str:
+        """Return which values, or which lack of one, only one class has, or nearly so."""
+        known = column.notna().to_numpy()
+        for rows, has in ((known, "a value"), (~known, "no value")):
+            # of the churned a part is enough: most reasons for leaving stay unknown
+            if why := self._only(rows, has, 0.0, purity):
+                return why
+        levels = column[known].unique()
+        for level in levels if len(levels) <= _LEVELS else ():
+            shown = level if isinstance(level, str) else f"{level:g}"
+            if why := self._only((column == level).to_numpy(), f"the value {shown}", 0.5, purity):
+                return why
+        return ""
+
+    def _only(self, rows: Bools, has: str, least_churned: float, purity: float) -> str:
+        """Say that rows are of one class and hold at least a share of it; empty if they do not, or by chance."""
+        count, churned = int(rows.sum()), float(self.churned[rows].mean()) if rows.any() else 0.5
+        own = self.churned if churned > 0.5 else ~self.churned
+        held, least = float(rows[own].mean()) if own.any() else 0.0, least_churned if churned > 0.5 else 0.5
+        pure, others = max(churned, 1.0 - churned), float(rows[~own].mean()) if not own.all() else 1.0
+        # nearly pure is not enough where nearly all are of that class anyway
+        if count in (0, len(rows)) or pure < purity or held < max(least, _TIMES * others):
+            return ""
+        accounts, share = len(np.unique(self.account[rows])), self._share(own)
+        if binom.sf(int(np.ceil(pure * accounts)) - 1, accounts, share) >= CHANCE:
+            return ""
+        whose, rest = ("leave", "stay") if churned > 0.5 else ("stay", "leave")
+        return f"{held:.0%} of those who {whose} have {has}, of those who {rest} {others:.0%}"
+
+    def _share(self, own: Bools) -> float:
+        """Return the share of the accounts with rows of one class."""
+        counts = [len(np.unique(self.account[rows])) for rows in (own, ~own)]
+        return counts[0] / sum(counts)
+
+
+@dataclass(frozen=True)
+class LaterOutcomes:
+    """The rows of one snapshot that do not churn within the horizon, and whether their accounts are gone in the end."""
+
+    rows: Bools
+    gone: Outcomes
+    #: Of those rows, days since sign-up; and until the loss, missing where the account stays.
+    tenure_days: Floats
+    days_left: Floats
+
+    @classmethod
+    def of(cls, X: pd.DataFrame, rows: Outcomes, stayed: Collection[str] | None) -> LaterOutcomes | None:
+        """Take the snapshot that compares the most pairs of accounts; None if there is none."""
+        dates = X.index.get_level_values("as_of").to_numpy()
+        losses = pd.Series(dates[rows.churned]).groupby(rows.account[rows.churned]).max()
+        lost_on = losses.reindex(rows.account).to_numpy()
+        gone = ~np.isnat(lost_on)
+        if stayed is not None:
+            gone = ~X.index.get_level_values("account_id").isin(list(stayed))
+        waiting = pd.DataFrame({"as_of": dates, "gone": gone})[~rows.churned].groupby("as_of")["gone"]
+        pairs = waiting.sum() * (waiting.size() - waiting.sum())
+        if pairs.max() == 0:
+            return None
+        chosen = ~rows.churned & (dates == pairs.idxmax())
+        tenure = (
+            X["tenure_days"].to_numpy(dtype=float)[chosen] if "tenure_days" in X else np.zeros(chosen.sum())
+        )
+        left = (lost_on[chosen] - dates[chosen]) / np.timedelta64(1, "D")
+        return cls(
+            chosen,
+            Outcomes(gone[chosen], rows.account[chosen], rows.seed),
+            tenure,
+            np.where(left > 0, left, np.nan),
+        )
+
+    def given_away(self, column: pd.Series) -> tuple[str, Interval | None]:
+        """Return how a column with one value per account gives later losses away, and its AUC."""
+        here = column[self.rows]
+        head = "with one value per account it tells at a snapshot"
+        if only := self.gone.of_one_class(here, purity=0.95):
+            return f"{head} who is lost after the horizon: {only}", None
+        auc = self.gone.auc_alone(here, TELLING_LATER)
+        if auc and (auc.value >= SURELY_LATER or not self._shows_selection(here)):
+            return _telling(
+                auc, "at a snapshot, with one value per account, who is lost after the horizon"
+            ), auc
+        if not isinstance(here.dtype, pd.CategoricalDtype):
+            pairs = pd.DataFrame({"value": here.to_numpy(dtype=float), "left": self.days_left})
+            known = abs(rank_correlation(pairs.assign(tenure=self.tenure_days)))
+            if known >= TELLING_WHEN:
+                return f"{head} when accounts of the same age leave, rank correlation {known:.2f}", None
+        return "", None
+
+    def _shows_selection(self, column: pd.Series) -> bool:
+        """Say whether values of those who leave are rarer, or more frequent, among those who stay for long."""
+        codes = _codes(column)
+        risk = pd.Series(self.gone.churned).groupby(codes).transform("mean")
+        stays = pd.DataFrame({"risk": risk, "tenure": self.tenure_days})[~self.gone.churned]
+        return bool(abs(rank_correlation(stays)) * np.sqrt(len(stays)) > TRACE)
+
+
+def rank_correlation(pairs: pd.DataFrame) -> float:
+    """Return Spearman's correlation of the first two columns, given the third if there is one; 0 where it is chance."""
+    ranks = pairs.dropna().rank()
+    if len(ranks) < 30 or (ranks.iloc[:, :2].nunique() < 2).any():
+        return 0.0
+    centred = (ranks - ranks.mean()).to_numpy()
+    one, other, *given = centred.T
+    for control in given:
+        if spread := float(control @ control):
+            one, other = (part - control * (control @ part) / spread for part in (one, other))
+    spread = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / spread if spread else 0.0
+
+
+def _codes(column: pd.Series) -> Ints:
+    """Return the level of each row from 1 on, 0 where there is no value; many numbers are cut into bins."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return np.asarray(column.cat.codes, dtype=np.int64) + 1
+    values = column.to_numpy(dtype=float)
+    known = ~np.isnan(values)
+    levels = np.unique(values[known])
+    if len(levels) > _LEVELS:
+        levels = np.unique(np.quantile(values[known], np.linspace(0, 1, _LEVELS + 1)[1:-1]))
+    return np.where(known, np.searchsorted(levels, values, side="left") + 1, 0)
 
 
 class Ranked:

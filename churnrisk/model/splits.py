@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator
 
-from churnrisk.errors import ContractError, ModelInputError
+from churnrisk.errors import ContractError, ModelInputError, TooYoungError
 
 ACCOUNT = "account_id"
 AS_OF = "as_of"
@@ -159,7 +159,7 @@ def blocks(
         calibrates = np.isin(row_dates, before[-calibration_snapshots:]) & held_out
         tests = np.isin(row_dates, dates[-test:])
         return Blocks(np.isin(row_dates, before) & ~held_out, calibrates, tests, (note,))
-    raise ContractError(
+    raise TooYoungError(
         f"a fit, a calibration and a test block with {embargo_days} days between them need at least 3 as-of "
         f"dates that span {2 * embargo_days} days, found {_span(dates)}. {HINT}"
     )

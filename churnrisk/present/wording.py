@@ -6,7 +6,18 @@ import math
 from datetime import datetime
 from typing import TypeGuard
 
-from churnrisk.records import Colour, DecidedBy, Disposition, Interval, Move, Place, Places, RedListRow
+from churnrisk.records import (
+    NO_MODEL_YET,
+    Colour,
+    DecidedBy,
+    Disposition,
+    Interval,
+    Move,
+    Place,
+    Places,
+    RedListRow,
+    Run,
+)
 
 UNKNOWN = "–"
 
@@ -146,11 +157,16 @@ def cut(places: Places) -> str:
     return said + (f", {places.handled:,} handled before this run" if places.handled else "")
 
 
+def basis(run: Run) -> str:
+    """Return what a run without probabilities rests on; empty for one with a model."""
+    return "" if run.has_model else f"by the rules only, {NO_MODEL_YET}"
+
+
 def decided(decided_by: str, rule: str | None) -> str:
     """Return what had the last word on the colour."""
     if decided_by == DecidedBy.RULE and rule:
         return f"by the rule {rule.replace('_', ' ')}"
-    return DECIDERS[DecidedBy(decided_by)]
+    return NO_MODEL_YET if rule == NO_MODEL_YET else DECIDERS[DecidedBy(decided_by)]
 
 
 def moved(row: RedListRow) -> str:

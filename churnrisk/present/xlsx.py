@@ -52,7 +52,8 @@ def write_workbook(path: str | Path, redlist: RedList, *, company: str = "") -> 
 def _fill_totals(sheet: Worksheet, redlist: RedList, company: str) -> None:
     sheet.title = "Totals"
     _line(sheet, [f"Red list of {company}" if company else "Red list"], bold=True)
-    _line(sheet, [f"as of {wording.day(redlist.run.as_of)}, model {redlist.run.model_version}"])
+    by = wording.basis(redlist.run) or f"model {redlist.run.model_version}"
+    _line(sheet, [f"as of {wording.day(redlist.run.as_of)}, {by}"])
     if redlist.places:
         _line(sheet, [wording.cut(redlist.places)])
     _line(sheet, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from churnrisk.lights import Rule, TrafficLight, decide, lifecycle_stage
+from churnrisk.errors import NoChampionError
+from churnrisk.lights import Rule, TrafficLight, conditions_hold, decide, lifecycle_stage, severity
+from churnrisk.records import RULES_ONLY, Colour
+from churnrisk.settings import Project
+from churnrisk.tracking import CHAMPION, LoadedModel, StoredModel
 
 if TYPE_CHECKING:
     from churnrisk.model import ChurnClassifier
@@ -81,6 +86,69 @@ class Scorer:
             }
         )
         return scores, tuple(decided.attrs.get("notes", ()))
+
+
+@dataclass(frozen=True)
+class NoModel:
+    """Stands for the classifier where there is none: no probability, and reasons are what the rules read."""
+
+    rules: Sequence[Rule]
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Return unknown probabilities, shape (n, 2)."""
+        return np.full((len(X), 2), np.nan)
+
+    def decision_function(self, X: pd.DataFrame) -> Floats:
+        """Return unknown log-odds, shape (n,)."""
+        return np.full(len(X), np.nan)
+
+    def contributions(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return how much each signal has to say, shape of X: most if the first of the rules that hold reads it."""
+        said = pd.DataFrame(0.0, index=X.index, columns=X.columns)
+        for place, rule in enumerate(self.rules):
+            holds = conditions_hold(rule.conditions, X)
+            weight = severity(Colour(rule.colour)) - place / (len(self.rules) + 1)
+            for name in rule.requires:
+                if name in said:
+                    said[name] = np.maximum(said[name], np.where(holds, weight, 0.0))
+        return said
+
+
+@dataclass(frozen=True)
+class RulesOnly:
+    """Stands for the registry where there is no model yet: its champion leaves every colour to the rules."""
+
+    project: Project
+
+    def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
+        """Return the model that is none; NoChampionError for any other."""
+        # scikit-learn takes more than a second to import
+        from churnrisk.model import ReasonProfile
+
+        if alias_or_version not in (CHAMPION, RULES_ONLY):
+            raise NoChampionError(f"there is no model version {alias_or_version} in a rules-only run")
+        decision = self.project.decision
+        # on which side of its condition a rule speaks for churn, so that reasons take sides as those of a model do
+        sides = {
+            one.feature: math.inf if one.op in ("<", "<=") else -math.inf
+            for rule in decision.active_rules()
+            for one in rule.conditions
+        }
+        return LoadedModel(
+            classifier=NoModel(decision.active_rules()),
+            light=TrafficLight(**decision.light_settings()).blank(),
+            rules=(),
+            profile=ReasonProfile(low={}, median=sides, high={}),
+            features=(),
+            documents={},
+            version=0,
+            run_id="",
+            tags={},
+        )
+
+    def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
+        """Raise NoChampionError: it has no files."""
+        raise NoChampionError(f"there are no files of a {alias_or_version} in a rules-only run")
 
 
 @dataclass(frozen=True)

@@ -97,9 +97,9 @@ def _promises_of_new(task: ScoringTask, missing: Sequence[Run]) -> dict[Run, tup
     if not missing:
         return {}
     # the promises of the champion need not be loaded
-    versions = {str(task.model.version): _promised(task.model)}
-    for run in missing:
-        _promises_of(task.models, run, versions)
+    versions = {task.model.name: _promised(task.model)}
+    for version in {run.model_version for run in missing} - versions.keys():
+        versions[version] = _promises_of(task.models, version)
     _withdraw(task, versions)
     with task.store.database.reading() as connection:
         withdrawn = read_withdrawals(connection)
@@ -203,14 +203,12 @@ def _promised(model: LoadedModel) -> _Promised:
     )
 
 
-def _promises_of(models: Models, run: Run, versions: dict[str, _Promised]) -> _Promised:
-    if run.model_version not in versions:
-        try:
-            versions[run.model_version] = _promised(models.load(run.model_version))
-        except ChurnRiskError:
-            # a model that is gone or cannot be loaded by this version: count without its promises
-            versions[run.model_version] = _Promised({}, {}, {})
-    return versions[run.model_version]
+def _promises_of(models: Models, version: str) -> _Promised:
+    try:
+        return _promised(models.load(version))
+    except ChurnRiskError:
+        # no model, or one that is gone or cannot be loaded by this version: count without its promises
+        return _Promised({}, {}, {})
 
 
 def _unknown_yet(

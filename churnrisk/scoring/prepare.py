@@ -119,6 +119,8 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     project, model, tables, as_of = task.project, task.model, task.checked.tables, task.run.as_of
     features, playbook = features_of(model, project, tables), playbook_of(project, tables.available)
     previous = task.store.latest_run(before=as_of)
+    if previous is not None and previous.has_model == model.thresholds.is_blank:
+        previous = None  # nothing of a run by rules alone compares with one by a model
     former = None if previous is None else _previous_model(task, previous)
     read = (*features, *(features_of(former, project, tables) if former else ()))
     columns = tuple({feature.name: feature for feature in read}.values())
@@ -143,13 +145,14 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
             before = replace(before, light=_light_for_batches(model, tables.engine, then))
     scorer = Scorer(
         model.classifier,
-        model.columns,
+        [feature.name for feature in features],
         light,
         project.decision.active_rules(),
         project.decision.hysteresis_margin,
         active_overrides(task.store, at=task.run.published_at)["colour"],
     )
-    levers = select_levers(project.features, tables.available)
+    # without a model nothing says what a lever would change
+    levers = () if light.is_blank else select_levers(project.features, tables.available)
     explainer = Explainer(scorer, model, features, levers, playbook, policy, before, as_of)
     facts = facts_query(tables)
     return Prepared(task, table, facts, columns, scorer, explainer, changed_settings(model, project))
@@ -167,7 +170,7 @@ def previous_from_store(task: ScoringTask, run: Run) -> str:
 
 def _previous_model(task: ScoringTask, previous: Run) -> LoadedModel | None:
     """Return the model of the previous run; None if it is today's or cannot be used."""
-    if previous.model_version == str(task.model.version):
+    if previous.model_version == task.model.name:
         return None
     try:
         found = task.models.load(previous.model_version)
@@ -258,8 +261,12 @@ class Explainer:
             previous=previous,
             kinds=None if kinds is None else kinds.to_numpy(dtype=object)[listed],
         )["reasons"]
+        if self.scorer.light.is_blank:
+            # the weights only order what the rules read
+            reasons = reasons.map(lambda its: tuple(replace(one, contribution=None) for one in its))
+        else:
+            scores.loc[listed, "contributions"] = contributions_texts(contributions)
         scores.loc[listed, "reasons"] = reasons.to_numpy()
-        scores.loc[listed, "contributions"] = contributions_texts(contributions)
         scores.loc[listed, "family"] = [main.family for main, *_ in reasons]
 
     def _moves(self, scores: pd.DataFrame, X: pd.DataFrame, batch: Batch) -> pd.Series | None:
@@ -268,7 +275,7 @@ class Explainer:
             return None
         mover = Mover(
             self.scorer.classifier,
-            model_version=str(self.model.version),
+            model_version=self.model.name,
             policy_version=self.policy_version,
             features=self.features,
             profile=self.model.profile,

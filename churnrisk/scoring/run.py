@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from churnrisk.errors import NoChampionError, UsageError
 from churnrisk.records import Colour, Run
-from churnrisk.scoring.batches import BATCH, Computed
+from churnrisk.scoring.batches import BATCH, Computed, RulesOnly
 from churnrisk.scoring.local import Written, score_locally
 from churnrisk.scoring.outcomes import RecordedOutcomes, record_outcomes
 from churnrisk.scoring.prepare import ScoringTask, policy_of
@@ -20,7 +21,15 @@ from churnrisk.settings import Project
 from churnrisk.snapshots import scoring_date
 from churnrisk.store import HistoryStore, NewRun, check_colour_jump, with_overrides
 from churnrisk.tracking import CHAMPION, Models
-from churnrisk.training import Progress, changed_settings, checked_tables, require_own_thresholds, tracking_of
+from churnrisk.training import (
+    Progress,
+    champion_of,
+    changed_settings,
+    checked_tables,
+    require_own_thresholds,
+    tracking_of,
+    until_a_model,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,15 +64,25 @@ def score(
     cache: bool = True,
     take: Take | None = None,
     batch: int = BATCH,
+    rules_only: bool = False,
 ) -> ScoringResult:
     """Score every account at one as-of date (default: the latest) with the champion and publish the run.
 
+    ``rules_only`` is for a company too young for a model: the rules alone colour, and no account has a probability.
     ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
     on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
     """
     progress("loading the champion")
-    source = models or tracking_of(project)
-    model = source.load(CHAMPION)
+    source = RulesOnly(project) if rules_only else models or tracking_of(project)
+    if rules_only:
+        _require_no_model(project, models)
+    try:
+        model = source.load(CHAMPION)
+    except NoChampionError as error:
+        raise NoChampionError(
+            f"{error}. Where the history is too short for one, `churnrisk score --rules-only` (in Python: "
+            "rules_only=True) lists by the rules alone"
+        ) from error
     require_own_thresholds(model)
     with (
         checked_tables(project, now=now, progress=progress, cached=cache) as checked,
@@ -73,20 +92,23 @@ def score(
             as_of=scoring_date(checked.span, as_of),
             published_at=now,
             inputs_digest=with_overrides(store, checked.tables.digest, at=now),
-            model_version=str(model.version),
+            model_version=model.name,
             policy_version=policy_of(model, project),
             forced_by=forced_by,
         )
+        young = (until_a_model(project, checked),) if rules_only else ()
         task = ScoringTask(project, checked, model, source, store, run, progress)
         published = store.find_run(run.run_key)
         if published is not None and not dry_run:
             recorded = record_outcomes(task, data_are_new=False)
-            return ScoringResult(published, False, (*changed_settings(model, project), *_withdrawn(recorded)))
+            return ScoringResult(
+                published, False, (*young, *changed_settings(model, project), *_withdrawn(recorded))
+            )
         computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
         if dry_run:
             _hand_on(computed, take)
             computed.discard()
-            return ScoringResult(None, True, computed.notes, computed.mix)
+            return ScoringResult(None, True, (*young, *computed.notes), computed.mix)
         progress("publishing")
         try:
             limit = project.decision.max_colour_jump
@@ -99,7 +121,7 @@ def score(
         _hand_on(computed, take)
         withdrawn = recorded.withdrawn
         failed = after_publish(project, store, publication.run, withdrawn) if publication.is_new else ()
-        notes = (*computed.notes, *_withdrawn(recorded), *failed)
+        notes = (*young, *computed.notes, *_withdrawn(recorded), *failed)
         return ScoringResult(publication.run, publication.is_new, notes, computed.mix)
 
 
@@ -123,7 +145,23 @@ def _hand_on(computed: Computed, take: Take | None) -> None:
         take(computed.frames.tables())
 
 
+def _require_no_model(project: Project, models: Models | None) -> None:
+    champion = None if models else champion_of(tracking_of(project))
+    if models is not None or champion is not None:
+        found = f"the champion, version {champion.version}" if champion else "an exported model"
+        raise UsageError(
+            f"a rules-only run is for a project without a model, found {found}. Leave --rules-only (in Python: "
+            "rules_only) out; it applies the rules too."
+        )
+    if project.engine.name == "spark":
+        raise UsageError(
+            "a rules-only run is computed in this process, found Spark as [engine] name. Set it to duckdb."
+        )
+
+
 def _guard(limit: float, new: Run, earlier: Run) -> None:
+    if new.has_model != earlier.has_model:
+        return
     same_date = "the run of the same date that it would replace, " if earlier.as_of == new.as_of else ""
     since = f"{same_date}run {earlier.run_id} as of {earlier.as_of:%Y-%m-%d}"
     check_colour_jump(_mix(new), _mix(earlier), limit, since=since)

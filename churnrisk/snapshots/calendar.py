@@ -10,7 +10,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 from churnrisk.contract import EARLIEST, TABLES, Reach, reaches, timestamp_literal
-from churnrisk.errors import ContractError, UsageError
+from churnrisk.errors import ContractError, TooYoungError, UsageError
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class ChurnConfig:
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic reads it as a class attribute
 
-    #: ``contractual``: a subscription ends inside the label window and none covers the account within ``grace_days``.
+    #: ``contractual``: a subscription ends inside the label window, or up to ``grace_days`` before it, and none covers
+    #: the account within ``grace_days`` of that end.
     #: ``inactivity``: active in the look-back, silent through the label window. ``labels``: brought by the user.
     definition: Literal["contractual", "inactivity", "labels"] = "inactivity"
     #: The label window is ``[as_of + gap, as_of + gap + horizon)``.
@@ -140,7 +141,7 @@ def training_dates(span: Horizon, config: SnapshotConfig, churn: ChurnConfig) ->
         dates = sorted(_steps(last, earliest, config, forward=False))
     dates = [as_of for as_of in dates if _sees_usage(as_of, span, churn)]
     if not dates:
-        raise ContractError(
+        raise TooYoungError(
             f"no snapshot is mature: the data cover {span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}, and a label "
             f"is known {churn.outcome_delay.days} days after its as-of date. Bring a longer history, or lower "
             "horizon_days under [churn] in churnrisk.toml."
@@ -266,7 +267,8 @@ def lost_terms(churn: ChurnConfig) -> str:
         f"left join subscriptions n on n.account_id = s.account_id "
         f"and n.started_at <= {end} + interval {churn.grace_days} day "
         f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
-        f"where s.ended_at is not null and n.account_id is null"
+        # an end that completes a term is no loss
+        "where s.ended_at is not null and not s.completed and n.account_id is null"
     )
 
 

@@ -106,15 +106,20 @@ def _contractual(tables: Tables, churn: ChurnConfig) -> tuple[str, str]:
     known = tables.available.known_at("subscriptions", "s")
     # a row that ends before it starts counts as ended at once
     end = "greatest(s.ended_at, s.started_at)"
+    # until its grace is over, nobody knows whether an end is a loss; one that completes a term never is
+    running = f"{end} >= d.as_of or not s.completed and {end} >= d.as_of - interval {churn.grace_days} day"
     state = (
-        f"select s.account_id, d.as_of, "
-        f"bool_or(s.ended_at is null or {end} >= d.as_of) as active "
+        f"select s.account_id, d.as_of, bool_or(s.ended_at is null or {running}) as active "
         f"from subscriptions s join {PANEL.dates} d on {known} < d.as_of group by s.account_id, d.as_of"
     )
     low, high = _label_window(churn)
+    losses = (
+        f"select l.account_id, d.as_of, true as churned from ({lost_terms(churn)}) l join {PANEL.dates} d"
+    )
+    # of an account whose term runs no loss can lie in the grace before the date
     outcome = (
-        f"select distinct l.account_id, d.as_of, true as churned from ({lost_terms(churn)}) l "
-        f"join {PANEL.dates} d on l.churned_at >= {low} and l.churned_at < {high}"
+        f"{losses} on l.churned_at >= {low} and l.churned_at < {high} "
+        f"union {losses} on l.churned_at >= d.as_of - interval {churn.grace_days} day and l.churned_at < d.as_of"
     )
     return state, outcome
 
@@ -218,12 +223,17 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
 
 
 def _until_loss(churn: ChurnConfig, max_windows: int) -> str:
-    """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap."""
+    """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap.
+
+    A loss in the grace before the date belongs to the first window.
+    """
     opened = f"(p.as_of + interval {churn.gap_days} day)"
     days = f"date_diff('day', {opened}, min(l.churned_at))"
+    windows = f"cast(floor({days} / {churn.horizon_days}) as integer)"
     return (
-        f"select p.account_id, p.as_of, cast(floor({days} / {churn.horizon_days}) as integer) as stayed "
-        f"from {PANEL.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id and l.churned_at >= p.as_of "
+        f"select p.account_id, p.as_of, case when min(l.churned_at) < p.as_of then 0 else {windows} end as stayed "
+        f"from {PANEL.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id "
+        f"and l.churned_at >= p.as_of - interval {churn.grace_days} day "
         f"and l.churned_at < {opened} + interval {churn.horizon_days * max_windows} day "
         "where p.churned is not null group by p.account_id, p.as_of"
     )

@@ -1,7 +1,8 @@
-from .config import EngineConfig, TableConfig
+from .config import EngineConfig, TableConfig, Via
+from .connectors import Connector, Recognition, connectors, read_connector, recognise
 from .database import read_batches
 from .draft import Ask, MappedTable, Question
-from .engine import Engine
+from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import Guess, default_answer, guess_tables
 from .spark_engine import SparkEngine
@@ -11,6 +12,7 @@ from .tables import Tables, open_account, open_engine, open_tables
 __all__ = [
     "Ask",
     "CacheConfig",
+    "Connector",
     "Engine",
     "EngineConfig",
     "EventFiles",
@@ -18,18 +20,24 @@ __all__ = [
     "Guess",
     "MappedTable",
     "Question",
+    "Recognition",
     "SparkEngine",
     "Stamp",
     "TableConfig",
     "Tables",
+    "Via",
+    "connectors",
     "default_answer",
     "file_kind",
     "file_list",
     "guess_tables",
+    "names_in",
     "open_account",
     "open_engine",
     "open_tables",
     "parse",
     "read_batches",
+    "read_connector",
+    "recognise",
     "to_spark",
 ]

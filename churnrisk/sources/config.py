@@ -48,8 +48,6 @@ class TableConfig(Reading):
     #: For CSV files that are not comma-separated UTF-8.
     delimiter: str | None = None
     encoding: str | None = None
-    #: SQL condition over the source's columns; other rows do not count.
-    where: str | None = None
     #: Format of the date in the files' names, like "%Y-%m": adds the columns file_from and file_until, the first and
     #: the last day of that period.
     file_date: str | None = None

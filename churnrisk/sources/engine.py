@@ -1,12 +1,15 @@
-"""The table engine: one in-process DuckDB that spills to disk beyond its memory limit."""
+"""The table engine: one in-process DuckDB that spills to disk beyond its memory limit; and what an expression reads."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from shutil import rmtree
 from socket import gethostname
@@ -320,3 +323,108 @@ def _details(error: Exception) -> str:
     starts = ("Error when", "Could not", "Expected", "Invalid", "file =")
     details = [line for line in lines[1:] if line.startswith(starts)]
     return " ".join([*(line.removesuffix(".") for line in lines[:1]), *details[:3]])
+
+
+#: Functions in a from clause that read nothing.
+_SERIES = frozenset({"unnest", "range", "generate_series"})
+#: The clock and the session by their SQL keywords, which parse as columns.
+_KEYWORDS = frozenset(
+    {f"current_{what}" for what in ("date", "time", "timestamp", "user", "role", "catalog", "schema")}
+    | {"localtime", "localtimestamp", "user", "session_user"}
+)
+
+
+@dataclass
+class SqlNames:
+    """What an SQL expression names, spelled as it does.
+
+    ``relations`` are those it reads, its own common tables aside; ``unsteady`` the functions whose value depends on
+    more than their arguments: the clock, random numbers, settings, files.
+    """
+
+    relations: set[str] = field(default_factory=set)
+    unsteady: set[str] = field(default_factory=set)
+
+
+@cache
+def names_in(sql: str) -> SqlNames:
+    """Return what one SQL expression names, by DuckDB's own parser; UsageError if it is no expression, or several."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        found = SqlNames()
+        reader = _SqlReader(connection, found)
+        tree = reader.parsed(sql)
+        if tree is None:
+            raise UsageError(f"expected one SQL expression, found {sql!r}. Correct it in churnrisk.toml.")
+        reader.read(tree, frozenset())
+    return found
+
+
+class _SqlReader:
+    """Walks a parsed statement; a macro is what it stands for."""
+
+    def __init__(self, connection: Any, found: SqlNames) -> None:
+        self.found = found
+        self._connection = connection
+        listed = (
+            "select lower(function_name), stability, function_type, macro_definition from duckdb_functions() "
+            "where stability <> 'CONSISTENT' or function_type = 'macro'"
+        )
+        rows = connection.execute(listed).fetchall()
+        self._macros = {name: definition for name, _, kind, definition in rows if kind == "macro"}
+        self._unsteady = {name for name, _, kind, _ in rows if kind != "macro"}
+
+    def parsed(self, sql: str) -> Any:
+        """Return the tree of one expression; None if it is none."""
+        text = self._connection.execute("select json_serialize_sql(?)", [f"select ({sql})"]).fetchone()[0]
+        tree = json.loads(text)
+        statements = tree.get("statements", [])
+        nodes = [statement["node"] for statement in statements]
+        single = len(nodes) == 1 and nodes[0]["type"] == "SELECT_NODE" and len(nodes[0]["select_list"]) == 1
+        return nodes[0] if single and nodes[0]["from_table"]["type"] == "EMPTY" else None
+
+    def read(self, node: Any, scope: frozenset[str]) -> None:
+        """Collect the names of a node and those below it; ``scope`` are common tables."""
+        if isinstance(node, list):
+            for child in node:
+                self.read(child, scope)
+        if not isinstance(node, dict):
+            return
+        if node.get("type") == "RECURSIVE_CTE_NODE":
+            scope |= {node["cte_name"].lower()}
+        for entry in node.get("cte_map", {}).get("map", ()):
+            self.read(entry["value"], scope)
+            scope |= {entry["key"].lower()}
+        self._name(node, scope)
+        for key, child in node.items():
+            if key != "cte_map":
+                self.read(child, scope)
+
+    def _name(self, node: dict[str, Any], scope: frozenset[str]) -> None:
+        kind = node.get("type")
+        if kind == "BASE_TABLE":
+            path = [node[part] for part in ("catalog_name", "schema_name", "table_name") if node.get(part)]
+            if len(path) > 1 or path[0].lower() not in scope:
+                self.found.relations.add(".".join(path))
+        if kind == "TABLE_FUNCTION" and (name := node["function"]["function_name"]) not in _SERIES:
+            self.found.unsteady.add(name)
+        if kind == "SHOW_REF" or node.get("sample"):
+            self.found.unsteady.add("describe" if kind == "SHOW_REF" else "sample")
+        if kind == "COLUMN_REF" and len(names := node["column_names"]) == 1 and names[0].lower() in _KEYWORDS:
+            self.found.unsteady.add(names[0])
+        if name := node.get("function_name"):
+            self._call(name, node)
+
+    def _call(self, name: str, node: dict[str, Any]) -> None:
+        # with one argument it counts from today, though DuckDB lists it as consistent
+        today = name.lower() == "age" and len(node.get("arguments", node.get("children", ()))) == 1
+        inner = SqlNames()
+        if definition := self._macros.get(name.lower()):
+            reader = _SqlReader(self._connection, inner)
+            reader._macros = {key: text for key, text in self._macros.items() if key != name.lower()}
+            tree = reader.parsed(definition)
+            if tree is not None:
+                reader.read(tree, frozenset())
+        if today or name.lower() in self._unsteady or inner.unsteady or inner.relations:
+            self.found.unsteady.add(name)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import literal
-from churnrisk.errors import UsageError
+from churnrisk.contract import TABLES, literal
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
@@ -82,6 +82,30 @@ def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None 
     if config.encoding:
         options.append(f"encoding = {literal(config.encoding)}")
     return f"read_csv({names}, {', '.join(options)})"
+
+
+def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> None:
+    """Refuse a CSV file that has two columns of a name that is used: DuckDB would call the second one ``<name>_1``."""
+    there = engine.columns(f"source_{name}")
+    spelled = set(map(str.lower, there))
+    doubled = [own for own in there if f"{own}_1".lower() in spelled]
+    if not doubled or file_kind(config.path or "") != "csv":
+        return
+    files = find_files(str(config.path), base=engine.base, table=name)
+    header = scan(files[:1], config).replace("header = true", "header = false")
+    names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
+    chosen = {
+        own.lower()
+        for given in config.columns.values()
+        for own in ([given] if isinstance(given, str) else given)
+    }
+    expected = {column.name for column in TABLES[name].columns} - set(config.columns)
+    for own in doubled:
+        if names.count(own.strip().lower()) > 1 and own.strip().lower() in chosen | expected:
+            raise ContractError(
+                f"[tables.{name}] {files[0].name} has several columns {own!r}, so which one counts is not known. "
+                f"Rename one in the file, or map the second as {own + '_1'!r} under [tables.{name}.columns]."
+            )
 
 
 def file_list(files: Iterable[Path]) -> str:
@@ -158,7 +182,7 @@ class EventFiles:
     @property
     def made_from(self) -> str:
         """How rows are read; when it changes, everything cached from them is void."""
-        return f"{self.config!r} {self.native!r} {self.raw_rows.columns}{self.raw_rows.where} {self.bare}"
+        return f"{self.config!r} {self.native!r} {self.raw_rows.of('')} {self.bare}"
 
     def rows(self, names: Iterable[str]) -> str:
         """Return the relation of some files: the columns of ``bare_events``, and the ``file`` of each row."""
@@ -171,17 +195,17 @@ class EventFiles:
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
         some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
-        return (
-            f"(select {self.raw_rows.columns}, {_FILE_COLUMN} "
-            f"from (from events_shape union all by name from {some}){self.raw_rows.where})"
-        )
+        return f"({self.raw_rows.of(f'(from events_shape union all by name from {some})', _FILE_COLUMN)})"
 
 
 def event_parts(
     engine: Engine, config: TableConfig, *, native: Mapping[str, str], raw: RawRows, bare: str
 ) -> EventFiles | None:
-    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types."""
-    if not config.path or engine.opens(config):
+    """Return the files of the events; None unless DuckDB reads them from Parquet, as text does not show its types.
+
+    None too where a join says whose they are: a day's rows may be another account's tomorrow.
+    """
+    if not config.path or engine.opens(config) or raw.join:
         return None
     files = find_files(config.path, base=engine.base, table="events")
     if file_kind(files[0]) != "parquet":

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from churnrisk.contract import TABLES, identifier, literal, normal_id, tidy
+from churnrisk.contract import TABLES, identifier, literal
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.engine import Engine
@@ -22,7 +22,7 @@ _LISTED = 20
 
 
 @dataclass(frozen=True)
-class _Value:
+class Value:
     """An expression over the source, and DuckDB's name of its type."""
 
     sql: str
@@ -31,36 +31,25 @@ class _Value:
 
 @dataclass(frozen=True)
 class RawRows:
-    """How ``raw_<table>`` reads its source: select list, condition, and how many rows the condition leaves out."""
+    """How ``raw_<table>`` reads its source: select list, condition, join.
+
+    ``left_out`` counts the rows that the condition leaves out; ``mark`` changes with the files that it joins.
+    """
 
     columns: str
     where: str = ""
+    join: str = ""
     left_out: int = 0
+    mark: object = None
+
+    def of(self, source: str, *more: str) -> str:
+        """Return the query of the raw rows of a source, and more of its columns as they are."""
+        return f"select {', '.join((self.columns, *more))} from (select * from {source}{self.where}) r{self.join}"
 
 
-def raw_rows(engine: Engine, name: str, config: TableConfig, *, whole: bool) -> RawRows:
-    """Return how ``raw_<name>`` reads ``source_<name>``; unless ``whole``, nothing is counted or looked for."""
-    where = _where_clause(engine, name, config)
-    left_out = _rows_left_out(engine, name, where) if where and whole else 0
-    columns = _columns(engine, name, config, trusted=not whole)
-    if config.ids is not None and "account_id" in columns:
-        normal = normal_id(columns["account_id"], config.ids)
-        # ids that are vouched for stay in the source's type, which is quicker to group by
-        columns["account_id"] = columns["account_id"] if normal == tidy(columns["account_id"]) else normal
-    listed = ", ".join(f"{value} as {identifier(new)}" for new, value in columns.items())
-    return RawRows(listed, where, left_out)
-
-
-def account_column(config: TableConfig) -> str | None:
-    """Return the source's column that holds ``account_id`` as it is; None if the id is made from it or from several."""
-    own = config.columns.get("account_id", "account_id")
-    as_it_is = isinstance(own, str) and config.ids in (None, "exact") and not config.via
-    return str(own) if as_it_is else None
-
-
-def _columns(engine: Engine, name: str, config: TableConfig, *, trusted: bool) -> dict[str, str]:
+def own_columns(engine: Engine, name: str, config: TableConfig, *, trusted: bool) -> dict[str, str]:
     """Return the expression of each column of ``raw_<name>``; ``trusted`` skips looking for paths in JSON text."""
-    source = _Source(engine, name, config, trusted)
+    source = SourceColumns(engine, name, config, trusted=trusted)
     chosen = {new: source.first_filled(new, own) for new, own in config.columns.items()}
     # SQL is case-insensitive: an unmapped column that shares a mapped name is left out
     taken = {new.lower() for new in chosen}
@@ -83,7 +72,7 @@ def _columns(engine: Engine, name: str, config: TableConfig, *, trusted: bool) -
     return chosen
 
 
-def _where_clause(engine: Engine, name: str, config: TableConfig) -> str:
+def where_clause(engine: Engine, name: str, config: TableConfig) -> str:
     """Return the clause of ``where``, or nothing; UsageError unless it is one condition over the source's columns."""
     if config.where is None:
         return ""
@@ -120,7 +109,7 @@ def _where_clause(engine: Engine, name: str, config: TableConfig) -> str:
     return f" where ({config.where}\n)"
 
 
-def _rows_left_out(engine: Engine, name: str, where: str) -> int:
+def rows_left_out(engine: Engine, name: str, where: str) -> int:
     """Return how many rows the condition leaves out; UsageError if it does not run, ContractError if none is left."""
     try:
         query = f"select count(*), (select count(*) from source_{name}{where}) from source_{name}"
@@ -146,11 +135,21 @@ def _nodes(tree: Any) -> Iterable[dict[str, Any]]:
             yield from _nodes(part)
 
 
-class _Source:
+class SourceColumns:
     """The columns of a source, each by its name or by a dotted path into nested values."""
 
-    def __init__(self, engine: Engine, name: str, config: TableConfig, trusted: bool) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        config: TableConfig,
+        *,
+        trusted: bool = False,
+        setting: str = "",
+        label: str = "",
+    ) -> None:
         self._engine, self._name, self._config, self._trusted = engine, name, config, trusted
+        self._setting, self._label = setting or f"[tables.{name}.columns]", label or name
         self.there = engine.columns(f"source_{name}")
         #: Columns that are mapped as they are.
         self.used: set[str] = set()
@@ -159,42 +158,40 @@ class _Source:
         """Return the expression of a mapped column: of several, the first that is neither null nor blank."""
         if TABLES[self._name].column(new) is None and not TABLES[self._name].open:
             raise UsageError(
-                f"[tables.{self._name}.columns] maps {new}, which is not a column of {self._name}; the contract has "
+                f"{self._setting} maps {new}, which is not a column of {self._name}; the contract has "
                 f"{', '.join(column.name for column in TABLES[self._name].columns)}. "
                 "Correct the name in churnrisk.toml."
             )
-        values = [self._value(new, own) for own in ([given] if isinstance(given, str) else given)]
+        values = [self.value(new, own) for own in ([given] if isinstance(given, str) else given)]
         if not values:
-            raise UsageError(
-                f"[tables.{self._name}.columns] {new} = [] names no column. Name one, or leave {new} out."
-            )
+            raise UsageError(f"{self._setting} {new} = [] names no column. Name one, or leave {new} out.")
         if len(values) == 1:
             return values[0].sql
         if len({value.type for value in values}) == 1 and values[0].type != "VARCHAR":
             return f"coalesce({', '.join(value.sql for value in values)})"
         return f"coalesce({', '.join(map(self._filled, values))})"
 
-    def _filled(self, value: _Value) -> str:
+    def _filled(self, value: Value) -> str:
         text = value.sql if value.type == "VARCHAR" else f"cast({value.sql} as varchar)"
         unknown = ", ".join(map(literal, ("", *self._config.nulls)))
         return f"case when trim({text}) not in ({unknown}) then {text} end"
 
-    def column(self, own: str) -> _Value:
+    def column(self, own: str) -> Value:
         """Return a column of the source as it is, but for texts that mean "unknown"."""
         return self._known(_plain(identifier(own), self.there[own]))
 
-    def _known(self, value: _Value) -> _Value:
+    def _known(self, value: Value) -> Value:
         """Turn the texts that mean "unknown" to null."""
         if not self._config.nulls or value.type != "VARCHAR":
             return value
         unknown = ", ".join(literal(text.strip()) for text in self._config.nulls)
-        return _Value(f"case when trim({value.sql}) not in ({unknown}) then {value.sql} end", "VARCHAR")
+        return Value(f"case when trim({value.sql}) not in ({unknown}) then {value.sql} end", "VARCHAR")
 
     def ambiguous(self, name: str, found: Iterable[str]) -> UsageError:
         """Return the error about several columns of one name."""
         return UsageError(
-            f"[tables.{self._name}] has several columns for {name}: {', '.join(map(repr, found))}. "
-            f"Say which one counts under [tables.{self._name}.columns], spelled exactly, or rename one in the file."
+            f"{self._setting} {self._label} has several columns for {name}: {', '.join(map(repr, found))}. "
+            "Say there which one counts, spelled exactly, or rename one in the file."
         )
 
     def _find(self, name: str) -> str | None:
@@ -206,7 +203,7 @@ class _Source:
             raise self.ambiguous(name, alike)
         return alike[0] if alike else None
 
-    def _value(self, new: str, name: str) -> _Value:
+    def value(self, new: str, name: str) -> Value:
         """Return the value of a column, or of the longest column name that opens a dotted path."""
         if own := self._find(name):
             self.used.add(own)
@@ -216,23 +213,23 @@ class _Source:
             if own := self._find(".".join(steps[:length])):
                 if self._engine.opens(self._config):
                     raise UsageError(
-                        f"[tables.{self._name}.columns] {new} = {name!r}: Spark follows no path into nested values. "
+                        f"{self._setting} {new} = {name!r}: Spark follows no path into nested values. "
                         'Write the values into a column of their own, or set engine = "duckdb".'
                     )
-                inside = self._inside(_Value(identifier(own), self.there[own]), steps[length:], new, name)
+                inside = self._inside(Value(identifier(own), self.there[own]), steps[length:], new, name)
                 return self._known(inside)
-        raise self._absent(new, name, self._name, self.there)
+        raise self._absent(new, name, self._label, self.there)
 
     def _absent(self, new: str, name: str, place: str, there: Iterable[str]) -> UsageError:
         listed = list(there)
         shown = ", ".join(listed[:_LISTED]) + (" …" if len(listed) > _LISTED else "")
-        what = "column" if place == self._name else "value"
+        what = "column" if place == self._label else "value"
         return UsageError(
-            f"[tables.{self._name}.columns] maps {new} to {name!r}, but {place} has no such {what}; it has "
+            f"{self._setting} maps {new} to {name!r}, but {place} has no such {what}; it has "
             f"{shown or 'none'}. Correct the mapping in churnrisk.toml."
         )
 
-    def _inside(self, outer: _Value, steps: Sequence[str], new: str, name: str) -> _Value:
+    def _inside(self, outer: Value, steps: Sequence[str], new: str, name: str) -> Value:
         """Follow a path into lists, structures, maps and JSON."""
         value, rest = outer, list(steps)
         step: str | None
@@ -252,10 +249,10 @@ class _Source:
                 )
             if not sql:
                 raise self._absent(new, name, value.sql.replace('"', ""), there)
-            value = _Value(sql, self._engine.columns(f"(select {sql} as v from source_{self._name})")["v"])
+            value = Value(sql, self._engine.columns(f"(select {sql} as v from source_{self._name})")["v"])
         return _plain(value.sql, value.type)
 
-    def _fields(self, value: _Value) -> list[str]:
+    def _fields(self, value: Value) -> list[str]:
         """Return the names in a structure, the keys in a map, and nothing for other types."""
         source = f"from source_{self._name}"
         if value.type.startswith("STRUCT"):
@@ -265,7 +262,7 @@ class _Source:
             return [str(key) for (key,) in self._engine.rows(f"select distinct key from ({keys}) order by 1")]
         return []
 
-    def _in_json(self, value: _Value, steps: Sequence[str], new: str, name: str) -> _Value:
+    def _in_json(self, value: Value, steps: Sequence[str], new: str, name: str) -> Value:
         """Follow a path into JSON; text that is no JSON has no values."""
         path = "$" + "".join(f"[{step}]" if step.isdecimal() else f'."{step}"' for step in steps)
         valid = (
@@ -279,7 +276,7 @@ class _Source:
             keys = f"select unnest(json_keys({valid})) as key {source}"
             there = self._engine.rows(f"select distinct key from ({keys}) order by 1")
             raise self._absent(new, name, value.sql.replace('"', ""), [key for (key,) in there])
-        return _Value(f"({found})", "VARCHAR")
+        return Value(f"({found})", "VARCHAR")
 
 
 def _longest(steps: list[str], there: Iterable[str]) -> str | None:
@@ -292,6 +289,6 @@ def _longest(steps: list[str], there: Iterable[str]) -> str | None:
     return None
 
 
-def _plain(sql: str, type_: str) -> _Value:
+def _plain(sql: str, type_: str) -> Value:
     # a JSON field that holds numbers in one row and text in another arrives as JSON, its texts in quotes
-    return _Value(f"({sql} ->> '$')", "VARCHAR") if type_ == "JSON" else _Value(sql, type_)
+    return Value(f"({sql} ->> '$')", "VARCHAR") if type_ == "JSON" else Value(sql, type_)

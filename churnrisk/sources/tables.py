@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churnrisk.contract import (
@@ -18,10 +18,12 @@ from churnrisk.contract import (
     ColumnSpec,
     Reading,
     TableSpec,
+    TermRows,
     as_double,
     cast,
     identifier,
     literal,
+    markers,
 )
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
@@ -35,9 +37,11 @@ from churnrisk.sources.files import (
     file_kind,
     find_files,
     fingerprint,
+    require_distinct_names,
     scan,
 )
-from churnrisk.sources.mapping import RawRows, account_column, raw_rows
+from churnrisk.sources.joins import account_column, raw_rows
+from churnrisk.sources.mapping import RawRows
 
 
 @dataclass(frozen=True)
@@ -79,10 +83,11 @@ def open_tables(engine: Engine, configs: Mapping[str, TableConfig]) -> Tables:
     left_out: dict[str, int] = {}
     marks: list[object] = []
     parts: EventFiles | None = None
-    for name, config in configs.items():
-        mark, raw = _open_raw(engine, name, config)
+    # accounts come first: other tables may be joined to them
+    for name, config in sorted(configs.items(), key=lambda item: item[0] != "accounts"):
+        raw = _open_raw(engine, name, configs, columns)
         left_out[name] = raw.left_out
-        marks.append([name, repr(config), mark])
+        marks.append([name, repr(config), raw.mark])
         native[name] = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native[name], config)
         types = _own_types(engine, TABLES[name], native[name], config)
@@ -102,7 +107,7 @@ def open_account(
     """Create the typed relations of one account's rows, reading each source once; return their columns by table."""
     there: dict[str, tuple[str, ...]] = {}
     for name in (name for name in names if name in configs):
-        _open_raw(engine, name, configs[name], account_id)
+        _open_raw(engine, name, configs, there, account_id)
         native = engine.columns(f"raw_{name}")
         _require_columns(TABLES[name], native, configs[name])
         own = dict.fromkeys((column for column in native if TABLES[name].column(column) is None), "other")
@@ -125,18 +130,48 @@ def _require_known(configs: Mapping[str, TableConfig]) -> None:
 
 
 def _open_raw(
-    engine: Engine, name: str, config: TableConfig, account_id: str | None = None
-) -> tuple[object, RawRows]:
-    """Create ``raw_<name>``, of one account if given; return its fingerprint and how it reads the source."""
-    require_applicable(name, config, engine.rows)
+    engine: Engine,
+    name: str,
+    configs: Mapping[str, TableConfig],
+    opened: Collection[str],
+    account_id: str | None = None,
+) -> RawRows:
+    """Create ``raw_<name>``, of one account if given, and return how it reads its source."""
+    require_applicable(name, configs[name], engine.rows)
+
+    def accounts() -> str:
+        if "accounts" not in opened:
+            _open_raw(engine, "accounts", configs, ("accounts",))
+        return "raw_accounts"
+
+    def way(alias: str, config: TableConfig) -> object:
+        return _open_source(engine, alias, config, None)
+
     try:
-        mark = _open_source(engine, name, config, account_id)
-        raw = raw_rows(engine, name, config, whole=account_id is None)
+        mark = _open_source(engine, name, configs[name], account_id)
+        require_distinct_names(engine, name, configs[name])
+        raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
+        raw = _counted(engine, name, configs[name], raw)
     except (ContractError, UsageError) as error:
         prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
         raise type(error)(f"{prefix}{error}") from error
-    engine.run(f"create temp view raw_{name} as select {raw.columns} from source_{name}{raw.where}")
-    return mark, raw
+    engine.run(f"create temp view raw_{name} as {raw.of(f'source_{name}')}")
+    return replace(raw, mark=[mark, raw.mark])
+
+
+def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
+    """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
+    mapped = {
+        own.strip().lower()
+        for names in config.columns.values()
+        for own in ([names] if isinstance(names, str) else names)
+    }
+    there = engine.columns(f"source_{name}")
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
+    if not gone:
+        return raw
+    return replace(raw, where=f"{raw.where} {'and' if raw.where else 'where'} {' and '.join(gone)}")
 
 
 def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str | None) -> object:
@@ -233,20 +268,22 @@ def _open_typed(
     account_id: str | None = None,
 ) -> None:
     """Create the typed relation of a raw one, a view over Parquet, else a table; and for events ``bare_events``."""
-    typed = (
-        (column, _typed(column, spec.column(column), type_, own.get(column), config))
+    typed = {
+        column: value
         for column, type_ in native.items()
-    )
-    expressions = [f"{value} as {identifier(column)}" for column, value in typed if value]
+        if (value := _typed(column, spec.column(column), type_, own.get(column), config))
+    }
+    expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
     if account_id is not None:
         complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    engine.run(
-        f"create {stored} {spec.name} as "
-        f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
-    )
+    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    if spec.name == "subscriptions":
+        # computed once, as terms are compared with each other
+        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+    engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"
         engine.run(f"create temp view bare_events as select {bare}")

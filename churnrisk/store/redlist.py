@@ -120,7 +120,7 @@ def build_query(
         *_of_desk(query, now),
         *_of_place(connection, run, query, now),
     )
-    order = (*_order(query, run.as_of), by_account(connection))
+    order = (*_order(query, run), by_account(connection))
     queue = read_queue(store, connection, run, capacity=query.capacity, now=now)
     return BuiltQuery(run, previous_run, query, now, owners, segments, people, conditions, order, queue)
 
@@ -164,7 +164,7 @@ def _work(connection: sa.Connection, run: Run, capacity: int, now: datetime) -> 
         sa.select(scores.c.account_id, scores.c.owner, scores.c.colour)
         .select_from(_WITH_DESK)
         .where(scores.c.run_id == run.run_id, is_listed, waits)
-        .order_by(*_order(RedListQuery(), run.as_of), by_account(connection))
+        .order_by(*_order(RedListQuery(), run), by_account(connection))
         .limit(capacity)
     )
 
@@ -266,7 +266,7 @@ def _contains(text: str) -> Condition:
     return sa.or_(*(column.icontains(one, autoescape=True) for one in spellings for column in columns))
 
 
-def _order(query: RedListQuery, as_of: datetime) -> list[sa.ColumnElement[Any]]:
+def _order(query: RedListQuery, run: Run) -> list[sa.ColumnElement[Any]]:
     listed = set(query.colours) <= _LISTED
     # "red" comes after "amber"; beside other colours the name no longer puts red first
     red_first = scores.c.colour if listed else sa.case((scores.c.colour == "red", 1), else_=0)
@@ -275,13 +275,15 @@ def _order(query: RedListQuery, as_of: datetime) -> list[sa.ColumnElement[Any]]:
         "loss": [red_first.desc(), expected_loss.desc(), probability.desc()],
         "probability": [sa.func.coalesce(scores.c.probability, -1.0).desc()],
         "renewal": [
-            sa.case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < as_of, 1), else_=0),
+            sa.case((scores.c.renewal_at.is_(None), 2), (scores.c.renewal_at < run.as_of, 1), else_=0),
             scores.c.renewal_at,
         ],
         "days": [scores.c.colour_since],
         "name": [sa.func.lower(sa.func.coalesce(scores.c.name, scores.c.account_id))],
     }
-    return orders[query.sort]
+    # where no account has an expected loss its value stands for it; the index of the list has no value
+    by_value = [] if run.has_model else [sa.func.coalesce(scores.c.annual_value, -1.0).desc()]
+    return orders[query.sort] + by_value
 
 
 def _quarter_bounds(quarter: str) -> tuple[datetime, datetime]:

@@ -249,8 +249,8 @@ class HistoryStore:
         )
         _date_later_colours(connection, as_of)
         published = _run(connection, run_id)
-        for earlier in (replaced, before) if guard is not None else ():
-            if earlier is not None:
+        for earlier in (replaced, before):
+            if guard is not None and earlier is not None:
                 guard(published, earlier)
         _analyze(connection)
         return Publication(published, is_new=True)

@@ -18,7 +18,7 @@ import pandas as pd
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.features import annual_value
 from churnrisk.model import as_pandas
-from churnrisk.records import Feature
+from churnrisk.records import RULES_ONLY, Feature
 
 if TYPE_CHECKING:
     from churnrisk.lights import Rule, TrafficLight
@@ -121,9 +121,15 @@ class LoadedModel:
     profile: ReasonProfile
     features: tuple[Feature, ...]
     documents: dict[str, Any]
+    #: 0 in the place of a model that is not there yet, see :class:`churnrisk.scoring.batches.RulesOnly`.
     version: int
     run_id: str
     tags: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What runs call it: the number of its version, or that there is none."""
+        return str(self.version) if self.version else RULES_ONLY
 
     @property
     def columns(self) -> list[str]:

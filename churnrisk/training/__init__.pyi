@@ -3,10 +3,12 @@ from .fit import (
     OUTLOOK,
     Training,
     add_outlook,
+    champion_of,
     outlook,
     tracking_of,
     train,
     unfitted,
+    until_a_model,
 )
 from .lifecycle import Promotion, Reproduction, export, models, promote, read_bundle, reproduce, rollback
 from .measure import (
@@ -64,6 +66,7 @@ __all__ = [
     "advance",
     "backtest",
     "catalogue_report",
+    "champion_of",
     "changed_settings",
     "check",
     "check_tables",
@@ -92,6 +95,7 @@ __all__ = [
     "train",
     "training_panel",
     "unfitted",
+    "until_a_model",
     "verdict",
     "within",
 ]

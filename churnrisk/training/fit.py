@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
-from churnrisk.errors import ModelInputError, NoChampionError
+from churnrisk.errors import ModelInputError, NoChampionError, TooYoungError
 from churnrisk.features import annual_value
 from churnrisk.lights import (
     DEFAULT_RULES,
@@ -40,9 +41,16 @@ from churnrisk.model import (
 )
 from churnrisk.records import Colour, ColourEvidence, Feature
 from churnrisk.settings import Project
-from churnrisk.snapshots import ChurnConfig, known_by
+from churnrisk.snapshots import ChurnConfig, Horizon, churn_dates, known_by, training_dates
 from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
-from churnrisk.training.panel import CutPanel, Progress, choose_kinds, training_panel
+from churnrisk.training.panel import (
+    CheckedTables,
+    CutPanel,
+    Progress,
+    checked_tables,
+    choose_kinds,
+    training_panel,
+)
 from churnrisk.training.record import Trained, training_record, unfed_columns, within
 
 RECENCY = "recency rule"
@@ -50,6 +58,8 @@ RECENCY = "recency rule"
 _COSTLY = 0.02
 # From this base rate on, another horizon separates more than another threshold.
 _NEARLY_ALL = 0.70
+#: Days within which a history becomes long enough for a model, or never does by the settings.
+_LONGEST_WAIT = 2000
 #: Signals that move with the calendar, in days per day.
 AGEING = {"tenure_days": 1, "term_age_days": 1, "days_to_renewal": -1}
 #: The columns of :func:`outlook`; the store does not hold them.
@@ -77,14 +87,57 @@ class Training(Trained):
 
 def train(project: Project, *, now: datetime, progress: Progress) -> Training:
     """Train a model on every mature snapshot and register it as the candidate."""
-    data = CutPanel.of(project, training_panel(project, now=now, progress=progress))
     tracking = tracking_of(project)
     champion = champion_of(tracking)
-    trained = _fit(data, champion=champion, progress=progress)
+    try:
+        data = CutPanel.of(project, training_panel(project, now=now, progress=progress))
+        trained = _fit(data, champion=champion, progress=progress)
+    except (TooYoungError, ModelInputError) as error:
+        if champion is not None:
+            raise
+        with checked_tables(project, now=now, progress=progress) as checked:
+            when = until_a_model(project, checked)
+        raise TooYoungError(
+            f"{error}\n{when}. Until then `churnrisk score --rules-only` (in Python: score(rules_only=True)) lists by "
+            "the rules alone."
+        ) from error
     progress("recording the run")
     measured = champion if CHAMPION in trained.evaluation.figures else None
     record = training_record(trained, data, champion=measured, now=now)
     return Training(**vars(trained), info=tracking.log_training(record))
+
+
+def until_a_model(project: Project, checked: CheckedTables) -> str:
+    """Return in one sentence from when on a model will be possible, and what it waits for."""
+    churn, span, needed = project.churn, checked.span, ChurnClassifier().min_class_count
+    known = len(churn_dates(checked.tables, churn, data_end=span.end))
+    waits = f"it needs at least {needed} churned accounts ({known} known now)"
+    enough = span.end
+    if churn.definition != "labels":
+        waits += f" and known outcomes of two dates {churn.outcome_delay.days} days apart"
+        enough = _first_split(span, project) or datetime.max
+    if known >= needed and enough == span.end:
+        return "no model yet; the history may be long enough for one: run `churnrisk train`"
+    # more accounts leave at the rate of those so far
+    more = (span.end - span.start).days * max(needed - known, 0) / max(known, 1)
+    expected = max(enough, span.end + timedelta(days=ceil(more)))
+    when = (
+        f"; one will be possible from about {expected:%Y-%m-%d} on" if known and enough < datetime.max else ""
+    )
+    return f"no model yet{when}: {waits}"
+
+
+def _first_split(span: Horizon, project: Project) -> datetime | None:
+    """Return when the data will hold a snapshot to learn from and, an outcome later, one to test on; None if never."""
+    for days in range(_LONGEST_WAIT):
+        longer = Horizon(span.start, span.end + timedelta(days=days))
+        try:
+            dates = training_dates(longer, project.snapshots, project.churn)
+        except TooYoungError:
+            continue
+        if project.model.split == "accounts" or dates[-1] - dates[0] >= project.churn.outcome_delay:
+            return longer.end
+    return None
 
 
 def tracking_of(project: Project) -> Tracking:
@@ -116,7 +169,14 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
         panel.features,
         evaluation,
         *colours_on_test(classifier, light, data, evaluation),
-        notes=(*cut.notes, *classifier.notes_, *light.notes_, *hazard_notes, *_unmeasured(champion, X)),
+        notes=(
+            *(one.text for one in panel.suspects),
+            *cut.notes,
+            *classifier.notes_,
+            *light.notes_,
+            *hazard_notes,
+            *_unmeasured(champion, X),
+        ),
     )
 
 

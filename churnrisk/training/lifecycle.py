@@ -190,7 +190,7 @@ def reproduce(project: Project, version: str, *, progress: Progress) -> Reproduc
             "Versions trained from now on can."
         )
     as_it_was, then = restore_settings(project, settings)
-    panel = training_panel(as_it_was, now=then, progress=progress, looking_back=True)
+    panel = training_panel(as_it_was, now=then, progress=progress, looking_back=True, trusted=model.columns)
     if why := mismatch(model, panel.features):
         raise UsageError(
             f"the training cannot be repeated: version {model.version} {why}. Train again with `churnrisk train`."

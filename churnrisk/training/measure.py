@@ -6,6 +6,7 @@ they would have been at every past snapshot (backtest).
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -44,6 +45,7 @@ from churnrisk.training.fit import (
 )
 from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
 from churnrisk.training.record import (
+    LEFT_OUT,
     EvaluationReport,
     mismatch,
     plain,
@@ -79,7 +81,7 @@ def evaluate_model(
     model = champion if version is None and champion else tracking.load(version or CANDIDATE)
     which = "" if version or champion else ", the candidate: nothing is promoted yet"
     champion = None if model is champion else champion
-    panel = training_panel(project, now=now, progress=progress)
+    panel = training_panel(project, now=now, progress=progress, trusted=model.columns)
     require_columns(model, panel.X)
     data = CutPanel.of(project, replace(panel, X=panel.X[model.columns]))
     progress("measuring on the test block")
@@ -198,7 +200,10 @@ def _measured(
     now: datetime,
     progress: Progress,
 ) -> tuple[str, Evaluation | None, tuple[str, ...]]:
-    panel = _widest_panel(project, now=now, progress=progress)
+    # what looked like a leak at one training is not measured against it
+    left_out = {name for model in models for name in model.documents.get("policy.json", {}).get(LEFT_OUT, ())}
+    trusted = {name for model in models for name in model.columns} - left_out
+    panel = _widest_panel(project, trusted, now=now, progress=progress)
     reasons = [(model.version, mismatch(model, panel.features)) for model in models]
     if text := " and ".join(f"version {version} {why}" for version, why in reasons if why):
         return "", None, (f"not measured: {text}",)
@@ -215,14 +220,16 @@ def _measured(
     return block, evaluation, notes
 
 
-def _widest_panel(project: Project, *, now: datetime, progress: Progress) -> TrainingPanel:
+def _widest_panel(
+    project: Project, trusted: Collection[str], *, now: datetime, progress: Progress
+) -> TrainingPanel:
     """Return the panel with the excluded features too: an earlier version may read them."""
     everything = replace(project, features=replace(project.features, exclude=()))
     try:
-        return training_panel(everything, now=now, progress=progress)
+        return training_panel(everything, now=now, progress=progress, trusted=trusted)
     except UsageError:
         # excluded because of a name clash
-        return training_panel(project, now=now, progress=progress)
+        return training_panel(project, now=now, progress=progress, trusted=trusted)
 
 
 def _unseen(

@@ -6,7 +6,7 @@ The check of the events is cached: it reads new files only, as long as the rest 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -41,14 +41,23 @@ from churnrisk.contract import (
     timestamp_literal,
     validate,
 )
-from churnrisk.errors import ChurnRiskError, ContractError
-from churnrisk.features import FeatureFrame, Leak, annual_value, build_features, find_leaks, select_features
+from churnrisk.errors import ChurnRiskError, ContractError, TooYoungError
+from churnrisk.features import (
+    FeatureFrame,
+    Leak,
+    annual_value,
+    build_features,
+    find_leaks,
+    lasting_features,
+    select_features,
+)
 from churnrisk.files import digest_of, read_sealed, write_sealed
 from churnrisk.lights import lifecycle_stage
-from churnrisk.model import Blocks, account_blocks, blocks, kinds_with_peers
-from churnrisk.records import Feature, Violation
+from churnrisk.model import Blocks, account_blocks, blocks, find_suspects, kinds_with_peers
+from churnrisk.records import Feature, Suspect, Violation
 from churnrisk.settings import Project
 from churnrisk.snapshots import (
+    PANEL,
     Horizon,
     build_panel,
     data_span,
@@ -115,6 +124,8 @@ class TrainingPanel:
     follow_up : DataFrame or None
         What became of the rows after the label window, aligned with X: see :func:`churnrisk.snapshots.follow_up`. None
         if labels cover one window only, or ``[model] time_to_churn`` is off.
+    suspects : tuple of Suspect
+        Signals that tell the outcome too well; those left out are not in X.
     """
 
     X: pd.DataFrame
@@ -125,6 +136,7 @@ class TrainingPanel:
     digest: str
     segments: pd.Series
     follow_up: pd.DataFrame | None = None
+    suspects: tuple[Suspect, ...] = ()
 
     @property
     def groups(self) -> pd.Index:
@@ -143,32 +155,88 @@ class TrainingPanel:
 
 
 def training_panel(
-    project: Project, *, now: datetime, progress: Progress, looking_back: bool = False
+    project: Project,
+    *,
+    now: datetime,
+    progress: Progress,
+    looking_back: bool = False,
+    trusted: Collection[str] = (),
 ) -> TrainingPanel:
-    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`."""
+    """Compute labels and features of every mature snapshot; ``looking_back`` is that of :func:`checked_tables`.
+
+    Signals that look like leaks are left out, unless the project or ``trusted`` (a model's columns) names them.
+    """
     with checked_tables(project, now=now, progress=progress, looking_back=looking_back) as checked:
-        tables = checked.tables
-        dates = snapshot_dates(checked, project)
-        progress(f"labelling {len(dates)} snapshots")
-        build_panel(tables, project.churn, dates, data_end=checked.span.end)
-        most = project.engine.max_panel_rows
-        if (parts := sample_panel(tables, max_rows=most)) > 1:
-            progress(f"taking one of {parts} accounts: more than {most:,} rows have a label")
-        features = select_features(project.features, tables.available)
-        progress(f"computing {len(features)} features")
-        keys = project.features.key_features
-        frame = build_features(tables, features, key_features=keys, labelled_only=True)
+        frame, features = _labelled(checked, project, progress)
         _require_rows(frame, project)
+        later = _follow_up(checked, project)
+        suspects = suspects_of(checked, project, frame, features, trusted=trusted)
+        left_out = {one.feature for one in suspects if one.left_out}
         return TrainingPanel(
-            frame.X,
+            frame.X.drop(columns=list(left_out)),
             frame.churned.astype("int8"),
-            features,
+            tuple(feature for feature in features if feature.name not in left_out),
             checked.violations,
             checked.span,
-            tables.digest,
-            _segments(tables),
-            _follow_up(checked, project),
+            checked.tables.digest,
+            _segments(checked.tables),
+            later,
+            suspects,
         )
+
+
+def _labelled(
+    checked: CheckedTables, project: Project, progress: Progress
+) -> tuple[FeatureFrame, tuple[Feature, ...]]:
+    """Return the features of all rows with a label, and their declarations."""
+    tables, dates = checked.tables, snapshot_dates(checked, project)
+    progress(f"labelling {len(dates)} snapshots")
+    build_panel(tables, project.churn, dates, data_end=checked.span.end)
+    most = project.engine.max_panel_rows
+    if (parts := sample_panel(tables, max_rows=most)) > 1:
+        progress(f"taking one of {parts} accounts: more than {most:,} rows have a label")
+    features = select_features(project.features, tables.available)
+    progress(f"computing {len(features)} features")
+    keys = project.features.key_features
+    return build_features(tables, features, key_features=keys, labelled_only=True), features
+
+
+def suspects_of(
+    checked: CheckedTables,
+    project: Project,
+    frame: FeatureFrame,
+    features: Sequence[Feature],
+    *,
+    trusted: Collection[str] = (),
+) -> tuple[Suspect, ...]:
+    """Return the signals of a labelled panel that tell the outcome too well; see :func:`find_suspects`.
+
+    It may replace the panel in the engine.
+    """
+    several = frame.X.index.get_level_values("as_of").nunique() > 1
+    lasting = lasting_features(checked.tables, features) if several else ()
+    return tuple(
+        find_suspects(
+            frame.X,
+            frame.churned,
+            frame.X.index.get_level_values("account_id"),
+            features,
+            trust={*project.features.trust, *trusted},
+            lasting=lasting,
+            stayed=_stayed(checked, project) if lasting else None,
+            seed=project.model.seed,
+        )
+    )
+
+
+def _stayed(checked: CheckedTables, project: Project) -> AbstractSet[str] | None:
+    """Return the accounts that are still customers when the data end; None if nothing but labels says so."""
+    if project.churn.definition == "labels":
+        return None
+    end = checked.span.end
+    build_panel(checked.tables, project.churn, [end], data_end=end)
+    rows = checked.tables.engine.rows(f"select account_id from {PANEL.rows} where grey_reason is null")
+    return {account for (account,) in rows}
 
 
 def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
@@ -201,8 +269,8 @@ def _require_rows(frame: FeatureFrame, project: Project) -> None:
             "Check [churn] in churnrisk.toml and that account ids agree between the tables."
         )
     if frame.churned.nunique() < 2:
-        what = "churned" if frame.churned.iloc[0] else "stayed"
-        raise ContractError(
+        what, error = ("churned", ContractError) if frame.churned.iloc[0] else ("stayed", TooYoungError)
+        raise error(
             f"all {len(frame.X):,} rows of the panel {what}, so there is nothing to learn. "
             "Check the definition and its windows under [churn] in churnrisk.toml."
         )
@@ -373,9 +441,10 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Usable rows per table, violations, the data range (None if they block), and leaks (None if not looked for).
+    """Usable rows per table, what each covers, violations, and the data range, None if they block.
 
-    ``reach`` is what each table of happenings covers.
+    ``leaks`` are signals that see the future at ``leak_dates``, None if not looked for; ``suspects`` tell the outcome
+    too well.
     """
 
     rows: dict[str, int]
@@ -383,10 +452,16 @@ class CheckReport:
     violations: list[Violation]
     span: Horizon | None
     leaks: list[Leak] | None
+    leak_dates: tuple[datetime, ...] = ()
+    suspects: tuple[Suspect, ...] = ()
 
 
 def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -> CheckReport:
-    """Check the tables and, with ``leaks``, cut the data at the middle mature snapshot and compare."""
+    """Check the tables and, with ``leaks``, the signals.
+
+    At the middle mature snapshot, the last one and the date to score, the data are cut and compared; at all mature
+    snapshots each signal alone is compared with the outcome.
+    """
     with opened_tables(project, now=now, progress=progress) as (tables, violations, reach):
         names = tables.available.tables
         rows = {name: int(tables.engine.value(f"select count(*) from {name}")) for name in names}
@@ -397,15 +472,19 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         span = data_span(tables, project.snapshots, now=now, reach=reach)
         if not leaks:
             return CheckReport(rows, reach, violations, span, None)
-        progress("cutting away the future")
-        date = span.end
-        if project.churn.definition != "labels":
-            dates = training_dates(span, project.snapshots, project.churn)
-            date = dates[len(dates) // 2]
-        build_panel(tables, project.churn, [date], data_end=span.end)
+        checked = CheckedTables(tables, violations, span)
+        mature = snapshot_dates(checked, project)
+        dates = tuple(sorted({mature[len(mature) // 2], mature[-1], span.end}))
         features, keys = select_features(project.features, tables.available), project.features.key_features
-        found = find_leaks(tables, features, key_features=keys)
-        return CheckReport(rows, reach, violations, span, found)
+        found: dict[str, Leak] = {}
+        for date in dates:
+            progress(f"cutting away what comes after {date:%Y-%m-%d}")
+            build_panel(tables, project.churn, [date], data_end=span.end)
+            found = {leak.feature: leak for leak in find_leaks(tables, features, key_features=keys)} | found
+        frame, features = _labelled(checked, project, progress)
+        both = frame.churned.nunique() == 2
+        suspects = suspects_of(checked, project, frame, features) if both else ()
+        return CheckReport(rows, reach, violations, span, list(found.values()), dates, suspects)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "model": ModelConfig,
     "decision": DecisionConfig,
 }
+#: What policy.json calls the signals that looked like leaks at the training.
+LEFT_OUT = "left_out"
 _DRIFT_ROWS = 200_000
 #: The most that the log-odds of the stored rows may differ from the stored ones.
 TOLERANCE = 1e-6
@@ -96,6 +98,7 @@ def training_record(
                 "rules": [asdict(rule) for rule in rules],
                 "policy_version": version,
                 "probe": _probe_of(classifier, example),
+                LEFT_OUT: [one.feature for one in panel.suspects if one.left_out],
             },
             "profile.json": trained.profile.to_dict(),
             "features.json": [asdict(feature) for feature in panel.features],
@@ -382,8 +385,10 @@ def changed_settings(model: LoadedModel, project: Project) -> tuple[str, ...]:
 
 
 def features_of(model: LoadedModel, project: Project, tables: Tables) -> tuple[Feature, ...]:
-    """Return today's declarations of the model's columns."""
+    """Return today's declarations of the model's columns; without a model all that the rules and plays may read."""
     today = select_features(project.features, tables.available)
+    if not model.version:
+        return today
     if why := mismatch(model, today):
         raise UsageError(f"model version {model.version} {why}. Train again with `churnrisk train`.")
     by_name = {feature.name: feature for feature in today}

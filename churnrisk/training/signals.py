@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,18 +11,16 @@ import numpy as np
 import pandas as pd
 
 from churnrisk.errors import ChurnRiskError
-from churnrisk.features import build_features, create_feature_table, script_of, select_features
-from churnrisk.model import LARGE, SOME, population_stability, univariate_aucs
-from churnrisk.records import Feature, Interval
+from churnrisk.features import FeatureFrame, build_features, create_feature_table, script_of, select_features
+from churnrisk.model import LARGE, MOST_ROWS, SOME, population_stability, univariate_aucs
+from churnrisk.records import Feature, Interval, Suspect
 from churnrisk.settings import Project
 from churnrisk.snapshots import build_panel
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION
 from churnrisk.training.fit import tracking_of
-from churnrisk.training.panel import CheckedTables, Progress, checked_tables, snapshot_dates
+from churnrisk.training.panel import CheckedTables, Progress, checked_tables, snapshot_dates, suspects_of
 
-#: Most rows that the bootstrap takes, by whole accounts.
-MOST_ROWS = 50_000
 DRAWS = 200
 #: Enough accounts to compare the shares of main signals with.
 SAMPLE = 2_000
@@ -32,7 +30,8 @@ SAMPLE = 2_000
 class FeatureWorth:
     """One signal as the project's data show it; None where a figure cannot be computed.
 
-    ``drift`` is between the oldest and the latest snapshot, ``auc`` in the direction that the data show.
+    ``drift`` is between the oldest and the latest snapshot, ``auc`` in the direction that the data show. A signal that
+    is ``left_out`` looks like a leak.
     """
 
     feature: Feature
@@ -41,6 +40,7 @@ class FeatureWorth:
     drift: float | None
     auc: Interval | None
     higher_is_riskier: bool | None
+    left_out: bool = False
 
     @property
     def contradicts(self) -> bool:
@@ -72,12 +72,13 @@ class FeatureWorth:
             "auc_high": auc.high if auc else None,
             "higher_is_riskier": self.higher_is_riskier,
             "contradicts": self.contradicts,
+            "left_out": self.left_out,
         }
 
 
 @dataclass(frozen=True)
 class CatalogueReport:
-    """All signals in use, worth most first, and the rows behind the figures."""
+    """All signals, worth most first, those that tell the outcome too well, and the rows behind the figures."""
 
     rows: tuple[FeatureWorth, ...]
     oldest: datetime
@@ -85,6 +86,7 @@ class CatalogueReport:
     snapshots: int
     eligible: int
     labelled: int
+    suspects: tuple[Suspect, ...] = ()
 
 
 def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> CatalogueReport:
@@ -93,6 +95,11 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
         features = _with_panel(project, checked, progress)
         keys = project.features.key_features
         frame = build_features(checked.tables, features, key_features=keys, labelled_only=False)
+        labelled = frame.churned.notna().to_numpy()
+        outcomes = FeatureFrame(frame.X[labelled], frame.churned[labelled], frame.grey_reason[labelled])
+        both = outcomes.churned.nunique() == 2
+        suspects = suspects_of(checked, project, outcomes, features) if both else ()
+    left_out = {one.feature for one in suspects if one.left_out}
     eligible = frame.grey_reason.isna().to_numpy()
     X, churned = frame.X[eligible], frame.churned[eligible]
     dates = X.index.get_level_values("as_of")
@@ -105,7 +112,10 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
     )
     known = churned.notna().to_numpy()
     aucs = _aucs(X[known], churned[known].astype(int), seed=project.model.seed, progress=progress)
-    rows = [_worth(one, X[one.name], drifts[one.name], aucs[one.name]) for one in features]
+    rows = [
+        replace(_worth(one, X[one.name], drifts[one.name], aucs[one.name]), left_out=one.name in left_out)
+        for one in features
+    ]
     # by what can be relied on: the lower end of the interval
     rows.sort(key=lambda row: (-row.auc.low if row.auc else 0.0, row.feature.name))
     return CatalogueReport(
@@ -115,6 +125,7 @@ def catalogue_report(project: Project, *, now: datetime, progress: Progress) -> 
         int(dates.nunique()),
         len(X),
         int(known.sum()),
+        suspects,
     )
 
 

@@ -156,3 +156,14 @@ def test_an_internal_error_shows_no_traceback_unless_asked(cli, scored, monkeypa
     ran = cli("--project", scored, "redlist")
     assert ran.code in (1, 2)
     assert "Traceback" not in ran.err
+
+
+def test_connectors_are_listed_and_each_shown_as_its_file(cli) -> None:
+    listed = json.loads(cli("connectors", "--format", "json").out)
+    zendesk = next(one for one in listed if one["name"] == "zendesk")
+    assert zendesk["tables"] == ["accounts", "complaints"]
+    assert len(cli("connectors").out.splitlines()) > 16
+    assert "[tables.complaints]" in cli("connectors", "zendesk").out
+    unknown = cli("connectors", "zendesc")
+    assert unknown.code == 2
+    assert "expected a connector, found 'zendesc'. There is amplitude, " in unknown.err

@@ -198,6 +198,16 @@ def _value(world: World, account: str, as_of: datetime) -> Values:
     mrr, mrr_ago = total("mrr", as_of), total("mrr", as_of - timedelta(days=90))
     flags = [row["auto_renew"] for row in running if row["auto_renew"] is not None]
     plans = [(row["started_at"], row["plan"]) for row in running if row["plan"] is not None]
+    ends = [
+        (max(row["ended_at"], row["started_at"]), row["status"] != "completed")
+        for row in rows
+        if not runs(row, as_of)
+    ]
+    lapsed = not running and ends and max(ends)[1]
+    notices = [
+        max(row["cancelled_at"], row["started_at"]) for row in running if row["cancelled_at"] is not None
+    ]
+    notice = min((moment for moment in notices if moment < as_of), default=None)
     sign_up = next(row["signed_up_at"] for row in world.rows("accounts") if row["account_id"] == account)
     return {
         "tenure_days": _days(as_of, sign_up),
@@ -207,6 +217,8 @@ def _value(world: World, account: str, as_of: datetime) -> Values:
         "days_to_renewal": (min(renewals).date() - as_of.date()).days if renewals else None,
         "renewals": max(len({row["started_at"] for row in rows}) - 1, 0),
         "term_age_days": _days(as_of, max((row["started_at"] for row in rows), default=None)),
+        "days_lapsed": _days(as_of, max(ends)[0]) if lapsed else None,
+        "notice_given_days": _days(as_of, notice),
         "auto_renew": int(all(flags)) if flags else None,
         "plan": max(plans)[1] if plans else None,
     }

@@ -23,7 +23,7 @@ days = st.integers(60, 520)
 definitions = st.sampled_from(("inactivity", "contractual"))
 
 #: Times inside known rows, and what becomes known with them.
-_LATER = {"complaints": ("resolved_at", "first_response_at"), "subscriptions": ("ended_at",)}
+_LATER = {"complaints": ("resolved_at", "first_response_at"), "subscriptions": ("ended_at", "cancelled_at")}
 
 
 def is_known(table: str, row: Row, as_of: datetime) -> bool:
@@ -46,6 +46,8 @@ def _past(table: str, row: Row, as_of: datetime) -> Row:
     past = row | dict.fromkeys(_LATER.get(table, ())) | happened
     if table == "complaints" and past["resolved_at"] is None:
         past["csat"] = None
+    if table == "subscriptions" and past["ended_at"] is None:
+        past["status"] = "active"
     return past
 
 

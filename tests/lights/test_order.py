@@ -203,8 +203,8 @@ def test_rungs_survive_saving_and_lights_of_earlier_versions_have_one():
     saved = json.loads(json.dumps(light.to_dict()))
     assert TrafficLight.from_dict(saved).rungs_ == light.rungs_
     assert TrafficLight.from_dict(saved).get_params() == light.get_params()
-    for name in ("green_rungs_", "red_rungs_"):
-        del saved["fitted"][name]
+    for name, in_force in (("green_rungs_", "green_max_churn_"), ("red_rungs_", "red_min_churn_")):
+        saved["fitted"][in_force] = saved["fitted"].pop(name)[0]
     for name in ("ladder", "green_cap", "red_cap"):
         del saved["params"][name]
     old = TrafficLight.from_dict(saved)

@@ -48,8 +48,11 @@ def _verdict(
         return Verdict(None, None)
     low = as_of + timedelta(days=churn.gap_days)
     high = low + timedelta(days=churn.horizon_days)
-    lost = fell_silent if churn.definition == "inactivity" else was_lost
-    return Verdict(None, lost(world, account, low, high, churn))
+    if churn.definition == "inactivity":
+        return Verdict(None, fell_silent(world, account, low, high, churn))
+    return Verdict(
+        None, was_lost(world, account, low, high, churn) or was_lapsed(world, account, as_of, churn)
+    )
 
 
 def _known_at(row: Row, time: str) -> datetime:
@@ -84,17 +87,29 @@ def _end(row: Row) -> datetime:
     return max(row["ended_at"] or datetime.max, row["started_at"])
 
 
+def _completed(row: Row) -> bool:
+    return row["status"] == "completed"
+
+
 def _was_subscribed(world: World, account: str, as_of: datetime, churn: ChurnConfig) -> bool:
+    grace = timedelta(days=churn.grace_days)
     return any(
-        row["account_id"] == account and _known_at(row, "started_at") < as_of and _end(row) >= as_of
+        row["account_id"] == account
+        and _known_at(row, "started_at") < as_of
+        and (_end(row) >= as_of or (not _completed(row) and _end(row) >= as_of - grace))
         for row in world.rows("subscriptions")
     )
+
+
+def was_lapsed(world: World, account: str, as_of: datetime, churn: ChurnConfig) -> bool:
+    """A term ended in the grace before the date, and none follows."""
+    return was_lost(world, account, as_of - timedelta(days=churn.grace_days), as_of, churn)
 
 
 def was_lost(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
     own = [row for row in world.rows("subscriptions") if row["account_id"] == account]
     grace = timedelta(days=churn.grace_days)
-    ends = {_end(row) for row in own if row["ended_at"] is not None}
+    ends = {_end(row) for row in own if row["ended_at"] is not None and not _completed(row)}
     return any(
         low <= end < high and not any(row["started_at"] <= end + grace and _end(row) > end for row in own)
         for end in ends

@@ -101,4 +101,5 @@ def test_every_account_labelled_as_churned_has_a_date(
     for _, found in labelled[labelled["churned"].fillna(False).astype(bool)].iterrows():
         assert found["account_id"] in dates.index
         if definition == "contractual":
-            assert dates[found["account_id"]] >= (found["as_of"] + timedelta(days=gap)).normalize()
+            # of a lapsed account the end lies in the grace before the date
+            assert dates[found["account_id"]] >= found["as_of"] - timedelta(days=churn.grace_days)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from churnrisk.snapshots import ChurnConfig, build_panel, follow_up, known_by
 from tests.features.test_law import without_future
-from tests.snapshots.oracle import fell_silent, verdicts, was_lost
+from tests.snapshots.oracle import fell_silent, verdicts, was_lapsed, was_lost
 from tests.world import Row, World, at, opened, random_world, row
 
 MOST = 6
@@ -37,6 +37,8 @@ def judged(
     """Walk from window to window in plain Python."""
     lost = fell_silent if churn.definition == "inactivity" else was_lost
     opens = as_of + timedelta(days=churn.gap_days)
+    if churn.definition == "contractual" and was_lapsed(world, account, as_of, churn):
+        return 1, True
     if churn.definition == "contractual" and lost(world, account, as_of, opens, churn):
         return 0, False
     for number in range(MOST):

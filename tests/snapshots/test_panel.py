@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -130,9 +131,29 @@ def test_the_label_window_of_contracts_is_half_open(ended: datetime | None, chur
     assert one(CONTRACTUAL, at(100), subscriptions=[term(at(10), ended)]).churned is churned
 
 
-def test_a_contract_that_ended_before_the_date_is_grey() -> None:
-    verdict = one(CONTRACTUAL, at(100), subscriptions=[term(at(10), at(100) - INSTANT)])
-    assert verdict == Verdict("no active subscription", None)
+GREY = Verdict("no active subscription", None)
+
+
+@pytest.mark.parametrize(("ended", "grey"), [(at(93), False), (at(93) - INSTANT, True)])
+def test_a_contract_that_ended_is_grey_once_its_grace_is_over(ended: datetime, grey: bool) -> None:
+    verdict = one(CONTRACTUAL, at(100), subscriptions=[term(at(10), ended)])
+    assert verdict == (GREY if grey else Verdict(None, True))
+    without_grace = replace(CONTRACTUAL, grace_days=0)
+    assert one(without_grace, at(100), subscriptions=[term(at(10), ended)]) == GREY
+
+
+@pytest.mark.parametrize(("renewed", "churned"), [(at(102), False), (at(103), True)])
+def test_a_lapsed_account_has_churned_unless_it_renews_within_the_grace(
+    renewed: datetime, churned: bool
+) -> None:
+    terms = [term(at(10), at(95)), term(renewed)]
+    assert one(CONTRACTUAL, at(100), subscriptions=terms) == Verdict(None, churned)
+
+
+def test_a_completed_contract_is_no_churn_and_its_account_no_customer_after_it() -> None:
+    done = row("subscriptions", account_id="A", started_at=at(10), ended_at=at(110), status="Completed")
+    assert one(CONTRACTUAL, at(100), subscriptions=[done]) == Verdict(None, False)
+    assert one(CONTRACTUAL, at(111), subscriptions=[done]) == GREY
 
 
 @pytest.mark.parametrize(("days_late", "churned"), [(-20, False), (0, False), (7, False), (8, True)])

@@ -104,6 +104,19 @@ def test_two_columns_for_one_name_are_asked_about(tmp_path: Path) -> None:
     assert accounts_of(tmp_path, path="e.parquet", columns={"account_id": "Account_ID"}) == ["A"]
 
 
+def test_two_columns_of_one_name_in_a_file_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(f"account_id,Feature,feature ,other,other,n,n_1,occurred_at\nA,x,y,1,2,3,4,{AT}\n")
+    with pytest.raises(
+        ContractError, match=r"\[tables.events\] e.csv has several columns 'Feature'.*'Feature_1'"
+    ):
+        read(tmp_path, path="e.csv")
+    with pytest.raises(ContractError, match="several columns 'other'"):
+        read(tmp_path, path="e.csv", columns={"feature": "other"})
+    assert read(tmp_path, path="e.csv", columns={"feature": "feature_1"})[0][2] == "y"
+    assert read(tmp_path, path="e.csv", columns={"feature": "n"})[0][2] == "3"
+
+
 def test_where_leaves_rows_out_and_counts_them(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_text(f"account_id,occurred_at,status\nA,{AT},open\nB,{AT},test\nC,{AT},\n")
     with engine(tmp_path) as opened:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from churnrisk.contract import validate
+from churnrisk.contract import ID_RULES, literal, normal_id, validate
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.features import FeatureConfig, OwnFeature, create_feature_table, select_features
 from churnrisk.snapshots import ChurnConfig, build_panel
@@ -256,3 +256,13 @@ def test_a_java_that_is_too_old_is_reported_in_its_own_words(
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     with pytest.raises(UsageError, match=rf"needs Java 17 or later; .*{version}.*newer one"):
         open_engine(EngineConfig(name="spark"), base=tmp_path)
+
+
+def test_ids_have_the_same_normal_form(spark: SparkEngine, tables: Tables, folder: Path) -> None:
+    ids = ["a1", " A1 ", "0012", "12.0", "1.2E+05", "1.25E1", "A\u00a01\t", "0015g00000AbCdEAAZ", ""]
+    forms = ", ".join(f"{normal_id('id', rule)} as {rule}" for rule in ID_RULES)
+    values = f"(values {', '.join(f'({literal(one)})' for one in ids)}) t(id)"
+    with Engine(EngineConfig(), base=folder) as duckdb:
+        expected = duckdb.rows(f"select {forms} from {values}")
+    found = spark.rows(f"select {forms} from {values}, (select account_id from accounts limit 1) a")
+    assert sorted(map(str, found)) == sorted(map(str, expected))

@@ -125,7 +125,7 @@ def _dispositions(state: AccountState) -> tuple[tuple[str, str], ...]:
 
 def _reasons(reasons: Sequence[Reason]) -> list[tuple[Reason, charts.Mark | None, charts.Mark]]:
     marks = [charts.range_mark(reason.value, reason.usual_low, reason.usual_high) for reason in reasons]
-    bars = charts.shares([reason.contribution for reason in reasons])
+    bars = charts.shares([reason.contribution or 0.0 for reason in reasons])
     return list(zip(reasons, marks, bars, strict=True))
 
 
