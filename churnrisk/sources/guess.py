@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal
-from churnrisk.sources.config import EngineConfig
+from churnrisk.errors import ChurnRiskError
+from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.connectors import Recognition, recognise
 from churnrisk.sources.draft import (
     Ask,
     Columns,
@@ -35,7 +38,9 @@ from churnrisk.sources.profile import (
     find_links,
     is_date,
     profile_folder,
+    profile_relation,
 )
+from churnrisk.sources.tables import open_tables
 
 #: Words in file names that speak against a table of accounts, and of files that tell of losses.
 _NO_ACCOUNTS = (
@@ -90,16 +95,17 @@ def default_answer(question: Question) -> str | None:
 
 
 def guess_tables(folder: Path, *, now: datetime, ask: Ask = default_answer) -> Guess:
-    """Guess the mapping of the files in a folder."""
+    """Guess the mapping of the files in a folder; what a connector recognises is mapped as it says."""
+    known = recognise(folder)
     with Engine(EngineConfig(), base=folder) as engine:
-        return _Guesser(engine, profile_folder(engine, folder, now=now), ask).guess()
+        return _Guesser(engine, profile_folder(engine, folder, now=now), ask, now).guess(known)
 
 
 class _Guesser:
     """Decides file by file; what it decides is said in ``result``."""
 
-    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask) -> None:
-        self.engine, self.ask, self.result = engine, ask, Guess()
+    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask, now: datetime) -> None:
+        self.engine, self.ask, self.now, self.result = engine, ask, now, Guess()
         self.result.left |= {file.path: f"cannot be read: {file.problem}" for file in files if file.problem}
         self.files = [file for file in files if not file.problem]
         self.links = find_links(engine, self.files)
@@ -108,11 +114,12 @@ class _Guesser:
         self.mapped: dict[str, Sequence[tuple[FileProfile, Columns, Way]]] = {}
         self.ways: dict[str, Way] = {}
 
-    def guess(self) -> Guess:
+    def guess(self, known: Recognition) -> Guess:
         """Choose the accounts, then what every other file is to them."""
+        self._take(known)
         if not self.files:
             return self.result
-        chosen = self._choose_accounts()
+        chosen = self._known_accounts() if "accounts" in known.tables else self._choose_accounts()
         if chosen is None and not self.unsure:
             chosen = self._choose_id()
         if chosen is None:
@@ -125,7 +132,9 @@ class _Guesser:
         listed = self.accounts.is_unique(self.key.name, share=0.98)
         self.ways = {file.path: way for file in self.files if (way := self._way(file))}
         roles = self._roles(listed=listed)
-        if "file_date" in self.accounts.reading:
+        if "accounts" in self.result.tables:
+            pass
+        elif "file_date" in self.accounts.reading:
             self._periods()
         elif listed:
             self._flat(roles)
@@ -146,6 +155,32 @@ class _Guesser:
         order = {name: position for position, name in enumerate(TABLES)}
         self.result.tables = dict(sorted(self.result.tables.items(), key=lambda item: order[item[0]]))
         return self.result
+
+    def _take(self, known: Recognition) -> None:
+        """Map what a connector recognises."""
+        self.used |= set(known.files)
+        self.result.choices += [f"this is an export of {known.title}"] if known.tables else []
+        self.result.choices += [note for note in known.notes if not known.tables or "fits better" not in note]
+        for name, settings in known.tables.items():
+            text = json.dumps(settings, default=str)
+            files = [path for path in known.files if path in text]
+            self.result.tables[name] = MappedTable(
+                dict(settings), ", ".join(files), [f"as {known.title} exports it"]
+            )
+
+    def _known_accounts(self) -> tuple[FileProfile, ColumnProfile] | None:
+        """Return the accounts as a connector maps them."""
+        configs = {name: TableConfig(**table.settings) for name, table in self.result.tables.items()}
+        try:
+            open_tables(self.engine, configs)
+        except ChurnRiskError as error:  # the check says so again
+            self.result.choices.append(f"the other files are not looked at: {error}")
+            self.unsure = True
+            return None
+        rows = int(self.engine.value("select count(*) from accounts"))
+        listed = FileProfile("accounts", "accounts", rows, {}, {}, ())
+        listed = profile_relation(self.engine, listed, self.now)
+        return listed, listed.columns["account_id"]
 
     # which file lists the accounts
 
@@ -308,14 +343,14 @@ class _Guesser:
         billing: list[FileProfile] = []
         for file in self.files:
             way = self.ways.get(file.path)
-            if (listed and file is self.accounts) or way is None:
+            if (listed and file is self.accounts) or way is None or file.path in self.used:
                 continue
             role = self._role(file, way)
             if role == "events" and _named(file, _BILLING):
                 billing.append(file)
             elif role is not None:
                 roles.append((file, role))
-        held = {role for _, role in roles}
+        held = {role for _, role in roles} | set(self.result.tables)
         for file in billing:
             if held & {"events", "subscriptions"}:
                 self.result.left.setdefault(
@@ -323,7 +358,12 @@ class _Guesser:
                 )
             else:
                 roles.append((file, "events"))
-        if listed and "subscriptions" not in held and self._has_terms(self.accounts):
+        if (
+            "accounts" not in held
+            and listed
+            and "subscriptions" not in held
+            and self._has_terms(self.accounts)
+        ):
             roles.append((self.accounts, "subscriptions"))
         return roles
 

@@ -120,7 +120,9 @@ def profile_folder(engine: Engine, folder: Path, *, now: datetime) -> list[FileP
             tuple(engine.columns(opened.relation)) if opened.relation else (),
         )
         alike[shape].append(opened)
-    found = [_profiled(engine, one, now) for group in alike.values() for one in _united(engine, group, now)]
+    found = [
+        profile_relation(engine, one, now) for group in alike.values() for one in _united(engine, group, now)
+    ]
     return [replace(file, columns=_settled(file, found)) for file in found]
 
 
@@ -160,10 +162,11 @@ def _united(engine: Engine, group: Sequence[FileProfile], now: datetime) -> list
 
 
 def _has_dates(engine: Engine, relation: str, now: datetime) -> bool:
-    return bool(_profiled(engine, FileProfile("", relation, 1, {}, {}, ()), now).dates)
+    return bool(profile_relation(engine, FileProfile("", relation, 1, {}, {}, ()), now).dates)
 
 
-def _profiled(engine: Engine, file: FileProfile, now: datetime) -> FileProfile:
+def profile_relation(engine: Engine, file: FileProfile, now: datetime) -> FileProfile:
+    """Profile the columns of a relation in the engine."""
     if not file.relation:
         return file
     texts = dict(_texts(engine, file.relation))
