@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from churnrisk.contract import TABLES, TableSpec, identifier, literal
+from churnrisk.contract import TABLES, TableSpec, identifier, literal, normal_id
 from churnrisk.sources.files import file_kind
 from churnrisk.sources.profile import ColumnProfile, FileProfile, is_date
 
@@ -57,12 +57,14 @@ class MappedTable:
 class Way:
     """How the rows of a file lead to accounts: its column, the share of its ids that arrive, and tables in between.
 
-    ``hops`` hold path, key and account of each, as ``via`` in churnrisk.toml does.
+    ``hops`` hold path, key and account of each, as ``via`` does in churnrisk.toml; ``ids`` is the form in which
+    they meet.
     """
 
     column: str
     share: float
     hops: tuple[dict[str, str], ...] = ()
+    ids: str = ""
 
 
 Columns = Mapping[str, ColumnProfile]
@@ -79,6 +81,8 @@ def by_path(name: str, file: FileProfile, columns: Columns, way: Way, ask: Ask) 
         table.notes.append(
             f"{way.column} leads to accounts over {' and '.join(hop['path'] for hop in way.hops)}"
         )
+    if way.ids:
+        settings["ids"] = way.ids
     if name != "accounts":
         table.notes.append(f"{way.share:.0%} of the ids in {way.column} are those of accounts")
     _set_formats(name, spec, file, all_columns, table, ask)
@@ -323,7 +327,8 @@ def _select(chosen: Mapping[str, str], source: str, conditions: Sequence[str]) -
 
 def _account_sql(file: FileProfile, way: Way) -> str:
     if not way.hops:
-        return sql_of(file.columns[way.column])
+        value = sql_of(file.columns[way.column])
+        return normal_id(value, way.ids) if way.ids else value
     return f"v{len(way.hops)}.{identifier(way.hops[-1]['account'])}"
 
 

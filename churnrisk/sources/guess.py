@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.errors import ChurnRiskError
+from churnrisk.sources.account_ids import BILLING, AccountIds, named_like
 from churnrisk.sources.config import EngineConfig, TableConfig
 from churnrisk.sources.connectors import Recognition, recognise
 from churnrisk.sources.draft import (
@@ -30,11 +30,10 @@ from churnrisk.sources.draft import (
 )
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
-from churnrisk.sources.names import is_named, match_column
+from churnrisk.sources.names import match_column
 from churnrisk.sources.profile import (
     ColumnProfile,
     FileProfile,
-    Link,
     find_links,
     is_date,
     profile_folder,
@@ -42,12 +41,6 @@ from churnrisk.sources.profile import (
 )
 from churnrisk.sources.tables import open_tables
 
-#: Words in file names that speak against a table of accounts, and of files that tell of losses.
-_NO_ACCOUNTS = (
-    "plan price product charge payment invoice refund user contact person ticket event usage log session course "
-    "order transaction"
-)
-_BILLING = "charge payment invoice refund billing payout"
 _OUTCOMES = "churn cancellation attrition loss"
 #: Facts about an account that do not change, by their names.
 _STATIC = re.compile(
@@ -75,20 +68,6 @@ class Guess:
     rules_off: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class AccountFit:
-    """A file that may list the accounts: its key, how well it fits, and how many other files name the key."""
-
-    file: FileProfile
-    key: ColumnProfile
-    score: float
-    named_by: int
-
-    def __str__(self) -> str:
-        others = f"{self.named_by} other file{'s' if self.named_by != 1 else ''}"
-        return f"{self.file.path} ({self.file.rows:,} rows; {others} name its {self.key.name})"
-
-
 def default_answer(question: Question) -> str | None:
     """Answer a question as ``--yes`` does."""
     return question.default
@@ -98,39 +77,43 @@ def guess_tables(folder: Path, *, now: datetime, ask: Ask = default_answer) -> G
     """Guess the mapping of the files in a folder; what a connector recognises is mapped as it says."""
     known = recognise(folder)
     with Engine(EngineConfig(), base=folder) as engine:
-        return _Guesser(engine, profile_folder(engine, folder, now=now), ask, now).guess(known)
+        return _Guesser(engine, profile_folder(engine, folder, now=now), ask).guess(known, now=now)
 
 
 class _Guesser:
     """Decides file by file; what it decides is said in ``result``."""
 
-    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask, now: datetime) -> None:
-        self.engine, self.ask, self.now, self.result = engine, ask, now, Guess()
+    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask) -> None:
+        self.engine, self.ask, self.result = engine, ask, Guess()
         self.result.left |= {file.path: f"cannot be read: {file.problem}" for file in files if file.problem}
         self.files = [file for file in files if not file.problem]
         self.links = find_links(engine, self.files)
+        self.ids = AccountIds(engine, self.files, self.links, ask)
         self.used: set[str] = set()
-        self.unsure = False
         self.mapped: dict[str, Sequence[tuple[FileProfile, Columns, Way]]] = {}
         self.ways: dict[str, Way] = {}
 
-    def guess(self, known: Recognition) -> Guess:
+    def guess(self, known: Recognition, *, now: datetime) -> Guess:
         """Choose the accounts, then what every other file is to them."""
         self._take(known)
-        if not self.files:
-            return self.result
-        chosen = self._known_accounts() if "accounts" in known.tables else self._choose_accounts()
-        if chosen is None and not self.unsure:
-            chosen = self._choose_id()
-        if chosen is None:
-            self._leave_all()
-            return self.result
-        self.accounts, self.key = chosen
-        self.engine.create(
-            "account_ids", f"select distinct {self.key.value} as v from {self.accounts.relation}"
+        found = (
+            self._known_accounts(now)
+            if "accounts" in known.tables
+            else bool(self.files) and self.ids.choose()
         )
-        listed = self.accounts.is_unique(self.key.name, share=0.98)
-        self.ways = {file.path: way for file in self.files if (way := self._way(file))}
+        self.result.choices += self.ids.choices
+        self.result.left |= self.ids.left
+        if found:
+            self._map_all()
+        self._leave_all()
+        self.result.left = {path: why for path, why in self.result.left.items() if path not in self.used}
+        order = {name: position for position, name in enumerate(TABLES)}
+        self.result.tables = dict(sorted(self.result.tables.items(), key=lambda item: order[item[0]]))
+        return self.result
+
+    def _map_all(self) -> None:
+        self.accounts, self.key, listed = self.ids.file, self.ids.key, self.ids.listed
+        self.ways = {file.path: way for file in self.files if (way := self.ids.way(file))}
         roles = self._roles(listed=listed)
         if "accounts" in self.result.tables:
             pass
@@ -150,11 +133,6 @@ class _Guesser:
         if not listed and "accounts" not in self.result.tables:
             self._derive_accounts()
         self._side_facts(roles)
-        self._leave_all()
-        self.result.left = {path: why for path, why in self.result.left.items() if path not in self.used}
-        order = {name: position for position, name in enumerate(TABLES)}
-        self.result.tables = dict(sorted(self.result.tables.items(), key=lambda item: order[item[0]]))
-        return self.result
 
     def _take(self, known: Recognition) -> None:
         """Map what a connector recognises."""
@@ -168,172 +146,19 @@ class _Guesser:
                 dict(settings), ", ".join(files), [f"as {known.title} exports it"]
             )
 
-    def _known_accounts(self) -> tuple[FileProfile, ColumnProfile] | None:
-        """Return the accounts as a connector maps them."""
+    def _known_accounts(self, now: datetime) -> bool:
+        """Take the accounts as a connector maps them; False if it cannot read them."""
         configs = {name: TableConfig(**table.settings) for name, table in self.result.tables.items()}
         try:
             open_tables(self.engine, configs)
         except ChurnRiskError as error:  # the check says so again
             self.result.choices.append(f"the other files are not looked at: {error}")
-            self.unsure = True
-            return None
+            return False
         rows = int(self.engine.value("select count(*) from accounts"))
         listed = FileProfile("accounts", "accounts", rows, {}, {}, ())
-        listed = profile_relation(self.engine, listed, self.now)
-        return listed, listed.columns["account_id"]
-
-    # which file lists the accounts
-
-    def _choose_accounts(self) -> tuple[FileProfile, ColumnProfile] | None:
-        """Return the file whose unique key most other files refer to, and that key."""
-        fits = [fit for file in self.files if (fit := self._account_fit(file))]
-        ranked = sorted(fits, key=lambda fit: -fit.score)
-        if not ranked:
-            return None
-        best = ranked[0]
-        close = [fit for fit in ranked[1:] if fit.score > best.score - 0.3 and fit.named_by]
-        tied = any(fit.score > best.score - 0.05 for fit in close)
-        shown = "; ".join(map(str, (best, *close)))
-        answer = self.ask(
-            Question(
-                "accounts",
-                f"which file lists the accounts, one row each? {shown}",
-                tuple(fit.file.path for fit in ranked),
-                None if tied else best.file.path,
-                close=bool(close),
-            )
-        )
-        if answer is None:
-            self.unsure = True
-            return None
-        chosen = next(fit for fit in ranked if fit.file.path == answer)
-        self.result.left |= {
-            fit.file.path: f"fits accounts less well than {chosen.file.path}: {fit.named_by} other files name its ids, "
-            f"against {chosen.named_by}"
-            for fit in ranked
-            if fit is not chosen and fit.named_by
-        }
-        if len(self.files) > 1:
-            self.result.choices.append(f"accounts are {chosen}")
-        return chosen.file, chosen.key
-
-    def _account_fit(self, file: FileProfile) -> AccountFit | None:
-        """Return how well a file fits accounts, by the best of its keys; None if it has none that others name."""
-        named = self._name_score(file)
-        best: AccountFit | None = None
-        for key in (one for one in file.columns.values() if one.may_be_id and self._is_key(file, one)):
-            reach = [self._reach(other, file, key.name) for other in self.files if other is not file]
-            names = named + 0.1 * bool(is_named(key, "account_id"))
-            # of two that fit alike, the finer one
-            score = sum(reach) + names + 0.02 * math.log10(key.distinct)
-            fit = AccountFit(file, key, score, sum(one > 0.5 for one in reach))
-            if best is None or fit.score > best.score:
-                best = fit
-        if best and (best.named_by or best.score > 0.5 or (len(self.files) == 1 and best.score >= 0)):
-            return best
-        return None
-
-    def _is_key(self, file: FileProfile, column: ColumnProfile) -> bool:
-        if "file_date" in file.reading:  # one row per account and period
-            periods = f"count(*) = count(distinct ({column.value}, churnrisk_file))"
-            return bool(self.engine.value(f"select {periods} from {file.relation}")) and bool(
-                is_named(column, "account_id")
-            )
-        return file.is_unique(column.name, share=0.98) and column.filled == file.rows
-
-    def _name_score(self, file: FileProfile) -> float:
-        words = TABLES["accounts"].words.split()
-        against = [word for name, spec in TABLES.items() if name != "accounts" for word in spec.words.split()]
-        if any(word in file.words for word in words) and not _named(file, _BILLING + " user contact"):
-            return 0.6
-        return -0.6 if any(word in file.words for word in (*against, *_NO_ACCOUNTS.split())) else 0.0
-
-    def _reach(self, file: FileProfile, key_file: FileProfile, key: str) -> float:
-        """Return the share of a file's ids that lead to a key; over another file, as to a region, it counts half."""
-        direct = [
-            one.share
-            for one in self.links
-            if one.file is file and one.key_file is key_file and one.key == key
-        ]
-        over = [
-            0.5 * one.share * two.share
-            for one in self.links if one.file is file and one.key_file is not key_file
-            for two in self.links if two.file is one.key_file and two.key_file is key_file and two.key == key
-        ]  # fmt: skip
-        return max([*direct, *over], default=0.0)
-
-    def _choose_id(self) -> tuple[FileProfile, ColumnProfile] | None:
-        """Return the column that names the account where no file lists them."""
-        dated = [file for file in self.files if file.dates]
-        named = [
-            (rank, file, column)
-            for file in dated
-            for column in file.columns.values()
-            if column.may_be_id and (rank := is_named(column, "account_id", most="orgid"))
-        ]
-        best = max(named, key=lambda one: (one[0], one[2].distinct), default=None)
-        ids = [
-            column.name for file in dated for column in file.columns.values()
-            if column.may_be_id and 1 < column.distinct < 0.9 * column.filled
-        ]  # fmt: skip
-        answer = self.ask(
-            Question(
-                "account_id",
-                "no file lists the accounts one row each; which column says whose row it is?",
-                tuple(dict.fromkeys(ids)),
-                best[2].name if best else None,
-            )
-        )
-        if answer is None:
-            return None
-        holders = [(file, file.columns[answer]) for file in dated if answer in file.columns]
-        if not holders:
-            return None
-        self.result.choices.append(
-            f"no file lists the accounts one row each, so they are the ids in {answer}"
-        )
-        return max(holders, key=lambda one: one[1].distinct)
-
-    # how the other files lead to it
-
-    def _way(self, file: FileProfile) -> Way | None:
-        """Return the column whose values are ids of accounts, or the hops to one."""
-        if file is self.accounts:
-            return Way(self.key.name, 1.0)
-        direct = self._direct(file)
-        if direct and direct.share >= 0.5:
-            return direct
-        for link in sorted((one for one in self.links if one.file is file), key=lambda one: -one.share):
-            if link.key_file is self.accounts:
-                # a second key of the accounts, such as an external id
-                return Way(link.column, link.share, (_hop(link, self.key.name),))
-            onward = self._direct(link.key_file, but=link.key)
-            if onward and onward.share >= 0.5:
-                return Way(link.column, link.share * onward.share, (_hop(link, onward.column),))
-            for second in (one for one in self.links if one.file is link.key_file and one.column != link.key):
-                last = self._direct(second.key_file, but=second.key)
-                if second.key_file not in (file, self.accounts) and last and last.share >= 0.5:
-                    hops = (_hop(link, second.column), _hop(second, last.column))
-                    return Way(link.column, link.share * second.share * last.share, hops)
-        return direct
-
-    def _direct(self, file: FileProfile, but: str = "") -> Way | None:
-        best: Way | None = None
-        far = (self.key.high or 0) > 100 * self.key.distinct
-        for column in file.columns.values():
-            named = column.plain == self.key.plain or bool(is_named(column, "account_id"))
-            if column.name == but or not (column.may_be_id or (named and column.distinct == 1)):
-                continue
-            met = self.engine.value(
-                f"select count(*) from (select distinct {column.value} as v from {file.relation}) c "
-                "join account_ids using (v)"
-            )
-            share = met / column.distinct
-            if column.kind != "text" and not (named or (far and share >= 0.9)):
-                continue
-            if (share >= 0.5 or (named and met)) and (best is None or share + 0.1 * named > best.share):
-                best = Way(column.name, share)
-        return best
+        listed = profile_relation(self.engine, listed, now)
+        self.ids.use(listed, listed.columns["account_id"])
+        return True
 
     # what they are
 
@@ -346,7 +171,7 @@ class _Guesser:
             if (listed and file is self.accounts) or way is None or file.path in self.used:
                 continue
             role = self._role(file, way)
-            if role == "events" and _named(file, _BILLING):
+            if role == "events" and named_like(file, BILLING):
                 billing.append(file)
             elif role is not None:
                 roles.append((file, role))
@@ -372,7 +197,7 @@ class _Guesser:
         return "started_at" in found and "ended_at" in found
 
     def _role(self, file: FileProfile, way: Way) -> str | None:
-        if _named(file, _OUTCOMES):
+        if named_like(file, _OUTCOMES):
             self.result.left[file.path] = (
                 "tells of losses: what is known only afterwards would foretell too well"
             )
@@ -393,7 +218,7 @@ class _Guesser:
         found = self._columns(spec, file, way.column)
         if any(name not in found for name in spec.required if name != "account_id"):
             return 0.0
-        named = _named(file, spec.words)
+        named = named_like(file, spec.words)
         optional = [name for name in found if name not in spec.required and found[name].kind != "empty"]
         typical = {
             "events": ["feature", "user_id"],
@@ -614,14 +439,6 @@ class _Guesser:
             else:
                 why = "no column holds ids of accounts"
             self.result.left[file.path] = f"{why}; it has {', '.join(file.columns) or 'no columns'}"
-
-
-def _hop(link: Link, account: str) -> dict[str, str]:
-    return {"path": link.key_file.path, "key": link.key, "account": account}
-
-
-def _named(file: FileProfile, words: str) -> bool:
-    return any(word in file.words for word in words.split())
 
 
 def _is_category(column: ColumnProfile) -> bool:
