@@ -1,5 +1,6 @@
 from .config import EngineConfig, TableConfig, Via
 from .connectors import Connector, Recognition, connectors, read_connector, recognise
+from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .draft import Ask, MappedTable, Question
 from .engine import Engine, names_in
@@ -28,6 +29,7 @@ __all__ = [
     "Via",
     "connectors",
     "default_answer",
+    "detect_encoding",
     "file_kind",
     "file_list",
     "guess_tables",
@@ -39,5 +41,6 @@ __all__ = [
     "read_batches",
     "read_connector",
     "recognise",
+    "sheet_names",
     "to_spark",
 ]

@@ -7,19 +7,22 @@ folder ``connectors``; those in ``connectors/`` beside churnrisk.toml are the us
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from churnrisk.contract import TABLES, identifier
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.convert import detect_encoding, sheet_names
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.files import file_kind, scan
+from churnrisk.sources.files import file_kind, file_list, find_files, scan
 
 #: Folder beside churnrisk.toml with the connectors of a user.
 OWN_CONNECTORS = "connectors"
@@ -108,7 +111,7 @@ def connectors(folder: Path | None = None) -> dict[str, Connector]:
 
 def read_connector(path: Path) -> Connector:
     """Read one connector; a UsageError names what is wrong with it."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
@@ -116,9 +119,8 @@ def read_connector(path: Path) -> Connector:
             table: [given] if isinstance(given, Mapping) else given
             for table, given in raw.get("tables", {}).items()
         }
-        connector = TypeAdapter(Connector).validate_python({**raw, "path": path, "tables": variants})
-        for table, settings in connector.tables.items():
-            TypeAdapter(dict[str, tuple[TableConfig, ...]]).validate_python({table: settings})
+        connector: Connector = _validator(Connector)({**raw, "path": path, "tables": variants})
+        _validator(dict[str, tuple[TableConfig, ...]])(connector.tables)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise UsageError(f"{path} is not valid TOML for a connector: {error}. Correct it.") from error
     except ValidationError as error:
@@ -133,6 +135,13 @@ def read_connector(path: Path) -> Connector:
     return connector
 
 
+@cache
+def _validator(kind: Any) -> Callable[[Any], Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind).validate_python
+
+
 def recognise(folder: Path) -> Recognition:
     """Find the connectors whose files lie in a folder, by the columns of the files.
 
@@ -142,13 +151,56 @@ def recognise(folder: Path) -> Recognition:
     known = connectors(folder)
     with Engine(EngineConfig(), base=folder) as engine:
         there = _data_files(engine, folder)
-    matches = [_Match(connector, there) for connector in known.values()]
-    whole = sorted((one for one in matches if one.is_whole), key=lambda one: -one.weight)
-    if not whole:
-        partly = [one for one in matches if one.halfway]
-        best = max(partly, key=lambda one: one.weight, default=None)
-        return Recognition(notes=(best.halfway,) if best else ())
-    return _together(whole)
+        matches = [_Match(connector, there) for connector in known.values()]
+        whole = sorted((one for one in matches if one.is_whole), key=lambda one: -one.weight)
+        if whole:
+            found = _together(whole)
+            return replace(
+                found, tables={name: _dated(engine, name, one) for name, one in found.tables.items()}
+            )
+    best = max((one for one in matches if one.halfway), key=lambda one: one.weight, default=None)
+    return Recognition(notes=(best.halfway,) if best else ())
+
+
+def _dated(engine: Engine, table: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return a table's settings with the epochs that its dates are in, which exports of one product differ in."""
+    times = {column.name for column in TABLES[table].columns if column.type == "timestamp"}
+    if "sql" in settings:
+        relation = f"({settings['sql']})"
+        own = {name: identifier(name) for name in engine.columns(relation) if name in times}
+    else:
+        files = find_files(settings["path"], base=engine.base, table=table)
+        config = TableConfig(path=settings["path"], encoding=settings.get("encoding"))
+        relation = scan(files, config, engine=engine)
+        there = engine.columns(relation)
+        own = {
+            name: identifier(column) if column in there else ".".join(map(identifier, column.split(".")))
+            for name, column in settings.get("columns", {}).items()
+            if name in times and isinstance(column, str)
+        }
+    given = settings.get("date_format")
+    formats = {}
+    for name, column in own.items():
+        form = given.get(name) if isinstance(given, Mapping) else given
+        if (form := _date_format(engine, relation, column, form)) is not None:
+            formats[name] = form
+    same = len(set(formats.values())) == 1 and len(formats) == len(own)
+    others = {key: value for key, value in settings.items() if key != "date_format"}
+    return others | ({"date_format": next(iter(formats.values())) if same else formats} if formats else {})
+
+
+def _date_format(engine: Engine, relation: str, column: str, given: str | None) -> str | None:
+    """Return the epoch that a column's values are in, else the given format unless that is an epoch."""
+    ((filled, seconds, milliseconds),) = engine.rows(
+        r"select count(*), bool_and(regexp_full_match(v, '\d{9,10}(\.0+)?')), "
+        r"bool_and(regexp_full_match(v, '\d{12,13}(\.0+)?')) from (select cast(v as varchar) as v from "
+        f"(select {column} as v from {relation}) where v is not null limit 1000)"
+    )
+    if not filled:
+        return given
+    if seconds or milliseconds:
+        return "epoch_s" if seconds else "epoch_ms"
+    return None if given in ("epoch_s", "epoch_ms") else given
 
 
 def _together(whole: Sequence[_Match]) -> Recognition:
@@ -185,6 +237,12 @@ class _Columns:
 
     path: str
     spelled: Mapping[str, str]
+    encoding: str | None = None
+
+    @property
+    def is_readable_by_sql(self) -> bool:
+        """Say whether SQL can read it: neither a sheet nor text that must be converted first."""
+        return "#" not in self.path and self.encoding is None
 
     def find(self, column: str) -> str | None:
         """Return how the file spells a column, by any of its names."""
@@ -205,16 +263,25 @@ class _Columns:
 
 
 def _data_files(engine: Engine, folder: Path) -> list[_Columns]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
-    return [_Columns(path.name, _spelled(engine, path)) for path in paths]
+    """Return the data files of a folder and the sheets of its workbooks; without columns where they cannot be read."""
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path)):
+        names, encoding = [path.name], None
+        with suppress(ChurnRiskError):
+            if file_kind(path) == "workbook":
+                names = [f"{path.name}#{sheet}" for sheet in sheet_names(path)]
+            elif file_kind(path) == "csv":
+                encoding = detect_encoding(path)
+        found += [_Columns(name, _spelled(engine, path, name, encoding), encoding) for name in names]
+    return found
 
 
-def _spelled(engine: Engine, path: Path) -> dict[str, str]:
+def _spelled(engine: Engine, path: Path, name: str, encoding: str | None) -> dict[str, str]:
     """Return a file's columns by lower-case name, those inside of structures as dotted paths; none if unreadable."""
     import duckdb
 
     try:
-        columns = engine.columns(scan([path], TableConfig(path=path.name)))
+        columns = engine.columns(scan([path], TableConfig(path=name, encoding=encoding), engine=engine))
     except ChurnRiskError:
         return {}
     paths = (one for name, type_ in columns.items() for one in _paths(name, duckdb.type(type_)))
@@ -272,7 +339,10 @@ class _Match:
     def _ambiguous(self) -> list[str]:
         """Names of files for which several of different shape stand."""
         return [
-            name for name, found in self._found.items() if len({frozenset(one.spelled) for one in found}) > 1
+            name
+            for name, found in self._found.items()
+            if len({(frozenset(one.spelled), one.encoding) for one in found}) > 1
+            or (len(found) > 1 and any("#" in one.path for one in found))
         ]
 
     @cached_property
@@ -291,9 +361,17 @@ class _Match:
             if name not in close
         ]
         reasons += [
-            f"{' and '.join(one.path for one in self._found[name])} are both {name}, with different columns"
+            f"{' and '.join(one.path for one in self._found[name])} are both {name}, and cannot be read as one"
             for name in self._ambiguous
         ]
+        reasons += [
+            f"{one.path} must be saved as UTF-8 CSV first"
+            for found in self._found.values()
+            for one in found
+            if not (reasons or one.is_readable_by_sql)
+        ]
+        if not reasons:
+            return ""
         seen = ", ".join(one.path for name in distinct for one in self._found[name])
         return (
             f"the folder looks like an export of {self.connector.title}{f' ({seen})' if seen else ''}, but "
@@ -323,11 +401,18 @@ class _Match:
         chosen: dict[str, tuple[dict[str, Any], set[str]]] = {}
         for table, variants in self.connector.tables.items():
             for variant in (one for one in variants if _files_of(one) <= set(self._found)):
+                if "sql" in variant and self._unreadable(variant):
+                    continue
                 settings = self._filled(variant)
                 if "sql" in settings or self._is_complete(table, variant, settings):
                     chosen[table] = (settings, _files_of(variant))
                     break
         return chosen
+
+    def _unreadable(self, variant: Mapping[str, Any]) -> list[str]:
+        """Return the files that the SQL of a variant cannot read."""
+        files = (one for name in _files_of(variant) for one in self._found[name])
+        return [one.path for one in files if not one.is_readable_by_sql]
 
     def _is_complete(self, table: str, variant: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
         """Say whether the file has every column that the contract requires."""
@@ -351,13 +436,27 @@ class _Match:
             if table not in self.tables
         ]
         notes += [
+            f"{path} must be saved as UTF-8 CSV first to be read for {table}"
+            for table, variants in self.connector.tables.items()
+            for variant in variants
+            if table not in self.tables and "sql" in variant and _files_of(variant) <= set(self._found)
+            for path in self._unreadable(variant)
+        ]
+        notes += [
             f"{one.path} was not taken for {name}: {self._found[name][0].path} fits better"
             for one, name in self._weaker
         ]
         for name, found in self._found.items():
             file = self.connector.files[name]
-            lacking = [column for column in file.helps if found[0].find(column) is None]
-            if lacking and name in self.used.values():
+            if name not in self.used.values():
+                continue
+            read = json.dumps(list(self.connector.tables.values()))
+            lacking = [
+                first
+                for column in file.helps
+                if found[0].find(column) is None and (first := column.split("|")[0]) in read
+            ]
+            if lacking:
                 notes.append(f"{found[0].path} has no {', '.join(lacking)}")
         return notes
 
@@ -373,6 +472,8 @@ class _Match:
         settings["path"] = _FILE.sub(lambda _: self._pattern(name), settings["path"])
         if columns := _spelled_columns(settings.get("columns", {}), file, one):
             settings["columns"] = columns
+        if one.encoding:
+            settings["encoding"] = one.encoding
         if "where" in settings:
             settings["where"] = _condition(settings["where"], file, one)
         if "via" in settings:
@@ -400,8 +501,11 @@ class _Match:
         if name not in self._found:
             return match[0]
         file, one = self.connector.files[name], self._found[name][0]
-        paths = [Path(found.path) for found in self._found[name]]
-        reader = scan(paths, TableConfig(path=one.path))
+        paths = file_list(Path(found.path) for found in self._found[name])
+        options = (
+            ", all_varchar = true, null_padding = false" if (kind := file_kind(one.path)) == "csv" else ""
+        )
+        reader = f"read_{kind}({paths}, union_by_name = true{options})"
         renamed = []
         for column in (*file.needs, *file.helps):
             first, own = column.split("|")[0], one.find(column)

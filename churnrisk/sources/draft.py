@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal, normal_id
+from churnrisk.errors import UsageError
 from churnrisk.sources.files import file_kind
 from churnrisk.sources.profile import ColumnProfile, FileProfile, is_date
 
@@ -151,7 +152,9 @@ def _set_where(name: str, file: FileProfile, columns: Columns, table: MappedTabl
         conditions.append(f"{identifier(account.name)} is not null")
         table.notes.append(f"{file.rows - account.filled:,} rows have no {account.name}: they are left out")
     quantity = columns.get("quantity")
-    if name == "events" and quantity and quantity.low is not None and quantity.low < 0:
+    if name == "events" and quantity and quantity.low is not None and "unpivot" in file.reading:
+        conditions.append(f"try_cast({identifier(quantity.name)} as double) > 0")
+    elif name == "events" and quantity and quantity.low is not None and quantity.low < 0:
         conditions.append(f"try_cast({identifier(quantity.name)} as double) > 0")
         table.notes.append(f"rows with a {quantity.name} below 0 take something back: they are no events")
     if conditions:
@@ -201,9 +204,18 @@ def _answered(table: MappedTable, setting: str, answer: str | None, proposal: st
 # tables by SQL
 
 
+def readable_by_sql(file: FileProfile) -> bool:
+    """Say whether DuckDB reads a file itself."""
+    return file_kind(file.path) != "workbook" and not {"encoding", "unpivot"} & set(file.reading)
+
+
 def reader(file: FileProfile) -> str:
     """Return the SQL that reads a file, all values of text files as text."""
     kind, path = file_kind(file.path), literal(file.path)
+    if not readable_by_sql(file):
+        raise UsageError(
+            f"{file.path} has to be read by SQL here, which reads no workbooks and only UTF-8. Save it as CSV in UTF-8."
+        )
     if kind != "csv":
         return f"read_{kind}({path})"
     options = "".join(f", {option}" for option in _csv_options(file))

@@ -38,7 +38,7 @@ _FILE_ERRORS: tuple[tuple[str, type[ChurnRiskError], str], ...] = (
         "invalid unicode|not utf-8 encoded|does not support the encoding|not utf-16 encoded|invalid utf",
         ContractError,
         "a file is not in the expected encoding: {details}. Save it as UTF-8, or set "
-        'encoding = "latin-1" or "utf-16" for its table in churnrisk.toml.',
+        'encoding = "cp1252" or the one that it has for its table in churnrisk.toml.',
     ),
     (
         "error when sniffing file",

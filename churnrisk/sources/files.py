@@ -1,4 +1,4 @@
-"""Files as relations: CSV, Parquet and JSON, compressed or not, one or a glob of them; and whether they changed."""
+"""Files as relations: CSV, Parquet, JSON and sheets, one or a glob of them; and whether they changed."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from churnrisk.contract import TABLES, literal
+from churnrisk.contract import TABLES, identifier, literal
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
+from churnrisk.sources.convert import WORKBOOKS, encoding_of, sheet_to_parquet, split_sheet, to_utf8
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.mapping import RawRows
+from churnrisk.sources.periods import with_file_dates
 
 _COMPRESSED = (".gz", ".zst")
 _KINDS = {
     "csv": (".csv", ".tsv", ".txt"),
     "parquet": (".parquet", ".pq"),
     "json": (".json", ".jsonl", ".ndjson"),
+    "workbook": WORKBOOKS,
 }
 #: A file modified so recently may change again within the resolution of its timestamps.
 _RACY_NS = 2_000_000_000
@@ -31,8 +34,8 @@ Stamp = list[int]
 
 
 def file_kind(path: str | Path) -> str | None:
-    """Return "csv", "parquet" or "json" by the file's name, or None for anything else."""
-    name = str(path).lower()
+    """Return "csv", "parquet", "json" or "workbook" by the file's name, or None for anything else."""
+    name = split_sheet(str(path))[0].lower()
     for ending in _COMPRESSED:
         name = name.removesuffix(ending)
     return next((kind for kind, suffixes in _KINDS.items() if Path(name).suffix in suffixes), None)
@@ -40,7 +43,7 @@ def file_kind(path: str | Path) -> str | None:
 
 def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     """Return the files that a path, glob or ``file:///`` URL names, sorted; all of one kind."""
-    local = pattern.removeprefix("file://") if pattern.startswith("file:///") else pattern
+    local = split_sheet(pattern.removeprefix("file://") if pattern.startswith("file:///") else pattern)[0]
     if "://" in local:
         raise UsageError(
             f"[tables.{table}] path {pattern!r} is a URL, which nothing but Spark reads, and only as Parquet. "
@@ -61,27 +64,54 @@ def find_files(pattern: str, *, base: Path, table: str) -> list[Path]:
     kinds = {file_kind(path) for path in files}
     if len(kinds) != 1 or None in kinds:
         raise UsageError(
-            f"[tables.{table}] path {pattern!r} must match files of one kind, CSV, Parquet or JSON "
-            f"(.gz and .zst too); it matches {', '.join(path.name for path in files[:5])}."
+            f"[tables.{table}] path {pattern!r} must match files of one kind, CSV, Parquet, JSON "
+            f"(.gz and .zst too) or workbooks; it matches {', '.join(path.name for path in files[:5])}."
         )
     return files
 
 
-def scan(files: Sequence[Path], config: TableConfig, *, name_column: str | None = None) -> str:
-    """Return the relation that reads the files; CSV values arrive as text. ``name_column`` is for Parquet only."""
+def scan(
+    files: Sequence[Path], config: TableConfig, *, engine: Engine, name_column: str | None = None
+) -> str:
+    """Return the relation that reads the files; values of CSV files and sheets arrive as text.
+
+    ``name_column`` names the file of each row.
+    """
     kind = file_kind(files[0])
-    names = file_list(files)
+    readable = [_readable(file, kind, config, engine.scratch / "converted") for file in files]
+    column = name_column or (_FILE_COLUMN if config.file_date else None)
+    relation = _scan(readable, kind, config, column)
+    if not config.file_date or not column:
+        return relation
+    spelled = [(file.name, str(read)) for file, read in zip(files, readable, strict=True)]
+    dated = with_file_dates(relation, spelled, config.file_date, column)
+    return dated if name_column else f"(select * exclude ({identifier(column)}) from {dated})"
+
+
+def _readable(file: Path, kind: str | None, config: TableConfig, folder: Path) -> Path:
+    """Return a file that the engine reads: this one, or one converted from it."""
+    if kind == "workbook":
+        return sheet_to_parquet(file, split_sheet(str(config.path))[1], folder)
     if kind == "parquet":
-        named = f", filename = {literal(name_column)}" if name_column else ""
+        return file
+    try:
+        encoding = encoding_of(file, config.encoding)
+        return to_utf8(file, encoding, folder) if encoding else file
+    except OSError as error:
+        raise ContractError(f"{file.name} cannot be read: {error}. Copy or export it again.") from error
+
+
+def _scan(files: Sequence[Path], kind: str | None, config: TableConfig, name_column: str | None) -> str:
+    names = file_list(files)
+    named = f", filename = {literal(name_column)}" if name_column else ""
+    if kind in ("parquet", "workbook"):
         return f"read_parquet({names}, union_by_name = true{named})"
     if kind == "json":
-        return f"read_json({names}, union_by_name = true)"
+        return f"read_json({names}, union_by_name = true{named})"
     options = ["all_varchar = true", "header = true", "union_by_name = true", "null_padding = false"]
     if config.delimiter or ".tsv" in files[0].suffixes:
         options.append(f"delim = {literal(config.delimiter or chr(9))}")
-    if config.encoding:
-        options.append(f"encoding = {literal(config.encoding)}")
-    return f"read_csv({names}, {', '.join(options)})"
+    return f"read_csv({names}, {', '.join(options)}{named})"
 
 
 def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> None:
@@ -92,7 +122,7 @@ def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> No
     if not doubled or file_kind(config.path or "") != "csv":
         return
     files = find_files(str(config.path), base=engine.base, table=name)
-    header = scan(files[:1], config).replace("header = true", "header = false")
+    header = scan(files[:1], config, engine=engine).replace("header = true", "header = false")
     names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
     chosen = {
         own.lower()
@@ -194,7 +224,8 @@ class EventFiles:
         # files alone may lack a column, or have a narrower type than all files together
         if not self.engine.rows("select 1 from duckdb_tables() where table_name = 'events_shape'"):
             self.engine.run("create temp table events_shape as from source_events limit 0")
-        some = scan([part.path for part in parts], self.config, name_column=_FILE_COLUMN)
+        paths = [part.path for part in parts]
+        some = scan(paths, self.config, engine=self.engine, name_column=_FILE_COLUMN)
         return f"({self.raw_rows.of(f'(from events_shape union all by name from {some})', _FILE_COLUMN)})"
 
 
@@ -205,7 +236,7 @@ def event_parts(
 
     None too where a join says whose they are: a day's rows may be another account's tomorrow.
     """
-    if not config.path or engine.opens(config) or raw.join:
+    if not config.path or engine.opens(config) or raw.join or config.unpivot:
         return None
     files = find_files(config.path, base=engine.base, table="events")
     if file_kind(files[0]) != "parquet":

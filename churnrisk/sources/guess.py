@@ -24,6 +24,7 @@ from churnrisk.sources.draft import (
     flags_of,
     from_files,
     from_periods,
+    readable_by_sql,
     reader,
     sql_of,
     term_ends,
@@ -137,13 +138,13 @@ class _Guesser:
     def _take(self, known: Recognition) -> None:
         """Map what a connector recognises."""
         self.used |= set(known.files)
-        self.result.choices += [f"this is an export of {known.title}"] if known.tables else []
+        self.result.choices += [f"the files are read as: {known.title}"] if known.tables else []
         self.result.choices += [note for note in known.notes if not known.tables or "fits better" not in note]
         for name, settings in known.tables.items():
             text = json.dumps(settings, default=str)
             files = [path for path in known.files if path in text]
             self.result.tables[name] = MappedTable(
-                dict(settings), ", ".join(files), [f"as {known.title} exports it"]
+                dict(settings), ", ".join(files), [f"read as: {known.title}"]
             )
 
     def _known_accounts(self, now: datetime) -> bool:
@@ -386,7 +387,9 @@ class _Guesser:
     def _side_facts(self, roles: Sequence[tuple[FileProfile, str]]) -> None:
         """Map facts without a date, known from the start of an account on."""
         sides = [
-            (file, self.ways[file.path]) for file, role in roles if not role and file.path not in self.used
+            (file, self.ways[file.path])
+            for file, role in roles
+            if not role and file.path not in self.used and readable_by_sql(file)
         ]
         if "attributes" in self.result.tables or self.result.label:
             return
@@ -412,7 +415,7 @@ class _Guesser:
             for one, _, column in facts
             if not _is_category(column) and column.kind != "empty"
         ]
-        if not chosen or way.hops:
+        if not chosen or way.hops or not readable_by_sql(file):
             return
         start = columns["started_at" if name == "subscriptions" else "occurred_at"]
         self.result.tables["attributes"] = side_facts(file, way, start, chosen)

@@ -23,10 +23,10 @@ _SYNONYMS = {
     "renewal_at": "renewalat renewaldate renewson nextrenewal termend currentperiodend currenttermend",
     "contacts": "contacts contactcount knowncontacts",
     "occurred_at": "occurredat timestamp eventtime eventdate eventts ts time date datewatched dateengaged usagedate "
-    "invoicedate orderdate day createdat created datetime",
+    "invoicedate orderdate day columnuntil createdat created datetime",
     "feature": "feature featurename event eventname eventtype action courseid stockcode module product",
     "user_id": "userid user useremail personid contactid distinctid",
-    "quantity": "quantity count usagecount minuteswatched amount units value",
+    "quantity": "quantity columnvalue count usagecount minuteswatched amount units value",
     "recorded_at": "recordedat loadedat ingestedat syncedat logged loggedat",
     "opened_at": "openedat opened submittedat createdat created dateopened opendate createddate",
     "resolved_at": "resolvedat resolved closedat closed solvedat closedate closeddate",

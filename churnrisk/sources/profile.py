@@ -13,8 +13,10 @@ from typing import Any, Literal
 from churnrisk.contract import NULL_WORDS, date_formats, identifier, literal, number_separators
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.config import TableConfig
+from churnrisk.sources.convert import detect_encoding, sheet_names
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.files import file_kind, find_files, scan
+from churnrisk.sources.periods import period_of, unpivoted
 
 Kind = Literal["empty", "date", "number", "flag", "text"]
 
@@ -28,6 +30,20 @@ _FILE_DATES = (
     ("%Y-%m-%d", r"\d{4}-\d{2}-\d{2}"), ("%Y_%m_%d", r"\d{4}_\d{2}_\d{2}"), ("%Y%m%d", r"20\d{6}"),
     ("%Y-%m", r"\d{4}-\d{2}"), ("%Y_%m", r"\d{4}_\d{2}"), ("%Y%m", r"20\d{4}"), ("%Y", r"20\d{2}"),
 )  # fmt: skip
+#: Formats of columns that are named by periods.
+_PERIODS = (
+    "%Y-%m",
+    "%b %Y",
+    "%B %Y",
+    "%b-%y",
+    "%b-%Y",
+    "%m/%Y",
+    "%m.%Y",
+    "%Y/%m",
+    "%Y_%m",
+    "%Y%m",
+    "%Y-%m-%d",
+)
 #: Plausible dates as numbers: seconds and milliseconds since 1970, days of Excel.
 _NUMBERED_DATES = (("epoch_s", 6e8, 2.2e9), ("epoch_ms", 6e11, 2.2e12), ("excel", 2e4, 6e4))
 #: What texts with digits look like at first sight.
@@ -111,36 +127,59 @@ def is_date(column: ColumnProfile) -> bool:
 
 def profile_folder(engine: Engine, folder: Path, *, now: datetime) -> list[FileProfile]:
     """Profile every data file of a folder; files of one shape whose names differ in a number are one."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
     alike: dict[tuple[object, ...], list[FileProfile]] = defaultdict(list)
-    for path in files:
-        opened = _opened(engine, path.name, f"profiled_{len(alike)}_{path.stat().st_ino}", {})
-        shape = (
-            re.sub(r"\d+", "#", path.name),
-            tuple(engine.columns(opened.relation)) if opened.relation else (),
-        )
-        alike[shape].append(opened)
+    for number, path in enumerate(_paths(folder)):
+        opened = _opened(engine, path, f"profiled_{number}", {})
+        alike[(re.sub(r"\d+", "#", path), *_column_names(engine, opened))].append(opened)
     found = [
         profile_relation(engine, one, now) for group in alike.values() for one in _united(engine, group, now)
     ]
     return [replace(file, columns=_settled(file, found)) for file in found]
 
 
+def _paths(folder: Path) -> list[str]:
+    """Return the data files of a folder, of workbooks each sheet."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and file_kind(path))
+    return [
+        path
+        for file in files
+        for path in (
+            [f"{file.name}#{sheet}" for sheet in sheet_names(file)]
+            if file_kind(file) == "workbook"
+            else [file.name]
+        )
+    ]
+
+
+def _column_names(engine: Engine, file: FileProfile) -> list[str]:
+    return list(engine.columns(file.relation)) if file.relation else []
+
+
 def _opened(engine: Engine, path: str, relation: str, reading: dict[str, Any]) -> FileProfile:
-    """Load a file into the engine, as it is."""
+    """Load a file into the engine, as it is, or with the encoding or the periods as columns that it shows."""
     config = TableConfig(path=path, **reading)
+    files = find_files(path, base=engine.base, table="init")
     try:
-        files = find_files(path, base=engine.base, table="init")
-        engine.create(relation, f"select * from {scan(files, config)}")
+        source = scan(files, config, engine=engine)
+        if config.unpivot:
+            source = unpivoted(source, engine.columns(source), config.unpivot, ())
+        engine.create(relation, f"select * from {source}")
     except ChurnRiskError as error:
+        text = file_kind(path) in ("csv", "json") and not reading
+        if encoding := (detect_encoding(files[0]) if text else None):
+            return _opened(engine, path, relation, {"encoding": encoding})
         return FileProfile(path, "", 0, {}, reading, (path,), str(error))
+    names = engine.columns(relation)
+    for format_ in () if "unpivot" in reading else _PERIODS:
+        if sum(period_of(name, format_) is not None for name in names) >= 3:
+            return _opened(engine, path, relation, {**reading, "unpivot": format_})
     rows = int(engine.value(f"select count(*) from {relation}"))
     return FileProfile(path, relation, rows, {}, reading, (path,))
 
 
 def _united(engine: Engine, group: Sequence[FileProfile], now: datetime) -> list[FileProfile]:
     """Make one of files of one shape."""
-    if len(group) == 1 or not group[0].relation:
+    if len(group) == 1 or not group[0].relation or "#" in group[0].path:
         return list(group)
     names = [one.path for one in group]
     format_, pattern = next(
@@ -152,7 +191,7 @@ def _united(engine: Engine, group: Sequence[FileProfile], now: datetime) -> list
         return list(group)
     (path,) = globs
     dated = all(not _has_dates(engine, one.relation, now) for one in group[:1])
-    reading = {"file_date": format_} if format_ and dated else {}
+    reading = {**group[0].reading, **({"file_date": format_} if format_ and dated else {})}
     rows = " union all ".join(
         f"select *, {literal(name)} as churnrisk_file from {one.relation}"
         for name, one in zip(names, group, strict=True)
@@ -281,7 +320,9 @@ def _formatted(engine: Engine, source: str, found: ColumnProfile, now: datetime)
         else ((), 0.0)
     )
     if formats and share == 1:
-        rival = formats[1] if len(formats) > 1 else None
+        # dates with points are written day first wherever people write them
+        dotted = str(formats[0]).startswith("%d.%m.")
+        rival = formats[1] if len(formats) > 1 and not dotted else None
         return replace(found, kind="date", date_format=formats[0], rival_format=rival, odd=odd)
     separators = number_separators(engine.rows, source, "v", nulls=nulls) if _all_null_words(odd) else []
     if separators:

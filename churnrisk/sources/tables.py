@@ -28,6 +28,7 @@ from churnrisk.contract import (
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
+from churnrisk.sources.convert import not_utf8
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -42,6 +43,7 @@ from churnrisk.sources.files import (
 )
 from churnrisk.sources.joins import account_column, raw_rows
 from churnrisk.sources.mapping import RawRows
+from churnrisk.sources.periods import unpivoted
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,7 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     """Create ``source_<name>`` as it is and return its fingerprint; for one account a view without a fingerprint."""
     once = account_id is not None
     if engine.opens(config):
+        _require_readable_elsewhere(name, config)
         return engine.open_source(name, config)
     if config.url and config.table:
         column = account_column(config)
@@ -195,12 +198,43 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
         files = find_files(str(config.path), base=engine.base, table=name)
         if not once and not any(path.stat().st_size for path in files):
             raise ContractError(f"{files[0]} is empty, without even a header. Export it again.")
-        # text is parsed once; Parquet is read by column as often as needed
-        stored = "temp view" if once or file_kind(files[0]) == "parquet" else "temp table"
-        engine.run(f"create {stored} source_{name} as select * from {scan(files, config)}")
+        _open_files(engine, name, config, files, once=once)
         return fingerprint(files)
+    if config.unpivot:
+        relation = _unpivoted(engine, f"source_{name}", config)
+        engine.run(f"create temp table unpivoted_{name} as select * from {relation}")
+        engine.run(f"drop {'view' if config.sql and once else 'table'} source_{name}")
+        engine.run(f"create temp view source_{name} as from unpivoted_{name}")
     # a sum, not an exclusive or, in which two equal rows would cancel out
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
+
+
+def _open_files(engine: Engine, name: str, config: TableConfig, files: Sequence[Path], *, once: bool) -> None:
+    # text is parsed once; Parquet is read by column as often as needed
+    stored = "temp view" if once or file_kind(files[0]) == "parquet" else "temp table"
+    try:
+        relation = _unpivoted(engine, scan(files, config, engine=engine), config)
+        engine.run(f"create {stored} source_{name} as select * from {relation}")
+    except ContractError as error:
+        if file_kind(files[0]) in ("csv", "json") and config.encoding is None:
+            raise not_utf8(files) or error from error
+        raise
+
+
+def _unpivoted(engine: Engine, relation: str, config: TableConfig) -> str:
+    if not config.unpivot:
+        return relation
+    return unpivoted(relation, engine.columns(relation), config.unpivot, config.nulls)
+
+
+def _require_readable_elsewhere(name: str, config: TableConfig) -> None:
+    """Refuse what only this process's own reader of files does."""
+    given = [one for one in ("encoding", "delimiter", "file_date", "unpivot") if getattr(config, one)]
+    if given:
+        raise UsageError(
+            f"[tables.{name}] Spark reads this table and knows no {', '.join(given)}. Remove it, or set "
+            'engine = "duckdb" in churnrisk.toml.'
+        )
 
 
 def _require_columns(spec: TableSpec, there: Mapping[str, str], reading: Reading) -> None:

@@ -148,7 +148,7 @@ def start_project(
     guess = guess_tables(folder, now=now, ask=asked)
     if not guess.tables and not guess.left:
         raise UsageError(
-            f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url."
+            f"{folder} holds no CSV, Parquet, JSON file or workbook. Put your tables there, or map them by url."
         )
     started = _argued(path, guess, asked, now=now, progress=progress)
     asked.require_used()

@@ -17,6 +17,7 @@ sql = "select id as account_id, date '2025-01-01' as valid_from, visits, city fr
 sql = "select id as account_id, date '2025-07-01' as as_of, churned from read_csv('flat.csv')"
 [churn]
 definition = "labels"
+horizon_days = 30
 """
 
 TABLES = """
@@ -105,7 +106,7 @@ def test_another_encoding_names_the_setting_that_reads_it(cli, tiny):
     accounts.write_bytes(text.encode("latin-1"))
     ran = cli("--project", tiny, "check")
     assert ran.code == 3
-    assert 'encoding = "latin-1"' in ran.err
+    assert 'accounts.csv is not UTF-8. Set encoding = "cp1252"' in ran.err
 
 
 def test_a_label_window_beyond_the_data_says_what_to_lower(cli, tiny):

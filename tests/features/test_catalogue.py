@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from churnrisk.contract import Available
 from churnrisk.errors import UsageError
-from churnrisk.features import FeatureConfig, OwnFeature, select_features
+from churnrisk.features import FeatureConfig, OwnFeature, clashing_columns, select_features
 from churnrisk.records import Feature
 from tests.features.computing import compute
 from tests.world import at, opened, random_world
@@ -110,3 +111,26 @@ def test_own_attribute_columns_are_features_with_readable_labels() -> None:
     assert features["tier"].categorical
     assert features["load"].label == "load"
     assert features["load"].family == "attributes"
+
+
+def test_a_column_called_like_a_signal_is_named_with_its_new_name() -> None:
+    there = {
+        "accounts": ("account_id", "segment"),
+        "attributes": ("account_id", "valid_from", "Tenure_Days", "churned", "segment", "fine"),
+    }
+    available = Available(there, {})
+    found = {
+        (one.table, one.column): one
+        for one in clashing_columns(FeatureConfig(static=("segment",)), available)
+    }
+    assert set(found) == {
+        ("attributes", "Tenure_Days"),
+        ("attributes", "churned"),
+        ("attributes", "segment"),
+        ("accounts", "segment"),
+    }
+    assert (
+        'my_Tenure_Days = "Tenure_Days" under [tables.attributes.columns]'
+        in found["attributes", "Tenure_Days"].fix
+    )
+    assert not clashing_columns(FeatureConfig(exclude=("Tenure_Days", "churned", "segment")), available)

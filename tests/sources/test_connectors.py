@@ -16,9 +16,8 @@ from churnrisk.sources import connectors, read_connector, recognise
 from tests.sources.company import make_company
 from tests.sources.shapes import SHAPES, Frames
 
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 SETTINGS = '[churn]\ndefinition = "contractual"\nhorizon_days = 30\ngrace_days = 7\n'
-#: They need settings that are still being built.
-WAITING = ("salesforce", "intercom", "segment", "mixpanel", "spreadsheet")
 
 
 def toml(value: Any) -> str:
@@ -45,7 +44,7 @@ def write_plain(folder: Path, frames: Frames) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SHAPES if name not in WAITING])
+@pytest.mark.parametrize("name", SHAPES)
 def test_each_shape_gives_the_panel_of_the_plain_tables(name: str, tmp_path: Path) -> None:
     shape = SHAPES[name]
     company = make_company(shape.key)
@@ -135,6 +134,19 @@ def test_a_file_that_lacks_a_needed_column_is_named_with_it(tmp_path: Path) -> N
     assert "subscriptions.csv lacks Ended At (UTC)|Ended (UTC) of subscriptions" in found.notes[0]
 
 
+def test_another_encoding_is_set_where_a_table_is_read_by_its_path(tmp_path: Path) -> None:
+    export(tmp_path, "recurly")
+    for name in ("accounts.csv", "subscriptions.csv"):
+        text = (tmp_path / name).read_text().replace("Firm", "Café").replace("team", "größer")
+        (tmp_path / name).write_text(text, encoding="cp1252")
+    found = recognise(tmp_path)
+    assert not found.tables
+    assert "subscriptions.csv must be saved as UTF-8 CSV first" in found.notes[0]
+    terms = (tmp_path / "subscriptions.csv").read_text("cp1252")
+    (tmp_path / "subscriptions.csv").write_text(terms)
+    assert recognise(tmp_path).tables["accounts"]["encoding"] == "cp1252"
+
+
 def test_what_an_export_may_lack_is_said(tmp_path: Path) -> None:
     export(tmp_path, "hubspot_pages", without=("deals.csv",))
     tickets = pd.read_csv(tmp_path / "tickets.csv").drop(columns=["Priority"])
@@ -161,7 +173,7 @@ def test_two_shapes_of_one_file_are_not_chosen_from(tmp_path: Path) -> None:
     accounts.assign(other=1).to_csv(tmp_path / "accounts2.csv", index=False)
     found = recognise(tmp_path)
     assert not found.tables
-    assert "accounts.csv and accounts2.csv are both accounts, with different columns" in found.notes[0]
+    assert "accounts.csv and accounts2.csv are both accounts, and cannot be read as one" in found.notes[0]
 
 
 def test_two_products_in_one_folder_complete_each_other(tmp_path: Path) -> None:
@@ -213,3 +225,13 @@ def test_every_connector_says_what_must_be_known(tmp_path: Path) -> None:
     assert len(connectors()) == 16
     assert list(connectors(own(tmp_path)))[-1] == "billing"
     assert read_connector(tmp_path / "connectors" / "billing.toml").title == "Our billing"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}")
+@pytest.mark.parametrize(
+    ("case", "connector"),
+    [("09-*", "stripe_warehouse"), ("12-*", "stripe_warehouse"), ("15-*", "recurly"), ("0[1-8]-*", "")],
+)
+def test_exports_of_real_products_are_recognised_and_others_are_not(case: str, connector: str) -> None:
+    for folder in CASES.glob(f"{case}/input"):
+        assert recognise(folder).connector == connector, folder

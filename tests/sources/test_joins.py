@@ -150,9 +150,16 @@ def test_ids_are_normal_on_the_whole_way(tmp_path: Path) -> None:
     _, found = opened(tmp_path, columns={"account_id": "userId"}, via="users.csv", ids="upper")
     assert found == EXPECTED
     with pytest.raises(
-        UsageError, match=r"no column of users.csv holds most values of userId.*unless ids = \"upper\""
+        UsageError, match=r"no column of users.csv holds most values of userId.*Set ids = \"upper\""
     ):
         opened(tmp_path, columns={"account_id": "userId"}, via="users.csv")
+
+
+def test_a_rule_that_makes_one_account_of_two_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "accounts.csv", "account_id,name", [("a1", "x"), ("A1", "y"), ("A2", "z")])
+    write(tmp_path / "events.csv", "account_id,occurred_at", [("a1", "2025-03-01")])
+    with pytest.raises(ContractError, match=r"ids = 'upper' makes one account of two: 'A1' and 'a1'"):
+        opened(tmp_path, ids="upper")
 
 
 @pytest.mark.parametrize(
