@@ -185,12 +185,20 @@ def validated(raw: Mapping[str, Any], *, origin: str) -> Settings:
     if isinstance(raw.get("engine"), str):
         raw = {**raw, "engine": {"name": raw["engine"]}}
     try:
-        return TypeAdapter(Settings).validate_python(raw)
+        settings = TypeAdapter(Settings).validate_python(raw)
     except ValidationError as error:
         mistakes = "\n".join(f"  {_place(item['loc'])}: {_message(item)}" for item in error.errors())
         raise UsageError(
             f"{origin} has settings that are not understood:\n{mistakes}\nCorrect it and run again."
         ) from None
+    # the labels do not say over which days they look, and every probability is one of those days
+    churn = raw.get("churn")
+    if settings.churn.definition == "labels" and isinstance(churn, Mapping) and "horizon_days" not in churn:
+        raise UsageError(
+            f'{origin}: expected horizon_days beside definition = "labels" under [churn], found none. Write over how '
+            "many days after as_of the labels look, such as horizon_days = 30."
+        )
+    return settings
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -21,6 +21,7 @@ from churnrisk.contract.tables import (
     literal,
     missing,
 )
+from churnrisk.errors import UsageError
 from churnrisk.records import Violation
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -244,6 +245,16 @@ class TermRows:
         ``values`` are the typed values of the raw columns, ``complete`` says which typed rows are. A date-only end
         covers its day, and a trial that was paid begins when it was.
         """
+        if self.reading.status is not None and ("status" not in self.native or not self.reading.status):
+            found = (
+                "an empty list"
+                if "status" in self.native
+                else f"no such column; it has {', '.join(self.native)}"
+            )
+            raise UsageError(
+                "[tables.subscriptions] status: expected the states that make a customer and a column status, found "
+                f"{found}. Correct it, or map status under [tables.subscriptions.columns]."
+            )
         left_out = " or ".join(rule.where for rule in self.rules()) or "false"
         covers = self._on_day("ended_at")
         typed = dict(values)
@@ -268,10 +279,8 @@ class TermRows:
             f"where {known} < cast(started_at as date) + interval 1 day group by 1, 2"
         )
         day = f"least(t.ended_at + interval 1 day, {LATEST})"
-        columns["ended_at"] = (
-            f"case when t.covers and coalesce(f.runs_until <= t.ended_at, true) then {day} else t.ended_at end "
-            "as ended_at"
-        )
+        whole = "t.covers and t.ended_at is not null and coalesce(f.runs_until <= t.ended_at, true)"
+        columns["ended_at"] = f"case when {whole} then {day} else t.ended_at end as ended_at"
         return (
             f"with terms as ({terms}) select {', '.join(columns.values())}, t.completed "
             f"from (select * from terms where {complete}) t "

@@ -12,7 +12,7 @@ from .build import (
     script_of,
     step_purposes,
 )
-from .catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, select_features
+from .catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, clashing_columns, select_features
 from .leaks import Leak, find_leaks
 from .levers import LEVERS, Lever, LeverEffects, influenced, pairs_of, select_levers
 from .rollup import HISTORY_DAYS
@@ -36,6 +36,7 @@ __all__ = [
     "OwnFeature",
     "annual_value",
     "build_features",
+    "clashing_columns",
     "create_feature_table",
     "facts_query",
     "find_leaks",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from churnrisk.features.complaints import COMPLAINTS
 from churnrisk.features.events import EVENTS, key_feature
 from churnrisk.features.subscriptions import SUBSCRIPTIONS
 from churnrisk.features.surveys import SURVEYS
-from churnrisk.records import Feature
+from churnrisk.records import Feature, Violation
 
 #: Columns that every feature table has beside its features.
 _TAKEN = frozenset({"account_id", "as_of", "grey_reason", "churned"})
@@ -98,8 +99,37 @@ def select_features(config: FeatureConfig, available: Available) -> tuple[Featur
         for feature in offered
         if feature.name not in config.exclude and all(available.has(need) for need in feature.requires)
     )
-    _require_unique(chosen)
+    if taken := _taken(chosen):
+        raise UsageError(
+            f"the feature name {', '.join(sorted(taken))} is taken. Rename the column under [tables.*.columns] or the "
+            "own feature, or leave one out by [features] exclude."
+        )
     return chosen
+
+
+def clashing_columns(config: FeatureConfig, available: Available) -> list[Violation]:
+    """Return the user's columns that are called like another signal, as violations of the contract."""
+    own = [("attributes", name) for name in available.own_columns("attributes")]
+    own += [("accounts", name) for name in config.static if available.has(f"accounts.{name}")]
+    groups = (feature for group in GROUPS.values() for feature in group.features)
+    fed = [one.name for one in groups if all(available.has(need) for need in one.requires)]
+    names = [name.lower() for name in (*fed, *(name for _, name in own))]
+    return [
+        Violation(
+            table,
+            name,
+            "the column is called like a signal"
+            if name.lower() not in _TAKEN
+            else "the column's name is reserved",
+            "error",
+            0,
+            (),
+            f"Give it another name, my_{name} = {json.dumps(name)} under [tables.{table}.columns], or leave what is "
+            f"called so out: exclude = [{json.dumps(name)}] under [features].",
+        )
+        for table, name in own
+        if name not in config.exclude and (names.count(name.lower()) > 1 or name.lower() in _TAKEN)
+    ]
 
 
 def _require_static(config: FeatureConfig, available: Available) -> None:
@@ -114,14 +144,9 @@ def _require_static(config: FeatureConfig, available: Available) -> None:
         )
 
 
-def _require_unique(features: tuple[Feature, ...]) -> None:
+def _taken(features: tuple[Feature, ...]) -> set[str]:
     names = [feature.name.lower() for feature in features]
-    twice = sorted({name for name in names if names.count(name) > 1 or name in _TAKEN})
-    if twice:
-        raise UsageError(
-            f"the feature name {', '.join(twice)} is taken. Rename the column under [tables.*.columns] or the "
-            "own feature, or leave one out by [features] exclude."
-        )
+    return {name for name in names if names.count(name) > 1 or name in _TAKEN}
 
 
 def _attribute_features(table: str, columns: tuple[str, ...], available: Available) -> list[Feature]:

@@ -1,7 +1,7 @@
 from .additive import WORTH_A_GRID, Binner, BoostedTrees, Grid, look_up
 from .calibration import Affine, RecencyRule
 from .candidates import CANDIDATES, Candidate, SklearnClassifier, unknown_candidates
-from .classifier import ChurnClassifier
+from .classifier import ChurnClassifier, two_classes
 from .encoding import FrameEncoder, LevelRates, as_pandas
 from .evaluation import (
     HIGHER_IS_BETTER,
@@ -18,12 +18,17 @@ from .evaluation import (
     population_stability,
     univariate_aucs,
 )
-from .hazard import ChurnHazard, mean_days_of, median_days_of
+from .hazard import (
+    ChurnHazard,
+    KaplanMeier,
+    censoring_weights,
+    evaluate_survival,
+    mean_days_of,
+    median_days_of,
+)
 from .linear import WrappedEstimator
-from .profile import ReasonProfile, Value, kinds_with_peers, quantity, sentence
-from .reasons import cells, declared, explain
+from .reasons import ReasonProfile, Value, cells, declared, explain, kinds_with_peers, quantity, sentence
 from .splits import Blocks, Bools, Floats, PanelSplit, account_blocks, blocks
-from .survival import KaplanMeier, censoring_weights, evaluate_survival
 
 __all__ = [
     "Affine",
@@ -74,5 +79,6 @@ __all__ = [
     "quantity",
     "sentence",
     "univariate_aucs",
+    "two_classes",
     "unknown_candidates",
 ]

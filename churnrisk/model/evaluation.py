@@ -239,7 +239,7 @@ def find_suspects(
     *,
     trust: Collection[str] = (),
     lasting: Collection[str] = (),
-    stayed: Collection[str] | None = None,
+    stayed: pd.Series | None = None,
     seed: int = 0,
 ) -> list[Suspect]:
     """Return the signals that tell the outcome too well to have been known before, in the order of ``features``.
@@ -261,7 +261,8 @@ def find_suspects(
     found = []
     for feature in features:
         column = X[feature.name]
-        if feature.family not in ("attributes", "own"):
+        brought = any(need.startswith("attributes.") for need in feature.requires)
+        if feature.family not in ("attributes", "own") and not brought:
             auc = rows.sample.auc_alone(column[rows.sampled], TELLING)
             found += [Suspect(feature.name, _telling(auc), False, auc)] if auc else []
         elif feature.name not in trust:
@@ -383,14 +384,14 @@ class LaterOutcomes:
     days_left: Floats
 
     @classmethod
-    def of(cls, X: pd.DataFrame, rows: Outcomes, stayed: Collection[str] | None) -> LaterOutcomes | None:
+    def of(cls, X: pd.DataFrame, rows: Outcomes, stayed: pd.Series | None) -> LaterOutcomes | None:
         """Take the snapshot that compares the most pairs of accounts; None if there is none."""
         dates = X.index.get_level_values("as_of").to_numpy()
         losses = pd.Series(dates[rows.churned]).groupby(rows.account[rows.churned]).max()
         lost_on = losses.reindex(rows.account).to_numpy()
         gone = ~np.isnat(lost_on)
         if stayed is not None:
-            gone = ~X.index.get_level_values("account_id").isin(list(stayed))
+            gone = ~X.index.get_level_values("account_id").isin(stayed)
         waiting = pd.DataFrame({"as_of": dates, "gone": gone})[~rows.churned].groupby("as_of")["gone"]
         pairs = waiting.sum() * (waiting.size() - waiting.sum())
         if pairs.max() == 0:

@@ -261,14 +261,18 @@ def known_losses(churn: ChurnConfig, data_end: datetime) -> str:
 
 def lost_terms(churn: ChurnConfig) -> str:
     """Return SQL for (account_id, churned_at): ends of subscriptions that none followed within the grace days."""
+    return f"select account_id, churned_at from ({last_terms(churn)}) where not completed"
+
+
+def last_terms(churn: ChurnConfig) -> str:
+    """Return SQL for (account_id, churned_at, completed): ends that none followed; a ``completed`` one is no loss."""
     end = "greatest(s.ended_at, s.started_at)"
     return (
-        f"select distinct s.account_id, {end} as churned_at from subscriptions s "
+        f"select distinct s.account_id, {end} as churned_at, s.completed from subscriptions s "
         f"left join subscriptions n on n.account_id = s.account_id "
         f"and n.started_at <= {end} + interval {churn.grace_days} day "
         f"and (n.ended_at is null or greatest(n.ended_at, n.started_at) > {end}) "
-        # an end that completes a term is no loss
-        "where s.ended_at is not null and not s.completed and n.account_id is null"
+        "where s.ended_at is not null and n.account_id is null"
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from churnrisk.contract import EARLIEST, LATEST, tidy, timestamp_literal
-from churnrisk.snapshots.calendar import ChurnConfig, known_losses, lost_terms, require_source
+from churnrisk.snapshots.calendar import ChurnConfig, known_losses, last_terms, lost_terms, require_source
 from churnrisk.sources import Tables
 
 if TYPE_CHECKING:
@@ -191,12 +191,13 @@ def follow_up(tables: Tables, churn: ChurnConfig, *, data_end: datetime, max_win
     """Return per labelled row of the panel how many ``windows`` are known, and whether it ``churned`` in the last.
 
     Window k is ``[as_of + gap + (k - 1) horizon, as_of + gap + k horizon)``: the first is the label window. Rows are
-    censored where windows are not known; those lost within the gap have 0. Index and order are those of features.
+    censored where windows are not known, and where a term was completed; those lost within the gap have 0. Index and
+    order are those of features.
     """
     lost = {"contractual": _until_loss, "inactivity": _until_silence}[churn.definition](churn, max_windows)
     frame = tables.engine.frame(
         f"select p.account_id, p.as_of, least(coalesce(l.stayed, {max_windows}), {max_windows}) as windows, "
-        f"coalesce(l.stayed < {max_windows}, false) as churned "
+        f"coalesce(l.stayed < {max_windows} and l.lost, false) as churned "
         f"from {PANEL.rows} p left join ({lost}) l on l.account_id = p.account_id and l.as_of = p.as_of "
         "where p.churned is not null order by p.as_of, p.account_id"
     )
@@ -223,24 +224,26 @@ def known_by(found: pd.DataFrame, churn: ChurnConfig, *, end: datetime) -> pd.Da
 
 
 def _until_loss(churn: ChurnConfig, max_windows: int) -> str:
-    """Return SQL for (account_id, as_of, stayed): whole windows until the first loss; negative within the gap.
+    """Return SQL for (account_id, as_of, stayed, lost): whole windows until the account left; negative within the gap.
 
-    A loss in the grace before the date belongs to the first window.
+    A loss in the grace before the date belongs to the first window. Who left with a completed term is not lost.
     """
     opened = f"(p.as_of + interval {churn.gap_days} day)"
     days = f"date_diff('day', {opened}, min(l.churned_at))"
     windows = f"cast(floor({days} / {churn.horizon_days}) as integer)"
+    lost = "coalesce(min(l.churned_at) filter (where not l.completed) <= min(l.churned_at), false)"
     return (
-        f"select p.account_id, p.as_of, case when min(l.churned_at) < p.as_of then 0 else {windows} end as stayed "
-        f"from {PANEL.rows} p join ({lost_terms(churn)}) l on l.account_id = p.account_id "
-        f"and l.churned_at >= p.as_of - interval {churn.grace_days} day "
+        f"select p.account_id, p.as_of, case when min(l.churned_at) < p.as_of then 0 else {windows} end as stayed, "
+        f"{lost} as lost from {PANEL.rows} p join ({last_terms(churn)}) l on l.account_id = p.account_id "
+        f"and (l.churned_at >= p.as_of or not l.completed and "
+        f"l.churned_at >= p.as_of - interval {churn.grace_days} day) "
         f"and l.churned_at < {opened} + interval {churn.horizon_days * max_windows} day "
         "where p.churned is not null group by p.account_id, p.as_of"
     )
 
 
 def _until_silence(churn: ChurnConfig, max_windows: int) -> str:
-    """Return SQL for (account_id, as_of, stayed): active windows before the first silent one."""
+    """Return SQL for (account_id, as_of, stayed, lost): active windows before the first silent one."""
     opened = f"p.as_of + interval {churn.gap_days} day"
     active = (
         "select distinct p.account_id, p.as_of, "
@@ -252,7 +255,7 @@ def _until_silence(churn: ChurnConfig, max_windows: int) -> str:
     place = "row_number() over (partition by account_id, as_of order by window_no) - 1"
     ranked = f"select *, {place} as place from ({active})"
     return (
-        "select p.account_id, p.as_of, count(r.place) filter (r.place = r.window_no) as stayed "
+        "select p.account_id, p.as_of, count(r.place) filter (r.place = r.window_no) as stayed, true as lost "
         f"from {PANEL.rows} p "
         f"left join ({ranked}) r on r.account_id = p.account_id and r.as_of = p.as_of "
         "where p.churned is not null group by p.account_id, p.as_of"
@@ -293,7 +296,11 @@ def _seen(churn: ChurnConfig, data_end: datetime) -> str:
     contract = churn.definition == "contractual"
     time, wait = ("started_at", churn.grace_days) if contract else ("occurred_at", churn.horizon_days)
     end = timestamp_literal(data_end)
+    last = f"{end} - interval {wait} day"
+    if contract:
+        # with a completed term a life is over without a loss
+        last = f"least({last}, max(case when ended_at is null then {end} else greatest(ended_at, started_at) end))"
     return (
-        f"select account_id, min({time}) as first_row_at, {end} - interval {wait} day as last_known_at "
+        f"select account_id, min({time}) as first_row_at, {last} as last_known_at "
         f"from {churn.needs} where {time} < {end} group by 1"
     )

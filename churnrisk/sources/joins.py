@@ -21,8 +21,6 @@ from churnrisk.sources.mapping import RawRows, SourceColumns, own_columns, rows_
 _FOLLOWED = 10_000
 #: A column that holds fewer of the keys than this share is no match.
 _LEAST_SHARE = 0.5
-#: One that holds so many is proposed.
-_CLEAR_SHARE = 0.9
 #: A way is clearly the best if all others lead to less than this share of its keys times accounts.
 _RIVAL_SHARE = 0.5
 _USERS = re.compile(
@@ -52,6 +50,9 @@ def raw_rows(
     where = where_clause(engine, name, config)
     left_out = rows_left_out(engine, name, where) if where and whole else 0
     columns = own_columns(engine, name, config, trusted=not whole)
+    normalised = config.ids not in (None, "exact", ("exact",))
+    if normalised and whole and name != "accounts":
+        _require_apart(engine, name, config, accounts())
     join, mark = "", None
     if config.via:
         joiner = _Joiner(engine, name, config, source)
@@ -61,7 +62,7 @@ def raw_rows(
             columns.setdefault("user_id", key)
         columns["account_id"], join, mark = joiner.account(key), joiner.clause(key), joiner.mark
     # ids that are vouched for stay in the source's type, which is quicker to group by
-    elif "account_id" in columns and config.ids not in (None, "exact", ("exact",)):
+    elif "account_id" in columns and normalised:
         columns["account_id"] = _normal_form(config)(columns["account_id"])
     listed = ", ".join(f"{value} as {identifier(new)}" for new, value in columns.items())
     return RawRows(listed, where, join, left_out, mark)
@@ -81,6 +82,21 @@ def _normal_form(config: TableConfig, rule: str | None = None) -> Callable[[str]
     return lambda value: normal_id(
         f"case when {tidy(value)} not in ({unknown}) then {value} end" if unknown else value, how
     )
+
+
+def _require_apart(engine: Engine, name: str, config: TableConfig, accounts: str) -> None:
+    """Refuse a normal form that makes one account of two: all rows would count for one of them."""
+    ids = f"select distinct {tidy('account_id')} as own from {accounts}"
+    forms = f"select own, {_normal_form(config)('own')} as form from ({ids}) where own is not null"
+    met = f"select form, min(own) as one, max(own) as other from ({forms}) group by form having count(*) > 1"
+    # two spellings of which neither is the form meet no row at all, which the check of ids sees
+    lost = f"select * from ({met}) where form in (select own from ({forms})) order by form limit 1"
+    for form, one, other in engine.rows(lost):
+        how = repr(config.ids) if isinstance(config.ids, str) else list(config.ids or ())
+        raise ContractError(
+            f"[tables.{name}] ids = {how} makes one account of two: {one!r} and {other!r} both become {form!r}. "
+            'Choose another rule, or set ids = "exact" if they are different accounts.'
+        )
 
 
 def _starts(name: str, config: TableConfig, columns: Mapping[str, str]) -> dict[str, str]:
@@ -134,6 +150,10 @@ class _Joiner:
     """Finds and makes the joins of one table."""
 
     def __init__(self, engine: Engine, name: str, config: TableConfig, open_source: OpenSource) -> None:
+        if name == "accounts":
+            raise UsageError(
+                "[tables.accounts] via: other tables lead to accounts, accounts to nothing. Leave via out."
+            )
         if engine.opens(config):
             raise UsageError(
                 f"[tables.{name}] via: Spark joins no files to the tables that it reads. "
@@ -190,7 +210,8 @@ class _Joiner:
         else:
             way = self._find(starts, rows, accounts())
             _FOUND[place] = start, columns = way.start, way.columns
-        self._engine.create(f"via_{self._name}", self._led(columns))
+        led = "select k as churnrisk_key, min(a) as churnrisk_account, count(*) as churnrisk_accounts"
+        self._engine.create(f"via_{self._name}", f"{led} from ({self._pairs(columns)}) group by k")
         if whole:
             self._require_one_account(self._normal(starts[start]), rows, columns)
         names = " ".join((start, columns[0][0], self._hops[0].file))
@@ -206,57 +227,62 @@ class _Joiner:
         lost = literal(f" (no account by {', '.join(hop.file for hop in self._hops)})")
         return f"coalesce(churnrisk_account, {self._normal(key)} || {lost})"
 
-    def _led(self, columns: Sequence[tuple[str, str]]) -> str:
-        """Return the query of all keys with their account, and how many accounts they have."""
+    def _pairs(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Return the query of all keys with each account that they lead to."""
         tables = []
         for number, (hop, (key, account)) in enumerate(zip(self._hops, columns, strict=True)):
             cells = f"{self._normal(hop.columns[key])} as k, {self._normal(hop.columns[account])} as a"
             met = f" on h{number}.k = h{number - 1}.a" if number else ""
             tables.append(f"(select distinct {cells} from {hop.relation}) h{number}{met}")
-        pairs = f"select distinct h0.k, h{len(tables) - 1}.a as a from {' join '.join(tables)}"
-        return (
-            "select k as churnrisk_key, min(a) as churnrisk_account, list_sort(list(a)) as churnrisk_all "
-            f"from ({pairs}) where k is not null and a is not null group by k"
-        )
+        ends = f"select distinct h0.k, h{len(tables) - 1}.a as a from {' join '.join(tables)}"
+        return f"select k, a from ({ends}) where k is not null and a is not null"
 
     def _require_one_account(self, key: str, rows: str, columns: Sequence[tuple[str, str]]) -> None:
-        shared = (
-            f"select churnrisk_key, churnrisk_all from via_{self._name} where len(churnrisk_all) > 1 "
-            f"and churnrisk_key in (select {key} from {rows}) order by churnrisk_key"
-        )
+        shared = f"from via_{self._name} where churnrisk_accounts > 1 and churnrisk_key in (select {key} from {rows})"
+        ((example, count),) = self._engine.rows(f"select min(churnrisk_key), count(*) {shared}")
+        if not count:
+            return
         found = self._engine.rows(
-            f"select first(churnrisk_key), first(churnrisk_all), count(*) from ({shared})"
+            f"select a from ({self._pairs(columns)}) where k = {literal(example)} order by a"
         )
-        example, accounts, count = found[0]
-        if count:
-            more = f", and {count - 1:,} more keys lead to several" if count > 1 else ""
-            raise ContractError(
-                f"{self._setting} ({_shown(columns)}): {example} leads to {len(accounts)} accounts "
-                f"({', '.join(accounts[:3])}{' …' if len(accounts) > 3 else ''}){more}. "
-                "Keep one account per key in the file, or join by sql."
-            )
+        accounts = [account for (account,) in found]
+        more = f", and {count - 1:,} more keys lead to several" if count > 1 else ""
+        raise ContractError(
+            f"{self._setting} ({_shown(columns)}): {example} leads to {len(accounts)} accounts "
+            f"({', '.join(accounts[:3])}{' …' if len(accounts) > 3 else ''}){more}. "
+            "Keep one account per key in the file, or join by sql."
+        )
 
     def _find(self, starts: Mapping[str, str], rows: str, accounts: str) -> _Way:
         """Return the clearly best way to accounts; UsageError if there is none, or more than one."""
-        self._engine.create(
-            "way_accounts", f"select distinct {self._normal('account_id')} as value from {accounts}"
-        )
-        ways = [way for start, value in starts.items() if (way := self._start(start, value, rows))]
-        for number, hop in enumerate(self._hops):
-            last = number == len(self._hops) - 1
-            following = [way for one in ways for way in self._follow(one, hop, last=last)]
-            if not following:
-                raise self._no_way(ways, hop, starts, rows)
-            ways = following
+        ways, before, hop = self._ways(starts, rows, accounts)
+        if not ways:
+            raise self._no_way(
+                before, hop, None if self._config.ids else self._fitting(starts, rows, accounts)
+            )
         chosen = self._clearest(ways)
         self._require_no_namesake(chosen)
         self._engine.drop("way_accounts", *self._states)
         return chosen
 
-    def _start(
-        self, start: str, value: str, rows: str, normal: Callable[[str], str] | None = None
-    ) -> _Way | None:
-        keys = f"select distinct {(normal or self._normal)(value)} as key from {rows}"
+    def _ways(
+        self, starts: Mapping[str, str], rows: str, accounts: str
+    ) -> tuple[list[_Way], list[_Way], _Hop]:
+        """Return all ways to accounts, and where they end: those so far, and the next table."""
+        # Spark may have read the accounts, but the way there is DuckDB's
+        ids = self._engine.arrow(f"select distinct {self._normal('account_id')} as value from {accounts}")
+        self._engine.table_from("way_accounts", ids)
+        ways = [way for start, value in starts.items() if (way := self._start(start, value, rows))]
+        before, hop = ways, self._hops[0]
+        for hop in self._hops:
+            last = hop is self._hops[-1]
+            before, ways = ways, [way for one in ways for way in self._follow(one, hop, last=last)]
+            if not ways:
+                break
+        return ways, before, hop
+
+    def _start(self, start: str, value: str, rows: str) -> _Way | None:
+        keys = f"select distinct {self._normal(value)} as key from {rows}"
         some = f"where key is not null order by hash(key), key limit {_FOLLOWED}"
         state = self._state(f"select key, key as value from ({keys}) {some}")
         return _Way(start, (), state) if self._engine.value(f"select count(*) from {state}") else None
@@ -265,10 +291,10 @@ class _Joiner:
         self._states.append(f"way_{len(self._states)}")
         return self._engine.create(self._states[-1], query)
 
-    def _held(self, way: _Way, hop: _Hop, normal: Callable[[str], str] | None = None) -> dict[str, float]:
+    def _held(self, way: _Way, hop: _Hop) -> dict[str, float]:
         """Return which share of the way's values each column that may be the key holds."""
         values = f"(select value from {way.state})"
-        columns = {name: (normal or self._normal)(hop.columns[name]) for name in hop.keys}
+        columns = {name: self._normal(hop.columns[name]) for name in hop.keys}
         counts = ", ".join(
             f"count(distinct case when {one} in {values} then {one} end)" for one in columns.values()
         )
@@ -353,36 +379,40 @@ class _Joiner:
             f"Say which columns count, such as via = {asked}."
         )
 
-    def _no_way(self, ways: Sequence[_Way], hop: _Hop, starts: Mapping[str, str], rows: str) -> UsageError:
+    def _no_way(self, ways: Sequence[_Way], hop: _Hop, fitting: str | None) -> UsageError:
         """Return the error that says at which table the ways end, and which normal form would lead on."""
         if not ways:
             return UsageError(
                 f"{self._setting}: {self._name} has no filled column to join by. "
                 f"Map account_id to its key under [tables.{self._name}.columns]."
             )
-        held = {(way, name): share for way in ways for name, share in self._held(way, hop).items()}
-        (way, name), share = max(held.items(), key=lambda item: item[1])
+        held = {way: max(self._held(way, hop).values(), default=0) for way in ways}
+        way, share = max(held.items(), key=lambda item: item[1])
         source = way.columns[-1][1] if way.columns else way.start
         ((example,),) = self._engine.rows(f"select min(value) from {way.state}")
         if share < _LEAST_SHARE and not way.columns:
-            fitting = self._fitting(hop, starts[way.start], rows) if self._config.ids is None else None
-            problem = f"no column of {hop.file} holds most values of {source}, such as {example!r}" + (
-                f', unless ids = "{fitting}"' if fitting else f"; {name} holds {share:.0%}"
-            )
+            problem = f"no column of {hop.file} holds most values of {source}, such as {example!r}"
         else:
             problem = f"no column of {hop.file} leads from {source}, such as {example!r}, to ids of accounts"
+        fix = (
+            f'set ids = "{fitting}", by which they match'
+            if fitting
+            else (f"correct via, or the mapping of account_id under [tables.{self._name}.columns]")
+        )
         return UsageError(
-            f"{self._setting}: {problem}. It has {', '.join(hop.columns)}. "
-            f"Correct via, or the mapping of account_id under [tables.{self._name}.columns]."
+            f"{self._setting}: {problem}; it has {', '.join(hop.columns)}. {fix[0].upper()}{fix[1:]}."
         )
 
-    def _fitting(self, hop: _Hop, value: str, rows: str) -> str | None:
-        """Return the rule for ids by which most keys match."""
-        for rule in ID_RULES:
-            normal = _normal_form(self._config, rule)
-            way = self._start("", value, rows, normal)
-            if way and max(self._held(way, hop, normal).values()) >= _CLEAR_SHARE:
-                return rule
+    def _fitting(self, starts: Mapping[str, str], rows: str, accounts: str) -> str | None:
+        """Return the rule for ids by which there is a way."""
+        as_it_is = self._normal
+        try:
+            for rule in ID_RULES:
+                self._normal = _normal_form(self._config, rule)
+                if self._ways(starts, rows, accounts)[0]:
+                    return rule
+        finally:
+            self._normal = as_it_is
         return None
 
 

@@ -28,7 +28,7 @@ from churnrisk.lights import (
     efficiency,
     stability,
 )
-from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate
+from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate, two_classes
 from churnrisk.records import Colour, ColourEvidence, Interval
 from churnrisk.settings import Project
 from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, VersionDetails
@@ -424,6 +424,9 @@ def backtest(project: Project, *, now: datetime, progress: Progress) -> Backtest
             "measure it with `churnrisk evaluate --folds 5`."
         )
     panel = training_panel(project, now=now, progress=progress)
+    # what is too little to train on is too little to look back on
+    whole, least = CutPanel.of(project, panel), unfitted(project, panel.features).min_class_count
+    two_classes(panel.X[whole.known], panel.y[whole.known], least)
     candidate, why = _candidate(project)
     quick = replace(project, model=replace(project.model, candidates=(candidate,), test_snapshots=1))
     dates = panel.dates.unique().sort_values()

@@ -47,6 +47,7 @@ from churnrisk.features import (
     Leak,
     annual_value,
     build_features,
+    clashing_columns,
     find_leaks,
     lasting_features,
     select_features,
@@ -229,14 +230,14 @@ def suspects_of(
     )
 
 
-def _stayed(checked: CheckedTables, project: Project) -> AbstractSet[str] | None:
+def _stayed(checked: CheckedTables, project: Project) -> pd.Series | None:
     """Return the accounts that are still customers when the data end; None if nothing but labels says so."""
     if project.churn.definition == "labels":
         return None
     end = checked.span.end
     build_panel(checked.tables, project.churn, [end], data_end=end)
-    rows = checked.tables.engine.rows(f"select account_id from {PANEL.rows} where grey_reason is null")
-    return {account for (account,) in rows}
+    there = f"select account_id from {PANEL.rows} where grey_reason is null"
+    return checked.tables.engine.frame(there)["account_id"]
 
 
 def snapshot_dates(checked: CheckedTables, project: Project) -> Sequence[datetime]:
@@ -370,7 +371,8 @@ def opened_tables(
         progress("checking the contract")
         reach = reaches(tables.engine.rows, tables.available, now=now)
         until = project.snapshots.data_until
-        yield tables, check_tables(tables, now=now, reach=reach, data_until=until), reach
+        clashes = clashing_columns(project.features, tables.available)
+        yield tables, clashes + check_tables(tables, now=now, reach=reach, data_until=until), reach
 
 
 @contextmanager

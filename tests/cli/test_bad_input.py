@@ -17,6 +17,7 @@ sql = "select id as account_id, date '2025-01-01' as valid_from, visits, city fr
 sql = "select id as account_id, date '2025-07-01' as as_of, churned from read_csv('flat.csv')"
 [churn]
 definition = "labels"
+horizon_days = 30
 """
 
 TABLES = """

@@ -85,7 +85,7 @@ def test_a_flat_table_with_one_snapshot_has_no_drift(cli, tmp_path):
     (tmp_path / "churnrisk.toml").write_text(
         "[tables.accounts]\nsql = \"select id as account_id from read_csv('flat.csv')\"\n"
         f'[tables.attributes]\nsql = "{flat}"\n[tables.labels]\nsql = "{labels}"\n'
-        '[churn]\ndefinition = "labels"\n[model]\nsplit = "accounts"\n'
+        '[churn]\ndefinition = "labels"\nhorizon_days = 30\n[model]\nsplit = "accounts"\n'
     )
     found = {
         row["feature"]: row for row in json.loads(cli("--project", tmp_path, "features", "-f", "json").out)

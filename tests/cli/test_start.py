@@ -77,7 +77,7 @@ def test_init_takes_accounts_from_the_events_when_no_file_lists_them(cli, tmp_pa
         tmp_path / "events.csv", index=False
     )
     assert cli("init", tmp_path).code == 0
-    assert "select distinct" in (tmp_path / "churnrisk.toml").read_text()
+    assert "group by 1" in (tmp_path / "churnrisk.toml").read_text()
     assert cli("--project", tmp_path, "check").code == 0
 
 
@@ -156,3 +156,14 @@ def test_an_internal_error_shows_no_traceback_unless_asked(cli, scored, monkeypa
     ran = cli("--project", scored, "redlist")
     assert ran.code in (1, 2)
     assert "Traceback" not in ran.err
+
+
+def test_connectors_are_listed_and_each_shown_as_its_file(cli) -> None:
+    listed = json.loads(cli("connectors", "--format", "json").out)
+    zendesk = next(one for one in listed if one["name"] == "zendesk")
+    assert zendesk["tables"] == ["accounts", "complaints"]
+    assert len(cli("connectors").out.splitlines()) > 16
+    assert "[tables.complaints]" in cli("connectors", "zendesk").out
+    unknown = cli("connectors", "zendesc")
+    assert unknown.code == 2
+    assert "expected a connector, found 'zendesc'. There is amplitude, " in unknown.err

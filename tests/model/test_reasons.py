@@ -166,6 +166,7 @@ def test_reasons_say_with_whom_an_account_is_compared():
     assert first_reasons[1].text == "Last NPS answer: 8 (usually 1–3)"
     assert first_reasons[1].comparison == "retained customers: 1 to 3"
     assert first_reasons[2].peers == "in segment Enterprise"
+    assert first_reasons[2].comparison == "", "a range of days does not compare with never"
 
 
 def test_a_neutral_sentence_names_the_peers():

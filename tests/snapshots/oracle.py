@@ -107,10 +107,19 @@ def was_lapsed(world: World, account: str, as_of: datetime, churn: ChurnConfig) 
 
 
 def was_lost(world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig) -> bool:
+    return left_at(world, account, low, high, churn, completed=False) is not None
+
+
+def left_at(
+    world: World, account: str, low: datetime, high: datetime, churn: ChurnConfig, *, completed: bool
+) -> datetime | None:
+    """Return the first end in a window that nothing follows within the grace."""
     own = [row for row in world.rows("subscriptions") if row["account_id"] == account]
     grace = timedelta(days=churn.grace_days)
-    ends = {_end(row) for row in own if row["ended_at"] is not None and not _completed(row)}
-    return any(
-        low <= end < high and not any(row["started_at"] <= end + grace and _end(row) > end for row in own)
+    ends = {_end(row) for row in own if row["ended_at"] is not None and _completed(row) == completed}
+    last = [
+        end
         for end in ends
-    )
+        if low <= end < high and not any(row["started_at"] <= end + grace and _end(row) > end for row in own)
+    ]
+    return min(last, default=None)

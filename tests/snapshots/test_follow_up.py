@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from churnrisk.snapshots import ChurnConfig, build_panel, follow_up, known_by
 from tests.features.test_law import without_future
-from tests.snapshots.oracle import fell_silent, verdicts, was_lapsed, was_lost
+from tests.snapshots.oracle import fell_silent, left_at, verdicts, was_lapsed, was_lost
 from tests.world import Row, World, at, opened, random_world, row
 
 MOST = 6
+NEVER = at(10_000)
 definitions = st.sampled_from(
     (
         ChurnConfig(definition="contractual", grace_days=7),
@@ -37,17 +38,22 @@ def judged(
     """Walk from window to window in plain Python."""
     lost = fell_silent if churn.definition == "inactivity" else was_lost
     opens = as_of + timedelta(days=churn.gap_days)
-    if churn.definition == "contractual" and was_lapsed(world, account, as_of, churn):
-        return 1, True
-    if churn.definition == "contractual" and lost(world, account, as_of, opens, churn):
-        return 0, False
+    done = NEVER
+    if churn.definition == "contractual":
+        if was_lapsed(world, account, as_of, churn):
+            return 1, True
+        done = left_at(world, account, as_of, NEVER, churn, completed=True) or NEVER
+        if done < opens or lost(world, account, as_of, opens, churn):
+            return 0, False
     for number in range(MOST):
         low = opens + timedelta(days=number * churn.horizon_days)
         high = low + timedelta(days=churn.horizon_days)
         if as_of + churn.outcome_delay + (low - opens) > data_end:
             return number, False
-        if lost(world, account, low, high, churn):
+        if lost(world, account, low, min(high, done + timedelta(seconds=1)), churn):
             return number + 1, True
+        if done < high:
+            return number, False
     return MOST, False
 
 

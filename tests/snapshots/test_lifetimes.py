@@ -59,6 +59,11 @@ def test_an_end_within_the_grace_days_is_no_loss_yet() -> None:
     assert life(CONTRACT, data_end=at(107), subscriptions=[term(at(0), at(100))]) == (100, 1, True)
 
 
+def test_a_completed_term_ends_a_life_without_a_loss() -> None:
+    done = term(at(0), at(100)) | {"status": "completed"}
+    assert life(CONTRACT, data_end=at(200), subscriptions=[done]) == (100, 1, False)
+
+
 def test_a_life_counts_from_the_first_row_on() -> None:
     assert life(CONTRACT, data_end=at(200), subscriptions=[term(at(60), at(100))]) == (100, 60, True)
 
