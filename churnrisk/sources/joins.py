@@ -186,7 +186,9 @@ class _Joiner:
             mark = open_source(alias, config)
         except (UsageError, ContractError) as error:
             text = str(error).replace(f"[tables.{alias}] ", "")
-            text = re.sub('Set (encoding = "[^"]+")', rf'Set via = {{path = "{via.path}", \1}}', text)
+            text = re.sub(
+                'Set (encoding = "[^"]+")', lambda it: f'Set via = {{path = "{via.path}", {it[1]}}}', text
+            )
             raise type(error)(f"{place}: {text}") from error
         source = SourceColumns(engine, alias, config, setting=place, label=file)
         columns = {own: source.column(own).sql for own in source.there}
