@@ -90,8 +90,8 @@ def test_a_column_with_dots_in_its_name_wins_over_a_path(tmp_path: Path) -> None
     ],
 )
 def test_a_path_that_leads_nowhere_names_what_is_there(tmp_path: Path, path: str, there: str) -> None:
-    rows = f"date '{AT}' as occurred_at, {{'id': 'A', 'deep': {{'c': 1}}, 'list': [1]}} as nested, '{{\"size\": 3}}' as text"
-    write_parquet(tmp_path / "e.parquet", f"select {rows}")
+    nested = "{'id': 'A', 'deep': {'c': 1}, 'list': [1]} as nested, '{\"size\": 3}' as text"
+    write_parquet(tmp_path / "e.parquet", f"select date '{AT}' as occurred_at, {nested}")
     with pytest.raises(UsageError, match=there):
         read(tmp_path, path="e.parquet", columns={"account_id": path})
 
