@@ -33,7 +33,8 @@ def project(tmp_path):
         {
             "account_id": name,
             "started_at": datetime(2025, 1, 1),
-            "ended_at": LOST if name.startswith("lost") else None,
+            # the last day of the contract
+            "ended_at": LOST - timedelta(days=1) if name.startswith("lost") else None,
             "plan": "Starter" if name in ("lost0", "lost1", "lost2", "stays00") else "Pro",
         }
         for name in accounts
