@@ -1,5 +1,6 @@
 from .sessions import (
     TOKEN_MARK,
+    Identity,
     Limit,
     SignInError,
     Token,
@@ -12,10 +13,10 @@ from .sessions import (
     revoke_token,
     session_user,
     sign_in,
+    signed_on_user,
     start_session,
 )
 from .settings import OidcConfig, WebConfig
-from .single_sign_on import Identity, signed_on_user
 from .users import (
     NewUser,
     Store,
@@ -36,38 +37,9 @@ from .users import (
 )
 
 __all__ = [
-    "Identity",
-    "Limit",
-    "NewUser",
-    "OidcConfig",
-    "SignInError",
-    "Store",
-    "TOKEN_MARK",
-    "Token",
-    "WebConfig",
-    "add_token",
-    "add_user",
-    "admit_attempt",
-    "all_tokens",
-    "all_users",
-    "assignees",
-    "can_anybody_sign_in",
-    "change_password",
-    "change_user",
-    "check_password",
-    "digest",
-    "end_session",
-    "find_token",
-    "find_user",
-    "get_user",
-    "hash_password",
-    "mark_success",
-    "password_of",
-    "revoke_token",
-    "session_user",
-    "sign_in",
-    "signed_on_user",
-    "start_session",
-    "store_hash",
-    "user_of_identity",
-]
+    "Identity", "Limit", "NewUser", "OidcConfig", "SignInError", "Store", "TOKEN_MARK", "Token", "WebConfig",
+    "add_token", "add_user", "admit_attempt", "all_tokens", "all_users", "assignees", "can_anybody_sign_in",
+    "change_password", "change_user", "check_password", "digest", "end_session", "find_token", "find_user",
+    "get_user", "hash_password", "mark_success", "password_of", "revoke_token", "session_user", "sign_in",
+    "signed_on_user", "start_session", "store_hash", "user_of_identity",
+]  # fmt: skip

@@ -18,12 +18,17 @@ from .evaluation import (
     population_stability,
     univariate_aucs,
 )
-from .hazard import ChurnHazard, mean_days_of, median_days_of
+from .hazard import (
+    ChurnHazard,
+    KaplanMeier,
+    censoring_weights,
+    evaluate_survival,
+    mean_days_of,
+    median_days_of,
+)
 from .linear import WrappedEstimator
-from .profile import ReasonProfile, Value, kinds_with_peers, quantity, sentence
-from .reasons import cells, declared, explain
+from .reasons import ReasonProfile, Value, cells, declared, explain, kinds_with_peers, quantity, sentence
 from .splits import Blocks, Bools, Floats, PanelSplit, account_blocks, blocks
-from .survival import KaplanMeier, censoring_weights, evaluate_survival
 
 __all__ = [
     "Affine",
@@ -73,7 +78,7 @@ __all__ = [
     "population_stability",
     "quantity",
     "sentence",
-    "two_classes",
     "univariate_aucs",
+    "two_classes",
     "unknown_candidates",
 ]

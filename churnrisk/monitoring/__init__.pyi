@@ -15,17 +15,6 @@ from .promises import (
 )
 
 __all__ = [
-    "BROKEN",
-    "IN_FORCE",
-    "KEPT",
-    "NO_PROMISE",
-    "OPEN",
-    "Promised",
-    "Promises",
-    "RunOfColour",
-    "UNCLEAR",
-    "WITHDRAWN",
-    "monitor",
-    "promises",
-    "verdict_of",
-]
+    "BROKEN", "IN_FORCE", "KEPT", "NO_PROMISE", "OPEN", "Promised", "Promises", "RunOfColour", "UNCLEAR",
+    "WITHDRAWN", "monitor", "promises", "verdict_of",
+]  # fmt: skip

@@ -7,25 +7,8 @@ from .sinks import SINKS, RunChanges
 from .what_if import WhatIfFinder, add_what_ifs
 
 __all__ = [
-    "MIN_CHANGE",
-    "Mover",
-    "PreviousRun",
-    "RecordedOutcomes",
-    "RunChanges",
-    "SINKS",
-    "ScoreFile",
-    "ScoringResult",
-    "ScoringTask",
-    "WhatIfFinder",
-    "add_what_ifs",
-    "colour_causes",
-    "deadlines_of",
-    "playbook_of",
-    "label_window",
-    "policy_of",
-    "record_outcomes",
-    "require_ending",
-    "score",
-    "weigh_promises",
-    "write_scores",
-]
+    "MIN_CHANGE", "Mover", "PreviousRun", "RecordedOutcomes", "RunChanges", "SINKS", "ScoreFile",
+    "ScoringResult", "ScoringTask", "WhatIfFinder", "add_what_ifs", "colour_causes", "deadlines_of",
+    "label_window", "playbook_of", "policy_of", "record_outcomes", "require_ending", "score",
+    "weigh_promises", "write_scores",
+]  # fmt: skip

@@ -1,4 +1,13 @@
-from .account import AccountView, FieldChange, FullAccount, PastScore, account_view, view_account
+from .account import (
+    AccountView,
+    FieldChange,
+    FullAccount,
+    Outlook,
+    PastScore,
+    account_view,
+    time_to_churn_of,
+    view_account,
+)
 from .actions import Action, ActionFilter, hand_out_actions
 from .lead import RunAtRisk, TeamWeek, monday
 from .missed import MISSED, SEEN, UNSCORED, LostAccount, MissedChurners, ScoreBefore, missed_churners
@@ -19,49 +28,13 @@ from .reviews import (
     trail,
     undo,
 )
-from .time_to_churn import Outlook, time_to_churn_of
 from .timeline import Timeline, timeline
 
 __all__ = [
-    "ConflictError",
-    "Reviewed",
-    "trail",
-    "undo",
-    "AccountView",
-    "Action",
-    "ActionFilter",
-    "Change",
-    "END",
-    "FieldChange",
-    "FullAccount",
-    "MissedChurners",
-    "LostAccount",
-    "MISSED",
-    "TeamWeek",
-    "OPEN",
-    "Outlook",
-    "PastScore",
-    "ReviewedOverride",
-    "RunAtRisk",
-    "SEEN",
-    "ScoreBefore",
-    "Timeline",
-    "UNSCORED",
-    "account_view",
-    "export",
-    "finish_override",
-    "hand_out_actions",
-    "judge_reviews",
-    "list_overrides",
-    "make_override",
-    "missed_churners",
-    "monday",
-    "read_red_list",
-    "red_list",
-    "review",
-    "review_overrides",
-    "time_to_churn_of",
-    "timeline",
-    "view_account",
-    "write_report",
-]
+    "AccountView", "Action", "ActionFilter", "Change", "ConflictError", "END", "FieldChange", "FullAccount",
+    "LostAccount", "MISSED", "MissedChurners", "OPEN", "Outlook", "PastScore", "Reviewed", "ReviewedOverride",
+    "RunAtRisk", "SEEN", "ScoreBefore", "TeamWeek", "Timeline", "UNSCORED", "account_view", "export",
+    "finish_override", "hand_out_actions", "judge_reviews", "list_overrides", "make_override",
+    "missed_churners", "monday", "read_red_list", "red_list", "review", "review_overrides",
+    "time_to_churn_of", "timeline", "trail", "undo", "view_account", "write_report",
+]  # fmt: skip

@@ -211,3 +211,22 @@ def test_an_unknown_setting_is_refused():
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(UsageError):
         DecisionConfig(**settings)
+
+
+def test_without_a_model_the_rules_colour_and_what_none_speaks_of_is_grey():
+    accounts = ["critical", "unhappy", "silent", "calm", "set", "left"]
+    X = pd.DataFrame(
+        {"worst_open_severity": [4, 0, 0, 0, 0, 4], "detractor": [0, 1, 0, 0, 0, 0],
+         "silent_30d": [0, 0, 1, 0, 0, 0], "active_days_365": [9, 9, 1, 9, 9, 9]}, index=accounts,
+    )  # fmt: skip
+    found = decide(
+        np.full(len(X), np.nan),
+        X,
+        light=TrafficLight().blank(),
+        overrides=pd.Series({"set": "green"}),
+        grey=pd.Series([None] * 5 + ["no subscription"], index=accounts),
+    )
+    assert list(found["colour"]) == ["red", "amber", "amber", "grey", "green", "grey"]
+    assert list(found["decided_by"]) == ["rule", "rule", "rule", "eligibility", "override", "eligibility"]
+    assert list(found["rule"])[3:] == ["no model yet", None, "no subscription"]
+    assert set(found["model_colour"]) == {"grey"}
