@@ -180,6 +180,18 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
     )
 
 
+def _notes_on_suspects(data: CutPanel) -> list[str]:
+    """Say which signals look like leaks, and which rules no longer apply without them."""
+    suspects = data.panel.suspects
+    left_out = {one.feature for one in suspects if one.left_out}
+    idle = [
+        f"the rule '{rule.name}' never applies, as it reads {', '.join(sorted(left_out & set(rule.requires)))}"
+        for rule in data.project.decision.active_rules()
+        if left_out & set(rule.requires)
+    ]
+    return [*(one.text for one in suspects), *idle]
+
+
 def learn(data: CutPanel, *, progress: Progress) -> tuple[ChurnClassifier, TrafficLight]:
     """Choose a model on the first block and fit it on both; calibrate and set its lights on the second.
 

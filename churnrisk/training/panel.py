@@ -50,6 +50,7 @@ from churnrisk.features import (
     clashing_columns,
     find_leaks,
     lasting_features,
+    require_prepared,
     select_features,
 )
 from churnrisk.files import digest_of, read_sealed, write_sealed
@@ -472,12 +473,13 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         if blocking(violations):
             return CheckReport(rows, reach, violations, None, None)
         span = data_span(tables, project.snapshots, now=now, reach=reach)
+        features, keys = select_features(project.features, tables.available), project.features.key_features
+        require_prepared(tables, features)
         if not leaks:
             return CheckReport(rows, reach, violations, span, None)
         checked = CheckedTables(tables, violations, span)
         mature = snapshot_dates(checked, project)
         dates = tuple(sorted({mature[len(mature) // 2], mature[-1], span.end}))
-        features, keys = select_features(project.features, tables.available), project.features.key_features
         found: dict[str, Leak] = {}
         for date in dates:
             progress(f"cutting away what comes after {date:%Y-%m-%d}")
