@@ -189,7 +189,9 @@ def _contracts(tables: _AccountTables) -> Iterator[TimelineEvent]:
         yield TimelineEvent(started_at, "contract began", f"{what} began{worth}", known >= tables.as_of)
         if ended_at is not None and ended_at <= tables.now:
             later = max(known, ended_at) >= tables.as_of
-            yield TimelineEvent(ended_at, "contract ended", f"{what} ended", later)
+            # a term that covers its last day ends as the next one begins
+            last = ended_at - timedelta(days=1) if ended_at.time() == time.min else ended_at
+            yield TimelineEvent(last, "contract ended", f"{what} ended", later)
     if rows and rows[-1][-1] is not None:
         started_at, known, *_, renewal_at = rows[-1]
         yield TimelineEvent(renewal_at, "renewal", "Renewal date", known >= tables.as_of)
