@@ -121,9 +121,12 @@ def until_a_model(project: Project, checked: CheckedTables) -> str:
     # more accounts leave at the rate of those so far
     more = (span.end - span.start).days * max(needed - known, 0) / max(known, 1)
     expected = max(enough, span.end + timedelta(days=ceil(more)))
-    when = (
-        f"; one will be possible from about {expected:%Y-%m-%d} on" if known and enough < datetime.max else ""
-    )
+    when = ""
+    if known and enough < datetime.max:
+        soon = expected < span.end + timedelta(days=_LONGEST_WAIT)
+        when = (
+            f"; one will be possible from about {expected:%Y-%m-%d} on" if soon else ", nor soon at this rate"
+        )
     return f"no model yet{when}: {waits}"
 
 
