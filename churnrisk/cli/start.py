@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import sys
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from churnrisk.cli.app import AsFormat, DryRun, Output, ToFile, app, note, progr
 from churnrisk.errors import ContractError, UsageError
 
 if TYPE_CHECKING:
+    from churnrisk.sources import Question
     from churnrisk.training import CatalogueReport, FeatureWorth
 
 #: File that marks the folder of a demo, which the next one may replace.
@@ -34,25 +36,78 @@ _SIGNAL_COLUMNS = {
 _ARROWS = {1: "↑", 0: "·", -1: "↓"}
 
 
-@app.command(epilog="Example: `churnrisk init data/` writes data/churnrisk.toml.")
+@app.command(
+    epilog="Example: `churnrisk init data/` writes data/churnrisk.toml; `churnrisk init data/ --yes --answer "
+    "complaints.severity_order='1 is worst'` asks nothing."
+)
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder that holds your tables.")] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take the defaults.")] = False,
+    answer: Annotated[
+        list[str] | None, typer.Option("--answer", metavar="KEY=VALUE", help="Answer a question beforehand.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a churnrisk.toml that is there.")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Look at a folder of files, guess what they are, and write churnrisk.toml."""
+    """Look at a folder of files, ask where two fits are close, write churnrisk.toml and check it."""
     from churnrisk.training import start_project
 
-    started = start_project(folder, force=force, dry_run=dry_run)
+    answers = dict(_answer(one) for one in answer or ())
+    asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+    started = start_project(
+        folder,
+        force=force,
+        dry_run=dry_run,
+        answers=answers,
+        prompt=_prompt if asks else None,
+        now=datetime.now(),
+        progress=lambda _: None,
+    )
     if dry_run:
         typer.echo(started.text, nl=False)
-        return
     for table, path in started.tables.items():
         say(f"{table:14} {path}")
-    for question in started.open_questions:
-        say(f"left open: {question}")
-    say(f"wrote {started.path}")
+    for choice in started.choices:
+        say(f"chosen: {choice}")
+    for path, why in started.left.items():
+        say(f"not used: {path}: {why}")
+    for one in started.violations:
+        where = f"{one.table}{'.' + one.column if one.column else ''}"
+        say(
+            f"{'error' if one.level == 'error' else 'note'}: {where}: {one.rule} ({one.count:,} rows). {one.fix}"
+        )
+    if not dry_run:
+        say(f"wrote {started.path}")
+    if started.possible_from:
+        say(
+            f"the history is too short for a model, which will be possible from about {started.possible_from}; "
+            f"until then: churnrisk --project {folder} score --rules-only"
+        )
+    if not started.is_ready:
+        open_ = [*started.unanswered, *([started.refusal] if started.refusal else [])]
+        blocked = sum(one.level == "error" for one in started.violations)
+        if blocked:
+            open_.append(
+                f"`check` refuses these settings for {blocked} reason{'s' if blocked > 1 else ''}, named above."
+            )
+        raise ContractError("left open:\n" + "\n".join(f"  {line}" for line in open_))
     say(f"Look it over, then run: churnrisk --project {folder} check")
+
+
+def _answer(text: str) -> tuple[str, str]:
+    key, found, value = text.partition("=")
+    if not found or not value.strip():
+        raise UsageError(
+            f"--answer {text!r}: expected KEY=VALUE, like complaints.severity_order='1 is worst'."
+        )
+    return key.strip(), value.strip()
+
+
+def _prompt(question: Question) -> str | None:
+    """Ask on the terminal; an empty answer takes the default, or leaves it open."""
+    choices = f" ({', '.join(question.choices)})" if question.choices else ""
+    answer: str = typer.prompt(f"{question.text}{choices}", default=question.default or "", err=True)
+    return answer.strip() or question.default
 
 
 @app.command(epilog="Example: `churnrisk connectors`, `churnrisk connectors stripe_dashboard`.")
@@ -109,7 +164,8 @@ def check(
     for name, count in found.rows.items():
         reach = found.reach.get(name)
         covered = f", {reach.first} to {reach.last}" if reach else ""
-        say(f"{name}: {count:,} rows{covered}")
+        without = f", {left:,} left out by where" if (left := found.left_out.get(name)) else ""
+        say(f"{name}: {count:,} rows{covered}{without}")
     if found.span:
         say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
     for leak in found.leaks or ():

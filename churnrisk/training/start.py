@@ -1,72 +1,141 @@
-"""Start a project: from a folder of files, with a guessed churnrisk.toml, or as a sample world."""
+"""Start a project: from a folder of files, with a churnrisk.toml argued from them, or as a sample world."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-from churnrisk.contract import TABLES, identifier, literal
-from churnrisk.errors import UsageError
+from churnrisk.contract import blocking
+from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.files import write_whole
+from churnrisk.records import Violation
 from churnrisk.sample import make_world, write_world
-from churnrisk.sources import GuessedTable, file_kind, guess_tables
-from churnrisk.training.panel import Progress
+from churnrisk.settings import parse_settings, project_in
+from churnrisk.snapshots import Horizon
+from churnrisk.sources import Guess, MappedTable, Question, guess_tables, open_engine, open_tables
+from churnrisk.training.definition import Definition, argue, plan_dates
+from churnrisk.training.panel import Progress, check
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
 [project]
 name = {name}
 """
-
-_CHURN = {
-    "contractual": """
-[churn]
-definition = "contractual"   # a subscription ends and none covers the account within grace_days
-horizon_days = 30            # the churn probability is that of the next 30 days
-grace_days = 7
-""",
-    "inactivity": """
-[churn]
-definition = "inactivity"    # active in the look-back, then silent through the horizon
-horizon_days = 30
-lookback_days = 30
-""",
-    "labels": """
-[churn]
-definition = "labels"        # your own labels, one row per (account_id, as_of)
-horizon_days = 30            # over how many days after as_of they look: say it, the labels do not
-""",
+_MEANT = {
+    "contractual": "a subscription ends and none covers the account within grace_days",
+    "inactivity": "active in the look-back, then silent through the horizon",
+    "labels": "your own labels, one row per (account_id, as_of)",
 }
-
-_TAIL = """
-[snapshots]
-every_days = 30              # one training row per account every 30 days
-# first = 2025-01-01         # when your data are complete from a later day on
-# data_until = 2026-01-01    # when your data are complete up to an earlier day than their last row
-
-[features]
-# key_features = ["login"]   # product features whose own recency matters
-# static = ["country"]       # columns of accounts that never change; others show today's state and would leak
-
+_COMMENTS = {
+    "horizon_days": "the churn probability is that of so many days",
+    "grace_days": "how late a renewal may come",
+    "lookback_days": "who had no event in so many days is not scored",
+    "first": "when your data are complete from this day on",
+    "data_until": "the tables are complete before this day",
+    "every_days": "one training row per account so often",
+    "split": "one snapshot only: validate on held-out accounts",
+}
+_DECISION = """
 [decision]
 policy = "certified"         # green and red keep a promised churn rate; or "capacity", "cost", "fixed"
 capacity = 50                # accounts your team can review between two runs
 """
 
+Prompt = Callable[[Question], str | None]
+
+
+class Answers:
+    """Answers questions: as given, by asking a person, or by the default."""
+
+    def __init__(self, given: Mapping[str, str], prompt: Prompt | None) -> None:
+        self._given, self._prompt = dict(given), prompt
+        self._asked: dict[str, Question] = {}
+        self._found: dict[str, str | None] = {}
+
+    def __call__(self, question: Question) -> str | None:
+        """Return the answer; None where there is none."""
+        key = question.key
+        if key not in self._found:
+            self._asked[key] = question
+            self._found[key] = self._answer(question)
+        return self._found[key]
+
+    def _answer(self, question: Question) -> str | None:
+        for key in (question.key, question.key.rpartition(".")[2]):
+            if key in self._given:
+                answer = self._given[key]
+                if question.choices and answer not in question.choices and not question.free:
+                    raise UsageError(
+                        f"--answer {key}={answer}: expected one of {', '.join(map(repr, question.choices))}."
+                    )
+                return answer
+        if self._prompt and (question.close or question.default is None):
+            return self._prompt(question)
+        return question.default
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The flags that would answer what is open."""
+        return [_flag(self._asked[key]) for key, answer in self._found.items() if answer is None]
+
+    def require_used(self) -> None:
+        """Refuse answers to questions that did not come up."""
+        keys = {key for one in self._asked for key in (one, one.rpartition(".")[2])}
+        unknown = sorted(set(self._given) - keys)
+        if unknown:
+            raise UsageError(
+                f"--answer {unknown[0]}=… answers no question about these files; the questions were "
+                f"{', '.join(self._asked) or 'none'}."
+            )
+
+
+def _flag(question: Question) -> str:
+    choices = " or ".join(f'"{choice}"' for choice in question.choices[:5])
+    return f"{question.text} --answer {question.key}={choices or 'VALUE'}"
+
 
 @dataclass(frozen=True)
 class StartedProject:
-    """The churnrisk.toml that ``init`` wrote (or would write), and the questions left to the user."""
+    """The churnrisk.toml that ``init`` wrote (or would write), and all that is to be said about it.
+
+    ``choices`` were made by default, ``left`` says of each unused file why, ``unanswered`` are questions without a safe
+    default, ``refusal`` is why `check` refuses these settings, ``possible_from`` when a model will be possible.
+    """
 
     path: Path
     text: str
     tables: dict[str, str]
-    open_questions: tuple[str, ...]
+    choices: tuple[str, ...]
+    left: dict[str, str]
+    unanswered: tuple[str, ...]
+    violations: tuple[Violation, ...] = ()
+    refusal: str = ""
+    possible_from: date | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `check` accepts the settings and nothing is open."""
+        return not (self.unanswered or self.refusal or blocking(self.violations))
 
 
-def start_project(folder: Path, *, force: bool, dry_run: bool) -> StartedProject:
-    """Guess a mapping from the files in a folder and write churnrisk.toml there."""
+def start_project(
+    folder: Path,
+    *,
+    force: bool,
+    dry_run: bool,
+    answers: Mapping[str, str],
+    prompt: Prompt | None,
+    now: datetime,
+    progress: Progress,
+) -> StartedProject:
+    """Map the files of a folder, argue for a definition of churn, check it all, and write churnrisk.toml there.
+
+    ``prompt`` asks a person; without one, defaults answer.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder. Give the one that holds your tables.")
     path = folder / "churnrisk.toml"
@@ -74,16 +143,18 @@ def start_project(folder: Path, *, force: bool, dry_run: bool) -> StartedProject
         raise UsageError(
             f"{path} exists already. Use --force to replace it, or --dry-run to see what would be written."
         )
-    guesses = guess_tables(folder)
-    if not guesses:
+    asked = Answers(answers, prompt)
+    progress("looking at the files")
+    guess = guess_tables(folder, now=now, ask=asked)
+    if not guess.tables and not guess.left:
         raise UsageError(
-            f"{folder} holds no CSV, Parquet or JSON file. Put your tables there, or map them by url."
+            f"{folder} holds no CSV, Parquet, JSON file or workbook. Put your tables there, or map them by url."
         )
-    text, questions = _render(folder, guesses)
+    started = _argued(path, guess, asked, now=now, progress=progress)
+    asked.require_used()
     if not dry_run:
-        write_whole(path, text.encode())
-    tables = {guess.table: guess.path for guess in guesses if guess.table}
-    return StartedProject(path, text, tables, tuple(questions))
+        write_whole(path, started.text.encode())
+    return started
 
 
 def make_sample(
@@ -102,90 +173,154 @@ def make_sample(
     )
 
 
-def _render(folder: Path, guesses: Sequence[GuessedTable]) -> tuple[str, list[str]]:
-    """Return the text of churnrisk.toml and the open questions."""
-    by_table = {guess.table: guess for guess in guesses if guess.table}
-    flat = _flat_label(by_table)
-    parts = [_HEAD.format(name=json.dumps(folder.resolve().name, ensure_ascii=False))]
-    questions: list[str] = []
-    if flat:
-        parts.append(_flat_tables(by_table["accounts"], flat))
-        questions.append(
-            f"{flat} was taken for the label; if your table has a date of observation, use it in [tables.labels]"
+def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress: Progress) -> StartedProject:
+    """Choose the definition on the tables as mapped, and check the result."""
+    found, refusal = Definition(None, ""), ""
+    violations: Sequence[Violation] = ()
+    possible: date | None = None
+    span: Horizon | None = None
+    unread = [name for name in guess.left if "subscription" in name.lower()]
+    try:
+        project = project_in(
+            parse_settings(_render(path, guess, found, ()).encode()), path.parent, data=path.parent
         )
-    else:
-        if "accounts" not in by_table:
-            parts.append(_accounts_from(by_table))
-        parts += [_mapping(by_table[name]) for name in TABLES if name in by_table]
-    questions += [
-        f"{guess.path} fits no table; it has {', '.join(guess.all_columns) or 'no readable columns'}"
-        for guess in guesses
-        if guess.table is None
+        with open_engine(project.engine, base=project.data) as engine:
+            progress("choosing a definition of churn")
+            found = argue(open_tables(engine, project.tables), label=guess.label, unread=unread, ask=asked)
+        for _ in range(2):
+            project = project_in(
+                parse_settings(_render(path, guess, found, ()).encode()), path.parent, data=path.parent
+            )
+            report = check(project, leaks=False, now=now, progress=progress)
+            violations, span = report.violations, report.span
+            if span is not None:
+                possible = plan_dates(found, span)
+                break
+            if not _take_common_end(found, violations, asked):
+                break
+    except ChurnRiskError as error:
+        refusal = str(error)
+    if found.definition is None and not refusal:
+        refusal = found.why
+    choices = [
+        *guess.choices,
+        *([f"churn: {found.definition}: {found.why}", *found.notes] if found.definition else []),
     ]
-    if "accounts" not in by_table:
-        questions.append("no file lists the accounts one row each, so they are taken from the other tables")
-    definition = "labels" if flat else _definition(by_table)
-    parts += [_CHURN[definition], _TAIL]
-    if flat:
-        parts.append(
-            '\n[model]\nsplit = "accounts"           # one snapshot only: validate on held-out accounts\n'
-        )
-    if questions:
-        parts.insert(1, "\n# Left open:\n" + "".join(f"#   {question}\n" for question in questions))
-    return "".join(parts), questions
-
-
-def _definition(by_table: dict[str, GuessedTable]) -> str:
-    if "subscriptions" in by_table and "ended_at" in by_table["subscriptions"].columns:
-        return "contractual"
-    return "labels" if "labels" in by_table and "events" not in by_table else "inactivity"
-
-
-def _flat_label(by_table: dict[str, GuessedTable]) -> str | None:
-    """Return the label column if one customer table is all there is."""
-    if set(by_table) != {"accounts"}:
-        return None
-    words = ("churned", "churn", "churnflag", "ischurned", "exited", "attrition")
-    return next(
-        (name for name in by_table["accounts"].all_columns if name.lower().replace("_", "") in words), None
+    unanswered = tuple(asked.unanswered)
+    return StartedProject(
+        path,
+        _render(path, guess, found, (*unanswered, *([refusal] if refusal else []))),
+        {name: table.source for name, table in guess.tables.items()},
+        tuple(choices),
+        guess.left,
+        unanswered,
+        tuple(violations),
+        refusal,
+        possible,
     )
 
 
-def _flat_tables(guess: GuessedTable, label: str) -> str:
-    source = _reader(guess.path)
-    account = identifier(guess.columns["account_id"])
-    queries = {
-        "accounts": f"select {account} as account_id from {source}",
-        "attributes": f"select {account} as account_id, date '2000-01-01' as valid_from, "
-        f"* exclude ({account}, {identifier(label)}) from {source}",
-        "labels": f"select {account} as account_id, date '2000-07-01' as as_of, "
-        f"{identifier(label)} as churned from {source}",
-    }
-    return "".join(f"\n[tables.{name}]\nsql = '''{query}'''\n" for name, query in queries.items())
+def _take_common_end(found: Definition, violations: Sequence[Violation], asked: Answers) -> bool:
+    """Take the last date that all tables reach, where one of them ends early."""
+    dates = [
+        date.fromisoformat(match.group(1))
+        for one in violations
+        if (match := re.search(r"data_until = (\d{4}-\d{2}-\d{2})", one.fix)) and one.level == "error"
+    ]
+    if not dates:
+        return False
+    text = "one table ends before the others; up to which day are all complete?"
+    answer = asked(Question("data_until", text, default=str(min(dates)), close=True))
+    if answer is None:
+        return False
+    found.snapshots["data_until"] = date.fromisoformat(answer)
+    found.notes.append(f"not all tables reach the last day, so the data end before {answer}")
+    return True
 
 
-def _accounts_from(by_table: dict[str, GuessedTable]) -> str:
-    """Derive the accounts from the ids of another table."""
-    for name in ("subscriptions", "events", "complaints", "surveys"):
-        if name in by_table:
-            guess = by_table[name]
-            account = identifier(guess.columns["account_id"])
-            query = f"select distinct {account} as account_id from {_reader(guess.path)} where {account} is not null"
-            return f"\n[tables.accounts]\nsql = '''{query}'''\n"
-    return ""
+def _render(path: Path, guess: Guess, found: Definition, open_: Sequence[str]) -> str:
+    """Return the text of churnrisk.toml."""
+    parts = [_HEAD.format(name=json.dumps(path.parent.resolve().name, ensure_ascii=False))]
+    if open_:
+        parts.insert(
+            0, "# Left open:\n" + "".join(f"#   {' '.join(line.split())}\n" for line in open_) + "\n"
+        )
+    parts += [_table(name, table) for name, table in guess.tables.items()]
+    if guess.left:
+        parts.append(
+            "\n"
+            + "".join(f"# not used: {name}: {' '.join(why.split())}\n" for name, why in guess.left.items())
+        )
+    if found.definition:
+        churn = {"definition": found.definition, **found.churn}
+        comments = _COMMENTS | {"definition": _MEANT[found.definition]}
+        parts.append(
+            f"\n# {found.why}\n"
+            + "".join(f"# {note}\n" for note in found.notes)
+            + _section("churn", churn, comments)
+        )
+        if found.definition != "labels":
+            dates = (
+                found.snapshots if "every_months" in found.snapshots else {"every_days": 30} | found.snapshots
+            )
+            parts.append("\n" + _section("snapshots", dates, _COMMENTS))
+    features = {"key_features": list(guess.key_features), "static": list(guess.static)}
+    parts.append(_features(features))
+    parts.append(_DECISION)
+    if guess.rules_off:
+        parts.append(f"rules_off = {_value(list(guess.rules_off))}\n")
+    if found.model:
+        parts.append("\n" + _section("model", found.model, _COMMENTS))
+    return "".join(parts)
 
 
-def _reader(path: str) -> str:
-    return f"read_{file_kind(path)}({literal(path)})"
-
-
-def _mapping(guess: GuessedTable) -> str:
-    lines = [f"\n[tables.{guess.table}]", f"path = {json.dumps(guess.path)}"]
-    renamed = {name: own for name, own in guess.columns.items() if name != own}
-    if renamed:
-        lines.append(f"[tables.{guess.table}.columns]     # the contract's name = yours")
-    lines += [f"{name} = {json.dumps(own, ensure_ascii=False)}" for name, own in renamed.items()]
-    unused = [column for column in guess.all_columns if column not in guess.columns.values()]
-    if unused:
-        lines.append(f"# not mapped: {', '.join(unused)}")
+def _section(name: str, values: Mapping[str, object], comments: Mapping[str, str]) -> str:
+    lines = [f"[{name}]"]
+    for key, value in values.items():
+        line = f"{key} = {_value(value)}"
+        lines.append(f"{line:<28} # {comments[key]}" if key in comments else line)
     return "\n".join(lines) + "\n"
+
+
+def _features(values: Mapping[str, list[str]]) -> str:
+    meant = {
+        "key_features": ('["login"]', "product features whose own recency matters"),
+        "static": (
+            '["country"]',
+            "columns of accounts that never change; others show today's state and would leak",
+        ),
+    }
+    lines = [
+        f"{f'{key} = {_value(value)}' if value else f'# {key} = {meant[key][0]}':<28} # {meant[key][1]}"
+        for key, value in values.items()
+    ]
+    return "\n[features]\n" + "\n".join(lines) + "\n"
+
+
+def _table(name: str, table: MappedTable) -> str:
+    lines = ["", *(f"# {note}" for note in table.notes), f"[tables.{name}]"]
+    settings = dict(table.settings)
+    columns = settings.pop("columns", {})
+    lines += [f"{key} = {_value(value)}" for key, value in settings.items()]
+    lines += [f"# {line}" for line in table.unanswered]
+    if columns:
+        lines.append(f"[tables.{name}.columns]     # the contract's name = yours")
+        lines += [f"{key} = {_value(value)}" for key, value in columns.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: Any) -> str:
+    """Write a value as TOML."""
+    if isinstance(value, str):
+        return f"'''\n{value}\n'''" if "\n" in value and "'''" not in value else _text(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_value(one)}" for key, one in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _text(value: str) -> str:
+    # SQL and names with quotes are readable as literal strings
+    literal = '"' in value and "'" not in value
+    return f"'{value}'" if literal else json.dumps(value, ensure_ascii=False)

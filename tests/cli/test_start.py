@@ -77,7 +77,7 @@ def test_init_takes_accounts_from_the_events_when_no_file_lists_them(cli, tmp_pa
         tmp_path / "events.csv", index=False
     )
     assert cli("init", tmp_path).code == 0
-    assert "select distinct" in (tmp_path / "churnrisk.toml").read_text()
+    assert "group by 1" in (tmp_path / "churnrisk.toml").read_text()
     assert cli("--project", tmp_path, "check").code == 0
 
 
