@@ -15,7 +15,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables, recognise
+from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables, recognise, table_configs
 from tests.sources.company import make_company
 from tests.sources.shapes import SHAPES, Frames, Shape
 
@@ -50,13 +50,6 @@ def seconds(folder: Path, tables: dict[str, TableConfig]) -> float:
     return best
 
 
-def config(settings: dict[str, object]) -> TableConfig:
-    """Return settings as they are read from a TOML file."""
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(TableConfig).validate_python(settings)
-
-
 def main() -> None:
     """Print the ratio of every shape."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,7 +69,7 @@ def main() -> None:
                     plain / f"{one}.csv", index=False, date_format="%Y-%m-%d %H:%M:%S"
                 )
             found = recognise(export).tables
-            took = seconds(export, {one: config(found[one]) for one in ("accounts", table)})
+            took = seconds(export, table_configs({one: found[one] for one in ("accounts", table)}))
             base = seconds(plain, {one: TableConfig(path=f"{one}.csv") for one in ("accounts", table)})
         print(f"{name:18} {table:14} {took:6.2f} s, plain {base:6.2f} s: {took / base:.2f}", flush=True)
 

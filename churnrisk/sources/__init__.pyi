@@ -1,5 +1,5 @@
 from .config import EngineConfig, TableConfig, Via
-from .connectors import Connector, connectors, read_connector
+from .connectors import Connector, connectors, read_connector, table_configs
 from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .draft import Ask, MappedTable, Question
@@ -43,5 +43,6 @@ __all__ = [
     "read_connector",
     "recognise",
     "sheet_names",
+    "table_configs",
     "to_spark",
 ]

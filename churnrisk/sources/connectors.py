@@ -114,6 +114,12 @@ def read_connector(path: Path) -> Connector:
     return connector
 
 
+def table_configs(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, TableConfig]:
+    """Return the settings of tables as if they stood in churnrisk.toml."""
+    configs: dict[str, TableConfig] = _validator(dict[str, TableConfig])(dict(tables))
+    return configs
+
+
 @cache
 def _validator(kind: Any) -> Callable[[Any], Any]:
     from pydantic import TypeAdapter

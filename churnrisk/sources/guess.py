@@ -12,7 +12,8 @@ from pathlib import Path
 from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.account_ids import BILLING, AccountIds, named_like
-from churnrisk.sources.config import EngineConfig, TableConfig
+from churnrisk.sources.config import EngineConfig
+from churnrisk.sources.connectors import table_configs
 from churnrisk.sources.draft import (
     Ask,
     Columns,
@@ -149,7 +150,7 @@ class _Guesser:
 
     def _known_accounts(self, now: datetime) -> bool:
         """Take the accounts as a connector maps them; False if it cannot read them."""
-        configs = {name: TableConfig(**table.settings) for name, table in self.result.tables.items()}
+        configs = table_configs({name: table.settings for name, table in self.result.tables.items()})
         try:
             open_tables(self.engine, configs)
         except ChurnRiskError as error:  # the check says so again

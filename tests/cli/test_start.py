@@ -12,6 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from churnrisk.cli.app import app
+from tests.sources.company import make_company
+from tests.sources.shapes import SHAPES
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -167,3 +169,18 @@ def test_connectors_are_listed_and_each_shown_as_its_file(cli) -> None:
     unknown = cli("connectors", "zendesc")
     assert unknown.code == 2
     assert "expected a connector, found 'zendesc'. There is amplitude, " in unknown.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["segment", "intercom", "stripe_dashboard"])
+def test_init_maps_a_known_export_beside_plain_tables(cli, name, tmp_path) -> None:
+    shape = SHAPES[name]
+    company = make_company(shape.key)
+    shape.write(company, tmp_path)
+    for table in set(company) - set(shape.carries):
+        company[table].to_csv(tmp_path / f"own_{table}.csv", index=False)
+    started = cli("init", tmp_path, "--yes")
+    assert started.code == 0, started.err
+    assert "the files are read as:" in started.err
+    checked = cli("--project", tmp_path, "check")
+    assert checked.code == 0, checked.err

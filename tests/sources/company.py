@@ -66,7 +66,7 @@ def _add_account(
         "trial_ends_at": trial_ends,
         "cancelled_at": left - timedelta(days=20) if leaves and number % 3 else None,
     }
-    if number % 5 == 3 and signed_up < END - timedelta(days=50):
+    if number % 5 == 3 and not unpaid and signed_up < END - timedelta(days=50):
         upgraded = signed_up + timedelta(days=40)
         rows["subscriptions"].append(
             {**term, "ended_at": upgraded, "status": "canceled", "cancelled_at": None}

@@ -10,18 +10,17 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pytest
-from pydantic import TypeAdapter
 
 import churnrisk as cr
 from churnrisk.errors import UsageError
 from churnrisk.sources import (
     Engine,
     EngineConfig,
-    TableConfig,
     connectors,
     open_tables,
     read_connector,
     recognise,
+    table_configs,
 )
 from tests.sources.company import make_company
 from tests.sources.shapes import SHAPES, Frames, Shape
@@ -107,7 +106,7 @@ def own(folder: Path, text: str = OWN) -> Path:
 def rows(folder: Path, shape: Shape) -> dict[str, list[str]]:
     """Return the rows of the tables that a shape carries, as the contract sees them."""
     with Engine(EngineConfig(), base=folder) as engine:
-        settings = TypeAdapter(dict[str, TableConfig]).validate_python(recognise(folder).tables)
+        settings = table_configs(recognise(folder).tables)
         open_tables(engine, settings)
         lists = {name: ", ".join(columns.split()) for name, columns in shape.carries.items()}
         return {
