@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -64,6 +64,9 @@ _MARKERS = {word: how for how, words in _FLAGS.items() for word in words.split()
 _ID_NAMES = ("id", "subscription_id", "subscriptionid", "sub_id", "subscription", "subscription id")
 _TRIAL_END_NAMES = ("trial_end", "trial_ends_at", "trial_end_date", "trial_ended_at", "trial_end_at", "trial end",
     "trial_ends_on", "trial end (utc)")  # fmt: skip
+_NOTICE_NAMES = ("canceled_at", "canceledat", "cancelled_on", "canceled_on", "cancellation_date", "cancel_date",
+    "canceled at (utc)", "canceled at", "cancelled at", "notice_date", "notice_given_at", "notice_given",
+    "cancellation_requested_at", "cancel_requested_at")  # fmt: skip
 _VERSION_NAMES = ("updated_at", "modified_at", "last_modified", "lastmodifieddate", "systemmodstamp", "version",
     "_fivetran_synced", "_fivetran_start", "synced_at", "recorded_at", "dbt_updated_at")  # fmt: skip
 #: A share of an unmapped marker's rows, or of ends that are missing, from which a few mistakes are no explanation.
@@ -127,6 +130,11 @@ def is_date_only(column: str, native: str, date_format: str | None) -> str:
     return f"coalesce(length({text}) <= 10, false)"
 
 
+def _plain(states: Iterable[str]) -> tuple[str, ...]:
+    """Return states in the spelling of :data:`STATES`."""
+    return tuple(re.sub(r"[ \-_./]", "", one.lower()) for one in states)
+
+
 class TermRows:
     """How raw rows of subscriptions become the terms of customers, as SQL over ``raw_subscriptions``."""
 
@@ -148,15 +156,25 @@ class TermRows:
         """The state of a row in the spelling of :data:`STATES`; null where there is none."""
         return f"nullif(translate(lower({self._value('status', 'text')}), ' -_./', ''), '')"
 
+    def sense(self, word: str) -> Sense | None:
+        """Return what a state says, in the spelling of :data:`STATES`; None for an unknown word."""
+        if self.reading.completed is not None:
+            if word in _plain(self.reading.completed):
+                return "completed"
+            if STATES.get(word) == "completed":
+                return "over"
+        return STATES.get(word)
+
     def _in(self, *senses: Sense) -> str:
-        words = ", ".join(literal(word) for word, sense in STATES.items() if sense in senses)
-        return f"coalesce({self.state} in ({words}), false)"
+        known = {*STATES, *_plain(self.reading.completed or ())}
+        words = [literal(word) for word in sorted(known) if self.sense(word) in senses]
+        return f"coalesce({self.state} in ({', '.join(words)}), false)" if words else "false"
 
     @property
     def listed(self) -> tuple[str, ...] | None:
         """The states that make a customer by the settings, spelled as in :data:`STATES`."""
         chosen = self.reading.status
-        return None if chosen is None else tuple(re.sub(r"[ \-_./]", "", one.lower()) for one in chosen)
+        return None if chosen is None else _plain((*chosen, *(self.reading.completed or ())))
 
     @property
     def counts_trials(self) -> bool:
@@ -200,9 +218,9 @@ class TermRows:
         has_state = "status" in self.native
         line = 'To count them, list all states that make a customer: [tables.subscriptions] status = ["active", …].'
         if has_state and self.listed is not None:
-            some = ", ".join(map(literal, self.listed)) or "''"
+            some = ", ".join(map(literal, self.listed))
             fix = "Such rows are left out; add the state to status in churnrisk.toml to count them."
-            unlisted = f"not coalesce({self.state} in ({some}), false)"
+            unlisted = f"coalesce({self.state}, '') not in ({some})"
             found.append(LeftOut("status", "has a state that status does not list", unlisted, fix))
         if not self.counts_trials and (has_state or "trial_ends_at" in self.native):
             # A trial that is never paid is no customer at any date, so that today's state tells nothing too early.
@@ -335,7 +353,8 @@ class _TermCheck:
         self.terms = TermRows(native, reading)
 
     def violations(self) -> list[Violation]:
-        return [*self._left_out(), *self._states(), *self._unmapped_trials(), *self._versions()]
+        unmapped = [*self._unmapped_trials(), *self._unmapped_notice()]
+        return [*self._left_out(), *self._states(), *unmapped, *self._versions()]
 
     def _found(self, one: LeftOut, count: int, level: Literal["error", "warn"]) -> Violation:
         shown = self.rows(
@@ -375,7 +394,7 @@ class _TermCheck:
             "status",
             "ended as completed, which is no churn",
             f"{self.terms.completed} and {self.terms.ended}",
-            "Nothing to do if that is right; else leave such rows out by where in churnrisk.toml.",
+            "Nothing to do if that is right; if they are losses, set completed = [] under [tables.subscriptions].",
         )
         (count,) = self.rows(f"select count(*) from raw_subscriptions where {done.where}")[0]
         if count:
@@ -386,16 +405,17 @@ class _TermCheck:
             f"select {self.terms.state} as state, any_value(trim(cast(status as varchar))), count(*) as n "
             "from raw_subscriptions group by 1 order by n desc, state limit 200"
         )
-        unknown = {str(text): int(n) for word, text, n in words if word is not None and word not in STATES}
+        sense = {word: self.terms.sense(word) for word, _, _ in words if word is not None}
+        unknown = {str(text): int(n) for word, text, n in words if word is not None and sense[word] is None}
         if unknown:
-            known = [
-                str(text) for word, text, _ in words if STATES.get(word) in ("customer", "over", "completed")
-            ]
+            kept = ("customer", "over", "completed")
+            known = [str(text) for word, text, _ in words if sense.get(word) in kept]
             line = f"status = {json.dumps([*known, *list(unknown)][:12], ensure_ascii=False)}"
             seen = ", ".join(f"{text} ({n:,})" for text, n in list(unknown.items())[:12])
             fix = (
                 f"Say which states make a customer, now or in the past, under [tables.subscriptions]: {line} "
-                f"if {seen} {'does' if len(unknown) == 1 else 'do'}; rows of states that are not listed are left out."
+                f"if {seen} {'does' if len(unknown) == 1 else 'do'}; rows of other states are left out. Where the end "
+                f"of a state is no churn, completed = {json.dumps(list(unknown)[:1], ensure_ascii=False)}."
             )
             yield Violation(
                 "subscriptions", "status", "is no known state", "error", sum(unknown.values()),
@@ -420,6 +440,16 @@ class _TermCheck:
         (count,) = self.rows(f"select count(*) from raw_subscriptions where {one.where}")[0]
         if count:
             yield self._found(one, int(count), "error")
+
+    def _unmapped_notice(self) -> Iterator[Violation]:
+        named = next((column for column in self.own if column.strip().lower() in _NOTICE_NAMES), None)
+        if named is not None and "cancelled_at" not in self.native:
+            fix = f'Map it if it is: [tables.subscriptions.columns] cancelled_at = "{named}".'
+            problem = "looks like the day on which notice was given, and is not mapped"
+            given = f"not {missing(identifier(named), self.own[named])}"
+            (count,) = self.rows(f"select count(*) from raw_subscriptions where {given}")[0]
+            if count:
+                yield Violation("subscriptions", named, problem, "warn", int(count), (), fix)
 
     def _any_left_out(self) -> str:
         return " or ".join(rule.where for rule in self.terms.rules()) or "false"

@@ -101,6 +101,8 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    #: States of subscriptions whose end is no churn; default: "completed" and words like it.
+    completed: tuple[str, ...] | None = None
     where: str | None = None
     #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
     ids: str | tuple[str, ...] | None = None
