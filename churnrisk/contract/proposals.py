@@ -54,6 +54,7 @@ _SEPARATORS = (
 )  # fmt: skip
 _LIKE = "^[-+]?[0-9][0-9.,'\\s\u00a0\u2009\u202f\u2019_]*$"
 _GROUP = r"\d[.]\d{3}(?:\D|$)"
+_OTHER = r"^[-+]?\d+[.](?:\d{1,2}|\d{4,})$|^[-+]?0*[.]"
 _GROUPED = r"^[-+]?[1-9]\d{0,2}([.]\d{3})+$"
 
 
@@ -176,8 +177,9 @@ def doubtful_numbers(
     declared = [column.name for column in spec.columns if column.type == "number" and column.name in native]
     own = [name for name in native if spec.open and spec.column(name) is None]
     columns = [name for name in own if native[name] == "VARCHAR"]
-    with_groups, signed = _with_groups(rows, spec, [name for name in declared if native[name] == "VARCHAR"])
-    columns += with_groups
+    relation, texts = f"raw_{spec.name}", [name for name in declared if native[name] == "VARCHAR"]
+    columns += [name for name in texts if _has_groups(rows, relation, name)]
+    signed = (name for name in texts if _has_signs(rows, relation, name))
     found = [one for column in signed for one in _currencies(rows, spec, column)]
     if not columns:
         return found
@@ -195,18 +197,22 @@ def doubtful_numbers(
     return found
 
 
-def _with_groups(rows: Rows, spec: TableSpec, columns: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the columns with a point before three digits, and those with texts beside numbers, at little cost."""
-    if not columns:
-        return [], []
-    counts = ", ".join(
-        f"count(*) filter (where contains({quoted}, '.') and regexp_matches({quoted}, {literal(_GROUP)})), "
-        f"count(*) filter (where {quoted} is not null and try_cast(trim({quoted}) as double) is null)"
-        for quoted in map(identifier, columns)
-    )
-    row = rows(f"select {counts} from raw_{spec.name}")[0]
-    grouped = [column for column, count in zip(columns, row[::2], strict=True) if count]
-    return grouped, [column for column, count in zip(columns, row[1::2], strict=True) if count]
+def _has_groups(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether points stand before three digits in a column, and before nothing else, at little cost."""
+    quoted = identifier(column)
+    for pattern, expected in ((_OTHER, False), (_GROUP, True)):
+        # most columns are settled by their first rows
+        like = f"contains({quoted}, '.') and regexp_matches({quoted}, {literal(pattern)})"
+        if bool(rows(f"select 1 from {relation} where {like} limit 1")) != expected:
+            return False
+    return True
+
+
+def _has_signs(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether something in a column begins or ends as no number does."""
+    quoted = identifier(column)
+    sign = f"{quoted} >= ':' or {quoted} < '+' or right({quoted}, 1) not between '0' and '9'"
+    return bool(rows(f"select 1 from {relation} where {quoted} <> '' and ({sign}) limit 1"))
 
 
 def _currencies(rows: Rows, spec: TableSpec, column: str) -> list[Violation]:
