@@ -9,6 +9,7 @@ from .build import (
     create_feature_table,
     facts_query,
     lay_out,
+    require_prepared,
     script_of,
     step_purposes,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "lasting_features",
     "lay_out",
     "pairs_of",
+    "require_prepared",
     "script_of",
     "select_features",
     "select_levers",

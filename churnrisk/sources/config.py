@@ -25,6 +25,9 @@ class Via:
     path: str
     key: str | None = None
     account: str | None = None
+    #: As for a table; those of the table itself do not count here.
+    encoding: str | None = None
+    delimiter: str | None = None
 
 
 @dataclass(frozen=True)

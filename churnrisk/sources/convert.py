@@ -75,7 +75,16 @@ def to_utf8(path: Path, encoding: str, folder: Path) -> Path:
 
 
 def detect_encoding(path: Path) -> str | None:
-    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if that cannot be told."""
+    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if that cannot be told.
+
+    None too if the file cannot be read, as the engine says what is wrong with it.
+    """
+    with suppress(OSError):
+        return _detected(path)
+    return None
+
+
+def _detected(path: Path) -> str | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
         start = bytes(file.read(4))
@@ -95,12 +104,10 @@ def detect_encoding(path: Path) -> str | None:
 
 def not_utf8(files: Iterable[Path]) -> ContractError | None:
     """Return the error about the first file that is not UTF-8, with the encoding that it most likely has."""
-    # the engine says what else is wrong with a file
-    with suppress(OSError):
-        for path in files:
-            found = detect_encoding(path)
-            if found is not None:
-                return _not_utf8(path, found)
+    for path in files:
+        found = detect_encoding(path)
+        if found is not None:
+            return _not_utf8(path, found)
     return None
 
 

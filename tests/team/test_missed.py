@@ -26,7 +26,7 @@ REASONS = (
 
 @pytest.fixture
 def project(tmp_path):
-    """Twenty accounts; those named "lost…" end on 15 June 2026, the other sixteen stay."""
+    """Twenty accounts; those named "lost…" end with 14 June 2026, the other sixteen stay."""
     accounts = [f"lost{i}" for i in range(4)] + [f"stays{i:02d}" for i in range(16)]
     pd.DataFrame({"account_id": accounts}).to_csv(tmp_path / "accounts.csv", index=False)
     rows = [
