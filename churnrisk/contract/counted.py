@@ -64,6 +64,7 @@ _MARKERS = {word: how for how, words in _FLAGS.items() for word in words.split()
 _ID_NAMES = ("id", "subscription_id", "subscriptionid", "sub_id", "subscription", "subscription id")
 _TRIAL_END_NAMES = ("trial_end", "trial_ends_at", "trial_end_date", "trial_ended_at", "trial_end_at", "trial end",
     "trial_ends_on", "trial end (utc)")  # fmt: skip
+_TRIAL_FLAGS = ("is_trial", "istrial", "trial", "on_trial", "is trial", "trial?")
 _NOTICE_NAMES = ("canceled_at", "canceledat", "cancelled_on", "canceled_on", "cancellation_date", "cancel_date",
     "canceled at (utc)", "canceled at", "cancelled at", "notice_date", "notice_given_at", "notice_given",
     "cancellation_requested_at", "cancel_requested_at")  # fmt: skip
@@ -364,7 +365,7 @@ class _TermCheck:
         self.terms = TermRows(native, reading)
 
     def violations(self) -> list[Violation]:
-        unmapped = [*self._unmapped_trials(), *self._unmapped_notice()]
+        unmapped = [*self._unmapped_trials(), *self._flagged_trials(), *self._unmapped_notice()]
         return [*self._left_out(), *self._states(), *unmapped, *self._versions()]
 
     def _found(self, one: LeftOut, count: int, level: Literal["error", "warn"]) -> Violation:
@@ -450,6 +451,21 @@ class _TermCheck:
         (count,) = self.rows(f"select count(*) from raw_subscriptions where {one.where}")[0]
         if count:
             yield self._found(one, int(count), "error")
+
+    def _flagged_trials(self) -> Iterator[Violation]:
+        named = next((column for column in self.own if column.strip().lower() in _TRIAL_FLAGS), None)
+        if named is None or _names(self.reading.where, named):
+            return
+        quoted = identifier(named)
+        no_trial = f"coalesce(lower(cast({quoted} as varchar)), '') not in ('true', 't', 'yes', 'y', '1')"
+        fix = (
+            "They count as terms of customers. To leave them out, set "
+            f"where = {json.dumps(no_trial, ensure_ascii=False)} under [tables.subscriptions]."
+        )
+        one = LeftOut(named, "is marked as a trial", f"not ({no_trial})", fix)
+        (count,) = self.rows(f"select count(*) from raw_subscriptions where {one.where}")[0]
+        if count:
+            yield self._found(one, int(count), "warn")
 
     def _unmapped_notice(self) -> Iterator[Violation]:
         named = next((column for column in self.own if column.strip().lower() in _NOTICE_NAMES), None)
