@@ -122,7 +122,8 @@ class OpenProject:
         Raises
         ------
         ContractError
-            Names the signals that change when everything from an as-of date on is cut away.
+            Names the signals that change when everything from an as-of date on is cut away, and those that tell the
+            outcome so well that they must be leaks, unless ``features={"trust": [...]}`` names them.
         UsageError
             If a name is taken, or the SQL is not understood.
         """
@@ -290,12 +291,13 @@ class OpenProject:
 
 
 def _refuse_leaks(report: training.CheckReport, names: Sequence[str]) -> None:
-    changed = "; ".join(leak.text for leak in report.leaks or () if leak.feature in names)
-    if changed:
+    if changed := "; ".join(leak.text for leak in report.leaks or () if leak.feature in names):
         raise ContractError(
             f"expected signals that know the past only, found some that change when the future is cut away: {changed}. "
             "Let its SQL read only what was known before as_of, or leave it out."
         )
+    if telling := "; ".join(one.text for one in report.suspects if one.left_out and one.feature in names):
+        raise ContractError(f"expected signals that do not tell the outcome by themselves: {telling}.")
 
 
 def load(

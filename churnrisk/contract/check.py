@@ -355,7 +355,7 @@ def _raw_rules(
         for column in columns
         if column.type not in ("id", "text")  # every value can be read as text
     ]
-    fix = "Fill it in; the rows are left out until then."
+    fix = "Fill it in, or leave such rows out by where; they do not count until then."
     rules += [
         ContractRule(
             one.name, "value is missing", missing(f'"{one.name}"', native[one.name]), "'(empty)'", fix

@@ -53,8 +53,9 @@ class Reach:
     @property
     def patience(self) -> int | None:
         """How many days the table may be behind the others; None while its rhythm is not known."""
-        # a company may sign nobody for a year, unless it used to do so every other day
-        if self.gaps < (_DENSE_GAPS if self.table == "subscriptions" else _KNOWN_GAPS):
+        # a company may sign nobody and change nothing for a year, unless it used to do so every other day
+        rare = self.table in ("subscriptions", "attributes")
+        if self.gaps < (_DENSE_GAPS if rare else _KNOWN_GAPS):
             return None
         return self.longest_gap * (1 if self.gaps >= _DENSE_GAPS else 2) + 2
 
@@ -64,8 +65,13 @@ class Reach:
 
 
 def reaches(rows: Rows, available: Available, *, now: datetime) -> dict[str, Reach]:
-    """Return what each table of happenings covers up to ``now``, by table; a planned end is no happening."""
-    days = {name: _days(rows, available, name, now=now) for name in available.tables if TABLES[name].is_log}
+    """Return what each table of happenings covers up to ``now``, by table; a planned end is no happening.
+
+    Attributes, which come at most once a day, count beside such tables.
+    """
+    timed = [name for name in available.tables if TABLES[name].is_log]
+    timed += ["attributes"] if timed and available.has("attributes") else []
+    days = {name: _days(rows, available, name, now=now) for name in timed}
     found = {name: _reach(name, counts) for name, counts in days.items() if counts}
     if not found:
         return {}

@@ -76,11 +76,9 @@ def lasting_features(tables: Tables, features: Sequence[Feature]) -> frozenset[s
     Those are static columns of accounts, and columns of attributes if it has one row per account, of one date for all
     or of the account's first day.
     """
-    sources = {"accounts."} | ({"attributes."} if _is_dated_back(tables) else set())
+    sources = ("accounts.", "attributes.") if _is_dated_back(tables) else ("accounts.",)
     return frozenset(
-        feature.name
-        for feature in features
-        if feature.family == "attributes" and feature.requires[0].startswith(tuple(sources))
+        feature.name for feature in features if feature.requires and feature.requires[0].startswith(sources)
     )
 
 

@@ -78,6 +78,7 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
         f"min(s.auto_renew) filter (where {runs}) as auto_renew, "
         f"min(s.cancelled_at) filter (where {runs} and s.cancelled_at < p.as_of) as notice_at, "
         f"case when {lapsed} then {end} end as lapsed_at, "
+        f"case when {lapsed} then arg_max(s.mrr, s.place) filter (where s.mrr is not null) end as lapsed_mrr, "
         # terms that start at the same instant count once
         "count(*) filter (where s.starts) as terms_started, "
         "max(s.started_at) as last_term_started_at "

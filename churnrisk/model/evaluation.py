@@ -261,7 +261,8 @@ def find_suspects(
     found = []
     for feature in features:
         column = X[feature.name]
-        if feature.family not in ("attributes", "own"):
+        brought = any(need.startswith("attributes.") for need in feature.requires)
+        if feature.family not in ("attributes", "own") and not brought:
             auc = rows.sample.auc_alone(column[rows.sampled], TELLING)
             found += [Suspect(feature.name, _telling(auc), False, auc)] if auc else []
         elif feature.name not in trust:

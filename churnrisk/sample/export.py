@@ -147,6 +147,9 @@ def _as_exported(name: str, table: pd.DataFrame) -> pd.DataFrame:
     exported = table.copy()
     if name == "complaints":
         exported["severity"] = exported["severity"].map(_SEVERITY_WORDS)
+    if name == "subscriptions":
+        # the company writes the last day of a term, not the day after it
+        exported["ended_at"] -= pd.Timedelta(days=1)
     for column in exported.columns:
         if pd.api.types.is_datetime64_any_dtype(exported[column]):
             exported[column] = _as_text(exported[column], date_only=column in _DATE_ONLY)

@@ -240,9 +240,13 @@ class _Columns:
     encoding: str | None = None
 
     @property
+    def is_sheet(self) -> bool:
+        return file_kind(self.path) == "workbook"
+
+    @property
     def is_readable_by_sql(self) -> bool:
         """Say whether SQL can read it: neither a sheet nor text that must be converted first."""
-        return "#" not in self.path and self.encoding is None
+        return not self.is_sheet and self.encoding is None
 
     def find(self, column: str) -> str | None:
         """Return how the file spells a column, by any of its names."""
@@ -253,7 +257,7 @@ class _Columns:
 
     def fits(self, file: ConnectorFile) -> bool:
         return all(self.find(column) is not None for column in file.needs) and (
-            not file.sheet or "#" in self.path
+            not file.sheet or self.is_sheet
         )
 
     def weight(self, name: str, file: ConnectorFile) -> tuple[int, int, bool]:
@@ -342,7 +346,7 @@ class _Match:
             name
             for name, found in self._found.items()
             if len({(frozenset(one.spelled), one.encoding) for one in found}) > 1
-            or (len(found) > 1 and any("#" in one.path for one in found))
+            or (len(found) > 1 and any(one.is_sheet for one in found))
         ]
 
     @cached_property

@@ -210,7 +210,8 @@ class _Joiner:
         else:
             way = self._find(starts, rows, accounts())
             _FOUND[place] = start, columns = way.start, way.columns
-        self._engine.create(f"via_{self._name}", self._led(columns))
+        led = "select k as churnrisk_key, min(a) as churnrisk_account, count(*) as churnrisk_accounts"
+        self._engine.create(f"via_{self._name}", f"{led} from ({self._pairs(columns)}) group by k")
         if whole:
             self._require_one_account(self._normal(starts[start]), rows, columns)
         names = " ".join((start, columns[0][0], self._hops[0].file))
@@ -226,35 +227,31 @@ class _Joiner:
         lost = literal(f" (no account by {', '.join(hop.file for hop in self._hops)})")
         return f"coalesce(churnrisk_account, {self._normal(key)} || {lost})"
 
-    def _led(self, columns: Sequence[tuple[str, str]]) -> str:
-        """Return the query of all keys with their account, and how many accounts they have."""
+    def _pairs(self, columns: Sequence[tuple[str, str]]) -> str:
+        """Return the query of all keys with each account that they lead to."""
         tables = []
         for number, (hop, (key, account)) in enumerate(zip(self._hops, columns, strict=True)):
             cells = f"{self._normal(hop.columns[key])} as k, {self._normal(hop.columns[account])} as a"
             met = f" on h{number}.k = h{number - 1}.a" if number else ""
             tables.append(f"(select distinct {cells} from {hop.relation}) h{number}{met}")
-        pairs = f"select distinct h0.k, h{len(tables) - 1}.a as a from {' join '.join(tables)}"
-        return (
-            "select k as churnrisk_key, min(a) as churnrisk_account, list_sort(list(a)) as churnrisk_all "
-            f"from ({pairs}) where k is not null and a is not null group by k"
-        )
+        ends = f"select distinct h0.k, h{len(tables) - 1}.a as a from {' join '.join(tables)}"
+        return f"select k, a from ({ends}) where k is not null and a is not null"
 
     def _require_one_account(self, key: str, rows: str, columns: Sequence[tuple[str, str]]) -> None:
-        shared = (
-            f"select churnrisk_key, churnrisk_all from via_{self._name} where len(churnrisk_all) > 1 "
-            f"and churnrisk_key in (select {key} from {rows}) order by churnrisk_key"
-        )
+        shared = f"from via_{self._name} where churnrisk_accounts > 1 and churnrisk_key in (select {key} from {rows})"
+        ((example, count),) = self._engine.rows(f"select min(churnrisk_key), count(*) {shared}")
+        if not count:
+            return
         found = self._engine.rows(
-            f"select first(churnrisk_key), first(churnrisk_all), count(*) from ({shared})"
+            f"select a from ({self._pairs(columns)}) where k = {literal(example)} order by a"
         )
-        example, accounts, count = found[0]
-        if count:
-            more = f", and {count - 1:,} more keys lead to several" if count > 1 else ""
-            raise ContractError(
-                f"{self._setting} ({_shown(columns)}): {example} leads to {len(accounts)} accounts "
-                f"({', '.join(accounts[:3])}{' …' if len(accounts) > 3 else ''}){more}. "
-                "Keep one account per key in the file, or join by sql."
-            )
+        accounts = [account for (account,) in found]
+        more = f", and {count - 1:,} more keys lead to several" if count > 1 else ""
+        raise ContractError(
+            f"{self._setting} ({_shown(columns)}): {example} leads to {len(accounts)} accounts "
+            f"({', '.join(accounts[:3])}{' …' if len(accounts) > 3 else ''}){more}. "
+            "Keep one account per key in the file, or join by sql."
+        )
 
     def _find(self, starts: Mapping[str, str], rows: str, accounts: str) -> _Way:
         """Return the clearly best way to accounts; UsageError if there is none, or more than one."""

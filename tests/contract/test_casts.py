@@ -7,9 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from churnrisk.contract import ColumnType, Reading, cast, literal, normal_id
+from churnrisk.contract import ID_RULES, ColumnType, Reading, cast, literal, normal_id
 from churnrisk.sources import Engine, EngineConfig
 
 
@@ -268,3 +271,18 @@ def test_scores_are_brought_to_ten_from_their_scale(engine: Engine) -> None:
     by_kind = cast('"score"', "score", native="DOUBLE", reading=Reading(scale={"CSAT": "1-5"}))
     kinds = "(values ('csat ', 5.0, 1), ('nps', 9.0, 2), (null, 3.0, 3)) t(kind, score, i)"
     assert engine.rows(f"select {by_kind} from {kinds} order by i") == [(10,), (9,), (3,)]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    st.lists(
+        st.text("0019aAßeE.,+ \u00a0\t", max_size=20)
+        | st.from_regex(r"[0-9]{1,3}\.?[0-9]{0,6}([eE]\+?[0-9]{1,2})?", fullmatch=True)
+    )
+)
+def test_a_normal_form_is_its_own_normal_form(engine: Engine, ids: list[str]) -> None:
+    engine.table_from("given_ids", pa.table({"id": pa.array(ids, pa.string())}))
+    for rule in ID_RULES:
+        once, twice = normal_id("id", rule), normal_id(normal_id("id", rule), rule)
+        changed = f"select id, {once}, {twice} from given_ids where {once} is distinct from {twice}"
+        assert engine.rows(changed) == []

@@ -173,6 +173,14 @@ def test_each_kind_of_survey_has_its_own_scale(tmp_path: Path) -> None:
     assert 'scale = {csat = "1-5"}' in found.fix
 
 
+def test_attributes_show_how_far_the_data_reach(tmp_path: Path) -> None:
+    terms = "account_id,started_at,ended_at\nA001,2026-01-01,2026-08-01\nA002,2026-02-01,\n"
+    monthly = "account_id,valid_from,size\n" + "".join(f"A002,2026-{n:02}-28,{n}\n" for n in range(1, 11))
+    found, reach = doubts(tmp_path, subscriptions=terms, attributes=monthly)
+    assert found == []
+    assert reach["attributes"].last == date(2026, 10, 28)
+
+
 def test_past_ends_that_no_other_table_confirms_may_be_planned(tmp_path: Path) -> None:
     text = "account_id,started_at,ended_at\nA001,2026-01-01,2026-08-01\nA002,2026-02-01,2027-01-01\n"
     (found,), reach = doubts(tmp_path, subscriptions=text)

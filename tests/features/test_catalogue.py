@@ -6,10 +6,11 @@ import pytest
 
 from churnrisk.contract import Available
 from churnrisk.errors import UsageError
-from churnrisk.features import FeatureConfig, OwnFeature, clashing_columns, select_features
+from churnrisk.features import FeatureConfig, OwnFeature, clashing_columns, lasting_features, select_features
 from churnrisk.records import Feature
+from churnrisk.snapshots import ChurnConfig, build_panel
 from tests.features.computing import compute
-from tests.world import at, opened, random_world
+from tests.world import at, opened, random_world, row
 
 WORLD = random_world(4)
 
@@ -134,3 +135,32 @@ def test_a_column_called_like_a_signal_is_named_with_its_new_name() -> None:
         in found["attributes", "Tenure_Days"].fix
     )
     assert not clashing_columns(FeatureConfig(exclude=("Tenure_Days", "churned", "segment")), available)
+
+
+@pytest.mark.parametrize(
+    ("dates", "dated_back"),
+    [
+        ({"A0": [0], "A1": [100], "A2": [200]}, True),
+        ({"A0": [-50], "A1": [-50], "A2": [-50]}, True),
+        ({"A0": [0], "A1": [130], "A2": [201]}, False),
+        ({"A0": [0, 30], "A1": [100, 160], "A2": [200, 230]}, False),
+    ],
+    ids=["at sign-up", "on one day", "later", "a history"],
+)
+def test_attributes_with_one_row_from_the_start_on_are_dated_back(
+    dates: dict[str, list[int]], dated_back: bool
+) -> None:
+    accounts = [row("accounts", account_id=name, signed_up_at=at(100 * int(name[1:]))) for name in dates]
+    facts = [
+        row("attributes", account_id=name, valid_from=at(day), tier="gold", load=1.0)
+        for name, days in dates.items()
+        for day in days
+    ]
+    world = WORLD.with_rows(accounts=accounts, attributes=facts)
+    with opened(world) as tables:
+        build_panel(tables, ChurnConfig(), [at(250)], data_end=at(300))
+        features = select_features(FeatureConfig(static=("region",)), tables.available)
+        found = lasting_features(tables, features)
+    assert ("tier" in found) == dated_back
+    assert "region" in found
+    assert "events_7" not in found

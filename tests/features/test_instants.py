@@ -89,6 +89,44 @@ def test_a_contract_runs_until_its_end_has_passed(ended: datetime | None, mrr: f
     assert pd.isna(found) if mrr is None else found == mrr
 
 
+@pytest.mark.parametrize(
+    ("ended", "status", "days"),
+    [
+        (AS_OF, "expired", None),
+        (AS_OF - timedelta(days=1), "expired", 1),
+        (AS_OF - INSTANT, "expired", 1),
+        (AS_OF - timedelta(days=3), "completed", None),
+        (None, "active", None),
+    ],
+)
+def test_an_account_has_lapsed_once_its_last_end_has_passed(
+    ended: datetime | None, status: str, days: int | None
+) -> None:
+    former = row("subscriptions", account_id="A", started_at=at(1), ended_at=at(90), status="expired")
+    term = row("subscriptions", account_id="A", started_at=at(100), ended_at=ended, status=status)
+    found = values(subscriptions=[former, term])["days_lapsed"]
+    assert pd.isna(found) if days is None else found == days
+
+
+@pytest.mark.parametrize(
+    ("given", "ended", "days"),
+    [
+        (AS_OF, None, None),
+        (AS_OF - INSTANT, None, 1),
+        (at(390), at(410), 10),
+        (at(390), AS_OF, 10),
+        (at(390), at(395), None),
+        (at(5), None, 300),
+    ],
+)
+def test_notice_counts_from_its_day_until_the_end(
+    given: datetime, ended: datetime | None, days: int | None
+) -> None:
+    term = row("subscriptions", account_id="A", started_at=at(100), ended_at=ended, cancelled_at=given)
+    found = values(subscriptions=[term])["notice_given_days"]
+    assert pd.isna(found) if days is None else found == days
+
+
 @pytest.mark.parametrize(("renewal", "days"), [(AS_OF, 0), (at(430), 30), (AS_OF - INSTANT, None)])
 def test_a_renewal_on_the_as_of_instant_is_ahead(renewal: datetime, days: int | None) -> None:
     term = row("subscriptions", account_id="A", started_at=at(10), renewal_at=renewal)

@@ -172,3 +172,17 @@ def test_two_columns_of_one_name_are_refused(frames) -> None:
     accounts = frames["accounts"]
     with pytest.raises(UsageError, match="Convert it first"):
         cr.load(tables={**frames, "accounts": pd.concat([accounts, accounts[["account_id"]]], axis=1)})
+
+
+def test_data_may_lie_outside_the_project(world, tmp_path) -> None:
+    shutil.copy(world / "churnrisk.toml", tmp_path)
+
+    assert cr.load(tmp_path, data=world, now=NOW).check().rows == cr.load(world, now=NOW).check().rows
+
+
+def test_of_several_columns_the_first_that_is_filled_counts(frames) -> None:
+    columns = {"events": {"account_id": ["uid", "account_id"]}}
+    events = frames["events"].assign(uid=None)
+    project = cr.load(tables={**frames, "events": events}, columns=columns, now=NOW)
+
+    assert project.check().rows == cr.load(tables=frames, now=NOW).check().rows

@@ -87,7 +87,7 @@ def test_without_defects_the_files_say_what_the_world_says(world: World, tmp_pat
     terms = _raw(tmp_path, "subscriptions")
     assert (terms["account_id"] == world.subscriptions["account_id"]).all()
     assert (terms["mrr"].astype(float) == world.subscriptions["mrr"]).all()
-    ended = pd.to_datetime(terms["ended_at"].replace("", None))
+    ended = pd.to_datetime(terms["ended_at"].replace("", None)) + pd.Timedelta(days=1)
     pd.testing.assert_series_equal(ended, world.subscriptions["ended_at"], check_dtype=False)
     assert len(_raw(tmp_path, "events")) == len(world.events)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.sources import TableConfig, Tables, Via, open_account, open_tables
@@ -77,6 +80,17 @@ def test_given_columns_count(tmp_path: Path) -> None:
         UsageError, match=r"via maps key to 'uid', but users.csv has no such column; it has id"
     ):
         opened(tmp_path, columns={"account_id": "userId"}, via=Via("users.csv", key="uid"))
+
+
+def test_given_columns_may_lie_in_nested_values(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    lines = [
+        f'{{"contact": {{"id": "u{n}"}}, "companies": [{{"id": "{ACCOUNTS[n // 2]}"}}]}}' for n in range(24)
+    ]
+    (tmp_path / "contacts.jsonl").write_text("\n".join(lines))
+    via = Via("contacts.jsonl", key="contact.id", account="companies.0.id")
+    _, found = opened(tmp_path, columns={"account_id": "userId"}, via=via)
+    assert found == EXPECTED
 
 
 def test_an_external_id_leads_to_the_accounts_own(tmp_path: Path) -> None:
@@ -241,3 +255,29 @@ def test_files_of_events_are_read_one_by_one_as_they_are_all_together(tmp_path: 
         assert one.rows(f"from ({bare}) order by 1") == one.rows(
             "select account_id from bare_events order by 1"
         )
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the case folders are not beside the project")
+def test_ids_in_small_letters_meet_their_accounts() -> None:
+    events = TableConfig(path="events.csv", ids="upper")
+    with engine(CASES / "06-ids-differ-in-case-for-some" / "input") as one:
+        open_tables(one, {"accounts": TableConfig(path="accounts.csv"), "events": events})
+        silent = "select count(*) from accounts where account_id not in (select account_id from events)"
+        assert one.value(silent) == 0
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    led=st.dictionaries(st.integers(0, 40), st.integers(0, 9), min_size=8),
+    keys=st.lists(st.integers(0, 40), min_size=1),
+)
+def test_a_row_belongs_to_the_account_that_its_key_leads_to(
+    tmp_path_factory: pytest.TempPathFactory, led: dict[int, int], keys: list[int]
+) -> None:
+    base = tmp_path_factory.mktemp("law")
+    write(base / "accounts.csv", "account_id,name", [(one, "x") for one in range(10)])
+    write(base / "users.csv", "id,account", list(led.items()))
+    write(base / "events.csv", "who,occurred_at", [(key, "2025-03-01") for key in keys])
+    _, found = opened(base, columns={"account_id": "who"}, via=Via("users.csv", key="id", account="account"))
+    expected = Counter(str(led[key]) if key in led else f"{key} (no account by users.csv)" for key in keys)
+    assert {account: n for account, n, _ in found} == expected

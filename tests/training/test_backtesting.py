@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from churnrisk.errors import UsageError
+from churnrisk.errors import ContractError, UsageError
 from churnrisk.records import Colour
 from churnrisk.sample import make_world, write_world
 from churnrisk.settings import load_project
@@ -138,3 +138,10 @@ def test_a_split_by_accounts_has_no_past_to_walk_through(company):
     flat = replace(project, model=replace(project.model, split="accounts"))
     with pytest.raises(UsageError, match="walks through time"):
         backtest(flat, now=NOW, progress=print)
+
+
+def test_too_few_churners_to_train_on_are_too_few_to_look_back_on(company):
+    project = company[0]
+    few = replace(project, engine=replace(project.engine, max_panel_rows=250))
+    with pytest.raises(ContractError, match="training needs at least 10 churned"):
+        backtest(few, now=NOW, progress=lambda _: None)
