@@ -1,5 +1,8 @@
 """How long each connector's shape takes to read, as a multiple of the same rows in plain CSV.
 
+It takes the time of the processor, as others may use the machine too. The plain tables hold only the columns that
+count, while the shapes hold those that their products add.
+
 Run: ``python benchmarks/connectors.py [--rows 1000000] [--shapes segment posthog]``; it prints one line per shape.
 """
 
@@ -31,10 +34,10 @@ def enlarged(shape: Shape, rows: int) -> tuple[str, Frames]:
     for name in ("accounts", table):
         frame = pd.concat([company[name]] * copies, ignore_index=True)
         copy = (frame.index // len(company[name])).astype(str).str.zfill(5)
-        for column in ("account_id", "user_id", "subscription_id"):
-            if column in frame:
-                # in front, where it is part of an id of fifteen characters too
-                frame[column] = copy + frame[column].str[5 if shape.connector == "salesforce" else 0 :]
+        for column in {"account_id", "user_id", "subscription_id", "name"} & set(frame.columns):
+            # in front, where it is part of an id of fifteen characters too
+            shared = 5 if shape.connector == "salesforce" and column == "account_id" else 0
+            frame[column] = copy + frame[column].str[shared:]
         more[name] = frame
     return table, more
 
