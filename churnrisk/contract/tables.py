@@ -417,8 +417,9 @@ def _moment(column: str, native: str, reading: Reading, date_format: str | None)
     # UTC) but takes twice as long: it is for texts that have room for an offset
     plain = f"length({column}) = 10 or length({column}) = 19 and substr({column}, 17, 1) = ':'"
     plain += f" or length({column}) in (20, 24) and {column}[-1] = 'Z'"
-    joined = f"regexp_replace({text}, ' ([-+]\\d\\d)', '\\1')"
-    aware = f"cast(coalesce(try_cast({text} as timestamptz), try_cast({joined} as timestamptz)) as timestamp)"
+    # the engine takes no blank before an offset
+    joined = f"replace(replace({text}, ' +', '+'), ' -', '-')"
+    aware = f"cast(try_cast({joined} as timestamptz) as timestamp)"
     if zone is None:
         return f"case when {plain} then try_cast({column} as timestamp) else {aware} end"
     zoned = f"regexp_matches({text}, {literal(ZONED)})"
