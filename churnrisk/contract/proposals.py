@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from churnrisk.contract.tables import (
+    CURRENCY_SIGNS,
     EPOCHS,
     ColumnSpec,
     Reading,
     TableSpec,
     as_double,
     cast,
+    currency,
     identifier,
     literal,
     missing,
@@ -52,6 +54,7 @@ _SEPARATORS = (
 )  # fmt: skip
 _LIKE = "^[-+]?[0-9][0-9.,'\\s\u00a0\u2009\u202f\u2019_]*$"
 _GROUP = r"\d[.]\d{3}(?:\D|$)"
+_OTHER = r"^[-+]?\d+[.](?:\d{1,2}|\d{4,})$|^[-+]?0*[.]"
 _GROUPED = r"^[-+]?[1-9]\d{0,2}([.]\d{3})+$"
 
 
@@ -174,13 +177,15 @@ def doubtful_numbers(
     declared = [column.name for column in spec.columns if column.type == "number" and column.name in native]
     own = [name for name in native if spec.open and spec.column(name) is None]
     columns = [name for name in own if native[name] == "VARCHAR"]
-    columns += _with_groups(rows, spec, [name for name in declared if native[name] == "VARCHAR"])
+    relation, texts = f"raw_{spec.name}", [name for name in declared if native[name] == "VARCHAR"]
+    columns += [name for name in texts if _has_groups(rows, relation, name)]
+    signed = (name for name in texts if _has_signs(rows, relation, name))
+    found = [one for column in signed for one in _currencies(rows, spec, column)]
     if not columns:
-        return []
+        return found
     words = ", ".join(map(literal, NULL_WORDS))
     counts = ", ".join(_shapes(identifier(column), reading, words) for column in columns)
     row = rows(f"select {counts} from raw_{spec.name}")[0]
-    found = []
     for number, column in enumerate(columns):
         filled, numbers, grouped, other, unknown, like = row[6 * number : 6 * number + 6]
         settled = reading.decimal is not None or reading.thousands is not None
@@ -192,16 +197,38 @@ def doubtful_numbers(
     return found
 
 
-def _with_groups(rows: Rows, spec: TableSpec, columns: Sequence[str]) -> list[str]:
-    """Return the columns with a point before three digits, found at little cost."""
-    if not columns:
+def _has_groups(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether points stand before three digits in a column, and before nothing else, at little cost."""
+    quoted = identifier(column)
+    for pattern, expected in ((_OTHER, False), (_GROUP, True)):
+        # most columns are settled by their first rows
+        like = f"contains({quoted}, '.') and regexp_matches({quoted}, {literal(pattern)})"
+        if bool(rows(f"select 1 from {relation} where {like} limit 1")) != expected:
+            return False
+    return True
+
+
+def _has_signs(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether something in a column begins or ends as no number does."""
+    quoted = identifier(column)
+    sign = f"{quoted} >= ':' or {quoted} < '+' or right({quoted}, 1) not between '0' and '9'"
+    return bool(rows(f"select 1 from {relation} where {quoted} <> '' and ({sign}) limit 1"))
+
+
+def _currencies(rows: Rows, spec: TableSpec, column: str) -> list[Violation]:
+    """Refuse amounts in several currencies, whose sums mean nothing."""
+    found: dict[str, int] = {}
+    sign = currency(f"trim({identifier(column)})")
+    for name, count in rows(f"select {sign} as sign, count(*) from raw_{spec.name} group by 1 order by 1"):
+        if name:
+            code = CURRENCY_SIGNS.get(name, name)
+            found[code] = found.get(code, 0) + int(count)
+    if len(found) < 2:
         return []
-    counts = ", ".join(
-        f"count(*) filter (where contains({quoted}, '.') and regexp_matches({quoted}, {literal(_GROUP)}))"
-        for quoted in map(identifier, columns)
-    )
-    row = rows(f"select {counts} from raw_{spec.name}")[0]
-    return [column for column, count in zip(columns, row, strict=True) if count]
+    fix = f"Convert them to one by sql, or name a column of one currency under [tables.{spec.name}.columns]."
+    few = sum(found.values()) - max(found.values())
+    rule = "amounts are in several currencies"
+    return [Violation(spec.name, column, rule, "error", few, tuple(sorted(found)[:3]), fix)]
 
 
 def _shapes(quoted: str, reading: Reading, words: str) -> str:
@@ -292,7 +319,7 @@ class _Proposer:
         for column in unread:
             if column.type in ("number", "integer", "score") and self.native[column.name] == "VARCHAR":
                 found = number_separators(self.rows, self.relation, column.name, nulls=NULL_WORDS)
-                choices[column.name] = (tuple(_lines(one) for one in found), 1.0)
+                choices[column.name] = (tuple(_lines(one) for one in found if self._agrees(one)), 1.0)
             if column.type == "severity" and self.reading.severity_order is None:
                 lines = ('severity_order = "1 is worst"', 'severity_order = "1 is least"')
                 choices[column.name] = (lines, 1.0) if self._is_numbered(column) else ((), 1.0)
@@ -314,6 +341,12 @@ class _Proposer:
         unread = f"({value}) is null and not {missing(quoted, native)}"
         other = f"trim(cast({quoted} as varchar)) not in ({known})"
         return bool(self.rows(f"select 1 from {self.relation} where {unread} and {other} limit 1"))
+
+    def _agrees(self, separators: Mapping[str, str]) -> bool:
+        """Say whether separators contradict none that are set: those read other columns of the table."""
+        point = separators.get("decimal", ".")
+        group = separators.get("thousands")
+        return self.reading.decimal in (None, point) and self.reading.thousands in (None, group)
 
     def _is_filled(self, column: str) -> bool:
         there = f"not {missing(identifier(column), self.native[column])}"
