@@ -64,6 +64,7 @@ _MARKERS = {word: how for how, words in _FLAGS.items() for word in words.split()
 _ID_NAMES = ("id", "subscription_id", "subscriptionid", "sub_id", "subscription", "subscription id")
 _TRIAL_END_NAMES = ("trial_end", "trial_ends_at", "trial_end_date", "trial_ended_at", "trial_end_at", "trial end",
     "trial_ends_on", "trial end (utc)")  # fmt: skip
+_TRIAL_FLAGS = ("is_trial", "istrial", "trial", "on_trial", "is trial", "trial?")
 _NOTICE_NAMES = ("canceled_at", "canceledat", "cancelled_on", "canceled_on", "cancellation_date", "cancel_date",
     "canceled at (utc)", "canceled at", "cancelled at", "notice_date", "notice_given_at", "notice_given",
     "cancellation_requested_at", "cancel_requested_at")  # fmt: skip
@@ -208,6 +209,14 @@ class TermRows:
         return f"{self.ends_at} is not null"
 
     @property
+    def id_column(self) -> str | None:
+        """The column that names a subscription, of which rows may be versions."""
+        if "subscription_id" in self.native:
+            return "subscription_id"
+        own = (column for column in self.native if TABLES["subscriptions"].column(column) is None)
+        return next((column for column in own if column.strip().lower() in _ID_NAMES), None)
+
+    @property
     def completed(self) -> str:
         """Condition of rows whose end is no churn. It is used for ends that have passed, so it tells nothing early."""
         return self._in("completed") if "status" in self.native else "false"
@@ -258,7 +267,7 @@ class TermRows:
         yield LeftOut("ended_at", "is over without an end", over, fix, level)
 
     def select(self, values: Mapping[str, str], *, complete: str) -> str:
-        """Return the query of the terms: the typed columns and ``completed``.
+        """Return the query of the terms: the typed columns, ``completed`` and ``term_id``.
 
         ``values`` are the typed values of the raw columns, ``complete`` says which typed rows are. A date-only end
         covers its day, and a trial that was paid begins when it was.
@@ -279,13 +288,16 @@ class TermRows:
         if "trial_ends_at" in self.native and not self.counts_trials:
             start, paid = values["started_at"], self._value("trial_ends_at")
             typed["started_at"] = f"case when {paid} > {start} then {paid} else {start} end"
+        named = self.id_column
+        term_id = f"nullif(trim(cast({identifier(named)} as varchar)), '')" if named else "null::varchar"
         terms = (
             f"select {', '.join(f'{value} as {identifier(column)}' for column, value in typed.items())}, "
-            f"{self.completed} as completed, {covers} as covers from raw_subscriptions where not ({left_out})"
+            f"{self.completed} as completed, {term_id} as term_id, {covers} as covers "
+            f"from raw_subscriptions where not ({left_out})"
         )
-        columns = {column: f"t.{identifier(column)}" for column in typed}
+        columns = {column: f"t.{identifier(column)}" for column in (*typed, "completed", "term_id")}
         if covers == "false":
-            return f"select {', '.join(columns.values())}, t.completed from ({terms}) t where {complete}"
+            return f"select {', '.join(columns.values())} from ({terms}) t where {complete}"
         known = "started_at"
         if "recorded_at" in self.native:
             known = "greatest(started_at, coalesce(recorded_at, started_at))"
@@ -300,7 +312,7 @@ class TermRows:
         whole = "t.covers and t.ended_at is not null and coalesce(f.runs_until <= t.ended_at, true)"
         columns["ended_at"] = f"case when {whole} then {day} else t.ended_at end as ended_at"
         return (
-            f"with terms as ({terms}) select {', '.join(columns.values())}, t.completed "
+            f"with terms as materialized ({terms}) select {', '.join(columns.values())} "
             f"from (select * from terms where {complete}) t "
             f"left join ({followed}) f on f.follower = t.account_id and f.begins_on = cast(t.ended_at as date)"
         )
@@ -353,7 +365,7 @@ class _TermCheck:
         self.terms = TermRows(native, reading)
 
     def violations(self) -> list[Violation]:
-        unmapped = [*self._unmapped_trials(), *self._unmapped_notice()]
+        unmapped = [*self._unmapped_trials(), *self._flagged_trials(), *self._unmapped_notice()]
         return [*self._left_out(), *self._states(), *unmapped, *self._versions()]
 
     def _found(self, one: LeftOut, count: int, level: Literal["error", "warn"]) -> Violation:
@@ -365,11 +377,13 @@ class _TermCheck:
         return Violation("subscriptions", one.column, one.problem, level, count, examples, one.fix)
 
     def _left_out(self) -> Iterator[Violation]:
-        rules = self._each_once()
+        rules, done = self._each_once(), self._completed()
         if not rules:
             return
-        counts = ", ".join(f"count(*) filter (where {one.where})" for one in rules)
-        total, *found = self.rows(f"select count(*), {counts} from raw_subscriptions")[0]
+        counts = ", ".join(f"count(*) filter (where {one.where})" for one in (*rules, done))
+        total, *found, ended = self.rows(f"select count(*), {counts} from raw_subscriptions")[0]
+        if ended:
+            yield self._found(done, int(ended), "warn")
         for one, count in zip(rules, found, strict=True):
             if count:
                 level = one.level or ("error" if count > _MOST * total else "warn")
@@ -387,19 +401,16 @@ class _TermCheck:
             for rule, seen in zip(rules, former, strict=True)
         ]
 
-    def _states(self) -> Iterator[Violation]:
-        if "status" not in self.native:
-            return
-        done = LeftOut(
+    def _completed(self) -> LeftOut:
+        return LeftOut(
             "status",
             "ended as completed, which is no churn",
             f"{self.terms.completed} and {self.terms.ended}",
             "Nothing to do if that is right; if they are losses, set completed = [] under [tables.subscriptions].",
         )
-        (count,) = self.rows(f"select count(*) from raw_subscriptions where {done.where}")[0]
-        if count:
-            yield self._found(done, int(count), "warn")
-        if self.terms.listed is not None:
+
+    def _states(self) -> Iterator[Violation]:
+        if "status" not in self.native or self.terms.listed is not None:
             return
         words = self.rows(
             f"select {self.terms.state} as state, any_value(trim(cast(status as varchar))), count(*) as n "
@@ -441,6 +452,21 @@ class _TermCheck:
         if count:
             yield self._found(one, int(count), "error")
 
+    def _flagged_trials(self) -> Iterator[Violation]:
+        named = next((column for column in self.own if column.strip().lower() in _TRIAL_FLAGS), None)
+        if named is None or _names(self.reading.where, named):
+            return
+        quoted = identifier(named)
+        no_trial = f"coalesce(lower(cast({quoted} as varchar)), '') not in ('true', 't', 'yes', 'y', '1')"
+        fix = (
+            "They count as terms of customers. To leave them out, set "
+            f"where = {json.dumps(no_trial, ensure_ascii=False)} under [tables.subscriptions]."
+        )
+        one = LeftOut(named, "is marked as a trial", f"not ({no_trial})", fix)
+        (count,) = self.rows(f"select count(*) from raw_subscriptions where {one.where}")[0]
+        if count:
+            yield self._found(one, int(count), "warn")
+
     def _unmapped_notice(self) -> Iterator[Violation]:
         named = next((column for column in self.own if column.strip().lower() in _NOTICE_NAMES), None)
         if named is not None and "cancelled_at" not in self.native:
@@ -456,30 +482,22 @@ class _TermCheck:
 
     def _versions(self) -> Iterator[Violation]:
         """Yield subscriptions with rows that run at the same time: versions, of which one counts."""
-        named = "subscription_id" if "subscription_id" in self.native else None
-        named = named or next((column for column in self.own if column.strip().lower() in _ID_NAMES), None)
+        named = self.terms.id_column
         if named is None:
             return
-        end = f"coalesce({self.terms.ends_at}, {LATEST})"
-        terms = (
-            f"select {self.terms.account} as account, trim(cast({identifier(named)} as varchar)) as id, "
-            f"{self.terms.starts_at} as starts, {end} as ends "
-            f"from raw_subscriptions where not ({self._any_left_out()})"
-        )
-        # what is shared by many accounts names a plan, not a subscription
-        ids, accounts = self.rows(f"select count(distinct id), count(distinct account) from ({terms})")[0]
-        if 2 * ids <= accounts:
-            return
-        order = "partition by account, id order by starts, ends"
-        earlier = f"max(ends) over ({order} rows between unbounded preceding and 1 preceding)"
+        # less than a day is no version but a day that two terms share
+        order = "partition by account_id, term_id order by started_at, ended_at"
+        end = f"max(coalesce(ended_at, {LATEST}))"
+        earlier = f"{end} over ({order} rows between unbounded preceding and 1 preceding)"
         overlapping = (
-            f"select distinct account, id from (select account, id, starts, {earlier} as earlier from ({terms}) "
-            "where account is not null and coalesce(id, '') <> '' and starts is not null) where earlier > starts"
+            f"select distinct account_id, term_id from (select account_id, term_id, started_at, {earlier} as earlier "
+            "from subscriptions where term_id is not null) where earlier > started_at + interval 1 day"
         )
-        count, first, last = self.rows(
-            f"select count(*), min(id || ' of ' || account), max(id || ' of ' || account) from ({overlapping})"
-        )[0]
-        if not count:
+        some = "term_id || ' of ' || account_id"
+        count, first, last = self.rows(f"select count(*), min({some}), max({some}) from ({overlapping})")[0]
+        # what is shared by many accounts names a plan, not a subscription
+        shared = "select 2 * count(distinct term_id) <= count(distinct account_id) from subscriptions"
+        if not count or self.rows(shared)[0][0]:
             return
         latest = next(
             (column for column in self.native if column.strip().lower() in _VERSION_NAMES), "updated_at"

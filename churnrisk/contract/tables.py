@@ -416,6 +416,7 @@ def _moment(column: str, native: str, reading: Reading, date_format: str | None)
     # a cast to timestamp drops an offset in the text, one to timestamptz honours it (the session's zone is
     # UTC) but takes twice as long: it is for texts that have room for an offset
     plain = f"length({column}) = 10 or length({column}) = 19 and substr({column}, 17, 1) = ':'"
+    plain += f" or length({column}) in (20, 24) and {column}[-1] = 'Z'"
     joined = f"regexp_replace({text}, ' ([-+]\\d\\d)', '\\1')"
     aware = f"cast(coalesce(try_cast({text} as timestamptz), try_cast({joined} as timestamptz)) as timestamp)"
     if zone is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -71,8 +71,10 @@ class Way:
 Columns = Mapping[str, ColumnProfile]
 
 
-def by_path(name: str, file: FileProfile, columns: Columns, way: Way, ask: Ask) -> MappedTable:
-    """Map one file by its path."""
+def by_path(
+    name: str, file: FileProfile, columns: Columns, way: Way, ask: Ask, *, taken: Container[str]
+) -> MappedTable:
+    """Map one file by its path; own columns of attributes with a ``taken`` name get another one."""
     spec = TABLES[name]
     all_columns = {"account_id": file.columns[way.column], **columns}
     settings: dict[str, Any] = {"path": file.path, **file.reading}
@@ -88,12 +90,19 @@ def by_path(name: str, file: FileProfile, columns: Columns, way: Way, ask: Ask) 
         table.notes.append(f"{way.share:.0%} of the ids in {way.column} are those of accounts")
     _set_formats(name, spec, file, all_columns, table, ask)
     settings["columns"] = {new: own.name for new, own in all_columns.items() if new != own.name}
+    if name == "attributes":
+        settings["columns"] |= renamed(set(file.columns) - {own.name for own in all_columns.values()}, taken)
     _set_where(name, file, all_columns, table)
     unused = [one for one in file.columns if one not in {own.name for own in all_columns.values()}]
     if unused and not spec.open:
         table.notes.append(f"not used: {', '.join(unused)}")
     _ask_meaning(name, file, all_columns, table, ask)
     return table
+
+
+def renamed(names: Iterable[str], taken: Container[str]) -> dict[str, str]:
+    """Return other names for columns whose own are taken: new to own name."""
+    return {f"my_{name}": name for name in sorted(names) if name.strip().lower() in taken}
 
 
 def _set_formats(
@@ -369,7 +378,9 @@ def term_ends(column: ColumnProfile, started: str) -> str | None:
     return f"cast({started} as timestamp) + case {sql_of(column)} {cases} end"
 
 
-def from_periods(file: FileProfile, key: ColumnProfile, columns: Columns) -> dict[str, MappedTable]:
+def from_periods(
+    file: FileProfile, key: ColumnProfile, columns: Columns, *, taken: Container[str]
+) -> dict[str, MappedTable]:
     """Map files of one period each: attributes as of its end, and terms from the first to the last of them."""
     day = (
         f"strptime(regexp_extract(parse_filename(filename), {literal(_look_of(str(file.reading['file_date'])))}), "
@@ -408,7 +419,8 @@ def from_periods(file: FileProfile, key: ColumnProfile, columns: Columns) -> dic
             {
                 "path": file.path,
                 **file.reading,
-                "columns": {"account_id": key.name, "valid_from": "file_until"},
+                "columns": {"account_id": key.name, "valid_from": "file_until"}
+                | renamed(set(file.columns) - {key.name}, taken),
             },
             source,
             ["what a file says was true on the last day of its period"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from churnrisk.contract import identifier, literal
-from churnrisk.sources.draft import Ask, MappedTable, Question, Way, reader, sql_of
+from churnrisk.sources.draft import Ask, MappedTable, Question, Way, reader, renamed, sql_of
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.profile import ColumnProfile, FileProfile
 
@@ -162,6 +162,8 @@ def flat_tables(
     outcome: str,
     leaks: Mapping[str, str],
     sides: Sequence[tuple[FileProfile, Way]],
+    *,
+    names: Container[str],
 ) -> dict[str, MappedTable]:
     """Map a flat table to accounts, attributes and labels."""
     source, account = reader(file), sql_of(key)
@@ -172,11 +174,12 @@ def flat_tables(
     for number, (side, way) in enumerate(sides, 1):
         own = [one for one in side.columns if one != way.column and one.lower() not in taken]
         taken |= {one.lower() for one in own}
-        shown += "".join(f", s{number}.{identifier(one)}" for one in own)
+        shown += "".join(f", s{number}.{_as_own(one, names)}" for one in own)
         joined += f"\nleft join {reader(side)} s{number} "
         joined += f"on s{number}.{identifier(way.column)} = t.{identifier(key.name)}"
     attributes = (
-        f"select t.{identifier(key.name)} as account_id, {_VALID_FROM} as valid_from, t.* exclude ({left_out}){shown}\n"
+        f"select t.{identifier(key.name)} as account_id, {_VALID_FROM} as valid_from, "
+        f"t.* exclude ({left_out}){_renaming(set(file.columns) - {key.name, label.name, *leaks}, names)}{shown}\n"
         f"from {source} t{joined}"
     )
     known = f" where {sql_of(label)} is not null" if label.filled < file.rows else ""
@@ -198,8 +201,24 @@ def flat_tables(
     }
 
 
+def _as_own(name: str, names: Container[str]) -> str:
+    return " as ".join(identifier(one) for one in (name, *renamed([name], names)))
+
+
+def _renaming(columns: Iterable[str], names: Container[str]) -> str:
+    pairs = ", ".join(
+        f"{identifier(own)} as {identifier(new)}" for new, own in renamed(columns, names).items()
+    )
+    return f" rename ({pairs})" if pairs else ""
+
+
 def side_facts(
-    file: FileProfile, way: Way, start: ColumnProfile, facts: Sequence[tuple[FileProfile, Way, ColumnProfile]]
+    file: FileProfile,
+    way: Way,
+    start: ColumnProfile,
+    facts: Sequence[tuple[FileProfile, Way, ColumnProfile]],
+    *,
+    names: Container[str],
 ) -> MappedTable:
     """Map facts without a date as attributes, valid from the account's first day in a dated file."""
     sides = list(dict.fromkeys(side.path for side, _, _ in facts))
@@ -210,7 +229,7 @@ def side_facts(
     for side, _, column in facts:
         if column.name.lower() not in taken:
             taken.add(column.name.lower())
-            shown += f", {alias[side.path]}.{identifier(column.name)}"
+            shown += f", {alias[side.path]}.{_as_own(column.name, names)}"
     joined = "".join(
         f"\nleft join {reader(by_path[path][0])} {alias[path]} "
         f"on {alias[path]}.{identifier(by_path[path][1].column)} = b.account_id"

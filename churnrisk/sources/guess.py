@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.account_ids import BILLING, AccountIds, named_like
 from churnrisk.sources.config import EngineConfig, TableConfig
-from churnrisk.sources.connectors import Recognition, recognise
 from churnrisk.sources.draft import (
     Ask,
     Columns,
@@ -32,6 +31,7 @@ from churnrisk.sources.draft import (
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
 from churnrisk.sources.names import match_column
+from churnrisk.sources.periods import period_in
 from churnrisk.sources.profile import (
     ColumnProfile,
     FileProfile,
@@ -40,6 +40,7 @@ from churnrisk.sources.profile import (
     profile_folder,
     profile_relation,
 )
+from churnrisk.sources.recognition import Recognition, recognise
 from churnrisk.sources.tables import open_tables
 
 _OUTCOMES = "churn cancellation attrition loss"
@@ -67,6 +68,8 @@ class Guess:
     static: tuple[str, ...] = ()
     key_features: tuple[str, ...] = ()
     rules_off: tuple[str, ...] = ()
+    #: The day after the last period of files of one period each.
+    data_until: date | None = None
 
 
 def default_answer(question: Question) -> str | None:
@@ -74,18 +77,23 @@ def default_answer(question: Question) -> str | None:
     return question.default
 
 
-def guess_tables(folder: Path, *, now: datetime, ask: Ask = default_answer) -> Guess:
-    """Guess the mapping of the files in a folder; what a connector recognises is mapped as it says."""
+def guess_tables(
+    folder: Path, *, now: datetime, ask: Ask = default_answer, taken: Container[str] = frozenset()
+) -> Guess:
+    """Guess the mapping of the files in a folder; what a connector recognises is mapped as it says.
+
+    Own columns of attributes must not have the ``taken`` names (in lower case).
+    """
     known = recognise(folder)
     with Engine(EngineConfig(), base=folder) as engine:
-        return _Guesser(engine, profile_folder(engine, folder, now=now), ask).guess(known, now=now)
+        return _Guesser(engine, profile_folder(engine, folder, now=now), ask, taken).guess(known, now=now)
 
 
 class _Guesser:
     """Decides file by file; what it decides is said in ``result``."""
 
-    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask) -> None:
-        self.engine, self.ask, self.result = engine, ask, Guess()
+    def __init__(self, engine: Engine, files: Sequence[FileProfile], ask: Ask, taken: Container[str]) -> None:
+        self.engine, self.ask, self.taken, self.result = engine, ask, taken, Guess()
         self.result.left |= {file.path: f"cannot be read: {file.problem}" for file in files if file.problem}
         self.files = [file for file in files if not file.problem]
         self.links = find_links(engine, self.files)
@@ -139,7 +147,7 @@ class _Guesser:
         """Map what a connector recognises."""
         self.used |= set(known.files)
         self.result.choices += [f"the files are read as: {known.title}"] if known.tables else []
-        self.result.choices += [note for note in known.notes if not known.tables or "fits better" not in note]
+        self.result.choices += [note for note in known.notes if " has no " not in note]
         for name, settings in known.tables.items():
             text = json.dumps(settings, default=str)
             files = [path for path in known.files if path in text]
@@ -283,11 +291,12 @@ class _Guesser:
             table = from_files(name, mapped, ask=self.ask, extra=extra)
             self.result.choices.append(f"{name} are the rows of {table.source}")
         else:
-            table = by_path(name, file, columns, way, self.ask)
+            table = by_path(name, file, columns, way, self.ask, taken=self.taken)
         self.result.tables[name] = table
         if name == "accounts":
+            named = {own.name: new for new, own in columns.items()}
             self.result.static = tuple(
-                one.name for one in file.columns.values()
+                named.get(one.name, one.name) for one in file.columns.values()
                 if _STATIC.search(one.name) and one.kind in ("text", "flag") and 1 < one.distinct <= 200
             )  # fmt: skip
         if name == "surveys":
@@ -318,8 +327,10 @@ class _Guesser:
         """Map files of one period each."""
         file = self.accounts
         columns = self._columns(TABLES["accounts"], file, self.key.name)
-        self.result.tables |= from_periods(file, self.key, columns)
+        self.result.tables |= from_periods(file, self.key, columns, taken=self.taken)
         self.used.add(file.path)
+        periods = [period_in(name, str(file.reading["file_date"])) for name in file.files]
+        self.result.data_until = max(one.last for one in periods if one) + timedelta(days=1)
         self.result.choices.append(
             f"{file.path}: {len(file.files)} files of one shape; the date in their names says when a row was true, and "
             "whoever is missing from one has left"
@@ -376,7 +387,7 @@ class _Guesser:
         leaks = leaks_of(self.engine, file, label, lost, but=self.key.name)
         self.result.choices += [f"{name} is left out: it {why}" for name, why in leaks.items()]
         sides = [(other, self.ways[other.path]) for other, role in roles if not role]
-        self.result.tables |= flat_tables(file, self.key, label, outcome, leaks, sides)
+        self.result.tables |= flat_tables(file, self.key, label, outcome, leaks, sides, names=self.taken)
         self.used |= {file.path, *(other.path for other, _ in sides)}
         self.result.label = label.name
         self.result.choices.append(
@@ -418,7 +429,7 @@ class _Guesser:
         if not chosen or way.hops or not readable_by_sql(file):
             return
         start = columns["started_at" if name == "subscriptions" else "occurred_at"]
-        self.result.tables["attributes"] = side_facts(file, way, start, chosen)
+        self.result.tables["attributes"] = side_facts(file, way, start, chosen, names=self.taken)
         self.used |= {one.path for one, _, _ in chosen}
         self.result.choices.append(
             f"{self.result.tables['attributes'].source}: facts without a date count as known from an account's start; "

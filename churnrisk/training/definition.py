@@ -45,7 +45,11 @@ def argue(tables: Tables, *, label: str, unread: Sequence[str], ask: Ask) -> Def
     proposed, why = _proposed(tables, terms, unread)
     answer = ask(
         Question(
-            "definition", f"who counts as lost? {why}", ("contractual", "inactivity", "labels"), proposed
+            "definition",
+            f"who counts as lost? {why}",
+            ("contractual", "inactivity", "labels"),
+            proposed,
+            close=bool(terms and events and proposed == "inactivity"),
         )
     )
     if answer not in (None, proposed):
@@ -69,11 +73,11 @@ def _proposed(tables: Tables, terms: _Terms | None, unread: Sequence[str]) -> tu
             f"subscriptions with end dates ({terms.ended:,}), for {terms.share:.0%} of the accounts",
         )
     if terms and events:
-        lacking = (
-            f"subscriptions found, but only for {terms.share:.0%} of the accounts"
-            if terms.ended
-            else "subscriptions found, but no end dates"
-        )
+        lacking = "subscriptions found, but no end dates"
+        if terms.has_ends:
+            lacking = "subscriptions found, none of which has ended so far"
+        if terms.ended:
+            lacking = f"subscriptions found, but only for {terms.share:.0%} of the accounts"
         return "inactivity", f"{lacking}: a silent account counts as lost"
     if terms and terms.has_ends:
         return "contractual", "subscriptions found, none of which has ended so far"

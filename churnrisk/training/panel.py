@@ -446,8 +446,8 @@ def refuse(violations: Sequence[Violation]) -> None:
 class CheckReport:
     """Usable rows per table and those left out by ``where``, what each covers, violations, and the data range.
 
-    The range is None if violations block. ``leaks`` are signals that see the future at ``leak_dates``, None if not looked for; ``suspects`` tell the outcome
-    too well.
+    The range is None if violations block. ``leaks`` are signals that see the future at ``leak_dates``, None if not
+    looked for; ``suspects`` tell the outcome too well.
     """
 
     rows: dict[str, int]

@@ -12,6 +12,7 @@ from typing import Any
 
 from churnrisk.contract import blocking
 from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.features import CATALOGUE, select_features
 from churnrisk.files import write_whole
 from churnrisk.records import Violation
 from churnrisk.sample import make_world, write_world
@@ -145,7 +146,7 @@ def start_project(
         )
     asked = Answers(answers, prompt)
     progress("looking at the files")
-    guess = guess_tables(folder, now=now, ask=asked)
+    guess = guess_tables(folder, now=now, ask=asked, taken=frozenset(one.name for one in CATALOGUE))
     if not guess.tables and not guess.left:
         raise UsageError(
             f"{folder} holds no CSV, Parquet, JSON file or workbook. Put your tables there, or map them by url."
@@ -186,7 +187,12 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
         )
         with open_engine(project.engine, base=project.data) as engine:
             progress("choosing a definition of churn")
-            found = argue(open_tables(engine, project.tables), label=guess.label, unread=unread, ask=asked)
+            tables = open_tables(engine, project.tables)
+            found = argue(tables, label=guess.label, unread=unread, ask=asked)
+            select_features(project.features, tables.available)  # refuses what training would
+        if guess.data_until:
+            monthly = {"every_months": 1} if guess.data_until.day == 1 else {}
+            found.snapshots |= {**monthly, "data_until": guess.data_until}
         for _ in range(2):
             project = project_in(
                 parse_settings(_render(path, guess, found, ()).encode()), path.parent, data=path.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,17 @@ def test_a_list_of_states_may_hold_those_without_one() -> None:
         "'2025-01-01', 'moved', '2025-03-01'",
     )
     assert len(terms(*rows, columns=STATE, status=("", "price"))) == 2
+
+
+@pytest.mark.parametrize(("yes", "no"), [("'TRUE'", "'FALSE'"), ("true", "null")])
+def test_a_flag_of_trials_is_named_and_its_proposal_leaves_them_out(yes: str, no: str) -> None:
+    rows = (f"'2025-01-01', '', {yes}", f"'2025-02-01', '', {no}")
+    columns = "started_at, ended_at, is_trial"
+    found = only(said(*rows, columns=columns))
+    assert (found.level, found.column, found.count) == ("warn", "is_trial", 1)
+    proposed = tomllib.loads(found.fix[found.fix.index("where = ") :].split(" under ")[0])["where"]
+    assert terms(*rows, columns=columns, where=proposed) == [(on("2025-02-01"), None, False)]
+    assert said(*rows, columns=columns, where=proposed) == []
 
 
 def test_notice_under_an_unmapped_name_is_named() -> None:
