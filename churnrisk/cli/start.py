@@ -166,7 +166,8 @@ def check(
     for name, count in found.rows.items():
         reach = found.reach.get(name)
         covered = f", {reach.first} to {reach.last}" if reach else ""
-        say(f"{name}: {count:,} rows{covered}")
+        without = f", {left:,} left out by where" if (left := found.left_out.get(name)) else ""
+        say(f"{name}: {count:,} rows{covered}{without}")
     if found.span:
         say(f"the data cover {found.span.start:%Y-%m-%d} to {found.span.end:%Y-%m-%d}")
     for leak in found.leaks or ():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -64,6 +64,10 @@ _MARKERS = {word: how for how, words in _FLAGS.items() for word in words.split()
 _ID_NAMES = ("id", "subscription_id", "subscriptionid", "sub_id", "subscription", "subscription id")
 _TRIAL_END_NAMES = ("trial_end", "trial_ends_at", "trial_end_date", "trial_ended_at", "trial_end_at", "trial end",
     "trial_ends_on", "trial end (utc)")  # fmt: skip
+_TRIAL_FLAGS = ("is_trial", "istrial", "trial", "on_trial", "is trial", "trial?")
+_NOTICE_NAMES = ("canceled_at", "canceledat", "cancelled_on", "canceled_on", "cancellation_date", "cancel_date",
+    "canceled at (utc)", "canceled at", "cancelled at", "notice_date", "notice_given_at", "notice_given",
+    "cancellation_requested_at", "cancel_requested_at")  # fmt: skip
 _VERSION_NAMES = ("updated_at", "modified_at", "last_modified", "lastmodifieddate", "systemmodstamp", "version",
     "_fivetran_synced", "_fivetran_start", "synced_at", "recorded_at", "dbt_updated_at")  # fmt: skip
 #: A share of an unmapped marker's rows, or of ends that are missing, from which a few mistakes are no explanation.
@@ -127,6 +131,11 @@ def is_date_only(column: str, native: str, date_format: str | None) -> str:
     return f"coalesce(length({text}) <= 10, false)"
 
 
+def _plain(states: Iterable[str]) -> tuple[str, ...]:
+    """Return states in the spelling of :data:`STATES`."""
+    return tuple(re.sub(r"[ \-_./]", "", one.lower()) for one in states)
+
+
 class TermRows:
     """How raw rows of subscriptions become the terms of customers, as SQL over ``raw_subscriptions``."""
 
@@ -148,15 +157,25 @@ class TermRows:
         """The state of a row in the spelling of :data:`STATES`; null where there is none."""
         return f"nullif(translate(lower({self._value('status', 'text')}), ' -_./', ''), '')"
 
+    def sense(self, word: str) -> Sense | None:
+        """Return what a state says, in the spelling of :data:`STATES`; None for an unknown word."""
+        if self.reading.completed is not None:
+            if word in _plain(self.reading.completed):
+                return "completed"
+            if STATES.get(word) == "completed":
+                return "over"
+        return STATES.get(word)
+
     def _in(self, *senses: Sense) -> str:
-        words = ", ".join(literal(word) for word, sense in STATES.items() if sense in senses)
-        return f"coalesce({self.state} in ({words}), false)"
+        known = {*STATES, *_plain(self.reading.completed or ())}
+        words = [literal(word) for word in sorted(known) if self.sense(word) in senses]
+        return f"coalesce({self.state} in ({', '.join(words)}), false)" if words else "false"
 
     @property
     def listed(self) -> tuple[str, ...] | None:
         """The states that make a customer by the settings, spelled as in :data:`STATES`."""
         chosen = self.reading.status
-        return None if chosen is None else tuple(re.sub(r"[ \-_./]", "", one.lower()) for one in chosen)
+        return None if chosen is None else _plain((*chosen, *(self.reading.completed or ())))
 
     @property
     def counts_trials(self) -> bool:
@@ -190,6 +209,14 @@ class TermRows:
         return f"{self.ends_at} is not null"
 
     @property
+    def id_column(self) -> str | None:
+        """The column that names a subscription, of which rows may be versions."""
+        if "subscription_id" in self.native:
+            return "subscription_id"
+        own = (column for column in self.native if TABLES["subscriptions"].column(column) is None)
+        return next((column for column in own if column.strip().lower() in _ID_NAMES), None)
+
+    @property
     def completed(self) -> str:
         """Condition of rows whose end is no churn. It is used for ends that have passed, so it tells nothing early."""
         return self._in("completed") if "status" in self.native else "false"
@@ -200,9 +227,9 @@ class TermRows:
         has_state = "status" in self.native
         line = 'To count them, list all states that make a customer: [tables.subscriptions] status = ["active", …].'
         if has_state and self.listed is not None:
-            some = ", ".join(map(literal, self.listed)) or "''"
+            some = ", ".join(map(literal, self.listed))
             fix = "Such rows are left out; add the state to status in churnrisk.toml to count them."
-            unlisted = f"not coalesce({self.state} in ({some}), false)"
+            unlisted = f"coalesce({self.state}, '') not in ({some})"
             found.append(LeftOut("status", "has a state that status does not list", unlisted, fix))
         if not self.counts_trials and (has_state or "trial_ends_at" in self.native):
             # A trial that is never paid is no customer at any date, so that today's state tells nothing too early.
@@ -240,7 +267,7 @@ class TermRows:
         yield LeftOut("ended_at", "is over without an end", over, fix, level)
 
     def select(self, values: Mapping[str, str], *, complete: str) -> str:
-        """Return the query of the terms: the typed columns and ``completed``.
+        """Return the query of the terms: the typed columns, ``completed`` and ``term_id``.
 
         ``values`` are the typed values of the raw columns, ``complete`` says which typed rows are. A date-only end
         covers its day, and a trial that was paid begins when it was.
@@ -261,13 +288,16 @@ class TermRows:
         if "trial_ends_at" in self.native and not self.counts_trials:
             start, paid = values["started_at"], self._value("trial_ends_at")
             typed["started_at"] = f"case when {paid} > {start} then {paid} else {start} end"
+        named = self.id_column
+        term_id = f"nullif(trim(cast({identifier(named)} as varchar)), '')" if named else "null::varchar"
         terms = (
             f"select {', '.join(f'{value} as {identifier(column)}' for column, value in typed.items())}, "
-            f"{self.completed} as completed, {covers} as covers from raw_subscriptions where not ({left_out})"
+            f"{self.completed} as completed, {term_id} as term_id, {covers} as covers "
+            f"from raw_subscriptions where not ({left_out})"
         )
-        columns = {column: f"t.{identifier(column)}" for column in typed}
+        columns = {column: f"t.{identifier(column)}" for column in (*typed, "completed", "term_id")}
         if covers == "false":
-            return f"select {', '.join(columns.values())}, t.completed from ({terms}) t where {complete}"
+            return f"select {', '.join(columns.values())} from ({terms}) t where {complete}"
         known = "started_at"
         if "recorded_at" in self.native:
             known = "greatest(started_at, coalesce(recorded_at, started_at))"
@@ -282,7 +312,7 @@ class TermRows:
         whole = "t.covers and t.ended_at is not null and coalesce(f.runs_until <= t.ended_at, true)"
         columns["ended_at"] = f"case when {whole} then {day} else t.ended_at end as ended_at"
         return (
-            f"with terms as ({terms}) select {', '.join(columns.values())}, t.completed "
+            f"with terms as materialized ({terms}) select {', '.join(columns.values())} "
             f"from (select * from terms where {complete}) t "
             f"left join ({followed}) f on f.follower = t.account_id and f.begins_on = cast(t.ended_at as date)"
         )
@@ -335,7 +365,8 @@ class _TermCheck:
         self.terms = TermRows(native, reading)
 
     def violations(self) -> list[Violation]:
-        return [*self._left_out(), *self._states(), *self._unmapped_trials(), *self._versions()]
+        unmapped = [*self._unmapped_trials(), *self._flagged_trials(), *self._unmapped_notice()]
+        return [*self._left_out(), *self._states(), *unmapped, *self._versions()]
 
     def _found(self, one: LeftOut, count: int, level: Literal["error", "warn"]) -> Violation:
         shown = self.rows(
@@ -346,11 +377,13 @@ class _TermCheck:
         return Violation("subscriptions", one.column, one.problem, level, count, examples, one.fix)
 
     def _left_out(self) -> Iterator[Violation]:
-        rules = self._each_once()
+        rules, done = self._each_once(), self._completed()
         if not rules:
             return
-        counts = ", ".join(f"count(*) filter (where {one.where})" for one in rules)
-        total, *found = self.rows(f"select count(*), {counts} from raw_subscriptions")[0]
+        counts = ", ".join(f"count(*) filter (where {one.where})" for one in (*rules, done))
+        total, *found, ended = self.rows(f"select count(*), {counts} from raw_subscriptions")[0]
+        if ended:
+            yield self._found(done, int(ended), "warn")
         for one, count in zip(rules, found, strict=True):
             if count:
                 level = one.level or ("error" if count > _MOST * total else "warn")
@@ -368,34 +401,32 @@ class _TermCheck:
             for rule, seen in zip(rules, former, strict=True)
         ]
 
-    def _states(self) -> Iterator[Violation]:
-        if "status" not in self.native:
-            return
-        done = LeftOut(
+    def _completed(self) -> LeftOut:
+        return LeftOut(
             "status",
             "ended as completed, which is no churn",
             f"{self.terms.completed} and {self.terms.ended}",
-            "Nothing to do if that is right; else leave such rows out by where in churnrisk.toml.",
+            "Nothing to do if that is right; if they are losses, set completed = [] under [tables.subscriptions].",
         )
-        (count,) = self.rows(f"select count(*) from raw_subscriptions where {done.where}")[0]
-        if count:
-            yield self._found(done, int(count), "warn")
-        if self.terms.listed is not None:
+
+    def _states(self) -> Iterator[Violation]:
+        if "status" not in self.native or self.terms.listed is not None:
             return
         words = self.rows(
             f"select {self.terms.state} as state, any_value(trim(cast(status as varchar))), count(*) as n "
             "from raw_subscriptions group by 1 order by n desc, state limit 200"
         )
-        unknown = {str(text): int(n) for word, text, n in words if word is not None and word not in STATES}
+        sense = {word: self.terms.sense(word) for word, _, _ in words if word is not None}
+        unknown = {str(text): int(n) for word, text, n in words if word is not None and sense[word] is None}
         if unknown:
-            known = [
-                str(text) for word, text, _ in words if STATES.get(word) in ("customer", "over", "completed")
-            ]
+            kept = ("customer", "over", "completed")
+            known = [str(text) for word, text, _ in words if sense.get(word) in kept]
             line = f"status = {json.dumps([*known, *list(unknown)][:12], ensure_ascii=False)}"
             seen = ", ".join(f"{text} ({n:,})" for text, n in list(unknown.items())[:12])
             fix = (
                 f"Say which states make a customer, now or in the past, under [tables.subscriptions]: {line} "
-                f"if {seen} {'does' if len(unknown) == 1 else 'do'}; rows of states that are not listed are left out."
+                f"if {seen} {'does' if len(unknown) == 1 else 'do'}; rows of other states are left out. Where the end "
+                f"of a state is no churn, completed = {json.dumps(list(unknown)[:1], ensure_ascii=False)}."
             )
             yield Violation(
                 "subscriptions", "status", "is no known state", "error", sum(unknown.values()),
@@ -421,35 +452,52 @@ class _TermCheck:
         if count:
             yield self._found(one, int(count), "error")
 
+    def _flagged_trials(self) -> Iterator[Violation]:
+        named = next((column for column in self.own if column.strip().lower() in _TRIAL_FLAGS), None)
+        if named is None or _names(self.reading.where, named):
+            return
+        quoted = identifier(named)
+        no_trial = f"coalesce(lower(cast({quoted} as varchar)), '') not in ('true', 't', 'yes', 'y', '1')"
+        fix = (
+            "They count as terms of customers. To leave them out, set "
+            f"where = {json.dumps(no_trial, ensure_ascii=False)} under [tables.subscriptions]."
+        )
+        one = LeftOut(named, "is marked as a trial", f"not ({no_trial})", fix)
+        (count,) = self.rows(f"select count(*) from raw_subscriptions where {one.where}")[0]
+        if count:
+            yield self._found(one, int(count), "warn")
+
+    def _unmapped_notice(self) -> Iterator[Violation]:
+        named = next((column for column in self.own if column.strip().lower() in _NOTICE_NAMES), None)
+        if named is not None and "cancelled_at" not in self.native:
+            fix = f'Map it if it is: [tables.subscriptions.columns] cancelled_at = "{named}".'
+            problem = "looks like the day on which notice was given, and is not mapped"
+            given = f"not {missing(identifier(named), self.own[named])}"
+            (count,) = self.rows(f"select count(*) from raw_subscriptions where {given}")[0]
+            if count:
+                yield Violation("subscriptions", named, problem, "warn", int(count), (), fix)
+
     def _any_left_out(self) -> str:
         return " or ".join(rule.where for rule in self.terms.rules()) or "false"
 
     def _versions(self) -> Iterator[Violation]:
         """Yield subscriptions with rows that run at the same time: versions, of which one counts."""
-        named = "subscription_id" if "subscription_id" in self.native else None
-        named = named or next((column for column in self.own if column.strip().lower() in _ID_NAMES), None)
+        named = self.terms.id_column
         if named is None:
             return
-        end = f"coalesce({self.terms.ends_at}, {LATEST})"
-        terms = (
-            f"select {self.terms.account} as account, trim(cast({identifier(named)} as varchar)) as id, "
-            f"{self.terms.starts_at} as starts, {end} as ends "
-            f"from raw_subscriptions where not ({self._any_left_out()})"
-        )
-        # what is shared by many accounts names a plan, not a subscription
-        ids, accounts = self.rows(f"select count(distinct id), count(distinct account) from ({terms})")[0]
-        if 2 * ids <= accounts:
-            return
-        order = "partition by account, id order by starts, ends"
-        earlier = f"max(ends) over ({order} rows between unbounded preceding and 1 preceding)"
+        # less than a day is no version but a day that two terms share
+        order = "partition by account_id, term_id order by started_at, ended_at"
+        end = f"max(coalesce(ended_at, {LATEST}))"
+        earlier = f"{end} over ({order} rows between unbounded preceding and 1 preceding)"
         overlapping = (
-            f"select distinct account, id from (select account, id, starts, {earlier} as earlier from ({terms}) "
-            "where account is not null and coalesce(id, '') <> '' and starts is not null) where earlier > starts"
+            f"select distinct account_id, term_id from (select account_id, term_id, started_at, {earlier} as earlier "
+            "from subscriptions where term_id is not null) where earlier > started_at + interval 1 day"
         )
-        count, first, last = self.rows(
-            f"select count(*), min(id || ' of ' || account), max(id || ' of ' || account) from ({overlapping})"
-        )[0]
-        if not count:
+        some = "term_id || ' of ' || account_id"
+        count, first, last = self.rows(f"select count(*), min({some}), max({some}) from ({overlapping})")[0]
+        # what is shared by many accounts names a plan, not a subscription
+        shared = "select 2 * count(distinct term_id) <= count(distinct account_id) from subscriptions"
+        if not count or self.rows(shared)[0][0]:
             return
         latest = next(
             (column for column in self.native if column.strip().lower() in _VERSION_NAMES), "updated_at"

@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from churnrisk.contract.tables import (
+    CURRENCY_SIGNS,
     EPOCHS,
     ColumnSpec,
     Reading,
     TableSpec,
     as_double,
     cast,
+    currency,
     identifier,
     literal,
     missing,
@@ -31,7 +33,7 @@ NULL_WORDS = (
     "0000-00-00 00:00:00", "#value!", "#ref!", "#div/0!",
 )  # fmt: skip
 #: So many different values are looked at.
-_SEEN = 10_000
+_SEEN = 5000
 #: A format that reads this share of the values is proposed too, if none reads all.
 _MOST = 0.9
 _DAYS = (
@@ -51,6 +53,8 @@ _SEPARATORS = (
     (".", None), (",", None), (".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"),
 )  # fmt: skip
 _LIKE = "^[-+]?[0-9][0-9.,'\\s\u00a0\u2009\u202f\u2019_]*$"
+_GROUP = r"\d[.]\d{3}(?:\D|$)"
+_OTHER = r"^[-+]?\d+[.](?:\d{1,2}|\d{4,})$|^[-+]?0*[.]"
 _GROUPED = r"^[-+]?[1-9]\d{0,2}([.]\d{3})+$"
 
 
@@ -72,9 +76,8 @@ def date_formats(
 
     Several are returned where each reads all values, each differently, such as day and month either way round.
     """
-    values = _values(column, native, relation, nulls)
-    shown = [str(value) for (value,) in rows(f"select v from ({values}) order by hash(v) limit 300")]
-    candidates = [None, *_candidates(shown)]
+    values = _values(rows, column, native, relation, nulls)
+    candidates = [None, *_candidates(values)]
     readings = [
         cast("v", "timestamp", native="VARCHAR", reading=Reading(date_format=one)) for one in candidates
     ]
@@ -84,9 +87,9 @@ def date_formats(
         for number in range(len(candidates))
     )
     moments = ", ".join(f"{reading} as m{number}" for number, reading in enumerate(readings))
-    total, *counts = rows(f"select count(*), {sums} from (select v, {moments} from ({values}))")[0]
-    if not total:
+    if not values:
         return (), 0.0
+    total, *counts = rows(f"select count(*), {sums} from (select v, {moments} from {_listed(values)})")[0]
     found = list(zip(candidates, counts[::2], counts[1::2], strict=True))
     most = max(count for _, count, _ in found)
     if most < _MOST * total:
@@ -105,16 +108,18 @@ def number_separators(
     rows: Rows, relation: str, column: str, *, nulls: Sequence[str] = ()
 ) -> list[dict[str, str]]:
     """Return the settings (``decimal``, ``thousands``) that read all values of a text column, each differently."""
-    values = _values(column, "VARCHAR", relation, nulls)
+    values = _values(rows, column, "VARCHAR", relation, nulls)
+    if not values:
+        return []
     readings = [Reading(decimal=decimal, thousands=group) for decimal, group in _SEPARATORS]
     numbers = ", ".join(
         f"{as_double('v', 'VARCHAR', reading)} as n{number}" for number, reading in enumerate(readings)
     )
     sums = ", ".join(f"count(n{number}), sum(n{number})" for number in range(len(readings)))
-    total, *counts = rows(f"select count(*), {sums} from (select {numbers} from ({values}))")[0]
+    total, *counts = rows(f"select count(*), {sums} from (select {numbers} from {_listed(values)})")[0]
     alike: dict[Any, Reading] = {}
     for reading, count, checksum in zip(readings, counts[::2], counts[1::2], strict=True):
-        if total and count == total:
+        if count == total:
             alike.setdefault(checksum, reading)
     return [_separators(reading) for reading in alike.values()]
 
@@ -171,13 +176,16 @@ def doubtful_numbers(
     """
     declared = [column.name for column in spec.columns if column.type == "number" and column.name in native]
     own = [name for name in native if spec.open and spec.column(name) is None]
-    columns = [name for name in (*declared, *own) if native[name] == "VARCHAR"]
+    columns = [name for name in own if native[name] == "VARCHAR"]
+    relation, texts = f"raw_{spec.name}", [name for name in declared if native[name] == "VARCHAR"]
+    columns += [name for name in texts if _has_groups(rows, relation, name)]
+    signed = (name for name in texts if _has_signs(rows, relation, name))
+    found = [one for column in signed for one in _currencies(rows, spec, column)]
     if not columns:
-        return []
+        return found
     words = ", ".join(map(literal, NULL_WORDS))
     counts = ", ".join(_shapes(identifier(column), reading, words) for column in columns)
     row = rows(f"select {counts} from raw_{spec.name}")[0]
-    found = []
     for number, column in enumerate(columns):
         filled, numbers, grouped, other, unknown, like = row[6 * number : 6 * number + 6]
         settled = reading.decimal is not None or reading.thousands is not None
@@ -187,6 +195,40 @@ def doubtful_numbers(
         elif is_own and numbers < filled and like + unknown == filled and like:
             found += _own_numbers(rows, spec, column, reading, filled - numbers, unknown)
     return found
+
+
+def _has_groups(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether points stand before three digits in a column, and before nothing else, at little cost."""
+    quoted = identifier(column)
+    for pattern, expected in ((_OTHER, False), (_GROUP, True)):
+        # most columns are settled by their first rows
+        like = f"contains({quoted}, '.') and regexp_matches({quoted}, {literal(pattern)})"
+        if bool(rows(f"select 1 from {relation} where {like} limit 1")) != expected:
+            return False
+    return True
+
+
+def _has_signs(rows: Rows, relation: str, column: str) -> bool:
+    """Say whether something in a column begins or ends as no number does."""
+    quoted = identifier(column)
+    sign = f"{quoted} >= ':' or {quoted} < '+' or right({quoted}, 1) not between '0' and '9'"
+    return bool(rows(f"select 1 from {relation} where {quoted} <> '' and ({sign}) limit 1"))
+
+
+def _currencies(rows: Rows, spec: TableSpec, column: str) -> list[Violation]:
+    """Refuse amounts in several currencies, whose sums mean nothing."""
+    found: dict[str, int] = {}
+    sign = currency(f"trim({identifier(column)})")
+    for name, count in rows(f"select {sign} as sign, count(*) from raw_{spec.name} group by 1 order by 1"):
+        if name:
+            code = CURRENCY_SIGNS.get(name, name)
+            found[code] = found.get(code, 0) + int(count)
+    if len(found) < 2:
+        return []
+    fix = f"Convert them to one by sql, or name a column of one currency under [tables.{spec.name}.columns]."
+    few = sum(found.values()) - max(found.values())
+    rule = "amounts are in several currencies"
+    return [Violation(spec.name, column, rule, "error", few, tuple(sorted(found)[:3]), fix)]
 
 
 def _shapes(quoted: str, reading: Reading, words: str) -> str:
@@ -277,7 +319,7 @@ class _Proposer:
         for column in unread:
             if column.type in ("number", "integer", "score") and self.native[column.name] == "VARCHAR":
                 found = number_separators(self.rows, self.relation, column.name, nulls=NULL_WORDS)
-                choices[column.name] = (tuple(_lines(one) for one in found), 1.0)
+                choices[column.name] = (tuple(_lines(one) for one in found if self._agrees(one)), 1.0)
             if column.type == "severity" and self.reading.severity_order is None:
                 lines = ('severity_order = "1 is worst"', 'severity_order = "1 is least"')
                 choices[column.name] = (lines, 1.0) if self._is_numbered(column) else ((), 1.0)
@@ -299,6 +341,12 @@ class _Proposer:
         unread = f"({value}) is null and not {missing(quoted, native)}"
         other = f"trim(cast({quoted} as varchar)) not in ({known})"
         return bool(self.rows(f"select 1 from {self.relation} where {unread} and {other} limit 1"))
+
+    def _agrees(self, separators: Mapping[str, str]) -> bool:
+        """Say whether separators contradict none that are set: those read other columns of the table."""
+        point = separators.get("decimal", ".")
+        group = separators.get("thousands")
+        return self.reading.decimal in (None, point) and self.reading.thousands in (None, group)
 
     def _is_filled(self, column: str) -> bool:
         there = f"not {missing(identifier(column), self.native[column])}"
@@ -367,21 +415,24 @@ def _toml(text: str) -> str:
     return "'" + text + "'" if "\\" in text else f'"{text}"'
 
 
-def _values(column: str, native: str, relation: str, nulls: Sequence[str]) -> str:
-    """Return the query of a column's different values as text, of many some; texts for unknown are left out."""
+def _values(rows: Rows, column: str, native: str, relation: str, nulls: Sequence[str]) -> list[str]:
+    """Return the different values of a column as text, of many some; texts for unknown are left out."""
     quoted = identifier(column)
     text = f"trim(cast({quoted} as varchar))"
     words = ", ".join(map(literal, nulls))
     known = f" and lower({text}) not in ({words})" if words else ""
-    return (
-        f"select v from (select distinct {text} as v from {relation} "
-        f"where not {missing(quoted, native)}{known}) order by hash(v) limit {_SEEN}"
-    )
+    different = f"select distinct {text} as v from {relation} where not {missing(quoted, native)}{known}"
+    return [str(value) for (value,) in rows(f"select v from ({different}) order by hash(v) limit {_SEEN}")]
+
+
+def _listed(values: Sequence[str]) -> str:
+    """Return a relation of values: small, so DuckDB reads them whichever engine reads the tables."""
+    return f"(select unnest([{', '.join(map(literal, values))}]) as v)"
 
 
 def _candidates(shown: Sequence[str]) -> list[str]:
     """Return formats that may read texts of the shapes shown."""
-    times = dict.fromkeys(_time_of(text) for text in shown)
+    times = dict.fromkeys(_time_of(text) for text in shown[:300])
     return [*EPOCHS, *(day + time for time in times for day in _DAYS), *_WHOLE]
 
 

@@ -32,7 +32,9 @@ EARLIEST, LATEST = "timestamp '1900-01-01'", "timestamp '9999-12-31 23:59:59.999
 LARGEST = "1e14"
 
 #: Microseconds in a unit of the date formats that count; Excel counts days.
-EPOCHS = MappingProxyType({"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1, "excel": 0})
+EPOCHS = MappingProxyType(
+    {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1, "epoch_ns": 0.001, "excel": 0}
+)
 #: What ``thousands`` may be, and the characters that it stands for.
 GROUPS = MappingProxyType(
     {".": "[.]", ",": "[,]", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]", "_": "[_]"}
@@ -62,6 +64,7 @@ _NORMAL_IDS = MappingProxyType(
 ID_RULES = tuple(_NORMAL_IDS)
 
 _NO_BREAK_SPACE = "\u00a0"
+CURRENCY_SIGNS = MappingProxyType({"$": "USD", "US$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"})
 _SPACES = "[\\s\u00a0\u202f]*"
 _CURRENCY = (
     r"(?i:[A-Z]{0,2}\p{Sc}|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KRW|"
@@ -81,8 +84,8 @@ _FALSE = ("false", "f", "no", "n", "0", "0.0")
 class Reading:
     """How the raw values of one table are to be read; what is not given is never guessed.
 
-    ``date_format`` is for dates that are not ISO 8601: a strptime format, ``epoch_s``, ``epoch_ms``, ``epoch_us`` or
-    ``excel``, for all columns or per contract column. ``timezone`` is that of times without a zone (default UTC);
+    ``date_format`` is for dates that are not ISO 8601, for all columns or per contract column: a strptime format,
+    ``epoch_s`` (``_ms``, ``_us``, ``_ns``) or ``excel``. ``timezone`` is that of times without a zone (default UTC);
     midnight is a date without a time, and stays on its day.
     ``decimal`` and ``thousands`` are the separators of numbers, ``nulls`` the texts that mean "unknown".
     ``scale`` is that of satisfaction scores, like "1-5", also per kind of survey; ``severity_order`` says whether
@@ -98,6 +101,8 @@ class Reading:
     scale: str | dict[str, str] | None = None
     severity_order: Literal["1 is worst", "1 is least"] | None = None
     status: tuple[str, ...] | None = None
+    #: States of subscriptions whose end is no churn; default: "completed" and words like it.
+    completed: tuple[str, ...] | None = None
     where: str | None = None
     #: What makes ids of this table those of accounts: one of :data:`ID_RULES`, or several in turn; "exact" vouches.
     ids: str | tuple[str, ...] | None = None
@@ -371,6 +376,12 @@ def as_double(column: str, native: str, reading: Reading = AS_IT_IS) -> str:
     return f"case when regexp_matches({bare}, {literal(shape)}) then {number} end"
 
 
+def currency(text: str) -> str:
+    """Return the currency's sign or code at either end of a number, in capitals; empty where there is none."""
+    pattern = literal(rf"(?:^[-+]?{_SPACES}({_CURRENCY}){_SPACES}[-+]?\d)|(?:\d{_SPACES}({_CURRENCY})$)")
+    return f"upper(concat(regexp_extract({text}, {pattern}, 1), regexp_extract({text}, {pattern}, 2)))"
+
+
 def without_currency(text: str) -> str:
     """Drop a currency's sign or code at either end of a number."""
     front, back = (
@@ -405,6 +416,7 @@ def _moment(column: str, native: str, reading: Reading, date_format: str | None)
     # a cast to timestamp drops an offset in the text, one to timestamptz honours it (the session's zone is
     # UTC) but takes twice as long: it is for texts that have room for an offset
     plain = f"length({column}) = 10 or length({column}) = 19 and substr({column}, 17, 1) = ':'"
+    plain += f" or length({column}) in (20, 24) and {column}[-1] = 'Z'"
     joined = f"regexp_replace({text}, ' ([-+]\\d\\d)', '\\1')"
     aware = f"cast(coalesce(try_cast({text} as timestamptz), try_cast({joined} as timestamptz)) as timestamp)"
     if zone is None:

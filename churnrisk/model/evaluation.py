@@ -256,8 +256,8 @@ def find_suspects(
     selection: the longer they are there, the rarer are the values of those who leave. Without a trace of that,
     :data:`TELLING_LATER` is enough.
     """
-    rows = Outcomes(np.asarray(churned).astype(bool), pd.factorize(np.asarray(account_id))[0], seed)
-    later = LaterOutcomes.of(X, rows, stayed) if lasting else None
+    rows = KnownOutcomes(np.asarray(churned).astype(bool), pd.factorize(np.asarray(account_id))[0], seed)
+    later = LaterLosses.of(X, rows, stayed) if lasting else None
     found = []
     for feature in features:
         column = X[feature.name]
@@ -278,7 +278,7 @@ def _telling(auc: Interval, what: str = "who churns") -> str:
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class KnownOutcomes:
     """The outcome of each row and its account, as a number from 0 on, to judge single columns by."""
 
     churned: Bools
@@ -293,10 +293,10 @@ class Outcomes:
         return np.asarray(drawn[self.account] < max(1.0, share * len(drawn)), dtype=bool)
 
     @cached_property
-    def sample(self) -> Outcomes:
+    def sample(self) -> KnownOutcomes:
         """The sampled rows."""
         kept = self.sampled
-        return self if kept.all() else Outcomes(self.churned[kept], self.account[kept], self.seed)
+        return self if kept.all() else KnownOutcomes(self.churned[kept], self.account[kept], self.seed)
 
     @cached_property
     def _weights(self) -> Floats:
@@ -361,30 +361,27 @@ class Outcomes:
         # nearly pure is not enough where nearly all are of that class anyway
         if count in (0, len(rows)) or pure < purity or held < max(least, _TIMES * others):
             return ""
-        accounts, share = len(np.unique(self.account[rows])), self._share(own)
+        accounts = len(np.unique(self.account[rows]))
+        of_class = len(np.unique(self.account[own]))
+        share = of_class / (of_class + len(np.unique(self.account[~own])))
         if binom.sf(int(np.ceil(pure * accounts)) - 1, accounts, share) >= CHANCE:
             return ""
         whose, rest = ("leave", "stay") if churned > 0.5 else ("stay", "leave")
         return f"{held:.0%} of those who {whose} have {has}, of those who {rest} {others:.0%}"
 
-    def _share(self, own: Bools) -> float:
-        """Return the share of the accounts with rows of one class."""
-        counts = [len(np.unique(self.account[rows])) for rows in (own, ~own)]
-        return counts[0] / sum(counts)
-
 
 @dataclass(frozen=True)
-class LaterOutcomes:
+class LaterLosses:
     """The rows of one snapshot that do not churn within the horizon, and whether their accounts are gone in the end."""
 
     rows: Bools
-    gone: Outcomes
+    gone: KnownOutcomes
     #: Of those rows, days since sign-up; and until the loss, missing where the account stays.
     tenure_days: Floats
     days_left: Floats
 
     @classmethod
-    def of(cls, X: pd.DataFrame, rows: Outcomes, stayed: pd.Series | None) -> LaterOutcomes | None:
+    def of(cls, X: pd.DataFrame, rows: KnownOutcomes, stayed: pd.Series | None) -> LaterLosses | None:
         """Take the snapshot that compares the most pairs of accounts; None if there is none."""
         dates = X.index.get_level_values("as_of").to_numpy()
         losses = pd.Series(dates[rows.churned]).groupby(rows.account[rows.churned]).max()
@@ -397,16 +394,10 @@ class LaterOutcomes:
         if pairs.max() == 0:
             return None
         chosen = ~rows.churned & (dates == pairs.idxmax())
-        tenure = (
-            X["tenure_days"].to_numpy(dtype=float)[chosen] if "tenure_days" in X else np.zeros(chosen.sum())
-        )
+        tenure = X["tenure_days"].to_numpy(dtype=float) if "tenure_days" in X else np.zeros(len(X))
         left = (lost_on[chosen] - dates[chosen]) / np.timedelta64(1, "D")
-        return cls(
-            chosen,
-            Outcomes(gone[chosen], rows.account[chosen], rows.seed),
-            tenure,
-            np.where(left > 0, left, np.nan),
-        )
+        outcomes = KnownOutcomes(gone[chosen], rows.account[chosen], rows.seed)
+        return cls(chosen, outcomes, np.nan_to_num(tenure[chosen]), np.where(left > 0, left, np.nan))
 
     def given_away(self, column: pd.Series) -> tuple[str, Interval | None]:
         """Return how a column with one value per account gives later losses away, and its AUC."""
@@ -416,13 +407,15 @@ class LaterOutcomes:
             return f"{head} who is lost after the horizon: {only}", None
         auc = self.gone.auc_alone(here, TELLING_LATER)
         if auc and (auc.value >= SURELY_LATER or not self._shows_selection(here)):
-            return _telling(
-                auc, "at a snapshot, with one value per account, who is lost after the horizon"
-            ), auc
+            what = "at a snapshot, with one value per account, who is lost after the horizon"
+            return _telling(auc, what), auc
         if not isinstance(here.dtype, pd.CategoricalDtype):
             pairs = pd.DataFrame({"value": here.to_numpy(dtype=float), "left": self.days_left})
-            known = abs(rank_correlation(pairs.assign(tenure=self.tenure_days)))
-            if known >= TELLING_WHEN:
+            pairs["tenure"] = self.tenure_days
+            known = abs(rank_correlation(pairs))
+            # what was counted up to the loss grows with the age of those who stay; the length of a contract does not
+            grown = abs(rank_correlation(pairs.loc[~self.gone.churned, ["value", "tenure"]]))
+            if min(known, grown) >= TELLING_WHEN:
                 return f"{head} when accounts of the same age leave, rank correlation {known:.2f}", None
         return "", None
 

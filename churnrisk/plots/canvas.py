@@ -63,7 +63,7 @@ HATCHES = {"green": "", "amber": "//", "red": "xx"}
 
 
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class Predictions:
     """What happened, the probability predicted for it, and the account of each row."""
 
     churned: Bools
@@ -76,7 +76,7 @@ class Outcomes:
         return float(self.churned.mean())
 
 
-def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Outcomes:
+def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None = None) -> Predictions:
     """Return checked outcomes; refuse unequal lengths, missing probabilities and rows of one class."""
     churned, probability = np.asarray(y).astype(bool), np.asarray(p, dtype=np.float64)
     accounts = None if groups is None else np.asarray(groups, dtype=object)
@@ -92,7 +92,7 @@ def outcomes_of(y: npt.ArrayLike, p: npt.ArrayLike, groups: npt.ArrayLike | None
             f"{int(np.isnan(probability).sum())} missing and {int(churned.sum())} churned of {len(churned)}. "
             "Take more or later snapshots."
         )
-    return Outcomes(churned, probability, accounts)
+    return Predictions(churned, probability, accounts)
 
 
 def axes_or_new(ax: Axes | None) -> Axes:

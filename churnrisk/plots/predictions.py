@@ -81,7 +81,7 @@ def plot_calibration(
     return canvas.finish(axes, "Calibration", "mean predicted probability", "churn rate")
 
 
-def _bins(rows: canvas.Outcomes, bins: int) -> tuple[Floats, Floats, Floats]:
+def _bins(rows: canvas.Predictions, bins: int) -> tuple[Floats, Floats, Floats]:
     """Return mean probability and churn rate per bin, and how far the interval reaches below and above."""
     member = equal_count_bins(rows.probability, bins)
     counts = np.bincount(member)
@@ -199,7 +199,7 @@ def plot_recall_at_capacity(
     return canvas.finish(axes, "Recall at capacity", "accounts reviewed per snapshot", "churners among them")
 
 
-def _recalls(rows: canvas.Outcomes, shares: Floats) -> Floats:
+def _recalls(rows: canvas.Predictions, shares: Floats) -> Floats:
     """Return the recall at each share of the rows, shape (draws, shares): of all rows first, then of the draws."""
     n = len(rows.churned)
     draws = min(_MOST_DRAWS, max(_LEAST_DRAWS, _CELLS // n))

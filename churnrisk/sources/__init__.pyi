@@ -1,11 +1,12 @@
 from .config import EngineConfig, TableConfig, Via
-from .connectors import Connector, Recognition, connectors, read_connector, recognise
+from .connectors import Connector, connectors, read_connector
 from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .draft import Ask, MappedTable, Question
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
 from .guess import Guess, default_answer, guess_tables
+from .recognition import Recognition, recognise
 from .spark_engine import SparkEngine
 from .spark_sql import parse, to_spark
 from .tables import Tables, open_account, open_engine, open_tables

@@ -25,6 +25,9 @@ class Via:
     path: str
     key: str | None = None
     account: str | None = None
+    #: As for a table; those of the table itself do not count here.
+    encoding: str | None = None
+    delimiter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,11 @@ def require_applicable(name: str, config: TableConfig, rows: Callable[[str], lis
                 raise UsageError(
                     f'[tables.{name}] date_format {date_format!r} is no strptime format. Write it like "%d/%m/%Y".'
                 ) from error
+    for setting in ("status", "completed"):
+        if getattr(config, setting) is not None and name != "subscriptions":
+            raise UsageError(
+                f"[tables.{name}] {setting} does nothing: only subscriptions have states. Remove it."
+            )
     for setting, type_ in (("scale", "score"), ("severity_order", "severity")):
         if getattr(config, setting) and not any(one.type == type_ for one in columns):
             raise UsageError(f"[tables.{name}] {setting} does nothing: {name} has no {type_}. Remove it.")

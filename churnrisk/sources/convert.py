@@ -30,6 +30,8 @@ _MARKS = (
     # the engine skips a mark of UTF-8 itself, but not before a quote
     (codecs.BOM_UTF8 + b'"', "utf-8-sig"),
 )
+#: The first line of a file whose delimiter Excel is told.
+_DELIMITED = b"sep="
 _CHUNK = 1 << 20
 #: The letters and signs of Western European texts in Windows' code page, and signs that stand inside no word.
 _WESTERN = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ€£§°–—\u2018\u2019“”„…•«»¿¡ß©®™µ²³½¼¾ªº·×\u00b4\u00a0]*")
@@ -37,6 +39,8 @@ _INSIDE = re.compile(r"[^\W\d_][£§°²³½¼¾·×\u00b4«»¿¡©®¹](?=[^\W
 #: The header of a sheet is among so many rows.
 _TOP_ROWS = 100
 _BATCH_ROWS = 50_000
+#: So many dates beside texts are column names, as of months side by side.
+_PERIODS = 3
 
 
 def encoding_of(path: Path, given: str | None) -> str | None:
@@ -46,6 +50,8 @@ def encoding_of(path: Path, given: str | None) -> str | None:
     marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
     if given is None and marked is None and start[1::2] == b"\0\0":
         raise _not_utf8(path, "utf-16-le")
+    if given is None and start.lower() == _DELIMITED:
+        return "utf-8"
     name = codecs.lookup(given or "utf-8").name
     if marked and name in ("utf-8", "utf-8-sig", marked):
         return marked
@@ -59,23 +65,49 @@ def encoding_of(path: Path, given: str | None) -> str | None:
 
 def to_utf8(path: Path, encoding: str, folder: Path) -> Path:
     """Write a text file in UTF-8 under its name into an own folder and return it; ContractError if it does not fit."""
+    if not encoding.startswith("utf") and _holds_utf8(path):
+        raise ContractError(
+            f"{path.name} is UTF-8, not {encoding}. Remove its encoding, or save it in that one."
+        )
     written = _place(path, folder, path.name.removesuffix(".gz").removesuffix(".zst"))
     with _opened(path) as raw, written.open("wb") as out:
         try:
             text = io.TextIOWrapper(raw, encoding=encoding, newline="")  # type: ignore[type-var]
+            # Excel writes its delimiter in a line above the header
+            first = text.readline()
+            if not first.lower().startswith(_DELIMITED.decode()):
+                out.write(first.encode("utf-8"))
             while chunk := text.read(_CHUNK):
                 out.write(chunk.encode("utf-8"))
         except UnicodeError as error:
-            if detect_encoding(path) is None:
-                raise ContractError(f"{path.name} is UTF-8, not {encoding}. Remove its encoding.") from error
             raise ContractError(
                 f"{path.name} is not in the encoding {encoding}: {error}. Set the one that it has."
             ) from error
     return written
 
 
+def _holds_utf8(path: Path) -> bool:
+    """Say whether a file holds characters beyond ASCII, all of them in UTF-8: no other encoding looks so."""
+    if detect_encoding(path) is not None:
+        return False
+    with _opened(path) as file:
+        while chunk := bytes(file.read(_CHUNK)):
+            if not chunk.isascii():
+                return True
+    return False
+
+
 def detect_encoding(path: Path) -> str | None:
-    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if that cannot be told."""
+    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if that cannot be told.
+
+    None too if the file cannot be read, as the engine says what is wrong with it.
+    """
+    with suppress(OSError):
+        return _detected(path)
+    return None
+
+
+def _detected(path: Path) -> str | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
         start = bytes(file.read(4))
@@ -95,12 +127,10 @@ def detect_encoding(path: Path) -> str | None:
 
 def not_utf8(files: Iterable[Path]) -> ContractError | None:
     """Return the error about the first file that is not UTF-8, with the encoding that it most likely has."""
-    # the engine says what else is wrong with a file
-    with suppress(OSError):
-        for path in files:
-            found = detect_encoding(path)
-            if found is not None:
-                return _not_utf8(path, found)
+    for path in files:
+        found = detect_encoding(path)
+        if found is not None:
+            return _not_utf8(path, found)
     return None
 
 
@@ -161,15 +191,15 @@ def split_sheet(path: str) -> tuple[str, str | None]:
 
 def sheet_names(path: Path) -> list[str]:
     """Return the visible sheets of a workbook that hold something."""
+    book = _workbook(path)
+    return [name for name in _visible(book) if book.get_sheet_by_name(name).height]
+
+
+def _visible(book: CalamineWorkbook) -> list[str]:
     from python_calamine import SheetTypeEnum, SheetVisibleEnum
 
-    book = _workbook(path)
-    return [
-        sheet.name
-        for sheet in book.sheets_metadata
-        if sheet.typ == SheetTypeEnum.WorkSheet and sheet.visible == SheetVisibleEnum.Visible
-        if book.get_sheet_by_name(sheet.name).height
-    ]
+    shown = (SheetTypeEnum.WorkSheet, SheetVisibleEnum.Visible)
+    return [sheet.name for sheet in book.sheets_metadata if (sheet.typ, sheet.visible) == shown]
 
 
 def sheet_to_parquet(path: Path, sheet: str | None, folder: Path) -> Path:
@@ -210,13 +240,14 @@ def _workbook(path: Path) -> CalamineWorkbook:
 
 def _sheet(path: Path, sheet: str | None) -> CalamineSheet:
     book = _workbook(path)
-    there = sheet_names(path)
-    if sheet is None and len(there) == 1:
-        return book.get_sheet_by_name(there[0])
+    there = _visible(book)
     if sheet is None:
+        there = there if len(there) == 1 else sheet_names(path)
+        if len(there) == 1:
+            return book.get_sheet_by_name(there[0])
         raise UsageError(
             f"{path.name} has several sheets: {', '.join(there)}. Name one, such as "
-            f'path = "{path.name}#{(there or ["Sheet1"])[0]}".'
+            f'path = "{path.name}#{there[0]}".'
             if there
             else f"{path.name} has no sheet with rows. Save it again."
         )
@@ -229,26 +260,36 @@ def _sheet(path: Path, sheet: str | None) -> CalamineSheet:
 def _header(top: Sequence[Sequence[Cell]]) -> int | None:
     """Return the row of column names: the first of different texts that is about as wide as the rows below it."""
     widths = [sum(cell != "" for cell in row) for row in top]
+    found = None
     for number, row in enumerate(top):
-        names = [cell for cell in row if cell != ""]
-        texts = [cell.strip() for cell in names if isinstance(cell, str)]
-        below = [width for width in widths[number + 1 :] if width][:20]
-        wide = max(below, default=len(names))
-        if (
-            texts
-            and len(texts) == len(names)
-            and len({text.lower() for text in texts}) > 0.5 * len(texts)
-            and len(names) >= max(0.6 * wide, min(2, wide))
-        ):
+        wide = max((width for width in widths[number + 1 : number + 20] if width), default=widths[number])
+        if not _are_names([cell for cell in row if cell != ""]):
+            # rows of values have begun
+            if found is not None and widths[number] >= wide:
+                break
+            continue
+        if found is None and widths[number] >= max(0.6 * wide, min(2, wide)):
+            found = number
+        # a title may be half as wide as the table
+        elif found is not None and widths[found] < widths[number] and widths[number] >= wide:
             return number
-    return None
+    return found
+
+
+def _are_names(cells: Sequence[Cell]) -> bool:
+    """Say whether cells may name columns: mostly different texts, beside them at least three years or dates."""
+    texts = {cell.strip().lower() for cell in cells if isinstance(cell, str)}
+    others = [cell for cell in cells if not isinstance(cell, str)]
+    periods = len(others) >= _PERIODS and len(set(map(str, others))) == len(others)
+    dated = all(isinstance(one, dt.date) or one in range(1990, 2100) for one in others)
+    return len(texts) > 0.5 * (len(cells) - len(others)) and (not others or (periods and dated))
 
 
 def _names(row: Sequence[Cell]) -> Iterator[str]:
     """Yield the name of each column, "" where there is none; blanks tell those apart that are there twice."""
     seen: set[str] = set()
     for cell in row:
-        name = str(cell).strip()
+        name = (_text(cell) or "").strip()
         while name and name in seen:
             name += " "
         seen.add(name)

@@ -83,7 +83,7 @@ def scan(
     relation = _scan(readable, kind, config, column)
     if not config.file_date or not column:
         return relation
-    spelled = [(file.name, str(read)) for file, read in zip(files, readable, strict=True)]
+    spelled = [(file, str(read)) for file, read in zip(files, readable, strict=True)]
     dated = with_file_dates(relation, spelled, config.file_date, column)
     return dated if name_column else f"(select * exclude ({identifier(column)}) from {dated})"
 

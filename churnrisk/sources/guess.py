@@ -13,7 +13,6 @@ from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.errors import ChurnRiskError
 from churnrisk.sources.account_ids import BILLING, AccountIds, named_like
 from churnrisk.sources.config import EngineConfig, TableConfig
-from churnrisk.sources.connectors import Recognition, recognise
 from churnrisk.sources.draft import (
     Ask,
     Columns,
@@ -41,6 +40,7 @@ from churnrisk.sources.profile import (
     profile_folder,
     profile_relation,
 )
+from churnrisk.sources.recognition import Recognition, recognise
 from churnrisk.sources.tables import open_tables
 
 _OUTCOMES = "churn cancellation attrition loss"

@@ -180,13 +180,16 @@ class _Joiner:
                 f"[tables.{self._name}] via {via.path!r} is the table itself. Name the file that leads from its keys "
                 "to accounts, or leave via out."
             )
-        config = TableConfig(path=via.path)
+        config = TableConfig(path=via.path, encoding=via.encoding, delimiter=via.delimiter)
+        place = f"[tables.{self._name}] via"
         try:
             mark = open_source(alias, config)
         except (UsageError, ContractError) as error:
-            text = str(error).replace(f"[tables.{alias}]", f"[tables.{self._name}] via:")
-            raise type(error)(text) from error
-        place = f"[tables.{self._name}] via"
+            text = str(error).replace(f"[tables.{alias}] ", "")
+            text = re.sub(
+                'Set (encoding = "[^"]+")', lambda it: f'Set via = {{path = "{via.path}", {it[1]}}}', text
+            )
+            raise type(error)(f"{place}: {text}") from error
         source = SourceColumns(engine, alias, config, setting=place, label=file)
         columns = {own: source.column(own).sql for own in source.there}
         for role, own in (("key", via.key), ("account", via.account)):

@@ -234,6 +234,7 @@ class SourceColumns:
         value, rest = outer, list(steps)
         step: str | None
         while rest:
+            place = _above(name, rest)
             if value.type in ("JSON", "VARCHAR"):
                 return self._in_json(value, rest, new, name)
             if re.search(r"\[\d*\]$", value.type):
@@ -248,7 +249,7 @@ class SourceColumns:
                     else f"map_extract_value({value.sql}, {literal(step)})"
                 )
             if not sql:
-                raise self._absent(new, name, value.sql.replace('"', ""), there)
+                raise self._absent(new, name, place, there)
             value = Value(sql, self._engine.columns(f"(select {sql} as v from source_{self._name})")["v"])
         return _plain(value.sql, value.type)
 
@@ -275,8 +276,12 @@ class SourceColumns:
         ):
             keys = f"select unnest(json_keys({valid})) as key {source}"
             there = self._engine.rows(f"select distinct key from ({keys}) order by 1")
-            raise self._absent(new, name, value.sql.replace('"', ""), [key for (key,) in there])
+            raise self._absent(new, name, _above(name, steps), [key for (key,) in there])
         return Value(f"({found})", "VARCHAR")
+
+
+def _above(path: str, steps: Sequence[str]) -> str:
+    return path.removesuffix("." + ".".join(steps))
 
 
 def _longest(steps: list[str], there: Iterable[str]) -> str | None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 from churnrisk.contract import identifier, literal
 from churnrisk.errors import ContractError, UsageError
@@ -84,14 +85,15 @@ def _pattern(date_format: str) -> str:
     return "".join(_PARTS[piece] if number % 2 else re.escape(piece) for number, piece in enumerate(pieces))
 
 
-def with_file_dates(relation: str, files: Sequence[tuple[str, str]], date_format: str, column: str) -> str:
-    """Return a relation with ``file_from`` and ``file_until``; ``files`` are names and how ``column`` spells each."""
+def with_file_dates(relation: str, files: Sequence[tuple[Path, str]], date_format: str, column: str) -> str:
+    """Return a relation with ``file_from`` and ``file_until``; ``column`` spells each of the files as is said."""
     rows = []
-    for name, spelled in files:
-        period = period_in(name, date_format)
+    for file, spelled in files:
+        # a folder per month is as good as a name
+        period = period_in(file.name, date_format) or period_in(file.parent.name, date_format)
         if period is None:
             raise ContractError(
-                f"{name} has no date like {date_format!r} in its name, or several. "
+                f"{file.name} has no date like {date_format!r} in its name, or several. "
                 "Correct file_date, or narrow the path."
             )
         rows.append(f"({literal(spelled)}, date '{period.first}', date '{period.last}')")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from churnrisk.contract import (
+    EPOCHS,
     TABLES,
     Available,
     ColumnSpec,
@@ -228,11 +229,14 @@ def _unpivoted(engine: Engine, relation: str, config: TableConfig) -> str:
 
 
 def _require_readable_elsewhere(name: str, config: TableConfig) -> None:
-    """Refuse what only this process's own reader of files does."""
-    given = [one for one in ("encoding", "delimiter", "file_date", "unpivot") if getattr(config, one)]
+    """Refuse the settings that only DuckDB follows."""
+    only = ("encoding", "delimiter", "file_date", "unpivot", "decimal", "thousands")
+    given = [one for one in only if getattr(config, one)]
+    given += ["timezone"] if config.timezone not in (None, "UTC") else []
+    given += [f'date_format = "{one}"' for one in config.date_formats.values() if one in EPOCHS]
     if given:
         raise UsageError(
-            f"[tables.{name}] Spark reads this table and knows no {', '.join(given)}. Remove it, or set "
+            f"[tables.{name}] Spark reads this table and does not follow {', '.join(given)}. Remove it, or set "
             'engine = "duckdb" in churnrisk.toml.'
         )
 

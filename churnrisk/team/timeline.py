@@ -175,21 +175,25 @@ def _surveys(tables: _AccountTables) -> Iterator[TimelineEvent]:
 
 
 def _contracts(tables: _AccountTables) -> Iterator[TimelineEvent]:
-    """Yield beginnings and ends of terms, and the renewal ahead, which is a plan and may lie in the future."""
-    columns = ", ".join(
-        tables.column("subscriptions", name) for name in ("ended_at", "plan", "mrr", "renewal_at")
-    )
+    """Yield beginnings, notices and ends of terms, and the renewal ahead, which is a plan and may be in the future."""
+    names = ("ended_at", "cancelled_at", "plan", "mrr", "renewal_at")
+    columns = ", ".join(tables.column("subscriptions", name) for name in names)
     rows = tables.engine.rows(
         f"select started_at, {tables.available.known_at('subscriptions')} as known_at, {columns} "
         f"from subscriptions where started_at <= {_stamp(tables.now)} order by started_at"
     )
-    for started_at, known, ended_at, plan, mrr, _ in rows:
+    for started_at, known, ended_at, cancelled_at, plan, mrr, _ in rows:
         what = f"Contract on plan {plan}" if plan else "Contract"
         worth = f", {mrr:,.0f} a month" if mrr is not None else ""
         yield TimelineEvent(started_at, "contract began", f"{what} began{worth}", known >= tables.as_of)
         if ended_at is not None and ended_at <= tables.now:
             later = max(known, ended_at) >= tables.as_of
-            yield TimelineEvent(ended_at, "contract ended", f"{what} ended", later)
+            # an end at 00:00 is that of the day before
+            last = ended_at - timedelta(days=1) if ended_at.time() == time() else ended_at
+            yield TimelineEvent(max(last, started_at), "contract ended", f"{what} ended", later)
+        if cancelled_at is not None and cancelled_at <= tables.now:
+            later = max(known, cancelled_at) >= tables.as_of
+            yield TimelineEvent(cancelled_at, "notice given", f"Notice given: {what}", later)
     if rows and rows[-1][-1] is not None:
         started_at, known, *_, renewal_at = rows[-1]
         yield TimelineEvent(renewal_at, "renewal", "Renewal date", known >= tables.as_of)

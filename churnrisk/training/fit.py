@@ -121,9 +121,12 @@ def until_a_model(project: Project, checked: CheckedTables) -> str:
     # more accounts leave at the rate of those so far
     more = (span.end - span.start).days * max(needed - known, 0) / max(known, 1)
     expected = max(enough, span.end + timedelta(days=ceil(more)))
-    when = (
-        f"; one will be possible from about {expected:%Y-%m-%d} on" if known and enough < datetime.max else ""
-    )
+    when = ""
+    if known and enough < datetime.max:
+        soon = expected < span.end + timedelta(days=_LONGEST_WAIT)
+        when = (
+            f"; one will be possible from about {expected:%Y-%m-%d} on" if soon else ", nor soon at this rate"
+        )
     return f"no model yet{when}: {waits}"
 
 
@@ -178,6 +181,18 @@ def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) ->
             *_unmeasured(champion, X),
         ),
     )
+
+
+def _notes_on_suspects(data: CutPanel) -> list[str]:
+    """Say which signals look like leaks, and which rules no longer apply without them."""
+    suspects = data.panel.suspects
+    left_out = {one.feature for one in suspects if one.left_out}
+    idle = [
+        f"the rule '{rule.name}' never applies, as it reads {', '.join(sorted(left_out & set(rule.requires)))}"
+        for rule in data.project.decision.active_rules()
+        if left_out & set(rule.requires)
+    ]
+    return [*(one.text for one in suspects), *idle]
 
 
 def learn(data: CutPanel, *, progress: Progress) -> tuple[ChurnClassifier, TrafficLight]:

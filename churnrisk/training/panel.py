@@ -50,6 +50,7 @@ from churnrisk.features import (
     clashing_columns,
     find_leaks,
     lasting_features,
+    require_prepared,
     select_features,
 )
 from churnrisk.files import digest_of, read_sealed, write_sealed
@@ -443,13 +444,14 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """Usable rows per table, what each covers, violations, and the data range, None if they block.
+    """Usable rows per table and those left out by ``where``, what each covers, violations, and the data range.
 
-    ``leaks`` are signals that see the future at ``leak_dates``, None if not looked for; ``suspects`` tell the outcome
-    too well.
+    The range is None if violations block. ``leaks`` are signals that see the future at ``leak_dates``, None if not
+    looked for; ``suspects`` tell the outcome too well.
     """
 
     rows: dict[str, int]
+    left_out: Mapping[str, int]
     reach: dict[str, Reach]
     violations: list[Violation]
     span: Horizon | None
@@ -470,14 +472,15 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         if leaks:
             refuse(violations)
         if blocking(violations):
-            return CheckReport(rows, reach, violations, None, None)
+            return CheckReport(rows, tables.left_out, reach, violations, None, None)
         span = data_span(tables, project.snapshots, now=now, reach=reach)
+        features, keys = select_features(project.features, tables.available), project.features.key_features
+        require_prepared(tables, features)
         if not leaks:
-            return CheckReport(rows, reach, violations, span, None)
+            return CheckReport(rows, tables.left_out, reach, violations, span, None)
         checked = CheckedTables(tables, violations, span)
         mature = snapshot_dates(checked, project)
         dates = tuple(sorted({mature[len(mature) // 2], mature[-1], span.end}))
-        features, keys = select_features(project.features, tables.available), project.features.key_features
         found: dict[str, Leak] = {}
         for date in dates:
             progress(f"cutting away what comes after {date:%Y-%m-%d}")
@@ -486,7 +489,9 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
         frame, features = _labelled(checked, project, progress)
         both = frame.churned.nunique() == 2
         suspects = suspects_of(checked, project, frame, features) if both else ()
-        return CheckReport(rows, reach, violations, span, list(found.values()), dates, suspects)
+        return CheckReport(
+            rows, tables.left_out, reach, violations, span, list(found.values()), dates, suspects
+        )
 
 
 @dataclass(frozen=True)

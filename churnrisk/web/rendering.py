@@ -31,7 +31,7 @@ from churnrisk.web.security.session import session_or_none
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class PageLink:
     """A link with its text; ``is_current`` says that it leads to where one is."""
 
     href: str
@@ -40,8 +40,8 @@ class Link:
 
 
 _LOG = logging.getLogger("churnrisk.web")
-_HELP, _LIST = Link("/help", "Help"), Link("/", "To the red list")
-_LINKS = (Link("/", "Red list"), Link("/monday", "Monday"), Link("/promises", "Colours"))
+_HELP, _LIST = PageLink("/help", "Help"), PageLink("/", "To the red list")
+_LINKS = (PageLink("/", "Red list"), PageLink("/monday", "Monday"), PageLink("/promises", "Colours"))
 _SECRET_FIELDS = ("csrf_token", "kept", "token")
 _TITLES = {
     400: "This cannot be read",
@@ -99,10 +99,10 @@ def may_review(user: User | None) -> bool:
     return user is not None and user.role.covers(Role.REVIEWER)
 
 
-def _links(me: User | None) -> tuple[Link, ...]:
+def _links(me: User | None) -> tuple[PageLink, ...]:
     if me is None:
         return ()
-    links = (*_LINKS, Link("/audit", "Audit"), _HELP) if me.role is Role.ADMIN else (*_LINKS, _HELP)
+    links = (*_LINKS, PageLink("/audit", "Audit"), _HELP) if me.role is Role.ADMIN else (*_LINKS, _HELP)
     # the promises of the colours count the whole team's accounts
     return links if me.scope is None else tuple(link for link in links if link.href != "/promises")
 
@@ -159,7 +159,7 @@ def message(
     status: int,
     title: str,
     *lines: str,
-    ways: tuple[Link, ...] = (_LIST,),
+    ways: tuple[PageLink, ...] = (_LIST,),
     typed: tuple[tuple[str, str], ...] = (),
 ) -> Response:
     """Return a page that says what happened and where to go next."""
@@ -175,14 +175,14 @@ def install_errors(app: FastAPI) -> None:
 
 async def _error_page(request: Request, error: Exception) -> Response:
     status, title, lines = 500, "Something broke", [_BUG]
-    ways: tuple[Link, ...] = (_LIST,)
+    ways: tuple[PageLink, ...] = (_LIST,)
     match error:
         case HTTPException(status_code=status, detail=detail):
             title = _TITLES.get(status, "This did not work")
             # the framework's own details are the status in words, such as "Not Found"
             is_ours = " " in detail and not detail.startswith("Not ")
             lines = [line for line in (detail if is_ours else "", _WHAT_TO_DO.get(status, "")) if line]
-            ways = (Link("/sign-in", "Sign in"),) if status == 401 else (_LIST, _HELP)
+            ways = (PageLink("/sign-in", "Sign in"),) if status == 401 else (_LIST, _HELP)
         case RequestValidationError():
             status, title = 400, _TITLES[400]
             lines = [f"{item['loc'][-1]}: {str(item['msg']).lower()}" for item in error.errors()[:5]]
@@ -190,7 +190,7 @@ async def _error_page(request: Request, error: Exception) -> Response:
             _LOG.warning("database away: %s", one_line(error))
             status, title = 503, "The database is away"
             lines = ["The database does not answer right now. Nothing was changed. Try again in a moment."]
-            ways = (Link(request.url.path if request.method == "GET" else "/", "Try again"),)
+            ways = (PageLink(request.url.path if request.method == "GET" else "/", "Try again"),)
         case NotFoundError():
             status, title = 404, "There is no such account"
             lines = ["No published run holds this account, or it is not among those that you may see."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -167,9 +168,46 @@ def test_states_that_are_over_without_an_end_block_where_they_are_many() -> None
     assert "ended_at" in found.fix
 
 
-def test_only_completed_ends_are_no_churn() -> None:
+@pytest.mark.parametrize(
+    ("config", "done"),
+    [
+        ({}, [True, False]),
+        ({"completed": ()}, [False, False]),
+        ({"completed": ("Expired",)}, [False, True]),
+        ({"status": ("expired",), "completed": ("fulfilled",)}, [True, False]),
+    ],
+)
+def test_the_settings_say_which_ends_are_no_churn(config: dict[str, Any], done: list[bool]) -> None:
     rows = ("'2025-01-01', 'fulfilled', '2025-02-01'", "'2025-01-01', 'expired', '2025-03-01'")
-    assert [done for *_, done in terms(*rows, columns=STATE)] == [True, False]
+    assert [completed for *_, completed in terms(*rows, columns=STATE, **config)] == done
+
+
+def test_a_list_of_states_may_hold_those_without_one() -> None:
+    rows = (
+        "'2025-01-01', '', ''",
+        "'2025-01-01', 'price', '2025-03-01'",
+        "'2025-01-01', 'moved', '2025-03-01'",
+    )
+    assert len(terms(*rows, columns=STATE, status=("", "price"))) == 2
+
+
+@pytest.mark.parametrize(("yes", "no"), [("'TRUE'", "'FALSE'"), ("true", "null")])
+def test_a_flag_of_trials_is_named_and_its_proposal_leaves_them_out(yes: str, no: str) -> None:
+    rows = (f"'2025-01-01', '', {yes}", f"'2025-02-01', '', {no}")
+    columns = "started_at, ended_at, is_trial"
+    found = only(said(*rows, columns=columns))
+    assert (found.level, found.column, found.count) == ("warn", "is_trial", 1)
+    proposed = tomllib.loads(found.fix[found.fix.index("where = ") :].split(" under ")[0])["where"]
+    assert terms(*rows, columns=columns, where=proposed) == [(on("2025-02-01"), None, False)]
+    assert said(*rows, columns=columns, where=proposed) == []
+
+
+def test_notice_under_an_unmapped_name_is_named() -> None:
+    found = only(
+        said("'2025-01-01', '2025-03-01', '2025-02-01'", columns="started_at, ended_at, canceled_at")
+    )
+    assert (found.level, found.column, found.count) == ("warn", "canceled_at", 1)
+    assert 'cancelled_at = "canceled_at"' in found.fix
 
 
 def test_an_unknown_state_is_asked_for_and_the_setting_answers() -> None:

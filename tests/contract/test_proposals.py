@@ -163,3 +163,21 @@ def test_times_without_a_zone_beside_others_name_the_setting(tmp_path: Path) -> 
     (found,) = check(tmp_path, "occurred_at", *values)
     assert 'timezone = "Europe/Berlin"' in found.fix
     assert check(tmp_path, "occurred_at", *values, timezone="Europe/Berlin") == []
+
+
+def test_amounts_in_several_currencies_are_refused(tmp_path: Path) -> None:
+    one = ["2025-06-01;$5", "2025-06-02;5 USD", "2025-06-03;5"]
+    assert check(tmp_path, "started_at;mrr", *one, table="subscriptions") == []
+    found = about(check(tmp_path, "started_at;mrr", *one, "2025-06-04;5 €", table="subscriptions"), "mrr")
+    assert (found.rule, found.count, found.examples) == (
+        "amounts are in several currencies",
+        1,
+        ("EUR", "USD"),
+    )
+
+
+def test_what_is_set_for_other_columns_is_not_contradicted(tmp_path: Path) -> None:
+    values = ["2025-06-01;1,5;2.5", "2025-06-02;2,5;3.5"]
+    (found,) = check(tmp_path, "started_at;mrr;seats", *values, table="subscriptions", decimal=",")
+    assert found.column == "seats"
+    assert "Correct the values" in found.fix

@@ -228,5 +228,5 @@ def test_without_a_model_the_rules_colour_and_what_none_speaks_of_is_grey():
     )
     assert list(found["colour"]) == ["red", "amber", "amber", "grey", "green", "grey"]
     assert list(found["decided_by"]) == ["rule", "rule", "rule", "eligibility", "override", "eligibility"]
-    assert list(found["rule"])[3:] == ["no model yet", None, "no subscription"]
+    assert list(found["rule"].fillna("none"))[3:] == ["no model yet", "none", "no subscription"]
     assert set(found["model_colour"]) == {"grey"}

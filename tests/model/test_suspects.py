@@ -112,6 +112,7 @@ def history() -> tuple[pd.DataFrame, np.ndarray]:
     X["state today"] = pd.Categorical(np.where(gone, "former", "active")[account])
     X["reason"] = pd.Categorical(np.where(gone & (rng.random(len(risky)) < 0.3), "price", None)[account])
     X["score today"] = (np.where(gone, 40, 60) + rng.normal(0, 14, len(risky)))[account]
+    X["score of a newcomer"] = (np.where(risky, 40, 60) + rng.normal(0, 20, len(risky)))[account]
     X["paid so far"] = ((np.minimum(left, 11) - began) * rng.uniform(90, 110, len(risky)))[account]
     return X, left[account] <= date + 1
 
@@ -125,3 +126,19 @@ def test_values_set_after_the_loss_are_found_although_they_are_dated_back(histor
     assert "when accounts of the same age leave" in found["paid so far"].why
     # as facts that change with time they would be believed
     assert "score today" not in suspects(X, y)
+
+
+def test_the_length_of_a_contract_may_tell_when_an_account_leaves():
+    rng = np.random.default_rng(5)
+    terms = rng.choice([6, 12, 24], 3 * ACCOUNTS)
+    began = rng.integers(-24, 6, len(terms))
+    # at the end of a term a third of the accounts leave
+    left = began + terms * rng.geometric(1 / 3, len(terms))
+    rows = [(a, t) for t in range(10) for a in np.flatnonzero((began <= t) & (left > t))]
+    account, date = (np.array(part) for part in zip(*rows, strict=True))
+    index = pd.MultiIndex.from_arrays([account.astype(str), DATES[date]], names=["account_id", "as_of"])
+    X = pd.DataFrame(
+        {"tenure_days": 30.0 * (date - began[account]), "term": terms[account] * 1.0}, index=index
+    )
+    y = left[account] <= date + 1
+    assert find_suspects(X, y, account, declared(X[["term"]]), lasting=["term"]) == []

@@ -30,7 +30,7 @@ def flat(path, account, label, *, churned=None, **sections):
     }
     return {
         "tables": {name: {"sql": sql} for name, sql in tables.items()},
-        "churn": {"definition": "labels"},
+        "churn": {"definition": "labels", "horizon_days": 30},
         "model": {"split": "accounts", "candidates": ["logistic"]},
         **sections,
     }

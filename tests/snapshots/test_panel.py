@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churnrisk.errors import ContractError
 from churnrisk.snapshots import ChurnConfig, build_panel, sample_panel
+from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
 from tests.snapshots.oracle import Verdict, verdicts
-from tests.world import Row, World, at, opened, random_world, row
+from tests.world import Row, World, arrow, at, opened, random_world, row
 
 LATE = at(10_000)
 INSTANT = timedelta(microseconds=1)
@@ -72,6 +76,43 @@ def test_the_panel_equals_its_definition(
     world = world if signed else world.without("accounts.signed_up_at")
     dates = [at(day) for day in days]
     assert panel(world, churn, dates, data_end=at(end)) == verdicts(world, churn, dates, data_end=at(end))
+
+
+@pytest.mark.slow
+@given(seed=st.integers(0, 10**9), churn=churns, day=st.integers(100, 400))
+@settings(max_examples=15)
+def test_rows_that_do_not_count_change_no_verdict(seed: int, churn: ChurnConfig, day: int) -> None:
+    """Trials, failed payments, pauses and superseded versions beside the terms of customers."""
+    world, rng = random_world(seed, accounts=6), random.Random(seed)
+    own = [one | {"subscription_id": f"s{n}"} for n, one in enumerate(world.rows("subscriptions"))]
+    beside = [_uncounted(rng, rng.choice(own)) for _ in range(8)]
+    noisy = world.with_rows(subscriptions=[*own, *(one for one, _ in beside)])
+    active = pa.array([True] * len(own) + [of_today for _, of_today in beside])
+    with Engine(EngineConfig(threads=1), base=Path.cwd()) as engine:
+        configs = {}
+        for name in world.tables:
+            table = arrow(noisy, name)
+            if name == "subscriptions":
+                table = table.append_column("_fivetran_active", active)
+            engine.table_from(f"world_{name}", table)
+            configs[name] = TableConfig(sql=f"select * from world_{name}")
+        build_panel(open_tables(engine, configs), churn, [at(day)], data_end=LATE)
+        rows = engine.rows("select account_id, as_of, grey_reason, churned from panel")
+    found = {(account, as_of): Verdict(grey, churned) for account, as_of, grey, churned in rows}
+    assert found == verdicts(world, churn, [at(day)], data_end=LATE)
+
+
+def _uncounted(rng: random.Random, term: Row) -> tuple[Row, bool]:
+    """Return a row that makes no customer, and whether it is no superseded version."""
+    start: datetime = term["started_at"]
+    kind = rng.choice(("version", "trial", "trialing", "incomplete", "paused"))
+    new = term | {"subscription_id": f"{kind}{rng.random()}", "ended_at": None, "status": kind}
+    if kind == "version":
+        return term | {"ended_at": None, "mrr": 1.0, "status": "active"}, False
+    if kind == "trial":
+        over = start + timedelta(days=rng.randrange(1, 30))
+        new |= {"status": "canceled", "trial_ends_at": over, "ended_at": over}
+    return new, True
 
 
 def test_random_worlds_hold_every_verdict() -> None:

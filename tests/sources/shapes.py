@@ -476,6 +476,17 @@ def segment_raw(of: Frames, to: Path) -> None:
     _lines(to, "tracks.jsonl", [*tracks, {**tracks[0], "type": "page"}])
 
 
+def segment_calls(of: Frames, to: Path) -> None:
+    """Write raw messages whose tracks name no group: each user made a group call."""
+    segment_raw(of, to)
+    tracks = [json.loads(line) for line in (to / "tracks.jsonl").read_text().splitlines()]
+    _lines(to, "tracks.jsonl", ({**track, "context": {"ip": "::1"}} for track in tracks))
+    groups = {one["groupId"]: one for one in map(json.loads, (to / "groups.jsonl").read_text().splitlines())}
+    users = _users(of)
+    pairs = zip(users["user_id"], users["account_id"], strict=True)
+    _lines(to, "groups.jsonl", ({**groups[account], "userId": user} for user, account in pairs))
+
+
 def posthog(of: Frames, to: Path) -> None:
     accounts, events = of["accounts"], of["events"]
     _csv(
@@ -817,6 +828,9 @@ SHAPES = {
     ),
     "segment_raw": Shape(
         "segment", "g{}".format, segment_raw, {"accounts": f"{_NAMED} segment", "events": _WHOLE_EVENTS}
+    ),
+    "segment_calls": Shape(
+        "segment", "g{}".format, segment_calls, {"accounts": f"{_NAMED} segment", "events": _WHOLE_EVENTS}
     ),
     "posthog": Shape("posthog", "ph-{}".format, posthog, {"accounts": _NAMED, "events": _WHOLE_EVENTS}),
     "posthog_persons": Shape(

@@ -7,14 +7,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pytest
+from pydantic import TypeAdapter
 
 import churnrisk as cr
 from churnrisk.errors import UsageError
-from churnrisk.sources import connectors, read_connector, recognise
+from churnrisk.sources import (
+    Engine,
+    EngineConfig,
+    TableConfig,
+    connectors,
+    open_tables,
+    read_connector,
+    recognise,
+)
 from tests.sources.company import make_company
-from tests.sources.shapes import SHAPES, Frames
+from tests.sources.shapes import SHAPES, Frames, Shape
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 SETTINGS = '[churn]\ndefinition = "contractual"\nhorizon_days = 30\ngrace_days = 7\n'
@@ -92,6 +102,42 @@ def own(folder: Path, text: str = OWN) -> Path:
     (folder / "connectors").mkdir(exist_ok=True)
     (folder / "connectors" / "billing.toml").write_text(text)
     return folder
+
+
+def rows(folder: Path, shape: Shape) -> dict[str, list[str]]:
+    """Return the rows of the tables that a shape carries, as the contract sees them."""
+    with Engine(EngineConfig(), base=folder) as engine:
+        settings = TypeAdapter(dict[str, TableConfig]).validate_python(recognise(folder).tables)
+        open_tables(engine, settings)
+        lists = {name: ", ".join(columns.split()) for name, columns in shape.carries.items()}
+        return {
+            name: sorted(map(repr, engine.rows(f"select {columns} from {name}")))
+            for name, columns in lists.items()
+        }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["stripe_warehouse", "recurly", "zuora", "zendesk", "posthog", "shopify"])
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+def test_files_with_types_give_the_rows_that_text_gives(name: str, kind: str, tmp_path: Path) -> None:
+    text = export(tmp_path / "text", name)
+    (typed := tmp_path / "typed").mkdir()
+    for path in text.glob("*.csv"):
+        source = f"read_csv('{path}', sample_size = -1)"
+        duckdb.sql(f"copy (from {source}) to '{typed / path.stem}.{kind}' (format {kind})")
+    expected = rows(text, SHAPES[name])
+    assert all(expected.values())
+    assert rows(typed, SHAPES[name]) == expected
+
+
+def test_half_an_export_beside_a_whole_one_is_said(tmp_path: Path) -> None:
+    export(tmp_path, "recurly")
+    export(tmp_path, "zendesk", without=("organizations.csv",))
+    found = recognise(tmp_path)
+    assert found.connector == "recurly"
+    assert any(
+        "looks like an export of Zendesk (tickets.csv), but no file has" in note for note in found.notes
+    )
 
 
 def test_a_folder_without_a_known_export_gives_nothing(tmp_path: Path) -> None:

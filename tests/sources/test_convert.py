@@ -121,6 +121,36 @@ def test_titles_blank_rows_and_empty_columns_are_skipped(tmp_path: Path) -> None
     assert read(tmp_path, path="b.xlsx") == ROWS
 
 
+def test_a_title_half_as_wide_as_the_table_is_no_header(tmp_path: Path) -> None:
+    top = [["Report:", "Usage"], [], USAGE[0][:3]]
+    book(tmp_path / "b.xlsx", Usage=[*top, *(row[:3] for row in USAGE[1:])])
+    assert read(tmp_path, path="b.xlsx") == ROWS
+
+
+def test_months_side_by_side_may_be_dates_or_years(tmp_path: Path) -> None:
+    months = [date(2025, month, 1) for month in (3, 4, 5)]
+    book(tmp_path / "b.xlsx", Usage=[["account_id", *months], ["A", 5, None, 7]])
+    given = {"columns": {"occurred_at": "column_until", "feature": "column_value"}}
+    found = read(tmp_path, path="b.xlsx", unpivot="%Y-%m-01", **given)
+    assert found == [("A", datetime(2025, 3, 31), "5"), ("A", datetime(2025, 5, 31), "7")]
+    book(tmp_path / "y.xlsx", Usage=[["account_id", 2022, 2023, 2024], ["A", 5, None, None]])
+    assert read(tmp_path, path="y.xlsx", unpivot="%Y", **given) == [("A", datetime(2022, 12, 31), "5")]
+
+
+def test_a_line_that_tells_excel_the_delimiter_is_no_header(tmp_path: Path) -> None:
+    (tmp_path / "e.csv").write_text("sep=;\n" + TEXT.replace(",", ";"))
+    assert read(tmp_path, path="e.csv") == ROWS
+    (tmp_path / "e.csv").write_bytes(("SEP=;\r\n" + TEXT.replace(",", ";")).encode("utf-16"))
+    assert read(tmp_path, path="e.csv") == ROWS
+
+
+def test_a_folder_may_hold_the_date(tmp_path: Path) -> None:
+    (tmp_path / "2025-03").mkdir()
+    (tmp_path / "2025-03" / "usage.csv").write_text("account_id,feature\nA,login\n")
+    given: dict[str, Any] = {"file_date": "%Y-%m", "columns": {"occurred_at": "file_from"}}
+    assert read(tmp_path, path="*/usage.csv", **given) == [("A", datetime(2025, 3, 1), "login")]
+
+
 def test_a_table_of_one_column_has_a_header(tmp_path: Path) -> None:
     book(tmp_path / "b.xlsx", A=[["account_id", "occurred_at"]] + [["A", None]] * 3)
     with engine(tmp_path) as opened:

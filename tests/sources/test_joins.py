@@ -93,6 +93,19 @@ def test_given_columns_may_lie_in_nested_values(tmp_path: Path) -> None:
     assert found == EXPECTED
 
 
+def test_a_table_on_the_way_has_an_encoding_of_its_own(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    path = tmp_path / "users.csv"
+    path.write_bytes(path.read_text().replace("DE", "Österreich").encode("cp1252"))
+    with pytest.raises(
+        ContractError,
+        match=r'\[tables.events\] via: users.csv is not UTF-8. Set via = {path = "users.csv", encoding = "cp1252"}',
+    ):
+        opened(tmp_path, columns={"account_id": "userId"}, via="users.csv")
+    _, found = opened(tmp_path, columns={"account_id": "userId"}, via=Via("users.csv", encoding="cp1252"))
+    assert found == EXPECTED
+
+
 def test_an_external_id_leads_to_the_accounts_own(tmp_path: Path) -> None:
     rows = [(account, f"crm-{n}", "x") for n, account in enumerate(ACCOUNTS)]
     write(tmp_path / "accounts.csv", "account_id,external_id,name", rows)

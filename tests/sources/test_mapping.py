@@ -81,15 +81,17 @@ def test_a_column_with_dots_in_its_name_wins_over_a_path(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("path", "there"),
     [
-        ("nested.plan", "nested has no such value; it has id, n"),
+        ("nested.plan", "nested has no such value; it has id, deep, list"),
         ("text.plan", "text has no such value; it has size"),
+        ("nested.deep.a.b", "nested.deep has no such value; it has c"),
+        ("nested.list.first", "nested.list has no such value; it has 0, 1, 2"),
         ("occurred_at.plan", "occurred_at has no such value; it has none"),
         ("plan.id", "events has no such column; it has occurred_at, nested, text"),
     ],
 )
 def test_a_path_that_leads_nowhere_names_what_is_there(tmp_path: Path, path: str, there: str) -> None:
-    rows = f"date '{AT}' as occurred_at, {{'id': 'A', 'n': 1}} as nested, '{{\"size\": 3}}' as text"
-    write_parquet(tmp_path / "e.parquet", f"select {rows}")
+    nested = "{'id': 'A', 'deep': {'c': 1}, 'list': [1]} as nested, '{\"size\": 3}' as text"
+    write_parquet(tmp_path / "e.parquet", f"select date '{AT}' as occurred_at, {nested}")
     with pytest.raises(UsageError, match=there):
         read(tmp_path, path="e.parquet", columns={"account_id": path})
 

@@ -177,6 +177,12 @@ def test_a_lake_is_read_as_parquet_only(spark: SparkEngine) -> None:
         open_tables(spark, {**configs_of("accounts"), "events": TableConfig(path="s3a://lake/e.csv")})
 
 
+def test_settings_that_spark_does_not_follow_are_named(spark: SparkEngine) -> None:
+    given = TableConfig(path="events.parquet", timezone="Europe/Berlin", decimal=",", date_format="epoch_ms")
+    with pytest.raises(UsageError, match='does not follow decimal, timezone, date_format = "epoch_ms"'):
+        open_tables(spark, {**configs_of("accounts"), "events": given})
+
+
 def configs_of(*names: str) -> dict[str, TableConfig]:
     return {name: TableConfig(path=f"{name}.parquet") for name in names}
 

@@ -26,14 +26,15 @@ REASONS = (
 
 @pytest.fixture
 def project(tmp_path):
-    """Twenty accounts; those named "lost…" end on 15 June 2026, the other sixteen stay."""
+    """Twenty accounts; those named "lost…" end with 14 June 2026, the other sixteen stay."""
     accounts = [f"lost{i}" for i in range(4)] + [f"stays{i:02d}" for i in range(16)]
     pd.DataFrame({"account_id": accounts}).to_csv(tmp_path / "accounts.csv", index=False)
     rows = [
         {
             "account_id": name,
             "started_at": datetime(2025, 1, 1),
-            "ended_at": LOST if name.startswith("lost") else None,
+            # the last day of the contract
+            "ended_at": LOST - timedelta(days=1) if name.startswith("lost") else None,
             "plan": "Starter" if name in ("lost0", "lost1", "lost2", "stays00") else "Pro",
         }
         for name in accounts

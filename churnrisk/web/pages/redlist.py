@@ -25,7 +25,7 @@ from churnrisk.records import NONE, AtRisk, Colour, Place, RedList, RedListQuery
 from churnrisk.team import export, read_red_list
 from churnrisk.web.charts import Group, bar_rows
 from churnrisk.web.process import in_thread, now, run_in_thread
-from churnrisk.web.rendering import FragmentCache, Link, environment, may_review, page
+from churnrisk.web.rendering import FragmentCache, PageLink, environment, may_review, page
 from churnrisk.web.security.session import Viewer
 
 router = APIRouter()
@@ -203,25 +203,25 @@ class Listing:
         names = ("colours", "disposition", "snoozed", "assignee", "newly_red")
         return any(getattr(query, name) != getattr(usual, name) for name in names)
 
-    def _scopes(self) -> tuple[Link, ...]:
+    def _scopes(self) -> tuple[PageLink, ...]:
         mine = self.user.owner
         if self.query.scope or not mine:
             return ()
         is_mine = (self.query.owner or "").casefold() == mine.casefold()
         return (
-            Link(self.link(owner=None), "Everyone", not self.query.owner),
-            Link(self.link(owner=mine), "Mine", is_mine),
+            PageLink(self.link(owner=None), "Everyone", not self.query.owner),
+            PageLink(self.link(owner=mine), "Mine", is_mine),
         )
 
-    def _places(self) -> tuple[Link, ...]:
+    def _places(self) -> tuple[PageLink, ...]:
         """Return links to all accounts and to those of each place, as far as there are any."""
         counted, here = self.found.places, self.query.place
         if counted is None:
             return ()
         named = [(place, f"{getattr(counted, place):,} {text}") for place, text in _PLACES.items()]
         kept = [(place, text) for place, text in named if getattr(counted, place) or place == here]
-        ways = [Link(self.link(place=place) + "#list", text, here == place) for place, text in kept]
-        return (Link(self.link(place=None) + "#list", "All", here is None), *ways)
+        ways = [PageLink(self.link(place=place) + "#list", text, here == place) for place, text in kept]
+        return (PageLink(self.link(place=None) + "#list", "All", here is None), *ways)
 
     def _bars(self, groups: Sequence[AtRisk], name: str) -> tuple[tuple[Group, Markup], ...]:
         if [group.key for group in groups] == [NONE]:
@@ -255,7 +255,7 @@ class Listing:
             return _WINDOWS
         return (*_WINDOWS, (str(days), f"Within {days:,} days"))
 
-    def _chips(self) -> tuple[Link, ...]:
+    def _chips(self) -> tuple[PageLink, ...]:
         query, usual = self.query, RedListQuery()
         texts = {
             "colours": "Colours: " + ", ".join(query.colours),
@@ -272,7 +272,7 @@ class Listing:
             "search": f"Search: {query.search}",
         }
         return tuple(
-            Link(self.link(**{name: getattr(usual, name)}), text)
+            PageLink(self.link(**{name: getattr(usual, name)}), text)
             for name, text in texts.items()
             if getattr(query, name) != getattr(usual, name)
         )

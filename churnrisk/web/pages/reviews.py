@@ -25,7 +25,7 @@ from churnrisk.web.dependencies import (
 from churnrisk.web.pages.account import state_text
 from churnrisk.web.pages.audit import signed_text
 from churnrisk.web.process import in_thread, now
-from churnrisk.web.rendering import Link, message, page
+from churnrisk.web.rendering import PageLink, message, page
 from churnrisk.web.security.session import Reviewer, flash
 from churnrisk.web.security.signing import safe_path
 from churnrisk.web.wording import plural
@@ -106,7 +106,7 @@ def take_back(
     except ConflictError as error:
         line = "A newer change stands on top of this one, so it cannot be taken back by itself:"
         newer = tuple(signed_text(entry) for entry in error.entries)
-        return message(request, 409, "Somebody was faster", line, *newer, ways=(Link(back, "Back"),))
+        return message(request, 409, "Somebody was faster", line, *newer, ways=(PageLink(back, "Back"),))
     except NotFoundError:
         flash(request, "This change has been taken back already, or it is not yours.", kind="bad")
         return RedirectResponse(back, 303)
