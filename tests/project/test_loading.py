@@ -108,7 +108,10 @@ def test_settings_given_in_python_go_before_those_of_the_file(world) -> None:
         ({"tables": {}, "model": {"sed": 1}}, r"\[model\] sed: is no setting"),
         ({"tables": {}, "model": 3}, r"\[model\]: .*found 3"),
         ({"tables": {}, "modle": {"seed": 1}}, r"\[modle\]: is no setting"),
-        ({"tables": {}, "churn": {"definition": "labels"}}, r"expected horizon_days .* \[churn\], found none"),
+        (
+            {"tables": {}, "churn": {"definition": "labels"}},
+            r"expected horizon_days .* \[churn\], found none",
+        ),
     ],
 )
 def test_what_cannot_be_loaded_is_one_clear_error(arguments, said, monkeypatch) -> None:
