@@ -480,6 +480,11 @@ class _TermCheck:
     def _any_left_out(self) -> str:
         return " or ".join(rule.where for rule in self.terms.rules()) or "false"
 
+    def _own_name(self, column: str) -> str:
+        """Return the quoted name of a raw column in the source."""
+        own = getattr(self.reading, "columns", {}).get(column, column)
+        return identifier(own if isinstance(own, str) else own[0])
+
     def _versions(self) -> Iterator[Violation]:
         """Yield subscriptions with rows that run at the same time: versions, of which one counts."""
         named = self.terms.id_column
@@ -499,13 +504,11 @@ class _TermCheck:
         shared = "select 2 * count(distinct term_id) <= count(distinct account_id) from subscriptions"
         if not count or self.rows(shared)[0][0]:
             return
-        latest = next(
-            (column for column in self.native if column.strip().lower() in _VERSION_NAMES), "updated_at"
-        )
+        latest = next((one for one in self.native if one.strip().lower() in _VERSION_NAMES), "started_at")
         path = getattr(self.reading, "path", None) or "subscriptions.csv"
         query = (
             f"select * from '{path}' qualify row_number() over "
-            f"(partition by {identifier(named)} order by {identifier(latest)} desc) = 1"
+            f"(partition by {self._own_name(named)} order by {self._own_name(latest)} desc) = 1"
         )
         fix = (
             "Count one version of each: [tables.subscriptions] where = a condition that the current one meets, or "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -93,7 +92,8 @@ class TableConfig(Reading):
                     f'date_format is a strptime format like "%d/%m/%Y", or {", ".join(EPOCHS)}; found {one!r}.'
                 )
         try:
-            codecs.lookup(self.encoding or "utf-8")
+            # some codecs are of no texts
+            "".encode(self.encoding or "utf-8")
         except LookupError as error:
             raise UsageError(
                 f'encoding {self.encoding!r} is unknown. Write for example "cp1252", "latin-1" or "utf-16".'

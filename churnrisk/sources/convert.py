@@ -140,7 +140,19 @@ def _not_utf8(path: Path, encoding: str) -> ContractError:
             f"{path.name} is not UTF-8, and its encoding cannot be told. Set it, such as "
             'encoding = "cp1252" (Western Europe), "cp1250" (Central Europe), "cp1251" (Cyrillic) or "shift_jis".'
         )
-    return ContractError(f'{path.name} is not UTF-8. Set encoding = "{encoding}", or save it as UTF-8.')
+    word = _word(path, encoding)
+    shown = f", which reads “{word}” there" if word else ""
+    return ContractError(
+        f'{path.name} is not UTF-8. Set encoding = "{encoding}"{shown}, or save it as UTF-8.'
+    )
+
+
+def _word(path: Path, encoding: str) -> str:
+    """Return a word that shows whether an encoding is the right one; empty if the file's start has none."""
+    with _opened(path) as file:
+        text = bytes(file.read(_CHUNK)).decode(encoding, errors="replace")
+    found = re.search(r"\w*[^\x00-\x7f\ufeff]\w*", text)
+    return found[0][:30] if found else ""
 
 
 def _guess(content: bytes) -> str:

@@ -1,3 +1,4 @@
+from .checked import CheckedTables, Progress, advance, check_tables, checked_tables, latest_date
 from .fit import (
     AGEING,
     OUTLOOK,
@@ -25,17 +26,11 @@ from .measure import (
     verdict,
 )
 from .panel import (
-    CheckedTables,
     CheckReport,
     CutPanel,
-    Progress,
     TrainingPanel,
-    advance,
     check,
-    check_tables,
-    checked_tables,
     kinds_of,
-    latest_date,
     snapshot_dates,
     training_panel,
 )

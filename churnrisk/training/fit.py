@@ -43,14 +43,8 @@ from churnrisk.records import Colour, ColourEvidence, Feature
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, Horizon, churn_dates, known_by, training_dates
 from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
-from churnrisk.training.panel import (
-    CheckedTables,
-    CutPanel,
-    Progress,
-    checked_tables,
-    choose_kinds,
-    training_panel,
-)
+from churnrisk.training.checked import CheckedTables, Progress, checked_tables
+from churnrisk.training.panel import CutPanel, choose_kinds, training_panel
 from churnrisk.training.record import Trained, training_record, unfed_columns, within
 
 RECENCY = "recency rule"

@@ -32,9 +32,10 @@ from churnrisk.tracking import (
     pack,
     unpack,
 )
+from churnrisk.training.checked import Progress
 from churnrisk.training.fit import learn, tracking_of
 from churnrisk.training.measure import FIRST, compare, learned_until
-from churnrisk.training.panel import CutPanel, Progress, training_panel
+from churnrisk.training.panel import CutPanel, training_panel
 from churnrisk.training.record import (
     COMPARED_WITH,
     SETTINGS,

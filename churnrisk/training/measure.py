@@ -32,6 +32,7 @@ from churnrisk.model import HIGHER_IS_BETTER, Evaluation, RecencyRule, evaluate,
 from churnrisk.records import Colour, ColourEvidence, Interval
 from churnrisk.settings import Project
 from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, VersionDetails
+from churnrisk.training.checked import Progress
 from churnrisk.training.fit import (
     RECENCY,
     champion_of,
@@ -43,7 +44,7 @@ from churnrisk.training.fit import (
     tracking_of,
     unfitted,
 )
-from churnrisk.training.panel import CutPanel, Progress, TrainingPanel, training_panel
+from churnrisk.training.panel import CutPanel, TrainingPanel, training_panel
 from churnrisk.training.record import (
     LEFT_OUT,
     EvaluationReport,

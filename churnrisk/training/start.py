@@ -19,8 +19,9 @@ from churnrisk.sample import make_world, write_world
 from churnrisk.settings import parse_settings, project_in
 from churnrisk.snapshots import Horizon
 from churnrisk.sources import Guess, MappedTable, Question, guess_tables, open_engine, open_tables
+from churnrisk.training.checked import Progress
 from churnrisk.training.definition import Definition, argue, plan_dates
-from churnrisk.training.panel import Progress, check
+from churnrisk.training.panel import check
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
 [project]

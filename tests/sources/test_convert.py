@@ -280,6 +280,7 @@ def test_parquet_sql_and_sheets_are_unpivoted_too(tmp_path: Path) -> None:
     ("settings", "message"),
     [
         ({"encoding": "klingon"}, "encoding 'klingon' is unknown"),
+        ({"encoding": "base64"}, "encoding 'base64' is unknown"),
         ({"timezone": "Europe/Berln"}, 'timezone .*unknown. Write it like "Europe/Berlin"'),
         ({"date_format": {"since": "%Y"}}, "date_format names 'since'; the dates of events are occurred_at"),
         ({"date_format": "dd.mm.yyyy"}, "date_format is a strptime format"),

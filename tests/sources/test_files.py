@@ -127,7 +127,10 @@ def test_a_parquet_column_whose_types_do_not_go_together_is_one_clear_error(tmp_
 def test_latin_1_needs_its_encoding(tmp_path: Path) -> None:
     (tmp_path / "e.csv").write_bytes(TEXT.replace("login", "Übung").encode("latin-1"))
     assert read(tmp_path, path="e.csv", encoding="latin-1")[0][2] == "Übung"
-    with pytest.raises(ContractError, match=r'\[tables.events\] e.csv is not UTF-8. Set encoding = "cp1252"'):
+    with pytest.raises(
+        ContractError,
+        match=r'\[tables.events\] e.csv is not UTF-8. Set encoding = "cp1252", which reads “Übung”',
+    ):
         read(tmp_path, path="e.csv")
 
 

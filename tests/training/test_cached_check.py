@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from churnrisk.contract import Findings, check
 from churnrisk.records import Violation
-from churnrisk.training import check_tables, panel
+from churnrisk.training import check_tables
+from churnrisk.training import checked as checking
 from tests.features.nights import Nights
 from tests.world import arrow, at
 
@@ -139,7 +140,7 @@ def test_accounts_that_are_replaced_while_the_events_are_checked_are_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    real = panel.find
+    real = checking.find
 
     def replaced(*given: object, **named: object) -> Findings:
         found = real(*given, **named)  # type: ignore[arg-type]
@@ -147,9 +148,9 @@ def test_accounts_that_are_replaced_while_the_events_are_checked_are_noticed(
         pq.write_table(arrow(world.world.with_rows(accounts=rows), "accounts"), tmp_path / "accounts.parquet")
         return found
 
-    monkeypatch.setattr(panel, "find", replaced)
+    monkeypatch.setattr(checking, "find", replaced)
     checked(world, cached=True)
-    monkeypatch.setattr(panel, "find", real)
+    monkeypatch.setattr(checking, "find", real)
     assert checked(world, cached=True)[0] == checked(world, cached=False)[0]
 
 
@@ -177,7 +178,9 @@ def test_a_cache_that_cannot_be_written_is_reported_and_nothing_is_checked_twice
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = Nights.begun(tmp_path, "files", 5)
-    monkeypatch.setattr(panel, "write_sealed", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(
+        checking, "write_sealed", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full"))
+    )
     found, queries = checked(world, cached=True)
     assert found == checked(world, cached=False)[0]
     assert queries.count("select count(*) from raw_events") == 1
