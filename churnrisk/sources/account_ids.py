@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from churnrisk.contract import ID_RULES, TABLES, normal_id
 from churnrisk.sources.draft import Ask, Question, Way
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.names import is_named
-from churnrisk.sources.profile import ColumnProfile, FileProfile, Link
+from churnrisk.sources.profile import ColumnProfile, FileProfile, Link, is_named
 
 #: Words in file names that speak against a table of accounts, and of files that tell of losses.
 _NO_ACCOUNTS = (

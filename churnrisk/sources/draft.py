@@ -240,7 +240,10 @@ def _csv_options(file: FileProfile) -> Iterable[str]:
         yield f"delim = {literal(str(file.reading['delimiter']))}"
     if len(file.files) > 1:
         yield "filename = true, union_by_name = true"
-    words = sorted({word for one in file.columns.values() if one.kind == "number" for word in one.odd})
+    columns = file.columns.values()
+    # what is a category of its own in other columns stays
+    kept = {text for one in columns if one.kind in ("text", "flag") for text in one.common}
+    words = sorted({word for one in columns if one.kind == "number" for word in one.odd} - kept)
     if words:
         yield f"nullstr = [{', '.join(map(literal, ('', *words)))}]"
 

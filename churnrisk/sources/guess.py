@@ -30,13 +30,13 @@ from churnrisk.sources.draft import (
 )
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.flat import flag_of, flat_label, flat_tables, leaks_of, side_facts
-from churnrisk.sources.names import match_column
 from churnrisk.sources.periods import period_in
 from churnrisk.sources.profile import (
     ColumnProfile,
     FileProfile,
     find_links,
     is_date,
+    match_column,
     profile_folder,
     profile_relation,
 )

@@ -45,6 +45,6 @@ __all__ = [
     "catalogue_report", "champion_of", "changed_settings", "check", "check_tables", "checked_tables",
     "colours_at", "compare", "evaluate_folds", "evaluate_model", "export", "feature_query", "features_of",
     "kinds_of", "latest_date", "main_families", "make_sample", "models", "outlook", "promote", "read_bundle",
-    "reproduce", "require_own_thresholds", "rollback", "snapshot_dates", "StartedProject", "start_project", "tracking_of",
-    "train", "training_panel", "unfitted", "until_a_model", "verdict", "within",
+    "reproduce", "require_own_thresholds", "rollback", "snapshot_dates", "StartedProject", "start_project",
+    "tracking_of", "train", "training_panel", "unfitted", "until_a_model", "verdict", "within",
 ]  # fmt: skip
