@@ -24,6 +24,7 @@ from churnrisk.training.definition import Definition, argue, plan_dates
 from churnrisk.training.panel import check
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
+# Times without a zone count as UTC: timezone = "Europe/Berlin" under a table says otherwise.
 [project]
 name = {name}
 """
