@@ -65,8 +65,10 @@ def init(
     )
     if dry_run:
         typer.echo(started.text, nl=False)
-    for table, path in started.tables.items():
-        say(f"{table:14} {path}")
+    for name, table in started.tables.items():
+        say(f"{name:14} {table.source}")
+        for text in table.notes:
+            say(f"{'':14}   {text}")
     for choice in started.choices:
         say(f"chosen: {choice}")
     for path, why in started.left.items():

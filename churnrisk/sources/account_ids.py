@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from churnrisk.contract import ID_RULES, TABLES, normal_id
 from churnrisk.sources.draft import Ask, Question, Way
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.names import is_named
-from churnrisk.sources.profile import ColumnProfile, FileProfile, Link
+from churnrisk.sources.profile import ColumnProfile, FileProfile, Link, is_named
 
 #: Words in file names that speak against a table of accounts, and of files that tell of losses.
 _NO_ACCOUNTS = (
@@ -190,33 +189,49 @@ class AccountIds:
         return direct
 
     def _direct(self, file: FileProfile, but: str = "") -> Way | None:
+        """Return the column whose values are ids of accounts, as they are or in another form.
+
+        A column that is named like an account's id leads to accounts even if its values do not: then the check refuses.
+        """
         best: Way | None = None
         far = (self.key.high or 0) > 100 * self.key.distinct
         for column in file.columns.values():
+            same = column.plain == self.key.plain and column.plain != "id"
+            strong = same or bool(is_named(column, "account_id", most="clientnum"))
             named = column.plain == self.key.plain or bool(is_named(column, "account_id"))
             if column.name == but or not (column.may_be_id or (named and column.distinct == 1)):
                 continue
-            share = self._share(file, column, column.value)
+            share = self._share(file, column)
             if column.kind != "text" and not (named or (far and share >= 0.9)):
                 continue
-            if (share >= 0.5 or (named and share)) and (best is None or share + 0.1 * named > best.share):
+            fits = share >= 0.5 or strong or (named and share > 0)
+            if fits and (best is None or share + 0.1 * named > best.share):
                 best = Way(column.name, share)
         return self._normal(file, best) if best and best.share < _MOST else best
 
-    def _share(self, file: FileProfile, column: ColumnProfile, value: str) -> float:
-        """Return the share of a column's different values that are ids of accounts."""
+    def _share(
+        self, file: FileProfile, column: ColumnProfile, form: str = "", *, both: bool = False
+    ) -> float:
+        """Return the share of a column's different values that are ids of accounts, in a normal form if given."""
+        value = normal_id(column.value, form) if form else column.value
+        theirs = normal_id("v", form) if form and both else "v"
         met: int = self.engine.value(
-            f"select count(*) from (select distinct {value} as v from {file.relation}) join account_ids using (v)"
+            f"select count(*) from (select distinct {value} as v from {file.relation}) join "
+            f"(select distinct {theirs} as v from account_ids) using (v)"
         )
         return min(1.0, met / column.distinct)
 
     def _normal(self, file: FileProfile, way: Way) -> Way:
         """Return the form of the ids in which most of them are those of accounts."""
         column = file.columns[way.column]
-        forms = [(self._share(file, column, normal_id(column.value, form)), form) for form in ID_RULES]
-        share, form = max(forms, key=lambda one: one[0])
-        # a few ids more may meet by chance
-        return replace(way, share=share, ids=form) if share >= max(0.5, way.share + 0.02) else way
+        best = way
+        for both in (False, True):
+            for form in ID_RULES:
+                share = self._share(file, column, form, both=both)
+                # a few ids more may meet by chance
+                if share >= max(0.5, best.share + 0.02):
+                    best = replace(way, share=share, ids=form, both=both)
+        return best
 
 
 def _hop(link: Link, account: str) -> dict[str, str]:

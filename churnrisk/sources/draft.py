@@ -21,6 +21,8 @@ _TERMS = {
 
 
 _LEAVE_OUT = "leave out"
+#: Severities in numbers: 1, P1, Sev 2.
+_NUMBERED = re.compile(r"[A-Za-z]*[\s_-]*\d$")
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,14 @@ class Way:
     """How the rows of a file lead to accounts: its column, the share of its ids that arrive, and tables in between.
 
     ``hops`` hold path, key and account of each, as ``via`` does in churnrisk.toml; ``ids`` is the form in which
-    they meet.
+    they meet, of accounts too if ``both``.
     """
 
     column: str
     share: float
     hops: tuple[dict[str, str], ...] = ()
     ids: str = ""
+    both: bool = False
 
 
 Columns = Mapping[str, ColumnProfile]
@@ -173,11 +176,12 @@ def _set_where(name: str, file: FileProfile, columns: Columns, table: MappedTabl
 def _ask_meaning(name: str, file: FileProfile, columns: Columns, table: MappedTable, ask: Ask) -> None:
     """Ask what numbers mean where two readings are possible."""
     severity = columns.get("severity")
-    if severity and severity.low is not None:
+    if severity and (severity.low is not None or any(_NUMBERED.match(text) for text in severity.common)):
+        shown = ", ".join(sorted(severity.common)[:6])
         answer = ask(
             Question(
                 f"{name}.severity_order",
-                f"{severity.name} in {file.path} runs from {severity.low:g} to {severity.high:g}: which end is worst?",
+                f"{severity.name} in {file.path} is {shown}: which end is worst?",
                 ("1 is worst", "1 is least"),
             )
         )
@@ -236,7 +240,10 @@ def _csv_options(file: FileProfile) -> Iterable[str]:
         yield f"delim = {literal(str(file.reading['delimiter']))}"
     if len(file.files) > 1:
         yield "filename = true, union_by_name = true"
-    words = sorted({word for one in file.columns.values() if one.kind == "number" for word in one.odd})
+    columns = file.columns.values()
+    # what is a category of its own in other columns stays
+    kept = {text for one in columns if one.kind in ("text", "flag") for text in one.common}
+    words = sorted({word for one in columns if one.kind == "number" for word in one.odd} - kept)
     if words:
         yield f"nullstr = [{', '.join(map(literal, ('', *words)))}]"
 

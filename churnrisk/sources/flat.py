@@ -17,60 +17,40 @@ _LABELS = (
     "label target outcome"
 )
 _OF_LOSS = re.compile(r"(churn|attrit|cancel|terminat|exited|win.?back)", re.I)
-_LOST = frozenset(
-    [
-        "yes",
-        "y",
-        "true",
-        "t",
-        "1",
-        "1.0",
-        "churn",
-        "churned",
-        "lost",
-        "left",
-        "gone",
-        "cancelled",
-        "canceled",
-        "terminated",
-        "closed",
-        "exited",
-        "inactive",
-        "attrited",
-    ]
+_LOST = (
+    "yes y true t 1 1.0 ja oui si sim churn churned lost left gone cancelled canceled terminated closed exited "
+    "inactive attrited"
 )
-_STAYED = frozenset(
-    [
-        "no",
-        "not",
-        "n",
-        "false",
-        "f",
-        "0",
-        "0.0",
-        "active",
-        "retained",
-        "stayed",
-        "existing",
-        "current",
-        "loyal",
-        "open",
-        "kept",
-        "joined",
-    ]
-)
+_STAYED = "no not n false f 0 0.0 nein non nao active retained stayed existing current loyal open kept joined"
 #: A column that alone tells the outcome so well is taken for a consequence.
 MAX_AUC = 0.95
 #: Where nobody says when a flat table was true: its facts, then its label.
 _VALID_FROM, _AS_OF = "date '2000-01-01'", "date '2000-07-01'"
 
 
+def flag_of(file: FileProfile) -> tuple[ColumnProfile, tuple[str, ...]] | None:
+    """Return the column that is named like a label, and its values that mean lost, where words tell."""
+    for column in _named(_two_valued(file)):
+        lost = tuple(text for text in column.common if _says_lost(text))
+        if lost and len(lost) < len(column.common):
+            return column, lost
+    return None
+
+
+def _two_valued(file: FileProfile) -> list[ColumnProfile]:
+    return [one for one in file.columns.values() if 2 <= one.distinct <= 3 and one.filled > 0.5 * file.rows]
+
+
+def _named(columns: Sequence[ColumnProfile]) -> list[ColumnProfile]:
+    order = _LABELS.split()
+    named = sorted((one for one in columns if one.plain in order), key=lambda one: order.index(one.plain))
+    return named + [one for one in columns if one not in named and _OF_LOSS.search(one.name)]
+
+
 def flat_label(file: FileProfile, ask: Ask) -> tuple[ColumnProfile, tuple[str, ...]] | None:
     """Return the label column of a file and its values that mean lost."""
-    two = [one for one in file.columns.values() if 2 <= one.distinct <= 3 and one.filled > 0.5 * file.rows]
-    order = _LABELS.split()
-    named = sorted((one for one in two if one.plain in order), key=lambda one: order.index(one.plain))
-    named += [one for one in two if one not in named and _OF_LOSS.search(one.name)]
+    two = _two_valued(file)
+    named = _named(two)
     label = ask(
         Question(
             "label",
@@ -83,7 +63,9 @@ def flat_label(file: FileProfile, ask: Ask) -> tuple[ColumnProfile, tuple[str, .
         return None
     column = file.columns[label]
     lost = tuple(text for text in column.common if _says_lost(text))
-    doubtful = [text for text in column.common if not _says_lost(text) and not _words(text) & _STAYED]
+    doubtful = [
+        text for text in column.common if not _says_lost(text) and not _words(text) & set(_STAYED.split())
+    ]
     answer = ask(
         Question(
             "lost",
@@ -103,7 +85,7 @@ def _words(text: str) -> set[str]:
 
 
 def _says_lost(text: str) -> bool:
-    return bool(_words(text) & _LOST) and not _words(text) & _STAYED
+    return bool(_words(text) & set(_LOST.split())) and not _words(text) & set(_STAYED.split())
 
 
 def leaks_of(

@@ -30,14 +30,14 @@ from churnrisk.sources.draft import (
     term_ends,
 )
 from churnrisk.sources.engine import Engine
-from churnrisk.sources.flat import flat_label, flat_tables, leaks_of, side_facts
-from churnrisk.sources.names import match_column
+from churnrisk.sources.flat import flag_of, flat_label, flat_tables, leaks_of, side_facts
 from churnrisk.sources.periods import period_in
 from churnrisk.sources.profile import (
     ColumnProfile,
     FileProfile,
     find_links,
     is_date,
+    match_column,
     profile_folder,
     profile_relation,
 )
@@ -69,6 +69,8 @@ class Guess:
     static: tuple[str, ...] = ()
     key_features: tuple[str, ...] = ()
     rules_off: tuple[str, ...] = ()
+    #: A column of accounts that says who was lost, without a date, and SQL for labels from it as of ``{as_of}``.
+    flag: tuple[str, str] | None = None
     #: The day after the last period of files of one period each.
     data_until: date | None = None
 
@@ -143,6 +145,9 @@ class _Guesser:
         if not listed and "accounts" not in self.result.tables:
             self._derive_accounts()
         self._side_facts(roles)
+        for form in {way.ids for way in self.ways.values() if way.both}:
+            for table in self.result.tables.values():
+                table.settings.setdefault("ids", form)
 
     def _take(self, known: Recognition) -> None:
         """Map what a connector recognises."""
@@ -207,6 +212,8 @@ class _Guesser:
         return "started_at" in found and "ended_at" in found
 
     def _role(self, file: FileProfile, way: Way) -> str | None:
+        if named_like(file, "label outcome churn") and self._fit(TABLES["labels"], file, way) > 0:
+            return "labels"
         if named_like(file, _OUTCOMES):
             self.result.left[file.path] = (
                 "tells of losses: what is known only afterwards would foretell too well"
@@ -215,7 +222,7 @@ class _Guesser:
         fits = {
             spec.name: score
             for spec in TABLES.values()
-            if spec.name != "accounts" and (score := self._fit(spec, file, way)) > 0
+            if spec.name not in ("accounts", "labels") and (score := self._fit(spec, file, way)) > 0
         }
         if fits:
             return max(fits, key=lambda name: fits[name])
@@ -244,11 +251,7 @@ class _Guesser:
                 return 0.0
             return 1.0 + 2 * named + 0.5 * len(shown)
         if spec.name == "labels":
-            return (
-                (4.0 if file.columns and found["churned"].kind == "flag" else 0.0)
-                if named or "churn" in found["churned"].plain
-                else 0.0
-            )
+            return 4.0 if found["churned"].kind == "flag" else 0.0
         # other logs without a typical name or column are events
         if not named and (spec.name not in typical or not shown):
             return 0.0
@@ -295,6 +298,7 @@ class _Guesser:
             table = by_path(name, file, columns, way, self.ask, taken=self.taken)
         self.result.tables[name] = table
         if name == "accounts":
+            self._keep_flag(file)
             named = {own.name: new for new, own in columns.items()}
             self.result.static = tuple(
                 named.get(one.name, one.name) for one in file.columns.values()
@@ -302,6 +306,17 @@ class _Guesser:
             )  # fmt: skip
         if name == "surveys":
             self._rated(mapped)
+
+    def _keep_flag(self, file: FileProfile) -> None:
+        """Remember a column that says who was lost."""
+        found = flag_of(file)
+        if found and readable_by_sql(file):
+            outcome = f"{sql_of(found[0])} in ({', '.join(map(literal, found[1]))})"
+            self.result.flag = (
+                f"{found[0].name} of {file.path}",
+                f"select {sql_of(self.key)} as account_id, date '{{as_of}}' as as_of, {outcome} as churned\n"
+                f"from {reader(file)}",
+            )
 
     def _term_ends(self, file: FileProfile, columns: Columns) -> dict[str, str]:
         """Return SQL for when terms end, where their kind says how long they last."""

@@ -36,7 +36,7 @@ from .panel import (
 )
 from .record import EvaluationReport, changed_settings, features_of, require_own_thresholds, within
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
-from .start import make_sample, start_project
+from .start import StartedProject, make_sample, start_project
 
 __all__ = [
     "AGEING", "Backtest", "CatalogueReport", "CheckReport", "CheckedTables", "ColourAtSnapshot", "Comparison",
@@ -45,6 +45,6 @@ __all__ = [
     "catalogue_report", "champion_of", "changed_settings", "check", "check_tables", "checked_tables",
     "colours_at", "compare", "evaluate_folds", "evaluate_model", "export", "feature_query", "features_of",
     "kinds_of", "latest_date", "main_families", "make_sample", "models", "outlook", "promote", "read_bundle",
-    "reproduce", "require_own_thresholds", "rollback", "snapshot_dates", "start_project", "tracking_of",
-    "train", "training_panel", "unfitted", "until_a_model", "verdict", "within",
+    "reproduce", "require_own_thresholds", "rollback", "snapshot_dates", "StartedProject", "start_project",
+    "tracking_of", "train", "training_panel", "unfitted", "until_a_model", "verdict", "within",
 ]  # fmt: skip

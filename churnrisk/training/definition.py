@@ -14,6 +14,8 @@ from churnrisk.sources import Ask, Question, Tables
 _HORIZONS = (30, 90, 180)
 #: So many ends tell how terms end.
 _ENOUGH = 20
+#: Fewer lost accounts are nothing to learn from.
+_LEAST = 10
 #: With fewer dates to learn from before the two that test a model, one date tests it.
 _TESTING, _LEARNING = 2, 6
 
@@ -33,8 +35,12 @@ class Definition:
     notes: list[str] = field(default_factory=list)
 
 
-def argue(tables: Tables, *, label: str, unread: Sequence[str], ask: Ask) -> Definition:
-    """Choose the definition of churn; ``label`` is the label column of a flat table, ``unread`` files nothing uses."""
+def argue(tables: Tables, *, label: str, flag: str, unread: Sequence[str], ask: Ask) -> Definition:
+    """Choose the definition of churn.
+
+    ``label`` is the label column of a flat table, ``flag`` one of accounts beside other tables, ``unread`` are files
+    that nothing uses.
+    """
     if label:
         found = Definition(
             "labels", f"{label} says who was lost", {"horizon_days": 30}, model={"split": "accounts"}
@@ -43,6 +49,9 @@ def argue(tables: Tables, *, label: str, unread: Sequence[str], ask: Ask) -> Def
     terms = _Terms.of(tables) if tables.available.has("subscriptions") else None
     events = tables.available.has("events")
     proposed, why = _proposed(tables, terms, unread)
+    if flag and terms and proposed == "contractual" and terms.lost < _LEAST:
+        few = f"only {terms.lost} accounts have lost all their subscriptions, but {flag} says who was lost"
+        proposed, why = None, f"{why}: {few}, without a date"
     answer = ask(
         Question(
             "definition",
@@ -60,6 +69,10 @@ def argue(tables: Tables, *, label: str, unread: Sequence[str], ask: Ask) -> Def
         return _inactivity(tables, why, ask)
     if answer == "labels" and tables.available.has("labels"):
         return Definition("labels", why, {"horizon_days": 30})
+    if answer == "labels" and flag:
+        return Definition(
+            "labels", f"{flag} says who was lost", {"horizon_days": 30}, model={"split": "accounts"}
+        )
     return Definition(None, why)
 
 
@@ -102,6 +115,7 @@ class _Terms:
     started_before: float
     by_month: bool
     renewed: int
+    lost: int
 
     @classmethod
     def of(cls, tables: Tables) -> _Terms:
@@ -116,9 +130,10 @@ class _Terms:
             "avg(cast(started_at < (select day from first) - interval 90 day as integer)), "
             "avg(cast(day(started_at) = 1 and coalesce(day(ended_at), 1) = 1 as integer)) filter (where "
             "(select count(distinct started_at) from s) > 3), "
-            "(select count(*) from n where next >= ended_at) from s"
+            "(select count(*) from n where next >= ended_at), "
+            "(select count(*) from (select account_id from s group by 1 having count(*) = count(ended_at))) from s"
         )[0]
-        return cls(row[0], has_ends, row[1], row[2], row[3] or 0.0, (row[4] or 0.0) > 0.95, row[5])
+        return cls(row[0], has_ends, row[1], row[2], row[3] or 0.0, (row[4] or 0.0) > 0.95, row[5], row[6])
 
 
 def _contractual(terms: _Terms, why: str) -> Definition:

@@ -6,11 +6,11 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from churnrisk.contract import blocking
+from churnrisk.contract import blocking, reaches
 from churnrisk.errors import ChurnRiskError, UsageError
 from churnrisk.features import CATALOGUE, select_features
 from churnrisk.files import write_whole
@@ -24,6 +24,7 @@ from churnrisk.training.definition import Definition, argue, plan_dates
 from churnrisk.training.panel import check
 
 _HEAD = """# churnrisk project. `churnrisk check` says what is wrong with it; paths are relative to this file.
+# Times without a zone count as UTC: timezone = "Europe/Berlin" under a table says otherwise.
 [project]
 name = {name}
 """
@@ -41,6 +42,7 @@ _COMMENTS = {
     "every_days": "one training row per account so often",
     "split": "one snapshot only: validate on held-out accounts",
 }
+_RECENT = timedelta(days=31)
 _DECISION = """
 [decision]
 policy = "certified"         # green and red keep a promised churn rate; or "capacity", "cost", "fixed"
@@ -110,7 +112,7 @@ class StartedProject:
 
     path: Path
     text: str
-    tables: dict[str, str]
+    tables: dict[str, MappedTable]
     choices: tuple[str, ...]
     left: dict[str, str]
     unanswered: tuple[str, ...]
@@ -181,6 +183,7 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
     violations: Sequence[Violation] = ()
     possible: date | None = None
     span: Horizon | None = None
+    flag = guess.flag[0] if guess.flag else ""
     unread = [name for name in guess.left if "subscription" in name.lower()]
     try:
         project = project_in(
@@ -189,7 +192,18 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
         with open_engine(project.engine, base=project.data) as engine:
             progress("choosing a definition of churn")
             tables = open_tables(engine, project.tables)
-            found = argue(tables, label=guess.label, unread=unread, ask=asked)
+            found = argue(tables, label=guess.label, flag=flag, unread=unread, ask=asked)
+            if (
+                guess.flag
+                and found.definition == "labels"
+                and "labels" not in guess.tables
+                and not guess.label
+            ):
+                last = max(one.last for one in reaches(engine.rows, tables.available, now=now).values())
+                query = guess.flag[1].replace("{as_of}", str(last + timedelta(days=1)))
+                guess.tables["labels"] = MappedTable(
+                    {"sql": query}, flag, ["as of the day after the last row"]
+                )
             select_features(project.features, tables.available)  # refuses what training would
         if guess.data_until:
             monthly = {"every_months": 1} if guess.data_until.day == 1 else {}
@@ -203,12 +217,15 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
             if span is not None:
                 possible = plan_dates(found, span)
                 break
-            if not _take_common_end(found, violations, asked):
+            latest = max((one.last for one in report.reach.values()), default=now.date())
+            if not _take_common_end(found, violations, latest, asked):
                 break
     except ChurnRiskError as error:
         refusal = str(error)
     if found.definition is None and not refusal:
         refusal = found.why
+    if asked.unanswered and (not guess.tables or refusal == found.why):
+        refusal = ""  # the question says it
     choices = [
         *guess.choices,
         *([f"churn: {found.definition}: {found.why}", *found.notes] if found.definition else []),
@@ -217,7 +234,7 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
     return StartedProject(
         path,
         _render(path, guess, found, (*unanswered, *([refusal] if refusal else []))),
-        {name: table.source for name, table in guess.tables.items()},
+        guess.tables,
         tuple(choices),
         guess.left,
         unanswered,
@@ -227,7 +244,9 @@ def _argued(path: Path, guess: Guess, asked: Answers, *, now: datetime, progress
     )
 
 
-def _take_common_end(found: Definition, violations: Sequence[Violation], asked: Answers) -> bool:
+def _take_common_end(
+    found: Definition, violations: Sequence[Violation], latest: date, asked: Answers
+) -> bool:
     """Take the last date that all tables reach, where one of them ends early."""
     dates = [
         date.fromisoformat(match.group(1))
@@ -236,8 +255,12 @@ def _take_common_end(found: Definition, violations: Sequence[Violation], asked: 
     ]
     if not dates:
         return False
-    text = "one table ends before the others; up to which day are all complete?"
-    answer = asked(Question("data_until", text, default=str(min(dates)), close=True))
+    text = f"a table ends long before the others, which reach {latest}; up to which day are all complete?"
+    # a list of long ago is not what anybody expects
+    recent = latest - min(dates) <= _RECENT
+    answer = asked(
+        Question("data_until", text, (str(min(dates)),), str(min(dates)) if recent else None, free=True)
+    )
     if answer is None:
         return False
     found.snapshots["data_until"] = date.fromisoformat(answer)
