@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MONTHS = 12
-#: An account that lapsed longer ago is worth what its other tables say.
-_LAPSED_DAYS = 60
 #: Types of DuckDB that are no numbers.
 _NO_NUMBERS = (
     "VARCHAR",
@@ -189,14 +187,7 @@ def feature_columns(features: Sequence[Feature]) -> str:
 def facts_query(tables: Tables) -> str:
     """Return SQL for what the red list shows of each account of the latest panel date, one row per account."""
     available = tables.available
-    # what an account that lapsed within the grace would still bring
-    lapsed = f"case when i.lapsed_at >= i.as_of - interval {_LAPSED_DAYS} day then i.lapsed_mrr end"
-    mrr = _first(
-        tables,
-        ("subscriptions.mrr", f"i.mrr, {lapsed}"),
-        ("accounts.mrr", "a.mrr"),
-        absent="null::double",
-    )
+    mrr = _first(tables, ("subscriptions.mrr", "i.mrr"), ("accounts.mrr", "a.mrr"), absent="null::double")
     renewal = _first(
         tables,
         ("subscriptions.renewal_at", "i.next_renewal_at"),

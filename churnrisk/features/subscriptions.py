@@ -10,6 +10,8 @@ from __future__ import annotations
 from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 from churnrisk.records import Feature
 
+#: So long a lapsed term still says what the account pays and for what: all that differs is that it has lapsed.
+_LATELY_DAYS = 60
 _feature = FeatureFamily("value", ("subscriptions",))
 _FEATURES = (
     _feature("tenure_days", "days", "case when dated then date_diff('day', first_seen_at, as_of) end",
@@ -21,7 +23,7 @@ _FEATURES = (
         requires=("subscriptions.mrr",), why_missing="No price 90 days ago to compare with"),
     _feature("seats", "seats", "seats::double", "paid seats", "{value:.0f} paid seats",
         requires=("subscriptions.seats",)),
-    _feature("days_to_renewal", "days", "date_diff('day', as_of, next_renewal_at)", "days to renewal",
+    _feature("days_to_renewal", "days", "date_diff('day', as_of, coalesce(next_renewal_at, due_at))", "days to renewal",
         "Renews in {value:.0f} days", requires=("subscriptions.renewal_at",),
         why_missing="No renewal date on record"),
     _feature("renewals", "renewals", "coalesce(terms_started, 1) - 1", "renewals so far",
@@ -55,6 +57,13 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
     # an account whose last term was completed has not lapsed
     end = "max(s.ended_at) filter (where not s.completed)"
     lapsed = f"not bool_or({runs}) and coalesce({end} >= max(s.ended_at), true)"
+    lately = f"{lapsed} and {end} >= p.as_of - interval {_LATELY_DAYS} day"
+
+    def current(column: str, running: str) -> str:
+        """Return a value of the running terms; of the last one for a while after it has lapsed."""
+        last = f"arg_max(s.{column}, s.place) filter (where s.{column} is not null)"
+        return f"case when {lately} then {last} else {running} filter (where {runs}) end as {column}"
+
     terms = inputs.create(
         "subscription_terms",
         "select k.account_key, s.started_at, "
@@ -62,23 +71,26 @@ def _prepare(inputs: BlockInputs) -> FeatureBlock:
         f"{plan} as plan, {mrr} as mrr, {seats} as seats, {renewal} as renewal_at, "
         f"cast({auto_renew} as integer) as auto_renew, "
         f"case when {notice} is not null then greatest({notice}, s.started_at) end as cancelled_at, s.completed, "
-        # the name breaks ties, so that the plan of the newest term never varies
-        f"row_number() over (partition by k.account_key order by s.started_at, {plan}) as place, "
+        # the other values break ties, so that those of the newest term never vary
+        f"row_number() over (partition by k.account_key order by s.started_at, coalesce({plan}, ''), "
+        f"coalesce({mrr}, 0), coalesce({seats}, 0), coalesce(cast({auto_renew} as integer), 0)) as place, "
         f"row_number() over (partition by k.account_key, s.started_at order by {known}) = 1 as starts "
         f"from subscriptions s join {inputs.keys} k on k.account_id = s.account_id",
     )
     columns = inputs.create(
         "subscription_columns",
         "select p.account_key, p.as_of, "
-        f"sum(s.mrr) filter (where {runs}) as mrr, "
+        f"{current('mrr', 'sum(s.mrr)')}, "
         f"sum(s.mrr) filter (where {ran}) as mrr_90_ago, "
-        f"sum(s.seats) filter (where {runs}) as seats, "
+        f"{current('seats', 'sum(s.seats)')}, "
         f"min(s.renewal_at) filter (where {runs} and s.renewal_at >= p.as_of) as next_renewal_at, "
-        f"arg_max(s.plan, s.place) filter (where {runs} and s.plan is not null) as plan, "
-        f"min(s.auto_renew) filter (where {runs}) as auto_renew, "
+        # the renewal of what has lapsed is due
+        f"case when {lately} then p.as_of end as due_at, "
+        f"case when {lately} then arg_max(s.plan, s.place) filter (where s.plan is not null) "
+        f"else arg_max(s.plan, s.place) filter (where {runs} and s.plan is not null) end as plan, "
+        f"{current('auto_renew', 'min(s.auto_renew)')}, "
         f"min(s.cancelled_at) filter (where {runs} and s.cancelled_at < p.as_of) as notice_at, "
         f"case when {lapsed} then {end} end as lapsed_at, "
-        f"case when {lapsed} then arg_max(s.mrr, s.place) filter (where s.mrr is not null) end as lapsed_mrr, "
         # terms that start at the same instant count once
         "count(*) filter (where s.starts) as terms_started, "
         "max(s.started_at) as last_term_started_at "

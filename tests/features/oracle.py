@@ -204,6 +204,21 @@ def _value(world: World, account: str, as_of: datetime) -> Values:
         if not runs(row, as_of)
     ]
     lapsed = not running and ends and max(ends)[1]
+    lately = lapsed and max(ends)[0] >= as_of - timedelta(days=60)
+    terms = sorted(
+        rows,
+        key=lambda row: (
+            row["started_at"],
+            row["plan"] or "",
+            *((row[n] or 0) for n in ("mrr", "seats", "auto_renew")),
+        ),
+    )
+
+    def last(name: str) -> Any:
+        return next((row[name] for row in reversed(terms) if row[name] is not None), None)
+
+    if lately:
+        mrr = None if last("mrr") is None else Decimal(str(last("mrr")))
     notices = [
         max(row["cancelled_at"], row["started_at"]) for row in running if row["cancelled_at"] is not None
     ]
@@ -213,14 +228,14 @@ def _value(world: World, account: str, as_of: datetime) -> Values:
         "tenure_days": _days(as_of, sign_up),
         "mrr": mrr,
         "mrr_change_90": None if mrr is None or mrr_ago is None else _ratio(mrr - mrr_ago, mrr_ago),
-        "seats": total("seats", as_of),
-        "days_to_renewal": (min(renewals).date() - as_of.date()).days if renewals else None,
+        "seats": last("seats") if lately else total("seats", as_of),
+        "days_to_renewal": 0 if lately else (min(renewals).date() - as_of.date()).days if renewals else None,
         "renewals": max(len({row["started_at"] for row in rows}) - 1, 0),
         "term_age_days": _days(as_of, max((row["started_at"] for row in rows), default=None)),
         "days_lapsed": _days(as_of, max(ends)[0]) if lapsed else None,
         "notice_given_days": _days(as_of, notice),
-        "auto_renew": int(all(flags)) if flags else None,
-        "plan": max(plans)[1] if plans else None,
+        "auto_renew": last("auto_renew") if lately else int(all(flags)) if flags else None,
+        "plan": last("plan") if lately else max(plans)[1] if plans else None,
     }
 
 

@@ -82,8 +82,13 @@ def test_two_complaints_that_come_back_at_one_instant_are_two() -> None:
     assert values(complaints=[*first, *again])["complaints_reopened_90"] == 2
 
 
-@pytest.mark.parametrize(("ended", "mrr"), [(AS_OF, 10.0), (AS_OF - INSTANT, None), (None, 10.0)])
-def test_a_contract_runs_until_its_end_has_passed(ended: datetime | None, mrr: float | None) -> None:
+@pytest.mark.parametrize(
+    ("ended", "mrr"),
+    [(AS_OF, 10.0), (AS_OF - INSTANT, 10.0), (AS_OF - timedelta(days=61), None), (None, 10.0)],
+)
+def test_a_contract_says_what_is_paid_until_a_while_after_it_lapsed(
+    ended: datetime | None, mrr: float | None
+) -> None:
     term = row("subscriptions", account_id="A", started_at=at(10), ended_at=ended, mrr=10.0)
     found = values(subscriptions=[term])["mrr"]
     assert pd.isna(found) if mrr is None else found == mrr
