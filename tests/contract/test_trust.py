@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+import churnrisk as cr
 from churnrisk.contract import Reach, distrust, reaches, validate
 from churnrisk.records import Violation
 from churnrisk.sources import Engine, EngineConfig, TableConfig, open_tables
+from churnrisk.training import CheckReport
 
 NOW = datetime(2026, 12, 1)
+CASES = Path(__file__).parents[3] / "shared" / "cases"
 START = date(2026, 1, 1)
 ACCOUNTS = "account_id\n" + "".join(f"A{number:03}\n" for number in range(20))
 
@@ -199,3 +203,39 @@ def test_severities_in_numbers_need_their_order(tmp_path: Path, severities: str)
     assert 'severity_order = "1 is worst"' in found[0].fix
     settled = TableConfig(path="complaints.csv", severity_order="1 is least")
     assert doubts(tmp_path, complaints=(text, settled))[0] == []
+
+
+def checked(case: str, folder: Path) -> CheckReport:
+    """Check a public case as `churnrisk check` does on the day that its README names."""
+    shutil.copytree(CASES / case / "input", folder / case)
+    return cr.load(folder / case, now=datetime(2026, 11, 30)).check()
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}")
+@pytest.mark.parametrize(
+    ("case", "rule", "fix"),
+    [
+        (
+            "01-events-export-stopped",
+            "events end on 2026-08-31, 61 days before complaints",
+            "data_until = 2026-09-01",
+        ),
+        (
+            "06-ids-differ-in-case-for-some",
+            "4 of them lose all their events",
+            'ids = "upper" under [tables.events]',
+        ),
+        ("21-priority-1-is-the-worst", "severities are numbers", 'severity_order = "1 is worst"'),
+    ],
+)
+def test_a_public_case_is_refused_with_its_reason(tmp_path: Path, case: str, rule: str, fix: str) -> None:
+    errors = [one for one in checked(case, tmp_path).violations if one.level == "error"]
+    assert [rule in one.rule and fix in one.fix for one in errors] == [True]
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason=f"the cases are not at {CASES}")
+def test_planned_ends_are_no_observations(tmp_path: Path) -> None:
+    found = checked("03-planned-end-dates-extend-the-span", tmp_path)
+    assert found.violations == []
+    assert found.span is not None
+    assert found.span.end == datetime(2026, 10, 27)  # the day after the last event
