@@ -218,7 +218,7 @@ class TermRows:
 
     @property
     def completed(self) -> str:
-        """Condition of rows whose end is no churn. It is used for ends that have passed, so it tells nothing early."""
+        """Condition of rows whose end is no churn; only ends that have passed are read: nothing leaks."""
         return self._in("completed") if "status" in self.native else "false"
 
     def rules(self) -> list[LeftOut]:
@@ -232,7 +232,7 @@ class TermRows:
             unlisted = f"coalesce({self.state}, '') not in ({some})"
             found.append(LeftOut("status", "has a state that status does not list", unlisted, fix))
         if not self.counts_trials and (has_state or "trial_ends_at" in self.native):
-            # A trial that is never paid is no customer at any date, so that today's state tells nothing too early.
+            # A trial that is never paid is no customer at any date, so that today's state reveals nothing too early.
             trial = self._in("trial") if has_state and self.listed is None else "false"
             fix = f"Such rows are no customers and are left out. {line}"
             where = f"({trial} or {self._ended_in_trial()})"

@@ -65,9 +65,9 @@ class Reach:
 
 
 def reaches(rows: Rows, available: Available, *, now: datetime) -> dict[str, Reach]:
-    """Return what each table of happenings covers up to ``now``, by table; a planned end is no happening.
+    """Return which days each log covers up to ``now``, by table; a planned end does not count as one.
 
-    Attributes, which come at most once a day, count beside such tables.
+    Attributes, which come at most once a day, count beside the logs.
     """
     timed = [name for name in available.tables if TABLES[name].is_log]
     timed += ["attributes"] if timed and available.has("attributes") else []
@@ -319,14 +319,14 @@ def _scale(rows: Rows, available: Available, reading: Reading) -> list[Violation
     if isinstance(reading.scale, str):
         return []
     kind = "kind" if available.has("surveys.kind") else "''"
-    told = reading.scale or {}
+    known = reading.scale or {}
     groups = rows(
         f"select coalesce({kind}, ''), count(*), min(score), max(score) from surveys "
         "where score is not null group by 1 order by 1"
     )
     doubts = []
     for name, count, low, high in groups:
-        if name in told or high > 10 or low < 0:
+        if name in known or high > 10 or low < 0:
             continue
         narrow = "1-5" if low >= 1 else "0-5"
         scale = narrow if high <= 5 else "1-7" if 1 <= low <= high <= 7 else None

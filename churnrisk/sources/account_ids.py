@@ -11,7 +11,7 @@ from churnrisk.sources.draft import Ask, Question, Way
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.profile import ColumnProfile, FileProfile, Link, is_named
 
-#: Words in file names that speak against a table of accounts, and of files that tell of losses.
+#: Words in file names that speak against a table of accounts, and of files about losses.
 _NO_ACCOUNTS = (
     "plan price product charge payment invoice refund user contact person ticket event usage log session course "
     "order transaction"

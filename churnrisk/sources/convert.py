@@ -30,7 +30,7 @@ _MARKS = (
     # the engine skips a mark of UTF-8 itself, but not before a quote
     (codecs.BOM_UTF8 + b'"', "utf-8-sig"),
 )
-#: The first line of a file whose delimiter Excel is told.
+#: The first line of a file that names its delimiter for Excel.
 _DELIMITED = b"sep="
 _CHUNK = 1 << 20
 #: The letters and signs of Western European texts in Windows' code page, and signs that stand inside no word.
@@ -98,7 +98,7 @@ def _holds_utf8(path: Path) -> bool:
 
 
 def detect_encoding(path: Path) -> str | None:
-    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if that cannot be told.
+    """Return the encoding that a text file most likely has; None if it is UTF-8, "" if it cannot be determined.
 
     None too if the file cannot be read, as the engine says what is wrong with it.
     """

@@ -1,4 +1,4 @@
-"""A flat table of customers with a label: which column it is, which value means lost, which columns tell it."""
+"""A flat table of customers with a label: which column it is, which value means lost, which columns reveal it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LOST = (
     "inactive attrited"
 )
 _STAYED = "no not n false f 0 0.0 nein non nao active retained stayed existing current loyal open kept joined"
-#: A column that alone tells the outcome so well is taken for a consequence.
+#: A column that alone predicts the outcome so well is taken for a consequence.
 MAX_AUC = 0.95
 #: Where nobody says when a flat table was true: its facts, then its label.
 _VALID_FROM, _AS_OF = "date '2000-01-01'", "date '2000-07-01'"
 
 
 def flag_of(file: FileProfile) -> tuple[ColumnProfile, tuple[str, ...]] | None:
-    """Return the column that is named like a label, and its values that mean lost, where words tell."""
+    """Return the column that is named like a label, and its values that mean lost, where the words are known."""
     for column in _named(_two_valued(file)):
         lost = tuple(text for text in column.common if _says_lost(text))
         if lost and len(lost) < len(column.common):
@@ -91,7 +91,7 @@ def _says_lost(text: str) -> bool:
 def leaks_of(
     engine: Engine, file: FileProfile, label: ColumnProfile, lost: Sequence[str], *, but: str
 ) -> dict[str, str]:
-    """Return the columns that tell the outcome, each with why."""
+    """Return the columns that reveal the outcome, each with why."""
     outcome = f"cast({label.value} in ({', '.join(map(literal, lost))}) as integer)"
     rows = f"(select *, {outcome} as churnrisk_lost from {file.relation} where {label.value} is not null)"
     found: dict[str, str] = {}
@@ -106,7 +106,7 @@ def leaks_of(
 
 
 def _tells(engine: Engine, rows: str, column: ColumnProfile) -> str:
-    """Say how a column tells the outcome; nothing if it does not."""
+    """Say how a column reveals the outcome; nothing if it does not."""
     gone, stayed, all_gone, all_stayed = engine.rows(
         f"select count({column.value}) filter (where churnrisk_lost = 1), "
         f"count({column.value}) filter (where churnrisk_lost = 0), sum(churnrisk_lost), "

@@ -216,7 +216,7 @@ class _Guesser:
             return "labels"
         if named_like(file, _OUTCOMES):
             self.result.left[file.path] = (
-                "tells of losses: what is known only afterwards would foretell too well"
+                "is about losses: what is known only afterwards would leak the outcome"
             )
             return None
         fits = {

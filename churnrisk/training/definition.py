@@ -12,7 +12,7 @@ from churnrisk.sources import Ask, Question, Tables
 
 #: Spans in which people plan: a month, a quarter, half a year.
 _HORIZONS = (30, 90, 180)
-#: So many ends tell how terms end.
+#: So many ends show how terms end.
 _ENOUGH = 20
 #: Fewer lost accounts are nothing to learn from.
 _LEAST = 10
