@@ -8,6 +8,7 @@ from .check import (
     blocking,
     complete_events,
     find,
+    ids_of,
     rules_of,
     shares,
     sign_ups,
@@ -38,13 +39,13 @@ from .tables import (
     tidy,
     timestamp_literal,
 )
-from .trust import Reach, distrust, reaches
+from .trust import Days, Reach, days_with_rows, distrust, reaches
 
 __all__ = [
-    "AS_IT_IS", "Available", "COMPARED_ROWS", "ColumnSpec", "ColumnType", "ContractRule", "EARLIEST",
-    "EPOCHS", "FUTURE", "Findings", "GROUPS", "ID_RULES", "LATEST", "NULL_WORDS", "Reach", "Reading",
-    "TABLES", "TablePart", "TableSpec", "TermRows", "UNKNOWN", "as_double", "blocking", "cast", "columns_of",
-    "complete_events", "date_formats", "distrust", "find", "identifier", "literal", "markers", "normal_id",
-    "null_texts", "number_separators", "reaches", "rules_of", "scale_bounds", "shares", "sign_ups", "tidy",
-    "timestamp_literal", "validate",
+    "AS_IT_IS", "Available", "COMPARED_ROWS", "ColumnSpec", "ColumnType", "ContractRule", "Days",
+    "EARLIEST", "EPOCHS", "FUTURE", "Findings", "GROUPS", "ID_RULES", "LATEST", "NULL_WORDS", "Reach",
+    "Reading", "TABLES", "TablePart", "TableSpec", "TermRows", "UNKNOWN", "as_double", "blocking", "cast",
+    "columns_of", "complete_events", "date_formats", "days_with_rows", "distrust", "find", "identifier",
+    "ids_of", "literal", "markers", "normal_id", "null_texts", "number_separators", "reaches", "rules_of",
+    "scale_bounds", "shares", "sign_ups", "tidy", "timestamp_literal", "validate",
 ]  # fmt: skip

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from churnrisk.contract.counted import TermRows, row_violations
 from churnrisk.contract.proposals import doubtful_numbers, explained
@@ -29,7 +29,6 @@ from churnrisk.contract.tables import (
 )
 from churnrisk.records import Violation
 
-Rows = Callable[[str], list[tuple[Any, ...]]]
 #: Of a larger table, only about so many rows (all rows of some accounts) are searched for duplicates.
 COMPARED_ROWS = 2_000_000
 #: Examples are taken from at most so many broken rows.
@@ -123,21 +122,33 @@ class Findings:
         ]
 
 
+class Queries(Protocol):
+    """An engine that holds a table's rows as ``raw_<table>``, in the source's types, and ``<table>``."""
+
+    def rows(self, sql: str, /) -> list[tuple[Any, ...]]:
+        """Return all rows of a small result."""
+
+    def create(self, name: str, query: str, /) -> str:
+        """Create a table of a query's rows, replacing one of that name, and return the name."""
+
+
 @dataclass(frozen=True)
 class TablePart:
     """Some rows of a table: relations in the source's types (``raw``) and, complete, in the contract's (``rows``).
 
-    ``others`` holds the complete other rows that any of these may repeat, ``total`` counts all.
+    ``others`` holds the complete other rows that any of these may repeat, ``total`` counts all; the accounts of the
+    rows become the relation ``ids``.
     """
 
     raw: str
     rows: str
+    ids: str
     others: str
     total: int
 
 
 def validate(
-    rows: Rows,
+    engine: Queries,
     available: Available,
     *,
     native: Mapping[str, Mapping[str, str]],
@@ -147,11 +158,14 @@ def validate(
 ) -> list[Violation]:
     """Return every violation of the contract, blocking ones first.
 
-    ``rows`` runs SQL over the relations ``<table>`` and ``raw_<table>``. Dates after ``now`` are violations unless they
-    are planned. ``known`` holds findings by table that need not be computed again.
+    Dates after ``now`` are violations unless they are planned. ``known`` holds findings by table that need not be
+    computed again. The ids in each other table than accounts become a relation, :func:`ids_of`.
     """
+    rows = engine.rows
     findings = {
-        name: find(rows, name, available, native=native[name], reading=readings.get(name, AS_IT_IS), now=now)
+        name: find(
+            engine, name, available, native=native[name], reading=readings.get(name, AS_IT_IS), now=now
+        )
         for name in available.tables
         if name not in (known or {})
     } | dict(known or {})
@@ -166,7 +180,7 @@ def validate(
 
 
 def find(
-    rows: Rows,
+    engine: Queries,
     name: str,
     available: Available,
     *,
@@ -177,12 +191,17 @@ def find(
 ) -> Findings:
     """Check one table, or a part of its rows; see :func:`validate`."""
     rules = rules_of(TABLES[name], available, native=native, reading=reading, now=now)
-    return _TableCheck(rows, TABLES[name], available, part).findings(*rules)
+    return _TableCheck(engine, TABLES[name], available, part).findings(*rules)
 
 
 def shares(total: int) -> int:
     """Return into how many shares the accounts are divided, one of which is searched for repeated rows."""
     return 1 << max(0, -(-total // COMPARED_ROWS) - 1).bit_length()
+
+
+def ids_of(table: str) -> str:
+    """Return the relation of the ids in a table (``account_id``, null for a blank one), which its check makes."""
+    return f"ids_of_{table}"
 
 
 def complete_events(bare: str) -> str:
@@ -197,29 +216,56 @@ def blocking(violations: Iterable[Violation]) -> list[Violation]:
 
 
 class _TableCheck:
-    """All rules over one table, each relation read once and once more per broken rule."""
+    """All rules over one table: one pass over the raw rows, one over the complete ones, one more per broken rule."""
 
-    def __init__(self, rows: Rows, spec: TableSpec, available: Available, part: TablePart | None) -> None:
-        self.rows, self.spec, self.available, self.part = rows, spec, available, part
+    def __init__(
+        self, engine: Queries, spec: TableSpec, available: Available, part: TablePart | None
+    ) -> None:
+        self.engine, self.rows, self.spec, self.available = engine, engine.rows, spec, available
+        self.part = part
         self.raw = part.raw if part else f"raw_{spec.name}"
         # those of events are read without trimming every id on the way
         whole = complete_events("bare_events") if spec.name == "events" else spec.name
         self.complete = part.rows if part else whole
+        self.ids = part.ids if part else ids_of(spec.name)
 
     def findings(
         self, raw: list[ContractRule], typed: list[ContractRule], of_accounts: list[ContractRule]
     ) -> Findings:
         """Check rules over the raw rows, the complete rows and the accounts; see :func:`rules_of`."""
         total = int(self.rows(f"select count(*) from {self.raw}")[0][0])
+        parts = shares(self.part.total if self.part else total)
+        if self.spec.name != "accounts":
+            self._group_by_account(typed, parts)
         if not total:
             return Findings(0, ())
         found = [
             *self._broken(self.raw, raw),
-            *self._broken(self.complete, typed),
-            *(self._repeated_keys() if self.spec.key else self._repeated_rows(total)),
+            *(self._of_groups(typed) if self.spec.name != "accounts" else self._broken(self.complete, typed)),
+            *(self._repeated_keys() if self.spec.key else self._repeated_rows(parts)),
             *self._broken_accounts(of_accounts),
         ]
         return Findings(total, tuple(found))
+
+    def _group_by_account(self, typed: Sequence[ContractRule], parts: int) -> None:
+        """Create the ids with what each one's rows add to the findings, in one pass over the complete rows.
+
+        ``hashes`` are those of the rows of one in ``parts`` ids, ``rule_0`` … count the rows that break a rule.
+        """
+        first = f"min({self.spec.time})" if self.spec.time else "null::timestamp"
+        # a table too large to compare every row with every other is compared for a part of its accounts
+        some = f" filter (where hash(t.account_id) % {parts} = 0)" if parts > 1 else ""
+        aggregates = [
+            "count(*) as n",
+            f"{first} as first_at",
+            *(f"count(*) filter (where {rule.where}) as rule_{k}" for k, rule in enumerate(typed)),
+            *([f"list(hash(t)){some} as hashes"] if not (self.part or self.spec.key) else []),
+        ]
+        self.engine.create(
+            self.ids,
+            f"select {tidy('spelled')} as account_id, * from (select account_id as spelled, {', '.join(aggregates)} "
+            f"from {self.complete} t group by account_id)",
+        )
 
     def _broken(self, relation: str, rules: Sequence[ContractRule]) -> list[Finding]:
         """Count the broken rows of all rules in one pass, and look at examples where there are any."""
@@ -234,6 +280,17 @@ class _TableCheck:
             Finding(rule, int(count), self._examples(relation, rule))
             for rule, count, among in zip(rules, row[::2], row[1::2], strict=True)
             if count and not (rule.only_among != "false" and count >= among)
+        ]
+
+    def _of_groups(self, rules: Sequence[ContractRule]) -> list[Finding]:
+        """Add up the broken rows of each id, and look at examples where there are any."""
+        if not rules:
+            return []
+        sums = ", ".join(f"sum(rule_{number})" for number in range(len(rules)))
+        return [
+            Finding(rule, int(count), self._examples(self.complete, rule))
+            for rule, count in zip(rules, self.rows(f"select {sums} from {self.ids}")[0], strict=True)
+            if count
         ]
 
     def _examples(self, relation: str, rule: ContractRule) -> tuple[str, ...]:
@@ -270,16 +327,10 @@ class _TableCheck:
 
     def _by_account(self) -> str:
         """Return (spelled, account_id, n, first_at, signed_up_at, is_unknown), one row per spelling in the table."""
-        accounts = f"({sign_ups(self.available)})"
-        first = f"min({self.spec.time})" if self.spec.time else "null::timestamp"
-        spellings = (
-            f"(select spelled, {tidy('spelled')} as account_id, n, first_at from (select account_id as spelled, "
-            f"count(*) as n, {first} as first_at from {self.complete} group by account_id) "
-            f"where {tidy('spelled')} is not null)"
-        )
         return (
             "(select s.spelled, s.account_id, s.n, s.first_at, a.signed_up_at, a.account_id is null as is_unknown "
-            f"from {spellings} s left join {accounts} a using (account_id))"
+            f"from {self.ids} s left join ({sign_ups(self.available)}) a using (account_id) "
+            "where s.account_id is not null)"
         )
 
     def _repeated_keys(self) -> list[Finding]:
@@ -290,26 +341,26 @@ class _TableCheck:
         rule = ContractRule(key, "key appears more than once", "", "", fix, level=level)
         return self._repeated(again, rule)
 
-    def _repeated_rows(self, total: int) -> list[Finding]:
+    def _repeated_rows(self, parts: int) -> list[Finding]:
         fix = "Remove the duplicates unless they are real; they are counted as they are."
-        # a table too large to compare every row with every other is compared for a part of its accounts
-        parts = shares(self.part.total if self.part else total)
-        some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
         problem = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
-        hashed = f"select account_id, hash(t) as h, 1 as here from {self.complete} t{some}"
-        if self.part:
-            hashed += f" union all select account_id, hash(t) as h, 0 as here from {self.part.others} t{some}"
         # of equal rows the first is no repeat, wherever it is
-        again = (
-            "select any_value(account_id) as account_id, "
-            "sum(here) - case when min(here) = 1 then 1 else 0 end as extra "
-            f"from ({hashed}) group by h having count(*) > 1"
-        )
+        if self.part is None:
+            extra = "array_length(hashes) - array_length(list_distinct(hashes))"
+            again = f"select spelled as account_id, {extra} as extra from {self.ids} where array_length(hashes) > 1"
+        else:
+            some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
+            again = (
+                "select any_value(account_id) as account_id, "
+                "sum(here) - case when min(here) = 1 then 1 else 0 end as extra "
+                f"from (select account_id, hash(t) as h, 1 as here from {self.complete} t{some} union all "
+                f"select account_id, hash(t) as h, 0 as here from {self.part.others} t{some}) "
+                "group by h having count(*) > 1"
+            )
         rule = ContractRule("", problem, "", "", fix, level="warn")
         return self._repeated(f"select * from ({again}) where extra > 0", rule)
 
     def _repeated(self, again: str, rule: ContractRule) -> list[Finding]:
-        # examples come from the same pass: finding repeats is the dearest part of the check
         by_account = f"select account_id, sum(extra) as extra from ({again}) group by account_id"
         worst = f"select sum(extra), min(cast(account_id as varchar), {_EXAMPLES}) from ({by_account})"
         count, lowest = self.rows(worst)[0]

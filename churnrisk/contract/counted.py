@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from churnrisk.contract.tables import (
     LATEST,
     TABLES,
     ColumnType,
     Reading,
+    Rows,
     cast,
     identifier,
     literal,
@@ -24,7 +25,6 @@ from churnrisk.contract.tables import (
 from churnrisk.errors import UsageError
 from churnrisk.records import Violation
 
-Rows = Callable[[str], list[tuple[Any, ...]]]
 Sense = Literal["customer", "trial", "never", "paused", "over", "completed"]
 
 #: What the states of a subscription say, by the words of billing systems without blanks, dashes and underscores.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from churnrisk.contract.tables import (
     EPOCHS,
     ColumnSpec,
     Reading,
+    Rows,
     TableSpec,
     as_double,
     cast,
@@ -25,7 +26,6 @@ from churnrisk.contract.tables import (
 )
 from churnrisk.records import Violation
 
-Rows = Callable[[str], list[tuple[Any, ...]]]
 #: Texts that mean "unknown" in many exports, in lower case.
 NULL_WORDS = (
     "n/a", "na", "#n/a", "n.a.", "nan", "null", "none", "nil", "-", "--", "—", "–", "?", ".", "unknown", "missing",

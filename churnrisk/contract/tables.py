@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from churnrisk.errors import UsageError
 
+#: Runs a query, and returns all rows of a small result.
+Rows = Callable[[str], list[tuple[Any, ...]]]
 ColumnType = Literal["id", "text", "timestamp", "number", "integer", "score", "severity", "boolean"]
 
 #: What a value of each type looks like, for messages.

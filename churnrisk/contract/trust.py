@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-from churnrisk.contract.check import UNKNOWN, Rows
+from churnrisk.contract.check import UNKNOWN, ids_of
 from churnrisk.contract.tables import (
     AS_IT_IS,
     EARLIEST,
@@ -15,12 +15,15 @@ from churnrisk.contract.tables import (
     TABLES,
     Available,
     Reading,
+    Rows,
     literal,
     normal_id,
     timestamp_literal,
 )
 from churnrisk.records import Violation
 
+#: Days with how many rows each has, oldest first.
+Days = Sequence[tuple[date, int]]
 #: Rows that lie this much further from all others than any two of those lie apart are strays, if they are so few.
 _STRAY_SHARE, _STRAY_ROWS, _STRAY_DAYS = 0.001, 2, 14
 #: A table needs so many gaps between its days before its rhythm is known; with this many the longest is the limit.
@@ -64,14 +67,20 @@ class Reach:
         return not any(hole < end and start < until for hole, until in self.holes)
 
 
-def reaches(rows: Rows, available: Available, *, now: datetime) -> dict[str, Reach]:
+def reaches(
+    rows: Rows, available: Available, *, now: datetime, known: Mapping[str, Days] | None = None
+) -> dict[str, Reach]:
     """Return which days each log covers up to ``now``, by table; a planned end does not count as one.
 
-    Attributes, which come at most once a day, count beside the logs.
+    Attributes, which come at most once a day, count beside the logs. ``known`` holds the days of tables that need not
+    be read again.
     """
     timed = [name for name in available.tables if TABLES[name].is_log]
     timed += ["attributes"] if timed and available.has("attributes") else []
-    days = {name: _days(rows, available, name, now=now) for name in timed}
+    days = {
+        name: known[name] if known and name in known else days_with_rows(rows, available, name, now=now)
+        for name in timed
+    }
     found = {name: _reach(name, counts) for name, counts in days.items() if counts}
     if not found:
         return {}
@@ -115,12 +124,12 @@ def distrust(
     return doubts
 
 
-def _days(rows: Rows, available: Available, name: str, *, now: datetime) -> list[tuple[date, int]]:
-    """Return the days on which something happened in a table, oldest first, with how many rows each has."""
+def days_with_rows(rows: Rows, available: Available, name: str, *, now: datetime, relation: str = "") -> Days:
+    """Return the days on which something happened in a table or a part of it, oldest first, and the rows of each."""
     spec = TABLES[name]
     columns = available.tables[name]
     # for speed, events are read without trimming their ids
-    relation = "bare_events" if name == "events" else name
+    relation = relation or ("bare_events" if name == "events" else name)
     account = " and cast(account_id as varchar) <> ''" if name == "events" else ""
     happened = [spec.time, *(one for one in (*spec.later, "recorded_at") if one not in spec.planned)]
     union = " union all ".join(
@@ -132,7 +141,7 @@ def _days(rows: Rows, available: Available, name: str, *, now: datetime) -> list
     return [(day, int(n)) for day, n in rows(f"select day, sum(n) from ({union}) group by day order by day")]
 
 
-def _reach(name: str, days: Sequence[tuple[date, int]], *, trim: bool = True) -> Reach:
+def _reach(name: str, days: Days, *, trim: bool = True) -> Reach:
     kept, strays = _trimmed(days) if trim else (list(days), [])
     dates = [day for day, _ in kept]
     gaps = [(later - earlier).days for earlier, later in pairwise(dates)]
@@ -161,7 +170,7 @@ def _reach(name: str, days: Sequence[tuple[date, int]], *, trim: bool = True) ->
     )
 
 
-def _trimmed(days: Sequence[tuple[date, int]]) -> tuple[list[tuple[date, int]], list[tuple[date, int]]]:
+def _trimmed(days: Days) -> tuple[list[tuple[date, int]], list[tuple[date, int]]]:
     """Split off the few rows that lie far before or after all others."""
     kept, strays = list(days), []
     most = max(_STRAY_ROWS, _STRAY_SHARE * sum(n for _, n in days))
@@ -260,30 +269,28 @@ def _ends_without_witness(rows: Rows, starts: Reach, now: datetime) -> list[Viol
 
 def _spelt_differently(rows: Rows, table: str) -> list[Violation]:
     """Name accounts whose rows in a table are lost by another spelling of their id, and the form that fits."""
-    unknown = (
-        f"(select distinct account_id as theirs from {table} "
-        "where account_id not in (select account_id from accounts))"
+    theirs = " union all ".join(
+        f"select {literal(form)} as rule, {normal_id('theirs', form)} as form, theirs from unknown"
+        for form in ID_RULES
     )
-    best: tuple[int, str, str, bool, int] | None = None
-    for both in (False, True):
-        for form in ID_RULES:
-            their, our = normal_id("theirs", form), normal_id("account_id", form)
-            known = our if both else "account_id"
-            matched = (
-                f"from (select {their} as form, min(theirs) as theirs from {unknown} group by 1) u join "
-                # a form that two accounts share says nothing about which of them is meant
-                f"(select {known} as form, min(account_id) as account_id from accounts group by 1 "
-                "having count(distinct account_id) = 1) a using (form)"
-            )
-            lost = f"count(*) filter (where account_id not in (select account_id from {table}))"
-            count, without, example = rows(
-                f"select count(*), {lost}, min(theirs || ' is ' || account_id) {matched}"
-            )[0]
-            if count and (best is None or count > best[0]):
-                best = (count, form, example, both, without)
-    if best is None:
+    ours = " union all ".join(
+        f"select {literal(form)} as rule, {both} as both_tables, {known} as form, account_id from accounts"
+        for form in ID_RULES
+        for both, known in (("false", "account_id"), ("true", normal_id("account_id", form)))
+    )
+    found = rows(
+        f"with unknown as materialized {_unknown_ids(table)} select rule, both_tables, count(*), "
+        f"count(*) filter (where account_id not in {_seen_ids(table)}), min(theirs || ' is ' || account_id) "
+        f"from (select rule, form, min(theirs) as theirs from ({theirs}) group by rule, form) u "
+        # a form that two accounts share says nothing about which of them is meant
+        f"join (select rule, both_tables, form, min(account_id) as account_id from ({ours}) "
+        "group by rule, both_tables, form having count(distinct account_id) = 1) a using (rule, form) "
+        "group by rule, both_tables"
+    )
+    if not found:
         return []
-    count, form, example, both, without = best
+    order = tuple(ID_RULES)
+    form, both, count, without, example = min(found, key=lambda one: (-one[2], one[1], order.index(one[0])))
     setting = f'ids = "{form}" under [tables.{table}]' + (" and [tables.accounts]" if both else "")
     rule = f"ids of {count:,} accounts are spelt differently than in accounts"
     if without:
@@ -292,26 +299,32 @@ def _spelt_differently(rows: Rows, table: str) -> list[Violation]:
     return [Violation(table, "account_id", rule, "error", count, (example,), fix)]
 
 
+def _seen_ids(table: str) -> str:
+    return f"(select distinct account_id from {ids_of(table)} where account_id is not null)"
+
+
+def _unknown_ids(table: str) -> str:
+    known = "(select account_id from accounts)"
+    return f"(select account_id as theirs from {_seen_ids(table)} where account_id not in {known})"
+
+
 def _lost_accounts(rows: Rows, table: str) -> list[Violation]:
     """Refuse where many accounts have no row and as many ids are unknown: the two may be the same."""
     if table not in ("events", "subscriptions"):
         return []
-    known, unknown, without = rows(
-        f"select (select count(distinct account_id) from accounts), "
-        f"(select count(distinct account_id) from {table} where account_id not in (select account_id from accounts)), "
-        f"(select count(distinct account_id) from accounts where account_id not in (select account_id from {table}))"
+    absent = f"from accounts where account_id not in {_seen_ids(table)}"
+    known, unknown, without, example = rows(
+        f"select (select count(distinct account_id) from accounts), (select count(*) from {_unknown_ids(table)}), "
+        f"(select count(distinct account_id) {absent}), (select min(account_id) {absent})"
     )[0]
     if min(unknown, without) < max(2, 0.05 * known):
         return []
-    example = rows(
-        f"select min(account_id) from accounts where account_id not in (select account_id from {table})"
-    )
     rule = f"{without:,} of {known:,} accounts have no row, and {unknown:,} ids are of no account"
     fix = (
         f"Bring both tables to the same ids, by via or ids under [tables.{table}]; or set ids = "
         f'"exact" there if those accounts really have no {table}.'
     )
-    return [Violation(table, "account_id", rule, "error", without, (str(example[0][0]),), fix)]
+    return [Violation(table, "account_id", rule, "error", without, (str(example),), fix)]
 
 
 def _scale(rows: Rows, available: Available, reading: Reading) -> list[Violation]:

@@ -6,7 +6,8 @@ The check of the events is cached: it reads new files only, as long as the rest 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,21 +20,22 @@ from typing import Protocol, runtime_checkable
 from churnrisk.contract import (
     FUTURE,
     TABLES,
-    UNKNOWN,
     ContractRule,
+    Days,
     Findings,
     Reach,
     TablePart,
     blocking,
     complete_events,
+    days_with_rows,
     distrust,
     find,
+    ids_of,
     literal,
     reaches,
     rules_of,
     shares,
     sign_ups,
-    tidy,
     timestamp_literal,
     validate,
 )
@@ -56,7 +58,7 @@ from churnrisk.sources import (
 #: Folder inside the project folder that caches the roll-up and the check of the events between runs.
 EVENT_CACHE = ".churnrisk/events"
 #: Format of the cached check. Raise it when the same rules begin to find something else.
-FORMAT = 2
+FORMAT = 3
 _FOLDER, _NAME = "checked", "checked.json"
 
 Progress = Callable[[str], None]
@@ -96,10 +98,8 @@ def opened_tables(
         if cached and project.engine.cache:
             tables = replace(tables, cache=CacheConfig(project.directory / EVENT_CACHE, progress))
         progress("checking the contract")
-        reach = reaches(tables.engine.rows, tables.available, now=now)
-        until = project.snapshots.data_until
-        clashes = clashing_columns(project.features, tables.available)
-        yield tables, clashes + check_tables(tables, now=now, reach=reach, data_until=until), reach
+        violations, reach = check_tables(tables, now=now, data_until=project.snapshots.data_until)
+        yield tables, clashing_columns(project.features, tables.available) + violations, reach
 
 
 @contextmanager
@@ -128,31 +128,19 @@ def latest_date(project: Project, *, now: datetime) -> datetime:
 
 
 def check_tables(
-    tables: Tables,
-    *,
-    now: datetime,
-    reach: Mapping[str, Reach] | None = None,
-    data_until: date | None = None,
-) -> list[Violation]:
-    """Return all violations of the contract and of trust, blocking ones first; checks of events are cached."""
-    found = validate(
-        tables.engine.rows,
-        tables.available,
-        native=tables.native,
-        readings=tables.readings,
-        now=now,
-        known=_check_events(tables, now=now),
-    )
+    tables: Tables, *, now: datetime, data_until: date | None = None
+) -> tuple[list[Violation], dict[str, Reach]]:
+    """Return all violations of contract and trust, blocking ones first, and the reach; the events' are cached."""
+    engine, available, readings = tables.engine, tables.available, tables.readings
+    events = _check_events(tables, now=now)
+    known = {"events": events[0]} if events else {}
+    days = {"events": events[1]} if events else {}
+    found = validate(engine, available, native=tables.native, readings=readings, now=now, known=known)
+    reach = reaches(engine.rows, available, now=now, known=days)
     doubts = distrust(
-        tables.engine.rows,
-        tables.available,
-        readings=tables.readings,
-        reach=reach or {},
-        found=found,
-        now=now,
-        data_until=data_until,
+        engine.rows, available, readings=readings, reach=reach, found=found, now=now, data_until=data_until
     )
-    return sorted([*doubts, *found], key=lambda one: one.level != "error")
+    return sorted([*doubts, *found], key=lambda one: one.level != "error"), reach
 
 
 def refuse(violations: Sequence[Violation]) -> None:
@@ -170,20 +158,24 @@ def refuse(violations: Sequence[Violation]) -> None:
 
 @dataclass(frozen=True)
 class CachedCheck:
-    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts."""
+    """The findings of an earlier check, with digests of what they depend on: engine and rules, files, accounts.
+
+    ``days`` are those with events, and how many each has.
+    """
 
     made_from: str
     parts: dict[str, Fingerprint]
     findings: Findings
+    days: list[tuple[date, int]]
     accounts: str
     now: str
 
 
-def _check_events(tables: Tables, *, now: datetime) -> dict[str, Findings]:
-    """Return what breaks the contract in the events, by the cache; nothing if they cannot be cached."""
+def _check_events(tables: Tables, *, now: datetime) -> tuple[Findings, Days] | None:
+    """Return what breaks the contract in the events, and their days, by the cache; None if they cannot be cached."""
     cache, parts = tables.cache, tables.event_parts
     if cache is None or parts is None:
-        return {}
+        return None
     native, reading = tables.native["events"], tables.readings["events"]
     # rules about the present are compared as of a fixed time
     by_relation = rules_of(
@@ -191,8 +183,8 @@ def _check_events(tables: Tables, *, now: datetime) -> dict[str, Findings]:
     )
     rules = list(chain(*by_relation))
     if any(rule.only_among != "false" for rule in rules):
-        return {}
-    return {"events": _EventCheck(tables, parts, cache, rules, now).findings()}
+        return None
+    return _EventCheck(tables, parts, cache, rules, now).findings()
 
 
 class _EventCheck:
@@ -206,23 +198,24 @@ class _EventCheck:
         version = self._engine.value("select version()")
         self._made_from = digest_of(f"{version} {parts.made_from} {rules!r}")
 
-    def findings(self) -> Findings:
+    def findings(self) -> tuple[Findings, Days]:
         stamps = self._parts.stamps()
         accounts = sign_ups(self._tables.available)
         self._engine.run(f"create or replace temp table checked_accounts as {accounts}")
         former = self._former()
         known = self._unchanged(former, stamps) if former else None
-        findings = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
-        if former is None or known is None or findings is None:
-            former, known, findings = None, {}, self._found(None)
+        found = self._of_new(former, stamps.keys() - known.keys()) if former and known else None
+        if former is None or known is None or found is None:
+            former, known, found = None, {}, (self._found(None), self._days())
+        findings, days = found
         # rows that are in the future now will not be found later
         future = any(one.rule.problem == FUTURE for one in findings.found)
         if not future and not blocking(findings.violations("events")):
             try:
-                self._write(findings, former, known, stamps)
+                self._write(findings, days, former, known, stamps)
             except (OSError, ChurnRiskError) as error:
                 self._cache.say(f"the check of the events cannot be cached ({error})")
-        return findings
+        return findings, days
 
     def _former(self) -> CachedCheck | None:
         """Return the cached check, if it is intact and of the same rules and accounts."""
@@ -258,10 +251,12 @@ class _EventCheck:
                 return None
         return known
 
-    def _of_new(self, former: CachedCheck, names: AbstractSet[str]) -> Findings | None:
-        """Add the findings of new files; None if duplicates were searched among fewer accounts than now."""
+    def _of_new(self, former: CachedCheck, names: AbstractSet[str]) -> tuple[Findings, Days] | None:
+        """Add what new files hold; None if duplicates were searched among fewer accounts than now."""
+        ids = f"select account_id from read_parquet({literal(str(self._accounts(former.accounts)))}) where has_events"
         if not names:
-            return former.findings
+            self._engine.create(ids_of("events"), ids)
+            return former.findings, former.days
         raw, rows = self._parts.raw(sorted(names)), self._parts.rows(sorted(names))
         self._engine.run(f"create or replace temp view new_raw_events as from {raw}")
         self._engine.run(f"create or replace temp view new_events as select * exclude (file) from {rows}")
@@ -278,12 +273,22 @@ class _EventCheck:
             f"(select * exclude (file) from {self._parts.rows(former.parts)} "
             f"where account_id is not null and {near})"
         )
-        return former.findings + self._found(TablePart("new_raw_events", complete, others, total))
+        part = TablePart("new_raw_events", complete, "ids_of_new_events", others, total)
+        findings = former.findings + self._found(part)
+        self._engine.create(ids_of("events"), f"{ids} union select account_id from {part.ids}")
+        days = Counter(dict(former.days))
+        days.update(dict(self._days("new_events")))
+        return findings, sorted(days.items())
+
+    def _days(self, relation: str = "") -> Days:
+        return days_with_rows(
+            self._engine.rows, self._tables.available, "events", now=self._now, relation=relation
+        )
 
     def _found(self, part: TablePart | None) -> Findings:
         tables = self._tables
         return find(
-            self._engine.rows,
+            self._engine,
             "events",
             tables.available,
             native=tables.native["events"],
@@ -295,6 +300,7 @@ class _EventCheck:
     def _write(
         self,
         findings: Findings,
+        days: Days,
         former: CachedCheck | None,
         known: dict[str, Fingerprint],
         stamps: dict[str, Stamp],
@@ -307,8 +313,8 @@ class _EventCheck:
         if self._parts.stamps() != stamps or self._accounts_changed():
             return  # the findings may mix two states of the tables
         nothing_new = former is not None and parts.keys() == former.parts.keys()
-        accounts = former.accounts if former and nothing_new else self._write_accounts(findings, former)
-        checked = CachedCheck(self._made_from, parts, findings, accounts, self._time)
+        accounts = former.accounts if former and nothing_new else self._write_accounts()
+        checked = CachedCheck(self._made_from, parts, findings, list(days), accounts, self._time)
         write_sealed(self._folder / _NAME, checked, form=FORMAT)
         for left in self._folder.glob("accounts.*.parquet"):
             if left != self._accounts(accounts):
@@ -320,19 +326,14 @@ class _EventCheck:
         changed = f"({now} except {then}) union all ({then} except {now})"
         return bool(self._engine.value(f"select count(*) from ({changed})"))
 
-    def _write_accounts(self, findings: Findings, former: CachedCheck | None) -> str:
-        """Write the accounts that the rows were compared with, and the unknown ones; return the digest."""
-        accounts = "select *, false as is_unknown from checked_accounts"
-        if any(one.rule.problem == UNKNOWN for one in findings.found):
-            rows = complete_events("bare_events" if former is None else "new_events")
-            account = tidy("e.account_id")
-            accounts += (
-                f" union select {account}, null, true from (select distinct account_id from {rows}) e "
-                f"where {account} is not null and {account} not in (select account_id from checked_accounts)"
-            )
-            if former is not None:
-                file = f"read_parquet({literal(str(self._accounts(former.accounts)))})"
-                accounts += f" union select account_id, signed_up_at, true from {file} where is_unknown"
+    def _write_accounts(self) -> str:
+        """Write the accounts that the rows were compared with, and the ids of the rows; return the digest."""
+        events = f"(select distinct account_id from {ids_of('events')} where account_id is not null)"
+        accounts = (
+            "select account_id, a.signed_up_at, a.known is null as is_unknown, e.seen is not null as has_events "
+            "from (select *, true as known from checked_accounts) a "
+            f"full join (select *, true as seen from {events}) e using (account_id)"
+        )
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / ".gitignore").write_text("*\n")
         with TemporaryDirectory(prefix=".new-", dir=self._folder) as scratch:

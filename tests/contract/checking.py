@@ -24,9 +24,7 @@ def violations(
     files = {name: TableConfig(path=f"{name}.csv") for name in given} | dict(configs or {})
     with Engine(EngineConfig(threads=1), base=folder) as engine:
         opened = open_tables(engine, files)
-        return validate(
-            engine.rows, opened.available, native=opened.native, readings=opened.readings, now=NOW
-        )
+        return validate(engine, opened.available, native=opened.native, readings=opened.readings, now=NOW)
 
 
 def rows(header: str, bad: list[str], *, good: str, count: int = 40) -> str:

@@ -282,7 +282,7 @@ def test_duplicates_in_a_large_table_are_searched_in_a_share_of_its_accounts(tmp
             engine, {name: TableConfig(path=f"{name}.parquet") for name in ("accounts", "events")}
         )
         found = only(
-            validate(engine.rows, opened.available, native=opened.native, readings=opened.readings, now=NOW)
+            validate(engine, opened.available, native=opened.native, readings=opened.readings, now=NOW)
         )
     assert (found.rule, found.level) == ("row is duplicated (looked for in one of 2 accounts)", "warn")
     assert 0.4 * pairs < found.count < 0.6 * pairs

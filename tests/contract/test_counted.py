@@ -34,7 +34,7 @@ def opened(query: str, **config: Any) -> tuple[list[tuple[Any, ...]], list[Viola
         found = open_tables(engine, tables)
         ended = "ended_at" if found.available.has("subscriptions.ended_at") else "null"
         rows = engine.rows(f"select started_at, {ended}, completed from subscriptions order by all")
-        said = validate(engine.rows, found.available, native=found.native, readings=found.readings, now=NOW)
+        said = validate(engine, found.available, native=found.native, readings=found.readings, now=NOW)
     return rows, said
 
 
@@ -311,7 +311,7 @@ def test_many_deleted_accounts_may_be_those_who_left() -> None:
     with Engine(EngineConfig(threads=1), base=Path.cwd()) as engine:
         found = open_tables(engine, configs)
         assert engine.value("select count(*) from accounts") == 30
-        lines = validate(engine.rows, found.available, native=found.native, readings=found.readings, now=NOW)
+        lines = validate(engine, found.available, native=found.native, readings=found.readings, now=NOW)
     line = only(blocking(lines))
     assert (line.column, line.count) == ("deleted_at", 10)
     assert "customers who left" in line.fix

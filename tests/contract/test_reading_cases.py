@@ -25,9 +25,7 @@ def opened(case: str, queries: dict[str, str], **configs: TableConfig) -> Opened
     """Open a case's tables as configured; return what the queries find, and the violations."""
     with Engine(EngineConfig(threads=1), base=CASES / case / "input") as engine:
         tables = open_tables(engine, configs)
-        found = validate(
-            engine.rows, tables.available, native=tables.native, readings=tables.readings, now=NOW
-        )
+        found = validate(engine, tables.available, native=tables.native, readings=tables.readings, now=NOW)
         return {name: engine.rows(query) for name, query in queries.items()}, found
 
 

@@ -49,9 +49,7 @@ def doubts(
         configs[name] = config
     with Engine(EngineConfig(threads=1), base=folder) as engine:
         opened = open_tables(engine, configs)
-        found = validate(
-            engine.rows, opened.available, native=opened.native, readings=opened.readings, now=NOW
-        )
+        found = validate(engine, opened.available, native=opened.native, readings=opened.readings, now=NOW)
         reach = reaches(engine.rows, opened.available, now=NOW)
         return distrust(
             engine.rows,

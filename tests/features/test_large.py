@@ -29,7 +29,7 @@ base, events = Path(sys.argv[1]), sys.argv[2]
 churn, calendar, now = ChurnConfig(horizon_days=30), SnapshotConfig(every_days=30), datetime(2027, 1, 1)
 with Engine(EngineConfig(memory_limit="1GB", temp_directory=str(base)), base=base) as engine:
     tables = open_tables(engine, {"accounts": TableConfig(path="accounts.parquet"), "events": TableConfig(path=events)})
-    found = validate(engine.rows, tables.available, native=tables.native, readings=tables.readings, now=now)
+    found = validate(engine, tables.available, native=tables.native, readings=tables.readings, now=now)
     rules = [[item.rule, item.count] for item in found]
     counted = engine.value("select count(*) from events")
     span = data_span(tables, calendar, now=now)

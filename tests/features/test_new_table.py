@@ -143,7 +143,7 @@ def test_the_features_do_not_see_the_future(tmp_path: Path) -> None:
 def test_the_contract_check_covers_the_table(tmp_path: Path) -> None:
     with company(tmp_path) as tables:
         found = validate(
-            tables.engine.rows, tables.available, native=tables.native, readings=tables.readings,
+tables.engine, tables.available, native=tables.native, readings=tables.readings,
             now=datetime(2026, 3, 3),
         )  # fmt: skip
         span = data_span(tables, SnapshotConfig(), now=datetime(2026, 3, 3))

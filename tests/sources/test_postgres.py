@@ -109,7 +109,7 @@ def test_an_invalid_date_is_counted_and_shown(tmp_path: Path, base: sa.URL) -> N
     with engine(tmp_path) as opened:
         tables = open_events(opened, url=text_of(base), table="crm.usage", columns=COLUMNS)
         found = validate(
-            opened.rows, tables.available, native=tables.native, readings=tables.readings,
+            opened, tables.available, native=tables.native, readings=tables.readings,
             now=datetime(2026, 1, 1),
         )  # fmt: skip
         (odd,) = [one for one in found if one.column == "occurred_at"]

@@ -112,7 +112,7 @@ def without_subplans(plan: str) -> str:
 def test_the_check_finds_what_duckdbs_finds(world: World, folder: Path, tables: Tables) -> None:
     def found(opened: Tables) -> list[tuple[str, str, str, int]]:
         found = validate(
-            opened.engine.rows, opened.available, native=opened.native, readings=opened.readings,
+opened.engine, opened.available, native=opened.native, readings=opened.readings,
             now=datetime(2025, 9, 1),
         )  # fmt: skip
         return sorted((one.table, one.column, one.rule, one.count) for one in found)
