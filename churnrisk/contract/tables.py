@@ -48,7 +48,10 @@ _NORMAL_IDS = MappingProxyType(
     {
         "upper": "upper({id})",
         "lower": "lower({id})",
-        "no_leading_zeros": "case when {id} like '0%' then coalesce(nullif(ltrim({id}, '0'), ''), '0') else {id} end",
+        "no_leading_zeros": (
+            r"case when {id} like '0%' then coalesce(nullif(regexp_replace({id}, '^[0\s\p{{Z}}]+', ''), ''), '0') "
+            "else {id} end"
+        ),
         "no_decimals": (
             r"case when regexp_matches({id}, '^\d+(\.0+|,00?)$') "
             "then split_part(replace({id}, ',', '.'), '.', 1) else {id} end"
@@ -60,7 +63,7 @@ _NORMAL_IDS = MappingProxyType(
             "then left({id}, 1) || {decimals} || repeat('0', {exponent} - {digits}) else {id} end"
         ),
         "no_spaces": r"nullif(regexp_replace({id}, '[\s\p{{Z}}\x{{200B}}\x{{FEFF}}]', '', 'g'), '')",
-        "first_15": "case when length({id}) = 18 then left({id}, 15) else {id} end",
+        "first_15": "case when length({id}) = 18 then trim(left({id}, 15)) else {id} end",
     }
 )
 ID_RULES = tuple(_NORMAL_IDS)
