@@ -17,8 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -28,15 +27,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from churnrisk.sources import (
-    Engine,
-    EngineConfig,
-    TableConfig,
-    connectors,
-    open_tables,
-    recognise,
-    table_configs,
-)
+from churnrisk.sources import connectors, recognise
 from tests.sources.company import make_company
 from tests.sources.shapes import SHAPES, Frames, Shape
 
@@ -51,8 +42,8 @@ on {machine}, {day} ({versions}).
 Seconds of the processor to open the accounts and the table with {rows:,} rows of each export, `memory_limit = "1GB"`,
 beside plain CSV files of the same rows with only the columns that count. The goal is {goal} × plain CSV.
 
-| export | table | seconds | plain CSV | ratio | peak MB |
-|---|---|---|---|---|---|
+| export | table, rows | bytes / plain CSV | seconds | plain CSV | ratio | peak MB |
+|---|---|---|---|---|---|---|
 """
 BARE = """
 A workbook is compressed XML. A bare loop of `python-calamine` over the cells of the same sheets takes {bare:.1f}
@@ -71,9 +62,6 @@ class Reading:
 def main() -> None:
     """Print a line per shape as it is measured, and write the page where that is asked for."""
     asked = _asked()
-    if asked.read:
-        print(json.dumps(JOBS[asked.job](asked.read)))
-        return
     lines, after = [], ""
     for name in asked.shapes:
         with tempfile.TemporaryDirectory() as scratch:
@@ -81,9 +69,10 @@ def main() -> None:
             table, rows = written(SHAPES[name], asked.rows, folder)
             jobs = ("plain", "export", "bare") if name == "spreadsheet" else ("plain", "export")
             found = measure(folder, jobs, asked.repeats)
+            size = _bytes(folder / "export") / _bytes(folder / "plain")
         plain, export = found["plain"], found["export"]
         label = f"{connectors()[SHAPES[name].connector].title}: {name}"
-        row = (label, f"{table}, {rows:,}", f"{export.seconds:.2f}", f"{plain.seconds:.2f}",
+        row = (label, f"{table}, {rows:,}", f"{size:.1f}", f"{export.seconds:.2f}", f"{plain.seconds:.2f}",
                f"{export.seconds / plain.seconds:.2f}", f"{export.megabytes:,.0f}")  # fmt: skip
         lines.append(f"| {' | '.join(row)} |")
         print(lines[-1], flush=True)
@@ -141,7 +130,7 @@ def measure(folder: Path, jobs: Iterable[str], repeats: int) -> dict[str, Readin
     runs: dict[str, list[dict[str, float]]] = {job: [] for job in jobs}
     for _ in range(repeats):
         for job, of_job in runs.items():
-            command = [sys.executable, __file__, "--read", str(folder), "--job", job]
+            command = [sys.executable, str(Path(__file__).with_name("reading.py")), str(folder), job]
             of_job.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
     return {
         job: Reading(*(statistics.median(run[key] for run in of_job) for key in ("seconds", "megabytes")))
@@ -149,42 +138,8 @@ def measure(folder: Path, jobs: Iterable[str], repeats: int) -> dict[str, Readin
     }
 
 
-def _timed(work: Callable[[], object]) -> dict[str, float]:
-    import resource
-
-    start = time.process_time()
-    work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": time.process_time() - start, "megabytes": peak}
-
-
-def _read(folder: Path, kind: str) -> dict[str, float]:
-    configs: dict[str, TableConfig] = table_configs(json.loads((folder / "tables.json").read_text())[kind])
-    with Engine(EngineConfig(), base=folder / kind) as engine:
-        return _timed(lambda: open_tables(engine, configs))
-
-
-def _bare(folder: Path) -> dict[str, float]:
-    """Loop over the cells of the sheets that are read."""
-    from python_calamine import CalamineWorkbook
-
-    paths = [one["path"] for one in json.loads((folder / "tables.json").read_text())["export"].values()]
-
-    def cells() -> None:
-        for path, _, sheet in (path.partition("#") for path in paths):
-            for _row in (
-                CalamineWorkbook.from_path(folder / "export" / path).get_sheet_by_name(sheet).iter_rows()
-            ):
-                pass
-
-    return _timed(cells)
-
-
-JOBS = {
-    "plain": lambda folder: _read(folder, "plain"),
-    "export": lambda folder: _read(folder, "export"),
-    "bare": _bare,
-}
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _opening(asked: argparse.Namespace) -> str:
@@ -206,8 +161,6 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--folder", type=Path, help="write the exports there, and take those that are there")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page")
-    parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
