@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from churnrisk.errors import ContractError, UsageError
@@ -69,7 +70,7 @@ def to_utf8(path: Path, encoding: str, folder: Path) -> Path:
         raise ContractError(
             f"{path.name} is UTF-8, not {encoding}. Remove its encoding, or save it in that one."
         )
-    written = _place(path, folder, path.name.removesuffix(".gz").removesuffix(".zst"))
+    written = _place(folder, path.name.removesuffix(".gz").removesuffix(".zst"))
     with _opened(path) as raw, written.open("wb") as out:
         try:
             text = io.TextIOWrapper(raw, encoding=encoding, newline="")  # type: ignore[type-var]
@@ -183,12 +184,9 @@ def _opened(path: Path) -> io.BufferedIOBase:
     return stream
 
 
-def _place(path: Path, folder: Path, name: str) -> Path:
+def _place(folder: Path, name: str) -> Path:
     """Return where a converted file is written; each has a folder of its own, as names may repeat."""
-    folder.mkdir(exist_ok=True)
-    own = folder / str(sum(1 for _ in folder.iterdir()))
-    own.mkdir()
-    return own / name
+    return Path(mkdtemp(dir=folder), name)
 
 
 def split_sheet(path: str) -> tuple[str, str | None]:
@@ -230,7 +228,7 @@ def sheet_to_parquet(path: Path, sheet: str | None, folder: Path) -> Path:
     body = chain(top[at + 1 :], rows)
     columns = {place: name for place, name in enumerate(_names(top[at])) if name}
     schema = pa.schema([(name, pa.string()) for name in columns.values()])
-    written = _place(path, folder, f"{path.name}.parquet")
+    written = _place(folder, f"{path.name}.parquet")
     with parquet.ParquetWriter(str(written), schema) as writer:
         while batch := list(islice(body, _BATCH_ROWS)):
             filled = [row for row in batch if any(cell != "" for cell in row)]
