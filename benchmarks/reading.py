@@ -1,4 +1,4 @@
-"""Read one folder of benchmarks/connectors.py in a process of its own and print what it took, as JSON.
+"""Read one folder of benchmarks/connectors.py in a process of its own and print the seconds that it took.
 
 usage: python benchmarks/reading.py FOLDER plain|export|bare
 """
@@ -6,7 +6,6 @@ usage: python benchmarks/reading.py FOLDER plain|export|bare
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -17,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from churnrisk.sources import Engine, EngineConfig, open_tables, table_configs
 
 
-def read(folder: Path, kind: str) -> dict[str, float]:
+def read(folder: Path, kind: str) -> float:
     """Open the tables of a folder by its settings."""
     configs = table_configs(json.loads((folder / "tables.json").read_text())[kind])
     with Engine(EngineConfig(), base=folder / kind) as engine:
         return timed(lambda: open_tables(engine, configs))
 
 
-def read_cells(folder: Path) -> dict[str, float]:
+def read_cells(folder: Path) -> float:
     """Loop over the cells of the sheets that are read."""
     from python_calamine import CalamineWorkbook
 
@@ -40,14 +39,13 @@ def read_cells(folder: Path) -> dict[str, float]:
     return timed(cells)
 
 
-def timed(work: Callable[[], object]) -> dict[str, float]:
-    """Return the seconds of the processor and the peak of the process's memory."""
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds of the processor."""
     start = time.process_time()
     work()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"seconds": time.process_time() - start, "megabytes": peak}
+    return time.process_time() - start
 
 
 if __name__ == "__main__":
     place, job = Path(sys.argv[1]), sys.argv[2]
-    print(json.dumps(read_cells(place) if job == "bare" else read(place, job)))
+    print(read_cells(place) if job == "bare" else read(place, job))

@@ -47,8 +47,7 @@ _PERIODS = 3
 def encoding_of(path: Path, given: str | None) -> str | None:
     """Return the encoding that a text file must be converted from; None if it is UTF-8 as far as its start shows."""
     with _opened(path) as file:
-        start = bytes(file.read(4))
-    marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+        start, marked = _start(file)
     if given is None and marked is None and start[1::2] == b"\0\0":
         raise _not_utf8(path, "utf-16-le")
     if given is None and start.lower() == _DELIMITED:
@@ -111,8 +110,7 @@ def detect_encoding(path: Path) -> str | None:
 def _detected(path: Path) -> str | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
-        start = bytes(file.read(4))
-        marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+        start, marked = _start(file)
         if marked or start[1::2] == b"\0\0":
             return marked or "utf-16-le"
         chunk, before = start + bytes(file.read(_CHUNK)), b""
@@ -176,6 +174,12 @@ def _guess(content: bytes) -> str:
     return best.encoding if best else ""
 
 
+def _start(file: io.BufferedIOBase) -> tuple[bytes, str | None]:
+    """Return the first bytes of a file and the encoding that they name."""
+    start = bytes(file.read(4))
+    return start, next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+
+
 def _opened(path: Path) -> io.BufferedIOBase:
     """Open a file, decompressed by its ending."""
     import pyarrow as pa
@@ -231,8 +235,8 @@ def sheet_to_parquet(path: Path, sheet: str | None, folder: Path) -> Path:
     written = _place(folder, f"{path.name}.parquet")
     with parquet.ParquetWriter(str(written), schema) as writer:
         while batch := list(islice(body, _BATCH_ROWS)):
-            filled = [row for row in batch if any(cell != "" for cell in row)]
-            texts = [[_text(row[place]) for row in filled] for place in columns]
+            cells = list(zip(*(row for row in batch if row.count("") < len(row)), strict=True))
+            texts = [_texts(cells[place]) if cells else [] for place in columns]
             writer.write_table(pa.table([pa.array(text, pa.string()) for text in texts], schema=schema))
     return written
 
@@ -304,6 +308,15 @@ def _names(row: Sequence[Cell]) -> Iterator[str]:
             name += " "
         seen.add(name)
         yield name
+
+
+def _texts(cells: Sequence[Cell]) -> list[str | None]:
+    kinds = set(map(type, cells)) - {str}
+    # cells of several types may be equal, such as 1 and True
+    if len(kinds) > 1:
+        return [_text(cell) for cell in cells]
+    texts = {cell: _text(cell) for cell in set(cells)}
+    return [texts[cell] for cell in cells]
 
 
 def _text(cell: Cell) -> str | None:

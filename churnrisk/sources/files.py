@@ -156,14 +156,9 @@ def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> No
     files = find_files(str(config.path), base=engine.base, table=name)
     header = scan(files[:1], config, engine=engine).replace("header = true", "header = false")
     names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
-    chosen = {
-        own.lower()
-        for given in config.columns.values()
-        for own in ([given] if isinstance(given, str) else given)
-    }
     expected = {column.name for column in TABLES[name].columns} - set(config.columns)
     for own in doubled:
-        if names.count(own.strip().lower()) > 1 and own.strip().lower() in chosen | expected:
+        if names.count(own.strip().lower()) > 1 and own.strip().lower() in config.mapped | expected:
             raise ContractError(
                 f"[tables.{name}] {files[0].name} has several columns {own!r}, so which one counts is not known. "
                 f"Rename one in the file, or map the second as {own + '_1'!r} under [tables.{name}.columns]."

@@ -53,7 +53,7 @@ def raw_rows(
     columns = own_columns(engine, name, config, trusted=not whole)
     normalised = config.ids not in (None, "exact", ("exact",))
     # where accounts have the same normal form, they are in it already
-    of_accounts = configs["accounts"]
+    of_accounts = configs.get("accounts", config)
     alike = (config.ids, config.nulls) == (of_accounts.ids, of_accounts.nulls)
     if normalised and whole and not alike:
         _require_apart(engine, name, config, accounts())

@@ -167,13 +167,8 @@ def _open_raw(
 
 def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
     """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
-    mapped = {
-        own.strip().lower()
-        for names in config.columns.values()
-        for own in ([names] if isinstance(names, str) else names)
-    }
     there = engine.columns(f"source_{name}")
-    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in config.mapped}
     gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
     if not gone:
         return raw
