@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export MPLBACKEND ?= agg
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint format quick test system demo docs notebooks bench bench-monitor bench-peers bench-promise bench-quality results clean
+.PHONY: help setup lint format quick test system demo docs notebooks bench bench-exports bench-monitor bench-peers bench-promise bench-quality results clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ notebooks: setup ## Run all notebooks and save their outputs
 bench: setup .venv-featuretools/.ready ## Run the benchmarks of sizes SIZES ("S M", or "S M L" with 10 GB of disk) and write docs/performance.md
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/performance.py $(SIZES) --featuretools .venv-featuretools/bin/python --write docs/performance.md
+
+bench-exports: setup ## Measure how fast exports of known products are read beside plain CSV, into docs/reading.md
+	$(BIN)/python benchmarks/connectors.py --write docs/reading.md
 
 .venv-peers/.ready: benchmarks/peers.txt
 	@test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers

@@ -21,6 +21,7 @@ from churnrisk.contract.tables import (
     identifier,
     literal,
     missing,
+    tidy,
 )
 from churnrisk.errors import UsageError
 from churnrisk.records import Violation
@@ -147,7 +148,8 @@ class TermRows:
             return "null::timestamp" if type_ == "timestamp" else "null::varchar"
         return f"({cast(identifier(column), type_, native=self.native[column], reading=self.reading)})"
 
-    def _on_day(self, column: str) -> str:
+    def on_day(self, column: str) -> str:
+        """Condition of values of a column that are dates without a time."""
         if column not in self.native:
             return "false"
         return is_date_only(identifier(column), self.native[column], self.reading.format_of(column))
@@ -155,7 +157,8 @@ class TermRows:
     @property
     def state(self) -> str:
         """The state of a row in the spelling of :data:`STATES`; null where there is none."""
-        return f"nullif(translate(lower({self._value('status', 'text')}), ' -_./', ''), '')"
+        # not by translate(), which takes several times as long
+        return f"nullif(regexp_replace(lower({self._value('status', 'text')}), '[ _./-]', '', 'g'), '')"
 
     def sense(self, word: str) -> Sense | None:
         """Return what a state says, in the spelling of :data:`STATES`; None for an unknown word."""
@@ -200,7 +203,7 @@ class TermRows:
     @property
     def ends_before_it_starts(self) -> str:
         """Condition of rows whose end, the whole day if it is a date, lies before their start."""
-        start, end, on_day = self.starts_at, self.ends_at, self._on_day("ended_at")
+        start, end, on_day = self.starts_at, self.ends_at, self.on_day("ended_at")
         return f"({end} < {start} and not ({on_day} and cast({end} as date) = cast({start} as date)))"
 
     @property
@@ -249,7 +252,7 @@ class TermRows:
             return "false"
         end, trial = self._value("ended_at"), self._value("trial_ends_at")
         # the last day of a trial belongs to it, whatever the time of the end
-        same_day = f"{self._on_day('trial_ends_at')} and not {self._on_day('ended_at')}"
+        same_day = f"{self.on_day('trial_ends_at')} and not {self.on_day('ended_at')}"
         return f"coalesce({end} <= {trial} or ({same_day} and {end} < {trial} + interval 1 day), false)"
 
     def _without_end(self, line: str) -> Iterator[LeftOut]:
@@ -266,11 +269,11 @@ class TermRows:
         over = f"({self._in('over', 'completed')} and {no_end})"
         yield LeftOut("ended_at", "is over without an end", over, fix, level)
 
-    def select(self, values: Mapping[str, str], *, complete: str) -> str:
+    def select(self, values: Mapping[str, str], *, source: str, complete: str) -> str:
         """Return the query of the terms: the typed columns, ``completed`` and ``term_id``.
 
-        ``values`` are the typed values of the raw columns, ``complete`` says which typed rows are. A date-only end
-        covers its day, and a trial that was paid begins when it was.
+        ``values`` are the typed values of the raw columns in ``source``, ``complete`` says which typed rows are. A
+        date-only end covers its day, and a trial that was paid begins when it was.
         """
         if self.reading.status is not None and ("status" not in self.native or not self.reading.status):
             found = (
@@ -282,22 +285,34 @@ class TermRows:
                 "[tables.subscriptions] status: expected the states that make a customer and a column status, found "
                 f"{found}. Correct it, or map status under [tables.subscriptions.columns]."
             )
-        left_out = " or ".join(rule.where for rule in self.rules()) or "false"
-        covers = self._on_day("ended_at")
-        typed = dict(values)
+        read = _ReadTerms(self.native, self.reading)
+        left_out = " or ".join(rule.where for rule in read.rules()) or "false"
+        covers = self.on_day("ended_at")
+        typed = {column: identifier(column) for column in values}
         if "trial_ends_at" in self.native and not self.counts_trials:
-            start, paid = values["started_at"], self._value("trial_ends_at")
-            typed["started_at"] = f"case when {paid} > {start} then {paid} else {start} end"
+            typed["started_at"] = (
+                "case when trial_ends_at > started_at then trial_ends_at else started_at end as started_at"
+            )
         named = self.id_column
-        term_id = f"nullif(trim(cast({identifier(named)} as varchar)), '')" if named else "null::varchar"
+        term_id = tidy(identifier(named)) if named else "null::varchar"
+        parts = {
+            **{identifier(column): value for column, value in values.items()},
+            "term_id": term_id,
+            **({"churnrisk_state": self.state} if "status" in self.native else {}),
+            **{
+                read.on_day(one): self.on_day(one)
+                for one in ("ended_at", "trial_ends_at")
+                if one in self.native
+            },
+        }
+        rows = f"select {', '.join(f'{value} as {name}' for name, value in parts.items())} from {source}"
         terms = (
-            f"select {', '.join(f'{value} as {identifier(column)}' for column, value in typed.items())}, "
-            f"{self.completed} as completed, {term_id} as term_id, {covers} as covers "
-            f"from raw_subscriptions where not ({left_out})"
+            f"select {', '.join(typed.values())}, {read.completed} as completed, term_id, "
+            f"{read.on_day('ended_at')} as covers from ({rows}) r where {complete} and not ({left_out})"
         )
         columns = {column: f"t.{identifier(column)}" for column in (*typed, "completed", "term_id")}
         if covers == "false":
-            return f"select {', '.join(columns.values())} from ({terms}) t where {complete}"
+            return f"select {', '.join(columns.values())} from ({terms}) t"
         known = "started_at"
         if "recorded_at" in self.native:
             known = "greatest(started_at, coalesce(recorded_at, started_at))"
@@ -313,9 +328,23 @@ class TermRows:
         columns["ended_at"] = f"case when {whole} then {day} else t.ended_at end as ended_at"
         return (
             f"with terms as materialized ({terms}) select {', '.join(columns.values())} "
-            f"from (select * from terms where {complete}) t "
-            f"left join ({followed}) f on f.follower = t.account_id and f.begins_on = cast(t.ended_at as date)"
+            f"from terms t left join ({followed}) f "
+            "on f.follower = t.account_id and f.begins_on = cast(t.ended_at as date)"
         )
+
+
+class _ReadTerms(TermRows):
+    """The same of rows whose values are read already."""
+
+    def _value(self, column: str, type_: ColumnType = "timestamp") -> str:
+        return identifier(column) if column in self.native else super()._value(column, type_)
+
+    def on_day(self, column: str) -> str:
+        return f"{column}_on_day" if column in self.native else "false"
+
+    @property
+    def state(self) -> str:
+        return "churnrisk_state"
 
 
 def row_violations(rows: Rows, table: str, native: Mapping[str, str], reading: Reading) -> list[Violation]:

@@ -100,6 +100,12 @@ class TableConfig(Reading):
             ) from error
 
     @property
+    def mapped(self) -> set[str]:
+        """The user's names that are mapped, in small letters."""
+        names = ((own,) if isinstance(own, str) else own for own in self.columns.values())
+        return {one.strip().lower() for some in names for one in some}
+
+    @property
     def date_formats(self) -> Mapping[str, str]:
         """The date formats by column; "" stands for all."""
         if isinstance(self.date_format, Mapping):

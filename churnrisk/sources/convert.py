@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
 
 from churnrisk.errors import ContractError, UsageError
@@ -46,8 +47,7 @@ _PERIODS = 3
 def encoding_of(path: Path, given: str | None) -> str | None:
     """Return the encoding that a text file must be converted from; None if it is UTF-8 as far as its start shows."""
     with _opened(path) as file:
-        start = bytes(file.read(4))
-    marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+        start, marked = _start(file)
     if given is None and marked is None and start[1::2] == b"\0\0":
         raise _not_utf8(path, "utf-16-le")
     if given is None and start.lower() == _DELIMITED:
@@ -69,7 +69,7 @@ def to_utf8(path: Path, encoding: str, folder: Path) -> Path:
         raise ContractError(
             f"{path.name} is UTF-8, not {encoding}. Remove its encoding, or save it in that one."
         )
-    written = _place(path, folder, path.name.removesuffix(".gz").removesuffix(".zst"))
+    written = _place(folder, path.name.removesuffix(".gz").removesuffix(".zst"))
     with _opened(path) as raw, written.open("wb") as out:
         try:
             text = io.TextIOWrapper(raw, encoding=encoding, newline="")  # type: ignore[type-var]
@@ -110,8 +110,7 @@ def detect_encoding(path: Path) -> str | None:
 def _detected(path: Path) -> str | None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with _opened(path) as file:
-        start = bytes(file.read(4))
-        marked = next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+        start, marked = _start(file)
         if marked or start[1::2] == b"\0\0":
             return marked or "utf-16-le"
         chunk, before = start + bytes(file.read(_CHUNK)), b""
@@ -175,6 +174,12 @@ def _guess(content: bytes) -> str:
     return best.encoding if best else ""
 
 
+def _start(file: io.BufferedIOBase) -> tuple[bytes, str | None]:
+    """Return the first bytes of a file and the encoding that they name."""
+    start = bytes(file.read(4))
+    return start, next((encoding for mark, encoding in _MARKS if start.startswith(mark)), None)
+
+
 def _opened(path: Path) -> io.BufferedIOBase:
     """Open a file, decompressed by its ending."""
     import pyarrow as pa
@@ -183,12 +188,9 @@ def _opened(path: Path) -> io.BufferedIOBase:
     return stream
 
 
-def _place(path: Path, folder: Path, name: str) -> Path:
+def _place(folder: Path, name: str) -> Path:
     """Return where a converted file is written; each has a folder of its own, as names may repeat."""
-    folder.mkdir(exist_ok=True)
-    own = folder / str(sum(1 for _ in folder.iterdir()))
-    own.mkdir()
-    return own / name
+    return Path(mkdtemp(dir=folder), name)
 
 
 def split_sheet(path: str) -> tuple[str, str | None]:
@@ -230,11 +232,11 @@ def sheet_to_parquet(path: Path, sheet: str | None, folder: Path) -> Path:
     body = chain(top[at + 1 :], rows)
     columns = {place: name for place, name in enumerate(_names(top[at])) if name}
     schema = pa.schema([(name, pa.string()) for name in columns.values()])
-    written = _place(path, folder, f"{path.name}.parquet")
+    written = _place(folder, f"{path.name}.parquet")
     with parquet.ParquetWriter(str(written), schema) as writer:
         while batch := list(islice(body, _BATCH_ROWS)):
-            filled = [row for row in batch if any(cell != "" for cell in row)]
-            texts = [[_text(row[place]) for row in filled] for place in columns]
+            cells = list(zip(*(row for row in batch if row.count("") < len(row)), strict=True))
+            texts = [_texts(cells[place]) if cells else [] for place in columns]
             writer.write_table(pa.table([pa.array(text, pa.string()) for text in texts], schema=schema))
     return written
 
@@ -306,6 +308,15 @@ def _names(row: Sequence[Cell]) -> Iterator[str]:
             name += " "
         seen.add(name)
         yield name
+
+
+def _texts(cells: Sequence[Cell]) -> list[str | None]:
+    kinds = set(map(type, cells)) - {str}
+    # cells of several types may be equal, such as 1 and True
+    if len(kinds) > 1:
+        return [_text(cell) for cell in cells]
+    texts = {cell: _text(cell) for cell in set(cells)}
+    return [texts[cell] for cell in cells]
 
 
 def _text(cell: Cell) -> str | None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import atexit
 import glob
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from shutil import rmtree
 
 from churnrisk.contract import TABLES, identifier, literal
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import TableConfig
 from churnrisk.sources.convert import WORKBOOKS, encoding_of, sheet_to_parquet, split_sheet, to_utf8
-from churnrisk.sources.engine import Engine
+from churnrisk.sources.engine import Engine, ScratchFolder
 from churnrisk.sources.mapping import RawRows
 from churnrisk.sources.periods import with_file_dates
 
@@ -31,6 +34,8 @@ _RACY_NS = 2_000_000_000
 _FILE_COLUMN = "churnrisk_part"
 
 Stamp = list[int]
+#: By file, and its sheet or encoding: its stamps and what was converted from it, newest last.
+_CONVERTED: dict[tuple[Path, str], list[tuple[Stamp, Path]]] = {}
 
 
 def file_kind(path: str | Path) -> str | None:
@@ -78,7 +83,7 @@ def scan(
     ``name_column`` names the file of each row.
     """
     kind = file_kind(files[0])
-    readable = [_readable(file, kind, config, engine.scratch / "converted") for file in files]
+    readable = [_readable(file, kind, config, engine) for file in files]
     column = name_column or (_FILE_COLUMN if config.file_date else None)
     relation = _scan(readable, kind, config, column)
     if not config.file_date or not column:
@@ -88,17 +93,44 @@ def scan(
     return dated if name_column else f"(select * exclude ({identifier(column)}) from {dated})"
 
 
-def _readable(file: Path, kind: str | None, config: TableConfig, folder: Path) -> Path:
+def _readable(file: Path, kind: str | None, config: TableConfig, engine: Engine) -> Path:
     """Return a file that the engine reads: this one, or one converted from it."""
     if kind == "workbook":
-        return sheet_to_parquet(file, split_sheet(str(config.path))[1], folder)
+        sheet = split_sheet(str(config.path))[1]
+        return _converted(file, sheet or "", engine, lambda folder: sheet_to_parquet(file, sheet, folder))
     if kind == "parquet":
         return file
     try:
         encoding = encoding_of(file, config.encoding)
-        return to_utf8(file, encoding, folder) if encoding else file
+        if encoding is None:
+            return file
+        return _converted(file, encoding, engine, lambda folder: to_utf8(file, encoding, folder))
     except OSError as error:
         raise ContractError(f"{file.name} cannot be read: {error}. Copy or export it again.") from error
+
+
+def _converted(file: Path, how: str, engine: Engine, convert: Callable[[Path], Path]) -> Path:
+    """Return a file converted in a sheet or an encoding; this process converts it again only once it has changed."""
+    key, stamp = (file.absolute(), how), _stamp(file)
+    former = _CONVERTED.get(key, [])
+    if former and former[-1][0] == stamp:
+        return former[-1][1]
+    if _is_racy(stamp):
+        return convert(engine.scratch)
+    written = convert(_conversions(engine.scratch.parent))
+    # an engine may be reading the one before
+    for _, old in former[:-1]:
+        rmtree(old.parent, ignore_errors=True)
+    _CONVERTED[key] = [*former[-1:], (stamp, written)]
+    return written
+
+
+@cache
+def _conversions(parent: Path) -> Path:
+    """Return a folder beside those of the engines that stays as long as this process."""
+    folder = ScratchFolder(str(parent))
+    atexit.register(folder.remove)
+    return folder.path
 
 
 def _scan(files: Sequence[Path], kind: str | None, config: TableConfig, name_column: str | None) -> str:
@@ -124,14 +156,9 @@ def require_distinct_names(engine: Engine, name: str, config: TableConfig) -> No
     files = find_files(str(config.path), base=engine.base, table=name)
     header = scan(files[:1], config, engine=engine).replace("header = true", "header = false")
     names = [str(cell).strip().lower() for cell in engine.rows(f"select * from {header} limit 1")[0]]
-    chosen = {
-        own.lower()
-        for given in config.columns.values()
-        for own in ([given] if isinstance(given, str) else given)
-    }
     expected = {column.name for column in TABLES[name].columns} - set(config.columns)
     for own in doubled:
-        if names.count(own.strip().lower()) > 1 and own.strip().lower() in chosen | expected:
+        if names.count(own.strip().lower()) > 1 and own.strip().lower() in config.mapped | expected:
             raise ContractError(
                 f"[tables.{name}] {files[0].name} has several columns {own!r}, so which one counts is not known. "
                 f"Rename one in the file, or map the second as {own + '_1'!r} under [tables.{name}.columns]."
@@ -147,6 +174,16 @@ def file_list(files: Iterable[Path]) -> str:
 def fingerprint(files: Sequence[Path]) -> list[tuple[str, int, int]]:
     """Return name, size and modification time of each file, which show a changed input cheaply."""
     return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _stamp(path: Path) -> Stamp:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _is_racy(stamp: Stamp) -> bool:
+    _, modified, changed, _ = stamp
+    return max(modified, changed) >= time.time_ns() - _RACY_NS
 
 
 @dataclass(frozen=True)
@@ -179,16 +216,13 @@ class SourceFile:
 
     def stamp(self) -> Stamp:
         """Return size, times and inode: equal as long as the file is unchanged."""
-        stat = self.path.stat()
-        return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+        return _stamp(self.path)
 
     def seen(self, stamp: Stamp, former: Fingerprint | None) -> Fingerprint:
         """Return the fingerprint of the content; the file is read only if its stamp has changed."""
         if former and former.stamp == stamp:
             return former
-        _, modified, changed, _ = stamp
-        racy = max(modified, changed) >= time.time_ns() - _RACY_NS
-        return Fingerprint(None if racy else stamp, digest_of(self.path))
+        return Fingerprint(None if _is_racy(stamp) else stamp, digest_of(self.path))
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ OpenSource = Callable[[str, TableConfig], object]
 def raw_rows(
     engine: Engine,
     name: str,
-    config: TableConfig,
+    configs: Mapping[str, TableConfig],
     *,
     whole: bool,
     source: OpenSource,
@@ -47,11 +47,15 @@ def raw_rows(
 
     ``source`` opens the tables on the way to the account, ``accounts`` the relation of their ids.
     """
+    config = configs[name]
     where = where_clause(engine, name, config)
     left_out = rows_left_out(engine, name, where) if where and whole else 0
     columns = own_columns(engine, name, config, trusted=not whole)
     normalised = config.ids not in (None, "exact", ("exact",))
-    if normalised and whole and name != "accounts":
+    # where accounts have the same normal form, they are in it already
+    of_accounts = configs.get("accounts", config)
+    alike = (config.ids, config.nulls) == (of_accounts.ids, of_accounts.nulls)
+    if normalised and whole and not alike:
         _require_apart(engine, name, config, accounts())
     join, mark = "", None
     if config.via:
@@ -86,11 +90,11 @@ def _normal_form(config: TableConfig, rule: str | None = None) -> Callable[[str]
 
 def _require_apart(engine: Engine, name: str, config: TableConfig, accounts: str) -> None:
     """Refuse a normal form that makes one account of two: all rows would count for one of them."""
-    ids = f"select distinct {tidy('account_id')} as own from {accounts}"
+    ids = f"select {tidy('account_id')} as own from {accounts}"
     forms = f"select own, {_normal_form(config)('own')} as form from ({ids}) where own is not null"
-    met = f"select form, min(own) as one, max(own) as other from ({forms}) group by form having count(*) > 1"
+    met = f"select form, min(own) as one, max(own) as other from ({forms}) group by form having min(own) < max(own)"
     # two spellings of which neither is the form meet no row at all, which the check of ids sees
-    lost = f"select * from ({met}) where form in (select own from ({forms})) order by form limit 1"
+    lost = f"select * from ({met}) where form in ({ids}) order by form limit 1"
     for form, one, other in engine.rows(lost):
         how = repr(config.ids) if isinstance(config.ids, str) else list(config.ids or ())
         raise ContractError(

@@ -173,8 +173,7 @@ class SourceColumns:
 
     def _filled(self, value: Value) -> str:
         text = value.sql if value.type == "VARCHAR" else f"cast({value.sql} as varchar)"
-        unknown = ", ".join(map(literal, ("", *self._config.nulls)))
-        return f"case when trim({text}) not in ({unknown}) then {text} end"
+        return _unless(text, ("", *self._config.nulls))
 
     def column(self, own: str) -> Value:
         """Return a column of the source as it is, but for texts that mean "unknown"."""
@@ -184,8 +183,7 @@ class SourceColumns:
         """Turn the texts that mean "unknown" to null."""
         if not self._config.nulls or value.type != "VARCHAR":
             return value
-        unknown = ", ".join(literal(text.strip()) for text in self._config.nulls)
-        return Value(f"case when trim({value.sql}) not in ({unknown}) then {value.sql} end", "VARCHAR")
+        return Value(_unless(value.sql, [text.strip() for text in self._config.nulls]), "VARCHAR")
 
     def ambiguous(self, name: str, found: Iterable[str]) -> UsageError:
         """Return the error about several columns of one name."""
@@ -278,6 +276,10 @@ class SourceColumns:
             there = self._engine.rows(f"select distinct key from ({keys}) order by 1")
             raise self._absent(new, name, _above(name, steps), [key for (key,) in there])
         return Value(f"({found})", "VARCHAR")
+
+
+def _unless(text: str, unknown: Iterable[str]) -> str:
+    return f"case when trim({text}) not in ({', '.join(map(literal, unknown))}) then {text} end"
 
 
 def _above(path: str, steps: Sequence[str]) -> str:

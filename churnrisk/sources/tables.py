@@ -46,6 +46,9 @@ from churnrisk.sources.joins import account_column, raw_rows
 from churnrisk.sources.mapping import RawRows
 from churnrisk.sources.periods import unpivoted
 
+#: So many rows show that a column is of texts.
+_HEAD_ROWS = 1000
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -153,7 +156,7 @@ def _open_raw(
     try:
         mark = _open_source(engine, name, configs[name], account_id)
         require_distinct_names(engine, name, configs[name])
-        raw = raw_rows(engine, name, configs[name], whole=account_id is None, source=way, accounts=accounts)
+        raw = raw_rows(engine, name, configs, whole=account_id is None, source=way, accounts=accounts)
         raw = _counted(engine, name, configs[name], raw)
     except (ContractError, UsageError) as error:
         prefix = "" if f"[tables.{name}" in str(error) else f"[tables.{name}] "
@@ -164,13 +167,8 @@ def _open_raw(
 
 def _counted(engine: Engine, name: str, config: TableConfig, raw: RawRows) -> RawRows:
     """Leave out the rows that the source marks as deleted or superseded, unless a column is mapped or in ``where``."""
-    mapped = {
-        own.strip().lower()
-        for names in config.columns.values()
-        for own in ([names] if isinstance(names, str) else names)
-    }
     there = engine.columns(f"source_{name}")
-    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in mapped}
+    unmapped = {own: type_ for own, type_ in there.items() if own.strip().lower() not in config.mapped}
     gone = [f"not {marked}" for marked in markers(name, unmapped, config).values()]
     if not gone:
         return raw
@@ -273,19 +271,30 @@ def _own_types(
     text = [column for column, kind in types.items() if kind == "text"]
     if not text:
         return types
-    counts = ", ".join(
-        f"count(nullif(trim({identifier(column)}), '')) = count({as_double(identifier(column), 'VARCHAR', reading)}), "
-        f"approx_count_distinct({identifier(column)}), count({identifier(column)})"
-        for column in text
-    )
-    row = engine.rows(f"select {counts} from raw_{spec.name}")[0]
+    raw = f"raw_{spec.name}"
+    # most texts show at their start that they are no numbers, which is costly to see for all rows
+    head = _all_numbers(engine, f"(select * from {raw} limit {_HEAD_ROWS})", text, reading)
+    numeric = _all_numbers(engine, raw, [column for column in text if head[column]], reading)
+    counts = (f"approx_count_distinct({one}), count({one})" for one in map(identifier, text))
+    row = engine.rows(f"select {', '.join(counts)} from {raw}")[0]
     for number, column in enumerate(text):
-        all_numbers, distinct, filled = row[3 * number : 3 * number + 3]
-        if all_numbers and filled:
+        distinct, filled = row[2 * number : 2 * number + 2]
+        if numeric.get(column) and filled:
             types[column] = "number"
         elif distinct > max(50, filled / 2):
             types[column] = "other"  # free text and keys are no categories
     return types
+
+
+def _all_numbers(engine: Engine, relation: str, columns: Sequence[str], reading: Reading) -> dict[str, bool]:
+    """Say for columns of texts whether all that are filled are numbers."""
+    if not columns:
+        return {}
+    same = (
+        f"count(nullif(trim({one}), '')) = count({as_double(one, 'VARCHAR', reading)})"
+        for one in map(identifier, columns)
+    )
+    return dict(zip(columns, engine.rows(f"select {', '.join(same)} from {relation}")[0], strict=True))
 
 
 def _native_kind(type_: str) -> str:
@@ -313,14 +322,19 @@ def _open_typed(
     }
     expressions = [f"{value} as {identifier(column)}" for column, value in typed.items()]
     complete = " and ".join(f"{identifier(column)} is not null" for column in spec.required)
-    if account_id is not None:
-        complete += f" and account_id = {literal(account_id)}"
     columnar = engine.opens(config) or file_kind(config.path or "") == "parquet"
     stored = "temp view" if columnar else "temp table"
-    rows = f"select * from (select {', '.join(expressions)} from raw_{spec.name}) where {complete}"
+    source = f"raw_{spec.name}"
+    if account_id is not None:
+        source += f" where {typed['account_id']} = {literal(account_id)}"
+    if not columnar:
+        # a filter on a computed column would compute it again, and each of its parts many times
+        source += " offset 0"
+    rows = f"select * from (select {', '.join(expressions)} from {source}) where {complete}"
     if spec.name == "subscriptions":
         # computed once, as terms are compared with each other
-        stored, rows = "temp table", TermRows(native, config).select(typed, complete=complete)
+        stored = "temp table"
+        rows = TermRows(native, config).select(typed, source=source, complete=complete)
     engine.run(f"create {stored} {spec.name} as {rows}")
     if spec.name == "events":
         bare = f"{_bare_columns(spec, native, config)} from raw_events" if columnar else "* from events"

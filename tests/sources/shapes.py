@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +213,10 @@ def zuora(of: Frames, to: Path) -> None:
         "%Y-%m-%dT%H:%M:%S+00:00",
     )
     versions, plans, charges = [], [], []
-    for account_id, terms in of["subscriptions"].groupby("account_id"):
-        last = terms.iloc[-1]
+    rows = of["subscriptions"].to_dict("records")
+    for account_id, of_account in groupby(rows, itemgetter("account_id")):
+        terms = list(of_account)
+        last = terms[-1]
         lost = pd.notna(last["ended_at"])
         count = len(terms) + lost
         for version in range(1, count + 1):
@@ -224,14 +228,14 @@ def zuora(of: Frames, to: Path) -> None:
                     "Name": f"S-{account_id}",
                     "Version": version,
                     "Status": ("Cancelled" if lost else "Active") if latest else "Expired",
-                    "SubscriptionStartDate": terms["started_at"].iloc[0],
+                    "SubscriptionStartDate": terms[0]["started_at"],
                     "SubscriptionEndDate": last["ended_at"] if latest else None,
                     "TermEndDate": pd.Timestamp("2026-09-30"),
                     # the day of the cancellation; without one that was asked for, the end itself
                     "CancelledDate": last["cancelled_at"] if latest and lost else None,
                 }
             )
-            for place, term in enumerate(terms.head(version).to_dict("records")):
+            for place, term in enumerate(terms[:version]):
                 plan = f"{account_id}-v{version}-p{place}"
                 plans.append({"Id": plan, "SubscriptionId": f"{account_id}-v{version}", "Name": term["plan"]})
                 ends = term["ended_at"] if latest or place < version - 1 else pd.NaT
@@ -746,8 +750,7 @@ def spreadsheet(of: Frames, to: Path) -> None:
             ["Customer ID", "Answered", "NPS"], axis=1
         ),
     }
-    book = Workbook()
-    book.remove(book.active)
+    book = Workbook(write_only=True)
     for name, frame in sheets.items():
         sheet = book.create_sheet(name)
         sheet.append([f"{name} of the company"])

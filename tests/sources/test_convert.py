@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import time
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import openpyxl
 import pytest
 
 from churnrisk.errors import ContractError, UsageError
-from churnrisk.sources import detect_encoding, sheet_names
-from tests.sources.reading import ROWS, TEXT, engine, open_events, read, write_parquet
+from churnrisk.sources import TableConfig, detect_encoding, open_account, sheet_names
+from tests.sources.reading import ACCOUNTS, ROWS, TEXT, engine, open_events, read, write_parquet
 
 WESTERN = "account_id;name\nK1;Bäckerei Grün\nK2;Café Noël\nK3;5 € – “ja”\n"
 
@@ -113,6 +114,25 @@ def test_a_sheet_is_read_as_text(tmp_path: Path) -> None:
             ("A", "2025-03-01 10:00:00", "login", "true"),
             ("A", "2025-03-02", "report", "7"),
         ]
+
+
+@pytest.mark.slow
+def test_a_workbook_is_converted_again_only_once_it_has_changed(tmp_path: Path) -> None:
+    book(tmp_path / "b.xlsx", Usage=USAGE)
+    configs = {"accounts": ACCOUNTS, "events": TableConfig(path="b.xlsx")}
+
+    def look() -> tuple[str, list[Any]]:
+        with engine(tmp_path) as opened:
+            open_account(opened, configs, "A", ["events"])
+            source = opened.value("select sql from duckdb_views() where view_name = 'source_events'")
+            return str(source), opened.rows("select occurred_at, feature from events order by 1")
+
+    time.sleep(2.1)  # what has just been written may change again within the resolution of its times
+    first = look()
+    assert look() == first
+    assert first[1] == [row[1:] for row in ROWS]
+    book(tmp_path / "b.xlsx", Usage=[*USAGE, ["A", datetime(2025, 3, 3), "export", 1.0]])
+    assert look()[1] == [*first[1], (datetime(2025, 3, 3), "export")]
 
 
 def test_titles_blank_rows_and_empty_columns_are_skipped(tmp_path: Path) -> None:
