@@ -87,7 +87,8 @@ class Cells:
         """Return the cells of a date."""
         if name not in self._columns:
             self._columns[name] = np.full(self._shape, start, dtype)
-        return self._columns[name][place]
+        cells: np.ndarray = self._columns[name][place]
+        return cells
 
 
 class OfDate:

@@ -129,7 +129,9 @@ class _Chunk:
         self.detail = bisect_left(self.edges, spec.dates[0] - DETAIL_DAYS)
         self.masks = np.zeros((spec.words, shape[0] - self.detail, accounts), np.int64)
         self.last = np.full((spec.keys + 1, accounts), _NEVER, np.int64)
-        self.within = int(np.searchsorted(self.segment, spec.segments))
+        #: Where the rows of each segment begin.
+        self.begins = np.searchsorted(self.segment, np.arange(spec.segments + 1, dtype=np.int16)).tolist()
+        self.within = self.begins[-1]
         #: Cells of the sum of quantities and of how many there are, with the rows that they add up.
         self.amounts: list[tuple[np.ndarray, np.ndarray]] = []
         if "quantity" in rows.column_names:
@@ -161,8 +163,8 @@ class _Chunk:
         if self.known is not None:
             self._add(np.flatnonzero(self.known == place))
             return
-        bounds = [self._edge(place - 1, 0) if place else 0, self._edge(place, 0)]
-        self._add(slice(*np.searchsorted(self.segment, bounds).tolist()))
+        before = self._edge(place - 1, 0) if place else 0
+        self._add(slice(self.begins[before], self.begins[self._edge(place, 0)]))
         if not place:
             self._add(slice(self.within, len(self.segment)))
 
@@ -237,7 +239,7 @@ class _Chunk:
 
     def _users(self, place: int, edges: dict[int, int]) -> Iterator[tuple[str, np.ndarray]]:
         def events_of_each(high: int, low: int) -> np.ndarray:
-            rows = slice(*np.searchsorted(self.segment, [edges[high], edges[low]]).tolist())
+            rows = slice(self.begins[edges[high]], self.begins[edges[low]])
             counts = self.user[rows] != 0
             if self.known is not None:
                 counts &= self.known[rows] <= place
