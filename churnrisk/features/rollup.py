@@ -203,12 +203,15 @@ class RawPass:
         def learn(place: int, known: int) -> None:
             since[place] = min(known, since.get(place, known))
 
-        for slot, mask in self.engine.rows(
-            f"select slot, bit_or(mask) from {ROLLUP} where mask <> 0 group by slot"
-        ):
-            for bit in range(BITS):
+        used = self.engine.arrow(
+            f"select slot, bit_or(mask) as mask from {ROLLUP} where mask <> 0 group by slot"
+        )
+        slots = used["slot"].to_numpy()
+        words, dates = spec.word(slots).tolist(), spec.known(slots).tolist()
+        for word, known, mask in zip(words, dates, used["mask"].to_pylist(), strict=True):
+            for bit in range(mask.bit_length()):
                 if mask >> bit & 1:
-                    learn(spec.word(slot) * BITS + bit, int(spec.known(slot)))
+                    learn(word * BITS + bit, known)
         unseen = [place for place in range(features) if since.get(place) != 0]
         if unseen:
             for place, known in self.engine.rows(self._earlier(unseen)):

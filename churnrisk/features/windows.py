@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -47,7 +48,7 @@ class WindowSpec:
     late: bool = False
     words: int = 1
 
-    @property
+    @cached_property
     def edges(self) -> list[int]:
         """Starts of the segments, and the end of the last one."""
         edges = sorted({date - edge for date in self.dates for edge in EDGES})
