@@ -16,7 +16,7 @@ from .build import (
 from .catalogue import CATALOGUE, GROUPS, FeatureConfig, OwnFeature, clashing_columns, select_features
 from .leaks import Leak, find_leaks
 from .levers import LEVERS, Lever, LeverEffects, influenced, pairs_of, select_levers
-from .rollup import HISTORY_DAYS
+from .windows import HISTORY_DAYS
 
 __all__ = [
     "BlockInputs", "CATALOGUE", "FEATURE_TABLE", "FeatureBlock", "FeatureConfig", "FeatureFamily",

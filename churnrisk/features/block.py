@@ -9,29 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from churnrisk.contract import Available
 from churnrisk.records import Family, Feature
 from churnrisk.sources import Engine, Tables
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: What names a row of the panel, and so of most relations.
 ROW = ("account_key", "as_of")
 
 
 @dataclass(frozen=True)
-class FeatureBlock:
-    """Relations that a block has created, and what features may read of them."""
+class ArrayBlock:
+    """Columns that are computed beside SQL: from rows of some accounts to one row per date and account, in that order.
 
-    #: By relation the columns of the panel's rows that it is joined by.
+    ``rows`` is a relation with account_key. ``compute`` gets its rows, with the accounts numbered from 0 on in a column
+    account, and how many accounts there are; it runs on the workers of Spark too. ``weight`` are the values that it
+    holds for each account, in rows.
+    """
+
+    rows: str
+    compute: Callable[[pa.Table, int], pa.Table]
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class FeatureBlock:
+    """What features may name: all columns of relations that a block has created, and of arrays that it computes."""
+
+    #: By relation what identifies its rows, of account_key and as_of.
     relations: Mapping[str, tuple[str, ...]]
-    #: A select list over the relations.
-    columns: str
+    arrays: ArrayBlock | None = None
 
     @classmethod
     def of(cls, *relations: str) -> FeatureBlock:
         """Return the block of relations with one row per account and date."""
-        columns = ", ".join(f"{name}.* exclude ({', '.join(ROW)})" for name in relations)
-        return cls(dict.fromkeys(relations, ROW), columns)
+        return cls(dict.fromkeys(relations, ROW))
 
 
 @dataclass(frozen=True)
@@ -45,6 +62,8 @@ class BlockInputs:
     keys: str
     #: Relation (as_of).
     dates: str
+    #: Its dates, in their order.
+    as_of: tuple[datetime, ...]
     #: Product features whose last day of use is computed.
     key_features: tuple[str, ...] = ()
 

@@ -6,15 +6,16 @@ Blocks first, then one expression per feature over their columns.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from churnrisk.contract import identifier
 from churnrisk.errors import UsageError
-from churnrisk.features.block import BlockInputs
+from churnrisk.features.block import ArrayBlock, BlockInputs
 from churnrisk.features.catalogue import GROUPS
+from churnrisk.features.gather import gather, join
 from churnrisk.records import Feature
 from churnrisk.snapshots import PANEL
 from churnrisk.sources import Tables, names_in
@@ -48,9 +49,11 @@ _STEPS = {
     "panel": "One row per account and date: whether it can be scored (grey_reason) and whether it churned.",
     "account_keys": "Each account's number, which is quicker to join by than its id.",
     "panel_rows": "The rows of the panel that features are computed for.",
-    "feature_inputs": "Every column that a feature may name, your own features too.",
-    "feature_rows": "The features: one expression each over those columns. The label is joined afterwards, out of "
-    "their sight.",
+    "static_columns": "Columns of accounts that never change.",
+    "panel_inputs": "Every column of the relations above for each row of the panel, and what is computed beside SQL "
+    "of each date, from the roll-up, the complaints, the surveys and the subscriptions.",
+    "feature_inputs": "Every column that a feature may name, your own features too. The label is out of their sight.",
+    "feature_rows": "The features: one expression each over those columns.",
 }
 _OPENING = """\
 -- The query behind the features of {project}, in the dialect of DuckDB, as it was run.
@@ -99,7 +102,9 @@ def create_feature_table(
     """Create the feature table of a panel in the engine."""
     where = "where churned is not null" if labelled_only else ""
     chosen = f"(select * from {PANEL.rows} {where})"
-    inputs = BlockInputs(tables, "panel_rows", "account_keys", PANEL.dates, key_features)
+    dates = tables.engine.rows(f"select as_of from {PANEL.dates} order by as_of")
+    as_of = tuple(moment for (moment,) in dates)
+    inputs = BlockInputs(tables, "panel_rows", "account_keys", PANEL.dates, as_of, key_features)
     inputs.create(inputs.keys, tables.engine.keyed(chosen))
     inputs.create(
         inputs.rows,
@@ -108,32 +113,64 @@ def create_feature_table(
         f"join {PANEL.first_seen} f on f.account_id = p.account_id",
     )
     blocks = [group.prepare(inputs) for name, group in GROUPS.items() if tables.available.has(name)]
-    joins = "".join(
-        f" left join {name} on {' and '.join(f'{name}.{key} = p.{key}' for key in keys)}"
-        for block in blocks
-        for name, keys in block.relations.items()
-    )
+    relations = {name: keys for block in blocks for name, keys in block.relations.items()}
     static = "".join(
         f", a.{identifier(feature.name)} as {identifier(f'accounts.{feature.name}')}"
         for feature in features
         if feature.sql == identifier(f"accounts.{feature.name}")
     )
-    made = FEATURE_TABLE
+    if static:
+        query = f"select k.account_key{static} from {inputs.keys} k join accounts a on a.account_id = k.account_id"
+        relations[inputs.create("static_columns", query)] = ("account_key",)
     require_prepared(tables, features)
-    tables.engine.run(
-        f"create or replace temp view {made.inputs} as select p.account_id, p.as_of, p.first_seen_at, p.dated"
-        f"{''.join(f', {block.columns}' for block in blocks)}{static} from {inputs.rows} p"
-        f"{' join accounts a on a.account_id = p.account_id' if static else ''}{joins}"
+    arrays = [block.arrays for block in blocks if block.arrays]
+    _project(inputs, features, relations, arrays)
+    tables.engine.drop(inputs.rows, *relations, *(block.rows for block in arrays))
+    return FEATURE_TABLE
+
+
+def _project(
+    inputs: BlockInputs,
+    features: Sequence[Feature],
+    relations: Mapping[str, tuple[str, ...]],
+    arrays: Sequence[ArrayBlock],
+) -> None:
+    """Create the feature table; what features may name is stored for one date only, or where a feature queries it."""
+    engine, made, stored = inputs.engine, FEATURE_TABLE, "panel_inputs"
+    columns = f"account_id, as_of, grey_reason, churned{feature_columns(features)}"
+    if engine.distributed:
+        _open_inputs(inputs, features, join(inputs, relations, arrays))
+        computed = f"select account_id, as_of{feature_columns(features)} from {made.inputs}"
+        labelled = f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of"
+        inputs.create(
+            made.rows,
+            "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
+            f"from ({computed}) v {labelled}",
+        )
+        return
+    whole = len(inputs.as_of) == 1 or any(
+        feature.family == "own" and names_in(feature.sql).relations for feature in features
     )
-    _require_numbers(tables, features)
-    # features are computed where the label is out of sight: a user's own cannot name it
-    inputs.create(
-        made.rows,
-        "select p.account_id, p.as_of, p.grey_reason, p.churned, v.* exclude (account_id, as_of) "
-        f"from (select account_id, as_of{feature_columns(features)} from {made.inputs}) v "
-        f"join {inputs.rows} p on p.account_id = v.account_id and p.as_of = v.as_of",
-    )
-    return made
+    for number, (chunk, found) in enumerate(gather(inputs, relations, arrays)):
+        given = f"select {found} from incoming"
+        if whole or not number:
+            engine.append(stored, chunk if whole else chunk.slice(0, 0), given, first=not number)
+        if not number:
+            _open_inputs(inputs, features, f"select * exclude (grey_reason, churned) from {stored}")
+        if not whole:
+            engine.append(
+                made.rows, chunk, f"select {columns} from ({given}) {made.inputs}", first=not number
+            )
+    if whole:
+        inputs.create(made.rows, f"select {columns} from {stored} {made.inputs}")
+
+
+def _open_inputs(inputs: BlockInputs, features: Sequence[Feature], query: str) -> None:
+    """Create the view of what features may name, and bind them where the label is out of their sight."""
+    view = FEATURE_TABLE.inputs
+    inputs.engine.run(f"create or replace temp view {view} as {query}")
+    _require_numbers(inputs.tables, features)
+    inputs.engine.columns(f"(select account_id{feature_columns(features)} from {view})")
 
 
 def require_prepared(tables: Tables, features: Sequence[Feature]) -> None:
@@ -234,7 +271,9 @@ def script_of(statements: Sequence[str], columns: Iterable[str], *, project: str
         created = _CREATED.match(statement)
         name = created[1] if created else ""
         purpose = purposes.get(name, name or "Preparation.")
-        parts.append(f"-- {number}. {purpose}\n{lay_out(statement)};\n")
+        # what comes from arrays is no SQL
+        laid = f"-- {name}" if "from incoming" in statement else f"{lay_out(statement)};"
+        parts.append(f"-- {number}. {purpose}\n{laid}\n")
     listed = wrap(", ".join(columns), 100, initial_indent="--   ", subsequent_indent="--   ")
     return "\n".join([*parts, "-- Columns that a feature of your own may name:", *listed]) + "\n"
 

@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from churnrisk.features.arrays import (
+    ALWAYS,
+    DAY,
+    NEVER,
+    SECOND,
+    Cells,
+    decimals,
+    instants,
+    integers,
+    numbers_of,
+    there,
+    timestamps,
+)
+from churnrisk.features.block import ArrayBlock, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
 _REOPENED_WITHIN = "interval 14 day"
 _R = ("complaints.resolved_at",)
@@ -46,33 +66,69 @@ _FEATURES = (
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
     rows = inputs.create("complaint_rows", _rows(inputs))
     reopened = inputs.create("reopened_complaints", _reopened(rows))
-    columns = inputs.create(
-        "complaint_columns",
-        "select p.account_key, p.as_of, "
-        "count(*) filter (where c.opened_at >= p.as_of - interval 30 day) as complaints_30, "
-        "count(*) filter (where c.opened_at >= p.as_of - interval 90 day) as complaints_90, "
-        "count(*) filter (where c.resolved_at is null or c.resolved_at >= p.as_of) as open_complaints, "
-        "max(c.severity) filter (where c.resolved_at is null or c.resolved_at >= p.as_of) as worst_open_severity, "
-        "min(c.opened_at) filter (where c.resolved_at is null or c.resolved_at >= p.as_of) as oldest_open_at, "
-        "max(c.opened_at) as last_complaint_at, "
-        "sum(greatest(date_diff('second', c.opened_at, c.first_response_at), 0)) "
-        "filter (where c.first_response_at < p.as_of) as response_seconds, "
-        "count(*) filter (where c.first_response_at < p.as_of) as responses, "
-        "sum(date_diff('second', c.opened_at, c.resolved_at)) "
-        "filter (where c.resolved_at < p.as_of) as resolution_seconds, "
-        "count(*) filter (where c.resolved_at < p.as_of) as resolutions, "
-        "sum(c.csat) filter (where c.resolved_at < p.as_of) as csat_sum, "
-        "count(c.csat) filter (where c.resolved_at < p.as_of) as csat_count "
-        f"from {inputs.rows} p join {rows} c on c.account_id = p.account_id and c.known_at < p.as_of "
-        "group by p.account_key, p.as_of",
+    terms = inputs.create(
+        "known_complaints",
+        f"select k.account_key, c.* exclude (id, account_id, category), r.known_at as reopened_at from {rows} c "
+        f"join {inputs.keys} k on k.account_id = c.account_id left join {reopened} r on r.id = c.id",
     )
-    came_back = inputs.create(
-        "reopened_columns",
-        "select p.account_key, p.as_of, count(*) as reopened_90 "
-        f"from {inputs.rows} p join {reopened} r on r.account_id = p.account_id and r.known_at < p.as_of "
-        "and r.opened_at >= p.as_of - interval 90 day group by p.account_key, p.as_of",
+    return FeatureBlock({}, ArrayBlock(terms, partial(complaint_columns, inputs.as_of)))
+
+
+def complaint_columns(dates: Sequence[datetime], rows: pa.Table, accounts: int) -> pa.Table:
+    """Return what was open, how bad and how old at each date; a later resolution is not seen."""
+    account = rows["account"].to_numpy()
+    opened, known, reopened = (
+        instants(rows, "opened_at"),
+        instants(rows, "known_at"),
+        instants(rows, "reopened_at"),
     )
-    return FeatureBlock.of(columns, came_back)
+    resolved, answered = (
+        instants(rows, "resolved_at", null=ALWAYS),
+        instants(rows, "first_response_at", null=ALWAYS),
+    )
+    severity, rated = rows["severity"].fill_null(-np.inf).to_numpy(), there(rows, "csat")
+    csat = integers(rows, "csat")
+    answer_seconds = np.maximum(answered // SECOND - opened // SECOND, 0)
+    seconds = resolved // SECOND - opened // SECOND
+    at = Cells(len(dates), accounts)
+    for place, date in enumerate(numbers_of(dates)):
+        seen = known < date
+        now_open, closed, replied = (
+            seen & (resolved >= date),
+            seen & (resolved < date),
+            seen & (answered < date),
+        )
+        cells = at.date(place, account)
+        cells.count("complaints", seen)
+        cells.count("complaints_30", seen & (opened >= date - 30 * DAY))
+        cells.count("complaints_90", seen & (opened >= date - 90 * DAY))
+        cells.count("open_complaints", now_open)
+        cells.largest("worst_open_severity", severity, now_open, -np.inf)
+        cells.smallest("oldest_open_at", opened, now_open, ALWAYS)
+        cells.largest("last_complaint_at", opened, seen, NEVER)
+        cells.add("response_seconds", answer_seconds, replied)
+        cells.count("responses", replied)
+        cells.add("resolution_seconds", seconds, closed)
+        cells.count("resolutions", closed)
+        cells.add("csat_sum", csat, closed)
+        cells.count("csat_count", closed & rated)
+        back = (reopened > NEVER) & (reopened < date) & (opened >= date - 90 * DAY)
+        cells.count("reopened_90", back)
+    none = at["complaints"] == 0
+    counts = ("complaints_30", "complaints_90", "open_complaints", "responses", "resolutions", "csat_count")
+    worst = at["worst_open_severity"]
+    return pa.table(
+        {name: pa.array(at[name], mask=none) for name in counts}
+        | {
+            "worst_open_severity": pa.array(worst, mask=worst == -np.inf),
+            "oldest_open_at": timestamps(at["oldest_open_at"]),
+            "last_complaint_at": timestamps(at["last_complaint_at"]),
+            "response_seconds": pa.array(at["response_seconds"], mask=at["responses"] == 0),
+            "resolution_seconds": pa.array(at["resolution_seconds"], mask=at["resolutions"] == 0),
+            "csat_sum": decimals(at["csat_sum"], null=at["csat_count"] == 0),
+            "reopened_90": pa.array(at["reopened_90"], mask=at["reopened_90"] == 0),
+        }
+    )
 
 
 def _rows(inputs: BlockInputs) -> str:
@@ -94,11 +150,11 @@ def _rows(inputs: BlockInputs) -> str:
 def _reopened(rows: str) -> str:
     """Return the complaints that "came back": one of the same category had been resolved shortly before."""
     return (
-        "select c.account_id, c.opened_at, greatest(c.known_at, min(former.known_at)) as known_at "
+        "select c.id, greatest(c.known_at, min(former.known_at)) as known_at "
         f"from {rows} c join {rows} former on former.account_id = c.account_id "
         "and former.category is not distinct from c.category and former.opened_at < c.opened_at "
         f"and former.resolved_at <= c.opened_at and former.resolved_at >= c.opened_at - {_REOPENED_WITHIN} "
-        "group by c.id, c.account_id, c.opened_at, c.known_at"
+        "group by c.id, c.known_at"
     )
 
 
@@ -109,7 +165,6 @@ COMPLAINTS = FeatureGroup(
     {
         "complaint_rows": "The complaints with the instant from which each was known.",
         "reopened_complaints": "Complaints that came back: one of the same category was resolved shortly before.",
-        "complaint_columns": "What was open, how bad and how old at each date. A later resolution is not seen.",
-        "reopened_columns": "How many complaints had come back in the 90 days before each date.",
+        "known_complaints": "Both side by side. Their columns at each date are computed beside SQL.",
     },
 )

@@ -1,24 +1,14 @@
-"""Events: how recent and how broad the use of the product is.
-
-Helper relations are real tables: inlined, the planner would build its hash table on the raw events.
-"""
+"""Events: how recent and how broad the use of the product is."""
 
 from __future__ import annotations
 
-from churnrisk.features.block import ROW, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
-from churnrisk.features.cached_events import windows_from_cache
-from churnrisk.features.rollup import (
-    PEOPLE_DAYS,
-    EventRelations,
-    RollUp,
-    RollupShape,
-    ages,
-    complete,
-    last_days,
-    roll_up,
-    user_columns,
-    window_columns,
-)
+from functools import partial
+
+from churnrisk.contract import timestamp_literal
+from churnrisk.features.block import ArrayBlock, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
+from churnrisk.features.cache import roll_up_from_cache
+from churnrisk.features.rollup import ROLLUP, roll_up
+from churnrisk.features.windows import event_windows
 from churnrisk.records import Feature
 
 _F = ("events.feature",)
@@ -123,88 +113,13 @@ _BREADTH = (
 
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
-    made = windows_from_cache(inputs) or _windows_from_raw(inputs)
-    known = inputs.create(
-        "known_features",
-        "select d.as_of, count(distinct f.feature) as known_features "
-        f"from {inputs.dates} d left join {made.sightings} f on f.known_as_of <= d.as_of group by d.as_of",
-    )
-    last = last_days(RollupShape.of(inputs.available, 0, inputs.key_features))
-    columns = (
-        f"{made.windows}.* exclude ({', '.join((*ROW, *last))}), {made.users}.* exclude ({', '.join(ROW)}), "
-        + "".join(f"coalesce({made.windows}.{name}, {made.before}.{name}) as {name}, " for name in last)
-        + f"{known}.known_features"
-    )
-    relations = dict.fromkeys((made.windows, made.users, made.before), ROW)
-    return FeatureBlock({**relations, known: ("as_of",)}, columns)
-
-
-def _windows_from_raw(inputs: BlockInputs) -> EventRelations:
-    made, rolled = EventRelations(), roll_up(inputs)
-    inputs.create(made.users, _users(rolled))
-    inputs.engine.drop(rolled.people)
-    last = inputs.create("event_last", _last(rolled))
-    inputs.create(made.windows, _windows(rolled))
-    inputs.engine.drop(rolled.segments)
-    inputs.create(made.before, _before(rolled.shape, inputs.rows, made.windows, last))
-    inputs.engine.drop(last, rolled.lookback)
-    return made
-
-
-def _windows(rolled: RollUp) -> str:
-    """Compute every window of every (account, as_of) from the segments."""
-    columns = window_columns(
-        rolled.shape, lambda low, high: f"(sum(bit_count(days)) filter (where {ages(low, high)}))::integer"
-    )
-    return f"select account_key, as_of, {columns} from {_seen(rolled)} group by account_key, as_of"
-
-
-def _seen(rolled: RollUp) -> str:
-    """Return the segments that each date looks back on, as far as it knew them."""
-    shape = rolled.shape
-    source = f"{rolled.segments} s join {rolled.windows} g on g.segment = s.segment"
-    if not shape.late:
-        return source
-    # rows of one day may become known at different dates: OR their masks before counting days
-    return (
-        "(select s.account_key, g.as_of, g.age, sum(n) as n, "
-        f"{shape.amount('sum(quantity)')} as quantity, bit_or(days) as days, min(first_day) as first_day, "
-        "max(last_day) as last_day"
-        + shape.masks("bit_or(mask_{i}) as mask_{i}")
-        + shape.keys("max(last_key_{i}) as last_key_{i}")
-        + f" from {source} where s.known_as_of <= g.as_of group by s.account_key, g.as_of, g.age)"
-    )
-
-
-def _users(rolled: RollUp) -> str:
-    return user_columns(
-        "(select r.account_key, g.as_of, r.user_id, g.age, r.n "
-        f"from {rolled.people} r join {rolled.windows} g on g.segment = r.segment "
-        f"where g.age <= {PEOPLE_DAYS} and r.known_as_of <= g.as_of)"
-    )
-
-
-def _last(rolled: RollUp) -> str:
-    """Compute the running last day per account over the dates at which rows became known."""
-    shape = rolled.shape
-    running = "over (partition by account_key order by known_as_of)"
-    columns = "account_key, known_as_of, last_day" + shape.keys("last_key_{i}")
-    return (
-        f"select account_key, known_as_of, max(max(last_day)) {running} as last_day"
-        + shape.keys(f"max(max(last_key_{{i}})) {running} as last_key_{{i}}")
-        + f" from (select {columns} from {rolled.segments} union all select {columns} from {rolled.lookback}) "
-        "group by account_key, known_as_of"
-    )
-
-
-def _before(shape: RollupShape, rows: str, windows: str, last: str) -> str:
-    """Look up the last days of accounts that have none in the windows of a date."""
-    return (
-        "select p.account_key, p.as_of, l.* exclude (account_key, known_as_of) from (select p.account_key, p.as_of "
-        f"from {rows} p anti join (select account_key, as_of from {windows} where {complete(shape)}) w "
-        "on w.account_key = p.account_key and w.as_of = p.as_of) p "
-        f"asof join {last} l on l.account_key = p.account_key and l.known_as_of <= p.as_of"
-    )
+    rolled = roll_up_from_cache(inputs) or roll_up(inputs)
+    counts = zip(inputs.as_of, rolled.known_features(), strict=True)
+    values = ", ".join(f"({timestamp_literal(as_of)}, {count}::bigint)" for as_of, count in counts)
+    known = inputs.create("known_features", f"select * from (values {values}) k(as_of, known_features)")
+    compute = partial(event_windows, rolled.spec)
+    cells = rolled.spec.segments * (rolled.spec.words + 2) / 4
+    return FeatureBlock({known: ("as_of",)}, ArrayBlock(ROLLUP, compute, cells))
 
 
 EVENTS = FeatureGroup(
@@ -213,22 +128,12 @@ EVENTS = FeatureGroup(
     (*_RECENCY, *_BREADTH),
     {
         "feature_bits": "Every product feature gets one bit of a mask, so that distinct features are counted by bits.",
-        "segment_edges": "All edges of all windows cut time into segments: a window is a set of whole segments.",
-        "event_days": "Each day with its segment, and the first date that looks back on it.",
-        "segment_windows": "Which segments each date looks back on, and how old they are then, in days.",
-        "event_rollup": "The days of all windows of up to 90 days, read once: one row per account, user and segment.",
-        "event_history": "The days before them that only year-long windows see: one row per account and segment.",
-        "event_spellings": "Which account each id in the events stands for, however it is spelled.",
-        "event_people": "Of the roll-up what the windows of people need: one row per account, user and segment.",
-        "event_segments": "All of it without users: one row per account and segment.",
-        "silent_accounts": "Accounts that have no day in either that the first date knows.",
-        "event_lookback": "Their last day, from the days before.",
-        "feature_masks": "Which product features anybody had used by each date.",
-        "feature_sightings": "The first date that knows a use of each product feature.",
-        "event_windows": "Every window of every account and date, from the segments in it.",
-        "event_users": "How many people used the product in the last 30 days and in the 30 before, and who most.",
-        "event_last": "The last active day of each account as it was known from each date on.",
-        "event_before": "The last active day of accounts that have none in the windows of a date.",
+        "segment_edges": "All edges of all windows cut time into segments: a window is a run of segments.",
+        "numbered_dates": "The dates in their order.",
+        "event_days": "Each day of the windows with its segment, and the first date that looks back on it.",
+        "event_groups": "The events, read once: one row per account, user and segment, with days and features as bits.",
+        ROLLUP: "The same by account of the panel. Its windows are computed beside SQL, in features/windows.py.",
+        "silent_accounts": "Accounts without a day in it that the first date knows: their last day comes from before.",
         "known_features": "How many product features had been seen by each date.",
     },
 )

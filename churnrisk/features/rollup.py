@@ -1,241 +1,232 @@
-"""From raw events to windows: every raw row is read once, whatever the number of dates.
+"""From raw events to the roll-up: one pass to (account, user, slot), which windows.py turns into every window.
 
-All window edges of all as-of dates cut time into segments, so a window is a set of whole segments. What is read of a
-row depends on how long ago it happened before the first date: within 90 days every column, within a year no user and no
-feature, earlier only the days of accounts that are silent since. Times are compared with literals, so that whole row
-groups of Parquet files are skipped. Ids are grouped as the source spells them (``bare_events``) and trimmed afterwards,
-on far fewer rows.
+What is read of a row depends on how long ago it happened before the first date: within 90 days every column, within a
+year no user and no feature, earlier only the days of accounts that are silent since. Times are compared with literals,
+so that whole row groups of Parquet files are skipped. Ids are grouped as the source spells them (``bare_events``) and
+trimmed afterwards, on far fewer rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
-from churnrisk.contract import EARLIEST, Available, literal, tidy, timestamp_literal
+from churnrisk.contract import EARLIEST, literal, tidy, timestamp_literal
 from churnrisk.features.block import BlockInputs
+from churnrisk.features.windows import BITS, DETAIL_DAYS, HISTORY_DAYS, WindowSpec
 
-#: Window edges in days before ``as_of``; the account's usual rhythm is read from HISTORY_DAYS.
-EDGES = (0, 7, 30, 60, 90, 180)
-#: Features and users count in windows of at most so many days.
-DETAIL_DAYS = 90
-HISTORY_DAYS = 365
-#: Users are counted over the last half of so many days and the half before.
-PEOPLE_DAYS = 60
-BITS = 63  # a mask word is a signed 64-bit integer
-_LONGEST_SEGMENT = 60  # days; must fit into one mask word
-#: Windows as ages in days: above the first, up to the second.
-_SPANS = {"7": (0, 7), "30": (0, 30), "90": (0, 90), "prev_30": (30, 60)}
+ROLLUP = "event_rollup"
+EPOCH = date(1970, 1, 1)
 
 
 @dataclass(frozen=True)
-class RollupShape:
-    """Which columns the roll-up has in this project."""
+class RollUp:
+    """The roll-up in the engine, and since which date (by its position) anybody used each product feature."""
 
-    #: Mask words that hold a bit for every product feature.
-    words: int
-    #: Rows say when they were recorded, and so may be known later than they happened.
-    late: bool
-    quantity: bool
-    #: Product features whose last day of use is computed.
-    key_features: tuple[str, ...]
+    spec: WindowSpec
+    since: dict[int, int]
 
-    @classmethod
-    def of(cls, available: Available, features: int, key_features: tuple[str, ...]) -> RollupShape:
-        """Return the shape for so many product features."""
-        return cls(
-            words=-(-features // BITS),
-            late=available.has("events.recorded_at"),
-            quantity=available.has("events.quantity"),
-            key_features=key_features if available.has("events.feature") else (),
-        )
+    def known_features(self) -> list[int]:
+        """Return how many product features had been seen by each date."""
+        return [sum(first <= place for first in self.since.values()) for place in range(len(self.spec.dates))]
 
-    def masks(self, template: str) -> str:
-        """Repeat a comma-led column template for every mask word."""
-        return "".join(f", {template.format(i=i)}" for i in range(self.words))
 
-    def keys(self, template: str) -> str:
-        """Repeat a comma-led column template for every key feature."""
-        names = enumerate(map(literal, self.key_features))
-        return "".join(f", {template.format(i=i, name=name)}" for i, name in names)
-
-    def bits(self, template: str) -> str:
-        """Add up the bits that a mask expression sets over all words."""
-        counts = (f"coalesce(bit_count({template.format(i=i)})::int, 0)" for i in range(self.words))
-        return " + ".join(counts) or "0"
-
-    def amount(self, sum_: str) -> str:
-        """Return a sum of quantities, or a null where rows have none."""
-        return sum_ if self.quantity else "null::integer"
+def roll_up(inputs: BlockInputs) -> RollUp:
+    """Create the roll-up of the events."""
+    return (_OneScan if inputs.engine.distributed else RawPass)(inputs).run()
 
 
 @dataclass(frozen=True)
-class _Reach:
+class Reach:
     """The as-of dates and how far they look back: in full detail from ``near``, by days only from ``far``."""
 
     dates: tuple[datetime, ...]
 
     @property
     def near(self) -> datetime:
+        """Where the windows with every column begin."""
         return self.dates[0] - timedelta(days=DETAIL_DAYS)
 
     @property
     def far(self) -> datetime:
+        """Where the longest windows begin."""
         return self.dates[0] - timedelta(days=HISTORY_DAYS)
 
     @property
     def end(self) -> datetime:
+        """Where the last windows end."""
         return self.dates[-1]
 
-    @property
-    def edges(self) -> list[datetime]:
-        """All window edges, with more between them where a segment would outgrow a mask word."""
-        days = (*EDGES, HISTORY_DAYS)
-        edges = sorted({moment - timedelta(days=edge) for moment in self.dates for edge in days})
-        filled = [edges[0]]
-        for edge in edges[1:]:
-            while (edge - filled[-1]).days > _LONGEST_SEGMENT:
-                filled.append(filled[-1] + timedelta(days=_LONGEST_SEGMENT))
-            filled.append(edge)
-        return filled
 
+class RawPass:
+    """The statements of the roll-up over raw rows."""
 
-@dataclass(frozen=True)
-class EventRelations:
-    """Names of what the events block joins, whether computed from raw rows or from the cache."""
-
-    #: Per (account_key, as_of): every window, the users, and the last days of accounts without any in the windows.
-    windows: str = "event_windows"
-    users: str = "event_users"
-    before: str = "event_before"
-    #: (feature, known_as_of): from which date on each product feature was known to be used by anybody.
-    sightings: str = "feature_sightings"
-
-
-@dataclass(frozen=True)
-class RollUp:
-    """The roll-up of the raw events. Each row says from which as-of date on it is known: ``known_as_of``."""
-
-    shape: RollupShape
-    #: By account of the panel and user and segment, and by account and segment.
-    people: str = "event_people"
-    segments: str = "event_segments"
-    #: The last days of accounts that have been silent for a year.
-    lookback: str = "event_lookback"
-    #: (segment, as_of, age) of the segments that each date looks back on.
-    windows: str = "segment_windows"
-
-
-def roll_up(inputs: BlockInputs) -> RollUp:
-    """Create the roll-up of the events, and the sightings of :class:`EventRelations`."""
-    engine = inputs.engine
-    dates = engine.rows(f"select as_of from {inputs.dates} order by as_of")
-    reach = _Reach(tuple(date for (date,) in dates))
-    inputs.create("feature_bits", _feature_bits(inputs.available.optional("events.feature", "e", "varchar")))
-    features = engine.value("select count(distinct feature) from feature_bits")
-    shape = RollupShape.of(inputs.available, features, inputs.key_features)
-    rolled, sightings = RollUp(shape), EventRelations().sightings
-    _create_segments(inputs, reach, rolled.windows)
-    raw = _RawEvents(inputs, shape, reach)
-    inputs.create("event_rollup", raw.detail())
-    inputs.create("event_history", raw.history())
-    inputs.create("event_spellings", _spellings(inputs.keys))
-    inputs.create(rolled.people, _people(rolled.windows))
-    inputs.create(rolled.segments, _by_account(shape))
-    inputs.create("feature_masks", _feature_masks(shape))
-    engine.drop("event_rollup", "event_history", "event_spellings")
-    inputs.create("silent_accounts", raw.silent(rolled.segments))
-    inputs.create(rolled.lookback, raw.lookback())
-    inputs.create(sightings, _recent_sightings(shape))
-    engine.run(f"insert into {sightings} {raw.earlier_sightings(sightings)}")
-    return rolled
-
-
-def _feature_bits(feature: str) -> str:
-    """Give every product feature a bit of a mask word, the same for all its spellings."""
-    return (
-        f"select spelled, feature, (place // {BITS})::int as word, 1::bigint << (place % {BITS})::int as bit from ("
-        "select *, dense_rank() over (order by feature) - 1 as place from ("
-        f"select spelled, {tidy('spelled')} as feature from (select distinct {feature} as spelled from bare_events e)) "
-        "where feature is not null)"
+    #: With columns of ``bare_events``, and how its rows are counted and added up.
+    rows, n, quantities, measured = (
+        "bare_events",
+        "count(*)",
+        "cast(e.quantity as decimal(18, 4))",
+        "count(e.quantity)",
     )
 
+    def __init__(self, inputs: BlockInputs) -> None:
+        self.inputs, self.engine, available = inputs, inputs.engine, inputs.available
+        self.reach = Reach(inputs.as_of)
+        self.keys = inputs.key_features if available.has("events.feature") else ()
+        self.spec = WindowSpec(
+            tuple((moment.date() - EPOCH).days for moment in self.reach.dates),
+            keys=len(self.keys),
+            late=available.has("events.recorded_at"),
+        )
+        self.quantity = available.has("events.quantity")
+        self.known_slot = " + k.known_slot" if self.spec.late else ""
 
-def _create_segments(inputs: BlockInputs, reach: _Reach, windows: str) -> None:
-    """Create ``event_days`` (day to its segment) and the windows (segment to as-of dates)."""
-    values = ", ".join(f"(date '{edge:%Y-%m-%d}')" for edge in reach.edges)
-    inputs.create("segment_edges", f"select * from (values {values}) e(segment)")
-    inputs.create(
-        "event_days",
-        "select d.day, s.segment, a.as_of as first_as_of, 1::bigint << (d.day - s.segment)::int as day_bit from ("
-        f"select cast(unnest(generate_series({timestamp_literal(reach.far)}, "
-        f"{timestamp_literal(reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
-        "asof join segment_edges s on s.segment <= d.day "
-        f"asof join {inputs.dates} a on a.as_of > d.day",
-    )
-    inputs.create(
-        windows,
-        "select s.segment, d.as_of, date_diff('day', s.segment, d.as_of) as age "
-        f"from segment_edges s join {inputs.dates} d on s.segment < d.as_of "
-        f"and s.segment >= d.as_of - interval {HISTORY_DAYS} day",
-    )
+    def run(self) -> RollUp:
+        """Create the roll-up."""
+        features = self.features()
+        self._create_days()
+        # apart from the next statement, whose conditions the planner would check on every raw row
+        grouped = self.inputs.create("event_groups", f"{self.detail()} union all {self.history()}")
+        self.inputs.create(ROLLUP, self._keyed(grouped))
+        self.engine.drop(grouped)
+        self.inputs.create("silent_accounts", self._silent())
+        if self.engine.value("select count(*) from silent_accounts"):
+            for query in self.last_days():
+                self.engine.run(f"insert into {ROLLUP} {query}")
+        spec = replace(self.spec, words=max(-(-features // BITS), 1))
+        return RollUp(spec, self.since(features))
 
+    def features(self) -> int:
+        """Give the product features numbers, and return how many there are."""
+        bits = self.inputs.create("feature_bits", self._feature_bits())
+        return int(self.engine.value(f"select coalesce(max(place), -1) + 1 from {bits}"))
 
-@dataclass(frozen=True)
-class _RawEvents:
-    """The statements that touch raw rows."""
+    def _feature_bits(self) -> str:
+        """Give every product feature a bit of a mask word, the same for all its spellings."""
+        spec = self.spec
+        numbers = " ".join(f"when {literal(name)} then {i}" for i, name in enumerate(self.keys, start=1))
+        key = f"case feature {numbers} else 0 end * {spec.key_step}" if numbers else "0"
+        return (
+            f"select spelled, feature, place, ({key})::int as key_slot, "
+            f"({key} + place // {BITS} * {spec.word_step})::int as slot, 1::bigint << (place % {BITS})::int as bit "
+            "from (select *, (dense_rank() over (order by feature) - 1)::int as place from ("
+            f"select spelled, {tidy('spelled')} as feature "
+            f"from (select distinct {self._feature} as spelled from {self.rows} e)) where feature is not null)"
+        )
 
-    inputs: BlockInputs
-    shape: RollupShape
-    reach: _Reach
+    def _create_days(self) -> None:
+        """Create the days of all windows with their segment, and the first date that knows what was recorded then."""
+        edges = enumerate(self.spec.edges)
+        values = ", ".join(f"(date '{EPOCH + timedelta(days=day)}', {i})" for i, day in edges)
+        self.inputs.create("segment_edges", f"select * from (values {values}) e(day, segment)")
+        numbered = (
+            f"(select as_of, (row_number() over (order by as_of) - 1)::int as place from {self.inputs.dates})"
+        )
+        self.inputs.create(
+            "numbered_dates", f"select *, place * {self.spec.known_step} as slot from {numbered}"
+        )
+        self.inputs.create(
+            "event_days",
+            "select d.day, s.segment, a.slot as known_slot, 1::bigint << (d.day - s.day)::int as bit from ("
+            f"select cast(unnest(generate_series({timestamp_literal(self.reach.far)}, "
+            f"{timestamp_literal(self.reach.end)} - interval 1 day, interval 1 day)) as date) as day) d "
+            "asof join segment_edges s on s.day <= d.day "
+            "asof join numbered_dates a on a.as_of > d.day",
+        )
 
     def detail(self) -> str:
-        """(account, user, segment, first date that knows the row) of the days within all windows."""
+        """(account, user, slot) of the days within all windows."""
+        slot = f"d.segment + coalesce(b.slot, 0){self.known_slot}"
         user = self.inputs.available.optional("events.user_id", "e", "varchar")
-        masks = self.shape.masks("bit_or(case when b.word = {i} then b.bit end) as mask_{i}")
         return (
-            f"select e.account_id, {user} as user_id, {self._sums()}{masks}{self._last_keys('d.day')} "
-            f"from {self._with_days()} left join feature_bits b on b.spelled = {self._feature} "
-            f"where {self._between(self.reach.near, self.reach.end)} group by e.account_id, 2, d.segment, known_as_of"
+            f"select e.account_id, {user} as user_id, {slot} as slot, "
+            f"{self._sums}, bit_or(b.bit) as mask from {self._with_days} "
+            f"left join feature_bits b on b.spelled = {self._feature} "
+            f"where {self._between(self.reach.near, self.reach.end)} group by e.account_id, 2, 3"
         )
 
     def history(self) -> str:
-        """(account, segment, first date that knows the row) of the days within the year's windows only."""
+        """(account, slot) of the days within the year's windows only."""
         return (
-            f"select e.account_id, {self._sums()}{self._last_keys('d.day')} from {self._with_days()} "
-            f"where {self._between(self.reach.far, self.reach.near)} "
-            "group by e.account_id, d.segment, known_as_of"
+            f"select e.account_id, null::varchar as user_id, d.segment + {self._key_slot}{self.known_slot} as slot, "
+            f"{self._sums}, null::bigint as mask from {self._with_days}{self._with_keys}"
+            f"where {self._between(self.reach.far, self.reach.near)} group by e.account_id, 3"
         )
 
-    def silent(self, segments: str) -> str:
-        """Find the accounts of the panel whose last days at the first date are not in the roll-up."""
-        keys = " and ".join(f"count(last_key_{i}) > 0" for i in range(len(self.shape.key_features)))
+    def _silent(self) -> str:
+        """Find the accounts of the panel whose last days the first date would not know from the windows."""
+        spec, keys = self.spec, self.inputs.keys
+        first = spec.edges.index(spec.dates[0])
+        known = (
+            f"slot // {spec.known_step} % {len(spec.dates)} = 0"
+            if spec.late
+            else f"slot % {spec.key_step} < {first}"
+        )
+        key = f"slot // {spec.key_step} % {spec.keys + 1}"
+        complete = f" having count(distinct nullif({key}, 0)) = {spec.keys}" if spec.keys else ""
         return (
-            f"select k.account_id, k.account_key from {self.inputs.keys} k "
-            f"anti join (select account_key from {segments} "
-            f"where known_as_of = {timestamp_literal(self.reach.dates[0])} group by account_key"
-            f"{f' having {keys}' if keys else ''}) a on a.account_key = k.account_key"
+            f"select k.account_id, k.account_key from {keys} k anti join (select account_key from {ROLLUP} "
+            f"where {known} group by account_key{complete}) a on a.account_key = k.account_key"
         )
 
-    def lookback(self) -> str:
-        """Find the last days of silent accounts before all windows."""
-        day = "cast(e.occurred_at as date)"
+    def last_days(self) -> list[str]:
+        """Return queries of the last days of silent accounts before all windows."""
+        spec, amounts = self.spec, ", 0, 0" if self.quantity else ""
+        dated = f"asof join numbered_dates a on a.as_of > {self._known} " if spec.late else ""
+        slot = f"{spec.segments} + {self._key_slot}{' + a.slot' if spec.late else ''}"
+        return [
+            f"select s.account_key, 0, {slot}, 0{amounts}, "
+            f"date_diff('day', date '{EPOCH}', max(cast(e.occurred_at as date))), 0 from {self.rows} e "
+            f"join silent_accounts s on s.account_id = {tidy('e.account_id')} {dated}{self._with_keys}"
+            f"where {self._before(self.reach.far)} group by s.account_key, {slot}"
+        ]
+
+    def _keyed(self, grouped: str) -> str:
+        """Put keys in the place of accounts, none for those that the panel does not have, and numbers for users."""
+        account, user = tidy("spelled"), tidy("r.user_id")
+        amounts = "coalesce(r.quantity, 0) as quantity, r.measured, " if self.quantity else ""
+        number = self.engine.hashed("s.account_id", user)
         return (
-            f"select s.account_key, {self._known_as_of('a')} as known_as_of, "
-            f"max({day}) as last_day{self._last_keys(day)} from bare_events e "
-            f"join silent_accounts s on s.account_id = {tidy('e.account_id')} {self._dated('a')}"
-            f"where {self._before(self.reach.far)} group by 1, 2"
+            f"select s.account_key, case when {user} is null then 0 else {number} end as user, r.slot, r.n, "
+            f"{amounts}r.days, coalesce(r.mask, 0) as mask from {grouped} r join ("
+            f"select n.spelled, {account} as account_id, k.account_key "
+            f"from (select distinct account_id as spelled from {grouped}) n "
+            f"left join {self.inputs.keys} k on k.account_id = {account} where {account} is not null) s "
+            "on s.spelled = r.account_id"
         )
 
-    def earlier_sightings(self, sightings: str) -> str:
+    def since(self, features: int) -> dict[int, int]:
+        """Return the first date that knew each product feature to be used by anybody."""
+        spec, since = self.spec, dict[int, int]()
+
+        def learn(place: int, known: int) -> None:
+            since[place] = min(known, since.get(place, known))
+
+        used = self.engine.arrow(
+            f"select slot, bit_or(mask) as mask from {ROLLUP} where mask <> 0 group by slot"
+        )
+        slots = used["slot"].to_numpy()
+        words, dates = spec.word(slots).tolist(), spec.known(slots).tolist()
+        for word, known, mask in zip(words, dates, used["mask"].to_pylist(), strict=True):
+            for bit in range(mask.bit_length()):
+                if mask >> bit & 1:
+                    learn(word * BITS + bit, known)
+        unseen = [place for place in range(features) if since.get(place) != 0]
+        if unseen:
+            for place, known in self.engine.rows(self._earlier(unseen)):
+                learn(place, known)
+        return since
+
+    def _earlier(self, unseen: Sequence[int]) -> str:
         """Find when features were first known that nobody used in the days that the first date sees in detail."""
-        seen = f"select feature from {sightings} where known_as_of = {timestamp_literal(self.reach.dates[0])}"
+        known, dated = "0", ""
+        if self.spec.late:
+            known, dated = "min(a.place)", f"asof join numbered_dates a on a.as_of > {self._known} "
         return (
-            f"select b.feature, min({self._known_as_of('a')}) as known_as_of from bare_events e "
-            f"join (select * from feature_bits where feature not in ({seen})) b on b.spelled = {self._feature} "
-            f"{self._dated('a')}where {self._before(self.reach.near)} and {tidy('e.account_id')} is not null "
-            "group by b.feature"
+            f"select b.place, {known} from {self.rows} e join (select * from feature_bits where place in "
+            f"({', '.join(map(str, unseen))})) b on b.spelled = {self._feature} {dated}"
+            f"where {self._before(self.reach.near)} and {tidy('e.account_id')} is not null group by b.place"
         )
 
     @property
@@ -246,139 +237,53 @@ class _RawEvents:
     def _known(self) -> str:
         return self.inputs.available.known_at("events", "e")
 
+    @property
     def _sums(self) -> str:
-        quantity = self.inputs.available.optional("events.quantity", "e", "double")
-        return (
-            f"d.segment, {'k' if self.shape.late else 'd'}.first_as_of as known_as_of, count(*) as n, "
-            f"{self.shape.amount(f'sum(cast({quantity} as decimal(18, 4)))')} as quantity, "
-            "bit_or(d.day_bit) as days, min(d.day) as first_day, max(d.day) as last_day"
-        )
+        amounts = f"sum({self.quantities}) as quantity, {self.measured} as measured, "
+        return f"{self.n} as n, {amounts if self.quantity else ''}bit_or(d.bit) as days"
 
-    def _last_keys(self, day: str) -> str:
-        return self.shape.keys(
-            f"max({day}) filter (where {tidy(self._feature)} = {{name}}) as last_key_{{i}}"
-        )
-
+    @property
     def _with_days(self) -> str:
-        known = f" join event_days k on k.day = cast({self._known} as date)" if self.shape.late else ""
-        return f"bare_events e join event_days d on d.day = cast(e.occurred_at as date){known}"
+        known = f" join event_days k on k.day = cast({self._known} as date)" if self.spec.late else ""
+        return f"{self.rows} e join event_days d on d.day = cast(e.occurred_at as date){known} "
+
+    @property
+    def _with_keys(self) -> str:
+        return f"left join feature_bits b on b.spelled = {self._feature} " if self.spec.keys else ""
+
+    @property
+    def _key_slot(self) -> str:
+        return "coalesce(b.key_slot, 0)" if self.spec.keys else "0"
 
     def _between(self, low: datetime, high: datetime) -> str:
-        return f"e.occurred_at >= {timestamp_literal(low)} and e.occurred_at < {timestamp_literal(high)}"
+        return f"e.occurred_at >= {timestamp_literal(low)} and e.occurred_at < {timestamp_literal(high)} "
 
     def _before(self, high: datetime) -> str:
-        return f"e.occurred_at >= {EARLIEST} and e.occurred_at < {timestamp_literal(high)}"
-
-    def _known_as_of(self, dates: str) -> str:
-        return f"{dates}.as_of" if self.shape.late else timestamp_literal(self.reach.dates[0])
-
-    def _dated(self, dates: str) -> str:
-        """Join the first date that knows a row; rows from before all windows are known to all unless late."""
-        if not self.shape.late:
-            return ""
-        return f"asof join {self.inputs.dates} {dates} on {dates}.as_of > {self._known} "
+        return f"e.occurred_at >= {EARLIEST} and e.occurred_at < {timestamp_literal(high)} "
 
 
-def _spellings(keys: str) -> str:
-    """Map each spelling of an account's id in the events to its key."""
-    return (
-        "select s.spelled, k.account_key from (select account_id as spelled from event_rollup union "
-        f"select account_id from event_history) s join {keys} k on k.account_id = {tidy('s.spelled')}"
-    )
+class _OneScan(RawPass):
+    """The same over days, which one scan of the events adds up: where a scan costs more than what it leaves."""
 
+    rows, n, quantities, measured = "event_totals", "sum(e.n)", "e.quantity", "sum(e.measured)"
 
-def _people(windows: str) -> str:
-    """Select the days on which windows count users."""
-    return (
-        f"select k.account_key, {tidy('r.user_id')} as user_id, r.segment, r.known_as_of, r.n "
-        "from event_rollup r join event_spellings k on k.spelled = r.account_id "
-        f"where r.segment in (select segment from {windows} where age <= {PEOPLE_DAYS}) order by 1"
-    )
-
-
-def _by_account(shape: RollupShape) -> str:
-    """Add up users."""
-    sums = "segment, known_as_of, n, quantity, days, first_day, last_day"
-    keys = shape.keys("last_key_{i}")
-    return (
-        "select k.account_key, segment, known_as_of, sum(n)::bigint as n, "
-        f"{shape.amount('sum(quantity)')} as quantity, bit_or(days) as days, "
-        "min(first_day) as first_day, max(last_day) as last_day"
-        + shape.masks("bit_or(mask_{i}) as mask_{i}")
-        + shape.keys("max(last_key_{i}) as last_key_{i}")
-        + f" from (select account_id, {sums}{shape.masks('mask_{i}')}{keys} from event_rollup union all "
-        f"select account_id, {sums}{shape.masks('null::bigint as mask_{i}')}{keys} from event_history) r "
-        "join event_spellings k on k.spelled = r.account_id group by 1, 2, 3 order by 1"
-    )
-
-
-def _feature_masks(shape: RollupShape) -> str:
-    return (
-        f"select known_as_of{shape.masks('bit_or(mask_{i}) as mask_{i}')} from event_rollup "
-        f"where {tidy('account_id')} is not null group by known_as_of"
-    )
-
-
-def _recent_sightings(shape: RollupShape) -> str:
-    """Find when each feature was first known to be used, of those that the masks hold."""
-    used = " or ".join(f"b.word = {i} and m.mask_{i} & b.bit <> 0" for i in range(shape.words)) or "false"
-    return (
-        "select b.feature, min(m.known_as_of) as known_as_of "
-        f"from feature_masks m join feature_bits b on {used} group by b.feature"
-    )
-
-
-def window_columns(shape: RollupShape, active_days: Callable[[int, int], str]) -> str:
-    """Return the select list of every window; ``active_days`` counts days above one age, up to another, or null."""
-    spans = {name: ages(*span) for name, span in _SPANS.items()}
-    columns = [f"(sum(n) filter (where {where}))::bigint as events_{name}" for name, where in spans.items()]
-    columns += [
-        f"{shape.amount(f'sum(quantity) filter (where {where})')} as quantity_{name}"
-        for name, where in spans.items()
-    ]
-    columns += [f"{active_days(low, high)} as active_days_{name}" for name, (low, high) in _SPANS.items()]
-    columns += [f"{active_days(0, days)} as active_days_{days}" for days in (180, HISTORY_DAYS)]
-    columns += [
-        "sum(n)::bigint as events_365",
-        f"{shape.amount('sum(quantity)')} as quantity_365",
-        "min(first_day) as first_day_365",
-        "max(last_day) as last_day",
-    ]
-    columns += [
-        f"{shape.bits(f'bit_or(mask_{{i}}) filter (where age <= {days})')} as features_{days}"
-        for days in (7, 30, 90)
-    ]
-    recent = "coalesce(bit_or(mask_{i}) filter (where age <= 30), 0)"
-    before = "coalesce(bit_or(mask_{i}) filter (where age > 30 and age <= 90), 0)"
-    columns += [
-        f"{shape.bits(f'{before} & ~{recent}')} as features_dropped",
-        f"{shape.bits(f'{recent} & ~{before}')} as features_adopted",
-    ]
-    return ", ".join(columns) + shape.keys("max(last_key_{i}) as last_key_{i}")
-
-
-def last_days(shape: RollupShape) -> tuple[str, ...]:
-    """Return the columns that say when something was last seen."""
-    return ("last_day", *(f"last_key_{i}" for i in range(len(shape.key_features))))
-
-
-def complete(shape: RollupShape) -> str:
-    """Return the condition that all was last seen within the windows, so that nothing before them matters."""
-    return " and ".join(f"{name} is not null" for name in last_days(shape))
-
-
-def ages(low: int, high: int) -> str:
-    """Return the condition of an age above the first, up to the second."""
-    return f"age > {low} and age <= {high}" if low else f"age <= {high}"
-
-
-def user_columns(rows: str) -> str:
-    """Return the query of the users, over rows of the last 60 days with account_key, as_of, user_id, age and n."""
-    return (
-        "select account_key, as_of, count(*) filter (where recent > 0) as users_30, "
-        "count(*) filter (where before > 0) as users_prev_30, max(recent) as top_user_events_30, "
-        "sum(recent)::bigint as user_events_30 from ("
-        "select account_key, as_of, user_id, (sum(n) filter (where age <= 30))::bigint as recent, "
-        f"(sum(n) filter (where age > 30))::bigint as before from {rows} where user_id is not null group by 1, 2, 3) "
-        "group by account_key, as_of"
-    )
+    def run(self) -> RollUp:
+        """Create the roll-up."""
+        optional = self.inputs.available.optional
+        names = {"user_id": "varchar", "feature": "varchar"}
+        there = "".join(
+            f", {optional(f'events.{name}', 'e', type_)} as {name}" for name, type_ in names.items()
+        )
+        known = f", cast(cast({self._known} as date) as timestamp) as recorded_at" if self.spec.late else ""
+        amounts = (
+            f", sum({RawPass.quantities}) as quantity, {RawPass.measured} as measured"
+            if self.quantity
+            else ""
+        )
+        self.inputs.create(
+            self.rows,
+            f"select e.account_id{there}, cast(cast(e.occurred_at as date) as timestamp) as occurred_at{known}, "
+            f"{RawPass.n} as n{amounts} from {RawPass.rows} e where {self._before(self.reach.end)}"
+            f"group by e.account_id, 2, 3, 4{', 5' if self.spec.late else ''}",
+        )
+        return super().run()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from churnrisk.features.block import BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from churnrisk.features.arrays import instants, numbers_of
+from churnrisk.features.block import ArrayBlock, BlockInputs, FeatureBlock, FeatureFamily, FeatureGroup
 
 _feature = FeatureFamily("satisfaction", ("surveys",), "Never answered a survey")
 _FEATURES = (
@@ -21,23 +29,51 @@ _FEATURES = (
 
 def _prepare(inputs: BlockInputs) -> FeatureBlock:
     known = inputs.available.known_at("surveys", "s")
-    columns = inputs.create(
-        "survey_columns",
-        "select account_key, as_of, "
-        "max(score) filter (where place = 1) as last_score, "
-        "max(answered_at) filter (where place = 1) as last_answer_at, "
-        "max(score) filter (where place = 2) as previous_score from ("
-        "select p.account_key, p.as_of, s.score, s.answered_at, "
-        "row_number() over (partition by p.account_key, p.as_of order by s.answered_at desc, s.score) as place "
-        f"from {inputs.rows} p join surveys s on s.account_id = p.account_id and {known} < p.as_of) "
-        "where place <= 2 group by account_key, as_of",
+    rows = inputs.create(
+        "survey_answers",
+        f"select k.account_key, s.answered_at, s.score, {known} as known_at "
+        f"from surveys s join {inputs.keys} k on k.account_id = s.account_id",
     )
-    return FeatureBlock.of(columns)
+    return FeatureBlock({}, ArrayBlock(rows, partial(survey_columns, inputs.as_of)))
+
+
+def survey_columns(dates: Sequence[datetime], rows: pa.Table, accounts: int) -> pa.Table:
+    """Return the last answer before each date, and the one before it."""
+    account, answered, known = (
+        rows["account"].to_numpy(),
+        instants(rows, "answered_at"),
+        instants(rows, "known_at"),
+    )
+    score = rows["score"].cast(pa.float64()).fill_null(np.nan).to_numpy()
+    # of two answers at one instant the worse one counts as the later
+    order = np.lexsort((-np.nan_to_num(score, nan=np.inf), answered, account))
+    account, known = account[order], known[order]
+    last, former = np.full((2, len(dates), accounts), -1)
+    for place, date in enumerate(numbers_of(dates)):
+        seen = np.flatnonzero(known < date)
+        ends = np.flatnonzero(np.diff(account[seen], append=-1))
+        last[place, account[seen[ends]]] = seen[ends]
+        seconds = ends[(ends > 0) & (account[seen[ends - 1]] == account[seen[ends]])]
+        former[place, account[seen[seconds]]] = seen[seconds - 1]
+
+    def answer(column: str, which: np.ndarray) -> pa.Array:
+        found = which.reshape(-1)
+        return rows[column].combine_chunks().take(pa.array(np.append(order, 0)[found], mask=found < 0))
+
+    return pa.table(
+        {
+            "last_score": answer("score", last),
+            "last_answer_at": answer("answered_at", last),
+            "previous_score": answer("score", former),
+        }
+    )
 
 
 SURVEYS = FeatureGroup(
     "surveys",
     _prepare,
     _FEATURES,
-    {"survey_columns": "The last answer before each date, and the one before it."},
+    {
+        "survey_answers": "The answers with the instant from which each was known; the last two are found beside SQL."
+    },
 )

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -62,6 +62,9 @@ _FILE_ERRORS: tuple[tuple[str, type[ChurnRiskError], str], ...] = (
 
 class Engine:
     """Runs SQL over the project's tables; a context manager. Relative file names in SQL start at ``base``."""
+
+    #: Large relations live on other machines.
+    distributed = False
 
     def __init__(self, config: EngineConfig, *, base: Path) -> None:
         import duckdb
@@ -128,7 +131,11 @@ class Engine:
     def keyed(self, accounts: str) -> str:
         """Return the query of a relation's distinct ``account_id`` with an ``account_key`` that is quick to join by."""
         ids = f"(select distinct account_id from {accounts})"
-        return f"select account_id, (row_number() over ())::int as account_key from {ids}"
+        return f"select account_id, (row_number() over () - 1)::int as account_key from {ids}"
+
+    def hashed(self, *values: str) -> str:
+        """Return the expression of a 64-bit hash."""
+        return f"hash({', '.join(values)})"
 
     def run(self, sql: str) -> None:
         """Execute a statement for its effect."""
@@ -186,6 +193,21 @@ class Engine:
         self._connection.register("incoming", table)
         try:
             self.run(f"create or replace temp table {identifier(name)} as select * from incoming")
+        finally:
+            self._connection.unregister("incoming")
+
+    def map_buckets(self, name: str, rows: str, key: str, compute: Callable[[pa.Table], pa.Table]) -> None:
+        """Create a relation of what an importable function makes of rows, all of one key at once, on the workers."""
+        raise NotImplementedError
+
+    def append(self, name: str, table: pa.Table, query: str, *, first: bool) -> None:
+        """Add the rows of a query over an Arrow table, ``incoming``, to a table that the first ones create."""
+        self._connection.register("incoming", table)
+        try:
+            if first:
+                self.create(name, query)
+            else:
+                self._execute(f"insert into {identifier(name)} {query}").fetchall()
         finally:
             self._connection.unregister("incoming")
 

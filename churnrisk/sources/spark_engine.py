@@ -35,6 +35,8 @@ Worker = Callable[[bytes, Iterator["pa.RecordBatch"]], Iterator["pa.RecordBatch"
 
 #: Relations up to so many rows are broadcast, so that joining them moves no large one.
 _SMALL_ROWS = 200_000
+#: So many rows go to a worker at once, or as few as one key has.
+_BUCKET_ROWS = 500_000
 
 _TYPES = {
     "string": "VARCHAR",
@@ -67,6 +69,8 @@ _DAMAGED = "FAILED_READ_FILE|not a Parquet file|Could not read footer|CANNOT_REA
 
 class SparkEngine(Engine):
     """Runs SQL in DuckDB's dialect over tables that Spark can see; a context manager."""
+
+    distributed = True
 
     def __init__(self, config: EngineConfig, *, base: Path) -> None:
         self._frames: dict[str, DataFrame] = {}
@@ -125,6 +129,10 @@ class SparkEngine(Engine):
         """Return the query of a relation's distinct ``account_id``, which is its ``account_key`` too."""
         return f"select distinct account_id, account_id as account_key from {accounts}"
 
+    def hashed(self, *values: str) -> str:
+        """Return the expression of a 64-bit hash."""
+        return f"xxhash64({', '.join(values)})"
+
     def table_from(self, name: str, table: pd.DataFrame | pa.Table) -> None:
         """Create a helper table from a data frame or Arrow table."""
         self._forget(name)
@@ -166,6 +174,30 @@ class SparkEngine(Engine):
             rows = self._call(lambda: frame.mapInArrow(mapped, made))
         self._call(lambda: rows.write.mode("overwrite").parquet(path))
         shared.destroy()
+
+    def map_buckets(self, name: str, rows: str, key: str, compute: Callable[[pa.Table], pa.Table]) -> None:
+        """Create a relation of what an importable function makes of rows, all of one key at once, on the workers."""
+        from pyspark.sql.functions import expr
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        some, number = (
+            f"select * from {rows} where {key} is not null",
+            self.value(f"select count(*) from {rows}"),
+        )
+        schema = from_arrow_schema(compute(self.arrow(f"{some} limit 0")).schema, prefer_timestamp_ntz=True)
+        partitions = int(str(self.session.conf.get("spark.sql.shuffle.partitions", "200")))
+        buckets = max(partitions, number // _BUCKET_ROWS)
+
+        def computed(table: pa.Table) -> pa.Table:
+            return compute(table)
+
+        frame = self._frame(parse(some)).groupBy(expr(f"pmod(hash({key}), {buckets})"))
+        with warnings.catch_warnings():
+            # pandas 3 warns about a path through pandas; this one is Arrow
+            warnings.simplefilter("ignore", FutureWarning)
+            made = self._call(lambda: frame.applyInArrow(computed, schema).persist())
+        self._call(made.count)
+        self._name(name, made)
 
     def is_written(self, path: str) -> bool:
         """Say whether :meth:`write_mapped` has completed there."""

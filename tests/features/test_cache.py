@@ -103,29 +103,30 @@ def test_one_engine_reads_raw_rows_and_the_cache_in_turn(tmp_path: Path) -> None
     assert world.said == []
 
 
-def cached_days(world: Nights) -> dict[str, str]:
-    """The files of the days with their digests."""
+def cached_files(world: Nights) -> dict[str, str]:
+    """The files of events with the digests of their roll-ups."""
     manifest = json.loads((world.folder / "cached" / "manifest.json").read_bytes().partition(b"\n")[2])
-    return {day: entry["files"][0]["digest"] for day, entry in manifest["days"].items()}
+    return {Path(name).stem: part["days"]["digest"] for name, part in manifest["parts"].items()}
 
 
-def test_late_rows_rebuild_the_days_they_touch_and_read_their_file_only(tmp_path: Path) -> None:
+def test_late_rows_are_rolled_up_from_their_file_only(tmp_path: Path) -> None:
     world = Nights.begun(tmp_path, "files", 7)
     world.features(DATES, cached=True)
-    before = cached_days(world)
+    before = cached_files(world)
     known = world.files["part01"][0]
-    late = [known | {"recorded_at": at(470)}, known | {"occurred_at": at(499), "recorded_at": at(499)}]
-    world.files["night"] = late
+    world.files["night"] = [
+        known | {"recorded_at": at(470)},
+        known | {"occurred_at": at(499), "recorded_at": at(499)},
+    ]
     world.write("night")
     cached, statements = world.features(DATES, cached=True)
-    after = cached_days(world)
-    touched = {f"{row['occurred_at']:%Y-%m-%d}" for row in late}
-    assert {day for day in after if after[day] != before.get(day)} == touched
+    after = cached_files(world)
+    assert {name for name in after if after[name] != before.get(name)} == {"night"}
     assert {
         path.name for path in (tmp_path / "events").iterdir() if any(path.name in sql for sql in statements)
     } == {"night.parquet"}
     assert cached == world.features(DATES, cached=False)[0]
-    assert world.said == ["rolling up 2 new or changed days of events"]
+    assert world.said == ["rolling up 1 new or changed files of events"]
 
 
 def test_other_settings_are_noticed(tmp_path: Path) -> None:
@@ -160,11 +161,7 @@ def test_hive_columns_mean_the_same_for_one_file_as_for_all(tmp_path: Path, fold
         world.features(DATES, cached=True, config=config)[0]
         == world.features(DATES, cached=False, config=config)[0]
     )
-    assert ["new or changed days" in said for said in world.said] == [True]
-
-
-def a_day(cached: Path) -> Path:
-    return max(path for path in cached.glob("day=*.parquet") if path.name < f"day={DATES[1]:%Y-%m-%d}")
+    assert ["new or changed files" in said for said in world.said] == [True]
 
 
 def flip(path: Path) -> None:
@@ -179,11 +176,12 @@ def with_other_rows(path: Path) -> None:
 
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
-    "a truncated day": lambda cached: a_day(cached).write_bytes(a_day(cached).read_bytes()[:-50]),
-    "a day without a file": lambda cached: a_day(cached).unlink(),
-    "a day with other rows": lambda cached: with_other_rows(a_day(cached)),
-    "a damaged block": lambda cached: flip(min(cached.glob("block=*.parquet"))),
-    "damaged names": lambda cached: flip(next(cached.glob("names=*.parquet"))),
+    "truncated files": lambda cached: [
+        path.write_bytes(path.read_bytes()[:-50]) for path in cached.glob("people.*")
+    ],
+    "a missing file": lambda cached: [path.unlink() for path in cached.glob("people.*.parquet")],
+    "files with other rows": lambda cached: [with_other_rows(path) for path in cached.glob("days.*.parquet")],
+    "damaged files": lambda cached: [flip(path) for path in cached.glob("days.*.parquet")],
     "a truncated manifest": lambda cached: (cached / "manifest.json").write_bytes(
         (cached / "manifest.json").read_bytes()[:-9]
     ),

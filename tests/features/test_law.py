@@ -123,6 +123,24 @@ def test_several_dates_at_once_equal_each_alone(seed: int, several: list[int]) -
         assert bits(at_date(together, at(day))) == bits(compute(world, [at(day)]))
 
 
+def test_the_chunks_in_which_accounts_are_computed_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, dates = random_world(8, accounts=9, events=400), [at(200), at(300), at(410)]
+    whole = bits(compute(world, dates))
+    monkeypatch.setattr("churnrisk.features.gather._ROWS", 150)
+    assert bits(compute(world, dates)) == whole
+
+
+def test_quantities_whose_sum_outgrows_64_bits_are_exact() -> None:
+    world = random_world(8)
+    account, event = world.rows("accounts")[0] | {"signed_up_at": at(0)}, world.rows("events")[0]
+    events = [
+        event | {"account_id": "A0", "occurred_at": at(195), "quantity": 9e13, "recorded_at": None}
+        for _ in range(40)
+    ]
+    frame = compute(world.with_rows(accounts=[account], events=events), [at(200)])
+    assert frame.X["quantity_30"].tolist() == [40 * 9e13]
+
+
 def test_the_future_that_is_cut_away_was_there() -> None:
     """Guard the guard: the worlds do hold rows and dates that a leaking feature would see."""
     world, as_of = random_world(5), at(250)

@@ -89,14 +89,14 @@ def test_every_feature_equals_duckdbs(world: World, folder: Path, tables: Tables
 
 
 def test_the_raw_events_are_scanned_once(spark: SparkEngine, features: pa.Table) -> None:
-    plan = final(spark.plan("select * from event_rollup"))
+    plan = final(spark.plan("select * from event_totals"))
     scans = [line for line in plan.splitlines() if "FileScan parquet" in line and "occurred_at" in line]
     assert len(scans) == 1, plan
-    # the helper tables come to the events, and not the events to them
-    assert "BroadcastHashJoin" in plan
     assert "SortMergeJoin" not in plan
-    # and everything after reads the stored roll-up
-    assert "FileScan" not in without_subplans(final(spark.plan("select * from event_segments")))
+    # and everything after reads what is stored of it
+    for relation in ("event_groups", "event_rollup", "event_rollup_by_date"):
+        whole = spark.plan(f"select * from {relation}")
+        assert "FileScan" not in without_subplans(final(whole)), whole
 
 
 def final(plan: str) -> str:
