@@ -16,8 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import ChurnRiskError, UsageError
-from churnrisk.features import annual_value
-from churnrisk.model import as_pandas
 from churnrisk.records import RULES_ONLY, Feature
 
 if TYPE_CHECKING:
@@ -164,7 +162,9 @@ class LoadedModel:
         unknown, a missing column a UsageError. The colour is that of the stored thresholds and rules; what needs more
         than the row is left to ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
         """
+        from churnrisk.features import annual_value
         from churnrisk.lights import apply_rules, segments_of
+        from churnrisk.model import as_pandas
 
         light = self.thresholds
         rows = self._read(as_pandas(X))
