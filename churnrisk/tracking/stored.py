@@ -244,9 +244,15 @@ def read_folder(folder: Path, *, version: int, run_id: str, tags: dict[str, str]
 
 def _require_skops(folder: Path) -> str:
     """Refuse other formats before their file is opened; return the version of Python that wrote the model."""
-    from mlflow.models import Model
+    import yaml
 
-    flavours = Model.load(str(folder)).flavors
+    try:
+        flavours = yaml.load((folder / "MLmodel").read_bytes(), yaml.CSafeLoader)["flavors"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as cause:
+        raise ChurnRiskError(
+            f"expected a model that MLflow describes in {folder / 'MLmodel'}, found: {cause}. "
+            "Run `churnrisk train` again."
+        ) from cause
     written_as = flavours.get("sklearn", {}).get("serialization_format", "an unknown format")
     if written_as != "skops":
         raise ChurnRiskError(
