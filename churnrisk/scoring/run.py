@@ -69,8 +69,8 @@ def score(
     """Score every account at one as-of date (default: the latest) with the champion and publish the run.
 
     ``rules_only`` is for a company too young for a model: the rules alone colour, and no account has a probability.
-    ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
-    on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
+    ``take`` is given the scores of a new or dry run as Arrow tables; not on Spark, which writes them itself.
+    ``forced_by`` is who overrides the guard on the colour mix.
     """
     progress("loading the champion")
     source = RulesOnly(project) if rules_only else models or tracking_of(project)
@@ -104,7 +104,7 @@ def score(
             return ScoringResult(
                 published, False, (*young, *changed_settings(model, project), *_withdrawn(recorded))
             )
-        computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
+        computed = _compute(task, trial=dry_run, batch=batch)
         if dry_run:
             _hand_on(computed, take)
             computed.discard()
@@ -131,13 +131,13 @@ def _withdrawn(recorded: RecordedOutcomes) -> tuple[str, ...]:
     )
 
 
-def _compute(task: ScoringTask, *, trial: bool, outlook: bool, batch: int) -> Computed:
+def _compute(task: ScoringTask, *, trial: bool, batch: int) -> Computed:
     if task.project.engine.name == "spark":
         # pyspark is an optional dependency
         from churnrisk.scoring.spark import score_on_spark
 
         return score_on_spark(task, trial=trial)
-    return score_locally(task, outlook=outlook, size=batch)
+    return score_locally(task, size=batch)
 
 
 def _hand_on(computed: Computed, take: Take | None) -> None:

@@ -57,7 +57,7 @@ _NEARLY_ALL = 0.70
 _LONGEST_WAIT = 2000
 #: Signals that move with the calendar, in days per day.
 AGEING = {"tenure_days": 1, "term_age_days": 1, "days_to_renewal": -1}
-#: The columns of :func:`outlook`; the store does not hold them.
+#: The columns of :func:`outlook`; the store leaves out the loss, which follows from the others.
 OUTLOOK = (
     "lost_by_renewal",
     "loss_by_renewal",
