@@ -65,18 +65,24 @@ def score(
     ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
-    from churnrisk.scoring import require_ending, write_scores
     from churnrisk.scoring import score as run_score
-    from churnrisk.training import read_bundle
 
+    write, bundled = None, None
+    notes: tuple[str, ...] = ()
     if output:
+        from churnrisk.scoring import require_ending, write_scores
+
         require_ending(output)
+        write = partial(write_scores, path=output)
     project = project_of(context)
     if output and project.engine.name == "spark":
         raise UsageError(
             "Spark writes all scores to the folder that `scores` under [engine] names. Leave out --output."
         )
-    bundled, notes = read_bundle(bundle, project) if bundle else (None, ())
+    if bundle:
+        from churnrisk.training import read_bundle
+
+        bundled, notes = read_bundle(bundle, project)
     with progress() as report:
         scored = run_score(
             project,
@@ -87,7 +93,7 @@ def score(
             progress=report,
             models=bundled,
             cache=not no_cache,
-            take=partial(write_scores, path=output) if output else None,
+            take=write,
             rules_only=rules_only,
         )
     note(*notes, *scored.notes)
