@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from churnrisk.errors import ChurnRiskError, UsageError
-from churnrisk.files import digest_of, read_sealed, write_sealed
+from churnrisk.files import digest_of, read_sealed, write_sealed, write_whole
 from churnrisk.records import Run
 from churnrisk.settings import Project, open_store
 from churnrisk.sources import Engine, TableConfig, Via, find_files, open_engine
@@ -60,8 +60,10 @@ def settle(
 ) -> None:
     """Note that a run is done with all that follows it, unless the folder is read-only."""
     done = Settled(state, with_overrides(store, state, at=now), _last_run(store), run.run_key, notes)
+    file = _file_of(project)
     with suppress(UsageError):
-        write_sealed(_file_of(project), done, form=_FORM)
+        write_whole(file.with_name(".gitignore"), b"*\n")
+        write_sealed(file, done, form=_FORM)
 
 
 def settled(project: Project, state: str, *, now: datetime) -> ScoringResult | None:
