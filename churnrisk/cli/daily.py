@@ -23,13 +23,12 @@ from churnrisk.cli.app import (
     project_of,
     say,
 )
-from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.errors import UsageError
 
 if TYPE_CHECKING:
     from churnrisk.monitoring import Promised, Promises
     from churnrisk.records import Move, Reason, RedList, RedListRow
-    from churnrisk.settings import Project
-    from churnrisk.team import AccountView, Outlook, PastScore
+    from churnrisk.team import AccountView, PastScore
 
 _TABLE = (
     "place", "colour", "account", "owner", "annual_value", "days_to_renewal", "churn_probability", "reasons", "move",
@@ -66,18 +65,24 @@ def score(
     ] = False,
 ) -> None:
     """Score every account with the champion, or with an exported model, and publish the run."""
-    from churnrisk.scoring import require_ending, write_scores
     from churnrisk.scoring import score as run_score
-    from churnrisk.training import read_bundle
 
+    write, bundled = None, None
+    notes: tuple[str, ...] = ()
     if output:
+        from churnrisk.scoring import require_ending, write_scores
+
         require_ending(output)
+        write = partial(write_scores, path=output)
     project = project_of(context)
     if output and project.engine.name == "spark":
         raise UsageError(
             "Spark writes all scores to the folder that `scores` under [engine] names. Leave out --output."
         )
-    bundled, notes = read_bundle(bundle, project) if bundle else (None, ())
+    if bundle:
+        from churnrisk.training import read_bundle
+
+        bundled, notes = read_bundle(bundle, project)
     with progress() as report:
         scored = run_score(
             project,
@@ -88,7 +93,7 @@ def score(
             progress=report,
             models=bundled,
             cache=not no_cache,
-            take=partial(write_scores, path=output) if output else None,
+            take=write,
             rules_only=rules_only,
         )
     note(*notes, *scored.notes)
@@ -211,16 +216,15 @@ def explain(
     from churnrisk.team import account_view
 
     out = Output(format_, output)
-    project, now = project_of(context), datetime.now()
-    view = account_view(project, account, now=now)
+    project = project_of(context)
+    view = account_view(project, account, now=datetime.now())
     if out.format == "csv":
         out.rows([dict(past) for past in view.history], account, {})
         return
-    outlook = _outlook_or_none(project, view, now=now)
     if out.format == "json":
-        out.json(_account_dict(view, outlook))
+        out.json(_account_dict(view))
     else:
-        out.text(_account_text(view, outlook, project.churn.horizon_days))
+        out.text(_account_text(view, project.churn.horizon_days))
 
 
 @app.command(epilog="Example: `churnrisk report --output monday.html`.")
@@ -316,7 +320,7 @@ def _cells(row: RedListRow) -> dict[str, Any]:
     }
 
 
-def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int) -> str:
+def _account_text(view: AccountView, horizon_days: int) -> str:
     """Return the account as text for people."""
     latest = view.latest
     title = f"{view.row.name} ({view.row.account_id})" if view.row.name else view.row.account_id
@@ -325,7 +329,7 @@ def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int)
     if latest.churn_probability is not None:
         within = f"within {horizon_days} days, as of {latest.as_of:%Y-%m-%d}"
         lines.append(f"  churn probability {latest.churn_probability:.1%} {within}")
-    lines += [f"  {outlook.text}"] if outlook else []
+    lines += [f"  {view.outlook.text}"] if view.outlook else []
     lines += [f"  {note}" for note in view.light_notes]
     facts = [
         f"owner {view.row.owner}" if view.row.owner else "",
@@ -349,24 +353,13 @@ def _account_text(view: AccountView, outlook: Outlook | None, horizon_days: int)
     return "\n".join(lines) + "\n"
 
 
-def _outlook_or_none(project: Project, view: AccountView, *, now: datetime) -> Outlook | None:
-    """Return the time to churn; where model or tables cannot tell, say why on stderr."""
-    from churnrisk.team import time_to_churn_of
-
-    try:
-        with progress() as report:
-            return time_to_churn_of(project, view, now=now, progress=report)
-    except ChurnRiskError as error:
-        note(f"no time to churn: {error}")
-        return None
-
-
-def _account_dict(view: AccountView, outlook: Outlook | None) -> dict[str, Any]:
+def _account_dict(view: AccountView) -> dict[str, Any]:
     """Return the account as JSON: the shape of the API, with the run and the time to churn."""
     from pydantic_core import to_jsonable_python
 
     from churnrisk.team import FullAccount
 
+    outlook = view.outlook
     to_churn = asdict(outlook) | {"text": outlook.text} if outlook else None
     more: dict[str, Any] = to_jsonable_python({"run": asdict(view.run), "outlook": to_churn})
     return FullAccount.of_view(view).model_dump(mode="json") | more

@@ -27,6 +27,8 @@ _MOST_CELLS = 65_536
 TOLERANCE = 1e-6
 EVERY = 10
 _TREES_AT_ONCE = 100
+# What an exact model needs no longer, or makes from its tables.
+_GROWN = frozenset({"trees_", "typical_", "bin_shares_", "steps_"})
 
 
 class BoostedTrees(BaseEstimator):  # type: ignore[misc]
@@ -180,6 +182,9 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         if not self.exact_:
             self.tables_ = first_in
             return
+        self._set_steps()
+
+    def _set_steps(self) -> None:
         self.steps_ = [self.binner_.steps(j, table) for j, table in enumerate(self.tables_)]
 
     def _steps(self, typical: Floats) -> list[Floats]:
@@ -201,11 +206,23 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
         gap = self.baseline_ + self._looked_up(rows).sum(axis=1) - self._margin(rows)
         return bool(np.abs(gap).max() <= TOLERANCE)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is stored: of an exact model only its tables, which equal the trees (see ``tables_hold``)."""
+        state = dict(super().__getstate__())
+        if not state.get("exact_"):
+            return state
+        kept = {name: value for name, value in state.items() if name not in _GROWN}
+        return kept | {"tables_": _joined(self.tables_)}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if not getattr(self, "exact_", False):
             return
-        # Another scikit-learn may walk the trees differently: the trees have the last word.
+        if "trees_" not in state:
+            self.tables_ = _parted(state["tables_"])
+            self._set_steps()
+            return
+        # Stored with its trees, by an earlier churnrisk: another scikit-learn may walk them differently.
         # One thread: on so few rows more of them spin for seconds wherever the cores are busy.
         with threadpool_limits(limits=1):
             if not self.tables_hold():
@@ -229,6 +246,17 @@ class BoostedTrees(BaseEstimator):  # type: ignore[misc]
 def log_losses(log_odds: Floats, churned: Bools) -> Floats:
     """Return the log loss of each row, shape (n,), from its log-odds without overflow."""
     return np.asarray(np.logaddexp(0.0, np.where(churned, -log_odds, log_odds)), dtype=np.float64)
+
+
+def _joined(arrays: list[Floats]) -> dict[str, Floats | Ints]:
+    """Return arrays as one: a stored model has a file per array."""
+    sizes = np.array([len(array) for array in arrays], dtype=np.int64)
+    return {"values": np.concatenate([*arrays, np.empty(0)]), "sizes": sizes}
+
+
+def _parted(joined: Any) -> list[Floats]:
+    """Return the arrays of :func:`_joined`; a list, as stored earlier, as it is."""
+    return joined if isinstance(joined, list) else np.split(joined["values"], np.cumsum(joined["sizes"])[:-1])
 
 
 def _bin_numbers(table: Floats, column: Floats) -> Any:
@@ -268,6 +296,12 @@ class Binner:
             counts.append(_levels(encoded[:, j]) if is_code else len(edges[j]) + 1)
         known = np.asarray(~np.isnan(encoded).all(axis=0))
         return cls(edges, np.asarray(categorical, dtype=bool), counts, known)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"edges": _joined(self.edges)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"edges": _parted(state["edges"])})
 
     def bins(self, encoded: Floats) -> Floats:
         """Return the bin of each cell as float64, shape (n, d), NaN for missing."""

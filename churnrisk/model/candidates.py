@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from churnrisk.errors import ModelInputError
-from churnrisk.model.splits import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from churnrisk.model.splits import Bools, Floats, Ints
 
 Setting = dict[str, Any]
 _SKLEARN = "sklearn."

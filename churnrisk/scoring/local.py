@@ -23,13 +23,13 @@ from churnrisk.scoring.batches import BATCH, Batch, Computed
 from churnrisk.scoring.prepare import Prepared, ScoringTask, no_accounts, prepare, previous_from_store
 from churnrisk.settings import Project
 from churnrisk.store import with_texts
-from churnrisk.training import OUTLOOK, add_outlook, advance
+from churnrisk.training import OUTLOOK, advance
 
 _NUMBERS = ("probability", "log_odds", "annual_value", *OUTLOOK)
 
 
-def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Computed:
-    """Score all accounts, ``size`` at a time; ``outlook`` adds when each is likely to be lost."""
+def score_locally(task: ScoringTask, *, size: int = BATCH) -> Computed:
+    """Score all accounts, ``size`` at a time."""
     prepared = prepare(task, partial(previous_from_store, task))
     engine, facts = prepared.engine, "account_facts"
     engine.run(f"create or replace temp table {facts} as {prepared.facts}")
@@ -48,7 +48,7 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
         for first, last in bounds:
             accounts = f"account_id between {literal(first)} and {literal(last)}"
             known = engine.frame(f"select * from {facts} where {accounts}").set_index("account_id")
-            scores, more = _scored(prepared, prepared.batch(accounts, known), outlook=outlook)
+            scores, more = _scored(prepared, prepared.batch(accounts, known))
             file.write(scores)
             mix.update(map(str, scores["colour"]))
             notes = tuple(dict.fromkeys((*notes, *more)))
@@ -57,13 +57,9 @@ def score_locally(task: ScoringTask, *, outlook: bool, size: int = BATCH) -> Com
     return Computed(written, dict(mix), notes)
 
 
-def _scored(prepared: Prepared, batch: Batch, *, outlook: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    task = prepared.task
+def _scored(prepared: Prepared, batch: Batch) -> tuple[pd.DataFrame, tuple[str, ...]]:
     scores, notes = prepared.scorer.score_batch(batch)
     prepared.explainer.explain(scores, batch, prepared.engine, prepared.table)
-    if outlook:
-        X = batch.X[list(prepared.scorer.columns)]
-        add_outlook(scores, task.model.classifier, X, churn=task.project.churn, as_of=task.run.as_of)
     return with_texts(scores), notes
 
 
@@ -75,7 +71,9 @@ class Written:
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         """Yield what the store keeps."""
-        return (table.to_pandas().drop(columns=list(OUTLOOK), errors="ignore") for table in self._batches())
+        return (
+            table.to_pandas().drop(columns="loss_by_renewal", errors="ignore") for table in self._batches()
+        )
 
     def tables(self) -> Iterator[pa.Table]:
         """Yield what files of scores have: with the outlook, and the family as part of the reasons only."""

@@ -39,13 +39,14 @@ from churnrisk.scoring.batches import BATCH, Batch, Scorer
 from churnrisk.scoring.moves import Mover, PreviousRun
 from churnrisk.scoring.what_if import WhatIfFinder, add_what_ifs
 from churnrisk.settings import Project
-from churnrisk.snapshots import build_panel
+from churnrisk.snapshots import ChurnConfig, build_panel
 from churnrisk.sources import Engine
 from churnrisk.store import HistoryStore, NewRun, active_overrides, contributions_texts
 from churnrisk.tracking import LoadedModel, Models
 from churnrisk.training import (
     CheckedTables,
     Progress,
+    add_outlook,
     changed_settings,
     features_of,
     kinds_of,
@@ -153,7 +154,7 @@ def prepare(task: ScoringTask, open_previous: Callable[[Run], str]) -> Prepared:
     )
     # without a model nothing says what a lever would change
     levers = () if light.is_blank else select_levers(project.features, tables.available)
-    explainer = Explainer(scorer, model, features, levers, playbook, policy, before, as_of)
+    explainer = Explainer(scorer, model, features, levers, playbook, policy, before, as_of, project.churn)
     facts = facts_query(tables)
     return Prepared(task, table, facts, columns, scorer, explainer, changed_settings(model, project))
 
@@ -215,7 +216,7 @@ class PreviousInputs:
 
 @dataclass(frozen=True)
 class Explainer:
-    """Adds to scores why they are what they are, why they moved, what to do next and what would turn them."""
+    """Adds to scores why they are what they are and moved, what to do next, what would turn them, and the outlook."""
 
     scorer: Scorer
     model: LoadedModel
@@ -225,6 +226,7 @@ class Explainer:
     policy_version: str
     previous: PreviousInputs | None
     as_of: datetime
+    churn: ChurnConfig
 
     def explain(self, scores: pd.DataFrame, batch: Batch, engine: Engine, table: FeatureTable) -> None:
         """Add the columns to the scores of a batch; the engine holds the inputs of the feature table."""
@@ -243,6 +245,7 @@ class Explainer:
         )
         marked = mark_wave(X, self.scorer.light.newcomers_, batch.grey.isna().to_numpy())
         add_what_ifs(scores, marked, finder, engine, table.inputs, kinds=kinds, as_of=self.as_of)
+        add_outlook(scores, self.scorer.classifier, X, churn=self.churn, as_of=self.as_of)
 
     def _add_reasons(
         self, scores: pd.DataFrame, X: pd.DataFrame, kinds: pd.Series | None, previous: pd.DataFrame | None

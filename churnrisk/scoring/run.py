@@ -1,55 +1,13 @@
-"""Score one as-of date: features, probability, reasons, colour, next step, published whole or not at all."""
+"""Score one as-of date, unless the run that was scored last says that nothing has changed since."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import partial
-from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from churnrisk.errors import NoChampionError, UsageError
-from churnrisk.records import Colour, Run
-from churnrisk.scoring.batches import BATCH, Computed, RulesOnly
-from churnrisk.scoring.local import Written, score_locally
-from churnrisk.scoring.outcomes import RecordedOutcomes, record_outcomes
-from churnrisk.scoring.prepare import ScoringTask, policy_of
-from churnrisk.scoring.sinks import after_publish
+from churnrisk.scoring.settled import ScoringResult, Take, settled, state_of
 from churnrisk.settings import Project
-from churnrisk.snapshots import scoring_date
-from churnrisk.store import HistoryStore, NewRun, check_colour_jump, with_overrides
-from churnrisk.tracking import CHAMPION, Models
-from churnrisk.training import (
-    Progress,
-    champion_of,
-    changed_settings,
-    checked_tables,
-    require_own_thresholds,
-    tracking_of,
-    until_a_model,
-)
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-Take = Callable[[Iterator["pa.Table"]], object]
-
-
-@dataclass(frozen=True)
-class ScoringResult:
-    """The outcome of a scoring run; ``run`` is None after a dry run.
-
-    ``is_new`` is False when it had been published before, and nothing was written: then ``mix`` is empty. ``scores``
-    has a row per account, where the library has collected them.
-    """
-
-    run: Run | None
-    is_new: bool
-    notes: tuple[str, ...]
-    mix: Mapping[str, int] = field(default_factory=dict)
-    scores: pd.DataFrame = field(default_factory=pd.DataFrame)
+from churnrisk.tracking import Models
+from churnrisk.training import Progress
 
 
 def score(
@@ -63,109 +21,35 @@ def score(
     models: Models | None = None,
     cache: bool = True,
     take: Take | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
     rules_only: bool = False,
 ) -> ScoringResult:
     """Score every account at one as-of date (default: the latest) with the champion and publish the run.
 
     ``rules_only`` is for a company too young for a model: the rules alone colour, and no account has a probability.
-    ``take`` is given the scores of a new or dry run as Arrow tables, with when each account is likely to be lost; not
-    on Spark, which writes them itself. ``forced_by`` is who overrides the guard on the colour mix.
+    ``take`` is given the scores of a new or dry run as Arrow tables; not on Spark, which writes them itself.
+    ``forced_by`` is who overrides the guard on the colour mix.
     """
-    progress("loading the champion")
-    source = RulesOnly(project) if rules_only else models or tracking_of(project)
-    if rules_only:
-        _require_no_model(project, models)
-    try:
-        model = source.load(CHAMPION)
-    except NoChampionError as error:
-        raise NoChampionError(
-            f"{error}. Where the history is too short for one, `churnrisk score --rules-only` (in Python: "
-            "rules_only=True) lists by the rules alone"
-        ) from error
-    require_own_thresholds(model)
-    with (
-        checked_tables(project, now=now, progress=progress, cached=cache) as checked,
-        HistoryStore(project.store_url) as store,
-    ):
-        run = NewRun(
-            as_of=scoring_date(checked.span, as_of),
-            published_at=now,
-            inputs_digest=with_overrides(store, checked.tables.digest, at=now),
-            model_version=model.name,
-            policy_version=policy_of(model, project),
-            forced_by=forced_by,
-        )
-        young = (until_a_model(project, checked),) if rules_only else ()
-        task = ScoringTask(project, checked, model, source, store, run, progress)
-        published = store.find_run(run.run_key)
-        if published is not None and not dry_run:
-            recorded = record_outcomes(task, data_are_new=False)
-            return ScoringResult(
-                published, False, (*young, *changed_settings(model, project), *_withdrawn(recorded))
-            )
-        computed = _compute(task, trial=dry_run, outlook=take is not None, batch=batch)
-        if dry_run:
-            _hand_on(computed, take)
-            computed.discard()
-            return ScoringResult(None, True, (*young, *computed.notes), computed.mix)
-        progress("publishing")
-        try:
-            limit = project.decision.max_colour_jump
-            guard = partial(_guard, limit) if forced_by is None else None
-            publication = store.publish(run, computed.frames, guard=guard, rest=computed.rest)
-        except BaseException:
-            computed.discard()
-            raise
-        recorded = record_outcomes(task, data_are_new=True)
-        _hand_on(computed, take)
-        withdrawn = recorded.withdrawn
-        failed = after_publish(project, store, publication.run, withdrawn) if publication.is_new else ()
-        notes = (*young, *computed.notes, *_withdrawn(recorded), *failed)
-        return ScoringResult(publication.run, publication.is_new, notes, computed.mix)
+    state = None
+    if cache and project.engine.cache and models is None and not dry_run:
+        progress("looking for changes")
+        state = state_of(project, now=now, request=(as_of, rules_only))
+        if state is not None and (done := settled(project, state, now=now)) is not None:
+            return done
+    # scikit-learn and skops take seconds to import
+    from churnrisk.scoring.publish import score_anew
 
-
-def _withdrawn(recorded: RecordedOutcomes) -> tuple[str, ...]:
-    return tuple(
-        f"{one.colour} of model version {one.model_version}: {one.text}" for one in recorded.withdrawn
+    return score_anew(
+        project,
+        as_of=as_of,
+        now=now,
+        dry_run=dry_run,
+        forced_by=forced_by,
+        progress=progress,
+        models=models,
+        cache=cache,
+        take=take,
+        batch=batch,
+        rules_only=rules_only,
+        state=state,
     )
-
-
-def _compute(task: ScoringTask, *, trial: bool, outlook: bool, batch: int) -> Computed:
-    if task.project.engine.name == "spark":
-        # pyspark is an optional dependency
-        from churnrisk.scoring.spark import score_on_spark
-
-        return score_on_spark(task, trial=trial)
-    return score_locally(task, outlook=outlook, size=batch)
-
-
-def _hand_on(computed: Computed, take: Take | None) -> None:
-    if take is not None and isinstance(computed.frames, Written):
-        take(computed.frames.tables())
-
-
-def _require_no_model(project: Project, models: Models | None) -> None:
-    champion = None if models else champion_of(tracking_of(project))
-    if models is not None or champion is not None:
-        found = f"the champion, version {champion.version}" if champion else "an exported model"
-        raise UsageError(
-            f"a rules-only run is for a project without a model, found {found}. Leave --rules-only (in Python: "
-            "rules_only) out; it applies the rules too."
-        )
-    if project.engine.name == "spark":
-        raise UsageError(
-            "a rules-only run is computed in this process, found Spark as [engine] name. Set it to duckdb."
-        )
-
-
-def _guard(limit: float, new: Run, earlier: Run) -> None:
-    if new.has_model != earlier.has_model:
-        return
-    same_date = "the run of the same date that it would replace, " if earlier.as_of == new.as_of else ""
-    since = f"{same_date}run {earlier.run_id} as of {earlier.as_of:%Y-%m-%d}"
-    check_colour_jump(_mix(new), _mix(earlier), limit, since=since)
-
-
-def _mix(run: Run) -> dict[str, int]:
-    return {str(colour): getattr(run, colour) for colour in Colour}

@@ -102,7 +102,7 @@ def _explained(prepared: Prepared, listed: int) -> Iterator[pd.DataFrame]:
                 inputs, _engine(task).arrow(f"select * from {inputs} where {today} and {accounts}")
             )
             prepared.explainer.explain(scores, batch, here, prepared.table)
-        yield with_texts(scores)
+        yield with_texts(scores.drop(columns="loss_by_renewal", errors="ignore"))
 
 
 def _rest(task: ScoringTask) -> pd.DataFrame:

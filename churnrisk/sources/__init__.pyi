@@ -4,7 +4,7 @@ from .convert import detect_encoding, sheet_names
 from .database import read_batches
 from .draft import Ask, MappedTable, Question
 from .engine import Engine, names_in
-from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list
+from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list, find_files
 from .guess import Guess, default_answer, guess_tables
 from .recognition import Recognition, recognise
 from .spark_engine import SparkEngine
@@ -33,6 +33,7 @@ __all__ = [
     "detect_encoding",
     "file_kind",
     "file_list",
+    "find_files",
     "guess_tables",
     "names_in",
     "open_account",

@@ -9,6 +9,7 @@ from .account_state import (
     read_actions,
     read_changes,
     read_history,
+    read_outlook,
     read_overrides,
     read_saved,
     read_states,
@@ -81,8 +82,8 @@ __all__ = [
     "contributions_texts", "count_hidden", "end_override", "hand_out", "is_current", "is_within",
     "light_notes", "metadata", "naive_utc", "no_account", "open_work", "owners_of", "read_actions",
     "read_by_owner", "read_candidates", "read_changes", "read_history", "read_move", "read_outcomes",
-    "read_overrides", "read_page", "read_queue", "read_reasons", "read_row", "read_saved", "read_states",
-    "read_totals", "read_what_if", "read_withdrawals", "require_accounts", "reviews_with", "run_totals",
+    "read_outlook", "read_overrides", "read_page", "read_queue", "read_reasons", "read_row", "read_saved",
+    "read_states", "read_totals", "read_what_if", "read_withdrawals", "require_accounts", "reviews_with", "run_totals",
     "schema_versions", "sessions", "sign_in_attempts", "stored", "stream_rows", "to_table", "tokens", "total",
     "trail", "undo", "users", "with_overrides", "with_texts", "within", "write_outcomes", "write_totals",
 ]  # fmt: skip

@@ -51,6 +51,15 @@ _CHANGES = _ENTRIES.where(audit.c.account_id == _ACCOUNT).limit(_MOST_ENTRIES)
 _OVERRIDES = (
     sa.select(overrides).where(overrides.c.account_id == _ACCOUNT).order_by(overrides.c.override_id.desc())
 )
+_OUTLOOK = sa.select(
+    *(
+        scores.c[name]
+        for name in ("lost_by_renewal", "lost_by_end", "half_lost_days", "expected_days", "outlook_days")
+    )
+).where(
+    scores.c.run_id == sa.bindparam("one_run", type_=sa.Integer),
+    scores.c.account_id == sa.bindparam("account_id", type_=sa.Text),
+)
 _ACTIONS = (
     sa.select(actions)
     .where(actions.c.account_id == _ACCOUNT)
@@ -177,6 +186,12 @@ def read_history(connection: sa.Connection, account_id: str) -> Sequence[sa.Row[
     if account_id != clean(account_id):
         return ()
     return connection.execute(_HISTORY, {"account_id": account_id}).fetchall()
+
+
+def read_outlook(connection: sa.Connection, run_id: int, account_id: str) -> Mapping[str, float | None]:
+    """Return when an account of a run is likely to be lost; all None where the run does not say."""
+    row = connection.execute(_OUTLOOK, {"one_run": run_id, "account_id": account_id}).mappings().one()
+    return {str(name): value for name, value in row.items()}
 
 
 def read_changes(connection: sa.Connection, account_id: str) -> tuple[AuditEntry, ...]:

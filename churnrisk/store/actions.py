@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import sqlalchemy as sa
 
-from churnrisk.lights import Promise
 from churnrisk.records import Colour, Run
 from churnrisk.store.database import WriteLock
 from churnrisk.store.redlist import within
 from churnrisk.store.runs import LIVE, HistoryStore, by_account, run_before
 from churnrisk.store.schema import actions, is_listed, run_outcomes, runs, scores, withdrawals
 from churnrisk.store.scores import naive_utc, read_frame
+
+if TYPE_CHECKING:
+    from churnrisk.lights import Promise
 
 Mask = npt.NDArray[np.bool_]
 _STORED = ("account_id", "play", "reason", "channel", "colour", "due_at")
@@ -154,6 +156,8 @@ class ColourOutcome:
     @property
     def limits(self) -> Promise:
         """The promise in numbers."""
+        from churnrisk.lights import Promise  # loads scipy
+
         return Promise(Colour(self.colour), at_most=self.at_most, at_least=self.at_least)
 
 
@@ -180,6 +184,8 @@ class Withdrawal:
     @property
     def promise(self) -> Promise:
         """The promise that is no longer made."""
+        from churnrisk.lights import Promise  # loads scipy
+
         return Promise(Colour(self.colour), at_most=self.at_most, at_least=self.at_least)
 
     @property

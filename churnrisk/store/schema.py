@@ -55,6 +55,10 @@ scores = sa.Table(
     sa.Column("moved", sa.Text),
     sa.Column("family", sa.String(16)),
     sa.Column("turnaround", sa.Text),
+    *(
+        sa.Column(name, sa.Float)
+        for name in ("lost_by_renewal", "lost_by_end", "half_lost_days", "expected_days", "outlook_days")
+    ),
 )
 
 #: Sort key of the red list; an account without an annual value comes after all others.

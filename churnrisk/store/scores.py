@@ -36,7 +36,7 @@ _INSTANTS = (
     "due_at",
 )  # fmt: skip
 _IDS = ("run_id", "override_id", "action_id")
-_NUMBERS = ("probability", "log_odds", "annual_value")
+_NUMBERS = tuple(column.name for column in scores.columns if isinstance(column.type, sa.Float))
 _BATCH = 50_000
 # Nearly unique: dictionary encoding would not pay.
 _OWN = ("account_id", "name")

@@ -5,7 +5,6 @@ from .account import (
     Outlook,
     PastScore,
     account_view,
-    time_to_churn_of,
     view_account,
 )
 from .actions import Action, ActionFilter, hand_out_actions
@@ -36,5 +35,5 @@ __all__ = [
     "RunAtRisk", "SEEN", "ScoreBefore", "TeamWeek", "Timeline", "UNSCORED", "account_view", "export",
     "finish_override", "hand_out_actions", "judge_reviews", "list_overrides", "make_override",
     "missed_churners", "monday", "read_red_list", "red_list", "review", "review_overrides",
-    "time_to_churn_of", "timeline", "trail", "undo", "view_account", "write_report",
+    "timeline", "trail", "undo", "view_account", "write_report",
 ]  # fmt: skip

@@ -8,17 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any, Self
 
-import numpy as np
 from pydantic import Field
 
-from churnrisk.contract import literal
 from churnrisk.errors import NotFoundError, UsageError
-from churnrisk.features import build_features
 from churnrisk.present import AccountRow, Instant, Number, RecordShape
 from churnrisk.records import AccountState, AuditEntry, Colour, DecidedBy, RedListRow, Run
-from churnrisk.scoring import policy_of
 from churnrisk.settings import Project
-from churnrisk.snapshots import build_panel
 from churnrisk.store import (
     HistoryStore,
     OpenWork,
@@ -29,11 +24,11 @@ from churnrisk.store import (
     read_actions,
     read_changes,
     read_history,
+    read_outlook,
     read_overrides,
     read_queue,
     read_row,
 )
-from churnrisk.training import Progress, checked_tables, features_of, outlook, tracking_of
 
 #: Days from the beginning of a colour until something should have been done, where no play says otherwise.
 DEADLINE_DAYS: Mapping[str, int] = {"red": 2, "amber": 7}
@@ -87,13 +82,61 @@ class PastAction(RecordShape):
     due_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Time to churn of an account as of its run; see :func:`churnrisk.training.outlook`.
+
+    ``renewal_at``, and chance and expected loss by then, are None without a renewal ahead; ``half_lost_days`` where
+    half of such accounts are not gone within ``outlook_days``.
+    """
+
+    as_of: datetime
+    renewal_at: datetime | None
+    lost_by_renewal: float | None
+    loss_by_renewal: float | None
+    half_lost_days: float | None
+    lost_by_end: float
+    expected_days: float
+    outlook_days: int
+
+    @classmethod
+    def of(cls, row: RedListRow, as_of: datetime, stored: Mapping[str, float | None]) -> Self | None:
+        """Return the outlook as stored with the score; None without one."""
+        lost, end, expected = (stored[name] for name in ("lost_by_renewal", "lost_by_end", "expected_days"))
+        if end is None or expected is None:
+            return None
+        return cls(
+            as_of=as_of,
+            renewal_at=None if lost is None else row.renewal_at,
+            lost_by_renewal=lost,
+            loss_by_renewal=None if lost is None or row.annual_value is None else lost * row.annual_value,
+            half_lost_days=stored["half_lost_days"],
+            lost_by_end=end,
+            expected_days=expected,
+            outlook_days=int(stored["outlook_days"] or 0),
+        )
+
+    @property
+    def text(self) -> str:
+        """One sentence for people."""
+        if self.lost_by_renewal is None or self.renewal_at is None:
+            when = f"about {self.lost_by_end:.0%} to be lost within {self.outlook_days} days"
+        else:
+            loss = self.loss_by_renewal
+            cost = "" if loss is None else f" (an expected loss of {loss:,.0f} a year)"
+            when = f"about {self.lost_by_renewal:.0%} to be lost by the renewal on {self.renewal_at:%Y-%m-%d}{cost}"
+        if self.half_lost_days is None:
+            return f"{when}; more than half of such accounts are still there after {self.outlook_days} days"
+        return f"{when}; half of such accounts are gone within {max(1, round(self.half_lost_days))} days"
+
+
 @dataclass(frozen=True)
 class AccountView:
     """What is known of one account at ``run``, the latest that holds it.
 
     ``history`` is oldest first, the latest run included; ``trail``, ``overrides`` and ``actions`` are newest first.
-    ``overdue``: due, and nobody has touched it since it has its colour. ``light_notes`` say which colours no account
-    can have, and why.
+    ``overdue``: due, and nobody has touched it since it has its colour. ``outlook`` is None without a probability or a
+    time to churn. ``light_notes`` say which colours no account can have, and why.
     """
 
     row: RedListRow
@@ -105,6 +148,7 @@ class AccountView:
     trail: tuple[AuditEntry, ...]
     overrides: tuple[PastOverride, ...]
     actions: tuple[PastAction, ...]
+    outlook: Outlook | None = None
     light_notes: tuple[str, ...] = ()
 
     @property
@@ -187,6 +231,7 @@ def view_account(
         trail = read_changes(connection, account_id)
         overrides = read_overrides(connection, account_id)
         actions = [PastAction(**row) for row in read_actions(connection, account_id)]
+        outlook = Outlook.of(row, run.as_of, read_outlook(connection, run.run_id, account_id))
         notes = light_notes(connection, run.run_id)
     handed_due_at = next((action.due_at for action in actions if action.handed_out_at >= since), None)
     return AccountView(
@@ -199,6 +244,7 @@ def view_account(
         trail=trail,
         overrides=tuple(_overrides(overrides, now)),
         actions=tuple(actions),
+        outlook=outlook,
         light_notes=tuple(notes.values()),
     )
 
@@ -232,77 +278,3 @@ def is_overdue(work: OpenWork, deadlines: Mapping[str, int], now: datetime) -> b
 def day_of(now: datetime) -> datetime:
     """Return the beginning of a day."""
     return datetime.combine(now.date(), time())
-
-
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """Time to churn of an account as of a date; see :func:`churnrisk.training.outlook`.
-
-    ``renewal_at``, and chance and expected loss by then, are None without a renewal ahead; ``half_lost_days`` where
-    half of such accounts are not gone within ``outlook_days``.
-    """
-
-    as_of: datetime
-    renewal_at: datetime | None
-    lost_by_renewal: float | None
-    loss_by_renewal: float | None
-    half_lost_days: float | None
-    lost_by_end: float
-    expected_days: float
-    outlook_days: int
-
-    @property
-    def text(self) -> str:
-        """One sentence for people."""
-        if self.lost_by_renewal is None or self.renewal_at is None:
-            when = f"about {self.lost_by_end:.0%} to be lost within {self.outlook_days} days"
-        else:
-            loss = self.loss_by_renewal
-            cost = "" if loss is None else f" (an expected loss of {loss:,.0f} a year)"
-            when = f"about {self.lost_by_renewal:.0%} to be lost by the renewal on {self.renewal_at:%Y-%m-%d}{cost}"
-        if self.half_lost_days is None:
-            return f"{when}; more than half of such accounts are still there after {self.outlook_days} days"
-        return f"{when}; half of such accounts are gone within {max(1, round(self.half_lost_days))} days"
-
-
-def time_to_churn_of(
-    project: Project, view: AccountView, *, now: datetime, progress: Progress
-) -> Outlook | None:
-    """Return the outlook of an account as of its latest run, by that run's model; None without a score or hazard."""
-    if view.latest.churn_probability is None:
-        return None
-    progress("loading the model")
-    model = tracking_of(project).load(view.run.model_version)
-    if policy_of(model, project) != view.run.policy_version:
-        raise UsageError(
-            f"the run was scored by another model version {model.version}, or other rules, than are here. Score again."
-        )
-    if model.hazard is None:
-        return None
-    as_of = view.run.as_of
-    with checked_tables(project, now=now, progress=progress) as checked:
-        tables = checked.tables
-        features = features_of(model, project, tables)
-        panel = build_panel(tables, project.churn, [as_of], data_end=checked.span.end)
-        tables.engine.run(f"delete from {panel.rows} where account_id <> {literal(view.row.account_id)}")
-        progress(f"looking ahead from {as_of:%Y-%m-%d}")
-        X = build_features(
-            tables, features, key_features=project.features.key_features, labelled_only=False
-        ).X[model.columns]
-    if X.empty:
-        return None
-    table = outlook(
-        model.classifier,
-        X,
-        churn=project.churn,
-        as_of=as_of,
-        renewal_at=np.array([view.row.renewal_at], dtype="datetime64[us]"),
-        annual_value=[float("nan") if view.row.annual_value is None else view.row.annual_value],
-    )
-    assert table is not None  # noqa: S101 - the model has a hazard
-    found: dict[str, Any] = {
-        str(name): None if value != value else value for name, value in table.iloc[0].items()
-    }
-    found["outlook_days"] = int(found["outlook_days"])
-    renewal_at = None if found["lost_by_renewal"] is None else view.row.renewal_at
-    return Outlook(as_of=as_of, renewal_at=renewal_at, **found)

@@ -1,5 +1,6 @@
 from .bundle import Bundle, BundledModel, build, is_bundle, pack, unpack
-from .registry import ModelVersionInfo, Tracking, VersionDetails, masked
+from .mirror import ModelVersionInfo
+from .registry import Tracking, VersionDetails, masked
 from .served import plain_example, probability_signature
 from .stored import (
     CANDIDATE,

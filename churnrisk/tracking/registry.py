@@ -8,17 +8,18 @@ import os
 import re
 import sqlite3
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from churnrisk.errors import ChurnRiskError, NoChampionError, UsageError
+from churnrisk.errors import ChurnRiskError, UsageError
+from churnrisk.tracking.mirror import Mirror, ModelVersionInfo, absent, settled_digest
 from churnrisk.tracking.stored import (
-    CANDIDATE,
     CHAMPION,
     LoadedModel,
     StoredModel,
@@ -30,14 +31,9 @@ from churnrisk.tracking.writing import DatasetRecord, TrainingRecord, as_json, w
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
-    from mlflow.entities.model_registry import ModelVersion
 
 #: MLflow keeps no history of aliases, so a version's promotions stand in this tag of it.
 PROMOTIONS_TAG = "churnrisk.promotions"
-_FIXES = {
-    CHAMPION: "run `churnrisk train`, then `churnrisk promote`",
-    CANDIDATE: "run `churnrisk train`",
-}
 _BLOCKS = ("fit", "calibration", "policy", "test")
 _DATASET = re.compile(rf"panel-({'|'.join(_BLOCKS)})-(\d{{4}}-\d\d-\d\d)\.\.(\d{{4}}-\d\d-\d\d)")
 _SQLITE = "sqlite:///"
@@ -54,18 +50,6 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-
-
-@dataclass(frozen=True)
-class ModelVersionInfo:
-    """One registered version; ``created`` is in UTC, ``metrics`` are those of its run, ``tags`` the version's own."""
-
-    version: int
-    created: datetime
-    aliases: tuple[str, ...]
-    metrics: dict[str, float]
-    run_id: str
-    tags: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -133,22 +117,19 @@ class Tracking:
     def log_training(self, record: TrainingRecord) -> ModelVersionInfo:
         """Store a training as a run, register its model and make that the candidate; on failure no version is left."""
         trusted_types = trusted_types_of(record.classifier)
-        with self._open() as versions:
+        with self.opened() as client:
             written = write_training(
-                versions.client,
+                client,
                 record,
-                experiment_id=self._experiment_id(versions.client),
+                experiment_id=self._experiment_id(client),
                 model_name=self.model_name,
                 trusted_types=trusted_types,
             )
-            return versions.described([written])[0]
+            return self._listed(client).find(int(written.version))
 
     def versions(self) -> list[ModelVersionInfo]:
         """Return all registered versions, newest first; empty before the first training."""
-        if self.is_empty:
-            return []
-        with self._open() as versions:
-            return sorted(versions.described(versions.all()), key=lambda info: -info.version)
+        return [] if self.is_empty else list(self._known().versions)
 
     def load(self, alias_or_version: str | int = CHAMPION) -> LoadedModel:
         """Load a model through the allow-list of :mod:`churnrisk.tracking.stored`."""
@@ -157,20 +138,27 @@ class Tracking:
 
     def stored(self, alias_or_version: str | int = CHAMPION) -> StoredModel:
         """Return the files of a version; nothing in them is built."""
-        with TemporaryDirectory() as scratch, self._open(alias_or_version) as versions:
-            version = versions.find(alias_or_version)
-            return read_folder(
-                self._fetch(versions.client, version, Path(scratch)),
-                version=int(version.version),
-                run_id=version.run_id or "",
-                tags=dict(version.tags),
-            )
+        known = self._known(alias_or_version)
+        version = known.find(alias_or_version)
+        read = partial(read_folder, version=version.version, run_id=version.run_id, tags=version.tags)
+        location = known.locations[version.version]
+        if self.artifacts:
+            # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
+            # They end in models/<model id>/artifacts.
+            own = self.artifacts.joinpath(*location.split("/")[-3:])
+            if own.is_dir():
+                return read(own)
+        with TemporaryDirectory() as scratch, self.opened():
+            from mlflow.artifacts import download_artifacts
+
+            fetched = download_artifacts(artifact_uri=location, dst_path=scratch, tracking_uri=self.address)
+            return read(Path(fetched))
 
     def details(self, name: str | int) -> VersionDetails:
         """Return a version with the parameters and data of its training."""
-        with self._open(name) as versions:
-            (info,) = versions.described([versions.find(name)])
-            run = versions.client.get_run(info.run_id)
+        info = self._known(name).find(name)
+        with self.opened() as client:
+            run = client.get_run(info.run_id)
         inputs = run.inputs.dataset_inputs if run.inputs else []
         datasets = [record for record in map(_dataset, inputs) if record is not None]
         datasets.sort(key=lambda record: _BLOCKS.index(record.block))
@@ -178,20 +166,20 @@ class Tracking:
 
     def promote(self, version: int, *, decision: dict[str, Any]) -> ModelVersionInfo:
         """Make a version the champion; the decision (evidence, author, time) goes into its tags."""
-        with self._open(version) as versions:
-            candidate, previous = versions.find(version), versions.aliases().get(CHAMPION)
-            if previous == version:
+        with self._open(version) as (client, known):
+            candidate = known.find(version)
+            if known.champion == version:
                 raise UsageError(f"version {version} is the champion already; nothing to promote")
-            entry = {"previous_champion": previous, "decision": decision}
+            entry = {"previous_champion": known.champion, "decision": decision}
             # The tag first: an alias without its history could not be rolled back.
-            versions.write_promotions(candidate, [*_promotions(candidate), entry])
-            versions.make_champion(candidate)
-            return versions.described([versions.find(version)])[0]
+            self._write_promotions(client, candidate, [*_promotions(candidate), entry])
+            self._make_champion(client, candidate)
+            return self._listed(client).find(version)
 
     def rollback(self, *, reason: dict[str, Any]) -> ModelVersionInfo:
         """Give the alias ``champion`` back to the version that the champion replaced, and return that."""
-        with self._open(CHAMPION) as versions:
-            current = versions.find(CHAMPION)
+        with self._open(CHAMPION) as (client, known):
+            current = known.find(CHAMPION)
             promotions = _promotions(current)
             live = [entry for entry in promotions if "rolled_back" not in entry]
             last: dict[str, Any] = live[-1] if live else {}
@@ -200,20 +188,67 @@ class Tracking:
                     f"version {current.version} replaced no other champion, so there is none to go back "
                     "to; `churnrisk models` lists the versions and `churnrisk promote` takes any of them"
                 )
-            restored = versions.find(int(last["previous_champion"]))
+            restored = known.find(int(last["previous_champion"]))
             # The alias first: an entry marked too early would hide the way back.
-            versions.make_champion(restored)
+            self._make_champion(client, restored)
             last["rolled_back"] = reason
-            versions.write_promotions(current, promotions)
-            return versions.described([restored])[0]
+            self._write_promotions(client, current, promotions)
+            return self._listed(client).find(restored.version)
+
+    def _known(self, name: str | int | None = None) -> Mirror:
+        """Return the versions, from their mirror while the registry is as it was."""
+        found = None if self.database is None else Mirror.read(self.database, self.model_name)
+        if found is not None:
+            return found
+        with self._open(name) as (_, known):
+            return known
 
     @contextmanager
-    def _open(self, name: str | int | None = None) -> Iterator[Versions]:
-        """Yield the versions; refuse at once to look for one by name in an empty store."""
+    def _open(self, name: str | int | None = None) -> Iterator[tuple[MlflowClient, Mirror]]:
+        """Yield a client and the versions; refuse at once to look for one by name in an empty store."""
         if name is not None and self.is_empty:
-            raise _absent(name, known=[])
+            raise absent(name, known=[])
         with self.opened() as client:
-            yield Versions(client, self.model_name)
+            yield client, self._listed(client)
+
+    def _listed(self, client: MlflowClient) -> Mirror:
+        """Return the versions as the registry has them now, and mirror them."""
+        digest = None if self.database is None else settled_digest(self.database)
+        found = list(client.search_model_versions(f"name = '{self.model_name}'"))
+        # search_model_versions returns versions without their aliases.
+        aliases = client.get_registered_model(self.model_name).aliases if found else {}
+        metrics = _metrics(client, [version.run_id for version in found if version.run_id])
+        versions = [
+            ModelVersionInfo(
+                version=int(version.version),
+                created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
+                aliases=tuple(
+                    sorted(a for a, number in aliases.items() if int(number) == int(version.version))
+                ),
+                metrics=metrics.get(version.run_id or "", {}),
+                run_id=version.run_id or "",
+                tags=dict(version.tags),
+            )
+            for version in sorted(found, key=lambda version: -int(version.version))
+        ]
+        locations = {
+            int(version.version): client.get_model_version_download_uri(self.model_name, version.version)
+            for version in found
+        }
+        listed = Mirror(self.model_name, tuple(versions), locations, digest)
+        if self.database is not None:
+            listed.write(self.database)
+        return listed
+
+    def _make_champion(self, client: MlflowClient, version: ModelVersionInfo) -> None:
+        client.set_registered_model_alias(self.model_name, CHAMPION, str(version.version))
+
+    def _write_promotions(
+        self, client: MlflowClient, version: ModelVersionInfo, promotions: list[dict[str, Any]]
+    ) -> None:
+        client.set_model_version_tag(
+            self.model_name, str(version.version), PROMOTIONS_TAG, as_json(promotions)
+        )
 
     @contextmanager
     def opened(self) -> Iterator[MlflowClient]:
@@ -246,90 +281,18 @@ class Tracking:
             return str(client.create_experiment(self.experiment, artifact_location=location))
         return str(found.experiment_id)
 
-    def _fetch(self, client: MlflowClient, version: ModelVersion, scratch: Path) -> Path:
-        """Return a folder with the files of a version."""
-        from mlflow.artifacts import download_artifacts
 
-        location = client.get_model_version_download_uri(self.model_name, version.version)
-        if self.uri is None and self.artifacts:
-            # MLflow keeps absolute addresses; the project folder may have been moved or copied since.
-            # They end in models/<model id>/artifacts.
-            own = self.artifacts.joinpath(*location.split("/")[-3:])
-            if own.is_dir():
-                return own
-        fetched = download_artifacts(
-            artifact_uri=location, dst_path=os.fspath(scratch), tracking_uri=self.address
-        )
-        return Path(fetched)
+def _metrics(client: MlflowClient, run_ids: list[str]) -> dict[str, dict[str, float]]:
+    """Return metrics by run, in one query; deleted runs are left out."""
+    if not run_ids:
+        return {}
+    listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(everywhere, f"attributes.run_id IN ({listed})", max_results=len(run_ids))
+    return {run.info.run_id: dict(run.data.metrics) for run in runs}
 
 
-@dataclass(frozen=True)
-class Versions:
-    """The versions of the model of one name, read through an open client."""
-
-    client: MlflowClient
-    model_name: str
-
-    def aliases(self) -> dict[str, int]:
-        """Return which version each alias points to."""
-        # search_model_versions returns versions without their aliases.
-        if not self.client.search_registered_models(f"name = '{self.model_name}'", max_results=1):
-            return {}
-        registered = self.client.get_registered_model(self.model_name)
-        return {alias: int(version) for alias, version in registered.aliases.items()}
-
-    def all(self) -> list[ModelVersion]:
-        """Return every version, in no order."""
-        return list(self.client.search_model_versions(f"name = '{self.model_name}'"))
-
-    def find(self, name: str | int) -> ModelVersion:
-        """Return a version by its alias, its number or the id of its run."""
-        known = {int(version.version): version for version in self.all()}
-        by_run = next((version for version in known.values() if version.run_id == str(name)), None)
-        if by_run is not None:
-            return by_run
-        number = int(name) if str(name).isdecimal() else self.aliases().get(str(name))
-        if number is None or number not in known:
-            raise _absent(name, sorted(known))
-        return known[number]
-
-    def described(self, versions: Sequence[ModelVersion]) -> list[ModelVersionInfo]:
-        """Return versions with their aliases and metrics, in the order given."""
-        aliases = self.aliases()
-        metrics = self._metrics([version.run_id for version in versions if version.run_id])
-        return [
-            ModelVersionInfo(
-                version=int(version.version),
-                created=datetime.fromtimestamp(version.creation_timestamp / 1000, tz=UTC),
-                aliases=tuple(sorted(a for a, number in aliases.items() if number == int(version.version))),
-                metrics=metrics.get(version.run_id or "", {}),
-                run_id=version.run_id or "",
-                tags=dict(version.tags),
-            )
-            for version in versions
-        ]
-
-    def make_champion(self, version: ModelVersion) -> None:
-        """Point the alias ``champion`` to a version."""
-        self.client.set_registered_model_alias(self.model_name, CHAMPION, version.version)
-
-    def write_promotions(self, version: ModelVersion, promotions: list[dict[str, Any]]) -> None:
-        """Store the promotions of a version, oldest first."""
-        self.client.set_model_version_tag(version.name, version.version, PROMOTIONS_TAG, as_json(promotions))
-
-    def _metrics(self, run_ids: list[str]) -> dict[str, dict[str, float]]:
-        """Return metrics by run, in one query; deleted runs are left out."""
-        if not run_ids:
-            return {}
-        listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
-        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        runs = self.client.search_runs(
-            everywhere, f"attributes.run_id IN ({listed})", max_results=len(run_ids)
-        )
-        return {run.info.run_id: dict(run.data.metrics) for run in runs}
-
-
-def _promotions(version: ModelVersion) -> list[dict[str, Any]]:
+def _promotions(version: ModelVersionInfo) -> list[dict[str, Any]]:
     """Return a version's promotions, oldest first."""
     promotions: list[dict[str, Any]] = json.loads(version.tags.get(PROMOTIONS_TAG, "[]"))
     return promotions
@@ -349,15 +312,6 @@ def _dataset(logged: DatasetInput) -> DatasetRecord | None:
         rows=int(json.loads(dataset.profile or "{}").get("num_rows", 0)),
         digest=str(tags.get("churnrisk.digest", dataset.digest)),
     )
-
-
-def _absent(name: str | int, known: list[int]) -> ChurnRiskError:
-    """Return the error for a version that is not there, with those that are."""
-    if known and str(name) not in _FIXES:
-        listed = ", ".join(map(str, known))
-        return UsageError(f"there is no model version {name}; there are {listed}")
-    what = "model" if str(name).isdecimal() else name
-    return NoChampionError(f"there is no {what} yet; {_FIXES.get(str(name), _FIXES[CANDIDATE])}")
 
 
 def masked(text: str) -> str:

@@ -16,8 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from churnrisk.errors import ChurnRiskError, UsageError
-from churnrisk.features import annual_value
-from churnrisk.model import as_pandas
 from churnrisk.records import RULES_ONLY, Feature
 
 if TYPE_CHECKING:
@@ -164,7 +162,9 @@ class LoadedModel:
         unknown, a missing column a UsageError. The colour is that of the stored thresholds and rules; what needs more
         than the row is left to ``churnrisk score``: a wave of newcomers, hysteresis, overrides, peers.
         """
+        from churnrisk.features import annual_value
         from churnrisk.lights import apply_rules, segments_of
+        from churnrisk.model import as_pandas
 
         light = self.thresholds
         rows = self._read(as_pandas(X))
@@ -244,9 +244,15 @@ def read_folder(folder: Path, *, version: int, run_id: str, tags: dict[str, str]
 
 def _require_skops(folder: Path) -> str:
     """Refuse other formats before their file is opened; return the version of Python that wrote the model."""
-    from mlflow.models import Model
+    import yaml
 
-    flavours = Model.load(str(folder)).flavors
+    try:
+        flavours = yaml.load((folder / "MLmodel").read_bytes(), yaml.CSafeLoader)["flavors"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as cause:
+        raise ChurnRiskError(
+            f"expected a model that MLflow describes in {folder / 'MLmodel'}, found: {cause}. "
+            "Run `churnrisk train` again."
+        ) from cause
     written_as = flavours.get("sklearn", {}).get("serialization_format", "an unknown format")
     if written_as != "skops":
         raise ChurnRiskError(

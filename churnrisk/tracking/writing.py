@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -248,8 +249,9 @@ class _Writer:
             skops_trusted_types=trusted_types,
             signature=probability_signature(record.X_example),
             input_example=plain_example(record.X_example),
-            # Given, because MLflow would start a second interpreter to find them out.
-            pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
+            # Given, because MLflow would start a second interpreter to find them out; as an environment,
+            # because it takes a second to look through a bare list of requirements.
+            conda_env=_environment(),
             pyfunc_predict_fn="predict_proba",
         )
         if record.is_churn_model:
@@ -290,6 +292,15 @@ class _Writer:
         )
         client.set_registered_model_alias(model_name, CANDIDATE, version.version)
         return version
+
+
+def _environment() -> dict[str, Any]:
+    pinned = [f"{name}=={installed(name)}" for name in ("mlflow", *_REQUIREMENTS)]
+    return {
+        "name": "churnrisk",
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={platform.python_version()}", "pip", {"pip": pinned}],
+    }
 
 
 def _card(record: TrainingRecord) -> str:

@@ -4,14 +4,12 @@ from .fit import (
     OUTLOOK,
     Training,
     add_outlook,
-    champion_of,
     outlook,
-    tracking_of,
     train,
     unfitted,
     until_a_model,
 )
-from .lifecycle import Promotion, Reproduction, export, models, promote, read_bundle, reproduce, rollback
+from .lifecycle import Promotion, Reproduction, export, promote, read_bundle, reproduce
 from .measure import (
     FIRST,
     Backtest,
@@ -35,6 +33,7 @@ from .panel import (
     training_panel,
 )
 from .record import EvaluationReport, changed_settings, features_of, require_own_thresholds, within
+from .registered import champion_of, models, rollback, tracking_of
 from .signals import CatalogueReport, FeatureWorth, catalogue_report, feature_query, main_families
 from .start import StartedProject, make_sample, start_project
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit, logit
 
-from churnrisk.errors import ModelInputError, NoChampionError, TooYoungError
+from churnrisk.errors import ModelInputError, TooYoungError
 from churnrisk.features import annual_value
 from churnrisk.lights import (
     DEFAULT_RULES,
@@ -42,10 +42,11 @@ from churnrisk.model import (
 from churnrisk.records import Colour, ColourEvidence, Feature
 from churnrisk.settings import Project
 from churnrisk.snapshots import ChurnConfig, Horizon, churn_dates, known_by, training_dates
-from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo, Tracking
+from churnrisk.tracking import CHAMPION, LoadedModel, ModelVersionInfo
 from churnrisk.training.checked import CheckedTables, Progress, checked_tables
 from churnrisk.training.panel import CutPanel, choose_kinds, training_panel
 from churnrisk.training.record import Trained, training_record, unfed_columns, within
+from churnrisk.training.registered import champion_of, tracking_of
 
 RECENCY = "recency rule"
 # A rule that costs less efficiency is not named: so much is chance in a block of a few thousand rows.
@@ -56,7 +57,7 @@ _NEARLY_ALL = 0.70
 _LONGEST_WAIT = 2000
 #: Signals that move with the calendar, in days per day.
 AGEING = {"tenure_days": 1, "term_age_days": 1, "days_to_renewal": -1}
-#: The columns of :func:`outlook`; the store does not hold them.
+#: The columns of :func:`outlook`; the store leaves out the loss, which follows from the others.
 OUTLOOK = (
     "lost_by_renewal",
     "loss_by_renewal",
@@ -135,19 +136,6 @@ def _first_split(span: Horizon, project: Project) -> datetime | None:
         if project.model.split == "accounts" or dates[-1] - dates[0] >= project.churn.outcome_delay:
             return longer.end
     return None
-
-
-def tracking_of(project: Project) -> Tracking:
-    """Return the registry of a project."""
-    return Tracking(project.tracking_uri, project.directory, project.experiment)
-
-
-def champion_of(tracking: Tracking) -> LoadedModel | None:
-    """Return the champion; None before the first promotion."""
-    try:
-        return tracking.load(CHAMPION)
-    except NoChampionError:
-        return None
 
 
 def _fit(data: CutPanel, *, champion: LoadedModel | None, progress: Progress) -> Trained:

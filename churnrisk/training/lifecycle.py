@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from churnrisk.errors import ContractError, GuardError, NoChampionError, UsageError
+from churnrisk.errors import ContractError, GuardError, UsageError
 from churnrisk.files import write_whole
 from churnrisk.records import Interval
 from churnrisk.settings import Project
@@ -33,7 +33,7 @@ from churnrisk.tracking import (
     unpack,
 )
 from churnrisk.training.checked import Progress
-from churnrisk.training.fit import learn, tracking_of
+from churnrisk.training.fit import learn
 from churnrisk.training.measure import FIRST, compare, learned_until
 from churnrisk.training.panel import CutPanel, training_panel
 from churnrisk.training.record import (
@@ -44,6 +44,7 @@ from churnrisk.training.record import (
     require_own_thresholds,
     restore_settings,
 )
+from churnrisk.training.registered import tracking_of
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,6 @@ def promote(
     if dry_run:
         return Promotion(versions[candidate.version], current, why)
     return Promotion(tracking.promote(candidate.version, decision=decision), current, why)
-
-
-def rollback(project: Project, *, author: str, reason: str, now: datetime) -> ModelVersionInfo:
-    """Return to the previous champion."""
-    return tracking_of(project).rollback(
-        reason={"author": author, "at": now.isoformat(timespec="seconds"), "reason": reason}
-    )
-
-
-def models(project: Project) -> list[ModelVersionInfo]:
-    """Return all versions, newest first; a NoChampionError before the first training."""
-    found = tracking_of(project).versions()
-    if not found:
-        raise NoChampionError("no model has been trained yet. Run `churnrisk train`.")
-    return found
 
 
 def _evidence(

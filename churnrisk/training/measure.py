@@ -35,13 +35,11 @@ from churnrisk.tracking import CANDIDATE, CHAMPION, LoadedModel, VersionDetails
 from churnrisk.training.checked import Progress
 from churnrisk.training.fit import (
     RECENCY,
-    champion_of,
     colours_on_test,
     evaluated,
     learn,
     measure,
     recency_scores,
-    tracking_of,
     unfitted,
 )
 from churnrisk.training.panel import CutPanel, TrainingPanel, training_panel
@@ -54,6 +52,7 @@ from churnrisk.training.record import (
     require_columns,
     within,
 )
+from churnrisk.training.registered import champion_of, tracking_of
 
 #: The first version's name among the scorers of a comparison, in which the second is "model".
 FIRST = "first"

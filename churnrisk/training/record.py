@@ -321,7 +321,7 @@ def _figures(trained: Trained, data: CutPanel) -> dict[str, Figure]:
         drawn["drift"] = plots.plot_drift(panel.X.sample(min(len(panel.X), _DRIFT_ROWS), random_state=0))
     figures = {name: cast("Figure", axes.figure) for name, axes in drawn.items()}
     return figures | {
-        "feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[data.cut.fit])
+        "feature_effects": plots.plot_feature_effects(trained.classifier, panel.X[data.cut.fit], top=6)
     }
 
 

@@ -19,8 +19,8 @@ from churnrisk.snapshots import build_panel
 from churnrisk.sources import Tables
 from churnrisk.tracking import CHAMPION
 from churnrisk.training.checked import CheckedTables, Progress, checked_tables
-from churnrisk.training.fit import tracking_of
 from churnrisk.training.panel import snapshot_dates, suspects_of
+from churnrisk.training.registered import tracking_of
 
 DRAWS = 200
 #: Enough accounts to compare the shares of main signals with.

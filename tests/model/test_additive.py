@@ -1,9 +1,11 @@
 import numpy as np
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from churnrisk.model import Binner, BoostedTrees, FrameEncoder
+from churnrisk.tracking import load_trusted
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,17 @@ def test_a_column_contributes_the_same_whatever_the_others_are(trees):
     assert np.array_equal(model.contributions(moved)[:, 1:], model.contributions(encoded)[:, 1:])
 
 
-def test_tables_that_disagree_are_built_again_on_load(trees):
+def test_an_exact_model_is_stored_without_its_trees_and_answers_the_same(trees):
     model, encoded = trees
-    state = {**model.__getstate__(), "tables_": [table + 1.0 for table in model.tables_]}
+    assert not {"trees_", "steps_"} & model.__getstate__().keys()
+    loaded = load_trusted(skops.io.dumps(model))
+    assert np.array_equal(loaded.decision_function(encoded), model.decision_function(encoded))
+    assert np.array_equal(loaded.contributions(encoded), model.contributions(encoded))
+
+
+def test_tables_that_disagree_with_trees_stored_earlier_are_built_again_on_load(trees):
+    model, encoded = trees
+    state = vars(model) | {"tables_": [table + 1.0 for table in model.tables_]}
     loaded = BoostedTrees.__new__(BoostedTrees)
     loaded.__setstate__(state)
     assert np.allclose(loaded.decision_function(encoded), model.decision_function(encoded), atol=1e-9)

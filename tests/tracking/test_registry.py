@@ -356,4 +356,41 @@ def test_the_first_start_and_a_training_print_nothing(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONWARNINGS": ""},
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
-    assert {path.name for path in (tmp_path / "models").iterdir()} == {"mlflow.db", "artifacts"}
+    assert {path.name for path in (tmp_path / "models").iterdir()} == {
+        "mlflow.db",
+        "mlflow.db.versions",
+        "artifacts",
+    }
+
+
+def test_versions_and_files_are_read_without_mlflow_as_long_as_the_registry_is_the_same(
+    project: Tracking, make_record: MakeRecord
+) -> None:
+    project.log_training(make_record())
+    project.promote(1, decision={})
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from churnrisk.tracking import Tracking\n"
+        "project = Tracking(None, Path(sys.argv[1]), 'demo')\n"
+        "print([(info.version, info.aliases) for info in project.versions()], project.stored().version)\n"
+        "assert 'mlflow' not in sys.modules and 'sklearn' not in sys.modules\n"
+    )
+    command = [sys.executable, "-c", script, str(project.workspace)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout == "[(1, ('candidate', 'champion'))] 1\n"
+
+
+def test_what_others_change_in_the_registry_is_seen_at_once(
+    project: Tracking, make_record: MakeRecord
+) -> None:
+    for _ in range(2):
+        project.log_training(make_record())
+    project.promote(1, decision={})
+    assert project.stored().version == 1
+    with project.opened() as client:
+        client.set_registered_model_alias("churn", "champion", "2")
+    assert project.stored().version == 2
+    mirror = project.workspace / "models" / "mlflow.db.versions"
+    mirror.write_bytes(mirror.read_bytes().replace(b'"champion"', b'"candidate"'))
+    assert project.stored().version == 2
