@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from churnrisk.contract import TABLES, TableSpec, identifier, literal, normal_id
@@ -114,27 +114,27 @@ def map_table(
 
     Own columns of attributes with a ``taken`` name get another one.
     """
-    spec, (first, *more) = TABLES[name], parts
+    said = MappedTable({}, "")
+    parts = [_asked(name, part, said, ask) for part in parts]
+    first, *more = parts
     seen: dict[str, set[str | None]] = {}
     for new, own in (pair for part in parts for pair in part.columns.items() if pair[1].is_date):
         seen.setdefault(new, set()).add(own.date_format)
     mixed = {new for new, formats in seen.items() if len(formats) > 1}
     if more or extra or (name == "events" and first.flags):
         # letters, not folders
-        common = os.path.commonprefix([part.file.words for part in parts])  # noqa: RUF071
-        selects = [
-            one for part in parts for one in _selects(name, part, mixed, extra, common if more else None)
-        ]
+        common = os.path.commonprefix([part.file.words for part in parts]) if more else None  # noqa: RUF071
+        selects = [one for part in parts for one in _selects(name, part, mixed, extra, common)]
         table = by_sql("\nunion all by name\n".join(selects), [part.file for part in parts])
     else:
-        table = _by_path(spec, first, taken)
+        table = _by_path(TABLES[name], first, taken)
     for part in parts if name != "accounts" else ():
-        way = part.way
-        whose = f"{way.share:.0%} of the ids in {way.column} are those of accounts"
+        whose = f"{part.way.share:.0%} of the ids in {part.way.column} are those of accounts"
         table.notes.append(f"{part.file.path}: {whose}" if more else whose)
-    _set_formats(spec, parts, mixed, table, ask)
-    for part in parts:
-        _ask_meaning(name, part, table, ask)
+    table.notes += said.notes
+    table.unanswered += said.unanswered
+    table.settings |= said.settings
+    _set_formats(TABLES[name], parts, mixed, table)
     return table
 
 
@@ -191,17 +191,19 @@ def _selects(
         word = " ".join(word for word in words if word and word not in whose) or part.file.words
         own = chosen.get(kinds.name)
         chosen[kinds.name] = f"{literal(word + ' ')} || {own}" if own else literal(word)
-    kinds_of_rows = [
-        (
-            {"feature": literal(re.sub(r"^[a-z]+[_ ]", "", flag.name.lower()))},
-            [f"try_cast({sql_of(flag)} as double) = 1"],
+    if not flags:
+        yield _select(chosen, part, conditions)
+    for flag in flags:
+        word = literal(re.sub(r"^[a-z]+[_ ]", "", flag.name.lower()))
+        yield _select(
+            {**chosen, "feature": word}, part, [*conditions, f"try_cast({sql_of(flag)} as double) = 1"]
         )
-        for flag in flags
-    ]
-    for more, only in kinds_of_rows or [({}, [])]:
-        values = ", ".join(f"{value} as {new}" for new, value in {**chosen, **more}.items())
-        where = " and ".join([*conditions, *only])
-        yield f"select {values}\nfrom {part.rows}{f' where {where}' if where else ''}"
+
+
+def _select(chosen: Mapping[str, str], part: Part, conditions: Sequence[str]) -> str:
+    values = ", ".join(f"{value} as {new}" for new, value in chosen.items())
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    return f"select {values}\nfrom {part.rows}{where}"
 
 
 def renamed(names: Iterable[str], taken: Container[str]) -> dict[str, str]:
@@ -209,72 +211,65 @@ def renamed(names: Iterable[str], taken: Container[str]) -> dict[str, str]:
     return {f"my_{name}": name for name in sorted(names) if name.strip().lower() in taken}
 
 
-def _set_formats(
-    spec: TableSpec, parts: Sequence[Part], mixed: Container[str], table: MappedTable, ask: Ask
-) -> None:
+def _set_formats(spec: TableSpec, parts: Sequence[Part], mixed: Container[str], table: MappedTable) -> None:
     """Say how dates, numbers and unknown values are written."""
     types = {column.name: column.type for column in spec.columns}
-    columns = [(part.file, new, own) for part in parts for new, own in part.columns.items()]
-    times = [
-        one for one in columns if one[2].is_date and types[one[1]] == "timestamp" and one[1] not in mixed
-    ]
-    formats: dict[str, str] = {}
-    for file, new, own in times:
-        format_ = own.date_format
-        if own.rival_format:
-            text = f"are the dates in {own.name} of {file.path} written day first or month first?"
-            choices = (str(own.date_format), own.rival_format)
-            format_ = ask(Question(f"{spec.name}.date_format", text, choices, free=True))
-            if format_ is None:
-                table.unanswered.append(f'date_format = "{own.date_format}"   # or "{own.rival_format}"')
-        if format_:
-            formats[new] = format_
+    columns = [pair for part in parts for pair in part.columns.items()]
+    times = {new: own for new, own in columns if own.is_date and types[new] == "timestamp"}
+    formats = {new: own.date_format for new, own in times.items() if own.date_format and new not in mixed}
     if formats:
-        same = len(set(formats.values())) == 1 and set(formats) == {new for _, new, _ in times}
+        same = len(set(formats.values())) == 1 and set(formats) == set(times) - {*mixed}
         table.settings["date_format"] = next(iter(formats.values())) if same else formats
-    numbers = [own for _, new, own in columns if own.kind == "number" and types[new] != "timestamp"]
-    read = [own for _, _, own in columns]
+    numbers = [own for new, own in columns if own.kind == "number" and types[new] != "timestamp"]
+    read = [own for _, own in columns]
     if spec.open:
         read = [own for part in parts for own in part.file.columns.values()]
         numbers += [own for own in read if own.kind == "number"]
-    for own in reversed(numbers):
-        table.settings |= own.separators
-    set_nulls([*(own for _, _, own in times), *numbers], read, table)
+    typed = [own for new, own in columns if new in times and new not in mixed]
+    set_numbers([*typed, *numbers], read, table)
 
 
-def set_nulls(typed: Sequence[ColumnProfile], columns: Iterable[ColumnProfile], table: MappedTable) -> None:
-    """Name the texts that are no dates or numbers, unless they are categories of other columns."""
+def set_numbers(typed: Sequence[ColumnProfile], columns: Iterable[ColumnProfile], table: MappedTable) -> None:
+    """Say how numbers are written, and which texts among them are unknown unless they are categories elsewhere."""
     others = [own for own in columns if own not in typed and not own.is_date and own.kind != "number"]
     words = {word for own in typed for word in own.odd} - {text for own in others for text in own.common}
     if words:
         table.settings["nulls"] = sorted(words)
+    for own in reversed(typed):
+        table.settings |= own.separators
 
 
-def _ask_meaning(name: str, part: Part, table: MappedTable, ask: Ask) -> None:
-    """Ask what numbers mean where two readings are possible."""
-    path = part.file.path
+def _asked(name: str, part: Part, said: MappedTable, ask: Ask) -> Part:
+    """Ask what has two readings, and return the part as it is to be read; what is ``said`` goes into its table."""
+    path, columns = part.file.path, dict(part.columns)
+    for new, own in part.columns.items():
+        if own.rival_format:
+            text = f"are the dates in {own.name} of {path} written day first or month first?"
+            choices = (str(own.date_format), own.rival_format)
+            answer = ask(Question(f"{name}.date_format", text, choices, free=True))
+            columns[new] = replace(own, date_format=answer)
+            if answer is None:
+                said.unanswered.append(f'date_format = "{own.date_format}"   # or "{own.rival_format}"')
     severity = part.columns.get("severity")
     if severity and (severity.low is not None or any(_NUMBERED.match(text) for text in severity.common)):
         text = f"{severity.name} in {path} is {', '.join(sorted(severity.common)[:6])}: which end is worst?"
         answer = ask(Question(f"{name}.severity_order", text, ("1 is worst", "1 is least")))
-        _set(table, "severity_order", answer, '"1 is worst"   # or "1 is least"')
+        _set(said, "severity_order", answer, '"1 is worst"   # or "1 is least"')
     score = part.columns.get("score" if name == "surveys" else "csat")
-    if not score or score.high is None or 7 < score.high <= 10:
-        return
-    tops: list[float] = [top for top in (5, 7, 10, 100) if score.high <= top] or [score.high]
-    scales = [
-        f"{0 if score.low == 0 else 1}-{tops[0]:g}",
-        *(f"0-{top:g}" for top in tops[1:] if top in (10, 100)),
-    ]
-    text = f"{score.name} in {path} runs from {score.low:g} to {score.high:g}: on which scale is it?"
-    # a satisfaction that came along may stay away, answers of a survey may not
-    spare = () if name == "surveys" else (_LEAVE_OUT,)
-    answer = ask(Question(f"{name}.scale", text, (*scales, *spare), next(iter(spare), None), free=True))
-    if answer == _LEAVE_OUT:
-        table.notes.append(f'{score.name} is left out until its scale is known: scale = "{scales[0]}"')
-        table.settings["columns"].pop("csat", None)
-    else:
-        _set(table, "scale", answer, f'"{scales[0]}"   # or {" or ".join(scales[1:]) or "another"}')
+    if score and score.high is not None and not 7 < score.high <= 10:
+        tops: list[float] = [top for top in (5, 7, 10, 100) if score.high <= top] or [score.high]
+        first = f"{0 if score.low == 0 else 1}-{tops[0]:g}"
+        scales = [first, *(f"0-{top:g}" for top in tops[1:] if top in (10, 100))]
+        text = f"{score.name} in {path} runs from {score.low:g} to {score.high:g}: on which scale is it?"
+        # a satisfaction that came along may stay away, answers of a survey may not
+        spare = () if name == "surveys" else (_LEAVE_OUT,)
+        answer = ask(Question(f"{name}.scale", text, (*scales, *spare), next(iter(spare), None), free=True))
+        if answer == _LEAVE_OUT:
+            said.notes.append(f'{score.name} is left out until its scale is known: scale = "{first}"')
+            del columns["csat"]
+        else:
+            _set(said, "scale", answer, f'"{first}"   # or {" or ".join(scales[1:]) or "another"}')
+    return replace(part, columns=columns)
 
 
 def _set(table: MappedTable, setting: str, answer: str | None, proposal: str) -> None:
@@ -361,7 +356,5 @@ def facts_table(
     sql = f"select b.account_id, b.valid_from{shown}\nfrom {source}"
     table = by_sql(sql, [base.file, *(part.file for part, _ in facts)])
     every = [column for _, columns in facts for column in columns]
-    set_nulls([one for one in every if one.kind == "number"], every, table)
-    for one in reversed([one for one in every if one.kind == "number"]):
-        table.settings |= one.separators
+    set_numbers([one for one in every if one.kind == "number"], every, table)
     return table

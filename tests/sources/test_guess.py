@@ -283,6 +283,24 @@ def test_what_numbers_mean_is_asked(tmp_path: Path) -> None:
     assert answered.tables["surveys"].settings["scale"] == "1-5"
 
 
+def test_files_of_one_table_are_asked_about_before_they_are_joined(tmp_path: Path) -> None:
+    tickets = table(
+        "customer_id,opened,priority,rating",
+        *(f"{one},0{n + 1}/02/2025,high,{n % 5 + 1}" for n, one in enumerate(IDS)),
+    )
+    calls = table("customer_id,opened,severity", *(f"{one},2025-02-01,low" for one in IDS))
+    files = {"customers": CUSTOMERS, "usage": USAGE, "support_tickets": tickets, "support_calls": calls}
+    found = guess(tmp_path, **files).tables["complaints"]
+    assert found.unanswered == ['date_format = "%d/%m/%Y"   # or "%m/%d/%Y"']
+    assert "rating is left out until its scale is known" in "".join(found.notes)
+    assert "csat" not in found.settings["sql"]
+    answers = {"complaints.date_format": "%m/%d/%Y", "complaints.scale": "1-5"}
+    answered = guess(tmp_path, answers).tables["complaints"].settings
+    assert answered["scale"] == "1-5"
+    assert "strptime(\"opened\", '%m/%d/%Y') as opened_at" in answered["sql"]
+    assert 'cast("opened" as timestamp) as opened_at' in answered["sql"]
+
+
 def test_words_for_no_end_are_nulls(tmp_path: Path) -> None:
     terms = table(
         "customer_id,begin,end",
