@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from churnrisk.contract import ID_RULES, TABLES, normal_id
+from churnrisk.contract import TABLES
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.profile import NAMES, ColumnProfile, FileProfile, Link
-
-#: Other forms of ids are tried where a smaller share of them meets.
-_MOST = 0.99
 
 
 @dataclass(frozen=True)
@@ -36,15 +33,12 @@ Ask = Callable[[Question], str | None]
 class Way:
     """How the rows of a file lead to accounts: its column, the share of its ids that arrive, and tables in between.
 
-    ``hops`` hold path, key and account of each, as ``via`` does in churnrisk.toml; ``ids`` is the form in which
-    they meet, of accounts too if ``both``.
+    ``hops`` hold path, key and account of each, as ``via`` does in churnrisk.toml.
     """
 
     column: str
     share: float
     hops: tuple[dict[str, str], ...] = ()
-    ids: str = ""
-    both: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,14 +175,13 @@ class AccountIds:
             if onward and onward.share >= 0.5:
                 hop = {"path": link.key_file.path, "key": link.key, "account": onward.column}
                 hop |= {name: value for name, value in link.key_file.reading.items() if name == "encoding"}
-                hops_on, share = (hop, *onward.hops), link.share * onward.share
-                return replace(onward, column=link.column, share=share, hops=hops_on)
+                return Way(link.column, link.share * onward.share, (hop, *onward.hops))
         return direct
 
     def _direct(self, file: FileProfile, but: str) -> Way | None:
-        """Return the column whose values are ids of accounts, as they are or in another form.
+        """Return the column whose values are ids of accounts.
 
-        A column that is named like an account's id leads to accounts even if its values do not: then the check refuses.
+        One that is named like an account's id leads to accounts even if its values do not: the check finds their form.
         """
         best: Way | None = None
         far = (self.key.high or 0) > 100 * self.key.distinct
@@ -204,27 +197,12 @@ class AccountIds:
             fits = share >= 0.5 or strong or (named and share > 0)
             if fits and (best is None or share + 0.1 * named > best.share):
                 best = Way(column.name, share)
-        return self._normal(file, best) if best and best.share < _MOST else best
-
-    def _share(
-        self, file: FileProfile, column: ColumnProfile, form: str = "", *, both: bool = False
-    ) -> float:
-        """Return the share of a column's different values that are ids of accounts, in a normal form if given."""
-        value = normal_id(column.value, form) if form else column.value
-        theirs = normal_id("v", form) if form and both else "v"
-        met: int = self.engine.value(
-            f"select count(*) from (select distinct {value} as v from {file.relation}) join "
-            f"(select distinct {theirs} as v from account_ids) using (v)"
-        )
-        return min(1.0, met / column.distinct)
-
-    def _normal(self, file: FileProfile, way: Way) -> Way:
-        """Return the form of the ids in which most of them are those of accounts."""
-        best = way
-        for both in (False, True):
-            for form in ID_RULES:
-                share = self._share(file, file.columns[way.column], form, both=both)
-                # a few ids more may meet by chance
-                if share >= max(0.5, best.share + 0.02):
-                    best = replace(way, share=share, ids=form, both=both)
         return best
+
+    def _share(self, file: FileProfile, column: ColumnProfile) -> float:
+        """Return the share of a column's different values that are ids of accounts."""
+        met: int = self.engine.value(
+            f"select count(*) from (select distinct {column.value} as v from {file.relation}) "
+            "join account_ids using (v)"
+        )
+        return met / column.distinct

@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from churnrisk.contract import TABLES, TableSpec, identifier, literal, normal_id
+from churnrisk.contract import TABLES, TableSpec, identifier, literal
 from churnrisk.sources.account_ids import Ask, Question, Way
 from churnrisk.sources.profile import NAMES, ColumnProfile, FileProfile
 
@@ -63,7 +63,7 @@ class Part:
         """The SQL of the account's id, in :attr:`rows`."""
         if self.way.hops:
             return f"v{len(self.way.hops)}.{identifier(self.way.hops[-1]['account'])}"
-        return normal_id(sql_of(self.key), self.way.ids) if self.way.ids else sql_of(self.key)
+        return sql_of(self.key)
 
     @property
     def rows(self) -> str:
@@ -146,8 +146,6 @@ def _by_path(spec: TableSpec, part: Part, taken: Container[str]) -> MappedTable:
         table.settings["via"] = list(way.hops) if len(way.hops) > 1 else way.hops[0]
         over = " and ".join(hop["path"] for hop in way.hops)
         table.notes.append(f"{way.column} leads to accounts over {over}")
-    if way.ids:
-        table.settings["ids"] = way.ids
     used = {own.name for own in columns.values()}
     unused = [one for one in file.columns if one not in used]
     table.settings["columns"] = {new: own.name for new, own in columns.items() if new != own.name}

@@ -167,9 +167,6 @@ class _Guesser:
             self._derive_accounts()
         if "attributes" not in self.result.tables:
             self._side_facts(sides)
-        for form in {way.ids for way in self.ways.values() if way.both}:
-            for table in self.result.tables.values():
-                table.settings.setdefault("ids", form)
 
     # what they are
 

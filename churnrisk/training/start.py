@@ -45,6 +45,8 @@ _COMMENTS = {
     "capacity": "accounts your team can review between two runs",
 }
 _RECENT = timedelta(days=31)
+#: How the check proposes the form of ids, of accounts too.
+_IDS = re.compile(r'Set ids = "(\w+)" under \[tables\.\w+\]( and \[tables\.accounts\])?')
 
 Prompt = Callable[[Question], str | None]
 
@@ -65,17 +67,12 @@ class Answers:
 
     def _answer(self, question: Question) -> str | None:
         for key in (question.key, question.key.rpartition(".")[2]):
-            answer = self._given.get(key)
-            if (
-                answer is not None
-                and question.choices
-                and answer not in question.choices
-                and not question.free
-            ):
+            if (answer := self._given.get(key)) is None:
+                continue
+            if question.choices and answer not in question.choices and not question.free:
                 expected = ", ".join(map(repr, question.choices))
                 raise UsageError(f"--answer {key}={answer}: expected one of {expected}.")
-            if answer is not None:
-                return answer
+            return answer
         if self._prompt and (question.close or question.default is None):
             return self._prompt(question)
         return question.default
@@ -235,6 +232,8 @@ def _argue(started: StartedProject, ask: Answers, *, now: datetime, progress: Pr
     """Choose a definition on the tables as mapped and check it; True if the settings changed, and it is due again."""
     guess = started.guess
     with opened_tables(started.project, now=now, progress=progress) as (tables, violations, reach):
+        if _take_ids(guess, blocking(violations), ask):
+            return True
         if not started.churn.definition:
             progress("choosing a definition of churn")
             started.churn = _definition(tables, guess, ask)
@@ -271,6 +270,20 @@ def _definition(tables: Tables, guess: Guess, ask: Answers) -> Definition:
         monthly = {"every_months": 1} if guess.data_until.day == 1 else {}
         found.snapshots |= {**monthly, "data_until": guess.data_until}
     return found
+
+
+def _take_ids(guess: Guess, errors: Sequence[Violation], ask: Answers) -> bool:
+    """Take the form in which the ids of a table are those of accounts, as the check proposes it."""
+    found = [(one, match) for one in errors if (match := _IDS.match(one.fix))]
+    found = [(one, match) for one, match in found if "ids" not in guess.tables[one.table].settings]
+    for one, match in found:
+        text = f"{one.rule} ({'; '.join(one.examples)}): in which form are they the same?"
+        answer = ask(Question(f"{one.table}.ids", text, (match[1], "exact"), match[1], close=True))
+        for name in (one.table, *(["accounts"] if match[2] and answer != "exact" else [])):
+            guess.tables[name].settings["ids"] = answer
+        guess.tables[one.table].notes.append(f"in the form that ids names they are: {one.examples[0]}")
+        guess.choices.append(f"{one.table}: {one.rule}: ids = {answer}")
+    return bool(found)
 
 
 def _take_common_end(

@@ -217,3 +217,21 @@ def test_too_few_churned_accounts_are_too_young_for_a_model_as_for_train(cli: Cl
     assert reason in trained.err, "init and train say the same"
     listed = cli("--project", tmp_path, "score", "--rules-only")
     assert listed.code == 0, listed.err
+
+
+@pytest.mark.parametrize(("of_accounts", "of_events"), [("acme-{}", "ACME-{}"), ("Acme-{}", "aCME-{} ")])
+def test_ids_in_another_form_are_taken_as_the_check_proposes(
+    cli: Cli, tmp_path: Path, of_accounts: str, of_events: str
+) -> None:
+    days = pd.date_range("2025-01-01", periods=200)
+    customers = "".join(f"{of_accounts.format(n)},Firm {n}\n" for n in range(9))
+    (tmp_path / "customers.csv").write_text("customer_id,company\n" + customers)
+    usage = "".join(f"{of_events.format(n)},{day:%Y-%m-%d},login\n" for n in range(9) for day in days)
+    (tmp_path / "usage.csv").write_text("customer_id,timestamp,event\n" + usage)
+    ran = cli("init", tmp_path, "--yes")
+    assert ran.code == 0, ran.err
+    assert "events: ids of 9 accounts are spelt differently than in accounts" in ran.err
+    assert cli("--project", tmp_path, "check").code == 0
+    exact = cli("init", tmp_path, "--yes", "--force", "--answer", "events.ids=exact")
+    assert 'ids = "exact"' in (tmp_path / "churnrisk.toml").read_text()
+    assert exact.code == 3, "then no account has an event, which is refused too"
