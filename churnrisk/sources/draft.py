@@ -295,6 +295,18 @@ def term_ends(part: Part) -> str | None:
     return f"{time_of(part.columns['started_at'])} + case {sql_of(column)} {cases} end"
 
 
+def worth_of(part: Part) -> str | None:
+    """Return the SQL of what a line of a sale is worth, if it has a quantity and the price of one."""
+    quantity = part.columns.get("quantity")
+    prices = [one for one in part.file.columns.values() if one.plain in NAMES["sales"]["price"].split()]
+    if not quantity or quantity.plain not in NAMES["sales"]["quantity"].split() or len(prices) != 1:
+        return None
+    plain = all(one.low is not None for one in (quantity, prices[0]))
+    return (
+        " * ".join(f"try_cast({sql_of(one)} as double)" for one in (quantity, prices[0])) if plain else None
+    )
+
+
 def from_periods(part: Part, taken: Container[str]) -> dict[str, MappedTable]:
     """Map files of one period each: attributes as of its end, and terms from the first to the last of them."""
     file, account = part.file, part.account

@@ -24,6 +24,7 @@ from churnrisk.sources.draft import (
     outcome_of,
     term_ends,
     time_of,
+    worth_of,
 )
 from churnrisk.sources.engine import Engine
 from churnrisk.sources.periods import period_in
@@ -256,10 +257,13 @@ class _Guesser:
         self.used |= {file.path for file in united} | {hop["path"] for one in parts for hop in one.way.hops}
         columns, path = parts[0].columns, united[0].path
         ends = term_ends(parts[0]) if name == "subscriptions" and len(parts) == 1 else None
-        extra = {"ended_at": ends, "renewal_at": ends} if ends else {}
+        worth = worth_of(parts[0]) if name == "events" and len(parts) == 1 else None
+        extra = {"ended_at": ends, "renewal_at": ends} if ends else {"quantity": worth} if worth else {}
         if ends:
             self.result.choices.append(f"{path} has no end dates: terms end as {columns['plan'].name} says")
         self.result.tables[name] = map_table(name, parts, ask=self.ask, taken=self.taken, extra=extra)
+        if worth:
+            self.result.choices.append(f"{path}: a line is worth its quantity times its price")
         if len(parts) > 1:
             self.result.choices.append(f"{name} are the rows of {', '.join(file.path for file in united)}")
         if name == "accounts":

@@ -321,6 +321,16 @@ def test_rows_of_nobody_and_returns_are_left_out(tmp_path: Path) -> None:
     assert "select" in found.tables["accounts"].settings["sql"]
 
 
+def test_a_line_of_a_sale_is_worth_its_quantity_times_its_price(tmp_path: Path) -> None:
+    lines = [f"i{n},{IDS[n % 8]},{DAYS[n % 40]},{n % 5 - 1},{n % 3}.5" for n in range(200)]
+    found = guess(tmp_path, invoices=table("invoice,customer_id,invoice_date,qty_sold,price", *lines))
+    assert columns(found, "events") == {"account_id": "customer_id", "occurred_at": "invoice_date"}
+    priced = table("invoice,customer_id,invoice_date,quantity,unit_price", *lines)
+    sql = guess(tmp_path, invoices=priced).tables["events"].settings["sql"]
+    assert 'try_cast("quantity" as double) * try_cast("unit_price" as double) as quantity' in sql
+    assert 'where try_cast("quantity" as double) > 0' in sql
+
+
 def test_a_file_of_losses_is_no_signal(tmp_path: Path) -> None:
     losses = table("customer_id,churn_date,reason", *(f"{one},2025-05-01,price" for one in IDS[:4]))
     found = guess(tmp_path, customers=CUSTOMERS, usage=USAGE, churn_events=losses)
