@@ -153,15 +153,15 @@ def _by_path(spec: TableSpec, part: Part, taken: Container[str]) -> MappedTable:
         table.settings["columns"] |= renamed(unused, taken)
     elif unused and not spec.open:
         table.notes.append(f"not used: {', '.join(unused)}")
-    if conditions := _conditions(spec.name, part):
+    if conditions := row_conditions(spec.name, part):
         table.settings["where"] = " and ".join(conditions)
         table.notes.append(f"only rows count where {table.settings['where']}")
     return table
 
 
-def _conditions(name: str, part: Part) -> list[str]:
+def row_conditions(name: str, part: Part) -> list[str]:
     """Leave out rows of nobody and, among events, those that take something back."""
-    conditions = []
+    conditions: list[str] = []
     if name != "accounts" and part.key.filled < 0.95 * part.file.rows:
         conditions.append(f"{sql_of(part.key)} is not null")
     quantity = part.columns.get("quantity")
@@ -172,7 +172,7 @@ def _conditions(name: str, part: Part) -> list[str]:
 
 
 def _selects(
-    name: str, part: Part, mixed: Container[str], extra: Mapping[str, str], common: str | None
+    name: str, part: Part, mixed: set[str], extra: Mapping[str, str], common: str | None
 ) -> Iterable[str]:
     """Yield the rows of a file as SQL: of several files with the kind of each, of flags those of each.
 
@@ -180,7 +180,7 @@ def _selects(
     """
     own_columns = {new: time_of(own) if new in mixed else sql_of(own) for new, own in part.columns.items()}
     chosen = {"account_id": part.account, **own_columns, **extra}
-    conditions = _conditions(name, part)
+    conditions = row_conditions(name, part)
     flags = part.flags if name == "events" else []
     kinds = TABLES[name].column("feature") or TABLES[name].column("kind")
     if kinds and common is not None and not flags:
@@ -209,14 +209,14 @@ def renamed(names: Iterable[str], taken: Container[str]) -> dict[str, str]:
     return {f"my_{name}": name for name in sorted(names) if name.strip().lower() in taken}
 
 
-def _set_formats(spec: TableSpec, parts: Sequence[Part], mixed: Container[str], table: MappedTable) -> None:
+def _set_formats(spec: TableSpec, parts: Sequence[Part], mixed: set[str], table: MappedTable) -> None:
     """Say how dates, numbers and unknown values are written."""
     types = {column.name: column.type for column in spec.columns}
     columns = [pair for part in parts for pair in part.columns.items()]
     times = {new: own for new, own in columns if own.is_date and types[new] == "timestamp"}
     formats = {new: own.date_format for new, own in times.items() if own.date_format and new not in mixed}
     if formats:
-        same = len(set(formats.values())) == 1 and set(formats) == set(times) - {*mixed}
+        same = len(set(formats.values())) == 1 and set(formats) == set(times) - mixed
         table.settings["date_format"] = next(iter(formats.values())) if same else formats
     numbers = [own for new, own in columns if own.kind == "number" and types[new] != "timestamp"]
     read = [own for _, own in columns]

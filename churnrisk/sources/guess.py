@@ -22,6 +22,7 @@ from churnrisk.sources.draft import (
     from_periods,
     map_table,
     outcome_of,
+    row_conditions,
     term_ends,
     time_of,
     worth_of,
@@ -314,17 +315,18 @@ class _Guesser:
 
     def _derive_accounts(self) -> None:
         """Take the accounts from the ids of another table."""
-        part, events = self._part("", self.accounts), self.result.tables.get("events")
-        where = f"{part.account} is not null"
-        if events and "unpivot" not in events.settings and self.mapped["events"][0].file is part.file:
-            where = events.settings.get("where", where)
+        part = self._part("", self.accounts)
+        where = {f"{part.account} is not null": None}
+        for one in self.mapped.get("events", [])[:1]:
+            if one.file is part.file and "unpivot" not in part.file.reading:
+                where |= dict.fromkeys(row_conditions("events", one))
         facts = tuple(
             one.name
             for one in part.file.columns.values()
             if one.kind == "text" and one.distinct <= 200 and self._is_fact(one)
         )
         shown = "".join(f", any_value({identifier(name)}) as {identifier(name)}" for name in facts)
-        sql = f"select {part.account} as account_id{shown}\nfrom {part.rows} where {where} group by 1"
+        sql = f"select {part.account} as account_id{shown}\nfrom {part.rows} where {' and '.join(where)} group by 1"
         others = [
             Part(file, {}, way)
             for file in self.files
