@@ -238,7 +238,7 @@ def _argue(started: StartedProject, ask: Answers, *, now: datetime, progress: Pr
             progress("choosing a definition of churn")
             started.churn = _definition(tables, guess, ask)
             if guess.flag and started.churn.definition == "labels" and not tables.available.has("labels"):
-                last = max(one.last for one in reach.values())
+                last = max((one.last for one in reach.values()), default=now.date())
                 labels = guess.tables["labels"] = guess.flag[1]
                 labels.settings["sql"] = labels.settings["sql"].replace(
                     "{as_of}", str(last + timedelta(days=1))
