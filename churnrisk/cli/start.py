@@ -65,34 +65,14 @@ def init(
     )
     if dry_run:
         typer.echo(started.text, nl=False)
-    for name, table in started.tables.items():
-        say(f"{name:14} {table.source}")
-        for text in table.notes:
-            say(f"{'':14}   {text}")
-    for choice in started.choices:
-        say(f"chosen: {choice}")
-    for path, why in started.left.items():
-        say(f"not used: {path}: {why}")
-    for one in started.violations:
-        where = f"{one.table}{'.' + one.column if one.column else ''}"
-        say(
-            f"{'error' if one.level == 'error' else 'note'}: {where}: {one.rule} ({one.count:,} rows). {one.fix}"
-        )
+    for line in started.report:
+        say(line)
     if not dry_run:
         say(f"wrote {started.path}")
-    if started.possible_from:
-        say(
-            f"the history is too short for a model, which will be possible from about {started.possible_from}; "
-            f"until then: churnrisk --project {folder} score --rules-only"
-        )
+    if started.waiting:
+        say(f"no model yet{started.waiting}. Until then: churnrisk --project {folder} score --rules-only")
     if not started.is_ready:
-        open_ = [*started.unanswered, *([started.refusal] if started.refusal else [])]
-        blocked = sum(one.level == "error" for one in started.violations)
-        if blocked:
-            open_.append(
-                f"`check` refuses these settings for {blocked} reason{'s' if blocked > 1 else ''}, named above."
-            )
-        raise ContractError("left open:\n" + "\n".join(f"  {line}" for line in open_))
+        raise ContractError("left open:\n" + "\n".join(f"  {line}" for line in started.open))
     say(f"Look it over, then run: churnrisk --project {folder} check")
 
 

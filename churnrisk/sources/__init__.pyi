@@ -1,8 +1,9 @@
+from .account_ids import Ask, Question
 from .config import EngineConfig, TableConfig, Via
 from .connectors import Connector, connectors, read_connector, table_configs
 from .convert import detect_encoding, sheet_names
 from .database import read_batches
-from .draft import Ask, MappedTable, Question
+from .draft import MappedTable
 from .engine import Engine, names_in
 from .files import CacheConfig, EventFiles, Fingerprint, Stamp, file_kind, file_list, find_files
 from .guess import Guess, default_answer, guess_tables

@@ -29,7 +29,7 @@ from churnrisk.contract import (
 from churnrisk.errors import ContractError, UsageError
 from churnrisk.files import digest_of
 from churnrisk.sources.config import EngineConfig, TableConfig, require_applicable
-from churnrisk.sources.convert import not_utf8
+from churnrisk.sources.convert import detect_encoding, not_utf8
 from churnrisk.sources.database import read_batches
 from churnrisk.sources.engine import Engine, spark_not_installed
 from churnrisk.sources.files import (
@@ -48,6 +48,8 @@ from churnrisk.sources.periods import unpivoted
 
 #: So many rows show that a column is of texts.
 _HEAD_ROWS = 1000
+#: Where SQL names a file: ``{usage.csv}``, ``{book.xlsx#Usage}``.
+_IN_BRACES = re.compile(r"\{([^{}\n]+)\}")
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,8 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
     elif config.sql:
         # SQL may be slow to compute: where it is read several times, it becomes a table
         stored = "temp view" if once else "temp table"
-        engine.run(f"create {stored} source_{name} as {config.sql.rstrip().rstrip(';')}")
+        sql = _with_files(engine, name, config, config.sql.rstrip().rstrip(";"))
+        engine.run(f"create {stored} source_{name} as {sql}")
     else:
         files = find_files(str(config.path), base=engine.base, table=name)
         if not once and not any(path.stat().st_size for path in files):
@@ -206,6 +209,21 @@ def _open_source(engine: Engine, name: str, config: TableConfig, account_id: str
         engine.run(f"create temp view source_{name} as from unpivoted_{name}")
     # a sum, not an exclusive or, in which two equal rows would cancel out
     return None if once else engine.rows(f"select count(*), sum(hash(s)) from source_{name} s")
+
+
+def _with_files(engine: Engine, name: str, config: TableConfig, sql: str) -> str:
+    """Return SQL in which each file in braces, ``{usage.csv}``, is the relation that ``path`` would read."""
+
+    def relation(match: re.Match[str]) -> str:
+        path = match[1]
+        if file_kind(path) is None:
+            return match[0]
+        files = find_files(path, base=engine.base, table=name)
+        # of several files the encoding is that of those that are not UTF-8
+        encoding = config.encoding if config.encoding and detect_encoding(files[0]) is not None else None
+        return scan(files, replace(config, sql=None, path=path, encoding=encoding), engine=engine)
+
+    return _IN_BRACES.sub(relation, sql)
 
 
 def _open_files(engine: Engine, name: str, config: TableConfig, files: Sequence[Path], *, once: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime
 
 from churnrisk.errors import ContractError
 from churnrisk.snapshots import ChurnConfig, Horizon, SnapshotConfig, training_dates
@@ -169,10 +169,10 @@ def _inactivity(tables: Tables, why: str, ask: Ask) -> Definition:
     return Definition("inactivity", why, {"horizon_days": horizon, "lookback_days": lookback}, notes=[note])
 
 
-def plan_dates(found: Definition, span: Horizon) -> date | None:
-    """Choose how often to look; return when a model is possible if the history is too short for one."""
+def plan_dates(found: Definition, span: Horizon) -> None:
+    """Choose how often to look, and how many dates test and calibrate, by the length of the history."""
     if found.definition in (None, "labels"):
-        return None
+        return
     churn = ChurnConfig(definition=found.definition, **found.churn)  # type: ignore[arg-type]
     for every in (30, 14, 7):
         dates = _dates(found, span, churn, every)
@@ -181,13 +181,9 @@ def plan_dates(found: Definition, span: Horizon) -> date | None:
     if every != 30 and not found.snapshots.get("every_months"):
         found.snapshots["every_days"] = every
     delay = churn.outcome_delay
-    if dates and dates[0] <= dates[-1] - delay:
-        if sum(day <= dates[-_TESTING] - 2 * delay for day in dates) < _LEARNING:
-            found.model |= {"test_snapshots": 1, "calibration_snapshots": 1}
-        return None
-    first = found.snapshots.get("first")
-    begin = datetime.combine(first, datetime.min.time()) if isinstance(first, date) else span.start
-    return (begin + 2 * delay + timedelta(days=30)).date()
+    enough = dates and dates[0] <= dates[-1] - delay
+    if enough and sum(day <= dates[-_TESTING] - 2 * delay for day in dates) < _LEARNING:
+        found.model |= {"test_snapshots": 1, "calibration_snapshots": 1}
 
 
 def _dates(found: Definition, span: Horizon, churn: ChurnConfig, every: int) -> list[datetime]:

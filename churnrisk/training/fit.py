@@ -104,6 +104,12 @@ def train(project: Project, *, now: datetime, progress: Progress) -> Training:
 
 def until_a_model(project: Project, checked: CheckedTables) -> str:
     """Return in one sentence from when on a model will be possible, and what it waits for."""
+    enough = "; the history may be long enough for one: run `churnrisk train`"
+    return f"no model yet{what_a_model_awaits(project, checked) or enough}"
+
+
+def what_a_model_awaits(project: Project, checked: CheckedTables) -> str:
+    """Return from when on a model will be possible, and what it waits for; empty if that may be now."""
     churn, span, needed = project.churn, checked.span, ChurnClassifier().min_class_count
     known = len(churn_dates(checked.tables, churn, data_end=span.end))
     waits = f"it needs at least {needed} churned accounts ({known} known now)"
@@ -112,7 +118,7 @@ def until_a_model(project: Project, checked: CheckedTables) -> str:
         waits += f" and known outcomes of two dates {churn.outcome_delay.days} days apart"
         enough = _first_split(span, project) or datetime.max
     if known >= needed and enough == span.end:
-        return "no model yet; the history may be long enough for one: run `churnrisk train`"
+        return ""
     # more accounts leave at the rate of those so far
     more = (span.end - span.start).days * max(needed - known, 0) / max(known, 1)
     expected = max(enough, span.end + timedelta(days=ceil(more)))
@@ -122,7 +128,7 @@ def until_a_model(project: Project, checked: CheckedTables) -> str:
         when = (
             f"; one will be possible from about {expected:%Y-%m-%d} on" if soon else ", nor soon at this rate"
         )
-    return f"no model yet{when}: {waits}"
+    return f"{when}: {waits}"
 
 
 def _first_split(span: Horizon, project: Project) -> datetime | None:

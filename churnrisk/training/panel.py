@@ -149,6 +149,12 @@ def _labelled(
     return build_features(tables, features, key_features=keys, labelled_only=True), features
 
 
+def suspects_in(checked: CheckedTables, project: Project, progress: Progress) -> tuple[Suspect, ...]:
+    """Return the signals of all rows with a label that tell the outcome too well; none if all rows are of one class."""
+    frame, features = _labelled(checked, project, progress)
+    return suspects_of(checked, project, frame, features) if frame.churned.nunique() == 2 else ()
+
+
 def suspects_of(
     checked: CheckedTables,
     project: Project,
@@ -340,9 +346,7 @@ def check(project: Project, *, leaks: bool, now: datetime, progress: Progress) -
             progress(f"cutting away what comes after {date:%Y-%m-%d}")
             build_panel(tables, project.churn, [date], data_end=span.end)
             found = {leak.feature: leak for leak in find_leaks(tables, features, key_features=keys)} | found
-        frame, features = _labelled(checked, project, progress)
-        both = frame.churned.nunique() == 2
-        suspects = suspects_of(checked, project, frame, features) if both else ()
+        suspects = suspects_in(checked, project, progress)
         return CheckReport(
             rows, tables.left_out, reach, violations, span, list(found.values()), dates, suspects
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.cli.conftest import Cli
@@ -51,7 +53,7 @@ def test_consequences_of_the_label_are_left_out_and_named(started) -> None:
     assert code == 0
     for name in ("Cancellation Flag", "Churn Score", "Churn Reason"):
         assert f"{name} is left out" in said
-        assert f'"{name}"' in written["tables"]["attributes"]["sql"]
+        assert f'"{name}"' not in written["tables"]["attributes"]["sql"]
 
 
 @needs_cases
@@ -161,3 +163,75 @@ def test_without_a_table_that_defines_churn_it_is_open(cli: Cli, tmp_path: Path)
     assert ran.code == 3
     assert "who counts as lost?" in ran.err
     assert "[churn]" not in (tmp_path / "churnrisk.toml").read_text()
+
+
+def test_a_flat_sheet_of_a_workbook_is_read_as_any_file(cli: Cli, tmp_path: Path) -> None:
+    rows = [(f"c{n}", f"Größe {n % 3}", n % 7, "Ja" if n % 4 == 0 else "Nein") for n in range(120)]
+    sheet = pd.DataFrame(rows, columns=["Kundennummer", "Größe", "Anrufe", "Churn"])
+    sheet.to_excel(tmp_path / "Kunden.xlsx", sheet_name="Alle", index=False)
+    ran = cli("init", tmp_path, "--yes")
+    assert ran.code == 0, ran.err
+    written = tomllib.loads((tmp_path / "churnrisk.toml").read_text())
+    assert "{Kunden.xlsx#Alle}" in written["tables"]["labels"]["sql"]
+    assert cli("--project", tmp_path, "check").code == 0
+    signals = cli("--project", tmp_path, "features", "--format", "json")
+    assert {"Größe", "Anrufe"} <= {row["feature"] for row in json.loads(signals.out)}
+
+
+def test_files_of_two_encodings_and_date_formats_are_one_table(cli: Cli, tmp_path: Path) -> None:
+    ids, days = [f"k{n}" for n in range(8)], pd.date_range("2025-01-01", periods=200)
+    customers = "".join(f"{one};Müller {one};01.12.2024\n" for one in ids)
+    (tmp_path / "kunden.csv").write_text("Kundennummer;Firma;Kunde seit\n" + customers, "cp1252")
+    logs = {"log_web": ("%d.%m.%Y", "cp1252", "öffnen"), "log_api": ("%Y-%m-%d", "utf-8", "größe")}
+    for name, (form, encoding, what) in logs.items():
+        lines = [f"{one};{day:{form}};{what}" for one in ids for day in days]
+        extra = ";Ort" if name == "log_web" else ""
+        text = "\n".join([f"Kundennummer;date;event{extra}", *(line + ";x" * bool(extra) for line in lines)])
+        (tmp_path / f"{name}.csv").write_text(text + "\n", encoding)
+    ran = cli("init", tmp_path, "--yes")
+    assert ran.code == 0, ran.err
+    written = tomllib.loads((tmp_path / "churnrisk.toml").read_text())["tables"]
+    assert written["accounts"]["encoding"] == written["events"]["encoding"] == "cp1252"
+    assert "from {log_api.csv}\nunion all by name\nselect" in written["events"]["sql"]
+    checked = cli("--project", tmp_path, "check")
+    assert checked.code == 0, checked.err
+    assert "events: 3,200 rows, 2025-01-01 to 2025-07-19" in checked.err
+
+
+def test_too_few_churned_accounts_are_too_young_for_a_model_as_for_train(cli: Cli, tmp_path: Path) -> None:
+    ids, days = [f"c{n}" for n in range(30)], pd.date_range("2023-01-01", "2025-06-01", freq="7D")
+    (tmp_path / "customers.csv").write_text(
+        "customer_id,company\n" + "".join(f"{one},F{one}\n" for one in ids)
+    )
+    terms = "".join(f"{one},2023-01-01,{'2024-05-01' if n < 3 else ''}\n" for n, one in enumerate(ids))
+    (tmp_path / "contracts.csv").write_text("customer_id,start_date,end_date\n" + terms)
+    usage = "".join(f"{one},{day:%Y-%m-%d},login\n" for one in ids for day in days)
+    (tmp_path / "usage.csv").write_text("customer_id,timestamp,event\n" + usage)
+    ran = cli("init", tmp_path, "--yes")
+    assert ran.code == 0, ran.err
+    (said,) = (line for line in ran.err.splitlines() if line.startswith("no model yet"))
+    assert "it needs at least 10 churned accounts (3 known now)" in said
+    reason = said.partition(". Until then")[0]
+    trained = cli("--project", tmp_path, "train")
+    assert trained.code != 0
+    assert reason in trained.err, "init and train say the same"
+    listed = cli("--project", tmp_path, "score", "--rules-only")
+    assert listed.code == 0, listed.err
+
+
+@pytest.mark.parametrize(("of_accounts", "of_events"), [("acme-{}", "ACME-{}"), ("Acme-{}", "aCME-{} ")])
+def test_ids_in_another_form_are_taken_as_the_check_proposes(
+    cli: Cli, tmp_path: Path, of_accounts: str, of_events: str
+) -> None:
+    days = pd.date_range("2025-01-01", periods=200)
+    customers = "".join(f"{of_accounts.format(n)},Firm {n}\n" for n in range(9))
+    (tmp_path / "customers.csv").write_text("customer_id,company\n" + customers)
+    usage = "".join(f"{of_events.format(n)},{day:%Y-%m-%d},login\n" for n in range(9) for day in days)
+    (tmp_path / "usage.csv").write_text("customer_id,timestamp,event\n" + usage)
+    ran = cli("init", tmp_path, "--yes")
+    assert ran.code == 0, ran.err
+    assert "events: ids of 9 accounts are spelt differently than in accounts" in ran.err
+    assert cli("--project", tmp_path, "check").code == 0
+    exact = cli("init", tmp_path, "--yes", "--force", "--answer", "events.ids=exact")
+    assert 'ids = "exact"' in (tmp_path / "churnrisk.toml").read_text()
+    assert exact.code == 3, "then no account has an event, which is refused too"

@@ -60,15 +60,17 @@ def test_init_does_not_replace_settings_unless_forced(cli, project):
 
 
 def test_init_takes_one_flat_table_with_a_label(cli, tmp_path):
-    rows = [(f"c{i}", i % 7, "Yes" if i % 4 == 0 else "No") for i in range(400)]
-    frame = pd.DataFrame(rows, columns=["CustomerID", "Calls", "Churn"])
+    rows = [(f"c{i}", i % 7, i + 400 * (i % 4 == 0), "Yes" if i % 4 == 0 else "No") for i in range(400)]
+    frame = pd.DataFrame(rows, columns=["CustomerID", "Calls", "Tip", "Churn"])
     frame.to_parquet(tmp_path / "telco.customers.parquet")
     ran = cli("init", tmp_path)
     assert ran.code == 0
     assert "Churn was taken for the label" in ran.err
     settings = (tmp_path / "churnrisk.toml").read_text()
     assert 'split = "accounts"' in settings
-    assert "read_parquet('telco.customers.parquet')" in settings
+    assert "from {telco.customers.parquet}" in settings
+    assert 'exclude = ["Tip"]' in settings
+    assert "Tip is left out: alone it tells who churns" in ran.err
     assert cli("--project", tmp_path, "check").code == 0
     evaluated = cli("--project", tmp_path, "evaluate", "--folds", 3, "--format", "json")
     assert json.loads(evaluated.out)["model"] == "3 folds by account"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -121,23 +122,55 @@ def raw(cli, tmp_path):
     return start
 
 
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("ds365", "inactivity: subscriptions found, but only for 6% of the accounts"),
-        ("interconnect", "no end is known before 2019-10-01"),
-        ("online_retail", "no file lists the accounts one row each, so they are the ids in CustomerID"),
-        ("cell2cell", "Churn was taken for the label, Yes for lost"),
-        ("ravenstack", "subscription_id leads to accounts over ravenstack_subscriptions.csv"),
-        ("cdnow", "three of four gaps between two active days of an account are at most 94 days"),
-        ("bankchurners", "Attrition_Flag was taken for the label, Attrited Customer for lost"),
-    ],
-)
+#: What `init` says about the folders.
+SAID = {
+    "ds365": "inactivity: subscriptions found, but only for 6% of the accounts",
+    "interconnect": "no end is known before 2019-10-01",
+    "online_retail": "no file lists the accounts one row each, so they are the ids in CustomerID",
+    "cell2cell": "Churn was taken for the label, Yes for lost",
+    "ravenstack": "subscription_id leads to accounts over ravenstack_subscriptions.csv",
+    "cdnow": "three of four gaps between two active days of an account are at most 94 days",
+    "bankchurners": "Attrition_Flag was taken for the label, Attrited Customer for lost",
+}
+
+
+@pytest.mark.parametrize(("name", "says"), SAID.items())
 def test_init_maps_a_raw_folder_so_that_check_accepts_it(cli, raw, name, says):
     folder, said = raw(name)
     assert says in said
     checked = cli("--project", folder, "check")
     assert checked.code == 0, checked.err
+
+
+def of_init(by_hand: Path, by_init: Path, folder: Path) -> Path:
+    """A hand-written mapping with the definition, the dates and the split that `init` chose, and one kind of model."""
+    sections = {path: re.split(r"(?m)^(?=\[)", path.read_text()) for path in (by_hand, by_init)}
+    chosen = re.compile(r"\[(churn|snapshots|model)\]")
+    mapping = [part for part in sections[by_hand] if not chosen.match(part)]
+    asked = [part for part in sections[by_init] if chosen.match(part)]
+    folder.mkdir()
+    written = folder / "churnrisk.toml"
+    written.write_text("\n".join([*mapping, *asked]))
+    for path in (written, by_init):
+        text = path.read_text()
+        head = "" if "[model]" in text else "\n[model]\n"
+        path.write_text(f'{text}{head}\ncandidates = ["additive"]\n')
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SAID))
+def test_at_the_same_dates_the_mapping_of_init_ranks_as_well_as_one_by_hand(cli, raw, tmp_path, name):
+    folder, _ = raw(name)
+    hand = of_init(HERE / name / "churnrisk.toml", folder / "churnrisk.toml", tmp_path / "hand")
+    found = {}
+    for project in (folder, hand):
+        ran = cli("--project", project, "--data", DATA / name, "train", "--format", "json")
+        assert ran.code == 0, ran.err
+        found[project] = json.loads(ran.out)["evaluation"]
+    assert found[folder]["churned"] == found[hand]["churned"]
+    auc = {project: one["figures"]["model"]["auc"]["value"] for project, one in found.items()}
+    assert auc[folder] >= auc[hand] - 0.01
 
 
 @pytest.mark.slow

@@ -283,6 +283,24 @@ def test_what_numbers_mean_is_asked(tmp_path: Path) -> None:
     assert answered.tables["surveys"].settings["scale"] == "1-5"
 
 
+def test_files_of_one_table_are_asked_about_before_they_are_joined(tmp_path: Path) -> None:
+    tickets = table(
+        "customer_id,opened,priority,rating",
+        *(f"{one},0{n + 1}/02/2025,high,{n % 5 + 1}" for n, one in enumerate(IDS)),
+    )
+    calls = table("customer_id,opened,severity", *(f"{one},2025-02-01,low" for one in IDS))
+    files = {"customers": CUSTOMERS, "usage": USAGE, "support_tickets": tickets, "support_calls": calls}
+    found = guess(tmp_path, **files).tables["complaints"]
+    assert found.unanswered == ['date_format = "%d/%m/%Y"   # or "%m/%d/%Y"']
+    assert "rating is left out until its scale is known" in "".join(found.notes)
+    assert "csat" not in found.settings["sql"]
+    answers = {"complaints.date_format": "%m/%d/%Y", "complaints.scale": "1-5"}
+    answered = guess(tmp_path, answers).tables["complaints"].settings
+    assert answered["scale"] == "1-5"
+    assert "strptime(\"opened\", '%m/%d/%Y') as opened_at" in answered["sql"]
+    assert 'cast("opened" as timestamp) as opened_at' in answered["sql"]
+
+
 def test_words_for_no_end_are_nulls(tmp_path: Path) -> None:
     terms = table(
         "customer_id,begin,end",
@@ -301,6 +319,16 @@ def test_rows_of_nobody_and_returns_are_left_out(tmp_path: Path) -> None:
         '"customer_id" is not null and try_cast("quantity" as double) > 0'
     )
     assert "select" in found.tables["accounts"].settings["sql"]
+
+
+def test_a_line_of_a_sale_is_worth_its_quantity_times_its_price(tmp_path: Path) -> None:
+    lines = [f"i{n},{IDS[n % 8]},{DAYS[n % 40]},{n % 5 - 1},{n % 3}.5" for n in range(200)]
+    found = guess(tmp_path, invoices=table("invoice,customer_id,invoice_date,qty_sold,price", *lines))
+    assert columns(found, "events") == {"account_id": "customer_id", "occurred_at": "invoice_date"}
+    priced = table("invoice,customer_id,invoice_date,quantity,unit_price", *lines)
+    sql = guess(tmp_path, invoices=priced).tables["events"].settings["sql"]
+    assert 'try_cast("quantity" as double) * try_cast("unit_price" as double) as quantity' in sql
+    assert 'where try_cast("quantity" as double) > 0' in sql
 
 
 def test_a_file_of_losses_is_no_signal(tmp_path: Path) -> None:
@@ -335,14 +363,14 @@ FLAT = "id,plan,calls,{label},churn score,reason,tip\n" + "".join(
         ("Customer Status churn", "Churned", "Stayed"),
     ],
 )
-def test_a_flat_table_has_its_label_without_what_tells_it(
+def test_a_flat_table_has_its_label_without_what_is_named_like_it(
     tmp_path: Path, label: str, lost: str, kept: str
 ) -> None:
     found = guess(tmp_path, customers=FLAT.format(label=label, lost=lost, kept=kept))
     assert found.label == label
     assert f"in ('{lost}')" in found.tables["labels"].settings["sql"]
-    attributes = found.tables["attributes"].settings["sql"]
-    assert f'exclude ("id", "{label}", "churn score", "reason", "tip")' in attributes
+    assert 'b."plan", b."calls", b."reason", b."tip"\n' in found.tables["attributes"].settings["sql"]
+    assert "churn score is left out: it is named like a consequence of the loss" in found.choices
 
 
 def test_which_value_means_lost_is_asked_where_words_do_not_tell(tmp_path: Path) -> None:

@@ -190,3 +190,14 @@ def _digest(base: Path, values: str) -> str:
 def test_a_table_comes_from_exactly_one_place(given: dict[str, str]) -> None:
     with pytest.raises(UsageError):
         TableConfig(**given)
+
+
+def test_files_in_braces_are_read_in_sql_as_by_path(tmp_path: Path) -> None:
+    (tmp_path / "e_1.csv").write_text(TEXT.replace("report", "Übersicht"), "cp1252")
+    (tmp_path / "e_2.csv").write_text(TEXT.replace("report", "Größe"))
+    one = "select * from {{{}}} where feature <> 'login' and {{'a.b': 1}}['a.b'] = 1 and 'd2' not similar to 'd{{2}}'"
+    sql = f"{one.format('e_1.csv')} union all {one.format('e_2.csv')}"
+    found = {row[2] for row in read(tmp_path, sql=sql, encoding="cp1252")}
+    assert found == {"Größe", "Übersicht"}
+    with pytest.raises(UsageError, match=r"\[tables.events\] path 'e_3.csv' matches no file"):
+        read(tmp_path, sql="select * from {e_3.csv}")
