@@ -79,11 +79,11 @@ def _features(size: str, repeats: int) -> Figures:
 
 
 def _feature_rows(size: str, found: Figures) -> Iterator[Row]:
-    yield f"TRAIN, {size}", _ratio(found, "train", "G") + " G", "≤ 1.1 G at M and L"
+    yield f"TRAIN, {size}", _ratio(found, "train", "G") + " G", "≤ 1.0 G at S and M"
     yield (
         f"SCORE, {size}",
         f"{_ratio(found, 'score', 'G')} G; {_ratio(found, 'score', 'scan')} scan",
-        "≤ 0.40 G; ≤ 2.2 scan at M and L",
+        "≤ 0.32 G; ≤ 2.2 scan at M and L",
     )
     peaks = f"{found['score']['megabytes']:,.0f} MB; {found['train']['megabytes']:,.0f} MB"
     yield f"peak memory, {size}: SCORE; TRAIN", peaks, "≤ 500 MB; ≤ 1,200 MB at L"
