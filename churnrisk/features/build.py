@@ -124,7 +124,7 @@ def create_feature_table(
         relations[inputs.create("static_columns", query)] = ("account_key",)
     require_prepared(tables, features)
     arrays = [block.arrays for block in blocks if block.arrays]
-    _project(inputs, features, relations, arrays)
+    _project(inputs, features, relations, arrays, read_later=not labelled_only)
     tables.engine.drop(inputs.rows, *relations, *(block.rows for block in arrays))
     return FEATURE_TABLE
 
@@ -134,8 +134,10 @@ def _project(
     features: Sequence[Feature],
     relations: Mapping[str, tuple[str, ...]],
     arrays: Sequence[ArrayBlock],
+    *,
+    read_later: bool,
 ) -> None:
-    """Create the feature table; what features may name is stored for one date only, or where a feature queries it."""
+    """Create the feature table; store what features may name if it is ``read_later``, or where a feature queries it."""
     engine, made, stored = inputs.engine, FEATURE_TABLE, "panel_inputs"
     columns = f"account_id, as_of, grey_reason, churned{feature_columns(features)}"
     if engine.distributed:
@@ -148,7 +150,7 @@ def _project(
             f"from ({computed}) v {labelled}",
         )
         return
-    whole = len(inputs.as_of) == 1 or any(
+    whole = read_later or any(
         feature.family == "own" and names_in(feature.sql).relations for feature in features
     )
     for number, (chunk, found) in enumerate(gather(inputs, relations, arrays)):
