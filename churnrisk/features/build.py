@@ -273,8 +273,9 @@ def script_of(statements: Sequence[str], columns: Iterable[str], *, project: str
         created = _CREATED.match(statement)
         name = created[1] if created else ""
         purpose = purposes.get(name, name or "Preparation.")
+        shown = re.sub(r"from \(select .* from incoming\) (\w+)$", r"from panel_inputs \1", statement)
         # what comes from arrays is no SQL
-        laid = f"-- {name}" if "from incoming" in statement else f"{lay_out(statement)};"
+        laid = f"-- {name}" if "from incoming" in shown else f"{lay_out(shown)};"
         parts.append(f"-- {number}. {purpose}\n{laid}\n")
     listed = wrap(", ".join(columns), 100, initial_indent="--   ", subsequent_indent="--   ")
     return "\n".join([*parts, "-- Columns that a feature of your own may name:", *listed]) + "\n"
