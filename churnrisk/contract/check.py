@@ -250,21 +250,27 @@ class _TableCheck:
     def _group_by_account(self, typed: Sequence[ContractRule], parts: int) -> None:
         """Create the ids with what each one's rows add to the findings, in one pass over the complete rows.
 
-        ``hashes`` are those of the rows of one in ``parts`` ids, ``rule_0`` … count the rows that break a rule.
+        ``repeated`` rows are looked for in one of ``parts`` ids, ``rule_0`` … count the rows that break a rule.
         """
         first = f"min({self.spec.time})" if self.spec.time else "null::timestamp"
         # a table too large to compare every row with every other is compared for a part of its accounts
         some = f" filter (where hash(t.account_id) % {parts} = 0)" if parts > 1 else ""
-        aggregates = [
-            "count(*) as n",
-            f"{first} as first_at",
-            *(f"count(*) filter (where {rule.where}) as rule_{k}" for k, rule in enumerate(typed)),
-            *([f"list(hash(t)){some} as hashes"] if not (self.part or self.spec.key) else []),
-        ]
+        counts = "".join(
+            f", count(*) filter (where {rule.where}) as rule_{number}" for number, rule in enumerate(typed)
+        )
+        hashes, repeated = "", ""
+        if not (self.part or self.spec.key):
+            hashes = f", list(hash(t)){some} as hashes"
+            # hashes themselves are no numbers that every engine has
+            repeated = ", array_length(hashes) - array_length(list_distinct(hashes)) as repeated"
+        grouped = (
+            f"select account_id as spelled, count(*) as n, {first} as first_at{counts}{hashes} "
+            f"from {self.complete} t group by account_id"
+        )
+        rules = "".join(f", rule_{number}" for number in range(len(typed)))
         self.engine.create(
             self.ids,
-            f"select {tidy('spelled')} as account_id, * from (select account_id as spelled, {', '.join(aggregates)} "
-            f"from {self.complete} t group by account_id)",
+            f"select {tidy('spelled')} as account_id, spelled, n, first_at{rules}{repeated} from ({grouped})",
         )
 
     def _broken(self, relation: str, rules: Sequence[ContractRule]) -> list[Finding]:
@@ -346,8 +352,7 @@ class _TableCheck:
         problem = "row is duplicated" + (f" (looked for in one of {parts} accounts)" if parts > 1 else "")
         # of equal rows the first is no repeat, wherever it is
         if self.part is None:
-            extra = "array_length(hashes) - array_length(list_distinct(hashes))"
-            again = f"select spelled as account_id, {extra} as extra from {self.ids} where array_length(hashes) > 1"
+            again = f"select spelled as account_id, repeated as extra from {self.ids}"
         else:
             some = f" where hash(t.account_id) % {parts} = 0" if parts > 1 else ""
             again = (

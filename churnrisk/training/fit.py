@@ -128,6 +128,8 @@ def what_a_model_awaits(project: Project, checked: CheckedTables) -> str:
         when = (
             f"; one will be possible from about {expected:%Y-%m-%d} on" if soon else ", nor soon at this rate"
         )
+    elif span.end < enough < datetime.max:
+        when = f", nor before {enough:%Y-%m-%d}"
     return f"{when}: {waits}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from churnrisk.sources import Question
@@ -49,14 +49,15 @@ def test_terms_with_ends_define_churn(tmp_path: Path) -> None:
     )
     assert started.is_ready
     assert 'definition = "contractual"' in started.text
-    assert "churn: contractual: subscriptions with end dates (2), for 100% of the accounts" in started.choices
+    said = "chosen: churn: contractual: subscriptions with end dates (2), for 100% of the accounts"
+    assert said in started.report
 
 
 def test_terms_without_ends_leave_silence_and_say_so(tmp_path: Path) -> None:
     bought = ["customer_id,start_date,plan", *(f"{one},2025-01-05,basic" for one in IDS)]
     started = start(tmp_path, customers=customers(), usage=events(7), subscriptions=bought)
     assert 'definition = "inactivity"' in started.text
-    assert any("subscriptions found, but no end dates" in one for one in started.choices)
+    assert any("subscriptions found, but no end dates" in one for one in started.report)
 
 
 def test_the_windows_follow_the_usual_gap(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_the_windows_follow_the_usual_gap(tmp_path: Path) -> None:
 
 def test_a_short_history_says_when_a_model_will_be_possible(tmp_path: Path) -> None:
     started = start(tmp_path, customers=customers(), usage=events(3, days=45))
-    assert started.possible_from == date(2025, 4, 1)
+    assert started.waiting.startswith(", nor before 2025-03-25: it needs at least 10 churned accounts")
 
 
 def test_a_flag_beside_terms_that_hardly_end_is_asked_about(tmp_path: Path) -> None:
