@@ -38,7 +38,7 @@ def roll_up(inputs: BlockInputs) -> RollUp:
 
 
 @dataclass(frozen=True)
-class Reach:
+class LookBack:
     """The as-of dates and how far they look back: in full detail from ``near``, by days only from ``far``."""
 
     dates: tuple[datetime, ...]
@@ -72,7 +72,7 @@ class RawPass:
 
     def __init__(self, inputs: BlockInputs) -> None:
         self.inputs, self.engine, available = inputs, inputs.engine, inputs.available
-        self.reach = Reach(inputs.as_of)
+        self.reach = LookBack(inputs.as_of)
         self.keys = inputs.key_features if available.has("events.feature") else ()
         self.spec = WindowSpec(
             tuple((moment.date() - EPOCH).days for moment in self.reach.dates),

@@ -35,7 +35,7 @@ class MappedTable:
 
 
 @dataclass(frozen=True)
-class Part:
+class MappedFile:
     """A file as (a part of) a table: its columns by contract name, and how its rows lead to accounts."""
 
     file: FileProfile
@@ -108,7 +108,7 @@ def by_sql(sql: str, files: Sequence[FileProfile], *notes: str) -> MappedTable:
 
 
 def map_table(
-    name: str, parts: Sequence[Part], *, ask: Ask, taken: Container[str], extra: Mapping[str, str]
+    name: str, parts: Sequence[MappedFile], *, ask: Ask, taken: Container[str], extra: Mapping[str, str]
 ) -> MappedTable:
     """Map one file by its path; several, or one with ``extra`` columns or flags, by SQL.
 
@@ -138,7 +138,7 @@ def map_table(
     return table
 
 
-def _by_path(spec: TableSpec, part: Part, taken: Container[str]) -> MappedTable:
+def _by_path(spec: TableSpec, part: MappedFile, taken: Container[str]) -> MappedTable:
     file, way = part.file, part.way
     columns = {"account_id": part.key, **part.columns}
     table = MappedTable({"path": file.path, **file.reading}, file.path)
@@ -159,7 +159,7 @@ def _by_path(spec: TableSpec, part: Part, taken: Container[str]) -> MappedTable:
     return table
 
 
-def row_conditions(name: str, part: Part) -> list[str]:
+def row_conditions(name: str, part: MappedFile) -> list[str]:
     """Leave out rows of nobody and, among events, those that take something back."""
     conditions: list[str] = []
     if name != "accounts" and part.key.filled < 0.95 * part.file.rows:
@@ -172,7 +172,7 @@ def row_conditions(name: str, part: Part) -> list[str]:
 
 
 def _selects(
-    name: str, part: Part, mixed: set[str], extra: Mapping[str, str], common: str | None
+    name: str, part: MappedFile, mixed: set[str], extra: Mapping[str, str], common: str | None
 ) -> Iterable[str]:
     """Yield the rows of a file as SQL: of several files with the kind of each, of flags those of each.
 
@@ -198,7 +198,7 @@ def _selects(
         )
 
 
-def _select(chosen: Mapping[str, str], part: Part, conditions: Sequence[str]) -> str:
+def _select(chosen: Mapping[str, str], part: MappedFile, conditions: Sequence[str]) -> str:
     values = ", ".join(f"{value} as {new}" for new, value in chosen.items())
     where = f" where {' and '.join(conditions)}" if conditions else ""
     return f"select {values}\nfrom {part.rows}{where}"
@@ -209,7 +209,7 @@ def renamed(names: Iterable[str], taken: Container[str]) -> dict[str, str]:
     return {f"my_{name}": name for name in sorted(names) if name.strip().lower() in taken}
 
 
-def _set_formats(spec: TableSpec, parts: Sequence[Part], mixed: set[str], table: MappedTable) -> None:
+def _set_formats(spec: TableSpec, parts: Sequence[MappedFile], mixed: set[str], table: MappedTable) -> None:
     """Say how dates, numbers and unknown values are written."""
     types = {column.name: column.type for column in spec.columns}
     columns = [pair for part in parts for pair in part.columns.items()]
@@ -237,7 +237,7 @@ def set_numbers(typed: Sequence[ColumnProfile], columns: Iterable[ColumnProfile]
         table.settings |= own.separators
 
 
-def _asked(name: str, part: Part, said: MappedTable, ask: Ask) -> Part:
+def _asked(name: str, part: MappedFile, said: MappedTable, ask: Ask) -> MappedFile:
     """Ask what has two readings, and return the part as it is to be read; what is ``said`` goes into its table."""
     path, columns = part.file.path, dict(part.columns)
     for new, own in part.columns.items():
@@ -280,7 +280,7 @@ def _set(table: MappedTable, setting: str, answer: str | None, proposal: str) ->
 # tables that follow from several files, or from none that is dated
 
 
-def term_ends(part: Part) -> str | None:
+def term_ends(part: MappedFile) -> str | None:
     """Return the SQL of a term's end that follows from its plan, if there is no end and each plan names its length."""
     column = part.columns.get("plan")
     if column is None or "ended_at" in part.columns:
@@ -295,7 +295,7 @@ def term_ends(part: Part) -> str | None:
     return f"{time_of(part.columns['started_at'])} + case {sql_of(column)} {cases} end"
 
 
-def worth_of(part: Part) -> str | None:
+def worth_of(part: MappedFile) -> str | None:
     """Return the SQL of what a line of a sale is worth, if it has a quantity and the price of one."""
     quantity = part.columns.get("quantity")
     prices = [one for one in part.file.columns.values() if one.plain in NAMES["sales"]["price"].split()]
@@ -307,7 +307,7 @@ def worth_of(part: Part) -> str | None:
     )
 
 
-def from_periods(part: Part, taken: Container[str]) -> dict[str, MappedTable]:
+def from_periods(part: MappedFile, taken: Container[str]) -> dict[str, MappedTable]:
     """Map files of one period each: attributes as of its end, and terms from the first to the last of them."""
     file, account = part.file, part.account
     facts = {
@@ -346,7 +346,10 @@ def from_periods(part: Part, taken: Container[str]) -> dict[str, MappedTable]:
 
 
 def facts_table(
-    base: Part, start: str, facts: Sequence[tuple[Part, Sequence[ColumnProfile]]], taken: Container[str]
+    base: MappedFile,
+    start: str,
+    facts: Sequence[tuple[MappedFile, Sequence[ColumnProfile]]],
+    taken: Container[str],
 ) -> MappedTable:
     """Map facts without a date as attributes, each from the ``start`` of its account in the ``base`` on."""
     rows = f"{base.account} as account_id, {start} as valid_from, * from {base.rows}"

@@ -15,8 +15,8 @@ from churnrisk.sources.account_ids import AccountIds, Ask, Question, Way
 from churnrisk.sources.config import EngineConfig
 from churnrisk.sources.connectors import table_configs
 from churnrisk.sources.draft import (
+    MappedFile,
     MappedTable,
-    Part,
     by_sql,
     facts_table,
     from_periods,
@@ -107,7 +107,7 @@ class _Guesser:
         self.links = find_links(engine, self.files)
         self.ids = AccountIds(engine, self.files, self.links, ask)
         self.used: set[str] = set()
-        self.mapped: dict[str, Sequence[Part]] = {}
+        self.mapped: dict[str, Sequence[MappedFile]] = {}
         self.ways: dict[str, Way] = {}
 
     def guess(self, known: Recognition, *, now: datetime) -> Guess:
@@ -243,9 +243,9 @@ class _Guesser:
                 found[wanted.name] = own
         return found
 
-    def _part(self, name: str, file: FileProfile) -> Part:
+    def _part(self, name: str, file: FileProfile) -> MappedFile:
         way = self.ways.get(file.path) or Way(self.key.name, 1.0)
-        return Part(file, self._columns(TABLES[name], file, way.column) if name else {}, way)
+        return MappedFile(file, self._columns(TABLES[name], file, way.column) if name else {}, way)
 
     # what is written
 
@@ -278,7 +278,7 @@ class _Guesser:
         for part in parts if name == "surveys" else ():
             self._rated(part)
 
-    def _keep_flag(self, part: Part) -> None:
+    def _keep_flag(self, part: MappedFile) -> None:
         """Remember a column of accounts that says who was lost, where the words for it are known."""
         for column in _labels(part.file):
             lost = [text for text in column.common if _says(text, _LOST, _STAYED)]
@@ -291,7 +291,7 @@ class _Guesser:
                 self.result.flag = (f"{column.name} of {part.file.path}", table)
                 return
 
-    def _rated(self, part: Part) -> None:
+    def _rated(self, part: MappedFile) -> None:
         """Say so where people rate something else than the company."""
         for link in self.links:
             others = link.file is part.file and link.column != part.key.name
@@ -328,7 +328,7 @@ class _Guesser:
         shown = "".join(f", any_value({identifier(name)}) as {identifier(name)}" for name in facts)
         sql = f"select {part.account} as account_id{shown}\nfrom {part.rows} where {' and '.join(where)} group by 1"
         others = [
-            Part(file, {}, way)
+            MappedFile(file, {}, way)
             for file in self.files
             if file is not part.file and file.path in self.used
             if (way := self.ways.get(file.path)) and not way.hops
@@ -350,7 +350,7 @@ class _Guesser:
             )
         )
 
-    def _flat(self, sides: Sequence[Part]) -> None:
+    def _flat(self, sides: Sequence[MappedFile]) -> None:
         """Map one table of customers with a label, if that is all there is."""
         part, choices = self._part("", self.accounts), self.result.choices
         found = self._label(part.file)
@@ -396,7 +396,7 @@ class _Guesser:
         words = self.ask(Question("lost", text, label.common, default, free=True))
         return (label, [one.strip() for one in words.split(",")]) if words else None
 
-    def _side_facts(self, sides: Sequence[Part]) -> None:
+    def _side_facts(self, sides: Sequence[MappedFile]) -> None:
         """Map facts without a date, known from the start of an account on."""
         dated = next(
             (self.mapped[name][0] for name in ("subscriptions", "events") if name in self.mapped), None
@@ -454,7 +454,7 @@ def _says(text: str, words: frozenset[str], but: frozenset[str]) -> bool:
     return bool(found & words) and not found & but
 
 
-def _others(part: Part) -> list[ColumnProfile]:
+def _others(part: MappedFile) -> list[ColumnProfile]:
     """Return the columns of a file that are nothing else."""
     taken = (part.key, *part.columns.values())
     return [one for one in part.file.columns.values() if one not in taken]
