@@ -197,8 +197,8 @@ class Engine:
             self._connection.unregister("incoming")
 
     def map_buckets(self, name: str, rows: str, key: str, compute: Callable[[pa.Table], pa.Table]) -> None:
-        """Create a relation of what an importable function makes of rows, all of one key at once, on the workers."""
-        raise NotImplementedError
+        """Create a relation of what an importable function makes of rows, all of one key at once."""
+        self.table_from(name, compute(self.arrow(f"select * from {rows} where {key} is not null")))
 
     def append(self, name: str, table: pa.Table, query: str, *, first: bool) -> None:
         """Add the rows of a query over an Arrow table, ``incoming``, to a table that the first ones create."""

@@ -149,3 +149,10 @@ def test_many_engines_opened_and_closed_at_once_keep_their_folders(tmp_path: Pat
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(used, range(60)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_with_a_key_are_computed_in_one_go(tmp_path: Path) -> None:
+    with Engine(EngineConfig(threads=1), base=tmp_path) as engine:
+        engine.create("given_rows", "select * from (values (1, 2), (1, 3), (null, 4)) r(account_key, n)")
+        engine.map_buckets("found_rows", "given_rows", "account_key", lambda rows: rows.select(["n"]))
+        assert engine.rows("select n from found_rows order by n") == [(2,), (3,)]
